@@ -1,0 +1,2 @@
+//! The demo tenant.
+pub mod wire;

@@ -37,10 +37,7 @@ impl Timestamp {
 
     /// RFC 3339 in UTC with milliseconds: `2026-11-20T09:00:00.000Z`.
     pub fn rfc3339(self) -> String {
-        jiff::Timestamp::from_millisecond(self.0)
-            .unwrap_or_default()
-            .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-            .to_string()
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 }
 

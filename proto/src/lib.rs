@@ -1,12 +1,7 @@
 //! What both sides agreed: messages, protocol version, where the socket is, how to connect, how a fault looks.
 
 /// The generated messages and services of package `m365.cached.v1`.
-#[allow(
-    missing_docs,
-    unused_qualifications,
-    clippy::all,
-    reason = "generated code"
-)]
+#[allow(missing_docs, unused_qualifications, clippy::all, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("m365.cached.v1");
 }

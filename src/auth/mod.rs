@@ -1,0 +1,1 @@
+//! Who we are to Microsoft: loopback PKCE, device code, the keeper of tokens, accounts.

@@ -1,0 +1,1 @@
+//! What happens on a call. The only room that combines the others.

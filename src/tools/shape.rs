@@ -1,0 +1,1 @@
+//! From Graph's objects to the fields we answer with.

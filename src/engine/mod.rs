@@ -16,6 +16,11 @@ mod status;
 mod truth;
 mod write;
 
+#[cfg(test)]
+mod history_tests;
+#[cfg(test)]
+mod testing;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},

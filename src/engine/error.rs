@@ -3,20 +3,15 @@
 use crate::{
     hint::{Hint, Kind},
     store::StoreError,
-    tools::{ArgError, StepError},
+    tools::{ArgError, StepError, UnknownTool},
 };
 
 /// Why a call came to nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// There is no such tool.
-    #[error("there is no tool called `{name}`")]
-    UnknownTool {
-        /// What was asked for, shortened.
-        name: String,
-        /// The tool that was probably meant.
-        nearest: Option<&'static str>,
-    },
+    #[error(transparent)]
+    UnknownTool(#[from] UnknownTool),
     /// The arguments cannot be used.
     #[error(transparent)]
     Arguments(#[from] ArgError),
@@ -49,7 +44,7 @@ pub enum CallError {
 impl Hint for CallError {
     fn kind(&self) -> Kind {
         match self {
-            Self::UnknownTool { .. } => Kind::User,
+            Self::UnknownTool(error) => error.kind(),
             Self::Arguments(error) => error.kind(),
             Self::UnknownAccount { .. } => Kind::SignIn,
             Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
@@ -61,7 +56,7 @@ impl Hint for CallError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::UnknownTool { .. } => "unknown_tool",
+            Self::UnknownTool(error) => error.code(),
             Self::Arguments(error) => error.code(),
             Self::UnknownAccount { .. } => "unknown_account",
             Self::Step(error) => error.code(),
@@ -75,8 +70,7 @@ impl Hint for CallError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownTool { nearest: Some(nearest), .. } => Some(format!("Did you mean `{nearest}`?")),
-            Self::UnknownTool { .. } => Some("`m365-cachectl tools` lists them.".into()),
+            Self::UnknownTool(error) => error.hint(),
             Self::Arguments(error) => error.hint(),
             Self::UnknownAccount { any: true } => Some("`account_list` gives the accounts that are signed in.".into()),
             Self::UnknownAccount { any: false } => Some("Sign in with `m365-cachectl login`.".into()),

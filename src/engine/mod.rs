@@ -266,7 +266,7 @@ impl Engine {
     /// The name of the entry that answers `call`.
     fn key(&self, call: &Call) -> Option<CacheKey> {
         matches!(call.tool.effect, Effect::Read { ttl: Ok(_), .. })
-            .then(|| CacheKey::new(call.tool.name, call.account.id.clone(), call.args.keyed()))
+            .then(|| CacheKey::new(call.tool.name, call.account.id.clone(), call.args.shaping()))
     }
 
     fn mode(call: &Call) -> Mode {
@@ -293,6 +293,5 @@ impl Engine {
 }
 
 fn find(name: &str) -> Result<&'static Tool, CallError> {
-    tools::find(name)
-        .map_err(|unknown| CallError::UnknownTool { name: name.chars().take(64).collect(), nearest: unknown.nearest })
+    Ok(tools::find(name)?)
 }

@@ -80,6 +80,7 @@ pub(super) fn refusal(status: u16, what: &str) -> StepError {
         status: Some(status),
         graph_code: None,
         unknown_outcome: false,
+        never_sent: false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::tools::CATALOGUE;
+
 
 /// Counts of one tool since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,7 +104,7 @@ pub(super) struct Counters {
 
 impl Default for Counters {
     fn default() -> Self {
-        let by_tool = CATALOGUE.iter().flat_map(|family| family.iter()).map(|tool| (tool.name, Counter::default())).collect();
+        let by_tool = crate::tools::all().map(|tool| (tool.name, Counter::default())).collect();
         Self { by_tool, other: Counter::default(), overtaken: AtomicU64::new(0) }
     }
 }

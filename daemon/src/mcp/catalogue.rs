@@ -4,15 +4,28 @@ use std::sync::LazyLock;
 
 use m365_cached::tools::{self, Effect};
 use rmcp::model::{ListToolsResult, Tool};
+use serde_json::{Value, json};
 
-/// Every tool, from the rows. The rows are ours and a test reads each of them, so none can be missing here.
-static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
-    tools::CATALOGUE
-        .iter()
-        .flat_map(|family| family.iter())
-        .filter_map(|row| serde_json::from_value(tools::mcp_tool(row)).ok())
-        .collect()
-});
+/// Every tool, from the rows. A test reads each of them, so none can be missing here.
+static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| tools::all().filter_map(|row| serde_json::from_value(described(row)).ok()).collect());
+
+/// A row in MCP's words.
+fn described(row: &tools::Tool) -> Value {
+    let hints = row.annotations();
+    json!({
+        "name": row.name,
+        "title": row.title,
+        "description": row.description(),
+        "inputSchema": row.input_schema(),
+        "annotations": {
+            "readOnlyHint": hints.read_only,
+            "destructiveHint": hints.destructive,
+            "idempotentHint": hints.idempotent,
+            "openWorldHint": hints.open_world,
+        },
+        "_meta": row.meta(),
+    })
+}
 
 /// The answer to `tools/list`.
 pub(super) fn list() -> ListToolsResult {
@@ -21,8 +34,7 @@ pub(super) fn list() -> ListToolsResult {
 
 /// Names of tools that change nothing: a shim may send calls of these again.
 pub(crate) fn read_only() -> Vec<String> {
-    let reads = |row: &&tools::Tool| matches!(row.effect, Effect::Read { .. });
-    tools::CATALOGUE.iter().flat_map(|family| family.iter()).filter(reads).map(|row| row.name.to_owned()).collect()
+    tools::all().filter(|row| matches!(row.effect, Effect::Read { .. })).map(|row| row.name.to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -31,7 +43,7 @@ mod tests {
 
     #[test]
     fn every_row_is_a_tool() {
-        let rows: Vec<&str> = tools::CATALOGUE.iter().flat_map(|family| family.iter()).map(|row| row.name).collect();
+        let rows: Vec<&str> = tools::all().map(|row| row.name).collect();
         let listed: Vec<&str> = TOOLS.iter().map(|tool| tool.name.as_ref()).collect();
         assert_eq!(listed, rows);
     }

@@ -1,4 +1,9 @@
 //! What clients read first: where the endpoints are.
+//!
+//! On the TLS port the document names this tenant. On the plain port it names Microsoft's host, as the real document
+//! does: Microsoft's own libraries refuse endpoints that are not https, so whoever reads this over plain HTTP maps
+//! the host himself and must be able to map the endpoints in the same way. Clients that follow a document literally
+//! use the TLS port.
 
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -24,7 +29,7 @@ pub(super) fn document(state: &State, call: &Call) -> Response<Body> {
         }
         other => return call.refusal(state, &refuse(90002).about(other)),
     };
-    let (base, authority) = (&call.base, &call.authority);
+    let (base, authority) = (call.named(), &call.authority);
     let endpoint = |name: &str| format!("{base}/{authority}/oauth2/v2.0/{name}");
     reply::json(
         StatusCode::OK,
@@ -54,11 +59,11 @@ pub(super) fn document(state: &State, call: &Call) -> Response<Body> {
 
 /// `/common/discovery/instance`: which hosts are the same cloud.
 pub(super) fn instance(call: &Call) -> Response<Body> {
-    let host = call.base.split_once("://").map_or("", |(_, host)| host);
+    let host = call.named().split_once("://").map_or("", |(_, host)| host);
     reply::json(
         StatusCode::OK,
         &json!({
-            "tenant_discovery_endpoint": format!("{}/common/v2.0/.well-known/openid-configuration", call.base),
+            "tenant_discovery_endpoint": format!("{}/common/v2.0/.well-known/openid-configuration", call.named()),
             "api-version": "1.1",
             "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}]
         }),

@@ -414,29 +414,14 @@ async fn discovery_names_every_endpoint() {
     let world = World::new().await;
     let base = &world.tenant.addresses().identity;
     let url = format!("{base}/common/v2.0/.well-known/openid-configuration");
-    let document: Value = world
-        .http
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    for name in [
-        "authorization_endpoint",
-        "token_endpoint",
-        "device_authorization_endpoint",
-        "end_session_endpoint",
-    ] {
-        assert!(
-            document[name]
-                .as_str()
-                .unwrap()
-                .starts_with(&format!("{base}/common/oauth2/v2.0/")),
-            "{name}"
-        );
-    }
+    let document = world.http.get(url).send().await.unwrap();
+    let document: Value = document.json().await.unwrap();
+    // Over plain HTTP as Microsoft writes it; the TLS port's document is looked at where TLS is.
+    let named = "https://login.microsoftonline.com/common/oauth2/v2.0/";
+    let endpoint = |name: &str| document[name].as_str().unwrap().to_owned();
+    assert!(endpoint("authorization_endpoint").starts_with(named));
+    assert!(endpoint("device_authorization_endpoint").starts_with(named));
+    assert_eq!(endpoint("token_endpoint"), format!("{named}token"));
     let unknown = format!(
         "{base}/22222222-0000-4000-a000-000000000000/v2.0/.well-known/openid-configuration"
     );

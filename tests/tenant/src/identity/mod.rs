@@ -185,6 +185,15 @@ impl Call {
         )
     }
 
+    /// The origin that documents and issuers name; `discovery.rs` says why.
+    fn named(&self) -> &str {
+        if self.base.starts_with("https:") {
+            &self.base
+        } else {
+            "https://login.microsoftonline.com"
+        }
+    }
+
     /// A form field that must be there.
     fn field(&self, name: &str) -> Result<&str, Refusal> {
         let value = self

@@ -120,7 +120,7 @@ fn tokens(state: &State, call: &Call, grant: Grant) -> Value {
     let (user, has) = (&grant.user, |name: &str| {
         grant.scopes.iter().any(|scope| scope == name)
     });
-    let issuer = format!("{}/{}/v2.0", call.base, user.tenant_id);
+    let issuer = format!("{}/{}/v2.0", call.named(), user.tenant_id);
     let said: Vec<&str> = grant
         .scopes
         .iter()

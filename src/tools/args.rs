@@ -4,8 +4,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Param, ParamType, Tool};
+use super::{
+    Param, ParamType, Tool,
+    tool::{ACCOUNT, CACHE_CONTROLS},
+};
 use crate::hint::{Hint, Kind};
+
+/// Longest account name or id, in characters: a UPN has at most 64 + 1 + 255.
+pub(super) const NAME_MAX: usize = 320;
+/// Longest Graph id, in characters. Exchange's longest have some 200.
+pub(super) const ID_MAX: usize = 1024;
+/// Longest OneDrive path, in characters (Microsoft: restrictions on file names and path lengths).
+pub(super) const DRIVE_PATH_MAX: usize = 400;
 
 /// Checked arguments: every parameter of the tool is present.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -61,7 +71,7 @@ impl Hint for ArgError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unknown { nearest: Some(nearest), .. } => format!("Did you mean `{nearest}`?"),
-            Self::Unknown { tool, .. } | Self::Missing { tool, .. } => format!("`m365-cachectl call {tool} --help` lists its arguments."),
+            Self::Unknown { tool, .. } | Self::Missing { tool, .. } => format!("`m365-cachectl tools show {tool}` lists its arguments."),
             Self::Invalid { expected, .. } => format!("Expected: {expected}."),
             Self::NotAnObject => "Give an object such as {\"limit\": 10}.".into(),
         })
@@ -85,7 +95,11 @@ impl Args {
             };
             args.insert(param.name.to_owned(), value);
         }
-        Ok(Self(args))
+        let mut args = Self(args);
+        if let Some(canonical) = tool.canonical {
+            canonical(&mut args);
+        }
+        Ok(args)
     }
 
     /// Canonical arguments of an earlier call, as a task keeps them.
@@ -96,6 +110,17 @@ impl Args {
     /// All of them, sorted by name.
     pub fn all(&self) -> &BTreeMap<String, Value> {
         &self.0
+    }
+
+    /// The ones that shape the answer: without the account and the cache controls, which have places of their own in a key.
+    pub fn shaping(&self) -> BTreeMap<String, Value> {
+        let shapes = |name: &str| name != ACCOUNT.name && !CACHE_CONTROLS.contains(&name);
+        self.0.iter().filter(|(name, _)| shapes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Replaces a value while arguments are brought into one spelling.
+    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
     }
 
     /// A text argument, or `None` when it is null.
@@ -146,12 +171,12 @@ fn checked(param: &Param, value: &Value) -> Result<Value, ArgError> {
             word.map(|word| Value::from(*word)).ok_or_else(|| invalid(param, "it is not one of the words", expected()))
         }
         ParamType::Account => {
-            let text = text_of(param, value, 1, 320)?.trim().to_owned();
+            let text = text_of(param, value, 1, NAME_MAX)?.trim().to_owned();
             Ok(text.into())
         }
         ParamType::Text { max } => Ok(text_of(param, value, 1, max)?.into()),
         ParamType::Id => {
-            let text = text_of(param, value, 1, 1024)?;
+            let text = text_of(param, value, 1, ID_MAX)?;
             if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
                 return Err(invalid(param, "it holds white space or control characters", "an id as an earlier answer gave it"));
             }
@@ -164,7 +189,7 @@ fn checked(param: &Param, value: &Value) -> Result<Value, ArgError> {
 /// A OneDrive path, normalised: no trailing or doubled slash, so that one folder has one key.
 fn drive_path(param: &Param, value: &Value) -> Result<Value, ArgError> {
     let expected = "a path such as /Documents/2026";
-    let text = text_of(param, value, 1, 400)?;
+    let text = text_of(param, value, 1, DRIVE_PATH_MAX)?;
     if !text.starts_with('/') {
         return Err(invalid(param, "it does not start with /", expected));
     }

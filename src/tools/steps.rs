@@ -64,8 +64,10 @@ pub struct StepError {
     pub status: Option<u16>,
     /// Graph's own error code: `ErrorItemNotFound`.
     pub graph_code: Option<String>,
-    /// The request may have taken effect: only ever true for requests that are not idempotent.
+    /// The request may have taken effect: one of its attempts was sent and not answered. Never true for a GET.
     pub unknown_outcome: bool,
+    /// The request never left this machine.
+    pub never_sent: bool,
 }
 
 impl Hint for StepError {
@@ -91,6 +93,7 @@ impl StepError {
             status: None,
             graph_code: None,
             unknown_outcome: false,
+            never_sent: false,
         }
     }
 
@@ -104,6 +107,7 @@ impl StepError {
             status: None,
             graph_code: None,
             unknown_outcome: false,
+            never_sent: true,
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct Tool {
     pub risk: Risk,
     /// Whether doing it twice does what doing it once does.
     pub idempotent: bool,
+    /// Brings arguments that ask for the same thing into one spelling, so that they share one key; applied after checking.
+    /// Doing it twice does what doing it once does, and its result passes the check again.
+    pub canonical: Option<fn(&mut Args)>,
     /// How it is done.
     pub does: Does,
 }
@@ -117,6 +120,41 @@ pub struct Param {
     /// JSON text of the default; `None` for a required parameter. `"null"` for an optional one without default.
     pub default: Option<&'static str>,
 }
+
+impl Param {
+    /// One that has to be given.
+    pub(super) const fn required(name: &'static str, kind: ParamType, help: &'static str) -> Self {
+        Self { name, help, kind, default: None }
+    }
+
+    /// One that may be left out; `default` is JSON text.
+    pub(super) const fn optional(name: &'static str, kind: ParamType, default: &'static str, help: &'static str) -> Self {
+        Self { name, help, kind, default: Some(default) }
+    }
+}
+
+/// The account, as nearly every tool takes it.
+pub(super) const ACCOUNT: Param =
+    Param::required("account_id", ParamType::Account, "The account: its account_id or username as account_list shows it.");
+
+/// First of the [`CACHE_CONTROLS`].
+pub(super) const USE_CACHE: Param = Param::optional(
+    "use_cache",
+    ParamType::Bool,
+    "true",
+    "false asks Microsoft 365 and leaves the cache alone: nothing is read from it and nothing kept.",
+);
+
+/// Second of the [`CACHE_CONTROLS`].
+pub(super) const FORCE_REFRESH: Param = Param::optional(
+    "force_refresh",
+    ParamType::Bool,
+    "false",
+    "true asks Microsoft 365 again and keeps the new answer. Rarely needed: writes through this server show at once.",
+);
+
+/// Parameters that say how the cache is used; the last ones of every cached read, and no part of its key.
+pub const CACHE_CONTROLS: [&str; 2] = [USE_CACHE.name, FORCE_REFRESH.name];
 
 /// Type and limits of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

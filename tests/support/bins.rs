@@ -57,7 +57,9 @@ fn build(whose: For) -> anyhow::Result<Bins> {
         For::Demo => words.push("--release"),
     }
     let built = cargo(&words)?;
-    let find = |name: &str| built.iter().find(|(bin, _)| bin == name).map(|(_, path)| path.clone()).with_context(|| format!("Cargo built no {name}"));
+    let find = |name: &str| {
+        built.iter().find(|(bin, _)| bin == name).map(|(_, path)| path.clone()).with_context(|| format!("Cargo built no {name}"))
+    };
     Ok(Bins { daemon: find("m365-cached")?, shim: find("m365-mcp")?, cachectl: find("m365-cachectl")?, tenant: find("m365-tenant")? })
 }
 

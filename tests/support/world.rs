@@ -202,7 +202,8 @@ impl World {
         for log in [self.home.log(), self.home.path().join("m365-cached.log")] {
             let text = std::fs::read_to_string(log).unwrap_or_default();
             let loud = |line: &&str| line.contains(" WARN ") || line.contains("ERROR ") || line.contains("panicked");
-            let strange: Vec<&str> = text.lines().filter(loud).filter(|line| !self.expected.iter().any(|part| line.contains(part))).collect();
+            let strange: Vec<&str> =
+                text.lines().filter(loud).filter(|line| !self.expected.iter().any(|part| line.contains(part))).collect();
             anyhow::ensure!(strange.is_empty(), "the daemon logged:\n{}", strange.join("\n"));
         }
         Ok(())

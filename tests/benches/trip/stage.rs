@@ -53,7 +53,7 @@ impl Stage {
             let home = Home::new(seed)?;
             m365_cached_tenant::profile::write(home.path(), &tenant, false)?;
             // No fresh time ends during the bench: nothing but hits is timed.
-            home.configure(&format!("[tools.email_list]\nfresh = 86400\nstale = 172800\n{config}"))?;
+            home.configure(&format!("[cache.tools.email_list]\nfresh = 86400\nstale = 172800\n{config}"))?;
             let daemon = Daemon::start(bins, &home)?;
             let account = runtime.block_on(signin::sign_in(bins, &home, ALEX))?;
             let account = account["id"].as_str().context("an account without id")?.to_owned();

@@ -63,8 +63,9 @@ impl Place {
     pub(super) fn open_existing(&self) -> Result<Connection, StoreError> {
         self.look()?;
         let mut conn = self.connect(&self.path, OpenFlags::empty())?;
-        // Until it is known to be ours, closing must not move the log into the file.
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // Until it is known to be ours, closing must not move a log that lies there into the file.
+        let has_log = fs::metadata(self.beside("-wal")).is_ok_and(|facts| facts.len() > 0);
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
         conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0)).map_err(wrong_key)?;
         let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(wrong_key)?;
         if application != APPLICATION_ID {
@@ -74,7 +75,10 @@ impl Place {
         if found > migrations::latest(STEPS) {
             return Err(StoreError::Newer { found, known: migrations::latest(STEPS) });
         }
-        own_only(&self.path)?;
+        // The first read has made the log and its index with the rights the file had.
+        for path in [self.path.clone(), self.beside("-wal"), self.beside("-shm")] {
+            own_only(&path)?;
+        }
         conn.execute_batch(SETTINGS)?;
         migrations::migrate(&mut conn, STEPS)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
@@ -182,15 +186,18 @@ fn new_private(path: &Path) -> std::io::Result<()> {
     fs::OpenOptions::new().write(true).create_new(true).open(path).map(drop)
 }
 
-/// Takes other people's rights away from the file; SQLite gives `-wal` and `-shm` the rights of the file.
+/// Takes other people's rights away from a file, when it is there. SQLite gives a new `-wal` or `-shm` the rights of the database.
 #[cfg(unix)]
 fn own_only(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::PermissionsExt as _;
     let cannot = |error: std::io::Error| StoreError::Failed(format!("cannot set the rights of the database file: {}", error.kind()));
-    if fs::metadata(path).map_err(cannot)?.permissions().mode() & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(cannot)?;
+    match fs::metadata(path) {
+        Ok(facts) if facts.permissions().mode() & 0o077 != 0 => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(cannot)
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot(error)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(not(unix))]

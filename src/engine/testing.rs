@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::{Engine, Parts, Policy, Remote};
 use crate::{
-    auth,
+    auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort},
     cache::SourceId,
     chance::Dice,
     clock::{Clock, Timestamp},
+    cloud::Cloud,
     ids::AccountId,
+    secret::Secret,
     store::{AccountRow, Entries, HotTier, Ledger},
 };
 
@@ -39,7 +41,10 @@ pub(super) async fn engine(
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
 ) -> Arc<Engine> {
-    let (logins, keeper) = auth::unconnected(clock.clone(), dice.clone());
+    let http = Arc::new(Http::new(Cloud::named("global").unwrap(), HttpSettings::default()));
+    let identity = Arc::new(Identity::new(http, IdentitySettings::default(), clock.clone()));
+    let keeper = Keeper::new(identity.clone(), Arc::new(NoTokens), clock.clone(), dice.clone());
+    let logins = Logins::new(identity, clock.clone(), dice.clone());
     let parts = Parts {
         entries,
         ledger,
@@ -53,4 +58,18 @@ pub(super) async fn engine(
         policy: Policy::default(),
     };
     Engine::start(parts).await.unwrap()
+}
+
+/// These tests ask nobody for tokens.
+struct NoTokens;
+
+#[async_trait::async_trait]
+impl TokenPort for NoTokens {
+    async fn load(&self, _account: &AccountId) -> Result<Option<Secret<Vec<u8>>>, AuthError> {
+        Ok(None)
+    }
+
+    async fn save(&self, _account: &AccountId, _record: Secret<Vec<u8>>) -> Result<(), AuthError> {
+        Ok(())
+    }
 }

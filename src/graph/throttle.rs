@@ -191,7 +191,9 @@ impl Budget {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.budget.change(self.key, |lane| drop(lane.waiting.remove(&self.place)));
+        self.budget.change(self.key, |lane| {
+            lane.waiting.remove(&self.place);
+        });
     }
 }
 

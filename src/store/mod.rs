@@ -3,15 +3,51 @@
 //! [`Entries`] may be served by other backends later; the [`Ledger`] (scopes, writes, items, accounts, tokens, tasks, audit of
 //! invalidations) always stays in the local SQLCipher file, beside the entries it judges.
 
+mod hot;
+mod memory;
+mod rules;
+mod uses;
+
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+pub mod sqlcipher;
+
+#[cfg(test)]
+mod conformance_tests;
+
 use async_trait::async_trait;
+
+pub use self::{hot::HotTier, memory::Memory, uses::Uses};
 
 use crate::{
     cache::{Bumped, Entry, KeyHash, KeyPattern, Learned, Shown, SourceId, SourceState, Touched},
     clock::Timestamp,
     hint::{Hint, Kind},
     ids::AccountId,
-    secret::Secret,
+    secret::{Key, Secret},
 };
+
+/// The two keys of a store, both made by the vault.
+#[derive(Clone)]
+pub struct StoreKeys {
+    /// Encrypts the file.
+    pub database: Key,
+    /// Wraps each account's data key, which seals its answers and tokens inside the file.
+    pub wrapping: Key,
+}
+
+/// What a store will not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one answer before compression.
+    pub entry_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 10 MiB an entry.
+    fn default() -> Self {
+        Self { entry_bytes: 10 * 1024 * 1024 }
+    }
+}
 
 /// What became of an attempt to store an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +134,7 @@ pub struct Health {
     pub damaged: u64,
 }
 
-/// Where answers are kept. Every implementation passes `store/conformance.rs`.
+/// Where answers are kept. Every implementation passes `store/conformance_tests.rs`.
 #[async_trait]
 pub trait Entries: Send + Sync {
     /// The entry named `key`, or `None` when there is none or its row is damaged (which is counted and removed).

@@ -56,7 +56,7 @@ struct Maker {
 
 impl Maker {
     async fn of(store: &Sqlcipher) -> anyhow::Result<Self> {
-        let source = SourceId::new("demo|t1|mailbox|o1");
+        let source = SourceId::mailbox("demo", "t1", "o1");
         let state = store.source(&source).await?;
         let reading = Reading { source, epoch: state.epoch, read_seq: state.seq, scopes: vec![Scope::all(Service::Mail)] };
         Ok(Self { reading })

@@ -28,7 +28,7 @@ use crate::{
     clock::ManualClock,
     graph::{GraphRequest, Method},
     hint::Kind,
-    store::memory::Memory,
+    store::{Limits, Memory},
     tools::{Page, Reply, StepError, Steps},
 };
 
@@ -80,7 +80,8 @@ impl Mailbox {
     }
 
     fn list(&self, folder: &str) -> Vec<Value> {
-        let sentinel = json!({ "id": format!("S{folder}"), "subject": format!("@{}", self.change), "isRead": true, "parentFolderId": folder });
+        let sentinel =
+            json!({ "id": format!("S{folder}"), "subject": format!("@{}", self.change), "isRead": true, "parentFolderId": folder });
         let inside = self.messages.iter().filter(|(_, (at, _))| at == folder).map(|(id, _)| self.message(id));
         std::iter::once(sentinel).chain(inside).collect()
     }
@@ -205,19 +206,47 @@ impl Remote for FakeRemote {
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
-    List { folder: usize, force: bool },
-    Get { message: usize },
-    Mark { message: usize, read: bool, fate: Fate },
-    Move { message: usize, to: usize, fate: Fate },
+    List {
+        folder: usize,
+        force: bool,
+    },
+    Get {
+        message: usize,
+    },
+    Mark {
+        message: usize,
+        read: bool,
+        fate: Fate,
+    },
+    Move {
+        message: usize,
+        to: usize,
+        fate: Fate,
+    },
     /// A read whose reply is slow: a write happens and returns before it.
-    SlowListDuringMark { folder: usize, message: usize, read: bool },
+    SlowListDuringMark {
+        folder: usize,
+        message: usize,
+        read: bool,
+    },
     /// A get whose reply is slow: a move happens and returns before it.
-    SlowGetDuringMove { message: usize, to: usize },
-    Others { message: usize, to: Option<usize> },
-    Advance { seconds: u64 },
+    SlowGetDuringMove {
+        message: usize,
+        to: usize,
+    },
+    Others {
+        message: usize,
+        to: Option<usize>,
+    },
+    Advance {
+        seconds: u64,
+    },
     Offline(bool),
     /// The daemon is killed while a write waits for its reply, and starts again.
-    KilledWrite { message: usize, read: bool },
+    KilledWrite {
+        message: usize,
+        read: bool,
+    },
     Forget,
 }
 
@@ -265,7 +294,7 @@ impl World {
             requests: AtomicU64::new(0),
             offline: Mutex::new(false),
         });
-        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(seed))));
+        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(seed)), Limits::default()));
         memory.save_account(testing::account()).await.unwrap();
         let engine = start(&memory, &graph, &clock, seed).await;
         Self { clock, graph, memory, engine, seed, floors: BTreeMap::new(), late_floors: Vec::new(), reads: 0, fetches: 0 }
@@ -283,7 +312,10 @@ impl World {
         let made: u64 = shown["subject"].as_str().unwrap().trim_start_matches('@').parse().unwrap();
         for thing in things {
             if let Some(floor) = floors.get(thing) {
-                assert!(made >= *floor, "{thing}: an answer of change {made} was served after the own write {floor} had returned: {answer}");
+                assert!(
+                    made >= *floor,
+                    "{thing}: an answer of change {made} was served after the own write {floor} had returned: {answer}"
+                );
             }
             for (from, late, floor) in &self.late_floors {
                 if late == thing && asked > *from {
@@ -456,19 +488,25 @@ impl World {
         self.hold_replies().await;
         let base = self.graph.requests.load(SeqCst);
         let engine = self.engine.clone();
-        let Value::Object(args) = json!({ "email_id": MESSAGES[message], "is_read": read, "account_id": testing::ACCOUNT }) else { unreachable!() };
+        let Value::Object(args) = json!({ "email_id": MESSAGES[message], "is_read": read, "account_id": testing::ACCOUNT }) else {
+            unreachable!()
+        };
         let doomed = tokio::spawn(async move { engine.call(&Caller::default(), "email_mark_read", &args).await });
         self.asked(base + 1).await;
         doomed.abort();
         // The old engine's act stays blocked for ever on a gate of its own: nothing of it reaches the ledger again.
-        let stuck = std::mem::replace(&mut self.graph, Arc::new(FakeGraph {
-            mailbox: Mutex::new(self.graph.mailbox.lock().unwrap().clone()),
-            fate: Mutex::new(Fate::Done),
-            clock: self.clock.clone(),
-            replies: Semaphore::new(1000),
-            requests: AtomicU64::new(0),
-            offline: Mutex::new(false),
-        }));
+        let mailbox = self.graph.mailbox.lock().unwrap().clone();
+        let stuck = std::mem::replace(
+            &mut self.graph,
+            Arc::new(FakeGraph {
+                mailbox: Mutex::new(mailbox),
+                fate: Mutex::new(Fate::Done),
+                clock: self.clock.clone(),
+                replies: Semaphore::new(1000),
+                requests: AtomicU64::new(0),
+                offline: Mutex::new(false),
+            }),
+        );
         std::mem::forget(stuck);
         self.seed += 1;
         self.engine = start(&self.memory, &self.graph, &self.clock, self.seed).await;
@@ -478,7 +516,14 @@ impl World {
 }
 
 async fn start(memory: &Arc<Memory>, graph: &Arc<FakeGraph>, clock: &Arc<ManualClock>, seed: u64) -> Arc<Engine> {
-    testing::engine(memory.clone(), memory.clone(), Arc::new(FakeRemote(graph.clone())), clock.clone(), Arc::new(SeededDice::new(seed ^ 0xA5A5))).await
+    testing::engine(
+        memory.clone(),
+        memory.clone(),
+        Arc::new(FakeRemote(graph.clone())),
+        clock.clone(),
+        Arc::new(SeededDice::new(seed ^ 0xA5A5)),
+    )
+    .await
 }
 
 fn run(seed: u64, steps: Vec<Step>) -> (u64, u64) {
@@ -504,33 +549,42 @@ proptest! {
 
 #[test]
 fn a_reply_lost_after_the_write_happened_is_not_hidden_by_an_older_answer() {
-    run(1, vec![
-        Step::List { folder: 0, force: false },
-        Step::Mark { message: 0, read: true, fate: Fate::LostAfter },
-        Step::List { folder: 0, force: false },
-        Step::Advance { seconds: 61 },
-        Step::List { folder: 0, force: false },
-    ]);
+    run(
+        1,
+        vec![
+            Step::List { folder: 0, force: false },
+            Step::Mark { message: 0, read: true, fate: Fate::LostAfter },
+            Step::List { folder: 0, force: false },
+            Step::Advance { seconds: 61 },
+            Step::List { folder: 0, force: false },
+        ],
+    );
 }
 
 #[test]
 fn untouched_answers_stay() {
-    let (reads, fetches) = run(2, vec![
-        Step::List { folder: 1, force: false },
-        Step::Get { message: 1 },
-        Step::Mark { message: 0, read: true, fate: Fate::Done },
-        Step::List { folder: 1, force: false },
-        Step::Get { message: 1 },
-    ]);
+    let (reads, fetches) = run(
+        2,
+        vec![
+            Step::List { folder: 1, force: false },
+            Step::Get { message: 1 },
+            Step::Mark { message: 0, read: true, fate: Fate::Done },
+            Step::List { folder: 1, force: false },
+            Step::Get { message: 1 },
+        ],
+    );
     // M0 is in F0 and its place was not known: bumping all of mail is allowed once, but not more.
     assert_eq!(reads, 4);
     assert!(fetches <= 4, "{fetches}");
-    let (_, fetches) = run(3, vec![
-        Step::List { folder: 0, force: false },
-        Step::List { folder: 1, force: false },
-        Step::Mark { message: 0, read: true, fate: Fate::Done },
-        Step::List { folder: 1, force: false },
-        Step::List { folder: 0, force: false },
-    ]);
+    let (_, fetches) = run(
+        3,
+        vec![
+            Step::List { folder: 0, force: false },
+            Step::List { folder: 1, force: false },
+            Step::Mark { message: 0, read: true, fate: Fate::Done },
+            Step::List { folder: 1, force: false },
+            Step::List { folder: 0, force: false },
+        ],
+    );
     assert_eq!(fetches, 3, "only the folder that holds the message is asked for again");
 }

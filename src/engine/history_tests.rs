@@ -101,8 +101,10 @@ struct FakeGraph {
     mailbox: Mutex<Mailbox>,
     fate: Mutex<Fate>,
     clock: Arc<ManualClock>,
-    /// Reads and writes wait here *after* Graph has done its part, so that replies can be slow.
+    /// Reads wait here *after* Graph has done its part, so that replies can be slow.
     replies: Semaphore,
+    /// Writes wait here.
+    acks: Semaphore,
     requests: AtomicU64,
     offline: Mutex<bool>,
 }
@@ -164,7 +166,8 @@ impl FakeGraph {
 impl Steps for FakeSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
         let answer = self.0.answer(&request);
-        self.0.replies.acquire().await.unwrap().forget_if_closed();
+        let gate = if request.method == Method::Get { &self.0.replies } else { &self.0.acks };
+        drop(gate.acquire().await.unwrap());
         answer.map(|body| Reply { status: 200, body, etag: None, location: None })
     }
 
@@ -184,15 +187,6 @@ impl Steps for FakeSteps {
     fn personal(&self) -> bool {
         false
     }
-}
-
-/// Permits here are a gate, not a budget: taking one gives it back.
-trait Gate {
-    fn forget_if_closed(self);
-}
-
-impl Gate for tokio::sync::SemaphorePermit<'_> {
-    fn forget_if_closed(self) {}
 }
 
 struct FakeRemote(Arc<FakeGraph>);
@@ -229,6 +223,12 @@ enum Step {
         message: usize,
         read: bool,
     },
+    /// A read whose reply is slow; a write happens and returns; the same is read again before the first reply has come.
+    JoinAfterMark {
+        folder: usize,
+        message: usize,
+        read: bool,
+    },
     /// A get whose reply is slow: a move happens and returns before it.
     SlowGetDuringMove {
         message: usize,
@@ -260,6 +260,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (message.clone(), any::<bool>(), fate.clone()).prop_map(|(message, read, fate)| Step::Mark { message, read, fate }),
         3 => (message.clone(), folder.clone(), fate).prop_map(|(message, to, fate)| Step::Move { message, to, fate }),
         2 => (folder.clone(), message.clone(), any::<bool>()).prop_map(|(folder, message, read)| Step::SlowListDuringMark { folder, message, read }),
+        2 => (folder.clone(), message.clone(), any::<bool>()).prop_map(|(folder, message, read)| Step::JoinAfterMark { folder, message, read }),
         2 => (message.clone(), folder.clone()).prop_map(|(message, to)| Step::SlowGetDuringMove { message, to }),
         3 => (message.clone(), prop::option::of(folder)).prop_map(|(message, to)| Step::Others { message, to }),
         4 => (1_u64..2000).prop_map(|seconds| Step::Advance { seconds }),
@@ -291,6 +292,7 @@ impl World {
             fate: Mutex::new(Fate::Done),
             clock: clock.clone(),
             replies: Semaphore::new(1000),
+            acks: Semaphore::new(1000),
             requests: AtomicU64::new(0),
             offline: Mutex::new(false),
         });
@@ -398,10 +400,39 @@ impl World {
 
     async fn hold_replies(&self) {
         self.graph.replies.acquire_many(1000).await.unwrap().forget();
+        self.graph.acks.acquire_many(1000).await.unwrap().forget();
     }
 
     fn release_replies(&self) {
         self.graph.replies.add_permits(1000);
+        self.graph.acks.add_permits(1000);
+    }
+
+    async fn join_after_mark(&mut self, folder: usize, message: usize, read: bool) {
+        if *self.graph.offline.lock().unwrap() {
+            return;
+        }
+        let args = json!({ "folder_id": FOLDERS[folder], "include_body": false, "force_refresh": true, "account_id": testing::ACCOUNT });
+        let ask = |engine: Arc<Engine>| {
+            let args = args.as_object().unwrap().clone();
+            tokio::spawn(async move { engine.call(&Caller::default(), "email_list", &args).await })
+        };
+        self.graph.replies.acquire_many(1000).await.unwrap().forget();
+        let base = self.graph.requests.load(SeqCst);
+        let slow = ask(self.engine.clone());
+        self.asked(base + 1).await;
+        self.write("email_mark_read", json!({ "email_id": MESSAGES[message], "is_read": read }), Fate::Done).await;
+        let (floors, asked) = (self.floors.clone(), self.clock.now());
+        let again = ask(self.engine.clone());
+        // It may ask for itself or wait for the first; either way nothing comes before the replies are let go.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.graph.replies.add_permits(1000);
+        slow.await.unwrap().unwrap();
+        let answer = again.await.unwrap().unwrap();
+        let answer: Value = serde_json::from_str(&answer.text()).unwrap();
+        self.check(&answer, &answer["messages"][0], &[FOLDERS[folder].to_owned()], &floors, asked, Duration::from_secs(600));
     }
 
     /// Waits until Graph has been asked `count` times in all.
@@ -426,6 +457,7 @@ impl World {
                 self.overlap("email_list", args, "email_mark_read", json!({ "email_id": MESSAGES[message], "is_read": read })).await;
                 self.list(folder, false).await;
             }
+            Step::JoinAfterMark { folder, message, read } => self.join_after_mark(folder, message, read).await,
             Step::SlowGetDuringMove { message, to } => {
                 let args = json!({ "email_id": MESSAGES[message], "include_attachments": false, "force_refresh": true });
                 let write = json!({ "email_id": MESSAGES[message], "destination_folder": FOLDERS[to] });
@@ -503,6 +535,7 @@ impl World {
                 fate: Mutex::new(Fate::Done),
                 clock: self.clock.clone(),
                 replies: Semaphore::new(1000),
+                acks: Semaphore::new(1000),
                 requests: AtomicU64::new(0),
                 offline: Mutex::new(false),
             }),

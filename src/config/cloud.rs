@@ -82,7 +82,8 @@ fn address(config: &Config, key: &'static str, text: Option<&str>, problems: &mu
         problems.push(problem(config, "demo", format!("a demo profile needs `{key}`, an address on loopback")));
         return None;
     };
-    let url = Url::parse(text).ok().filter(|url| is_loopback(url) && url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+    let url =
+        Url::parse(text).ok().filter(|url| is_loopback(url) && url.path() == "/" && url.query().is_none() && url.fragment().is_none());
     if url.is_none() {
         problems.push(problem(config, key, format!("`{key}` must be the root of an address on loopback, such as `http://127.0.0.1:8080`")));
     }

@@ -26,9 +26,7 @@ impl Value {
     pub(super) fn from_toml(value: &DeValue<'_>) -> Self {
         match value {
             DeValue::String(text) => Self::Text(text.to_string()),
-            DeValue::Integer(number) => {
-                i64::from_str_radix(number.as_str(), number.radix()).map_or(Self::Other, Self::Whole)
-            }
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).map_or(Self::Other, Self::Whole),
             DeValue::Boolean(truth) => Self::Bool(*truth),
             DeValue::Array(items) => items
                 .iter()

@@ -54,7 +54,7 @@ impl Vault {
     async fn open(&self, envelope: &Envelope) -> Result<Unlocked, Locked> {
         let source = self.source_to_ask(&envelope.source)?;
         let master = match source.kind {
-            SourceKind::Keyring => self.from_keyring(&source).await?,
+            SourceKind::Keyring => self.ask_keyring(&source).await?,
             SourceKind::Environment => from_environment(self.environment())?,
             SourceKind::File => {
                 let found = from_file(Path::new(&source.location), self.data())?;
@@ -77,11 +77,13 @@ impl Vault {
         })
     }
 
-    async fn from_keyring(&self, source: &Source) -> Result<Key, Locked> {
+    async fn ask_keyring(&self, source: &Source) -> Result<Key, Locked> {
         let entry = source.location.clone();
         match self.ask(move |keyring| keyring.get(&entry)).await {
             Ok(Some(key)) => key_from(key.expose()).ok_or_else(|| malformed(source)),
-            Ok(None) => Err(missing(source, "Restore that entry from a backup of the keyring, or start in the desktop session it belongs to.")),
+            Ok(None) => {
+                Err(missing(source, "Restore that entry from a backup of the keyring, or start in the desktop session it belongs to."))
+            }
             Err(error) => Err(keyring_trouble(&error)),
         }
     }
@@ -221,7 +223,11 @@ impl Vault {
 }
 
 fn no_file_configured() -> Locked {
-    Locked::new("key_missing", "The master key is to come from a file, and none is configured.", "Set `keys.file` to the path of the key file.")
+    Locked::new(
+        "key_missing",
+        "The master key is to come from a file, and none is configured.",
+        "Set `keys.file` to the path of the key file.",
+    )
 }
 
 fn missing(source: &Source, hint: &str) -> Locked {
@@ -230,9 +236,16 @@ fn missing(source: &Source, hint: &str) -> Locked {
 
 fn keyring_trouble(error: &KeyringError) -> Locked {
     let (code, hint) = match error {
-        KeyringError::Locked(_) => ("keyring_locked", "Unlock the keyring, then run `m365-cachectl stop`; the next call starts the daemon again."),
-        KeyringError::Late(_) => ("keyring_timeout", "Answer the keyring's prompt or unlock it, then run `m365-cachectl stop`; the next call starts the daemon again."),
-        KeyringError::Unavailable(_) => ("keyring_unavailable", "Start the daemon in the session whose keyring holds the key, or start that keyring."),
+        KeyringError::Locked(_) => {
+            ("keyring_locked", "Unlock the keyring, then run `m365-cachectl stop`; the next call starts the daemon again.")
+        }
+        KeyringError::Late(_) => (
+            "keyring_timeout",
+            "Answer the keyring's prompt or unlock it, then run `m365-cachectl stop`; the next call starts the daemon again.",
+        ),
+        KeyringError::Unavailable(_) => {
+            ("keyring_unavailable", "Start the daemon in the session whose keyring holds the key, or start that keyring.")
+        }
         KeyringError::Failed(_) => ("keyring_unavailable", "Look at the entries of `m365-cached` with the keyring's own program."),
     };
     Locked::new(code, format!("{}.", capital(&error.to_string())), hint)

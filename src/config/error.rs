@@ -50,6 +50,6 @@ impl Hint for ConfigError {
     }
 
     fn hint(&self) -> Option<String> {
-        Some("Correct it, then check with `m365-cached --check`.".into())
+        Some("Correct it and check with `m365-cached --check`; then `m365-cachectl stop` ends a daemon that has read it, and the next call starts anew.".into())
     }
 }

@@ -59,8 +59,12 @@ impl Listener {
                     match connection.peer_cred() {
                         Ok(peer) if peer.uid() == self.ours => return connection,
                         peer => {
-                            self.refused.fetch_add(1, Ordering::Relaxed);
-                            tracing::warn!(uid = peer.ok().map(|peer| peer.uid()), "refused a connection of another user");
+                            let before = self.refused.fetch_add(1, Ordering::Relaxed);
+                            // Each doubling is told, so that a stranger cannot fill the log.
+                            if (before + 1).is_power_of_two() {
+                                let uid = peer.ok().map(|peer| peer.uid());
+                                tracing::warn!(uid, count = before + 1, "refused a connection of another user");
+                            }
                         }
                     }
                 }

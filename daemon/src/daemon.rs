@@ -17,18 +17,6 @@ use crate::{
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How far a daemon's life has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
-    /// It takes calls.
-    Serving,
-    /// It was asked to stop: calls in flight are finished, streams end after them.
-    Draining {
-        /// Why, for people.
-        reason: String,
-    },
-}
-
 /// One running daemon.
 pub struct Daemon {
     /// Random, made at each start: tells a client that it talks to another daemon than before.
@@ -49,7 +37,7 @@ pub struct Daemon {
     warnings: Vec<Warning>,
     refused: Arc<AtomicU64>,
     clock: Arc<dyn m365_cached::clock::Clock>,
-    phase: watch::Sender<Phase>,
+    draining: watch::Sender<bool>,
 }
 
 impl Daemon {
@@ -69,7 +57,7 @@ impl Daemon {
             warnings,
             refused,
             clock,
-            phase: watch::Sender::new(Phase::Serving),
+            draining: watch::Sender::new(false),
         }
     }
 
@@ -83,27 +71,22 @@ impl Daemon {
         self.clock.now()
     }
 
-    /// Tells when the phase changes. An MCP stream sends `Drain` when it turns to [`Phase::Draining`], and ends once its calls are answered.
-    pub fn phase(&self) -> watch::Receiver<Phase> {
-        self.phase.subscribe()
+    /// Becomes true when the daemon was asked to stop. An MCP stream then sends `Drain`, and ends once its calls are answered.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
     }
 
-    /// Begins the end. The first reason stands.
+    /// Begins the end. The first reason is told, for people.
     pub fn stop(&self, reason: &str) {
-        self.phase.send_if_modified(|phase| {
-            let serving = *phase == Phase::Serving;
-            if serving {
-                *phase = Phase::Draining { reason: reason.into() };
-            }
-            serving
-        });
+        if !self.draining.send_replace(true) {
+            tracing::info!(reason, "draining");
+        }
     }
 
     /// Ends when somebody has called [`Daemon::stop`].
     pub async fn stopping(&self) {
-        let mut phase = self.phase();
         // The sender lives as long as `self`, so an error cannot come.
-        let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+        let _ = self.draining().wait_for(|draining| *draining).await;
     }
 
     /// What a person should know about the daemon itself.

@@ -1,15 +1,13 @@
 //! What a process that holds keys does first: no core dumps, no other process of the user reads its memory, no file open to others.
 
 /// Hardens this process. What the system does not grant is reported as a list of names, since nothing else depends on it.
+#[cfg(unix)]
 pub fn harden() -> Vec<&'static str> {
+    use rustix::process::{Resource, Rlimit, setrlimit, umask};
+    umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let mut missing = Vec::new();
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, setrlimit, umask};
-        umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-        if setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).is_err() {
-            missing.push("no_core_dumps");
-        }
+    if setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).is_err() {
+        missing.push("no_core_dumps");
     }
     #[cfg(target_os = "linux")]
     {
@@ -19,6 +17,12 @@ pub fn harden() -> Vec<&'static str> {
         }
     }
     missing
+}
+
+/// Files of a Windows profile are private by inheritance, and the system writes no dumps unless it is told to.
+#[cfg(not(unix))]
+pub fn harden() -> Vec<&'static str> {
+    Vec::new()
 }
 
 #[cfg(target_os = "linux")]

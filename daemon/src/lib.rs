@@ -50,7 +50,6 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
     };
     let late = async {
         daemon.stopping().await;
-        tracing::info!("draining");
         signals::notify("STOPPING=1");
         tokio::time::sleep(drain).await;
     };

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{convert, fault, refusal, tools::caller};
 use crate::{
     core::{Core, Invalidate, Problem},
-    daemon::{Daemon, Phase, VERSION},
+    daemon::{Daemon, VERSION},
 };
 
 /// The service.
@@ -33,7 +33,7 @@ impl Admin {
 impl v1::admin_server::Admin for Admin {
     async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
         let daemon = &self.daemon;
-        let draining = *daemon.phase().borrow() != Phase::Serving;
+        let draining = *daemon.draining().borrow();
         let mut reply = v1::StatusReply {
             version: VERSION.into(),
             pid: std::process::id(),

@@ -48,12 +48,7 @@ impl SignedIn {
     /// Reads a sign-in's reply; it must be meant for `client_id` and, when there was a question, answer `nonce`.
     pub(super) fn from_reply(reply: &TokenReply, client_id: &str, nonce: Option<&str>) -> Result<Self, AuthError> {
         let token = reply.id_token.as_ref().ok_or(AuthError::Unexpected("an id token"))?;
-        let claims: Claims = token
-            .expose()
-            .split('.')
-            .nth(1)
-            .and_then(decode)
-            .ok_or(AuthError::Unexpected("a readable id token"))?;
+        let claims: Claims = token.expose().split('.').nth(1).and_then(decode).ok_or(AuthError::Unexpected("a readable id token"))?;
         if claims.aud != client_id {
             return Err(AuthError::Unexpected("an id token for this application"));
         }
@@ -90,4 +85,3 @@ fn decode<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
-

@@ -107,7 +107,9 @@ impl Hint for AuthError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotConfigured => "Set `client_id` in the settings to your app registration's id; the README shows how to make one.".into(),
+            Self::NotConfigured => {
+                "Set `client_id` in the settings to your app registration's id; the README shows how to make one.".into()
+            }
             Self::SignInRequired(problem) | Self::Refused(problem) => problem.hint(),
             Self::Unreachable { .. } => "Check the network; it is tried again by itself.".into(),
             Self::Unexpected(_) => "Try again; check whether a proxy or a sign-in page of the network answers in Microsoft's place.".into(),

@@ -8,10 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{
-    AuthError, Http, SignInProblem, http, pkce::Proof,
-    problem::classify,
-};
+use super::{AuthError, Http, SignInProblem, http, pkce::Proof, problem::classify};
 use crate::{clock::Clock, secret::Secret};
 
 /// The permissions of the tools there are, no more.
@@ -185,7 +182,8 @@ impl Identity {
         asked: Option<&str>,
     ) -> Result<TokenReply, Failure> {
         let (scope, claims) = (scopes.join(" "), claims(asked));
-        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose().as_str()), ("scope", &scope), ("claims", &claims)];
+        let fields =
+            [("grant_type", "refresh_token"), ("refresh_token", refresh.expose().as_str()), ("scope", &scope), ("claims", &claims)];
         self.token(authority, client_id, &fields).await
     }
 
@@ -205,7 +203,8 @@ impl Identity {
         let scope = self.scope();
         let fields = [("client_id", self.client_id().map_err(Failure::Broken)?), ("scope", &scope)];
         let body = self.post(tenant, "devicecode", &fields).await?;
-        let started: Started = serde_json::from_slice(body.expose()).map_err(|_| Failure::Broken(AuthError::Unexpected("a device code")))?;
+        let started: Started =
+            serde_json::from_slice(body.expose()).map_err(|_| Failure::Broken(AuthError::Unexpected("a device code")))?;
         Ok(DeviceStart {
             device_code: Secret::new(started.device_code),
             user_code: started.user_code,
@@ -279,7 +278,14 @@ impl Identity {
             return Ok(body);
         }
         let refusal = refusal(status, body.expose(), retry_after, tenant);
-        tracing::info!(endpoint, status, error = refusal.error, aadsts = refusal.numbers.first(), correlation = refusal.correlation, "refused by the identity service");
+        tracing::info!(
+            endpoint,
+            status,
+            error = refusal.error,
+            aadsts = refusal.numbers.first(),
+            correlation = refusal.correlation,
+            "refused by the identity service"
+        );
         Err(Failure::Refused(refusal))
     }
 
@@ -361,7 +367,8 @@ mod tests {
     fn a_challenge_is_joined_with_what_we_can_do() {
         let plain: Value = serde_json::from_str(&claims(None)).unwrap();
         assert_eq!(plain, json!({"access_token": {"xms_cc": {"values": ["cp1"]}}}));
-        let asked: Value = serde_json::from_str(&claims(Some(r#"{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}"#))).unwrap();
+        let asked: Value =
+            serde_json::from_str(&claims(Some(r#"{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}"#))).unwrap();
         assert_eq!(asked["access_token"]["nbf"]["value"], "1604106651");
         assert_eq!(asked["access_token"]["xms_cc"]["values"][0], "cp1");
         assert_eq!(claims(Some("not json")), claims(None));

@@ -105,7 +105,13 @@ impl Keeper {
     }
 
     /// Loads or renews, one at a time. `ahead` is a renewal that nobody waits for.
-    async fn renew(&self, account: &AccountId, held: &Account, refused: Option<&Refused>, ahead: bool) -> Result<Secret<String>, AuthError> {
+    async fn renew(
+        &self,
+        account: &AccountId,
+        held: &Account,
+        refused: Option<&Refused>,
+        ahead: bool,
+    ) -> Result<Secret<String>, AuthError> {
         let _turn = held.turn.lock().await;
         // Somebody may have done it while we waited.
         match self.in_hand(held, refused)? {

@@ -202,15 +202,14 @@ async fn finish(
     let signed_in = SignedIn::from_reply(reply, &client_id, nonce)?;
     let scopes = &identity.settings().scopes;
     let authority = if signed_in.personal { CONSUMERS } else { &signed_in.tenant_id };
-    let record = TokenRecord::first(reply, authority, &client_id, scopes, clock.now(), dice).ok_or(AuthError::Unexpected("a refresh token"))?;
+    let record =
+        TokenRecord::first(reply, authority, &client_id, scopes, clock.now(), dice).ok_or(AuthError::Unexpected("a refresh token"))?;
     if !signed_in.personal || tenant == CONSUMERS {
         return Ok(Finished { signed_in, record });
     }
     // A personal account's refresh token from `common` stops after an hour; one from `consumers` does not.
-    let renewed = identity
-        .refresh(CONSUMERS, &client_id, scopes, &record.refresh, None)
-        .await
-        .map_err(super::identity::Failure::at_sign_in)?;
+    let renewed =
+        identity.refresh(CONSUMERS, &client_id, scopes, &record.refresh, None).await.map_err(super::identity::Failure::at_sign_in)?;
     let record = record.renewed(&renewed, clock.now(), dice);
     Ok(Finished { signed_in, record })
 }

@@ -137,7 +137,8 @@ mod tests {
         assert!(get("/?code=abc&state=wrong").is_none());
         assert!(get("/?code=abc").is_none());
         assert!(get("/favicon.ico").is_none());
-        let Some(Err(AuthError::Refused(problem))) = get("/?state=right&error=access_denied&error_description=AADSTS65004%3A+ada+said+no") else {
+        let Some(Err(AuthError::Refused(problem))) = get("/?state=right&error=access_denied&error_description=AADSTS65004%3A+ada+said+no")
+        else {
             panic!("a refusal is an answer");
         };
         assert_eq!((problem.reason, problem.aadsts), (Reason::Declined, Some(65_004)));

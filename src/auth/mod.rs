@@ -25,4 +25,3 @@ pub use login::{BrowserPrompt, DevicePrompt, Finished, LoginOptions, Logins};
 pub use port::{Bearer, Refused, TokenPort};
 pub use problem::{Reason, SignInProblem};
 pub use tokens::TokenRecord;
-

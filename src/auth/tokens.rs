@@ -49,7 +49,14 @@ const VERSION: u32 = 1;
 
 impl TokenRecord {
     /// What a first sign-in brought. `None` without a refresh token: such a sign-in would end after an hour.
-    pub(super) fn first(reply: &TokenReply, authority: &str, client_id: &str, scopes: &[String], now: Timestamp, dice: &dyn Dice) -> Option<Self> {
+    pub(super) fn first(
+        reply: &TokenReply,
+        authority: &str,
+        client_id: &str,
+        scopes: &[String],
+        now: Timestamp,
+        dice: &dyn Dice,
+    ) -> Option<Self> {
         let refresh = reply.refresh.clone()?;
         Some(Self {
             access: reply.access.clone(),

@@ -28,7 +28,7 @@ use crate::{
     clock::ManualClock,
     graph::{GraphRequest, Method},
     hint::Kind,
-    store::memory::Memory,
+    store::{Limits, Memory},
     tools::{Page, Reply, StepError, Steps},
 };
 
@@ -80,7 +80,8 @@ impl Mailbox {
     }
 
     fn list(&self, folder: &str) -> Vec<Value> {
-        let sentinel = json!({ "id": format!("S{folder}"), "subject": format!("@{}", self.change), "isRead": true, "parentFolderId": folder });
+        let sentinel =
+            json!({ "id": format!("S{folder}"), "subject": format!("@{}", self.change), "isRead": true, "parentFolderId": folder });
         let inside = self.messages.iter().filter(|(_, (at, _))| at == folder).map(|(id, _)| self.message(id));
         std::iter::once(sentinel).chain(inside).collect()
     }
@@ -100,8 +101,10 @@ struct FakeGraph {
     mailbox: Mutex<Mailbox>,
     fate: Mutex<Fate>,
     clock: Arc<ManualClock>,
-    /// Reads and writes wait here *after* Graph has done its part, so that replies can be slow.
+    /// Reads wait here *after* Graph has done its part, so that replies can be slow.
     replies: Semaphore,
+    /// Writes wait here.
+    acks: Semaphore,
     requests: AtomicU64,
     offline: Mutex<bool>,
 }
@@ -163,7 +166,8 @@ impl FakeGraph {
 impl Steps for FakeSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
         let answer = self.0.answer(&request);
-        self.0.replies.acquire().await.unwrap().forget_if_closed();
+        let gate = if request.method == Method::Get { &self.0.replies } else { &self.0.acks };
+        drop(gate.acquire().await.unwrap());
         answer.map(|body| Reply { status: 200, body, etag: None, location: None })
     }
 
@@ -185,15 +189,6 @@ impl Steps for FakeSteps {
     }
 }
 
-/// Permits here are a gate, not a budget: taking one gives it back.
-trait Gate {
-    fn forget_if_closed(self);
-}
-
-impl Gate for tokio::sync::SemaphorePermit<'_> {
-    fn forget_if_closed(self) {}
-}
-
 struct FakeRemote(Arc<FakeGraph>);
 
 impl Remote for FakeRemote {
@@ -205,19 +200,53 @@ impl Remote for FakeRemote {
 /// One step of a history.
 #[derive(Debug, Clone)]
 enum Step {
-    List { folder: usize, force: bool },
-    Get { message: usize },
-    Mark { message: usize, read: bool, fate: Fate },
-    Move { message: usize, to: usize, fate: Fate },
+    List {
+        folder: usize,
+        force: bool,
+    },
+    Get {
+        message: usize,
+    },
+    Mark {
+        message: usize,
+        read: bool,
+        fate: Fate,
+    },
+    Move {
+        message: usize,
+        to: usize,
+        fate: Fate,
+    },
     /// A read whose reply is slow: a write happens and returns before it.
-    SlowListDuringMark { folder: usize, message: usize, read: bool },
+    SlowListDuringMark {
+        folder: usize,
+        message: usize,
+        read: bool,
+    },
+    /// A read whose reply is slow; a write happens and returns; the same is read again before the first reply has come.
+    JoinAfterMark {
+        folder: usize,
+        message: usize,
+        read: bool,
+    },
     /// A get whose reply is slow: a move happens and returns before it.
-    SlowGetDuringMove { message: usize, to: usize },
-    Others { message: usize, to: Option<usize> },
-    Advance { seconds: u64 },
+    SlowGetDuringMove {
+        message: usize,
+        to: usize,
+    },
+    Others {
+        message: usize,
+        to: Option<usize>,
+    },
+    Advance {
+        seconds: u64,
+    },
     Offline(bool),
     /// The daemon is killed while a write waits for its reply, and starts again.
-    KilledWrite { message: usize, read: bool },
+    KilledWrite {
+        message: usize,
+        read: bool,
+    },
     Forget,
 }
 
@@ -231,6 +260,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (message.clone(), any::<bool>(), fate.clone()).prop_map(|(message, read, fate)| Step::Mark { message, read, fate }),
         3 => (message.clone(), folder.clone(), fate).prop_map(|(message, to, fate)| Step::Move { message, to, fate }),
         2 => (folder.clone(), message.clone(), any::<bool>()).prop_map(|(folder, message, read)| Step::SlowListDuringMark { folder, message, read }),
+        2 => (folder.clone(), message.clone(), any::<bool>()).prop_map(|(folder, message, read)| Step::JoinAfterMark { folder, message, read }),
         2 => (message.clone(), folder.clone()).prop_map(|(message, to)| Step::SlowGetDuringMove { message, to }),
         3 => (message.clone(), prop::option::of(folder)).prop_map(|(message, to)| Step::Others { message, to }),
         4 => (1_u64..2000).prop_map(|seconds| Step::Advance { seconds }),
@@ -262,10 +292,11 @@ impl World {
             fate: Mutex::new(Fate::Done),
             clock: clock.clone(),
             replies: Semaphore::new(1000),
+            acks: Semaphore::new(1000),
             requests: AtomicU64::new(0),
             offline: Mutex::new(false),
         });
-        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(seed))));
+        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(seed)), Limits::default()));
         memory.save_account(testing::account()).await.unwrap();
         let engine = start(&memory, &graph, &clock, seed).await;
         Self { clock, graph, memory, engine, seed, floors: BTreeMap::new(), late_floors: Vec::new(), reads: 0, fetches: 0 }
@@ -283,7 +314,10 @@ impl World {
         let made: u64 = shown["subject"].as_str().unwrap().trim_start_matches('@').parse().unwrap();
         for thing in things {
             if let Some(floor) = floors.get(thing) {
-                assert!(made >= *floor, "{thing}: an answer of change {made} was served after the own write {floor} had returned: {answer}");
+                assert!(
+                    made >= *floor,
+                    "{thing}: an answer of change {made} was served after the own write {floor} had returned: {answer}"
+                );
             }
             for (from, late, floor) in &self.late_floors {
                 if late == thing && asked > *from {
@@ -366,10 +400,39 @@ impl World {
 
     async fn hold_replies(&self) {
         self.graph.replies.acquire_many(1000).await.unwrap().forget();
+        self.graph.acks.acquire_many(1000).await.unwrap().forget();
     }
 
     fn release_replies(&self) {
         self.graph.replies.add_permits(1000);
+        self.graph.acks.add_permits(1000);
+    }
+
+    async fn join_after_mark(&mut self, folder: usize, message: usize, read: bool) {
+        if *self.graph.offline.lock().unwrap() {
+            return;
+        }
+        let args = json!({ "folder_id": FOLDERS[folder], "include_body": false, "force_refresh": true, "account_id": testing::ACCOUNT });
+        let ask = |engine: Arc<Engine>| {
+            let args = args.as_object().unwrap().clone();
+            tokio::spawn(async move { engine.call(&Caller::default(), "email_list", &args).await })
+        };
+        self.graph.replies.acquire_many(1000).await.unwrap().forget();
+        let base = self.graph.requests.load(SeqCst);
+        let slow = ask(self.engine.clone());
+        self.asked(base + 1).await;
+        self.write("email_mark_read", json!({ "email_id": MESSAGES[message], "is_read": read }), Fate::Done).await;
+        let (floors, asked) = (self.floors.clone(), self.clock.now());
+        let again = ask(self.engine.clone());
+        // It may ask for itself or wait for the first; either way nothing comes before the replies are let go.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.graph.replies.add_permits(1000);
+        slow.await.unwrap().unwrap();
+        let answer = again.await.unwrap().unwrap();
+        let answer: Value = serde_json::from_str(&answer.text()).unwrap();
+        self.check(&answer, &answer["messages"][0], &[FOLDERS[folder].to_owned()], &floors, asked, Duration::from_secs(600));
     }
 
     /// Waits until Graph has been asked `count` times in all.
@@ -394,6 +457,7 @@ impl World {
                 self.overlap("email_list", args, "email_mark_read", json!({ "email_id": MESSAGES[message], "is_read": read })).await;
                 self.list(folder, false).await;
             }
+            Step::JoinAfterMark { folder, message, read } => self.join_after_mark(folder, message, read).await,
             Step::SlowGetDuringMove { message, to } => {
                 let args = json!({ "email_id": MESSAGES[message], "include_attachments": false, "force_refresh": true });
                 let write = json!({ "email_id": MESSAGES[message], "destination_folder": FOLDERS[to] });
@@ -456,19 +520,26 @@ impl World {
         self.hold_replies().await;
         let base = self.graph.requests.load(SeqCst);
         let engine = self.engine.clone();
-        let Value::Object(args) = json!({ "email_id": MESSAGES[message], "is_read": read, "account_id": testing::ACCOUNT }) else { unreachable!() };
+        let Value::Object(args) = json!({ "email_id": MESSAGES[message], "is_read": read, "account_id": testing::ACCOUNT }) else {
+            unreachable!()
+        };
         let doomed = tokio::spawn(async move { engine.call(&Caller::default(), "email_mark_read", &args).await });
         self.asked(base + 1).await;
         doomed.abort();
         // The old engine's act stays blocked for ever on a gate of its own: nothing of it reaches the ledger again.
-        let stuck = std::mem::replace(&mut self.graph, Arc::new(FakeGraph {
-            mailbox: Mutex::new(self.graph.mailbox.lock().unwrap().clone()),
-            fate: Mutex::new(Fate::Done),
-            clock: self.clock.clone(),
-            replies: Semaphore::new(1000),
-            requests: AtomicU64::new(0),
-            offline: Mutex::new(false),
-        }));
+        let mailbox = self.graph.mailbox.lock().unwrap().clone();
+        let stuck = std::mem::replace(
+            &mut self.graph,
+            Arc::new(FakeGraph {
+                mailbox: Mutex::new(mailbox),
+                fate: Mutex::new(Fate::Done),
+                clock: self.clock.clone(),
+                replies: Semaphore::new(1000),
+                acks: Semaphore::new(1000),
+                requests: AtomicU64::new(0),
+                offline: Mutex::new(false),
+            }),
+        );
         std::mem::forget(stuck);
         self.seed += 1;
         self.engine = start(&self.memory, &self.graph, &self.clock, self.seed).await;
@@ -478,7 +549,14 @@ impl World {
 }
 
 async fn start(memory: &Arc<Memory>, graph: &Arc<FakeGraph>, clock: &Arc<ManualClock>, seed: u64) -> Arc<Engine> {
-    testing::engine(memory.clone(), memory.clone(), Arc::new(FakeRemote(graph.clone())), clock.clone(), Arc::new(SeededDice::new(seed ^ 0xA5A5))).await
+    testing::engine(
+        memory.clone(),
+        memory.clone(),
+        Arc::new(FakeRemote(graph.clone())),
+        clock.clone(),
+        Arc::new(SeededDice::new(seed ^ 0xA5A5)),
+    )
+    .await
 }
 
 fn run(seed: u64, steps: Vec<Step>) -> (u64, u64) {
@@ -504,33 +582,42 @@ proptest! {
 
 #[test]
 fn a_reply_lost_after_the_write_happened_is_not_hidden_by_an_older_answer() {
-    run(1, vec![
-        Step::List { folder: 0, force: false },
-        Step::Mark { message: 0, read: true, fate: Fate::LostAfter },
-        Step::List { folder: 0, force: false },
-        Step::Advance { seconds: 61 },
-        Step::List { folder: 0, force: false },
-    ]);
+    run(
+        1,
+        vec![
+            Step::List { folder: 0, force: false },
+            Step::Mark { message: 0, read: true, fate: Fate::LostAfter },
+            Step::List { folder: 0, force: false },
+            Step::Advance { seconds: 61 },
+            Step::List { folder: 0, force: false },
+        ],
+    );
 }
 
 #[test]
 fn untouched_answers_stay() {
-    let (reads, fetches) = run(2, vec![
-        Step::List { folder: 1, force: false },
-        Step::Get { message: 1 },
-        Step::Mark { message: 0, read: true, fate: Fate::Done },
-        Step::List { folder: 1, force: false },
-        Step::Get { message: 1 },
-    ]);
+    let (reads, fetches) = run(
+        2,
+        vec![
+            Step::List { folder: 1, force: false },
+            Step::Get { message: 1 },
+            Step::Mark { message: 0, read: true, fate: Fate::Done },
+            Step::List { folder: 1, force: false },
+            Step::Get { message: 1 },
+        ],
+    );
     // M0 is in F0 and its place was not known: bumping all of mail is allowed once, but not more.
     assert_eq!(reads, 4);
     assert!(fetches <= 4, "{fetches}");
-    let (_, fetches) = run(3, vec![
-        Step::List { folder: 0, force: false },
-        Step::List { folder: 1, force: false },
-        Step::Mark { message: 0, read: true, fate: Fate::Done },
-        Step::List { folder: 1, force: false },
-        Step::List { folder: 0, force: false },
-    ]);
+    let (_, fetches) = run(
+        3,
+        vec![
+            Step::List { folder: 0, force: false },
+            Step::List { folder: 1, force: false },
+            Step::Mark { message: 0, read: true, fate: Fate::Done },
+            Step::List { folder: 1, force: false },
+            Step::List { folder: 0, force: false },
+        ],
+    );
     assert_eq!(fetches, 3, "only the folder that holds the message is asked for again");
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Answer, CallError, Engine, LoginStart};
 use crate::{
     cache::KeyPattern,
+    graph::GraphError,
     ids::{AccountId, Caller},
     store::Invalidation,
     tools::{Args, Does, Local, StepError, Tool},
@@ -102,8 +103,9 @@ impl Engine {
         reason: String,
         caller: &Caller,
     ) -> Result<(KeyPattern, u64), CallError> {
-        let pattern = KeyPattern::parse(pattern)
-            .map_err(|error| StepError::user("invalid_pattern", error.to_string(), "Write type[:account][:name=value], such as email_list:*:folder=sent*."))?;
+        let pattern = KeyPattern::parse(pattern).map_err(|error| {
+            StepError::user("invalid_pattern", error.to_string(), "Write type[:account][:name=value], such as email_list:*:folder=sent*.")
+        })?;
         let what = Invalidation { pattern: pattern.clone(), account, reason, by: caller.client.clone(), at: self.clock.now() };
         let deleted = self.entries.invalidate(what).await?;
         // Which of the entries in memory it named would cost more to find out than to read the rest again.
@@ -113,5 +115,5 @@ impl Engine {
 }
 
 fn sign_in(error: super::LoginError) -> CallError {
-    CallError::Step(error.into())
+    CallError::Step(GraphError::from(error).into())
 }

@@ -102,7 +102,11 @@ impl Engine {
 
     fn served(&self, call: &Call, entry: &Arc<Entry>, status: CacheStatus) -> Answer {
         let counter = self.counters.of(call.tool.name);
-        if status == CacheStatus::Stale { counter.hit_stale() } else { counter.hit() }
+        if status == CacheStatus::Stale {
+            counter.hit_stale()
+        } else {
+            counter.hit()
+        }
         self.use_entry(entry, call.now);
         Answer::cached(status, entry.meta.fetch_started, entry.body.text.clone(), None)
     }

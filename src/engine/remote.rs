@@ -34,12 +34,7 @@ impl GraphRemote {
 
 impl Remote for GraphRemote {
     fn steps(&self, account: &AccountRow, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
-        let context = graph::Context {
-            account: account.id.clone(),
-            urgency,
-            deadline,
-            mailbox: account.object_id.clone(),
-        };
+        let context = graph::Context { account: account.id.clone(), urgency, deadline, mailbox: account.object_id.clone() };
         Box::new(GraphSteps { client: self.client.clone(), context, now, personal: account.tenant_id == PERSONAL_TENANT })
     }
 }

@@ -5,8 +5,6 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-
-
 /// Counts of one tool since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToolStats {
@@ -119,8 +117,12 @@ impl Counters {
     }
 
     pub(super) fn read(&self) -> Stats {
-        let by_tool: BTreeMap<_, _> =
-            self.by_tool.iter().map(|(name, counter)| (*name, counter.read())).filter(|(_, stats)| *stats != ToolStats::default()).collect();
+        let by_tool: BTreeMap<_, _> = self
+            .by_tool
+            .iter()
+            .map(|(name, counter)| (*name, counter.read()))
+            .filter(|(_, stats)| *stats != ToolStats::default())
+            .collect();
         let mut total = ToolStats::default();
         for stats in by_tool.values() {
             total.hits += stats.hits;

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Answer, CallError, Engine, Stats};
-use crate::store::{Health, StoreStats, TaskCounts};
+use crate::{
+    graph::ClientGauges,
+    store::{Health, StoreStats, TaskCounts},
+};
 
 /// The engine's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +20,13 @@ pub struct Status {
     /// Tasks by state.
     pub tasks: TaskCounts,
     /// Opened answers in memory.
-    pub hot_entries: u64,
+    pub hot_entries: usize,
     /// Bytes they take.
     pub hot_bytes: u64,
     /// Why the store did not do its work, as last seen.
     pub store_trouble: Option<String>,
+    /// The Graph client's numbers; `None` without one.
+    pub graph: Option<ClientGauges>,
 }
 
 impl Engine {
@@ -36,6 +41,7 @@ impl Engine {
             hot_entries: self.hot.len(),
             hot_bytes: self.hot.bytes(),
             store_trouble: trouble,
+            graph: self.graph.as_ref().map(|client| client.gauges()),
         }
     }
 

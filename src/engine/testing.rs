@@ -45,18 +45,8 @@ pub(super) async fn engine(
     let identity = Arc::new(Identity::new(http, IdentitySettings::default(), clock.clone()));
     let keeper = Keeper::new(identity.clone(), Arc::new(NoTokens), clock.clone(), dice.clone());
     let logins = Logins::new(identity, clock.clone(), dice.clone());
-    let parts = Parts {
-        entries,
-        ledger,
-        hot: HotTier::new(1 << 20),
-        remote,
-        graph: None,
-        logins,
-        keeper,
-        clock,
-        dice,
-        policy: Policy::default(),
-    };
+    let parts =
+        Parts { entries, ledger, hot: HotTier::new(1 << 20), remote, graph: None, logins, keeper, clock, dice, policy: Policy::default() };
     Engine::start(parts).await.unwrap()
 }
 

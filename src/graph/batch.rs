@@ -40,7 +40,10 @@ impl Client {
             let envelope = GraphRequest {
                 // Repeating a batch of reads repeats reads.
                 idempotent: left.iter().all(|at| requests[*at].idempotent),
-                ..GraphRequest::post(&["$batch"], json!({ "requests": left.iter().map(|at| item(*at, &requests[*at])).collect::<Vec<_>>() }))
+                ..GraphRequest::post(
+                    &["$batch"],
+                    json!({ "requests": left.iter().map(|at| item(*at, &requests[*at])).collect::<Vec<_>>() }),
+                )
             };
             let reply = self.send_slots(context, &envelope, left.len()).await?.json()?;
             let responses = reply.get("responses").and_then(Value::as_array).ok_or_else(|| garbled("a batch without `responses`"))?;
@@ -104,7 +107,8 @@ fn item(at: usize, request: &GraphRequest) -> Value {
         Method::Put => "PUT",
         Method::Delete => "DELETE",
     };
-    let mut item = json!({ "id": at.to_string(), "method": method, "url": request.target(), "headers": { "Prefer": preferences(request) } });
+    let mut item =
+        json!({ "id": at.to_string(), "method": method, "url": request.target(), "headers": { "Prefer": preferences(request) } });
     for (name, value) in &request.headers {
         item["headers"][*name] = value.as_str().into();
     }

@@ -118,7 +118,14 @@ enum Attempt {
 
 impl Client {
     /// A client; nothing is connected before the first request.
-    pub fn new(http: Arc<Http>, bearer: Arc<dyn Bearer>, settings: Settings, budget: Arc<Budget>, clock: Arc<dyn Clock>, dice: Arc<dyn Dice>) -> Self {
+    pub fn new(
+        http: Arc<Http>,
+        bearer: Arc<dyn Bearer>,
+        settings: Settings,
+        budget: Arc<Budget>,
+        clock: Arc<dyn Clock>,
+        dice: Arc<dyn Dice>,
+    ) -> Self {
         Self {
             http,
             bearer,
@@ -164,7 +171,11 @@ impl Client {
         loop {
             let remaining = self.remaining(context);
             if remaining.is_zero() {
-                return Err(GraphError::Unreachable { reason: "no answer in time".into(), unknown_outcome: happened && acts, never_sent: attempt == 1 });
+                return Err(GraphError::Unreachable {
+                    reason: "no answer in time".into(),
+                    unknown_outcome: happened && acts,
+                    never_sent: attempt == 1,
+                });
             }
             if !self.breaker.admits(self.clock.now()) {
                 let reason = "it did not answer several times; it is tried again shortly".to_owned();
@@ -221,7 +232,15 @@ impl Client {
         url.ok().filter(|url| cloud.is_graph(url)).ok_or(GraphError::ForeignHost)
     }
 
-    async fn attempt(&self, context: &Context, request: &GraphRequest, url: &Url, token: &Secret<String>, slots: usize, remaining: Duration) -> Attempt {
+    async fn attempt(
+        &self,
+        context: &Context,
+        request: &GraphRequest,
+        url: &Url,
+        token: &Secret<String>,
+        slots: usize,
+        remaining: Duration,
+    ) -> Attempt {
         // Waiting for a turn counts against the deadline too.
         let permit = tokio::select! {
             permit = self.budget.take(&context.mailbox, context.urgency, slots) => permit,
@@ -303,7 +322,9 @@ fn failed(how: Failed, reason: &str) -> Attempt {
 /// The error with what is known of all attempts: one of them may have taken effect, even if the last one certainly did not.
 fn with_outcome(mut error: GraphError, happened: bool) -> GraphError {
     match &mut error {
-        GraphError::Refused { unknown_outcome, .. } | GraphError::Throttled { unknown_outcome, .. } | GraphError::Garbled { unknown_outcome, .. } => {
+        GraphError::Refused { unknown_outcome, .. }
+        | GraphError::Throttled { unknown_outcome, .. }
+        | GraphError::Garbled { unknown_outcome, .. } => {
             *unknown_outcome = happened;
         }
         GraphError::Unreachable { unknown_outcome, never_sent, .. } => {

@@ -180,7 +180,8 @@ pub(super) fn code_of(body: &Value) -> Option<String> {
     loop {
         if let Some(text) = node.get("code").and_then(Value::as_str) {
             // A code is a word; anything longer might be content.
-            let plain: String = text.chars().filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-')).take(64).collect();
+            let plain: String =
+                text.chars().filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-')).take(64).collect();
             if !plain.is_empty() {
                 code = Some(plain);
             }

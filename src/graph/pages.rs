@@ -37,7 +37,10 @@ impl Client {
         let mut pages = Pages::default();
         let mut request = first.clone();
         for _ in 0..MOST {
-            let reply = self.send(context, &request).await.map_err(|error| if is_delta && error.is_resync() { GraphError::Resync } else { error })?;
+            let reply = self
+                .send(context, &request)
+                .await
+                .map_err(|error| if is_delta && error.is_resync() { GraphError::Resync } else { error })?;
             let Value::Object(mut page) = reply.json()? else { return Err(garbled("it is not a collection")) };
             let Some(Value::Array(items)) = page.remove("value") else { return Err(garbled("it has no `value`")) };
             if pages.items.is_empty() {

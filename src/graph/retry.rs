@@ -77,7 +77,8 @@ mod tests {
         prop_oneof![
             Just(Failed::NeverSent),
             Just(Failed::Lost),
-            (400_u16..600, prop::option::of(0_u64..100)).prop_map(|(status, wait)| Failed::Status { status, retry_after: wait.map(Duration::from_secs) }),
+            (400_u16..600, prop::option::of(0_u64..100))
+                .prop_map(|(status, wait)| Failed::Status { status, retry_after: wait.map(Duration::from_secs) }),
         ]
     }
 

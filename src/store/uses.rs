@@ -16,15 +16,17 @@ const MOST: usize = 65_536;
 pub struct Uses(Mutex<HashMap<KeyHash, EntryUse>>);
 
 impl Uses {
-    /// Notes one use of `key` at `now`.
-    pub fn record(&self, key: KeyHash, now: Timestamp) {
+    /// Notes one use of `key` at `now`; tells whether it is the first since the last [`Uses::drain`], so that somebody may be woken to flush.
+    pub fn record(&self, key: KeyHash, now: Timestamp) -> bool {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = uses.is_empty();
         if let Some(known) = uses.get_mut(&key) {
             known.hits = known.hits.saturating_add(1);
             known.at = known.at.max(now);
         } else if uses.len() < MOST {
             uses.insert(key, EntryUse { key, at: now, hits: 1 });
         }
+        first
     }
 
     /// Takes out everything noted since the last time.

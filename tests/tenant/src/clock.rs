@@ -50,10 +50,7 @@ struct Hands {
 impl Hands {
     fn now(&self) -> Timestamp {
         let gone = self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        later(
-            self.shows,
-            SignedDuration::try_from(gone).unwrap_or(SignedDuration::MAX),
-        )
+        later(self.shows, SignedDuration::try_from(gone).unwrap_or(SignedDuration::MAX))
     }
 }
 
@@ -70,14 +67,8 @@ impl Clock {
             ClockStart::At(at) => at,
             ClockStart::Now => Timestamp::now(),
         };
-        let hands = Hands {
-            shows,
-            since: Some(Instant::now()),
-        };
-        Self {
-            hands: Mutex::new(hands),
-            revision: watch::Sender::new(0),
-        }
+        let hands = Hands { shows, since: Some(Instant::now()) };
+        Self { hands: Mutex::new(hands), revision: watch::Sender::new(0) }
     }
 
     /// The tenant's time.
@@ -94,12 +85,7 @@ impl Clock {
         let revision = *self.revision.borrow();
         let hands = lock(&self.hands);
         let now = hands.now();
-        ClockReading {
-            now,
-            ms: now.as_millisecond(),
-            frozen: hands.since.is_none(),
-            revision,
-        }
+        ClockReading { now, ms: now.as_millisecond(), frozen: hands.since.is_none(), revision }
     }
 
     /// Applies a setting and wakes everyone who watches.
@@ -148,22 +134,12 @@ mod tests {
         while clock.now() == first {
             std::hint::spin_loop();
         }
-        clock.apply(&ClockSetting {
-            set: Some(start),
-            freeze: true,
-            ..ClockSetting::default()
-        });
+        clock.apply(&ClockSetting { set: Some(start), freeze: true, ..ClockSetting::default() });
         assert_eq!(clock.now(), start);
-        clock.apply(&ClockSetting {
-            advance_ms: Some(1500),
-            ..ClockSetting::default()
-        });
+        clock.apply(&ClockSetting { advance_ms: Some(1500), ..ClockSetting::default() });
         assert_eq!(clock.now(), start + Duration::from_millis(1500));
         assert!(clock.reading().frozen);
-        clock.apply(&ClockSetting {
-            run: true,
-            ..ClockSetting::default()
-        });
+        clock.apply(&ClockSetting { run: true, ..ClockSetting::default() });
         let running = clock.now();
         while clock.now() == running {
             std::hint::spin_loop();
@@ -173,9 +149,6 @@ mod tests {
 
     #[test]
     fn dates_are_written_as_http_writes_them() {
-        assert_eq!(
-            http_date(Timestamp::constant(SEED_INSTANT, 0)),
-            "Fri, 20 Nov 2026 09:00:00 GMT"
-        );
+        assert_eq!(http_date(Timestamp::constant(SEED_INSTANT, 0)), "Fri, 20 Nov 2026 09:00:00 GMT");
     }
 }

@@ -16,23 +16,14 @@ use crate::wire;
 
 /// Answers a request on a download port.
 pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Outcome {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |target| target.as_str())
-        .to_owned();
+    let path = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let bearer = request.headers().contains_key(AUTHORIZATION);
     state.counts.change(|stats| {
         stats.downloads += 1;
         stats.bearer_on_downloads += u64::from(bearer);
     });
     let raw = format!("{} {path}", request.method());
-    let sight = Sight {
-        port: Port::Downloads,
-        route: &raw,
-        raw: &raw,
-        user: None,
-    };
+    let sight = Sight { port: Port::Downloads, route: &raw, raw: &raw, user: None };
     let mut strike = state.faults.strike(&sight, |_| true);
     if let Some(strike) = &mut strike {
         strike.hold(At::Before).await;
@@ -57,13 +48,7 @@ pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Ou
     Ok(send(reply, delivery))
 }
 
-fn serve(
-    state: &State,
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
-    bearer: bool,
-) -> wire::Reply {
+fn serve(state: &State, method: &Method, path: &str, headers: &HeaderMap, bearer: bool) -> wire::Reply {
     let error = |status, code, message| errors::reply(status, code, message, state.clock.now());
     if bearer {
         let message = "This address is pre-authenticated: send no Authorization header.";
@@ -73,47 +58,27 @@ fn serve(
         return error(StatusCode::METHOD_NOT_ALLOWED, "notAllowed", "Only GET.");
     }
     let Some((content_type, content)) = state.graph.download(path) else {
-        return error(
-            StatusCode::NOT_FOUND,
-            "itemNotFound",
-            "The resource could not be found.",
-        );
+        return error(StatusCode::NOT_FOUND, "itemNotFound", "The resource could not be found.");
     };
     let mut headers_out = HeaderMap::new();
     headers_out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let kind = HeaderValue::from_str(&content_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let kind = HeaderValue::from_str(&content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     headers_out.insert(CONTENT_TYPE, kind);
-    let asked = headers
-        .get(RANGE)
-        .and_then(|range| range.to_str().ok())
-        .and_then(|range| range.strip_prefix("bytes="));
+    let asked = headers.get(RANGE).and_then(|range| range.to_str().ok()).and_then(|range| range.strip_prefix("bytes="));
     let (status, body) = match asked.map(|range| slice(range, content.len())) {
         None => (StatusCode::OK, content),
         Some(Some((from, to))) => {
             let range = format!("bytes {from}-{}/{}", to - 1, content.len());
-            headers_out.extend(
-                HeaderValue::from_str(&range)
-                    .ok()
-                    .map(|range| (CONTENT_RANGE, range)),
-            );
+            headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
             (StatusCode::PARTIAL_CONTENT, content.slice(from..to))
         }
         Some(None) => {
             let range = format!("bytes */{}", content.len());
-            headers_out.extend(
-                HeaderValue::from_str(&range)
-                    .ok()
-                    .map(|range| (CONTENT_RANGE, range)),
-            );
+            headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
             (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
         }
     };
-    wire::Reply {
-        status,
-        headers: headers_out,
-        body,
-    }
+    wire::Reply { status, headers: headers_out, body }
 }
 
 /// The half-open slice a range asks for: `5-9`, `5-`, `-3`; `None` when it lies outside or makes no sense.

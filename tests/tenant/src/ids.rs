@@ -14,10 +14,7 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            next: AtomicU64::new(0),
-        }
+        Self { seed, next: AtomicU64::new(0) }
     }
 
     /// A number that was not given before; rises.
@@ -36,36 +33,20 @@ impl Ids {
     /// A lower-case GUID.
     pub(crate) fn guid(&self) -> String {
         let bytes = self.hash("guid", self.serial());
-        let hex: String = bytes[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!(
-            "{}-{}-4{}-a{}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[13..16],
-            &hex[17..20],
-            &hex[20..]
-        )
+        let hex: String = bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
     }
 
     /// An opaque token, e.g. a refresh token: the prefix and 43 url-safe characters.
     pub(crate) fn token(&self, prefix: &str) -> String {
-        format!(
-            "{prefix}{}",
-            URL_SAFE_NO_PAD.encode(self.hash(prefix, self.serial()))
-        )
+        format!("{prefix}{}", URL_SAFE_NO_PAD.encode(self.hash(prefix, self.serial())))
     }
 
     /// A code a person types: nine characters without the ones that are easily mixed up.
     pub(crate) fn user_code(&self) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
         let bytes = self.hash("user code", self.serial());
-        bytes[..9]
-            .iter()
-            .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
-            .collect()
+        bytes[..9].iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect()
     }
 
     /// The key access tokens are signed with.
@@ -84,13 +65,7 @@ mod tests {
         let first: Vec<String> = (0..50).map(|_| one.guid()).collect();
         assert_eq!(first, (0..50).map(|_| two.guid()).collect::<Vec<_>>());
         assert_ne!(first[0], other.guid());
-        assert_eq!(
-            first
-                .iter()
-                .collect::<std::collections::BTreeSet<_>>()
-                .len(),
-            50
-        );
+        assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 50);
         assert_eq!(first[0].len(), 36);
         assert_eq!(one.user_code().len(), 9);
     }

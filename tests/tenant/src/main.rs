@@ -7,9 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use m365_cached_tenant::seed::Size;
-use m365_cached_tenant::{
-    CLIENT_ID, ClockStart, Latency, Options, Ports, Tenant, Throttle, profile,
-};
+use m365_cached_tenant::{CLIENT_ID, ClockStart, Latency, Options, Ports, Tenant, Throttle, profile};
 use serde_json::json;
 
 const TEACH: &str = "\
@@ -114,10 +112,7 @@ enum LatencyArg {
 fn clock(text: &str) -> Result<ClockStart, String> {
     match text {
         "now" => Ok(ClockStart::Now),
-        instant => instant
-            .parse()
-            .map(ClockStart::At)
-            .map_err(|error| format!("{error}")),
+        instant => instant.parse().map(ClockStart::At).map_err(|error| format!("{error}")),
     }
 }
 
@@ -133,11 +128,7 @@ impl Args {
                 LatencyArg::None => Latency::None,
                 LatencyArg::Real => Latency::Real,
             },
-            throttle: Throttle {
-                on: !self.no_throttle,
-                retry_after: self.retry_after,
-                ..Throttle::default()
-            },
+            throttle: Throttle { on: !self.no_throttle, retry_after: self.retry_after, ..Throttle::default() },
             lag: Duration::from_millis(self.lag),
             token_lifetime: Duration::from_secs(self.token_lifetime),
             device_interval: Duration::from_secs(self.device_interval),
@@ -164,8 +155,7 @@ async fn main() -> anyhow::Result<()> {
 
     let mut ca = None;
     if let Some(file) = &args.ca_out {
-        std::fs::write(file, tenant.ca_pem())
-            .with_context(|| format!("writing {}", file.display()))?;
+        std::fs::write(file, tenant.ca_pem()).with_context(|| format!("writing {}", file.display()))?;
         ca = Some(file.clone());
     }
     if let Some(dir) = &args.profile {
@@ -200,10 +190,7 @@ struct Told {
 impl Told {
     fn listen() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
     async fn end(&mut self) {

@@ -74,12 +74,7 @@ pub struct Throttle {
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self {
-            on: true,
-            limit: 4,
-            retry_after: 1,
-            strict_batch: false,
-        }
+        Self { on: true, limit: 4, retry_after: 1, strict_batch: false }
     }
 }
 
@@ -96,10 +91,7 @@ pub enum ClockStart {
 
 /// TCP ports on 127.0.0.1; 0 lets the system choose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each names its port; `Addresses` says what they are"
-)]
+#[expect(missing_docs, reason = "each names its port; `Addresses` says what they are")]
 pub struct Ports {
     pub identity: u16,
     pub identity_tls: u16,

@@ -20,10 +20,7 @@ pub fn write(dir: &Path, tenant: &Tenant, tls: bool) -> anyhow::Result<PathBuf> 
     let config = dir.join("config.toml");
     match fs::read_to_string(&config) {
         Ok(old) if !old.lines().any(|line| line.trim() == MARK) => {
-            bail!(
-                "{} exists and is not a demo profile; choose another directory",
-                config.display()
-            );
+            bail!("{} exists and is not a demo profile; choose another directory", config.display());
         }
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -33,26 +30,18 @@ pub fn write(dir: &Path, tenant: &Tenant, tls: bool) -> anyhow::Result<PathBuf> 
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(dir)
-        .with_context(|| format!("making {}", dir.display()))?;
+    builder.create(dir).with_context(|| format!("making {}", dir.display()))?;
     let ca = dir.join("demo-ca.pem");
     fs::write(&ca, tenant.ca_pem()).with_context(|| format!("writing {}", ca.display()))?;
-    fs::write(&config, text(tenant, tls))
-        .with_context(|| format!("writing {}", config.display()))?;
+    fs::write(&config, text(tenant, tls)).with_context(|| format!("writing {}", config.display()))?;
     Ok(ca)
 }
 
 fn text(tenant: &Tenant, tls: bool) -> String {
     let at = tenant.addresses();
-    let (identity, graph, downloads) = if tls {
-        (&at.identity_tls, &at.graph_tls, &at.downloads_tls)
-    } else {
-        (&at.identity, &at.graph, &at.downloads)
-    };
-    let downloads = downloads
-        .split_once("://")
-        .map_or(downloads.as_str(), |(_, host)| host);
+    let (identity, graph, downloads) =
+        if tls { (&at.identity_tls, &at.graph_tls, &at.downloads_tls) } else { (&at.identity, &at.graph, &at.downloads) };
+    let downloads = downloads.split_once("://").map_or(downloads.as_str(), |(_, host)| host);
     format!(
         "{MARK}\nclient_id = \"{CLIENT_ID}\"\n\n[cloud]\nname = \"demo\"\nidentity = \"{identity}\"\ngraph = \"{graph}\"\ndownloads = [\"{downloads}\"]\nca = \"demo-ca.pem\"\n"
     )

@@ -48,10 +48,7 @@ impl State {
 
     /// The user with this sign-in name (any case) or object id.
     pub(crate) fn user(&self, name: &str) -> Option<User> {
-        self.graph
-            .users()
-            .into_iter()
-            .find(|user| user.id == name || user.username.eq_ignore_ascii_case(name))
+        self.graph.users().into_iter().find(|user| user.id == name || user.username.eq_ignore_ascii_case(name))
     }
 }
 

@@ -57,11 +57,7 @@ impl Stats {
 }
 
 fn sum(by_route: &BTreeMap<String, u64>, route: &str) -> u64 {
-    by_route
-        .iter()
-        .filter(|(name, _)| name.contains(route))
-        .map(|(_, count)| count)
-        .sum()
+    by_route.iter().filter(|(name, _)| name.contains(route)).map(|(_, count)| count).sum()
 }
 
 /// The live counters.
@@ -72,10 +68,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub(crate) fn new() -> Self {
-        Self {
-            stats: Mutex::default(),
-            changed: watch::Sender::new(()),
-        }
+        Self { stats: Mutex::default(), changed: watch::Sender::new(()) }
     }
 
     /// Changes counters and wakes the waiters.
@@ -96,10 +89,7 @@ impl Counts {
     /// Starts all counts again; what is running stays.
     pub(crate) fn reset(&self) {
         self.change(|stats| {
-            *stats = Stats {
-                running: std::mem::take(&mut stats.running),
-                ..Stats::default()
-            };
+            *stats = Stats { running: std::mem::take(&mut stats.running), ..Stats::default() };
         });
     }
 
@@ -133,10 +123,7 @@ impl Running {
             add(&mut stats.routes, route.clone());
             add(&mut stats.running, route.clone());
         });
-        Self {
-            state: Arc::clone(state),
-            route,
-        }
+        Self { state: Arc::clone(state), route }
     }
 
     pub(crate) fn route(&self) -> &str {

@@ -98,34 +98,11 @@ impl Tenant {
                 .with_context(|| format!("listening on 127.0.0.1:{port} for {name}"))?;
             let scheme = if secure { "https" } else { "http" };
             urls.push(format!("{scheme}://{}", listener.local_addr()?));
-            doors.push(Door {
-                name,
-                room,
-                listener,
-                tls: secure.then(|| tls.acceptor.clone()),
-            });
+            doors.push(Door { name, room, listener, tls: secure.then(|| tls.acceptor.clone()) });
         }
-        let urls: [String; 7] = urls
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("seven ports"))?;
-        let [
-            identity,
-            identity_tls,
-            graph,
-            graph_tls,
-            downloads,
-            downloads_tls,
-            control,
-        ] = urls;
-        let addresses = Addresses {
-            identity,
-            identity_tls,
-            graph,
-            graph_tls,
-            downloads,
-            downloads_tls,
-            control,
-        };
+        let urls: [String; 7] = urls.try_into().map_err(|_| anyhow::anyhow!("seven ports"))?;
+        let [identity, identity_tls, graph, graph_tls, downloads, downloads_tls, control] = urls;
+        let addresses = Addresses { identity, identity_tls, graph, graph_tls, downloads, downloads_tls, control };
 
         let state = Arc::new(state(&options, addresses.clone()));
         let users = state.graph.users();
@@ -137,11 +114,7 @@ impl Tenant {
             control: Control::new(state),
             addresses,
             accounts: users.iter().filter_map(account).collect(),
-            shared: users
-                .into_iter()
-                .filter(|user| user.kind == Kind::Shared)
-                .map(|user| user.username)
-                .collect(),
+            shared: users.into_iter().filter(|user| user.kind == Kind::Shared).map(|user| user.username).collect(),
             ca_pem: tls.ca_pem,
             doors: serving,
         })

@@ -45,11 +45,7 @@ impl World {
     pub(crate) async fn with(options: Options) -> Self {
         provider();
         let tenant = Tenant::start(options).await.unwrap();
-        let http = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()
-            .unwrap();
+        let http = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
         Self { tenant, http }
     }
 
@@ -62,15 +58,8 @@ impl World {
     }
 
     /// Runs the authorize endpoint; what it sent back to the redirect address.
-    pub(crate) async fn authorize(
-        &self,
-        authority: &str,
-        more: &[(&str, &str)],
-    ) -> BTreeMap<String, String> {
-        let url = format!(
-            "{}/{authority}/oauth2/v2.0/authorize",
-            self.tenant.addresses().identity
-        );
+    pub(crate) async fn authorize(&self, authority: &str, more: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let url = format!("{}/{authority}/oauth2/v2.0/authorize", self.tenant.addresses().identity);
         let challenge = challenge(VERIFIER);
         let mut query: BTreeMap<&str, &str> = BTreeMap::from([
             ("client_id", CLIENT_ID),
@@ -84,31 +73,15 @@ impl World {
         ]);
         query.extend(more.iter().copied());
         let response = self.http.get(url).query(&query).send().await.unwrap();
-        assert_eq!(
-            response.status(),
-            StatusCode::FOUND,
-            "{}",
-            response.text().await.unwrap()
-        );
+        assert_eq!(response.status(), StatusCode::FOUND, "{}", response.text().await.unwrap());
         let target = response.headers()["location"].to_str().unwrap().to_owned();
         assert!(target.starts_with(REDIRECT), "{target}");
-        url::Url::parse(&target)
-            .unwrap()
-            .query_pairs()
-            .into_owned()
-            .collect()
+        url::Url::parse(&target).unwrap().query_pairs().into_owned().collect()
     }
 
     /// Asks the token endpoint.
-    pub(crate) async fn token(
-        &self,
-        authority: &str,
-        form: &[(&str, &str)],
-    ) -> (StatusCode, Value) {
-        let url = format!(
-            "{}/{authority}/oauth2/v2.0/token",
-            self.tenant.addresses().identity
-        );
+    pub(crate) async fn token(&self, authority: &str, form: &[(&str, &str)]) -> (StatusCode, Value) {
+        let url = format!("{}/{authority}/oauth2/v2.0/token", self.tenant.addresses().identity);
         let mut fields: BTreeMap<&str, &str> = BTreeMap::from([("client_id", CLIENT_ID)]);
         fields.extend(form.iter().copied());
         let response = self.http.post(url).form(&fields).send().await.unwrap();
@@ -116,12 +89,7 @@ impl World {
     }
 
     /// Redeems a code.
-    pub(crate) async fn redeem(
-        &self,
-        authority: &str,
-        code: &str,
-        verifier: &str,
-    ) -> (StatusCode, Value) {
+    pub(crate) async fn redeem(&self, authority: &str, code: &str, verifier: &str) -> (StatusCode, Value) {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -134,11 +102,7 @@ impl World {
 
     /// Uses a refresh token.
     pub(crate) async fn refresh(&self, authority: &str, token: &str) -> (StatusCode, Value) {
-        self.token(
-            authority,
-            &[("grant_type", "refresh_token"), ("refresh_token", token)],
-        )
-        .await
+        self.token(authority, &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
     }
 
     /// Signs in; the whole token answer.
@@ -151,20 +115,12 @@ impl World {
 
     /// Signs in; the access token.
     pub(crate) async fn bearer(&self) -> String {
-        self.sign_in("organizations", ALEX).await["access_token"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.sign_in("organizations", ALEX).await["access_token"].as_str().unwrap().to_owned()
     }
 
     /// GETs below `/v1.0`.
     pub(crate) async fn get(&self, path: &str, bearer: &str) -> reqwest::Response {
-        self.http
-            .get(self.graph(path))
-            .bearer_auth(bearer)
-            .send()
-            .await
-            .unwrap()
+        self.http.get(self.graph(path)).bearer_auth(bearer).send().await.unwrap()
     }
 
     /// Says something to the control port.

@@ -33,85 +33,38 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
         "POST /faults",
         r#"add a fault: {"port":"graph|identity|downloads","route":"GET /me/messages","user":"alex@contoso.example","count":1,"after":0,"effect":{"kind":"status","status":503,"code":"serviceNotAvailable","retry_after":2}}; all but `effect` optional. Kinds: status{status,code,message?,retry_after?: n | {"date_in_s":n} | "text"}, unauthorized, claims_challenge, garbage{how: not_json|truncated_json|wrong_length}, reset{at: before|after}, hang{ms}, slow_body{pieces,ms}, empty_body, html_page{status}, loop_next_link, foreign_next_link, hold{at: before|after}"#,
     ),
-    (
-        "DELETE /faults?id=",
-        "remove one fault or all; what they hold goes on",
-    ),
-    (
-        "POST /release",
-        r#"let held requests go and remove the hold: {"id":1}, or {} for all"#,
-    ),
-    (
-        "GET /clock?after=&timeout_ms=",
-        "the tenant's time; with `after` waits until its revision is higher",
-    ),
-    (
-        "POST /clock",
-        r#"{"set":"2026-11-20T09:00:00Z","advance_ms":1000,"freeze":true,"run":true}, each optional, in this order"#,
-    ),
-    (
-        "POST /changes",
-        "a change by somebody else, or a list of them; see the data model's `apply`",
-    ),
-    (
-        "GET /dump?user=&kind=",
-        "the state as JSON; kind: messages, mailFolders, driveItems, contacts, events",
-    ),
-    (
-        "POST /lag",
-        r#"{"ms":5000}: how late lists and searches show what a write did"#,
-    ),
+    ("DELETE /faults?id=", "remove one fault or all; what they hold goes on"),
+    ("POST /release", r#"let held requests go and remove the hold: {"id":1}, or {} for all"#),
+    ("GET /clock?after=&timeout_ms=", "the tenant's time; with `after` waits until its revision is higher"),
+    ("POST /clock", r#"{"set":"2026-11-20T09:00:00Z","advance_ms":1000,"freeze":true,"run":true}, each optional, in this order"#),
+    ("POST /changes", "a change by somebody else, or a list of them; see the data model's `apply`"),
+    ("GET /dump?user=&kind=", "the state as JSON; kind: messages, mailFolders, driveItems, contacts, events"),
+    ("POST /lag", r#"{"ms":5000}: how late lists and searches show what a write did"#),
     ("POST /latency", r#"{"latency":"none|real"}"#),
-    (
-        "POST /throttle",
-        r#"{"on":true,"limit":4,"retry_after":1,"strict_batch":false}, each optional"#,
-    ),
-    (
-        "POST /token_lifetime",
-        r#"{"seconds":3600} for access tokens issued from now on"#,
-    ),
-    (
-        "POST /device",
-        r#"{"user_code":"ABC","username":"alex@contoso.example","action":"approve|decline|slow_down"}"#,
-    ),
-    (
-        "POST /auth",
-        r#"{"username":"alex@contoso.example","action":"revoke|expire_access|fail_refresh","code":50173}"#,
-    ),
+    ("POST /throttle", r#"{"on":true,"limit":4,"retry_after":1,"strict_batch":false}, each optional"#),
+    ("POST /token_lifetime", r#"{"seconds":3600} for access tokens issued from now on"#),
+    ("POST /device", r#"{"user_code":"ABC","username":"alex@contoso.example","action":"approve|decline|slow_down"}"#),
+    ("POST /auth", r#"{"username":"alex@contoso.example","action":"revoke|expire_access|fail_refresh","code":50173}"#),
     ("POST /stop", "end the tenant"),
 ];
 
 /// Answers a request on the control port.
-pub(crate) async fn answer(
-    state: &Arc<State>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let control = Control::new(Arc::clone(state));
     // A long log of changes fits in easily.
     let answer = match reply::read(request, 64 * 1024 * 1024).await {
         Ok((parts, body)) => {
             let call = Call {
                 verb: format!("{} {}", parts.method, parts.uri.path()),
-                query: url::form_urlencoded::parse(
-                    parts.uri.query().unwrap_or_default().as_bytes(),
-                )
-                .into_owned()
-                .collect(),
-                body: if body.is_empty() {
-                    b"{}".to_vec()
-                } else {
-                    body.to_vec()
-                },
+                query: url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
+                body: if body.is_empty() { b"{}".to_vec() } else { body.to_vec() },
             };
             respond(&control, &call).await
         }
         Err(problem) => Err(anyhow::anyhow!("the body could not be read: {problem:?}")),
     };
     Ok(answer.unwrap_or_else(|error| {
-        reply::json(
-            StatusCode::BAD_REQUEST,
-            &json!({"error": format!("{error:#}"), "hint": "GET / lists the verbs"}),
-        )
+        reply::json(StatusCode::BAD_REQUEST, &json!({"error": format!("{error:#}"), "hint": "GET / lists the verbs"}))
     }))
 }
 
@@ -129,28 +82,15 @@ impl Call {
     /// A query parameter that is a number.
     fn number(&self, name: &str) -> anyhow::Result<Option<u64>> {
         let value = self.query.get(name).filter(|value| !value.is_empty());
-        value
-            .map(|value| {
-                value
-                    .parse()
-                    .map_err(|_| anyhow::anyhow!("{name} is not a number: {value}"))
-            })
-            .transpose()
+        value.map(|value| value.parse().map_err(|_| anyhow::anyhow!("{name} is not a number: {value}"))).transpose()
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.query
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     fn only(&self, names: &[&str]) -> anyhow::Result<()> {
-        match self
-            .query
-            .keys()
-            .find(|name| !names.contains(&name.as_str()))
-        {
+        match self.query.keys().find(|name| !names.contains(&name.as_str())) {
             Some(name) => Err(anyhow::anyhow!("unknown parameter {name}")),
             None => Ok(()),
         }
@@ -219,11 +159,7 @@ async fn respond(control: &Control, call: &Call) -> anyhow::Result<Response<Body
                 timeout_ms: call.number("timeout_ms")?,
             };
             let waited = control.wait(&wait).await;
-            let status = if waited.reached {
-                StatusCode::OK
-            } else {
-                StatusCode::REQUEST_TIMEOUT
-            };
+            let status = if waited.reached { StatusCode::OK } else { StatusCode::REQUEST_TIMEOUT };
             return Ok(reply::json(status, &serde_json::to_value(waited)?));
         }
         "GET /faults" => serde_json::to_value(control.faults())?,
@@ -244,10 +180,7 @@ async fn respond(control: &Control, call: &Call) -> anyhow::Result<Response<Body
         }
         "POST /clock" => serde_json::to_value(control.set_clock(&call.body::<ClockSetting>()?))?,
         "POST /changes" => match call.body::<Value>()? {
-            Value::Array(changes) => changes
-                .iter()
-                .map(|change| control.change(change))
-                .collect::<anyhow::Result<Value>>()?,
+            Value::Array(changes) => changes.iter().map(|change| control.change(change)).collect::<anyhow::Result<Value>>()?,
             change => control.change(&change)?,
         },
         "GET /dump" => {
@@ -296,9 +229,7 @@ async fn respond(control: &Control, call: &Call) -> anyhow::Result<Response<Body
 
 /// `{"action":"fail_refresh","code":50173}` and the two without a code.
 fn action(fields: &Value) -> anyhow::Result<AuthAction> {
-    let code = fields["code"]
-        .as_u64()
-        .and_then(|code| u32::try_from(code).ok());
+    let code = fields["code"].as_u64().and_then(|code| u32::try_from(code).ok());
     match (fields["action"].as_str(), code) {
         (Some("revoke"), None) => Ok(AuthAction::Revoke),
         (Some("expire_access"), None) => Ok(AuthAction::ExpireAccess),

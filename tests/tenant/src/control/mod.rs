@@ -84,10 +84,7 @@ impl Control {
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) -> ClockReading {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.set_clock(&ClockSetting {
-            advance_ms: Some(ms),
-            ..ClockSetting::default()
-        })
+        self.set_clock(&ClockSetting { advance_ms: Some(ms), ..ClockSetting::default() })
     }
 
     /// Waits until the clock was set more often than `revision` says, or time is up; what it shows then.
@@ -138,12 +135,7 @@ impl Control {
     ///
     /// # Errors
     /// When no device waits for the code, or the account does not exist or may not sign in there.
-    pub fn device(
-        &self,
-        user_code: &str,
-        username: Option<&str>,
-        action: DeviceAction,
-    ) -> anyhow::Result<()> {
+    pub fn device(&self, user_code: &str, username: Option<&str>, action: DeviceAction) -> anyhow::Result<()> {
         let answered = match action {
             DeviceAction::Approve => {
                 let username = username.context("approving needs a username")?;
@@ -153,11 +145,7 @@ impl Control {
             DeviceAction::SlowDown => {
                 let now = self.state.clock.now().as_millisecond();
                 let found = self.state.grants.hurry(user_code, now);
-                if found {
-                    Ok(())
-                } else {
-                    Err("No device waits for that code.".to_owned())
-                }
+                if found { Ok(()) } else { Err("No device waits for that code.".to_owned()) }
             }
         };
         answered.map_err(anyhow::Error::msg)
@@ -173,9 +161,7 @@ impl Control {
             AuthAction::Revoke => {
                 self.state.grants.revoke(&user);
             }
-            AuthAction::ExpireAccess => {
-                self.state.grants.end_access(&user, self.state.ids.serial())
-            }
+            AuthAction::ExpireAccess => self.state.grants.end_access(&user, self.state.ids.serial()),
             AuthAction::FailRefresh { code } => {
                 if identity::errors::by_code(code).is_none() {
                     bail!("AADSTS{code} is not a code this tenant knows");
@@ -189,19 +175,10 @@ impl Control {
     /// Waits for requests to have come or to be in flight.
     pub async fn wait(&self, wait: &Wait) -> Waited {
         let timeout = wait.timeout_ms.map_or(PATIENCE, Duration::from_millis);
-        let enough = |stats: &Stats| {
-            stats.count(&wait.route) >= wait.count
-                && stats.concurrent(&wait.route) >= wait.concurrent
-        };
-        let reached = tokio::time::timeout(timeout, self.state.counts.wait(enough))
-            .await
-            .is_ok();
+        let enough = |stats: &Stats| stats.count(&wait.route) >= wait.count && stats.concurrent(&wait.route) >= wait.concurrent;
+        let reached = tokio::time::timeout(timeout, self.state.counts.wait(enough)).await.is_ok();
         let stats = self.stats();
-        Waited {
-            reached,
-            count: stats.count(&wait.route),
-            concurrent: stats.concurrent(&wait.route),
-        }
+        Waited { reached, count: stats.count(&wait.route), concurrent: stats.concurrent(&wait.route) }
     }
 
     /// Tells the tenant to end. Returns at once; [`Tenant::stopped`](crate::Tenant::stopped) says when it has.
@@ -210,10 +187,7 @@ impl Control {
     }
 
     fn user(&self, name: &str) -> anyhow::Result<String> {
-        let user = self
-            .state
-            .user(name)
-            .with_context(|| format!("no such account: {name}"))?;
+        let user = self.state.user(name).with_context(|| format!("no such account: {name}"))?;
         Ok(user.id)
     }
 }

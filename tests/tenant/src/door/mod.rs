@@ -52,15 +52,8 @@ impl Door {
             };
             // An accept error belongs to one connection that died in the queue: the client sees it, nobody else does.
             let Ok((stream, _)) = accepted else { continue };
-            state
-                .counts
-                .change(|stats| add(&mut stats.connections, self.name.to_owned()));
-            connections.spawn(connection(
-                stream,
-                self.tls.clone(),
-                self.room,
-                Arc::clone(&state),
-            ));
+            state.counts.change(|stats| add(&mut stats.connections, self.name.to_owned()));
+            connections.spawn(connection(stream, self.tls.clone(), self.room, Arc::clone(&state)));
         }
         connections.shutdown().await;
     }
@@ -87,37 +80,23 @@ where
 {
     let service = service_fn(move |request| answer(room, Arc::clone(&state), scheme, request));
     let server = auto::Builder::new(TokioExecutor::new());
-    let server = if h2 {
-        server.http2_only()
-    } else {
-        server.http1_only()
-    };
+    let server = if h2 { server.http2_only() } else { server.http1_only() };
     // An error here is a client that went away or the fault `reset`: both are meant.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(
-    room: Room,
-    state: Arc<State>,
-    scheme: &'static str,
-    request: Request<Incoming>,
-) -> Outcome {
+async fn answer(room: Room, state: Arc<State>, scheme: &'static str, request: Request<Incoming>) -> Outcome {
     match room {
         Room::Identity => identity::answer(&state, scheme, request).await,
         Room::Graph => front::answer(&state, scheme, request).await,
         Room::Downloads => downloads::answer(&state, request).await,
-        Room::Control => control::http::answer(&state, request)
-            .await
-            .map_err(|never: Infallible| match never {}),
+        Room::Control => control::http::answer(&state, request).await.map_err(|never: Infallible| match never {}),
     }
 }
 
 /// `scheme://host:port` as the client wrote it.
 pub(crate) fn origin<B>(scheme: &str, request: &Request<B>) -> String {
-    let host = request
-        .headers()
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok());
+    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
     format!("{scheme}://{}", host.unwrap_or("127.0.0.1"))
 }

@@ -44,15 +44,10 @@ pub(crate) enum Delivery {
 /// Makes a body of bytes.
 pub(crate) fn body(bytes: Bytes, delivery: Delivery) -> Body {
     match delivery {
-        Delivery::Whole => Full::new(bytes)
-            .map_err(|never: Infallible| match never {})
-            .boxed_unsync(),
+        Delivery::Whole => Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync(),
         // As a stream its length is unknown to hyper, which would refuse to send the wrong one otherwise.
         Delivery::Short { .. } => pieces(bytes, 1, Duration::ZERO),
-        Delivery::Slow {
-            pieces: count,
-            pause,
-        } => pieces(bytes, count, pause),
+        Delivery::Slow { pieces: count, pause } => pieces(bytes, count, pause),
     }
 }
 
@@ -75,11 +70,7 @@ fn pieces(bytes: Bytes, count: usize, pause: Duration) -> Body {
 
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
-    of(
-        status,
-        "application/json; charset=utf-8",
-        Bytes::from(value.to_string()),
-    )
+    of(status, "application/json; charset=utf-8", Bytes::from(value.to_string()))
 }
 
 /// An HTML answer.
@@ -105,9 +96,7 @@ pub(crate) fn set(response: &mut Response<Body>, name: http::HeaderName, value: 
 /// Promises more bytes than come, where `delivery` says so.
 pub(crate) fn promise(response: &mut Response<Body>, delivery: Delivery, length: usize) {
     if let Delivery::Short { missing } = delivery {
-        response
-            .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from(length as u64 + missing));
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length as u64 + missing));
     }
 }
 
@@ -121,10 +110,7 @@ pub(crate) enum Unread {
 }
 
 /// Reads a request's whole body, up to `limit` bytes.
-pub(crate) async fn read(
-    request: Request<Incoming>,
-    limit: usize,
-) -> Result<(http::request::Parts, Bytes), Unread> {
+pub(crate) async fn read(request: Request<Incoming>, limit: usize) -> Result<(http::request::Parts, Bytes), Unread> {
     let (parts, incoming) = request.into_parts();
     if incoming.size_hint().lower() > limit as u64 {
         return Err(Unread::TooLarge);

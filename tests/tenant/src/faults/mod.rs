@@ -43,23 +43,13 @@ impl Fault {
     /// A fault that strikes the first request whose route contains `route`, once.
     #[must_use]
     pub fn once(route: &str, effect: Effect) -> Self {
-        Self {
-            count: Some(1),
-            ..Self::always(route, effect)
-        }
+        Self { count: Some(1), ..Self::always(route, effect) }
     }
 
     /// A fault that strikes every request whose route contains `route` until it is removed.
     #[must_use]
     pub fn always(route: &str, effect: Effect) -> Self {
-        Self {
-            port: Port::Graph,
-            route: Some(route.to_owned()),
-            user: None,
-            count: None,
-            after: 0,
-            effect,
-        }
+        Self { port: Port::Graph, route: Some(route.to_owned()), user: None, count: None, after: 0, effect }
     }
 }
 
@@ -220,15 +210,11 @@ pub(crate) struct Sight<'a> {
 
 impl Fault {
     fn meets(&self, sight: &Sight<'_>) -> bool {
-        let route = self
-            .route
+        let route = self.route.as_ref().is_none_or(|part| sight.route.contains(part) || sight.raw.contains(part));
+        let user = self
+            .user
             .as_ref()
-            .is_none_or(|part| sight.route.contains(part) || sight.raw.contains(part));
-        let user = self.user.as_ref().is_none_or(|name| {
-            sight
-                .user
-                .is_some_and(|user| user.id == *name || user.username.eq_ignore_ascii_case(name))
-        });
+            .is_none_or(|name| sight.user.is_some_and(|user| user.id == *name || user.username.eq_ignore_ascii_case(name)));
         self.port == sight.port && route && user
     }
 }
@@ -245,26 +231,14 @@ impl Faults {
         let mut list = lock(&self.list);
         list.0 += 1;
         let id = list.0;
-        let state = FaultState {
-            id,
-            seen: 0,
-            struck: 0,
-            fault,
-        };
-        list.1.push(Entry {
-            state,
-            released: watch::Sender::new(false),
-        });
+        let state = FaultState { id, seen: 0, struck: 0, fault };
+        list.1.push(Entry { state, released: watch::Sender::new(false) });
         id
     }
 
     /// All faults and how often each struck.
     pub(crate) fn list(&self) -> Vec<FaultState> {
-        lock(&self.list)
-            .1
-            .iter()
-            .map(|entry| entry.state.clone())
-            .collect()
+        lock(&self.list).1.iter().map(|entry| entry.state.clone()).collect()
     }
 
     /// Removes one fault or all, and lets go what they hold; how many were removed.
@@ -274,9 +248,7 @@ impl Faults {
 
     /// Removes one hold or all holds, and lets go what they hold; how many were removed.
     pub(crate) fn release(&self, id: Option<u64>) -> usize {
-        self.let_go(|state| {
-            matches!(state.fault.effect, Effect::Hold { .. }) && id.is_none_or(|id| state.id == id)
-        })
+        self.let_go(|state| matches!(state.fault.effect, Effect::Hold { .. }) && id.is_none_or(|id| state.id == id))
     }
 
     fn let_go(&self, which: impl Fn(&FaultState) -> bool) -> usize {
@@ -293,11 +265,7 @@ impl Faults {
     }
 
     /// The fault that strikes this request, if any; `fits` leaves out effects that cannot be had here.
-    pub(crate) fn strike(
-        &self,
-        sight: &Sight<'_>,
-        fits: impl Fn(&Effect) -> bool,
-    ) -> Option<Strike> {
+    pub(crate) fn strike(&self, sight: &Sight<'_>, fits: impl Fn(&Effect) -> bool) -> Option<Strike> {
         let mut list = lock(&self.list);
         for entry in &mut list.1 {
             let state = &mut entry.state;
@@ -305,14 +273,9 @@ impl Faults {
                 continue;
             }
             state.seen += 1;
-            if state.seen > state.fault.after
-                && state.fault.count.is_none_or(|count| state.struck < count)
-            {
+            if state.seen > state.fault.after && state.fault.count.is_none_or(|count| state.struck < count) {
                 state.struck += 1;
-                return Some(Strike {
-                    effect: state.fault.effect.clone(),
-                    released: entry.released.subscribe(),
-                });
+                return Some(Strike { effect: state.fault.effect.clone(), released: entry.released.subscribe() });
             }
         }
         None
@@ -324,22 +287,13 @@ mod tests {
     use super::*;
 
     fn sight<'a>(route: &'a str, raw: &'a str) -> Sight<'a> {
-        Sight {
-            port: Port::Graph,
-            route,
-            raw,
-            user: None,
-        }
+        Sight { port: Port::Graph, route, raw, user: None }
     }
 
     #[test]
     fn strikes_after_some_and_only_so_often() {
         let faults = Faults::default();
-        faults.add(Fault {
-            after: 1,
-            count: Some(2),
-            ..Fault::always("messages", Effect::EmptyBody)
-        });
+        faults.add(Fault { after: 1, count: Some(2), ..Fault::always("messages", Effect::EmptyBody) });
         let struck = |route: &str| faults.strike(&sight(route, route), |_| true).is_some();
         assert!(!struck("GET /me/events"));
         let seen: Vec<bool> = (0..5).map(|_| struck("GET /me/messages")).collect();
@@ -351,26 +305,9 @@ mod tests {
     fn raw_paths_match_too_and_other_ports_do_not() {
         let faults = Faults::default();
         faults.add(Fault::always("/me/messages/AAMk1", Effect::EmptyBody));
-        assert!(
-            faults
-                .strike(
-                    &sight("GET /me/messages/{id}", "GET /me/messages/AAMk1"),
-                    |_| true
-                )
-                .is_some()
-        );
-        assert!(
-            faults
-                .strike(
-                    &sight("GET /me/messages/{id}", "GET /me/messages/AAMk2"),
-                    |_| true
-                )
-                .is_none()
-        );
-        let download = Sight {
-            port: Port::Downloads,
-            ..sight("GET", "GET /me/messages/AAMk1")
-        };
+        assert!(faults.strike(&sight("GET /me/messages/{id}", "GET /me/messages/AAMk1"), |_| true).is_some());
+        assert!(faults.strike(&sight("GET /me/messages/{id}", "GET /me/messages/AAMk2"), |_| true).is_none());
+        let download = Sight { port: Port::Downloads, ..sight("GET", "GET /me/messages/AAMk1") };
         assert!(faults.strike(&download, |_| true).is_none());
     }
 
@@ -381,12 +318,7 @@ mod tests {
         )
         .unwrap();
         let retry_after = Some(RetryAfter::DateIn { date_in_s: 9 });
-        let effect = Effect::Status {
-            status: 503,
-            code: "x".to_owned(),
-            message: None,
-            retry_after,
-        };
+        let effect = Effect::Status { status: 503, code: "x".to_owned(), message: None, retry_after };
         assert_eq!(fault, Fault::once("GET /me", effect));
         for wrong in [
             r#"{"rout":"GET /me","effect":{"kind":"empty_body"}}"#,

@@ -49,12 +49,7 @@ impl Plan {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let mut wanted = BTreeMap::<String, u64>::new();
         let (mut items, mut routes) = (BTreeMap::new(), Vec::new());
-        for item in body["requests"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|item| inner(request, item))
-        {
+        for item in body["requests"].as_array().into_iter().flatten().filter_map(|item| inner(request, item)) {
             let (route, owner) = (state.graph.route(&item), state.graph.owner(&item));
             routes.push(route.clone());
             if let Some(owner) = &owner {
@@ -64,26 +59,11 @@ impl Plan {
         }
         let throttle = state.settings().throttle;
         let shares = wanted.into_iter().map(|(owner, items)| {
-            let wanted = if throttle.strict_batch {
-                items
-            } else {
-                items.min(throttle.limit)
-            };
+            let wanted = if throttle.strict_batch { items } else { items.min(throttle.limit) };
             let held = slots::take(state, owner.clone(), wanted);
-            (
-                owner,
-                Mutex::new(Share {
-                    held,
-                    wanted,
-                    asked: 0,
-                }),
-            )
+            (owner, Mutex::new(Share { held, wanted, asked: 0 }))
         });
-        Some(Self {
-            shares: shares.collect(),
-            items,
-            routes,
-        })
+        Some(Self { shares: shares.collect(), items, routes })
     }
 
     /// Decides about one item: the answer to use instead of Graph's, if any.
@@ -91,30 +71,17 @@ impl Plan {
         let now = state.clock.now();
         let known = self.items.get(&key(item));
         let route = known.map_or_else(|| key(item), |known| known.route.clone());
-        state
-            .counts
-            .change(|stats| add(&mut stats.batched, route.clone()));
+        state.counts.change(|stats| add(&mut stats.batched, route.clone()));
         if let Some(refusal) = scopes::refusal(item, bearer, now) {
             return Some(refusal);
         }
         let owner = known.and_then(|known| known.owner.as_ref());
-        if owner
-            .and_then(|owner| self.shares.get(owner))
-            .is_some_and(|share| lock(share).refuses())
-        {
+        if owner.and_then(|owner| self.shares.get(owner)).is_some_and(|share| lock(share).refuses()) {
             state.counts.change(|stats| stats.throttled += 1);
-            return Some(errors::throttled(
-                state.settings().throttle.retry_after,
-                now,
-            ));
+            return Some(errors::throttled(state.settings().throttle.retry_after, now));
         }
         let raw = raw(item);
-        let sight = Sight {
-            port: Port::Graph,
-            route: &route,
-            raw: &raw,
-            user: Some(&bearer.user),
-        };
+        let sight = Sight { port: Port::Graph, route: &route, raw: &raw, user: Some(&bearer.user) };
         let strike = state.faults.strike(&sight, faults::batch_item)?;
         faults::instead(&strike.effect, now)
     }

@@ -16,42 +16,22 @@ const REALM: &str = "Bearer realm=\"\", authorization_uri=\"https://login.micros
 pub(crate) fn reply(status: StatusCode, code: &str, message: &str, now: Timestamp) -> Reply {
     let date = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
     let body = json!({"error": {"code": code, "message": message, "innerError": {"date": date}}});
-    Reply {
-        status,
-        headers: HeaderMap::new(),
-        body: Bytes::from(body.to_string()),
-    }
+    Reply { status, headers: HeaderMap::new(), body: Bytes::from(body.to_string()) }
 }
 
 /// 401 for a token that is missing, foreign or expired.
 pub(crate) fn unauthorized(message: &str, now: Timestamp) -> Reply {
-    let mut reply = reply(
-        StatusCode::UNAUTHORIZED,
-        "InvalidAuthenticationToken",
-        message,
-        now,
-    );
-    reply
-        .headers
-        .insert(WWW_AUTHENTICATE, HeaderValue::from_static(REALM));
+    let mut reply = reply(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message, now);
+    reply.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(REALM));
     reply
 }
 
 /// 401 that asks for a token with further claims (continuous access evaluation).
 pub(crate) fn claims_challenge(now: Timestamp) -> Reply {
-    let claims =
-        json!({"access_token": {"nbf": {"essential": true, "value": now.as_second().to_string()}}});
-    let challenge = format!(
-        "{REALM}, error=\"insufficient_claims\", claims=\"{}\"",
-        STANDARD.encode(claims.to_string())
-    );
+    let claims = json!({"access_token": {"nbf": {"essential": true, "value": now.as_second().to_string()}}});
+    let challenge = format!("{REALM}, error=\"insufficient_claims\", claims=\"{}\"", STANDARD.encode(claims.to_string()));
     let message = "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp";
-    let mut reply = reply(
-        StatusCode::UNAUTHORIZED,
-        "InvalidAuthenticationToken",
-        message,
-        now,
-    );
+    let mut reply = reply(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message, now);
     if let Ok(value) = HeaderValue::from_str(&challenge) {
         reply.headers.insert(WWW_AUTHENTICATE, value);
     }
@@ -61,15 +41,8 @@ pub(crate) fn claims_challenge(now: Timestamp) -> Reply {
 /// 429 for a mailbox that is asked too much at once.
 pub(crate) fn throttled(retry_after: u64, now: Timestamp) -> Reply {
     let message = "Application is over its MailboxConcurrency limit.";
-    let mut reply = reply(
-        StatusCode::TOO_MANY_REQUESTS,
-        "ApplicationThrottled",
-        message,
-        now,
-    );
-    reply
-        .headers
-        .insert(RETRY_AFTER, HeaderValue::from(retry_after));
+    let mut reply = reply(StatusCode::TOO_MANY_REQUESTS, "ApplicationThrottled", message, now);
+    reply.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
     reply
 }
 
@@ -84,10 +57,7 @@ pub(crate) fn identify(reply: &mut Reply, request_id: &str, client_request_id: &
     let inner = error.entry("innerError").or_insert_with(|| json!({}));
     if let Value::Object(inner) = inner {
         inner.insert("request-id".to_owned(), Value::from(request_id));
-        inner.insert(
-            "client-request-id".to_owned(),
-            Value::from(client_request_id),
-        );
+        inner.insert("client-request-id".to_owned(), Value::from(client_request_id));
         reply.body = Bytes::from(body.to_string());
     }
 }

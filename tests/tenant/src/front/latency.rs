@@ -37,11 +37,7 @@ pub(crate) fn of(state: &State, route: &str, batch: Option<&Plan>) -> Wait {
         None => sample(state.seed, route, number),
         // Items run four at a time.
         Some(plan) => {
-            let items = plan
-                .routes
-                .iter()
-                .zip(number..)
-                .map(|(route, number)| sample(state.seed, route, number));
+            let items = plan.routes.iter().zip(number..).map(|(route, number)| sample(state.seed, route, number));
             items.sum::<Duration>() / 4 + Duration::from_millis(50)
         }
     };
@@ -58,16 +54,14 @@ impl Wait {
     /// The second half, longer for a long page.
     pub(crate) async fn second_half(&self, body: &[u8]) {
         if let Some(base) = self.base {
-            tokio::time::sleep(base / 2 + Duration::from_millis(items(body) * PER_HUNDRED / 100))
-                .await;
+            tokio::time::sleep(base / 2 + Duration::from_millis(items(body) * PER_HUNDRED / 100)).await;
         }
     }
 }
 
 fn items(body: &[u8]) -> u64 {
     let page: Option<Value> = serde_json::from_slice(body).ok();
-    page.and_then(|page| page["value"].as_array().map(|items| items.len() as u64))
-        .unwrap_or(0)
+    page.and_then(|page| page["value"].as_array().map(|items| items.len() as u64)).unwrap_or(0)
 }
 
 /// One log-normal draw for the `number`th request.
@@ -77,16 +71,10 @@ fn sample(seed: u64, route: &str, number: u64) -> Duration {
         Some(("GET", _)) => LIST,
         _ => WRITE,
     };
-    let hash: [u8; 32] = Sha256::new()
-        .chain_update(seed.to_le_bytes())
-        .chain_update(number.to_le_bytes())
-        .chain_update(route)
-        .finalize()
-        .into();
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(seed.to_le_bytes()).chain_update(number.to_le_bytes()).chain_update(route).finalize().into();
     let unit = |at: usize| {
-        let bits = hash[at..at + 4]
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        let bits = hash[at..at + 4].iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
         (f64::from(bits) + 0.5) / 4_294_967_296.0
     };
     let normal = (-2.0 * unit(0).ln()).sqrt() * (std::f64::consts::TAU * unit(4)).cos();
@@ -99,11 +87,7 @@ mod tests {
 
     #[test]
     fn draws_are_repeatable_and_centred() {
-        for (route, median) in [
-            ("GET /me/messages", 250),
-            ("GET /me/messages/{id}", 120),
-            ("POST /me/messages", 400),
-        ] {
+        for (route, median) in [("GET /me/messages", 250), ("GET /me/messages/{id}", 120), ("POST /me/messages", 400)] {
             let mut draws: Vec<u128> = (0..1001).map(|n| sample(3, route, n).as_millis()).collect();
             assert_eq!(draws[7], sample(3, route, 7).as_millis());
             draws.sort_unstable();

@@ -32,41 +32,22 @@ use crate::wire;
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
 
 /// Answers a request on a Graph port.
-pub(crate) async fn answer(
-    state: &Arc<State>,
-    scheme: &'static str,
-    request: Request<Incoming>,
-) -> Outcome {
+pub(crate) async fn answer(state: &Arc<State>, scheme: &'static str, request: Request<Incoming>) -> Outcome {
     let origin = origin(scheme, &request);
     let wanted_id = request.headers().get("client-request-id").cloned();
-    let (path, query) = (
-        request.uri().path().to_owned(),
-        request.uri().query().unwrap_or("").to_owned(),
-    );
+    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or("").to_owned());
     let secure = scheme == "https";
     let (parts, body) = match reply::read(request, LARGEST_BODY).await {
         Ok(read) => read,
         Err(Unread::Gone) => return Err(Dropped),
         Err(Unread::TooLarge) => {
             let message = "The maximum request length supported is 4MB.";
-            let reply = errors::reply(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "BadRequest",
-                message,
-                state.clock.now(),
-            );
+            let reply = errors::reply(StatusCode::PAYLOAD_TOO_LARGE, "BadRequest", message, state.clock.now());
             return Ok(finish(state, reply, Delivery::Whole, wanted_id));
         }
     };
-    let downloads = if secure {
-        &state.addresses.downloads_tls
-    } else {
-        &state.addresses.downloads
-    };
-    let outcome = match path
-        .strip_prefix("/v1.0")
-        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-    {
+    let downloads = if secure { &state.addresses.downloads_tls } else { &state.addresses.downloads };
+    let outcome = match path.strip_prefix("/v1.0").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
         Some(below) => {
             let request = wire::Request {
                 method: parts.method,
@@ -83,12 +64,7 @@ pub(crate) async fn answer(
         None => {
             let version = path.split('/').nth(1).unwrap_or_default();
             let message = format!("Invalid version: {version}");
-            let reply = errors::reply(
-                StatusCode::BAD_REQUEST,
-                "BadRequest",
-                &message,
-                state.clock.now(),
-            );
+            let reply = errors::reply(StatusCode::BAD_REQUEST, "BadRequest", &message, state.clock.now());
             Ok((reply, Delivery::Whole))
         }
     };
@@ -101,10 +77,7 @@ pub(crate) async fn answer(
     }
 }
 
-async fn respond(
-    state: &Arc<State>,
-    mut request: wire::Request,
-) -> Result<(wire::Reply, Delivery), Dropped> {
+async fn respond(state: &Arc<State>, mut request: wire::Request) -> Result<(wire::Reply, Delivery), Dropped> {
     let running = Running::begin(state, state.graph.route(&request));
     let whole = |reply| Ok((reply, Delivery::Whole));
     let bearer = match bearer::check(state, &request.headers) {
@@ -117,18 +90,11 @@ async fn respond(
     }
 
     let plan = batch::Plan::of(state, &request);
-    let place = if plan.is_some() {
-        None
-    } else {
-        state.graph.owner(&request)
-    };
+    let place = if plan.is_some() { None } else { state.graph.owner(&request) };
     let place = place.map(|owner| slots::take(state, owner, 1));
     if place.as_ref().is_some_and(|place| place.granted == 0) {
         state.counts.change(|stats| stats.throttled += 1);
-        return whole(errors::throttled(
-            state.settings().throttle.retry_after,
-            state.clock.now(),
-        ));
+        return whole(errors::throttled(state.settings().throttle.retry_after, state.clock.now()));
     }
 
     let mut strike = strike(state, &request, running.route(), &bearer);
@@ -147,9 +113,7 @@ async fn respond(
     let latency = latency::of(state, running.route(), plan.as_ref());
     latency.first_half().await;
     let reply = match &plan {
-        Some(plan) => state
-            .graph
-            .handle(&request, &|item| plan.gate(state, item, &bearer)),
+        Some(plan) => state.graph.handle(&request, &|item| plan.gate(state, item, &bearer)),
         None => state.graph.handle(&request, &|_| None),
     };
     latency.second_half(&reply.body).await;
@@ -165,19 +129,9 @@ async fn respond(
     Ok(faults::change(&strike.effect, &request, reply))
 }
 
-fn strike(
-    state: &State,
-    request: &wire::Request,
-    route: &str,
-    bearer: &bearer::Bearer,
-) -> Option<Strike> {
+fn strike(state: &State, request: &wire::Request, route: &str, bearer: &bearer::Bearer) -> Option<Strike> {
     let raw = raw(request);
-    let sight = Sight {
-        port: Port::Graph,
-        route,
-        raw: &raw,
-        user: Some(&bearer.user),
-    };
+    let sight = Sight { port: Port::Graph, route, raw: &raw, user: Some(&bearer.user) };
     state.faults.strike(&sight, |_| true)
 }
 
@@ -187,30 +141,16 @@ fn raw(request: &wire::Request) -> String {
 }
 
 /// Adds what every answer of Graph carries.
-fn finish(
-    state: &State,
-    mut answer: wire::Reply,
-    delivery: Delivery,
-    client_request_id: Option<HeaderValue>,
-) -> Response<Body> {
-    state
-        .counts
-        .change(|stats| add(&mut stats.statuses, answer.status.as_u16()));
+fn finish(state: &State, mut answer: wire::Reply, delivery: Delivery, client_request_id: Option<HeaderValue>) -> Response<Body> {
+    state.counts.change(|stats| add(&mut stats.statuses, answer.status.as_u16()));
     let request_id = state.ids.guid();
-    let client_id = client_request_id
-        .as_ref()
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or(&request_id)
-        .to_owned();
+    let client_id = client_request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or(&request_id).to_owned();
     if answer.status.is_client_error() || answer.status.is_server_error() {
         errors::identify(&mut answer, &request_id, &client_id);
     }
     let length = answer.body.len();
     let empty = answer.body.is_empty();
-    let mut response = Response::new(reply::body(
-        std::mem::replace(&mut answer.body, Bytes::new()),
-        delivery,
-    ));
+    let mut response = Response::new(reply::body(std::mem::replace(&mut answer.body, Bytes::new()), delivery));
     *response.status_mut() = answer.status;
     *response.headers_mut() = std::mem::replace(&mut answer.headers, HeaderMap::new());
     if !empty && !response.headers().contains_key(CONTENT_TYPE) {
@@ -218,22 +158,10 @@ fn finish(
         reply::set(&mut response, CONTENT_TYPE, json);
     }
     reply::set(&mut response, DATE, &http_date(state.clock.now()));
-    reply::set(
-        &mut response,
-        HeaderName::from_static("request-id"),
-        &request_id,
-    );
-    reply::set(
-        &mut response,
-        HeaderName::from_static("client-request-id"),
-        &client_id,
-    );
+    reply::set(&mut response, HeaderName::from_static("request-id"), &request_id);
+    reply::set(&mut response, HeaderName::from_static("client-request-id"), &client_id);
     let diagnostic = r#"{"ServerInfo":{"DataCenter":"Loopback","Slice":"E","Ring":"0","ScaleUnit":"000","RoleInstance":"TENANT"}}"#;
-    reply::set(
-        &mut response,
-        HeaderName::from_static("x-ms-ags-diagnostic"),
-        diagnostic,
-    );
+    reply::set(&mut response, HeaderName::from_static("x-ms-ags-diagnostic"), diagnostic);
     reply::promise(&mut response, delivery, length);
     response
 }

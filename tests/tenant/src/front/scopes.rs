@@ -27,22 +27,13 @@ pub(crate) fn refusal(request: &Request, bearer: &Bearer, now: Timestamp) -> Opt
     let (area, own) = area(&request.path, &bearer.user)?;
     let writes = request.method != Method::GET;
     let enough = wanted(area, writes, own);
-    if enough
-        .iter()
-        .any(|scope| bearer.scopes.iter().any(|has| has == scope))
-    {
+    if enough.iter().any(|scope| bearer.scopes.iter().any(|has| has == scope)) {
         return None;
     }
     let (code, message) = match area {
-        Area::Profile => (
-            "Authorization_RequestDenied",
-            "Insufficient privileges to complete the operation.",
-        ),
+        Area::Profile => ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
         Area::Files => ("accessDenied", "Access denied"),
-        _ => (
-            "ErrorAccessDenied",
-            "Access is denied. Check credentials and try again.",
-        ),
+        _ => ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
     };
     Some(errors::reply(StatusCode::FORBIDDEN, code, message, now))
 }
@@ -67,9 +58,7 @@ fn area(path: &str, user: &User) -> Option<(Area, bool)> {
         "" => Area::Profile,
         _ if rest.iter().any(|part| part == "messagerules") => Area::Settings,
         "sendmail" => Area::Sending,
-        "messages" | "mailfolders" if rest.last().is_some_and(|last| last == "send") => {
-            Area::Sending
-        }
+        "messages" | "mailfolders" if rest.last().is_some_and(|last| last == "send") => Area::Sending,
         "messages" | "mailfolders" | "inferenceclassification" => Area::Mail,
         "mailboxsettings" => Area::Settings,
         "events" | "calendar" | "calendars" | "calendarview" | "calendargroups" => Area::Calendars,
@@ -83,12 +72,7 @@ fn area(path: &str, user: &User) -> Option<(Area, bool)> {
 /// The scopes of which one is enough.
 fn wanted(area: Area, writes: bool, own: bool) -> &'static [&'static str] {
     match (area, writes, own) {
-        (Area::Profile, ..) => &[
-            "user.read",
-            "user.readwrite",
-            "user.readbasic.all",
-            "user.read.all",
-        ],
+        (Area::Profile, ..) => &["user.read", "user.readwrite", "user.readbasic.all", "user.read.all"],
         (Area::Mail, false, true) => &["mail.read", "mail.readwrite"],
         (Area::Mail, true, true) => &["mail.readwrite"],
         (Area::Mail, false, false) => &["mail.read.shared", "mail.readwrite.shared"],
@@ -105,19 +89,10 @@ fn wanted(area: Area, writes: bool, own: bool) -> &'static [&'static str] {
         (Area::Contacts, true, true) => &["contacts.readwrite"],
         (Area::Contacts, false, false) => &["contacts.read.shared", "contacts.readwrite.shared"],
         (Area::Contacts, true, false) => &["contacts.readwrite.shared"],
-        (Area::Files, false, _) => &[
-            "files.read",
-            "files.readwrite",
-            "files.read.all",
-            "files.readwrite.all",
-            "sites.read.all",
-            "sites.readwrite.all",
-        ],
-        (Area::Files, true, _) => &[
-            "files.readwrite",
-            "files.readwrite.all",
-            "sites.readwrite.all",
-        ],
+        (Area::Files, false, _) => {
+            &["files.read", "files.readwrite", "files.read.all", "files.readwrite.all", "sites.read.all", "sites.readwrite.all"]
+        }
+        (Area::Files, true, _) => &["files.readwrite", "files.readwrite.all", "sites.readwrite.all"],
     }
 }
 
@@ -162,30 +137,10 @@ mod tests {
             ("/me/messages", true, "mail.read", false),
             ("/me/messages/AA%2FB/send", true, "mail.readwrite", false),
             ("/me/messages/AA%2FB/send", true, "mail.send", true),
-            (
-                "/users/alex@contoso.example/mailFolders",
-                false,
-                "mail.read",
-                true,
-            ),
-            (
-                "/users/bea@contoso.example/mailFolders",
-                false,
-                "mail.read",
-                false,
-            ),
-            (
-                "/users/bea%40contoso.example/mailFolders",
-                false,
-                "mail.read.shared",
-                true,
-            ),
-            (
-                "/me/drive/root:/a/messages:/children",
-                false,
-                "files.read",
-                true,
-            ),
+            ("/users/alex@contoso.example/mailFolders", false, "mail.read", true),
+            ("/users/bea@contoso.example/mailFolders", false, "mail.read", false),
+            ("/users/bea%40contoso.example/mailFolders", false, "mail.read.shared", true),
+            ("/me/drive/root:/a/messages:/children", false, "files.read", true),
             ("/drives/d/items/1", true, "files.read", false),
             ("/me/calendarView", false, "calendars.read", true),
             ("/me/contacts", false, "mail.read", false),
@@ -204,10 +159,7 @@ mod tests {
                 base: text(),
                 downloads: text(),
             };
-            let bearer = Bearer {
-                user: user(),
-                scopes: vec![scope.to_owned()],
-            };
+            let bearer = Bearer { user: user(), scopes: vec![scope.to_owned()] };
             let refused = refusal(&request, &bearer, Timestamp::UNIX_EPOCH).is_some();
             assert_eq!(!refused, enough, "{path} writes={writes} {scope}");
         }
@@ -216,22 +168,9 @@ mod tests {
     #[test]
     fn the_whole_set_is_enough_for_everything() {
         let has: Vec<String> = ALL.iter().map(|scope| scope.to_lowercase()).collect();
-        for area in [
-            Area::Profile,
-            Area::Mail,
-            Area::Sending,
-            Area::Settings,
-            Area::Calendars,
-            Area::Contacts,
-            Area::Files,
-        ] {
+        for area in [Area::Profile, Area::Mail, Area::Sending, Area::Settings, Area::Calendars, Area::Contacts, Area::Files] {
             for (writes, own) in [(false, false), (false, true), (true, false), (true, true)] {
-                assert!(
-                    wanted(area, writes, own)
-                        .iter()
-                        .any(|scope| has.contains(&(*scope).to_owned())),
-                    "{area:?}"
-                );
+                assert!(wanted(area, writes, own).iter().any(|scope| has.contains(&(*scope).to_owned())), "{area:?}");
             }
         }
     }

@@ -26,11 +26,7 @@ pub(crate) fn take(state: &Arc<State>, owner: String, want: u64) -> Held {
     let (granted, peak) = {
         let mut used = lock(&state.slots.used);
         let used = used.entry(owner.clone()).or_default();
-        let granted = if limited {
-            want.min(throttle.limit.saturating_sub(*used))
-        } else {
-            want
-        };
+        let granted = if limited { want.min(throttle.limit.saturating_sub(*used)) } else { want };
         let peak = *used + want;
         *used += granted;
         (granted, peak)
@@ -39,11 +35,7 @@ pub(crate) fn take(state: &Arc<State>, owner: String, want: u64) -> Held {
         let highest = stats.peak.entry(owner.clone()).or_default();
         *highest = peak.max(*highest);
     });
-    Held {
-        state: Arc::clone(state),
-        owner,
-        granted,
-    }
+    Held { state: Arc::clone(state), owner, granted }
 }
 
 impl Drop for Held {

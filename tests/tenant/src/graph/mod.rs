@@ -37,18 +37,10 @@ impl Graph {
         let users = vec![
             user(1, "alex@contoso.example", Kind::Work, work),
             user(2, "bea@contoso.example", Kind::Work, work),
-            user(
-                3,
-                "casey@outlook.example",
-                Kind::Personal,
-                "9188040d-6c67-4c5b-b112-36a304b66dad",
-            ),
+            user(3, "casey@outlook.example", Kind::Personal, "9188040d-6c67-4c5b-b112-36a304b66dad"),
             user(4, "support@contoso.example", Kind::Shared, work),
         ];
-        Self {
-            users,
-            messages: Mutex::default(),
-        }
+        Self { users, messages: Mutex::default() }
     }
 
     /// All users.
@@ -58,11 +50,7 @@ impl Graph {
 
     /// Answers a request.
     pub fn handle(&self, request: &Request, gate: &dyn Fn(&Request) -> Option<Reply>) -> Reply {
-        let reply = |status, body: &Value| Reply {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::from(body.to_string()),
-        };
+        let reply = |status, body: &Value| Reply { status, headers: HeaderMap::new(), body: Bytes::from(body.to_string()) };
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         match (&request.method, request.path.as_str()) {
             (&Method::GET, "/me") => reply(StatusCode::OK, &json!({"id": request.user})),
@@ -72,44 +60,29 @@ impl Graph {
             }
             (&Method::POST, "/me/messages") => {
                 let message: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-                messages
-                    .entry(request.user.clone())
-                    .or_default()
-                    .push(message.clone());
+                messages.entry(request.user.clone()).or_default().push(message.clone());
                 reply(StatusCode::CREATED, &message)
             }
             (&Method::POST, "/$batch") => {
                 drop(messages);
                 let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-                let answers = body["requests"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .map(|item| {
-                        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-                        let inner = Request {
-                            method: text("method").parse().unwrap_or(Method::GET),
-                            path: text("url"),
-                            ..request.clone()
-                        };
-                        let answer = gate(&inner).unwrap_or_else(|| self.handle(&inner, gate));
-                        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                        json!({"id": item["id"], "status": answer.status.as_u16(), "body": body})
-                    });
+                let answers = body["requests"].as_array().into_iter().flatten().map(|item| {
+                    let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+                    let inner = Request { method: text("method").parse().unwrap_or(Method::GET), path: text("url"), ..request.clone() };
+                    let answer = gate(&inner).unwrap_or_else(|| self.handle(&inner, gate));
+                    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                    json!({"id": item["id"], "status": answer.status.as_u16(), "body": body})
+                });
                 let answers: Vec<Value> = answers.collect();
                 reply(StatusCode::OK, &json!({"responses": answers}))
             }
-            _ => reply(
-                StatusCode::NOT_FOUND,
-                &json!({"error": {"code": "ErrorItemNotFound", "message": "no"}}),
-            ),
+            _ => reply(StatusCode::NOT_FOUND, &json!({"error": {"code": "ErrorItemNotFound", "message": "no"}})),
         }
     }
 
     /// Content behind a pre-authenticated URL.
     pub fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
-        (path_and_query == "/hello?k=1")
-            .then(|| ("text/plain".to_owned(), Bytes::from_static(b"hello world")))
+        (path_and_query == "/hello?k=1").then(|| ("text/plain".to_owned(), Bytes::from_static(b"hello world")))
     }
 
     /// Applies a change.
@@ -120,20 +93,14 @@ impl Graph {
     /// The state.
     pub fn dump(&self, user: Option<&str>, _kind: Option<&str>) -> Value {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let list: Vec<_> = messages
-            .iter()
-            .filter(|(id, _)| user.is_none_or(|user| user == *id))
-            .collect();
+        let list: Vec<_> = messages.iter().filter(|(id, _)| user.is_none_or(|user| user == *id)).collect();
         json!({"messages": list})
     }
 
     /// Whose place a request takes.
     pub fn owner(&self, request: &Request) -> Option<String> {
         let user = self.users.iter().find(|user| user.id == request.user)?;
-        request
-            .path
-            .starts_with("/me/messages")
-            .then(|| format!("mailbox:{}", user.mailbox_id))
+        request.path.starts_with("/me/messages").then(|| format!("mailbox:{}", user.mailbox_id))
     }
 
     /// A route label.

@@ -28,28 +28,17 @@ pub(super) fn answer(state: &State, call: &Call) -> Response<Body> {
         form_post: asked("response_mode").as_deref() == Some("form_post"),
     };
     // These two must never be answered with a redirect: the address itself is in doubt.
-    let trusted = known(state, &wish.client_id, &call.authority).and_then(|()| {
-        if is_loopback(&wish.redirect_uri) {
-            Ok(())
-        } else {
-            Err(refuse(50011))
-        }
-    });
+    let trusted = known(state, &wish.client_id, &call.authority)
+        .and_then(|()| if is_loopback(&wish.redirect_uri) { Ok(()) } else { Err(refuse(50011)) });
     if let Err(refusal) = trusted {
         let text = format!("<p>{}</p>", pages::escape(&refusal.line()));
-        return reply::html(
-            StatusCode::BAD_REQUEST,
-            pages::page("Sign-in failed", &text),
-        );
+        return reply::html(StatusCode::BAD_REQUEST, pages::page("Sign-in failed", &text));
     }
     match grant(state, call, &wish) {
         Ok(Some(pairs)) => back(&wish, &pairs),
         Ok(None) => chooser(state, call),
         Err(refusal) => {
-            let pairs = vec![
-                ("error", refusal.error.to_owned()),
-                ("error_description", refusal.line()),
-            ];
+            let pairs = vec![("error", refusal.error.to_owned()), ("error_description", refusal.line())];
             back(&wish, &pairs)
         }
     }
@@ -74,17 +63,12 @@ fn grant(state: &State, call: &Call, wish: &Wish) -> Result<Option<Pairs>, Refus
         return Err(refuse(65004));
     }
     if asked("prompt") == "none" && asked("login_hint").is_empty() {
-        return Err(Refusal {
-            error: "login_required",
-            ..refuse(50076)
-        });
+        return Err(Refusal { error: "login_required", ..refuse(50076) });
     }
     if asked("login_hint").is_empty() {
         return Ok(None);
     }
-    let user = state
-        .user(asked("login_hint"))
-        .ok_or_else(|| refuse(50034).about(asked("login_hint")))?;
+    let user = state.user(asked("login_hint")).ok_or_else(|| refuse(50034).about(asked("login_hint")))?;
     admits(&call.authority, &user)?;
     let code = state.ids.token("0.A");
     let mut pairs = vec![("code", code.clone())];
@@ -98,12 +82,7 @@ fn grant(state: &State, call: &Call, wish: &Wish) -> Result<Option<Pairs>, Refus
         authority: call.authority.clone(),
         nonce: call.query.get("nonce").cloned(),
     };
-    let kept = Code::new(
-        grant,
-        asked("code_challenge").to_owned(),
-        wish.redirect_uri.clone(),
-        state.clock.seconds(),
-    );
+    let kept = Code::new(grant, asked("code_challenge").to_owned(), wish.redirect_uri.clone(), state.clock.seconds());
     state.grants.keep_code(code, kept);
     Ok(Some(pairs))
 }
@@ -117,12 +96,7 @@ fn back(wish: &Wish, pairs: &Pairs) -> Response<Body> {
     if wish.form_post {
         let fields: String = pairs
             .iter()
-            .map(|(name, value)| {
-                format!(
-                    "<input type=\"hidden\" name=\"{name}\" value=\"{}\">",
-                    pages::escape(value)
-                )
-            })
+            .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", pages::escape(value)))
             .collect();
         let form = format!(
             "<form method=\"post\" action=\"{}\">{fields}<button>Continue</button></form><script>document.forms[0].submit()</script>",
@@ -149,29 +123,16 @@ fn chooser(state: &State, call: &Call) -> Response<Body> {
         let pairs = call.query.iter().filter(|(key, _)| key.as_str() != name);
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(pairs).append_pair(name, value);
-        pages::escape(&format!(
-            "/{}/oauth2/v2.0/authorize?{}",
-            call.authority,
-            query.finish()
-        ))
+        pages::escape(&format!("/{}/oauth2/v2.0/authorize?{}", call.authority, query.finish()))
     };
     let accounts: String = pages::accounts(state)
         .iter()
         .map(|user| {
-            let (target, name) = (
-                link("login_hint", &user.username),
-                pages::escape(&user.display_name),
-            );
-            format!(
-                "<li><a href=\"{target}\">{name} ({})</a></li>\n",
-                pages::escape(&user.username)
-            )
+            let (target, name) = (link("login_hint", &user.username), pages::escape(&user.display_name));
+            format!("<li><a href=\"{target}\">{name} ({})</a></li>\n", pages::escape(&user.username))
         })
         .collect();
-    let body = format!(
-        "<ul>\n{accounts}</ul>\n<p><a href=\"{}\">Decline</a></p>",
-        link("prompt", "deny")
-    );
+    let body = format!("<ul>\n{accounts}</ul>\n<p><a href=\"{}\">Decline</a></p>", link("prompt", "deny"));
     reply::html(StatusCode::OK, pages::page("Pick an account", &body))
 }
 
@@ -179,16 +140,11 @@ fn chooser(state: &State, call: &Call) -> Response<Body> {
 pub(super) fn logout(call: &Call) -> Response<Body> {
     match call.query.get("post_logout_redirect_uri") {
         Some(target) if is_loopback(target) => redirect(target),
-        _ => reply::html(
-            StatusCode::OK,
-            pages::page("You signed out of your account", ""),
-        ),
+        _ => reply::html(StatusCode::OK, pages::page("You signed out of your account", "")),
     }
 }
 
 /// Redirects go to `http://localhost` or `http://127.0.0.1`, any port and path.
 fn is_loopback(uri: &str) -> bool {
-    Url::parse(uri).is_ok_and(|uri| {
-        uri.scheme() == "http" && matches!(uri.host_str(), Some("localhost" | "127.0.0.1"))
-    })
+    Url::parse(uri).is_ok_and(|uri| uri.scheme() == "http" && matches!(uri.host_str(), Some("localhost" | "127.0.0.1")))
 }

@@ -57,23 +57,14 @@ pub(super) fn decide(state: &State, call: &Call) -> Response<Body> {
 
 /// Answers a device's code: signs that account in, or declines when it is `None`. The error is a sentence for people.
 pub(crate) fn answer(state: &State, user_code: &str, username: Option<&str>) -> Result<(), String> {
-    let authority = state
-        .grants
-        .authority_of(user_code)
-        .ok_or("No device waits for that code.")?;
+    let authority = state.grants.authority_of(user_code).ok_or("No device waits for that code.")?;
     let user = match username {
         None => None,
         Some(name) => {
-            let user = state
-                .user(name)
-                .ok_or_else(|| format!("No such account: {name}"))?;
+            let user = state.user(name).ok_or_else(|| format!("No such account: {name}"))?;
             admits(&authority, &user).map_err(|refusal| refusal.line())?;
             Some(user)
         }
     };
-    if state.grants.decide(user_code, user) {
-        Ok(())
-    } else {
-        Err("That code was answered already.".to_owned())
-    }
+    if state.grants.decide(user_code, user) { Ok(()) } else { Err("That code was answered already.".to_owned()) }
 }

@@ -19,14 +19,7 @@ pub(super) fn document(state: &State, call: &Call) -> Response<Body> {
     let tenant = match call.authority.as_str() {
         "common" | "organizations" => "{tenantid}".to_owned(),
         "consumers" => super::PERSONAL.to_owned(),
-        id if state
-            .graph
-            .users()
-            .iter()
-            .any(|user| user.tenant_id == id && user.kind != Kind::Shared) =>
-        {
-            id.to_owned()
-        }
+        id if state.graph.users().iter().any(|user| user.tenant_id == id && user.kind != Kind::Shared) => id.to_owned(),
         other => return call.refusal(state, &refuse(90002).about(other)),
     };
     let (base, authority) = (call.named(), &call.authority);

@@ -53,10 +53,9 @@ pub(crate) fn by_code(code: u32) -> Option<Refusal> {
             "invalid_request",
             "Application is not configured as a multi-tenant application. Usage of the /common endpoint is not supported for such apps created after '10/15/2018'.",
         ),
-        53003 => (
-            "invalid_grant",
-            "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.",
-        ),
+        53003 => {
+            ("invalid_grant", "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.")
+        }
         54005 => (
             "invalid_grant",
             "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token.",
@@ -65,43 +64,19 @@ pub(crate) fn by_code(code: u32) -> Option<Refusal> {
             "invalid_grant",
             "The user or administrator has not consented to use the application. Send an interactive authorization request for this user and resource.",
         ),
-        65004 => (
-            "access_denied",
-            "User declined to consent to access the app.",
-        ),
-        70000 => (
-            "invalid_grant",
-            "The provided value for the input parameter 'refresh_token' or 'assertion' is not valid.",
-        ),
-        70003 => (
-            "unsupported_grant_type",
-            "The app requested an unsupported grant type.",
-        ),
-        70005 => (
-            "unsupported_response_type",
-            "The app requested an unsupported response type.",
-        ),
-        70007 => (
-            "invalid_request",
-            "An unsupported value for 'response_mode' was requested.",
-        ),
+        65004 => ("access_denied", "User declined to consent to access the app."),
+        70000 => ("invalid_grant", "The provided value for the input parameter 'refresh_token' or 'assertion' is not valid."),
+        70003 => ("unsupported_grant_type", "The app requested an unsupported grant type."),
+        70005 => ("unsupported_response_type", "The app requested an unsupported response type."),
+        70007 => ("invalid_request", "An unsupported value for 'response_mode' was requested."),
         70008 => (
             "invalid_grant",
             "The provided authorization code or refresh token has expired due to inactivity. Send a new interactive authorization request for this user and resource.",
         ),
-        70011 => (
-            "invalid_scope",
-            "The provided value for the input parameter 'scope' is not valid.",
-        ),
-        70016 => (
-            "authorization_pending",
-            "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
-        ),
+        70011 => ("invalid_scope", "The provided value for the input parameter 'scope' is not valid."),
+        70016 => ("authorization_pending", "OAuth 2.0 device flow error. Authorization is pending. Continue polling."),
         70018 => ("bad_verification_code", "Invalid verification code."),
-        70019 => (
-            "expired_token",
-            "Verification code expired. Have the user retry the sign-in.",
-        ),
+        70019 => ("expired_token", "Verification code expired. Have the user retry the sign-in."),
         90002 => (
             "invalid_request",
             "Tenant not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.",
@@ -110,42 +85,20 @@ pub(crate) fn by_code(code: u32) -> Option<Refusal> {
             "invalid_request",
             "The required field is missing from the credential. Ensure that you have all the necessary parameters for the login request.",
         ),
-        90033 => (
-            "temporarily_unavailable",
-            "A transient error has occurred. Please try again.",
-        ),
-        500112 => (
-            "invalid_client",
-            "The reply address does not match the reply address provided when requesting Authorization code.",
-        ),
-        501481 => (
-            "invalid_grant",
-            "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
-        ),
-        530036 => (
-            "invalid_grant",
-            "Access has been blocked by Conditional Access policies: the device code flow is not allowed.",
-        ),
+        90033 => ("temporarily_unavailable", "A transient error has occurred. Please try again."),
+        500112 => ("invalid_client", "The reply address does not match the reply address provided when requesting Authorization code."),
+        501481 => ("invalid_grant", "The Code_Verifier does not match the code_challenge supplied in the authorization request."),
+        530036 => ("invalid_grant", "Access has been blocked by Conditional Access policies: the device code flow is not allowed."),
         700016 => (
             "unauthorized_client",
             "Application with this identifier was not found in the directory. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant.",
         ),
-        700025 => (
-            "invalid_client",
-            "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
-        ),
-        700082 => (
-            "invalid_grant",
-            "The refresh token has expired due to inactivity. The token was inactive for 90.00:00:00.",
-        ),
-        7000218 => (
-            "invalid_client",
-            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-        ),
-        9002325 => (
-            "invalid_request",
-            "Proof Key for Code Exchange is required for authorization code redemption; the method must be S256.",
-        ),
+        700025 => ("invalid_client", "Client is public so neither 'client_assertion' nor 'client_secret' should be presented."),
+        700082 => ("invalid_grant", "The refresh token has expired due to inactivity. The token was inactive for 90.00:00:00."),
+        7000218 => ("invalid_client", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."),
+        9002325 => {
+            ("invalid_request", "Proof Key for Code Exchange is required for authorization code redemption; the method must be S256.")
+        }
         _ => return None,
     };
     let status = match code {
@@ -160,14 +113,7 @@ pub(crate) fn by_code(code: u32) -> Option<Refusal> {
         _ => None,
     };
     let claims = matches!(code, 50076 | 50079 | 53003).then(|| CAPOLIDS.to_owned());
-    Some(Refusal {
-        status,
-        error,
-        code,
-        text: text.to_owned(),
-        suberror,
-        claims,
-    })
+    Some(Refusal { status, error, code, text: text.to_owned(), suberror, claims })
 }
 
 /// A refusal whose number is written in this program.
@@ -184,11 +130,7 @@ pub(crate) fn refuse(code: u32) -> Refusal {
 
 /// A device that asks too often (RFC 8628).
 pub(crate) fn slow_down() -> Refusal {
-    Refusal {
-        error: "slow_down",
-        text: "The device polls too often.".to_owned(),
-        ..refuse(70016)
-    }
+    Refusal { error: "slow_down", text: "The device polls too often.".to_owned(), ..refuse(70016) }
 }
 
 impl Refusal {
@@ -201,9 +143,7 @@ impl Refusal {
     /// `AADSTS50173: …` with the trailer that real descriptions have.
     fn description(&self, trace: &str, correlation: &str, time: &str) -> String {
         let Self { code, text, .. } = self;
-        format!(
-            "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {time}"
-        )
+        format!("AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {time}")
     }
 
     /// The JSON body.
@@ -241,10 +181,7 @@ mod tests {
 
     #[test]
     fn only_known_numbers_have_a_refusal() {
-        assert_eq!(
-            by_code(50173).map(|refusal| refusal.error),
-            Some("invalid_grant")
-        );
+        assert_eq!(by_code(50173).map(|refusal| refusal.error), Some("invalid_grant"));
         assert_eq!(by_code(1), None);
         assert_eq!(slow_down().error, "slow_down");
     }

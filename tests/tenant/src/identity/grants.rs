@@ -38,13 +38,7 @@ pub(super) struct Code {
 
 impl Code {
     pub(super) fn new(grant: Grant, challenge: String, redirect_uri: String, issued: i64) -> Self {
-        Self {
-            grant,
-            challenge,
-            redirect_uri,
-            issued,
-            used: false,
-        }
+        Self { grant, challenge, redirect_uri, issued, used: false }
     }
 }
 
@@ -96,10 +90,7 @@ pub(crate) struct Grants {
 impl Grants {
     /// Whether a user's access token was ended before its time.
     pub(crate) fn access_ended(&self, user: &str, serial: u64) -> bool {
-        lock(&self.book)
-            .ended
-            .get(user)
-            .is_some_and(|below| serial < *below)
+        lock(&self.book).ended.get(user).is_some_and(|below| serial < *below)
     }
 
     /// Ends all access tokens of a user whose serial is below `serial`.
@@ -110,32 +101,23 @@ impl Grants {
     /// Revokes all refresh tokens of a user; how many there were.
     pub(crate) fn revoke(&self, user: &str) -> usize {
         let mut book = lock(&self.book);
-        let tokens = book
-            .refresh
-            .values_mut()
-            .filter(|refresh| refresh.grant.user.id == user && !refresh.revoked);
+        let tokens = book.refresh.values_mut().filter(|refresh| refresh.grant.user.id == user && !refresh.revoked);
         tokens.map(|refresh| refresh.revoked = true).count()
     }
 
     /// Lets a user's next refresh fail with that AADSTS code.
     pub(crate) fn fail_refresh(&self, user: &str, code: u32) {
-        lock(&self.book)
-            .failures
-            .entry(user.to_owned())
-            .or_default()
-            .push_back(code);
+        lock(&self.book).failures.entry(user.to_owned()).or_default().push_back(code);
     }
 
     /// Answers a device's code; false when no device waits for that code.
     pub(crate) fn decide(&self, user_code: &str, user: Option<User>) -> bool {
-        let code: String = user_code
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
+        let code: String = user_code.chars().filter(char::is_ascii_alphanumeric).collect();
         let mut book = lock(&self.book);
-        let waiting = book.devices.values_mut().find(|device| {
-            device.user_code.eq_ignore_ascii_case(&code) && matches!(device.answer, Answer::Pending)
-        });
+        let waiting = book
+            .devices
+            .values_mut()
+            .find(|device| device.user_code.eq_ignore_ascii_case(&code) && matches!(device.answer, Answer::Pending));
         waiting.is_some_and(|device| {
             device.answer = user.map_or(Answer::Declined, Answer::Approved);
             true
@@ -145,10 +127,7 @@ impl Grants {
     /// Forgets how long ago a device polled, and makes its next poll too early.
     pub(crate) fn hurry(&self, user_code: &str, now_ms: i64) -> bool {
         let mut book = lock(&self.book);
-        let device = book
-            .devices
-            .values_mut()
-            .find(|device| device.user_code.eq_ignore_ascii_case(user_code));
+        let device = book.devices.values_mut().find(|device| device.user_code.eq_ignore_ascii_case(user_code));
         device.is_some_and(|device| {
             device.polled = Some(now_ms.saturating_add(1_000_000_000));
             true
@@ -157,15 +136,9 @@ impl Grants {
 
     /// The authority of a waiting device's code.
     pub(super) fn authority_of(&self, user_code: &str) -> Option<String> {
-        let code: String = user_code
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
+        let code: String = user_code.chars().filter(char::is_ascii_alphanumeric).collect();
         let book = lock(&self.book);
-        let device = book
-            .devices
-            .values()
-            .find(|device| device.user_code.eq_ignore_ascii_case(&code))?;
+        let device = book.devices.values().find(|device| device.user_code.eq_ignore_ascii_case(&code))?;
         Some(device.authority.clone())
     }
 
@@ -175,17 +148,9 @@ impl Grants {
     }
 
     /// Redeems an authorization code, once. `check` judges the rest of the request.
-    pub(super) fn redeem(
-        &self,
-        code: &str,
-        now: i64,
-        check: impl FnOnce(&Code) -> Result<(), Refusal>,
-    ) -> Result<Grant, Refusal> {
+    pub(super) fn redeem(&self, code: &str, now: i64, check: impl FnOnce(&Code) -> Result<(), Refusal>) -> Result<Grant, Refusal> {
         let mut book = lock(&self.book);
-        let code = book
-            .codes
-            .get_mut(code)
-            .ok_or_else(|| refuse(70000).about("code"))?;
+        let code = book.codes.get_mut(code).ok_or_else(|| refuse(70000).about("code"))?;
         if code.used {
             return Err(refuse(54005));
         }
@@ -202,33 +167,18 @@ impl Grants {
     }
 
     /// A device asks how far the person is.
-    pub(super) fn poll(
-        &self,
-        code: &str,
-        client: &str,
-        now_ms: i64,
-        interval_ms: i64,
-    ) -> Result<Grant, Refusal> {
+    pub(super) fn poll(&self, code: &str, client: &str, now_ms: i64, interval_ms: i64) -> Result<Grant, Refusal> {
         let mut book = lock(&self.book);
-        let device = book
-            .devices
-            .get_mut(code)
-            .filter(|device| device.client_id == client);
+        let device = book.devices.get_mut(code).filter(|device| device.client_id == client);
         let device = device.ok_or_else(|| refuse(70018))?;
         if now_ms / 1000 >= device.expires {
             return Err(refuse(70019));
         }
         match &device.answer {
-            Answer::Declined => Err(Refusal {
-                error: "authorization_declined",
-                ..refuse(65004)
-            }),
+            Answer::Declined => Err(Refusal { error: "authorization_declined", ..refuse(65004) }),
             Answer::Pending => {
                 // Half a second of grace for clients whose timer runs a little ahead.
-                let early = device
-                    .polled
-                    .replace(now_ms)
-                    .is_some_and(|last| now_ms < last + interval_ms - 500);
+                let early = device.polled.replace(now_ms).is_some_and(|last| now_ms < last + interval_ms - 500);
                 Err(if early { slow_down() } else { refuse(70016) })
             }
             Answer::Approved(user) => {
@@ -248,41 +198,23 @@ impl Grants {
     }
 
     pub(super) fn keep_refresh(&self, token: String, grant: Grant, issued: i64) {
-        lock(&self.book).refresh.insert(
-            token,
-            Refresh {
-                grant,
-                issued,
-                revoked: false,
-            },
-        );
+        lock(&self.book).refresh.insert(token, Refresh { grant, issued, revoked: false });
     }
 
     /// What a refresh token stands for. The token stays good: rotation gives a new one and forgets none.
     pub(super) fn refresh(&self, token: &str, client: &str, now: i64) -> Result<Grant, Refusal> {
         let mut book = lock(&self.book);
-        let Some(refresh) = book
-            .refresh
-            .get(token)
-            .filter(|refresh| refresh.grant.client_id == client)
-        else {
+        let Some(refresh) = book.refresh.get(token).filter(|refresh| refresh.grant.client_id == client) else {
             return Err(refuse(70000));
         };
         let (grant, issued, revoked) = (refresh.grant.clone(), refresh.issued, refresh.revoked);
-        if let Some(code) = book
-            .failures
-            .get_mut(&grant.user.id)
-            .and_then(VecDeque::pop_front)
-        {
+        if let Some(code) = book.failures.get_mut(&grant.user.id).and_then(VecDeque::pop_front) {
             return Err(refuse(code));
         }
         if revoked {
             return Err(refuse(50173));
         }
-        if grant.user.kind == Kind::Personal
-            && grant.authority == "common"
-            && now >= issued + PERSONAL_COMMON_LIFE
-        {
+        if grant.user.kind == Kind::Personal && grant.authority == "common" && now >= issued + PERSONAL_COMMON_LIFE {
             return Err(refuse(70000));
         }
         if now >= issued + REFRESH_LIFE {
@@ -295,17 +227,12 @@ impl Grants {
     pub(super) fn consented(&self, user: &str, client: &str, scopes: &[String]) -> bool {
         let book = lock(&self.book);
         let agreed = book.consents.get(&(user.to_owned(), client.to_owned()));
-        scopes
-            .iter()
-            .all(|scope| agreed.is_some_and(|agreed| agreed.contains(&scope.to_lowercase())))
+        scopes.iter().all(|scope| agreed.is_some_and(|agreed| agreed.contains(&scope.to_lowercase())))
     }
 
     fn consent(&self, grant: &Grant) {
         let mut book = lock(&self.book);
-        let agreed = book
-            .consents
-            .entry((grant.user.id.clone(), grant.client_id.clone()))
-            .or_default();
+        let agreed = book.consents.entry((grant.user.id.clone(), grant.client_id.clone())).or_default();
         agreed.extend(grant.scopes.iter().map(|scope| scope.to_lowercase()));
     }
 }

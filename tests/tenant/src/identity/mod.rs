@@ -49,24 +49,14 @@ struct Call {
 }
 
 /// Answers a request on an identity port.
-pub(crate) async fn answer(
-    state: &Arc<State>,
-    scheme: &'static str,
-    request: Request<Incoming>,
-) -> Outcome {
+pub(crate) async fn answer(state: &Arc<State>, scheme: &'static str, request: Request<Incoming>) -> Outcome {
     let base = origin(scheme, &request);
     let Ok((parts, body)) = reply::read(request, 64 * 1024).await else {
         return Err(Dropped);
     };
     let path = parts.uri.path().trim_matches('/').to_owned();
     let query = parts.uri.query().unwrap_or_default();
-    let header = |name: &str| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let call = Call {
         authority: path.split('/').next().unwrap_or_default().to_lowercase(),
         base,
@@ -76,17 +66,10 @@ pub(crate) async fn answer(
         method: parts.method,
     };
     let route = format!("{} {}", call.method, label(&path));
-    state
-        .counts
-        .change(|stats| add(&mut stats.identity, route.clone()));
+    state.counts.change(|stats| add(&mut stats.identity, route.clone()));
 
     let raw = format!("{} /{path}?{query}", call.method);
-    let sight = Sight {
-        port: Port::Identity,
-        route: &route,
-        raw: &raw,
-        user: None,
-    };
+    let sight = Sight { port: Port::Identity, route: &route, raw: &raw, user: None };
     let mut strike = state.faults.strike(&sight, |_| true);
     if let Some(strike) = &mut strike {
         strike.hold(At::Before).await;
@@ -103,11 +86,7 @@ pub(crate) async fn answer(
     reply::set(&mut response, DATE, &http_date(state.clock.now()));
     reply::set(&mut response, CACHE_CONTROL, "no-store, no-cache");
     if let Some(correlation) = &call.correlation {
-        reply::set(
-            &mut response,
-            HeaderName::from_static("client-request-id"),
-            correlation,
-        );
+        reply::set(&mut response, HeaderName::from_static("client-request-id"), correlation);
     }
     let Some(mut strike) = strike else {
         return Ok(response);
@@ -124,11 +103,7 @@ async fn damage(effect: &Effect, response: Response<Body>) -> Outcome {
     use http_body_util::BodyExt as _;
     let (parts, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();
-    let answer = wire::Reply {
-        status: parts.status,
-        headers: parts.headers,
-        body,
-    };
+    let answer = wire::Reply { status: parts.status, headers: parts.headers, body };
     let (answer, delivery) = faults::change(effect, &wire::Request::nothing(), answer);
     Ok(plain(answer, delivery))
 }
@@ -150,23 +125,16 @@ fn label(path: &str) -> &str {
 fn respond(state: &State, call: &Call, path: &str) -> Response<Body> {
     let below = path.split_once('/').map_or("", |(_, below)| below);
     match (call.method.as_str(), below) {
-        ("GET", "v2.0/.well-known/openid-configuration" | ".well-known/openid-configuration") => {
-            discovery::document(state, call)
-        }
+        ("GET", "v2.0/.well-known/openid-configuration" | ".well-known/openid-configuration") => discovery::document(state, call),
         ("GET", "discovery/instance") => discovery::instance(call),
-        ("GET", "discovery/v2.0/keys" | "discovery/keys") => {
-            reply::json(StatusCode::OK, &json!({"keys": []}))
-        }
+        ("GET", "discovery/v2.0/keys" | "discovery/keys") => reply::json(StatusCode::OK, &json!({"keys": []})),
         ("GET", "oauth2/v2.0/authorize") => authorize::answer(state, call),
         ("POST", "oauth2/v2.0/devicecode") => device::start(state, call),
         ("POST", "oauth2/v2.0/token") => token::answer(state, call),
         ("GET" | "POST", "oauth2/v2.0/logout") => authorize::logout(call),
         ("GET", "") if path == "devicelogin" => pages::device_form(state, ""),
         ("POST", "") if path == "devicelogin" => device::decide(state, call),
-        _ => reply::html(
-            StatusCode::NOT_FOUND,
-            pages::page("Not found", "<p>No such page.</p>"),
-        ),
+        _ => reply::html(StatusCode::NOT_FOUND, pages::page("Not found", "<p>No such page.</p>")),
     }
 }
 
@@ -176,31 +144,18 @@ fn fields(text: &[u8]) -> BTreeMap<String, String> {
 
 impl Call {
     fn refusal(&self, state: &State, refusal: &Refusal) -> Response<Body> {
-        state
-            .counts
-            .change(|stats| add(&mut stats.refused, refusal.error.to_owned()));
-        reply::json(
-            refusal.status,
-            &refusal.body(state, self.correlation.as_deref(), &self.base),
-        )
+        state.counts.change(|stats| add(&mut stats.refused, refusal.error.to_owned()));
+        reply::json(refusal.status, &refusal.body(state, self.correlation.as_deref(), &self.base))
     }
 
     /// The origin that documents and issuers name; `discovery.rs` says why.
     fn named(&self) -> &str {
-        if self.base.starts_with("https:") {
-            &self.base
-        } else {
-            "https://login.microsoftonline.com"
-        }
+        if self.base.starts_with("https:") { &self.base } else { "https://login.microsoftonline.com" }
     }
 
     /// A form field that must be there.
     fn field(&self, name: &str) -> Result<&str, Refusal> {
-        let value = self
-            .form
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty());
+        let value = self.form.get(name).map(String::as_str).filter(|value| !value.is_empty());
         value.ok_or_else(|| refuse(90014).about(name))
     }
 }
@@ -211,13 +166,7 @@ fn known(state: &State, client_id: &str, authority: &str) -> Result<(), Refusal>
         return Err(refuse(700_016).about(client_id));
     }
     let named = ["common", "organizations", "consumers", PERSONAL].contains(&authority);
-    if named
-        || state
-            .graph
-            .users()
-            .iter()
-            .any(|user| user.tenant_id == authority)
-    {
+    if named || state.graph.users().iter().any(|user| user.tenant_id == authority) {
         return Ok(());
     }
     Err(refuse(90002).about(authority))
@@ -231,32 +180,20 @@ fn admits(authority: &str, user: &User) -> Result<(), Refusal> {
         (Kind::Personal, authority) => authority == "consumers" || authority == PERSONAL,
         (Kind::Work, authority) => authority == "organizations" || authority == user.tenant_id,
     };
-    if admitted {
-        Ok(())
-    } else {
-        Err(refuse(50020).about(&user.username))
-    }
+    if admitted { Ok(()) } else { Err(refuse(50020).about(&user.username)) }
 }
 
 /// Splits and checks a scope parameter: names without the resource prefix, in the order asked for.
 fn scopes(text: &str) -> Result<Vec<String>, Refusal> {
     let mut scopes = Vec::new();
     for word in text.split_ascii_whitespace() {
-        let name = word
-            .strip_prefix("https://graph.microsoft.com/")
-            .unwrap_or(word);
-        let plain = name
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
+        let name = word.strip_prefix("https://graph.microsoft.com/").unwrap_or(word);
+        let plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
         if !plain || name.is_empty() {
             return Err(refuse(70011).about(word));
         }
         if name == ".default" {
-            scopes.extend(
-                crate::front::scopes::ALL
-                    .iter()
-                    .map(|scope| (*scope).to_owned()),
-            );
+            scopes.extend(crate::front::scopes::ALL.iter().map(|scope| (*scope).to_owned()));
         } else {
             scopes.push(name.to_owned());
         }

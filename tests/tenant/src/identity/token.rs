@@ -21,9 +21,7 @@ pub(super) fn answer(state: &State, call: &Call) -> Response<Body> {
     }
     match grant(state, call) {
         Ok((kind, grant)) => {
-            state
-                .counts
-                .change(|stats| add(&mut stats.tokens, kind.to_owned()));
+            state.counts.change(|stats| add(&mut stats.tokens, kind.to_owned()));
             reply::json(StatusCode::OK, &tokens(state, call, grant))
         }
         Err(refusal) => call.refusal(state, &refusal),
@@ -39,32 +37,21 @@ fn grant(state: &State, call: &Call) -> Result<(&'static str, Grant), Refusal> {
     let now = state.clock.now();
     let (kind, mut grant) = match call.field("grant_type")? {
         "authorization_code" => {
-            let (verifier, redirect) =
-                (call.form.get("code_verifier"), call.field("redirect_uri")?);
-            let grant = state
-                .grants
-                .redeem(call.field("code")?, now.as_second(), |code| {
-                    if code.grant.client_id != client {
-                        return Err(refuse(70000).about("another application's code"));
-                    }
-                    if code.redirect_uri != redirect {
-                        return Err(refuse(500_112));
-                    }
-                    let answer =
-                        verifier.map(|verifier| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
-                    if answer.as_ref() == Some(&code.challenge) {
-                        Ok(())
-                    } else {
-                        Err(refuse(501_481))
-                    }
-                })?;
+            let (verifier, redirect) = (call.form.get("code_verifier"), call.field("redirect_uri")?);
+            let grant = state.grants.redeem(call.field("code")?, now.as_second(), |code| {
+                if code.grant.client_id != client {
+                    return Err(refuse(70000).about("another application's code"));
+                }
+                if code.redirect_uri != redirect {
+                    return Err(refuse(500_112));
+                }
+                let answer = verifier.map(|verifier| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
+                if answer.as_ref() == Some(&code.challenge) { Ok(()) } else { Err(refuse(501_481)) }
+            })?;
             ("authorization_code", grant)
         }
         "refresh_token" => {
-            let mut grant =
-                state
-                    .grants
-                    .refresh(call.field("refresh_token")?, client, now.as_second())?;
+            let mut grant = state.grants.refresh(call.field("refresh_token")?, client, now.as_second())?;
             if let Some(wanted) = call.form.get("scope") {
                 grant.scopes = asked_again(state, &grant, &scopes(wanted)?)?;
             }
@@ -74,15 +61,9 @@ fn grant(state: &State, call: &Call) -> Result<(&'static str, Grant), Refusal> {
             ("refresh_token", grant)
         }
         "urn:ietf:params:oauth:grant-type:device_code" | "device_code" => {
-            let interval =
-                i64::try_from(state.settings().device_interval.as_millis()).unwrap_or(i64::MAX);
+            let interval = i64::try_from(state.settings().device_interval.as_millis()).unwrap_or(i64::MAX);
             let code = call.field("device_code").or_else(|_| call.field("code"))?;
-            (
-                "device_code",
-                state
-                    .grants
-                    .poll(code, client, now.as_millisecond(), interval)?,
-            )
+            ("device_code", state.grants.poll(code, client, now.as_millisecond(), interval)?)
         }
         _ => return Err(refuse(70003)),
     };
@@ -95,15 +76,8 @@ fn grant(state: &State, call: &Call) -> Result<(&'static str, Grant), Refusal> {
 /// even when `offline_access` is not named again.
 fn asked_again(state: &State, grant: &Grant, wanted: &[String]) -> Result<Vec<String>, Refusal> {
     let sign_in = |scope: &str| ["openid", "profile", "email", "offline_access"].contains(&scope);
-    let resources: Vec<String> = wanted
-        .iter()
-        .filter(|scope| !sign_in(scope))
-        .cloned()
-        .collect();
-    if !state
-        .grants
-        .consented(&grant.user.id, &grant.client_id, &resources)
-    {
+    let resources: Vec<String> = wanted.iter().filter(|scope| !sign_in(scope)).cloned().collect();
+    if !state.grants.consented(&grant.user.id, &grant.client_id, &resources) {
         return Err(refuse(65001).about(&resources.join(" ")));
     }
     let mut scopes = wanted.to_vec();
@@ -117,16 +91,9 @@ fn asked_again(state: &State, grant: &Grant, wanted: &[String]) -> Result<Vec<St
 fn tokens(state: &State, call: &Call, grant: Grant) -> Value {
     let now = state.clock.seconds();
     let lifetime = i64::try_from(state.settings().token_lifetime.as_secs()).unwrap_or(i64::MAX);
-    let (user, has) = (&grant.user, |name: &str| {
-        grant.scopes.iter().any(|scope| scope == name)
-    });
+    let (user, has) = (&grant.user, |name: &str| grant.scopes.iter().any(|scope| scope == name));
     let issuer = format!("{}/{}/v2.0", call.named(), user.tenant_id);
-    let said: Vec<&str> = grant
-        .scopes
-        .iter()
-        .map(String::as_str)
-        .filter(|scope| *scope != "offline_access")
-        .collect();
+    let said: Vec<&str> = grant.scopes.iter().map(String::as_str).filter(|scope| *scope != "offline_access").collect();
     let key = state.ids.signing_key();
     let access = json!({
         "aud": "https://graph.microsoft.com", "iss": issuer, "iat": now, "nbf": now, "exp": now.saturating_add(lifetime),
@@ -151,11 +118,7 @@ fn tokens(state: &State, call: &Call, grant: Grant) -> Value {
         }
         body["id_token"] = Value::from(jwt::sign(&key, &id));
     }
-    if call
-        .form
-        .get("client_info")
-        .is_some_and(|wanted| wanted == "1")
-    {
+    if call.form.get("client_info").is_some_and(|wanted| wanted == "1") {
         body["client_info"] = Value::from(client_info(user));
     }
     if has("offline_access") {

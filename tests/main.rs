@@ -3,7 +3,23 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod cachectl;
+#[cfg(test)]
+mod locked;
+#[cfg(test)]
+mod shim;
+#[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod source;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod trip;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod writes;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -34,6 +34,20 @@ impl Answer {
         Ok(value)
     }
 
+    /// Why the tool failed: code, message and hint.
+    ///
+    /// # Errors
+    /// When it did not fail, or failed without saying what and what to do.
+    pub fn fault(&self) -> anyhow::Result<(String, String, String)> {
+        anyhow::ensure!(self.is_error, "the tool did not fail: {}", self.text);
+        let value: Value = serde_json::from_str(&self.text).with_context(|| format!("not JSON: {}", self.text))?;
+        let word = |name: &str| {
+            let word = value["error"][name].as_str().filter(|word| !word.is_empty());
+            word.map(str::to_owned).with_context(|| format!("a fault without {name}: {}", self.text))
+        };
+        Ok((word("code")?, word("message")?, word("hint")?))
+    }
+
     /// `_cache_status`.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ pub struct Setup {
     pub tls: bool,
     /// Who signs in at the beginning.
     pub accounts: &'static [&'static str],
+    /// Leave the daemon without a key.
+    pub keyless: bool,
 }
 
 /// A running world.
@@ -69,7 +71,10 @@ impl World {
         let bins = bins(For::Tests)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let tenant = runtime.block_on(Tenant::start(setup.tenant)).context("starting the tenant")?;
-        let home = Home::new(1)?;
+        let mut home = Home::new(1)?;
+        if setup.keyless {
+            home.key = None;
+        }
         m365_cached_tenant::profile::write(home.path(), &tenant, setup.tls)?;
         home.configure(setup.config)?;
         let daemon = Some(Daemon::start(bins, &home)?);
@@ -190,6 +195,10 @@ impl World {
             && status.code == Some(0)
         {
             ctl::run(self.bins, &self.home, &["stop"])?.ok()?;
+        }
+        if let Some(tenant) = &self.tenant {
+            let bearers = tenant.control().stats().bearer_on_downloads;
+            anyhow::ensure!(bearers == 0, "{bearers} requests took a bearer token to the download port");
         }
         let mut left = Vec::new();
         for (pid, command) in process::of_profile(self.home.path())? {

@@ -1,2 +1,4 @@
 //! The demo tenant.
+pub mod graph;
+pub mod seed;
 pub mod wire;

@@ -5,10 +5,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use super::store::{Entry, Feed, Gone};
+use super::call::Call;
+use super::errors::Fault;
+use super::odata::Answer;
+use super::store::{Entry, Feed, Gone, Mailbox};
 use crate::seed::prng::mix;
+use crate::wire::Reply;
 
 /// What a delta token says. Opaque to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,53 @@ pub(crate) struct Token {
 }
 
 impl Token {
+    /// The token of a new reader of an Exchange container whose last change was `last`.
+    pub(crate) fn begin(
+        call: &Call<'_>,
+        kind: &str,
+        mailbox: &Mailbox,
+        container: u32,
+        last: u64,
+    ) -> Answer<Self> {
+        let option = |name: &str| call.query.get(name).map(str::to_owned);
+        Ok(Self {
+            kind: kind.to_owned(),
+            owner: mailbox.key.guid().to_owned(),
+            container,
+            after: 0,
+            floor: last,
+            epoch: mailbox.epoch,
+            select: option("select"),
+            expand: option("expand"),
+            filter: option("filter"),
+            top: call.query.number("top")?,
+        })
+    }
+
+    /// A token from a link of an Exchange container. One that is damaged or of an older epoch is gone; one of another
+    /// mailbox or container is invalid.
+    pub(crate) fn resume(
+        text: &str,
+        kind: &str,
+        mailbox: &Mailbox,
+        container: u32,
+    ) -> Answer<Self> {
+        let token = Self::read(text).ok_or_else(|| Fault::sync_state_gone(mailbox.epoch))?;
+        if token.kind != kind || token.owner != mailbox.key.guid() || token.container != container {
+            let message = "The sync state is invalid for the requested resource.";
+            return Err(Fault::new(
+                StatusCode::BAD_REQUEST,
+                "SyncStateInvalid",
+                message,
+            ));
+        }
+        if token.epoch == mailbox.epoch {
+            Ok(token)
+        } else {
+            Err(Fault::sync_state_gone(mailbox.epoch))
+        }
+    }
+
     /// As it stands in a link.
     pub(crate) fn write(&self) -> String {
         let text = serde_json::to_string(self).unwrap_or_default();
@@ -57,7 +110,9 @@ impl Token {
 }
 
 fn signature(text: &str) -> u32 {
-    let folded = text.bytes().fold(0x00de_17a0, |state, byte| mix(state ^ u64::from(byte)));
+    let folded = text
+        .bytes()
+        .fold(0x00de_17a0, |state, byte| mix(state ^ u64::from(byte)));
     (folded >> 32) as u32
 }
 
@@ -93,11 +148,59 @@ pub(crate) fn page<'a>(
         };
         if let Some(line) = line {
             if lines.len() == size {
-                return Page { lines, next, more: true };
+                return Page {
+                    lines,
+                    next,
+                    more: true,
+                };
             }
             lines.push(line);
         }
         next.after = sequence;
     }
-    Page { lines, next, more: false }
+    Page {
+        lines,
+        next,
+        more: false,
+    }
+}
+
+/// A page of an Exchange container as a reply: rows, the link that follows, and which wishes were honoured. The first
+/// one says that changes are tracked from here on.
+pub(crate) fn reply(
+    call: &Call<'_>,
+    type_name: &str,
+    value: Vec<Value>,
+    page: &Page<'_>,
+    first: bool,
+) -> Reply {
+    let mut body = Map::new();
+    body.insert("value".to_owned(), Value::Array(value));
+    let (name, option) = if page.more {
+        ("@odata.nextLink", "$skiptoken")
+    } else {
+        ("@odata.deltaLink", "$deltatoken")
+    };
+    body.insert(
+        name.to_owned(),
+        json!(format!("{}?{option}={}", call.address(), page.next.write())),
+    );
+    let context = call.plain_context(&format!("Collection({type_name})"));
+    let mut reply = call.json(StatusCode::OK, &context, body);
+    let mut applied = Vec::new();
+    if first {
+        applied.push("odata.track-changes".to_owned());
+    }
+    applied.extend(
+        call.view
+            .page
+            .map(|size| format!("odata.maxpagesize={size}")),
+    );
+    applied.extend(call.view.applied.iter().cloned());
+    if let Ok(value) = HeaderValue::from_str(&applied.join(", "))
+        && !applied.is_empty()
+    {
+        reply.headers.insert("preference-applied", value);
+    }
+    reply
 }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::call::find_user;
 use super::contacts::ContactRow;
-use super::drive::ItemRow;
 use super::events::EventRow;
+use super::items::ItemRow;
 use super::mail::{FolderRow, MessageRow};
 use super::odata::{CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
 use super::store::State;
@@ -16,7 +16,11 @@ const LEFT_OUT: &[&str] = &["body", "uniqueBody", "@microsoft.graph.downloadUrl"
 
 fn whole(row: &dyn Row, schema: &Schema, immutable: Option<String>) -> Value {
     let mut out = Map::new();
-    for (name, _) in schema.properties.iter().filter(|(name, _)| !LEFT_OUT.contains(name)) {
+    for (name, _) in schema
+        .properties
+        .iter()
+        .filter(|(name, _)| !LEFT_OUT.contains(name))
+    {
         if let Some(value) = row.property(name) {
             out.insert((*name).to_owned(), value);
         }
@@ -60,31 +64,81 @@ const KINDS: &[(&str, Rows)] = &[
 
 fn messages(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let placed = mailbox.everything.iter().filter_map(|(_, number)| mailbox.message(*number));
-    let row = |message| MessageRow { mailbox, message, immutable: false, text: false };
-    placed.map(|m| whole(&row(m), &MESSAGE, Some(mailbox.message_id(m, true)))).collect()
+    let placed = mailbox
+        .everything
+        .iter()
+        .filter_map(|(_, number)| mailbox.message(*number));
+    let row = |message| MessageRow {
+        mailbox,
+        message,
+        immutable: false,
+        text: false,
+    };
+    placed
+        .map(|m| whole(&row(m), &MESSAGE, Some(mailbox.message_id(m, true))))
+        .collect()
 }
 
 fn mail_folders(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    mailbox.folders.iter().flatten().map(|folder| whole(&FolderRow { mailbox, folder }, &MAIL_FOLDER, None)).collect()
+    mailbox
+        .folders
+        .iter()
+        .flatten()
+        .map(|folder| whole(&FolderRow { mailbox, folder }, &MAIL_FOLDER, None))
+        .collect()
 }
 
 fn drive_items(state: &State, index: usize, now: Timestamp) -> Vec<Value> {
     let drive = &state.drives[index];
-    let row = |item| ItemRow { users: &state.users, drive, item, downloads: "", now, paths: true, found: false };
-    let reachable = drive.items.iter().flatten().filter(|item| item.placed && item.sequence > 0);
-    reachable.map(|item| whole(&row(item), &DRIVE_ITEM, None)).collect()
+    let row = |item| ItemRow {
+        users: &state.users,
+        drive,
+        item,
+        downloads: "",
+        now,
+        paths: true,
+        found: false,
+    };
+    let reachable = drive
+        .items
+        .iter()
+        .flatten()
+        .filter(|item| item.placed && item.sequence > 0);
+    reachable
+        .map(|item| whole(&row(item), &DRIVE_ITEM, None))
+        .collect()
 }
 
 fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let row = |contact| ContactRow { mailbox, contact, immutable: false };
-    mailbox.contacts.iter().flatten().map(|c| whole(&row(c), &CONTACT, Some(mailbox.contact_id(c, true)))).collect()
+    let row = |contact| ContactRow {
+        mailbox,
+        contact,
+        immutable: false,
+    };
+    mailbox
+        .contacts
+        .iter()
+        .flatten()
+        .map(|c| whole(&row(c), &CONTACT, Some(mailbox.contact_id(c, true))))
+        .collect()
 }
 
 fn events(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let row = |event| EventRow { mailbox, event, occurrence: None, immutable: false, text: false, zone: None };
-    mailbox.events.iter().flatten().map(|e| whole(&row(e), &EVENT, Some(mailbox.event_id(e, None, true)))).collect()
+    let row = |event| EventRow {
+        mailbox,
+        event,
+        occurrence: None,
+        immutable: false,
+        text: false,
+        zone: None,
+    };
+    mailbox
+        .events
+        .iter()
+        .flatten()
+        .map(|e| whole(&row(e), &EVENT, Some(mailbox.event_id(e, None, true))))
+        .collect()
 }

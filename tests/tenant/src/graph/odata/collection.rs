@@ -44,15 +44,27 @@ pub(crate) fn list<K: Copy, R: Row>(
 ) -> Answer<Map<String, Value>> {
     let top = limits.top(query)?;
     let skip = query.number("skip")?.unwrap_or(0);
-    let filter = query.get("filter").map(|text| Filter::parse(text, schema)).transpose()?;
-    let orders = query.get("orderby").filter(|t| !t.is_empty()).map(|text| Order::parse(text, schema)).transpose()?.unwrap_or_default();
+    let filter = query
+        .get("filter")
+        .map(|text| Filter::parse(text, schema))
+        .transpose()?;
+    let orders = query
+        .get("orderby")
+        .filter(|t| !t.is_empty())
+        .map(|text| Order::parse(text, schema))
+        .transpose()?
+        .unwrap_or_default();
     if limits.strict_order
         && let Some(filter) = &filter
         && !orders.is_empty()
         && !Order::fits(&orders, filter)
     {
         let message = "The restriction or sort order is too complex for this operation.";
-        return Err(Fault::new(http::StatusCode::BAD_REQUEST, "InefficientFilter", message));
+        return Err(Fault::new(
+            http::StatusCode::BAD_REQUEST,
+            "InefficientFilter",
+            message,
+        ));
     }
     let mut kept: Vec<K>;
     let mut ordered = numbers;
@@ -70,14 +82,20 @@ pub(crate) fn list<K: Copy, R: Row>(
         ordered = &kept;
     }
     let page = ordered.iter().skip(skip).take(top);
-    let value: Vec<Value> = page.filter_map(|number| row(*number)).map(|row| write(&row)).collect();
+    let value: Vec<Value> = page
+        .filter_map(|number| row(*number))
+        .map(|row| write(&row))
+        .collect();
     let mut out = Map::new();
     if query.flag("count") {
         out.insert("@odata.count".to_owned(), Value::from(ordered.len()));
     }
     out.insert("value".to_owned(), Value::Array(value));
     if top > 0 && skip + top < ordered.len() {
-        let next = format!("{address}?{}", query.with("$skip", &(skip + top).to_string()));
+        let next = format!(
+            "{address}?{}",
+            query.with("$skip", &(skip + top).to_string())
+        );
         out.insert("@odata.nextLink".to_owned(), Value::String(next));
     }
     Ok(out)

@@ -27,11 +27,15 @@ pub(crate) trait Row {
 
 /// Follows a path of names into a row; missing steps are null.
 pub(crate) fn value_at(row: &dyn Row, path: &[String]) -> serde_json::Value {
-    let Some((first, rest)) = path.split_first() else { return serde_json::Value::Null };
+    let Some((first, rest)) = path.split_first() else {
+        return serde_json::Value::Null;
+    };
     let mut value = row.property(first).unwrap_or(serde_json::Value::Null);
     for name in rest {
         value = match value {
-            serde_json::Value::Object(mut fields) => fields.swap_remove(name).unwrap_or(serde_json::Value::Null),
+            serde_json::Value::Object(mut fields) => {
+                fields.swap_remove(name).unwrap_or(serde_json::Value::Null)
+            }
             _ => serde_json::Value::Null,
         };
     }

@@ -46,7 +46,13 @@ pub(crate) struct Item {
 
 impl Item {
     /// An item that lies nowhere yet.
-    pub(crate) fn new(name: String, parent: u32, content: Option<Content>, now: Timestamp, by: usize) -> Self {
+    pub(crate) fn new(
+        name: String,
+        parent: u32,
+        content: Option<Content>,
+        now: Timestamp,
+        by: usize,
+    ) -> Self {
         let mime = content.as_ref().map_or("", |_| mime_of(&name));
         let size = content.as_ref().map_or(0, Content::len);
         Self {
@@ -78,7 +84,11 @@ impl Item {
 
     /// The `quickXorHash` of the content; empty for a folder. Computed once per content.
     pub(crate) fn quick_xor(&self) -> &str {
-        self.hash.get_or_init(|| self.content.as_ref().map_or_else(String::new, |c| hash::quick_xor(&c.bytes())))
+        self.hash.get_or_init(|| {
+            self.content
+                .as_ref()
+                .map_or_else(String::new, |c| hash::quick_xor(&c.bytes()))
+        })
     }
 
     /// Puts other bytes in place of the file's.
@@ -107,7 +117,16 @@ impl Drive {
     /// A drive with nothing but its root.
     pub(crate) fn new(key: DriveKey, personal: bool, owner: usize, now: Timestamp) -> Self {
         let (items, numbers) = (Vec::new(), HashMap::new());
-        let mut drive = Self { key, personal, owner, items, feed: Feed::default(), sequence: 0, epoch: 0, numbers };
+        let mut drive = Self {
+            key,
+            personal,
+            owner,
+            items,
+            feed: Feed::default(),
+            sequence: 0,
+            epoch: 0,
+            numbers,
+        };
         let root = drive.add(Item::new("root".to_owned(), ROOT, None, now, owner));
         drive.place(root);
         drive
@@ -177,7 +196,9 @@ impl Drive {
     /// The sizes of all folders from `number` up change by so much, and they are reported again.
     fn grow(&mut self, mut number: u32, bytes: i64) {
         loop {
-            let Some(item) = self.items.get_mut(number as usize).and_then(Option::as_mut) else { return };
+            let Some(item) = self.items.get_mut(number as usize).and_then(Option::as_mut) else {
+                return;
+            };
             item.size = item.size.saturating_add_signed(bytes);
             item.content_version += 1;
             let parent = item.parent;
@@ -201,7 +222,9 @@ impl Drive {
     /// Shows an item, and what hangs under it, in its folder. Names are the caller's concern, except for a late copy:
     /// a name taken in the meantime gets a number behind it.
     pub(crate) fn place(&mut self, number: u32) {
-        let Some(item) = self.item(number).filter(|item| !item.placed) else { return };
+        let Some(item) = self.item(number).filter(|item| !item.placed) else {
+            return;
+        };
         let (parent, size, mut name) = (item.parent, item.size, item.name.clone());
         if number != ROOT && self.taken(parent, &name, number) {
             name = self.free_name(parent, &name);
@@ -224,7 +247,9 @@ impl Drive {
     /// Reports an item and all under it, parents first.
     fn touch_tree(&mut self, number: u32) {
         self.touch(number);
-        let children: Vec<u32> = self.item(number).map_or_else(Vec::new, |item| item.children.values().copied().collect());
+        let children: Vec<u32> = self
+            .item(number)
+            .map_or_else(Vec::new, |item| item.children.values().copied().collect());
         for child in children {
             self.touch_tree(child);
         }
@@ -232,24 +257,43 @@ impl Drive {
 
     /// True when another item of the folder has this name.
     pub(crate) fn taken(&self, parent: u32, name: &str, except: u32) -> bool {
-        self.item(parent).and_then(|p| p.children.get(&fold(name))).is_some_and(|other| *other != except)
+        self.item(parent)
+            .and_then(|p| p.children.get(&fold(name)))
+            .is_some_and(|other| *other != except)
     }
 
     /// `name`, or `stem 1.ext`, `stem 2.ext` … whichever is free first.
     pub(crate) fn free_name(&self, parent: u32, name: &str) -> String {
-        let (stem, extension) = name.rsplit_once('.').map_or((name, String::new()), |(s, e)| (s, format!(".{e}")));
+        let (stem, extension) = name
+            .rsplit_once('.')
+            .map_or((name, String::new()), |(s, e)| (s, format!(".{e}")));
         (0..)
-            .map(|n| if n == 0 { name.to_owned() } else { format!("{stem} {n}{extension}") })
+            .map(|n| {
+                if n == 0 {
+                    name.to_owned()
+                } else {
+                    format!("{stem} {n}{extension}")
+                }
+            })
             .find(|candidate| !self.taken(parent, candidate, u32::MAX))
             .unwrap_or_else(|| name.to_owned())
     }
 
     /// Renames or moves an item; both may stay as they are.
-    pub(crate) fn relocate(&mut self, number: u32, parent: u32, name: &str, now: Timestamp, by: usize) -> Result<(), NameTaken> {
+    pub(crate) fn relocate(
+        &mut self,
+        number: u32,
+        parent: u32,
+        name: &str,
+        now: Timestamp,
+        by: usize,
+    ) -> Result<(), NameTaken> {
         if self.taken(parent, name, number) {
             return Err(NameTaken);
         }
-        let Some(item) = self.items.get_mut(number as usize).and_then(Option::as_mut) else { return Ok(()) };
+        let Some(item) = self.items.get_mut(number as usize).and_then(Option::as_mut) else {
+            return Ok(());
+        };
         let old = (item.parent, fold(&item.name));
         name.clone_into(&mut item.name);
         item.parent = parent;
@@ -276,7 +320,9 @@ impl Drive {
 
     /// Puts other bytes in place of a file's.
     pub(crate) fn write(&mut self, number: u32, content: Content, now: Timestamp, by: usize) {
-        let Some(item) = self.items.get_mut(number as usize).and_then(Option::as_mut) else { return };
+        let Some(item) = self.items.get_mut(number as usize).and_then(Option::as_mut) else {
+            return;
+        };
         let old = i64::try_from(item.size).unwrap_or(0);
         item.replace(content);
         item.version += 1;
@@ -302,8 +348,14 @@ impl Drive {
         if number == ROOT {
             return;
         }
-        let Some(item) = self.item(number) else { return };
-        let (parent, name, size) = (item.parent, fold(&item.name), i64::try_from(item.size).unwrap_or(0));
+        let Some(item) = self.item(number) else {
+            return;
+        };
+        let (parent, name, size) = (
+            item.parent,
+            fold(&item.name),
+            i64::try_from(item.size).unwrap_or(0),
+        );
         self.forget(number);
         if let Some(above) = self.items.get_mut(parent as usize).and_then(Option::as_mut) {
             above.children.remove(&name);
@@ -312,18 +364,35 @@ impl Drive {
     }
 
     fn forget(&mut self, number: u32) {
-        let Some(item) = self.items.get_mut(number as usize).and_then(Option::take) else { return };
+        let Some(item) = self.items.get_mut(number as usize).and_then(Option::take) else {
+            return;
+        };
         for child in item.children.values() {
             self.forget(*child);
         }
         let id = self.key.item(number);
         self.numbers.remove(&id);
         let sequence = self.tick();
-        self.feed.leave(item.sequence, sequence, Gone { number, immutable: id.clone(), id });
+        self.feed.leave(
+            item.sequence,
+            sequence,
+            Gone {
+                number,
+                immutable: id.clone(),
+                id,
+            },
+        );
     }
 
     /// Copies an item with all under it below `parent`; the copy lies nowhere until [`Drive::place`].
-    pub(crate) fn copy(&mut self, number: u32, parent: u32, name: String, now: Timestamp, by: usize) -> Option<u32> {
+    pub(crate) fn copy(
+        &mut self,
+        number: u32,
+        parent: u32,
+        name: String,
+        now: Timestamp,
+        by: usize,
+    ) -> Option<u32> {
         let source = self.item(number)?;
         let children: Vec<u32> = source.children.values().copied().collect();
         let copy = self.add(Item::new(name, parent, source.content.clone(), now, by));
@@ -344,7 +413,11 @@ impl Drive {
 
 /// The media type that OneDrive gives a file of this name.
 pub(crate) fn mime_of(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).as_deref() {
+    match name
+        .rsplit_once('.')
+        .map(|(_, extension)| extension.to_lowercase())
+        .as_deref()
+    {
         Some("txt" | "log") => "text/plain",
         Some("md") => "text/markdown",
         Some("csv") => "text/csv",

@@ -1,1 +1,71 @@
-//! x
+//! Puts it together and listens: gRPC, MCP, service managers.
+
+pub mod clients;
+pub mod core;
+pub mod daemon;
+pub mod flags;
+pub mod harden;
+pub mod instance;
+pub mod listener;
+pub mod logging;
+pub mod parts;
+pub mod service;
+pub mod signals;
+#[cfg(test)]
+mod testing;
+
+use std::{future, sync::Arc};
+
+use m365_cached::chance::OsDice;
+use m365_cached_proto::{HTTP2_CONNECTION_WINDOW, HTTP2_FRAME, HTTP2_STREAM_WINDOW};
+use tonic::transport::{Error, Server};
+
+use crate::{daemon::Daemon, listener::Listener, parts::Parts};
+
+/// Serves until `shutdown` ends with a reason or somebody asks over the wire, then drains: calls in flight are finished, for at most the
+/// time that `parts` allows.
+///
+/// # Errors
+/// When the server itself fails; a client that misbehaves is no such thing.
+pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<(), Error> {
+    let drain = parts.drain;
+    let daemon = Arc::new(Daemon::new(parts, listener.refused(), &OsDice));
+    match daemon.core() {
+        Ok(_) => tracing::info!(version = daemon::VERSION, socket = %daemon.profile.socket, "ready"),
+        Err(locked) => {
+            tracing::warn!(version = daemon::VERSION, socket = %daemon.profile.socket, code = locked.code, reason = locked.message, hint = locked.hint, "locked");
+        }
+    }
+    let ending = Arc::clone(&daemon);
+    let server = Server::builder()
+        .max_frame_size(HTTP2_FRAME)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .add_routes(service::routes(&daemon))
+        .serve_with_incoming_shutdown(listener.incoming(), async move { ending.stopping().await });
+    signals::notify("READY=1");
+    let asked = async {
+        daemon.stop(shutdown.await);
+        future::pending::<()>().await;
+    };
+    let late = async {
+        daemon.stopping().await;
+        signals::notify("STOPPING=1");
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        served = server => served?,
+        () = late => tracing::warn!("calls still in flight were given up"),
+        () = asked => {}
+    }
+    if let Ok(core) = daemon.core() {
+        core.shutdown().await;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -1,2 +1,125 @@
-//! x
-fn main() {}
+//! `m365-cached`: flags, configuration, parts, listener, run, exit code.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Parser;
+use m365_cached::{config::Config, hint::Kind};
+use m365_cached_daemon::{
+    core::Problem,
+    flags::{ALREADY_RUNNING, Flags},
+    harden::harden,
+    instance::{Instance, InstanceError},
+    listener::Listener,
+    logging,
+    parts::{self, Parts},
+    run, service,
+    signals::Signals,
+};
+use m365_cached_proto::dirs::Profile;
+
+/// Clients wait on a few connections, the store and Graph have threads of their own.
+const WORKERS: usize = 2;
+
+fn main() -> ExitCode {
+    let missing = harden();
+    let flags = Flags::parse();
+    match start(&flags, &missing) {
+        Ok(code) => code,
+        Err(problem) => {
+            let mut stderr = io::stderr().lock();
+            // With a closed stderr there is nobody to tell.
+            let _ = writeln!(stderr, "error: {}", problem.message);
+            if !problem.hint.is_empty() {
+                let _ = writeln!(stderr, "hint: {}", problem.hint);
+            }
+            ExitCode::from(if problem.code == "already_running" { ALREADY_RUNNING } else { service::fault(&problem).exit_code() })
+        }
+    }
+}
+
+fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
+    let profile = match &flags.profile {
+        Some(dir) => Profile::at(dir),
+        None => Profile::find(&|name| std::env::var_os(name)),
+    };
+    let profile = profile.map_err(|error| Problem::new(Kind::Config, "no_profile", error.to_string(), "Give one with `--profile DIR`."))?;
+    let config = parts::configuration(&profile, &flags.settings());
+    if flags.check {
+        return check(&config?);
+    }
+    #[cfg(unix)]
+    if flags.detach {
+        detach();
+    }
+    let instance = match Instance::claim(&profile) {
+        Err(InstanceError::Running { .. }) if flags.if_not_running => return Ok(ExitCode::SUCCESS),
+        claimed => claimed.map_err(|error| {
+            let (kind, code) = match error {
+                InstanceError::Running { .. } => (Kind::User, "already_running"),
+                _ => (Kind::Config, "unusable_profile"),
+            };
+            Problem::new(kind, code, format!("{error}."), error.hint())
+        })?,
+    };
+    let config = start_logging(config)?;
+    if !missing.is_empty() {
+        tracing::warn!(reason = ?missing, "the system did not grant every protection");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(failed)?;
+    let served = runtime.block_on(serve(config, &profile, &instance));
+    // A thread that a keyring or a file system holds up must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(config: Result<Config, Problem>, profile: &Profile, instance: &Instance) -> Result<(), Problem> {
+    let mut signals = Signals::install().map_err(failed)?;
+    // Bound before the vault is opened: clients that come early wait, rather than find nobody.
+    let listener = Listener::bind(instance).map_err(failed)?;
+    let parts = match config {
+        Ok(config) => tokio::select! {
+            parts = Parts::real(&config, profile) => parts,
+            _ = signals.stop() => return Ok(()),
+        },
+        Err(problem) => Parts::misconfigured(profile, problem),
+    };
+    run(parts, listener, async { signals.stop().await }).await.map_err(failed)
+}
+
+/// Logs as configured; with a configuration that cannot be used, as without one.
+fn start_logging(config: Result<Config, Problem>) -> Result<Result<Config, Problem>, Problem> {
+    let unusable = match config {
+        Ok(config) => match logging::start(&config.log) {
+            Ok(()) => return Ok(Ok(config)),
+            Err(error) => Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`, then restart the daemon."),
+        },
+        Err(problem) => problem,
+    };
+    logging::start(&Config::default().log).map_err(failed)?;
+    Ok(Err(unusable))
+}
+
+/// Shows every setting with its origin.
+fn check(config: &Config) -> Result<ExitCode, Problem> {
+    let mut stdout = io::stdout().lock();
+    for line in config.explain() {
+        let value = if line.value.is_empty() { "(not set)" } else { &line.value };
+        writeln!(stdout, "{} = {value}  # {}", line.key, line.origin).map_err(failed)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves the terminal and the folder of whoever started us. A process that leads its group already has left.
+#[cfg(unix)]
+fn detach() {
+    let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
+}
+
+fn failed(error: impl std::error::Error) -> Problem {
+    Problem::new(Kind::Internal, "failed", format!("{error}."), "Look at the lines above, then start the daemon again.")
+}

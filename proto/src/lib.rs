@@ -1,1 +1,31 @@
-//! x
+//! What both sides agreed: messages, protocol version, where the socket is, how to connect, how a fault looks.
+
+pub mod dirs;
+pub mod endpoint;
+pub mod fault;
+
+/// The generated messages and services of package `m365.cached.v1`.
+#[allow(missing_docs, unused_qualifications, clippy::all, reason = "generated code")]
+pub mod v1 {
+    tonic::include_proto!("m365.cached.v1");
+}
+
+/// Version of the frames of `mcp.proto`; raised when an old peer could misread a new one.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Oldest frame protocol this build still speaks.
+pub const PROTOCOL_MIN: u32 = 1;
+
+/// Largest JSON-RPC line accepted from a client, in bytes.
+pub const MAX_LINE_IN: usize = 4 * 1024 * 1024;
+/// Largest JSON-RPC line sent to a client, in bytes.
+pub const MAX_LINE_OUT: usize = 16 * 1024 * 1024;
+/// Largest gRPC message from a client: a full line and its envelope.
+pub const MAX_MESSAGE_IN: usize = MAX_LINE_IN + 64 * 1024;
+/// Largest gRPC message to a client: a full line and its envelope.
+pub const MAX_MESSAGE_OUT: usize = MAX_LINE_OUT + 64 * 1024;
+/// HTTP/2 frame size on both sides. 64 KiB to 256 KiB halve the time of a 100 KB reply; 1 MiB makes 1 MB replies slower.
+pub const HTTP2_FRAME: u32 = 256 * 1024;
+/// HTTP/2 stream window: a whole reply fits.
+pub const HTTP2_STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+/// HTTP/2 connection window.
+pub const HTTP2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;

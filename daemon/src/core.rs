@@ -1,0 +1,295 @@
+//! What the services ask of the engine, over plain types: one trait, so that they can be tested without one and answer while it is locked out.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use m365_cached::{
+    cache::Escaped,
+    hint::{Hint, Kind},
+    ids::Caller,
+};
+use serde_json::{Map, Value};
+
+/// The engine as the services see it.
+#[async_trait]
+pub trait Core: Send + Sync {
+    /// Runs one tool.
+    async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
+    /// How store, accounts, Graph and queue are doing. Never fails: what is unhealthy is said in it.
+    async fn status(&self) -> CoreStatus;
+    /// Every account that has signed in.
+    async fn accounts(&self) -> Result<Vec<AccountState>, Problem>;
+    /// Begins a sign-in.
+    async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem>;
+    /// Forgets the tokens and the data of `account` (id or username); tells how many entries were deleted.
+    async fn logout(&self, account: &str) -> Result<(AccountState, u64), Problem>;
+    /// What the cache has saved.
+    async fn stats(&self) -> Result<CacheStats, Problem>;
+    /// Deletes entries by pattern and tells how many there were.
+    async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem>;
+    /// Writes what is buffered and closes the store. Called once, after the last call.
+    async fn shutdown(&self);
+}
+
+/// What a tool answered: JSON text, escaped for the inside of a JSON string, in pieces that follow one another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The pieces; none begins or ends inside an escape.
+    pub pieces: Vec<Escaped>,
+}
+
+impl Answer {
+    /// The answer's JSON text.
+    pub fn text(&self) -> String {
+        self.pieces.iter().map(Escaped::to_text).collect()
+    }
+}
+
+/// Why something was not done: an error with its hint, detached from its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Who has to act.
+    pub kind: Kind,
+    /// Stable, snake case.
+    pub code: String,
+    /// What happened. No secrets, no content.
+    pub message: String,
+    /// One thing to do; empty when there is none.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem from its parts.
+    pub fn new(kind: Kind, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind, code: code.into(), message: message.into(), hint: hint.into() }
+    }
+
+    /// The problem that an error of the library tells of.
+    pub fn of(error: &dyn Hint) -> Self {
+        Self { kind: error.kind(), code: error.code().into(), message: error.to_string(), hint: error.hint().unwrap_or_default() }
+    }
+}
+
+/// One row of the catalogue, for `ListTools`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolRow {
+    /// `email_list`.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// For models.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub input_schema: Bytes,
+    /// Whether it changes nothing.
+    pub read_only: bool,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccountState {
+    /// `<object id>.<tenant id>`.
+    pub id: String,
+    /// The name it signs in with.
+    pub username: String,
+    /// For people.
+    pub display_name: String,
+    /// The directory.
+    pub tenant_id: String,
+    /// A personal account rather than one of work or school.
+    pub personal: bool,
+    /// Whether there is a token that works as far as is known.
+    pub signed_in: bool,
+    /// When the access token ends, Unix milliseconds; 0 without one.
+    pub access_token_expires_ms: u64,
+    /// Whether its answers are cached.
+    pub caching: bool,
+}
+
+/// What the engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CoreStatus {
+    /// The store.
+    pub store: StoreState,
+    /// Every account.
+    pub accounts: Vec<AccountState>,
+    /// The link to Graph.
+    pub graph: GraphState,
+    /// The background queue.
+    pub queue: QueueState,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// The store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreState {
+    /// `sqlcipher` or `memory`.
+    pub backend: String,
+    /// The database file; empty in memory.
+    pub path: String,
+    /// Whether it can be relied on.
+    pub healthy: bool,
+    /// Version of its tables.
+    pub schema: u32,
+    /// Answers kept.
+    pub entries: u64,
+    /// Their bytes before compression.
+    pub raw_bytes: u64,
+    /// Their bytes as stored.
+    pub stored_bytes: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Answers held open in memory.
+    pub hot_entries: u64,
+    /// Their bytes.
+    pub hot_bytes: u64,
+}
+
+/// The link to Graph.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GraphState {
+    /// `closed`, `open` or `half_open`.
+    pub breaker: String,
+    /// Requests sent since the start.
+    pub requests: u64,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Requests that were told to wait.
+    pub throttled: u64,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Requests that wait for their turn.
+    pub waiting: u32,
+}
+
+/// The background queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueState {
+    /// Waiting.
+    pub queued: u64,
+    /// Being worked on.
+    pub running: u64,
+    /// Given up.
+    pub failed: u64,
+}
+
+/// What a person should know now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Stable, snake case.
+    pub code: String,
+    /// What is so.
+    pub message: String,
+    /// One thing to do.
+    pub hint: String,
+}
+
+/// How to sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoginOptions {
+    /// By device code, in place of a browser on this machine.
+    pub device: bool,
+    /// Name to suggest to the sign-in page.
+    pub username: Option<String>,
+    /// A personal account.
+    pub personal: bool,
+}
+
+/// A sign-in under way.
+pub struct LoginFlow {
+    /// What the person has to do.
+    pub step: LoginStep,
+    /// Ends when they have done it. Dropping it cancels the sign-in.
+    pub done: BoxFuture<'static, Result<AccountState, Problem>>,
+}
+
+/// What the person has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginStep {
+    /// Open this address in a browser.
+    OpenUrl(String),
+    /// Enter a code at an address.
+    DeviceCode {
+        /// The code.
+        user_code: String,
+        /// The address.
+        verification_uri: String,
+        /// The identity service's own words.
+        message: String,
+        /// How long the code is good, in seconds.
+        expires_in_s: u64,
+    },
+}
+
+/// What to delete, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalidate {
+    /// `type[:account][:name=value]` with `*`.
+    pub pattern: String,
+    /// Id or username; `None` for every account.
+    pub account: Option<String>,
+    /// For the audit trail.
+    pub reason: String,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// What the cache has saved.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CacheStats {
+    /// Answers served fresh.
+    pub hits: u64,
+    /// Answers served stale and refreshed behind.
+    pub stale_hits: u64,
+    /// Answers that had to be fetched.
+    pub misses: u64,
+    /// Calls that went past the cache.
+    pub bypassed: u64,
+    /// Calls that waited for somebody else's fetch.
+    pub coalesced: u64,
+    /// Answers served because Graph could not be asked.
+    pub stale_if_error: u64,
+    /// Background refreshes.
+    pub refreshes: u64,
+    /// Requests sent to Graph.
+    pub graph_requests: u64,
+    /// Answers kept.
+    pub entries: u64,
+    /// Their bytes before compression.
+    pub raw_bytes: u64,
+    /// Their bytes as stored.
+    pub stored_bytes: u64,
+    /// By tool.
+    pub by_tool: Vec<ToolStats>,
+    /// By account.
+    pub by_account: Vec<AccountStats>,
+}
+
+/// One tool's share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ToolStats {
+    /// Its name.
+    pub tool: String,
+    /// Answers kept.
+    pub entries: u64,
+    /// Answers served from the cache.
+    pub hits: u64,
+    /// Answers fetched.
+    pub misses: u64,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+    /// Bytes before compression.
+    pub raw_bytes: u64,
+}
+
+/// One account's share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccountStats {
+    /// Its id.
+    pub account: String,
+    /// Answers kept.
+    pub entries: u64,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+}

@@ -1,0 +1,105 @@
+//! What every service shares: the engine or the reason there is none, who is connected, and whether the end has come.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use m365_cached::{chance::Dice, clock::Timestamp, vault::Source};
+use tokio::sync::watch;
+
+use crate::{
+    clients::Clients,
+    core::{Core, Problem, ToolRow, Warning},
+    parts::{Parts, ProfileInfo},
+};
+
+/// Version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One running daemon.
+pub struct Daemon {
+    /// Random, made at each start: tells a client that it talks to another daemon than before.
+    pub instance: String,
+    /// Which profile it serves.
+    pub profile: ProfileInfo,
+    /// What holds the master key; `None` while locked without one.
+    pub key: Option<Source>,
+    /// Whether anything is cached.
+    pub caching: bool,
+    /// The catalogue; it is known while locked too.
+    pub catalogue: Vec<ToolRow>,
+    /// Who is connected.
+    pub clients: Clients,
+    /// When it began to serve.
+    pub ready_at: Timestamp,
+    core: Result<Arc<dyn Core>, Problem>,
+    warnings: Vec<Warning>,
+    refused: Arc<AtomicU64>,
+    clock: Arc<dyn m365_cached::clock::Clock>,
+    draining: watch::Sender<bool>,
+}
+
+impl Daemon {
+    /// A daemon from its parts; `refused` counts the connections that its listener turned away.
+    pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
+        let Parts { profile, key, core, catalogue, caching, warnings, clock, drain: _ } = parts;
+        let ready_at = clock.now();
+        Self {
+            instance: dice.hex(8),
+            profile,
+            key,
+            caching,
+            catalogue,
+            clients: Clients::default(),
+            ready_at,
+            core,
+            warnings,
+            refused,
+            clock,
+            draining: watch::Sender::new(false),
+        }
+    }
+
+    /// The engine, or why the daemon is locked.
+    pub fn core(&self) -> Result<&Arc<dyn Core>, &Problem> {
+        self.core.as_ref()
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Becomes true when the daemon was asked to stop. An MCP stream then sends `Drain`, and ends once its calls are answered.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// Begins the end. The first reason is told, for people.
+    pub fn stop(&self, reason: &str) {
+        if !self.draining.send_replace(true) {
+            tracing::info!(reason, "draining");
+        }
+    }
+
+    /// Ends when somebody has called [`Daemon::stop`].
+    pub async fn stopping(&self) {
+        // The sender lives as long as `self`, so an error cannot come.
+        let _ = self.draining().wait_for(|draining| *draining).await;
+    }
+
+    /// What a person should know about the daemon itself.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = self.warnings.clone();
+        let refused = self.refused.load(Ordering::Relaxed);
+        if refused > 0 {
+            warnings.push(Warning {
+                code: "foreign_connections".into(),
+                message: format!("{refused} connections of other users of this machine were refused."),
+                hint: "Look who else can reach the socket shown above.".into(),
+            });
+        }
+        warnings
+    }
+}

@@ -1,0 +1,97 @@
+//! The command line, and a help that teaches how to start tenant and daemon by hand.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Exit code of a start that found another daemon serving the profile.
+pub const ALREADY_RUNNING: u8 = 9;
+
+const LONG_HELP: &str = "\
+A demo by hand, without a Microsoft account:
+  m365-tenant --profile /tmp/demo &        # prints one line when it is ready
+  m365-cached --profile /tmp/demo          # in another terminal
+  M365_CACHED_DIR=/tmp/demo m365-cachectl status
+  M365_CACHED_DIR=/tmp/demo m365-cachectl login --device
+
+The tenant writes `config.toml` into the profile: `demo = true` and addresses on
+loopback, which no other profile may have. A machine without a keyring needs a
+safe place for the master key, such as
+  export M365_MCP_CACHE_KEY=\"$(openssl rand -base64 32)\"
+in the terminal of the daemon, the same at every start.
+
+Files: everything lies in --profile, or in M365_CACHED_DIR, or in the folders the
+system has for settings, data and sockets. Log lines go to stderr.
+
+Settings: defaults, then config.toml, then variables (`graph.http2` is
+M365_CACHED_GRAPH_HTTP2), then --set. `--check` shows each with its origin.
+
+Without a usable key or configuration the daemon runs locked: it creates nothing
+and answers every call with the reason.
+
+Exit codes:
+  0  stopped as asked
+  1  the socket or the server failed
+  2  a flag is wrong
+  7  the configuration (with --check) or a folder's rights need attention
+  9  another daemon serves this profile (0 with --if-not-running)";
+
+/// Caches Microsoft 365 in an encrypted database and serves it to the MCP clients of one user.
+#[derive(Debug, Parser)]
+#[command(name = "m365-cached", version, after_long_help = LONG_HELP, after_help = "--help tells more.")]
+pub struct Flags {
+    /// Folder of the profile; else M365_CACHED_DIR, else the system's own places
+    #[arg(long, value_name = "DIR")]
+    pub profile: Option<PathBuf>,
+    /// A setting, over file and environment; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// Which log lines to show: `debug`, `warn,m365_cached=trace` (same as --set log.filter=…)
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Show the configuration with the origin of each value, and exit
+    #[arg(long)]
+    pub check: bool,
+    /// Exit with 0 and without a word when a daemon serves this profile already
+    #[arg(long)]
+    pub if_not_running: bool,
+    /// Leave the session of the program that started it
+    #[cfg(unix)]
+    #[arg(long)]
+    pub detach: bool,
+}
+
+impl Flags {
+    /// The settings given as flags, in order.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let log = self.log.iter().map(|filter| ("log.filter".to_owned(), filter.clone()));
+        self.set.iter().cloned().chain(log).collect()
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("a setting is KEY=VALUE, such as `graph.http2=false`")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn the_help_stays_as_it_is() {
+        Flags::command().debug_assert();
+        insta::assert_snapshot!(Flags::command().term_width(100).render_long_help().to_string());
+    }
+
+    #[test]
+    fn settings_keep_their_order_and_their_signs() {
+        let flags = Flags::try_parse_from(["m365-cached", "--log", "debug", "--set", "tenant=a=b", "--set", "demo = true"]).unwrap();
+        let pairs = [("tenant", "a=b"), ("demo", "true"), ("log.filter", "debug")];
+        assert_eq!(flags.settings(), pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert!(Flags::try_parse_from(["m365-cached", "--set", "demo"]).is_err());
+    }
+}

@@ -1,0 +1,199 @@
+//! Tracing to stderr, with a redactor that lets through only what is known to be harmless.
+//!
+//! Decision: an allow-list of field names, since a list of forbidden ones is always one name short. Values still pass a filter for
+//! addresses and tokens, because an error text may carry one. Of other crates only warnings are shown, and only where they come from:
+//! HTTP libraries write headers, and with them tokens, into their events.
+
+use std::{fmt, io};
+
+use m365_cached::{
+    clock::{Clock, SystemClock},
+    config::{LogFormat, LogSettings},
+};
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+/// Fields that may be shown. They hold names, numbers and reasons of ours, never content, addresses or tokens.
+const ALLOWED: [&str; 38] = [
+    "account",
+    "attempt",
+    "breaker",
+    "bytes",
+    "call",
+    "client",
+    "code",
+    "count",
+    "created",
+    "dir",
+    "duration_ms",
+    "entries",
+    "error",
+    "hint",
+    "instance",
+    "job",
+    "kind",
+    "location",
+    "message",
+    "method",
+    "path",
+    "phase",
+    "pid",
+    "profile",
+    "protocol",
+    "reason",
+    "request_id",
+    "route",
+    "session",
+    "signal",
+    "socket",
+    "source",
+    "state",
+    "status",
+    "tool",
+    "uid",
+    "version",
+    "wait_ms",
+];
+
+/// Our own crates.
+const OURS: &str = "m365_cached";
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error("`log.filter` is not a filter that tracing understands")]
+    Filter,
+    /// It was set up before.
+    #[error("logging is set up already")]
+    Twice,
+}
+
+/// Sends the events of this process to stderr.
+pub fn start(settings: &LogSettings) -> Result<(), LogError> {
+    let subscriber = tracing_subscriber::registry().with(layer(settings, io::stderr)?);
+    subscriber.try_init().map_err(|_| LogError::Twice)
+}
+
+fn layer<S, W>(settings: &LogSettings, writer: W) -> Result<impl Layer<S>, LogError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|_| LogError::Filter)?;
+    let format = Redacted { json: settings.format == LogFormat::Json };
+    Ok(tracing_subscriber::fmt::layer().with_writer(writer).event_format(format).with_filter(filter))
+}
+
+struct Redacted {
+    json: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Redacted
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let metadata = event.metadata();
+        let ours = metadata.target().starts_with(OURS);
+        if !ours && *metadata.level() > Level::WARN {
+            return Ok(());
+        }
+        let mut fields = Fields(Map::new());
+        if ours {
+            event.record(&mut fields);
+        } else {
+            fields.0.insert("message".into(), metadata.name().into());
+        }
+        let (at, level) = (SystemClock.now().rfc3339(), metadata.level().as_str());
+        if self.json {
+            let mut line = Map::new();
+            line.insert("at".into(), at.into());
+            line.insert("level".into(), level.into());
+            line.insert("target".into(), metadata.target().into());
+            line.extend(fields.0);
+            return writeln!(writer, "{}", Value::Object(line));
+        }
+        write!(writer, "{at} {level:5} {}:", metadata.target())?;
+        if let Some(Value::String(message)) = fields.0.shift_remove("message") {
+            write!(writer, " {message}")?;
+        }
+        for (name, value) in &fields.0 {
+            write!(writer, " {name}={value}")?;
+        }
+        writeln!(writer)
+    }
+}
+
+/// The fields that may be shown, in the order of the event.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn keep(&mut self, field: &Field, value: impl FnOnce() -> Value) {
+        if ALLOWED.contains(&field.name()) {
+            self.0.insert(field.name().into(), value());
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.keep(field, || redact(&format!("{value:?}")).into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.keep(field, || redact(value).into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.keep(field, || redact(&value.to_string()).into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field, || value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field, || value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, || value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.keep(field, || value.into());
+    }
+}
+
+/// `text` on one line, without the words that look like an address, a token or a query with a code in it.
+fn redact(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut secret_follows = false;
+    for (at, word) in text.split([' ', '\n', '\r', '\t']).enumerate() {
+        if at > 0 {
+            clean.push(' ');
+        }
+        let telling = word.contains('@') || word.contains("eyJ") || (word.contains('?') && word.contains('='));
+        let hidden = telling || (secret_follows && !word.is_empty());
+        clean.push_str(if hidden { "[redacted]" } else { word });
+        secret_follows = word.to_lowercase().ends_with("bearer");
+    }
+    clean.retain(|letter| !letter.is_control());
+    clean
+}
+
+#[cfg(test)]
+#[path = "logging_tests.rs"]
+mod tests;

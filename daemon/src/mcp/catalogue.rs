@@ -1,0 +1,50 @@
+//! The catalogue as MCP tools: made once, in the order of the rows, the same for every client.
+
+use std::sync::LazyLock;
+
+use m365_cached::tools::{self, Effect};
+use rmcp::model::{ListToolsResult, Tool};
+use serde_json::{Value, json};
+
+/// Every tool, from the rows. A test reads each of them, so none can be missing here.
+static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| tools::all().filter_map(|row| serde_json::from_value(described(row)).ok()).collect());
+
+/// A row in MCP's words.
+fn described(row: &tools::Tool) -> Value {
+    let hints = row.annotations();
+    json!({
+        "name": row.name,
+        "title": row.title,
+        "description": row.description(),
+        "inputSchema": row.input_schema(),
+        "annotations": {
+            "readOnlyHint": hints.read_only,
+            "destructiveHint": hints.destructive,
+            "idempotentHint": hints.idempotent,
+            "openWorldHint": hints.open_world,
+        },
+        "_meta": row.meta(),
+    })
+}
+
+/// The answer to `tools/list`.
+pub(super) fn list() -> ListToolsResult {
+    ListToolsResult::with_all_items(TOOLS.clone())
+}
+
+/// Names of tools that change nothing: a shim may send calls of these again.
+pub(crate) fn read_only() -> Vec<String> {
+    tools::all().filter(|row| matches!(row.effect, Effect::Read { .. })).map(|row| row.name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_a_tool() {
+        let rows: Vec<&str> = tools::all().map(|row| row.name).collect();
+        let listed: Vec<&str> = TOOLS.iter().map(|tool| tool.name.as_ref()).collect();
+        assert_eq!(listed, rows);
+    }
+}

@@ -1,0 +1,160 @@
+//! The only place that knows MCP: one rmcp server for each stream of frames, and the splice beside it for cached answers.
+
+mod catalogue;
+mod handler;
+mod outlet;
+mod splice;
+mod transport;
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use m365_cached::{engine::Answer, hint::Kind, ids::Caller};
+use m365_cached_proto::MAX_LINE_OUT;
+use rmcp::{ServiceExt, model::ClientJsonRpcMessage};
+use serde::Deserialize;
+use serde_json::{Map, Value, json, value::RawValue};
+use tokio::{sync::mpsc, task::JoinSet};
+
+pub(crate) use catalogue::read_only;
+pub(crate) use handler::Session;
+pub(crate) use outlet::{Outgoing, Outlet};
+use transport::Frames;
+
+/// Messages rmcp may be behind by before a client has to wait.
+const BACKLOG: usize = 64;
+
+/// Our name in results of the modern era, as JSON.
+const SERVER_INFO: &str = concat!(r#"{"name":"m365-cached","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+
+/// Why a call failed, in plain words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Who has to act.
+    pub kind: Kind,
+    /// Stable, snake case.
+    pub code: String,
+    /// What happened and what it means.
+    pub message: String,
+    /// One thing to do.
+    pub hint: Option<String>,
+}
+
+/// What MCP needs of the engine; a locked daemon has one that fails every call with the reason.
+#[async_trait]
+pub trait Calls: Send + Sync {
+    /// A cached answer from memory, fresh, without waiting.
+    fn peek(&self, name: &str, arguments: &Map<String, Value>) -> Option<Answer>;
+    /// A cached answer from memory or the store, without asking Microsoft.
+    async fn lookup(&self, name: &str, arguments: &Map<String, Value>) -> Option<Answer>;
+    /// The whole way.
+    async fn call(&self, caller: &Caller, name: &str, arguments: &Map<String, Value>) -> Result<Answer, Fault>;
+}
+
+/// One client's side of MCP: takes its lines, sends ours.
+pub(crate) struct Conversation {
+    calls: Arc<dyn Calls>,
+    session: Arc<Session>,
+    outlet: Outlet,
+    to_rmcp: Option<mpsc::Sender<ClientJsonRpcMessage>>,
+    /// Look-ups in the store, and rmcp itself.
+    tasks: JoinSet<()>,
+}
+
+impl Conversation {
+    /// Begins; rmcp waits for the client's first message.
+    pub(crate) fn begin(calls: Arc<dyn Calls>, session: Arc<Session>, outlet: Outlet) -> Self {
+        let (to_rmcp, incoming) = mpsc::channel(BACKLOG);
+        let handler = handler::Handler { calls: calls.clone(), session: session.clone() };
+        let frames = Frames::new(incoming, outlet.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            match handler.serve(frames).await {
+                Ok(running) => drop(running.waiting().await),
+                // A client that leaves before it has chosen an era.
+                Err(error) => tracing::debug!(error = %error_name(&error), "a session ended before it began"),
+            }
+        });
+        Self { calls, session, outlet, to_rmcp: Some(to_rmcp), tasks }
+    }
+
+    /// Takes one line of the client.
+    pub(crate) async fn line(&mut self, line: Bytes) {
+        // Finished look-ups are let go of, so that a long session does not gather them.
+        while self.tasks.try_join_next().is_some() {}
+        let accepted = self.session.accepted.load(Relaxed);
+        let Some(call) = splice::read(&line, accepted) else { return self.forward(&line).await };
+        if let Some(answer) = self.calls.peek(&call.name, &call.arguments) {
+            return self.outlet.send(spliced(&call, &answer)).await;
+        }
+        let Some(to_rmcp) = self.to_rmcp.clone() else { return };
+        let (calls, outlet, line) = (self.calls.clone(), self.outlet.clone(), line.clone());
+        self.tasks.spawn(async move {
+            let Some(call) = splice::read(&line, accepted) else { return };
+            match calls.lookup(&call.name, &call.arguments).await {
+                Some(answer) => outlet.send(spliced(&call, &answer)).await,
+                None => forward(&line, &to_rmcp, &outlet).await,
+            }
+        });
+    }
+
+    async fn forward(&self, line: &[u8]) {
+        if let Some(to_rmcp) = &self.to_rmcp {
+            forward(line, to_rmcp, &self.outlet).await;
+        }
+    }
+
+    /// The client sends nothing more: finishes what is in flight.
+    pub(crate) async fn finish(mut self) {
+        // rmcp ends when its input does and its calls have been answered; look-ups that still hold a sender end first.
+        self.to_rmcp = None;
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn spliced(call: &splice::Call<'_>, answer: &Answer) -> Bytes {
+    let line = splice::result(call, answer);
+    if line.len() > MAX_LINE_OUT { too_large(call.id, line.len()) } else { line }
+}
+
+/// Hands a line to rmcp, or answers it when it is no message at all.
+async fn forward(line: &[u8], to_rmcp: &mpsc::Sender<ClientJsonRpcMessage>, outlet: &Outlet) {
+    match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
+        // rmcp has ended only when the session is about to.
+        Ok(message) => drop(to_rmcp.send(message).await),
+        Err(error) if error.is_data() => {
+            #[derive(Deserialize)]
+            struct Peek<'a> {
+                #[serde(borrow)]
+                id: Option<&'a RawValue>,
+            }
+            let id = serde_json::from_slice::<Peek<'_>>(line).ok().and_then(|peek| peek.id).map_or("null", RawValue::get);
+            outlet.send(error_line(id, -32600, "this is JSON, but not a JSON-RPC 2.0 message of MCP")).await;
+        }
+        Err(_) => outlet.send(error_line("null", -32700, "this line is not JSON")).await,
+    }
+}
+
+/// A JSON-RPC error as a line. `id` is JSON text.
+fn error_line(id: &str, code: i32, message: &str) -> Bytes {
+    let error = json!({ "code": code, "message": message });
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}\n").into()
+}
+
+/// What stands in for an answer over the limit of a line. `id` is JSON text.
+fn too_large(id: &str, bytes: usize) -> Bytes {
+    let text = format!(
+        "the answer has {bytes} bytes and a line may have {MAX_LINE_OUT}: ask for less, with a smaller limit or without bodies"
+    );
+    error_line(id, -32603, &text)
+}
+
+/// The kind of rmcp's error without what it quotes: its text holds the client's message.
+fn error_name(error: &rmcp::service::ServerInitializeError) -> &'static str {
+    match error {
+        rmcp::service::ServerInitializeError::ConnectionClosed(_) => "connection closed",
+        rmcp::service::ServerInitializeError::Cancelled => "cancelled",
+        _ => "handshake failed",
+    }
+}

@@ -1,0 +1,230 @@
+//! The one place where settings become objects and concrete types meet.
+
+use std::{collections::BTreeMap, fs, io, sync::Arc, time::Duration};
+
+use m365_cached::{
+    chance::{Dice, OsDice},
+    clock::{Clock, SystemClock},
+    cloud::Cloud,
+    config::{Config, KeySource, Sources},
+    hint::Kind,
+    secret::Secret,
+    vault::{self, KEY_VARIABLE, Keys, OsKeyring, Source, SourceKind, Unlocked, Vault},
+};
+use m365_cached_proto::dirs::Profile;
+
+use crate::core::{Core, Problem, ToolRow, Warning};
+
+/// Which profile a daemon serves, for status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileInfo {
+    /// Where its data lies.
+    pub dir: String,
+    /// Where it listens.
+    pub socket: String,
+    /// Whether it belongs to the demo tenant.
+    pub demo: bool,
+    /// Name of its cloud.
+    pub cloud: String,
+}
+
+/// Everything a daemon is made of.
+pub struct Parts {
+    /// Which profile.
+    pub profile: ProfileInfo,
+    /// What holds the master key; `None` while locked without one.
+    pub key: Option<Source>,
+    /// The engine, or why there is none.
+    pub core: Result<Arc<dyn Core>, Problem>,
+    /// The catalogue.
+    pub catalogue: Vec<ToolRow>,
+    /// Whether anything is cached.
+    pub caching: bool,
+    /// What a person should know from the start.
+    pub warnings: Vec<Warning>,
+    /// How long calls in flight may take to end.
+    pub drain: Duration,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What an engine is built from.
+pub struct Opened<'a> {
+    /// All settings.
+    pub config: &'a Config,
+    /// Where the files lie.
+    pub profile: &'a Profile,
+    /// Which Microsoft, with its certificate authority read.
+    pub cloud: Cloud,
+    /// The keys of the store.
+    pub keys: Keys,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub dice: Arc<dyn Dice>,
+}
+
+impl Parts {
+    /// The real parts. Never fails: what is missing makes a locked daemon, which says why.
+    pub async fn real(config: &Config, profile: &Profile) -> Self {
+        let (clock, dice): (Arc<dyn Clock>, Arc<dyn Dice>) = (Arc::new(SystemClock), Arc::new(OsDice));
+        let mut parts = Self::without_engine(config, profile, Arc::clone(&clock));
+        let cloud = match cloud(config, profile) {
+            Ok(cloud) => cloud,
+            Err(problem) => return Self { core: Err(problem), ..parts },
+        };
+        let vault = Vault {
+            places: vault::Places { envelope: profile.keys_file(), database: profile.database() },
+            settings: key_settings(config, profile),
+            environment: std::env::var(KEY_VARIABLE).ok().map(Secret::new),
+            keyring: Arc::new(OsKeyring),
+            clock: Arc::clone(&clock),
+            dice: Arc::clone(&dice),
+        };
+        match vault.open_or_create().await {
+            Ok(Unlocked { keys, source, created }) => {
+                tracing::info!(source = source.kind.as_str(), created, "the vault is open");
+                parts.key = Some(source);
+                parts.core = engine(Opened { config, profile, cloud, keys, clock, dice }).await;
+            }
+            Err(locked) => parts.core = Err(Problem::of(&locked)),
+        }
+        parts
+    }
+
+    /// The parts of a daemon whose configuration cannot be used: it listens and says why.
+    pub fn misconfigured(profile: &Profile, problem: Problem) -> Self {
+        Self { core: Err(problem), ..Self::without_engine(&Config::default(), profile, Arc::new(SystemClock)) }
+    }
+
+    fn without_engine(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            profile: ProfileInfo {
+                dir: profile.dir.display().to_string(),
+                socket: profile.socket().display().to_string(),
+                demo: config.demo,
+                cloud: config.cloud.name.clone(),
+            },
+            key: None,
+            core: Err(Problem::new(Kind::Internal, "no_engine", "The engine has not been started.", "")),
+            catalogue: catalogue(),
+            caching: config.cache.enabled,
+            warnings: Vec::new(),
+            drain: config.drain,
+            clock,
+        }
+    }
+}
+
+/// The engine over an open vault.
+async fn engine(opened: Opened<'_>) -> Result<Arc<dyn Core>, Problem> {
+    drop(opened);
+    Err(Problem::new(Kind::Internal, "no_engine", "This build has no engine.", ""))
+}
+
+/// Every tool, for people and tests.
+fn catalogue() -> Vec<ToolRow> {
+    Vec::new()
+}
+
+/// Reads the configuration of a profile: its file, this process's environment, and `flags` as key and value.
+pub fn configuration(profile: &Profile, flags: &[(String, String)]) -> Result<Config, Problem> {
+    let path = profile.config_file();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let message = format!("The configuration `{}` cannot be read: {error}.", path.display());
+            return Err(Problem::new(Kind::Config, "config_unreadable", message, "Check the rights of that file."));
+        }
+    };
+    let environment: BTreeMap<String, String> =
+        std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())).collect();
+    let catalogue = catalogue();
+    let tools: Vec<&str> = catalogue.iter().map(|tool| tool.name.as_str()).collect();
+    let file = path.display().to_string();
+    Config::read(&Sources { file: &file, text: text.as_deref(), environment: &environment, flags, tools: &tools })
+        .map_err(|error| Problem::of(&error))
+}
+
+/// The cloud with its extra certificate authority read.
+fn cloud(config: &Config, profile: &Profile) -> Result<Cloud, Problem> {
+    let mut cloud = config.cloud.clone();
+    if let Some(path) = &config.cloud_ca {
+        let path = profile.config_dir.join(path);
+        let pem = fs::read_to_string(&path).map_err(|error| {
+            let message = format!("The certificate authority `{}` cannot be read: {error}.", path.display());
+            Problem::new(Kind::Config, "ca_unreadable", message, "Check the path `cloud.ca`.")
+        })?;
+        cloud.ca_pem = Some(pem);
+    }
+    Ok(cloud)
+}
+
+fn key_settings(config: &Config, profile: &Profile) -> vault::Settings {
+    let only = match config.keys.source {
+        KeySource::Auto => None,
+        KeySource::Keyring => Some(SourceKind::Keyring),
+        KeySource::Environment => Some(SourceKind::Environment),
+        KeySource::File => Some(SourceKind::File),
+    };
+    // A demo that was given the usual folder must not meet the real profile's key either.
+    let named = profile.explicit || config.demo;
+    vault::Settings { only, file: config.keys.file.clone(), entry: vault::entry_name(named.then_some(profile.dir.as_path())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use m365_cached_proto::dirs::Places;
+
+    use super::*;
+
+    fn profile(files: &[(&str, &str)]) -> (tempfile::TempDir, Profile) {
+        let dir = tempfile::TempDir::new().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let profile = Profile::at(dir.path()).unwrap();
+        (dir, profile)
+    }
+
+    const DEMO: &str = "demo = true\n[cloud]\nidentity = \"http://127.0.0.1:1\"\ngraph = \"http://127.0.0.1:2\"\nca = \"ca.pem\"\n";
+
+    #[test]
+    fn a_demo_profile_brings_its_own_authority() {
+        let (_dir, profile) = profile(&[("config.toml", DEMO), ("ca.pem", "PEM")]);
+        let config = configuration(&profile, &[]).unwrap();
+        assert_eq!(cloud(&config, &profile).unwrap().ca_pem.as_deref(), Some("PEM"));
+        fs::remove_file(profile.dir.join("ca.pem")).unwrap();
+        assert_eq!(cloud(&config, &profile).unwrap_err().code, "ca_unreadable");
+    }
+
+    #[test]
+    fn every_setting_of_the_key_arrives() {
+        let (_dir, profile) = profile(&[("config.toml", "[keys]\nsource = \"file\"\nfile = \"/k\"")]);
+        let settings = key_settings(&configuration(&profile, &[]).unwrap(), &profile);
+        assert_eq!(settings.only, Some(SourceKind::File));
+        assert_eq!(settings.file.as_deref(), Some(std::path::Path::new("/k")));
+        assert_eq!(settings.entry, vault::entry_name(Some(&profile.dir)));
+        let flags = [("keys.source".to_owned(), "environment".to_owned())];
+        assert_eq!(key_settings(&configuration(&profile, &flags).unwrap(), &profile).only, Some(SourceKind::Environment));
+        let folder = || std::path::PathBuf::from("/usual");
+        let usual = Profile::system(&Places { config: folder(), data: folder(), runtime: None, short: folder() });
+        let mut config = Config::default();
+        assert_eq!(key_settings(&config, &usual).entry, "default");
+        config.demo = true;
+        assert_ne!(key_settings(&config, &usual).entry, "default");
+    }
+
+    #[test]
+    fn a_bad_configuration_is_told_in_full() {
+        let (_dir, profile) = profile(&[("config.toml", "[grahp]\nhttp2 = true")]);
+        let problem = configuration(&profile, &[]).unwrap_err();
+        assert_eq!((problem.kind, problem.code.as_str()), (Kind::Config, "bad_config"));
+        assert!(problem.message.contains("line 2") && problem.message.contains("graph.http2"), "{}", problem.message);
+        let (_dir, nothing) = self::profile(&[]);
+        assert!(configuration(&nothing, &[]).is_ok());
+        fs::create_dir(nothing.config_file()).unwrap();
+        assert_eq!(configuration(&nothing, &[]).unwrap_err().code, "config_unreadable");
+    }
+}

@@ -1,0 +1,119 @@
+//! What people ask of the daemon.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::{Stream, StreamExt, stream};
+use m365_cached::hint::Kind;
+use m365_cached_proto::v1;
+use tonic::{Request, Response, Status};
+
+use super::{convert, fault, refusal, tools::caller};
+use crate::{
+    core::{Core, Invalidate, Problem},
+    daemon::{Daemon, VERSION},
+};
+
+/// The service.
+pub(super) struct Admin {
+    daemon: Arc<Daemon>,
+}
+
+impl Admin {
+    pub(super) fn new(daemon: Arc<Daemon>) -> Self {
+        Self { daemon }
+    }
+
+    /// The engine, or the fault that says why the daemon is locked.
+    fn core(&self) -> Result<&Arc<dyn Core>, Status> {
+        self.daemon.core().map_err(refusal)
+    }
+}
+
+#[tonic::async_trait]
+impl v1::admin_server::Admin for Admin {
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
+        let daemon = &self.daemon;
+        let draining = *daemon.draining().borrow();
+        let mut reply = v1::StatusReply {
+            version: VERSION.into(),
+            pid: std::process::id(),
+            instance: daemon.instance.clone(),
+            uptime_s: daemon.now().since(daemon.ready_at).as_secs(),
+            state: if draining { "draining" } else { "ready" }.into(),
+            profile: Some(convert::profile(&daemon.profile)),
+            key: Some(convert::key(daemon.key.as_ref())),
+            clients: daemon.clients.list().into_iter().map(convert::client).collect(),
+            warnings: daemon.warnings().into_iter().map(convert::warning).collect(),
+            caching: daemon.caching,
+            ..v1::StatusReply::default()
+        };
+        match daemon.core() {
+            Ok(core) => {
+                let status = core.status().await;
+                reply.store = Some(convert::store(status.store));
+                reply.accounts = convert::accounts(status.accounts);
+                reply.graph = Some(convert::graph(status.graph));
+                reply.queue = Some(convert::queue(status.queue));
+                reply.warnings.extend(status.warnings.into_iter().map(convert::warning));
+            }
+            Err(locked) => {
+                reply.locked = Some(fault(locked));
+                if !draining {
+                    reply.state = "locked".into();
+                }
+            }
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn accounts(&self, _: Request<v1::AccountsRequest>) -> Result<Response<v1::AccountsReply>, Status> {
+        let accounts = self.core()?.accounts().await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(v1::AccountsReply { accounts: convert::accounts(accounts) }))
+    }
+
+    type LoginStream = Pin<Box<dyn Stream<Item = Result<v1::LoginEvent, Status>> + Send>>;
+
+    async fn login(&self, request: Request<v1::LoginRequest>) -> Result<Response<Self::LoginStream>, Status> {
+        let options = convert::login_options(request.into_inner());
+        let flow = self.core()?.login(options).await.map_err(|problem| refusal(&problem))?;
+        let daemon = Arc::clone(&self.daemon);
+        let outcome = async move {
+            // A person may take minutes, and the end of the daemon does not wait for them.
+            let done = tokio::select! {
+                done = flow.done => done,
+                () = daemon.stopping() => Err(stopped()),
+            };
+            done.map(convert::signed_in).map_err(|problem| refusal(&problem))
+        };
+        let events = stream::iter([Ok(convert::login_step(flow.step))]).chain(stream::once(outcome));
+        Ok(Response::new(Box::pin(events)))
+    }
+
+    async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::LogoutReply>, Status> {
+        let (account, entries_deleted) = self.core()?.logout(&request.into_inner().account).await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(v1::LogoutReply { account: Some(convert::account(account)), entries_deleted }))
+    }
+
+    async fn stats(&self, _: Request<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
+        let stats = self.core()?.stats().await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(convert::stats(stats)))
+    }
+
+    async fn invalidate(&self, request: Request<v1::InvalidateRequest>) -> Result<Response<v1::InvalidateReply>, Status> {
+        let request = request.into_inner();
+        let pattern = request.pattern.clone();
+        let what =
+            Invalidate { pattern: request.pattern, account: convert::given(request.account), reason: request.reason, caller: caller() };
+        let entries_deleted = self.core()?.invalidate(what).await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(v1::InvalidateReply { entries_deleted, pattern }))
+    }
+
+    async fn stop(&self, _: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {
+        self.daemon.stop("asked to stop by `m365-cachectl`");
+        Ok(Response::new(v1::StopReply { pid: std::process::id() }))
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(Kind::Config, "draining", "The daemon is stopping, and the sign-in was given up.", "Run `m365-cachectl login` again.")
+}

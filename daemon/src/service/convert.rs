@@ -1,0 +1,149 @@
+//! Between wire and library: the only file that knows both kinds of types.
+
+use m365_cached::vault::Source;
+use m365_cached_proto::v1;
+
+use crate::{
+    clients::ClientState,
+    core::{AccountState, CacheStats, GraphState, LoginOptions, LoginStep, QueueState, StoreState, ToolRow, Warning},
+    parts::ProfileInfo,
+};
+
+pub(super) fn tool(row: &ToolRow) -> v1::Tool {
+    v1::Tool {
+        name: row.name.clone(),
+        title: row.title.clone(),
+        description: row.description.clone(),
+        input_schema: row.input_schema.clone(),
+        read_only: row.read_only,
+    }
+}
+
+pub(super) fn account(account: AccountState) -> v1::Account {
+    v1::Account {
+        id: account.id,
+        username: account.username,
+        account_type: if account.personal { "personal" } else { "work_school" }.into(),
+        tenant_id: account.tenant_id,
+        display_name: account.display_name,
+        state: if account.signed_in { "signed_in" } else { "sign_in_required" }.into(),
+        access_token_expires_ms: account.access_token_expires_ms,
+        caching: account.caching,
+    }
+}
+
+pub(super) fn accounts(list: Vec<AccountState>) -> Vec<v1::Account> {
+    list.into_iter().map(account).collect()
+}
+
+pub(super) fn profile(profile: &ProfileInfo) -> v1::Profile {
+    v1::Profile { dir: profile.dir.clone(), socket: profile.socket.clone(), demo: profile.demo, cloud: profile.cloud.clone() }
+}
+
+pub(super) fn key(source: Option<&Source>) -> v1::Key {
+    source.map_or_else(v1::Key::default, |source| v1::Key { source: source.kind.as_str().into(), location: source.location.clone() })
+}
+
+pub(super) fn client((session, client): (u64, ClientState)) -> v1::Client {
+    v1::Client {
+        session,
+        pid: client.pid,
+        name: client.name,
+        version: client.version,
+        protocol: client.protocol,
+        calls: client.calls,
+        connected_ms: u64::try_from(client.connected_at.0).unwrap_or(0),
+        shim_version: client.shim_version,
+    }
+}
+
+pub(super) fn warning(warning: Warning) -> v1::Warning {
+    v1::Warning { code: warning.code, message: warning.message, hint: warning.hint }
+}
+
+pub(super) fn store(store: StoreState) -> v1::Store {
+    v1::Store {
+        backend: store.backend,
+        path: store.path,
+        healthy: store.healthy,
+        schema: store.schema,
+        entries: store.entries,
+        raw_bytes: store.raw_bytes,
+        stored_bytes: store.stored_bytes,
+        file_bytes: store.file_bytes,
+        hot_entries: store.hot_entries,
+        hot_bytes: store.hot_bytes,
+    }
+}
+
+pub(super) fn graph(graph: GraphState) -> v1::GraphLink {
+    v1::GraphLink {
+        breaker: graph.breaker,
+        requests: graph.requests,
+        failures: graph.failures,
+        throttled: graph.throttled,
+        in_flight: graph.in_flight,
+        waiting: graph.waiting,
+    }
+}
+
+pub(super) fn queue(queue: QueueState) -> v1::Queue {
+    v1::Queue { queued: queue.queued, running: queue.running, failed: queue.failed }
+}
+
+pub(super) fn stats(stats: CacheStats) -> v1::StatsReply {
+    v1::StatsReply {
+        hits: stats.hits,
+        stale_hits: stats.stale_hits,
+        misses: stats.misses,
+        bypassed: stats.bypassed,
+        coalesced: stats.coalesced,
+        stale_if_error: stats.stale_if_error,
+        refreshes: stats.refreshes,
+        graph_requests: stats.graph_requests,
+        entries: stats.entries,
+        raw_bytes: stats.raw_bytes,
+        stored_bytes: stats.stored_bytes,
+        by_tool: stats
+            .by_tool
+            .into_iter()
+            .map(|tool| v1::ToolStats {
+                tool: tool.tool,
+                entries: tool.entries,
+                hits: tool.hits,
+                misses: tool.misses,
+                stored_bytes: tool.stored_bytes,
+                raw_bytes: tool.raw_bytes,
+            })
+            .collect(),
+        by_account: stats
+            .by_account
+            .into_iter()
+            .map(|share| v1::AccountStats { account: share.account, entries: share.entries, stored_bytes: share.stored_bytes })
+            .collect(),
+    }
+}
+
+pub(super) fn login_options(request: v1::LoginRequest) -> LoginOptions {
+    LoginOptions { device: request.device, username: given(request.username), personal: request.personal }
+}
+
+pub(super) fn login_step(step: LoginStep) -> v1::LoginEvent {
+    use v1::login_event::Event;
+    let event = match step {
+        LoginStep::OpenUrl(url) => Event::OpenUrl(v1::OpenUrl { url }),
+        LoginStep::DeviceCode { user_code, verification_uri, message, expires_in_s } => {
+            Event::DeviceCode(v1::DeviceCode { user_code, verification_uri, message, expires_in_s })
+        }
+    };
+    v1::LoginEvent { event: Some(event) }
+}
+
+pub(super) fn signed_in(state: AccountState) -> v1::LoginEvent {
+    v1::LoginEvent { event: Some(v1::login_event::Event::SignedIn(account(state))) }
+}
+
+/// Proto3 has no absent text; the empty one stands for it.
+pub(super) fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,29 @@
+//! The gRPC services. They translate and ask the engine; they decide nothing.
+
+mod admin;
+mod convert;
+mod status;
+mod tools;
+
+use std::sync::Arc;
+
+use m365_cached_proto::{
+    MAX_MESSAGE_IN, MAX_MESSAGE_OUT,
+    v1::{admin_server::AdminServer, tools_server::ToolsServer},
+};
+use tonic::service::Routes;
+
+use crate::daemon::Daemon;
+
+pub use self::status::{fault, refusal};
+
+/// Every service of the daemon.
+pub fn routes(daemon: &Arc<Daemon>) -> Routes {
+    let admin = AdminServer::new(admin::Admin::new(Arc::clone(daemon)));
+    let tools = ToolsServer::new(tools::Tools::new(Arc::clone(daemon)));
+    Routes::new(admin.max_decoding_message_size(MAX_MESSAGE_IN).max_encoding_message_size(MAX_MESSAGE_OUT))
+        .add_service(tools.max_decoding_message_size(MAX_MESSAGE_IN).max_encoding_message_size(MAX_MESSAGE_OUT))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! How a problem travels: as a fault in the details of a gRPC status.
+
+use m365_cached::hint::Kind;
+use m365_cached_proto::v1;
+use tonic::Status;
+
+use crate::core::Problem;
+
+/// The problem as every client shows it.
+pub fn fault(problem: &Problem) -> v1::Fault {
+    let kind = match problem.kind {
+        Kind::User => v1::Kind::User,
+        Kind::SignIn => v1::Kind::SignIn,
+        Kind::Offline => v1::Kind::Offline,
+        Kind::Throttled => v1::Kind::Throttled,
+        Kind::Denied => v1::Kind::Denied,
+        Kind::Config => v1::Kind::Config,
+        Kind::Internal => v1::Kind::Internal,
+    };
+    v1::Fault::new(kind, &problem.code, problem.message.clone(), problem.hint.clone())
+}
+
+/// The problem as the answer to a gRPC call.
+pub fn refusal(problem: &Problem) -> Status {
+    fault(problem).to_status()
+}

@@ -1,0 +1,116 @@
+//! Tests of the services over a real socket: what they answer with an engine, and without one.
+
+use std::{sync::Arc, time::Duration};
+
+use m365_cached_proto::{
+    endpoint::{admin_client, tools_client},
+    v1::{self, login_event::Event},
+};
+use tonic::Status;
+
+use crate::{
+    core::Core,
+    testing::{FakeCore, Running, locked, soon},
+};
+
+const DRAIN: Duration = Duration::from_secs(10);
+
+fn fault(status: &Status) -> v1::Fault {
+    v1::Fault::from_status(status)
+}
+
+fn call(name: &str, arguments: &str) -> v1::CallToolRequest {
+    v1::CallToolRequest { name: name.into(), arguments: arguments.to_owned().into() }
+}
+
+#[tokio::test]
+async fn a_locked_daemon_says_why_to_every_verb() {
+    let running = Running::start(Err(locked()), DRAIN).await;
+    let channel = running.connect().await;
+    let (mut admin, mut tools) = (admin_client(channel.clone()), tools_client(channel));
+    let status = admin.status(v1::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.state, "locked");
+    let expected = v1::Fault::new(v1::Kind::Config, "keyring_locked", "The keyring is locked.", "Unlock it.");
+    assert_eq!(status.locked, Some(expected.clone()));
+    assert_eq!((status.store, status.profile.unwrap().demo), (None, true));
+    assert_eq!(tools.list_tools(v1::ListToolsRequest {}).await.unwrap().into_inner().tools.len(), 1);
+
+    let refusals = [
+        tools.call_tool(call("email_list", "{}")).await.err(),
+        tools.call_tool(call("no_such_tool", "not json")).await.err(),
+        admin.accounts(v1::AccountsRequest {}).await.err(),
+        admin.login(v1::LoginRequest::default()).await.err(),
+        admin.logout(v1::LogoutRequest::default()).await.err(),
+        admin.stats(v1::StatsRequest {}).await.err(),
+        admin.invalidate(v1::InvalidateRequest::default()).await.err(),
+    ];
+    for refusal in refusals {
+        assert_eq!(fault(&refusal.unwrap()), expected);
+    }
+    assert_eq!(admin.stop(v1::StopRequest {}).await.unwrap().into_inner().pid, std::process::id());
+    soon(running.task).await.unwrap();
+}
+
+#[tokio::test]
+async fn verbs_reach_the_engine_and_answers_come_back() {
+    let core = Arc::new(FakeCore::default());
+    let running = Running::start(Ok(Arc::clone(&core) as Arc<dyn Core>), DRAIN).await;
+    let channel = running.connect().await;
+    let (mut admin, mut tools) = (admin_client(channel.clone()), tools_client(channel));
+
+    let status = admin.status(v1::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.state.as_str(), status.caching, status.instance.len()), ("ready", true, 16));
+    assert_eq!((status.store.unwrap().entries, status.graph.unwrap().requests, status.queue.unwrap().failed), (3, 7, 3));
+    assert_eq!((status.accounts[0].state.as_str(), status.warnings.len()), ("signed_in", 1));
+
+    let accounts = admin.accounts(v1::AccountsRequest {}).await.unwrap().into_inner().accounts;
+    let kinds: Vec<&str> = accounts.iter().map(|account| account.account_type.as_str()).collect();
+    assert_eq!(kinds, ["work_school", "personal"]);
+    assert_eq!(accounts[1].state, "sign_in_required");
+    let logout = admin.logout(v1::LogoutRequest { account: "ada@contoso.example".into() }).await.unwrap().into_inner();
+    assert_eq!(logout.entries_deleted, 5);
+    let stats = admin.stats(v1::StatsRequest {}).await.unwrap().into_inner();
+    assert_eq!((stats.hits, stats.by_tool[0].hits, stats.by_account[0].stored_bytes), (1, 1, 3));
+    let request = v1::InvalidateRequest { pattern: "email_list".into(), ..v1::InvalidateRequest::default() };
+    assert_eq!(admin.invalidate(request).await.unwrap().into_inner().entries_deleted, 10);
+
+    let text = tools.call_tool(call("email_list", "{\"q\":\"a\\\"b\"}")).await.unwrap().into_inner().text;
+    assert_eq!(text, r#"{"tool":"email_list","args":{"q":"a\"b"},"client":"cachectl"}"#);
+    assert!(tools.call_tool(call("email_list", "")).await.is_ok());
+    for (arguments, says) in [("[1]", "not an object"), ("{\"secret\": hunter2}", "not JSON"), ("\u{1}", "not JSON")] {
+        let refusal = fault(&tools.call_tool(call("email_list", arguments)).await.unwrap_err());
+        assert_eq!((refusal.code.as_str(), refusal.kind()), ("bad_arguments", v1::Kind::User));
+        assert!(refusal.message.contains(says) && !refusal.message.contains("hunter2"), "{}", refusal.message);
+    }
+    let refusal = fault(&tools.call_tool(call("fail", "{}")).await.unwrap_err());
+    assert_eq!((refusal.kind(), refusal.code.as_str(), refusal.hint.as_str()), (v1::Kind::Throttled, "throttled", "Wait."));
+}
+
+#[tokio::test]
+async fn a_sign_in_tells_its_steps_and_can_be_given_up() {
+    let core = Arc::new(FakeCore::default());
+    let running = Running::start(Ok(Arc::clone(&core) as Arc<dyn Core>), DRAIN).await;
+    let mut admin = admin_client(running.connect().await);
+
+    let request = v1::LoginRequest { username: "ada".into(), ..v1::LoginRequest::default() };
+    let mut events = admin.login(request).await.unwrap().into_inner();
+    let Some(Event::OpenUrl(open)) = soon(events.message()).await.unwrap().unwrap().event else { panic!("no address") };
+    assert_eq!(open.url, "http://localhost/?hint=ada");
+    core.sign_in.notify_one();
+    let Some(Event::SignedIn(account)) = soon(events.message()).await.unwrap().unwrap().event else { panic!("no account") };
+    assert_eq!(account.username, "ada@contoso.example");
+    assert!(soon(events.message()).await.unwrap().is_none());
+
+    let mut events = admin.login(v1::LoginRequest { device: true, ..v1::LoginRequest::default() }).await.unwrap().into_inner();
+    let Some(Event::DeviceCode(code)) = soon(events.message()).await.unwrap().unwrap().event else { panic!("no code") };
+    assert_eq!(code.user_code, "ABC");
+    drop(events);
+    soon(core.given_up.notified()).await;
+
+    // The end of the daemon does not wait for a person.
+    let mut events = admin.login(v1::LoginRequest::default()).await.unwrap().into_inner();
+    soon(events.message()).await.unwrap();
+    running.signal.send(()).unwrap();
+    assert_eq!(fault(&soon(events.message()).await.unwrap_err()).code, "draining");
+    soon(running.task).await.unwrap();
+}

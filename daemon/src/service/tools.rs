@@ -1,0 +1,58 @@
+//! The catalogue without MCP: list it, call one.
+
+use std::sync::Arc;
+
+use m365_cached::{hint::Kind, ids::Caller};
+use m365_cached_proto::v1;
+use serde_json::{Map, Value};
+use tonic::{Request, Response, Status};
+
+use super::{convert, refusal};
+use crate::{core::Problem, daemon::Daemon};
+
+/// The service.
+pub(super) struct Tools {
+    daemon: Arc<Daemon>,
+}
+
+impl Tools {
+    pub(super) fn new(daemon: Arc<Daemon>) -> Self {
+        Self { daemon }
+    }
+}
+
+/// What this service calls itself in statistics: only people and tests use it.
+pub(super) fn caller() -> Caller {
+    Caller { client: "cachectl".into(), session: 0 }
+}
+
+#[tonic::async_trait]
+impl v1::tools_server::Tools for Tools {
+    async fn list_tools(&self, _: Request<v1::ListToolsRequest>) -> Result<Response<v1::ListToolsReply>, Status> {
+        Ok(Response::new(v1::ListToolsReply { tools: self.daemon.catalogue.iter().map(convert::tool).collect() }))
+    }
+
+    async fn call_tool(&self, request: Request<v1::CallToolRequest>) -> Result<Response<v1::CallToolReply>, Status> {
+        let request = request.into_inner();
+        let core = self.daemon.core().map_err(refusal)?;
+        let args = arguments(&request.arguments).map_err(|problem| refusal(&problem))?;
+        let answer = core.call(&caller(), &request.name, &args).await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(v1::CallToolReply { text: answer.text().into() }))
+    }
+}
+
+/// A JSON object; nothing means an empty one.
+fn arguments(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        // The parser's own text may repeat what it read.
+        let place = format!("line {}, column {}", error.line(), error.column());
+        let message = match error.classify() {
+            serde_json::error::Category::Data => "The arguments are JSON, but not an object.".into(),
+            _ => format!("The arguments are not JSON ({place})."),
+        };
+        Problem::new(Kind::User, "bad_arguments", message, "Give the arguments as one JSON object, such as `{\"limit\": 10}`.")
+    })
+}

@@ -1,0 +1,196 @@
+//! For tests: an engine that does as it is told, and a daemon on a real socket in a folder of its own.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use m365_cached::{cache::Escaped, clock::ManualClock, clock::Timestamp, hint::Kind, ids::Caller};
+use m365_cached_proto::dirs::Profile;
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
+use tonic::transport::Channel;
+
+use crate::{
+    core::*,
+    instance::Instance,
+    listener::Listener,
+    parts::{Parts, ProfileInfo},
+    run,
+};
+
+/// Longest that anything here may take: only a broken test waits for it.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits for what must come.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, what).await {
+        Ok(value) => value,
+        Err(_) => panic!("it did not come within {DEADLINE:?}"),
+    }
+}
+
+/// An engine that does as it is told.
+#[derive(Default)]
+pub(crate) struct FakeCore {
+    /// Rings when a call of `hold` has begun.
+    pub(crate) held: Notify,
+    /// Lets one call of `hold` go.
+    pub(crate) release: Notify,
+    /// Rings when a sign-in was given up by its caller.
+    pub(crate) given_up: Arc<Notify>,
+    /// Lets a sign-in succeed.
+    pub(crate) sign_in: Arc<Notify>,
+    pub(crate) calls: AtomicU64,
+    pub(crate) shut: AtomicBool,
+}
+
+/// Rings when dropped.
+struct Bell(Option<Arc<Notify>>);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        if let Some(bell) = &self.0 {
+            bell.notify_one();
+        }
+    }
+}
+
+pub(crate) fn ada() -> AccountState {
+    AccountState { id: "1.2".into(), username: "ada@contoso.example".into(), signed_in: true, caching: true, ..AccountState::default() }
+}
+
+#[async_trait]
+impl Core for FakeCore {
+    async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
+        assert!(!self.shut.load(Ordering::SeqCst), "a call came after the end");
+        match tool {
+            "hold" => {
+                self.held.notify_one();
+                self.release.notified().await;
+            }
+            "fail" => return Err(Problem::new(Kind::Throttled, "throttled", "Slow down.", "Wait.")),
+            _ => {}
+        }
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let text = serde_json::json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
+        let (head, rest) = text.split_at(1);
+        Ok(Answer { pieces: vec![Escaped::from_text(head), Escaped::from_text(rest)] })
+    }
+
+    async fn status(&self) -> CoreStatus {
+        CoreStatus {
+            store: StoreState { backend: "memory".into(), entries: 3, healthy: true, ..StoreState::default() },
+            accounts: vec![ada()],
+            graph: GraphState { breaker: "closed".into(), requests: 7, ..GraphState::default() },
+            queue: QueueState { queued: 1, running: 2, failed: 3 },
+            warnings: vec![Warning { code: "w".into(), message: "m".into(), hint: "h".into() }],
+        }
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {
+        Ok(vec![ada(), AccountState { personal: true, ..AccountState::default() }])
+    }
+
+    async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem> {
+        let step = if options.device {
+            LoginStep::DeviceCode { user_code: "ABC".into(), verification_uri: "uri".into(), message: "go".into(), expires_in_s: 900 }
+        } else {
+            LoginStep::OpenUrl(format!("http://localhost/?hint={}", options.username.unwrap_or_default()))
+        };
+        let (bell, sign_in) = (Bell(Some(Arc::clone(&self.given_up))), Arc::clone(&self.sign_in));
+        let done = Box::pin(async move {
+            let mut bell = bell;
+            sign_in.notified().await;
+            bell.0 = None;
+            Ok(ada())
+        });
+        Ok(LoginFlow { step, done })
+    }
+
+    async fn logout(&self, account: &str) -> Result<(AccountState, u64), Problem> {
+        assert_eq!(account, ada().username);
+        Ok((ada(), 5))
+    }
+
+    async fn stats(&self) -> Result<CacheStats, Problem> {
+        Ok(CacheStats {
+            hits: 1,
+            by_tool: vec![ToolStats { tool: "email_list".into(), hits: 1, ..ToolStats::default() }],
+            by_account: vec![AccountStats { account: "1.2".into(), entries: 2, stored_bytes: 3 }],
+            ..CacheStats::default()
+        })
+    }
+
+    async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem> {
+        assert_eq!((what.account, what.caller.client.as_str()), (None, "cachectl"));
+        Ok(u64::try_from(what.pattern.len()).unwrap())
+    }
+
+    async fn shutdown(&self) {
+        assert!(!self.shut.swap(true, Ordering::SeqCst), "it was shut twice");
+    }
+}
+
+/// A daemon that runs.
+pub(crate) struct Running {
+    pub(crate) profile: Profile,
+    pub(crate) task: JoinHandle<()>,
+    /// Sent or dropped: the daemon is asked to stop, as by a signal.
+    pub(crate) signal: oneshot::Sender<()>,
+    _dir: TempDir,
+}
+
+impl Running {
+    /// Starts one on a socket of its own.
+    pub(crate) async fn start(core: Result<Arc<dyn Core>, Problem>, drain: Duration) -> Self {
+        let dir = TempDir::new().unwrap();
+        let profile = Profile::at(&dir.path().join("profile")).unwrap();
+        let instance = Instance::claim(&profile).unwrap();
+        let listener = Listener::bind(&instance).unwrap();
+        let parts = Parts {
+            profile: ProfileInfo { dir: "dir".into(), socket: "socket".into(), demo: true, cloud: "demo".into() },
+            key: None,
+            core,
+            catalogue: vec![ToolRow {
+                name: "email_list".into(),
+                title: "List mail".into(),
+                description: "Lists mail.".into(),
+                input_schema: "{}".into(),
+                read_only: true,
+            }],
+            caching: true,
+            warnings: Vec::new(),
+            drain,
+            clock: Arc::new(ManualClock::at(Timestamp(1_000))),
+        };
+        let (signal, signalled) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = signalled.await;
+                "SIGTEST"
+            };
+            run(parts, listener, shutdown).await.unwrap();
+            drop(instance);
+        });
+        Self { profile, task, signal, _dir: dir }
+    }
+
+    pub(crate) async fn connect(&self) -> Channel {
+        m365_cached_proto::endpoint::connect(self.profile.socket()).await.unwrap()
+    }
+}
+
+/// Why a locked daemon is locked.
+pub(crate) fn locked() -> Problem {
+    Problem::new(Kind::Config, "keyring_locked", "The keyring is locked.", "Unlock it.")
+}

@@ -1,0 +1,298 @@
+//! Where a profile lives: every file of one installation, and the socket its daemon listens on.
+//!
+//! `M365_CACHED_DIR=<dir>` puts everything under one directory. Without it the places the system has for such things are
+//! used. Both sides must arrive at the same socket from different environments (a desktop application often lacks
+//! `XDG_RUNTIME_DIR`), so what the environment does not say is asked of the file system, never of `TMPDIR`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Variable that puts every file of a profile under one directory.
+pub const DIR_VARIABLE: &str = "M365_CACHED_DIR";
+/// Name of our folders inside the system's own places.
+const FOLDER: &str = "m365-cached";
+/// Name of the socket file.
+const SOCKET: &str = "m365-cached.sock";
+/// Longest socket path the system takes, in bytes, without the closing zero: `sun_path` is 104 bytes on macOS and the BSDs, 108 on Linux.
+#[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
+pub const SOCKET_PATH_MAX: usize = 103;
+/// Longest socket path the system takes, in bytes, without the closing zero: `sun_path` is 104 bytes on macOS and the BSDs, 108 on Linux.
+#[cfg(not(any(target_os = "macos", target_os = "ios", target_os = "freebsd")))]
+pub const SOCKET_PATH_MAX: usize = 107;
+
+/// One installation: its directories and the names of its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Where `config.toml` lies.
+    pub config_dir: PathBuf,
+    /// Where the database, its keys, the lock and the log lie.
+    pub dir: PathBuf,
+    /// The directory that holds the socket; owner only. It may equal `dir`.
+    pub runtime: PathBuf,
+    /// True when the directory was named by the caller rather than by the system.
+    pub explicit: bool,
+    socket: PathBuf,
+}
+
+/// What the system says of itself, so that finding a profile stays a pure function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Our folder for settings.
+    pub config: PathBuf,
+    /// Our folder for data that stays on this machine.
+    pub data: PathBuf,
+    /// Our folder among the run-time files of this user, where the system has such a place.
+    pub runtime: Option<PathBuf>,
+    /// Our folder for sockets whose own path would be too long; its name carries the user's id.
+    pub short: PathBuf,
+}
+
+/// No profile can be found.
+#[derive(Debug, thiserror::Error)]
+pub enum DirsError {
+    /// The system names no home directory.
+    #[error("there is no home directory to keep the profile in; set {DIR_VARIABLE} to a directory")]
+    NoHome,
+    /// The directory given is not usable as a path.
+    #[error("the profile directory `{dir}` cannot be made absolute: {source}")]
+    Directory {
+        /// The directory as given.
+        dir: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl Profile {
+    /// The profile of this process: `M365_CACHED_DIR` when `env` has it (and it is not empty), else the system's places.
+    ///
+    /// # Errors
+    /// When there is no home directory, or the given directory cannot be made absolute.
+    pub fn find(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, DirsError> {
+        let given = env(DIR_VARIABLE).filter(|dir| !dir.is_empty());
+        match given {
+            Some(dir) => Self::at(Path::new(&dir)),
+            None => Ok(Self::system(&Places::of_this_machine().ok_or(DirsError::NoHome)?)),
+        }
+    }
+
+    /// The profile that lies wholly under `dir` (made absolute, so that a daemon started elsewhere finds the same one).
+    ///
+    /// # Errors
+    /// When `dir` is relative and there is no current directory.
+    pub fn at(dir: &Path) -> Result<Self, DirsError> {
+        let absolute = std::path::absolute(dir).map_err(|source| DirsError::Directory { dir: dir.to_owned(), source })?;
+        // `absolute` keeps a closing slash on Unix; two spellings of one directory must give one socket.
+        let dir: PathBuf = absolute.components().collect();
+        let places = Places::of_this_machine();
+        Ok(Self::under(&dir, places.as_ref()))
+    }
+
+    /// As `at`, from an absolute directory and the system's places; pure.
+    #[must_use]
+    pub fn under(dir: &Path, places: Option<&Places>) -> Self {
+        let socket = socket_for(dir, dir, places);
+        Self { config_dir: dir.to_owned(), dir: dir.to_owned(), runtime: parent(&socket, dir), explicit: true, socket }
+    }
+
+    /// The profile in the system's places; pure.
+    #[must_use]
+    pub fn system(places: &Places) -> Self {
+        let wanted = places.runtime.as_deref().unwrap_or(&places.data);
+        let socket = socket_for(&places.data, wanted, Some(places));
+        Self { config_dir: places.config.clone(), dir: places.data.clone(), runtime: parent(&socket, wanted), explicit: false, socket }
+    }
+
+    /// The settings file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.config_dir.join("config.toml")
+    }
+
+    /// The encrypted database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.dir.join("cache.db")
+    }
+
+    /// The envelope that holds the sealed database keys.
+    #[must_use]
+    pub fn keys_file(&self) -> PathBuf {
+        self.dir.join("cache.keys")
+    }
+
+    /// Held locked by the one daemon of this profile for its whole life.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.dir.join("m365-cached.lock")
+    }
+
+    /// Held locked by the one client that is starting the daemon.
+    #[must_use]
+    pub fn starter_file(&self) -> PathBuf {
+        self.dir.join("m365-cached.starting")
+    }
+
+    /// What a daemon that was started by a client writes to its stderr.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.dir.join("m365-cached.log")
+    }
+
+    /// Where the daemon listens: a Unix socket, or on Windows the name of a pipe.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+impl Places {
+    /// The places of this machine and user, or `None` without a home directory.
+    #[must_use]
+    pub fn of_this_machine() -> Option<Self> {
+        let dirs = directories::ProjectDirs::from("", "", FOLDER)?;
+        Some(Self {
+            config: dirs.config_dir().to_owned(),
+            data: dirs.data_local_dir().to_owned(),
+            runtime: dirs.runtime_dir().map(Path::to_owned).or_else(runtime_by_user),
+            short: short_by_user(),
+        })
+    }
+}
+
+/// `/run/user/<uid>` is what `XDG_RUNTIME_DIR` would have said in a full session.
+#[cfg(unix)]
+fn runtime_by_user() -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let uid = rustix::process::geteuid().as_raw();
+    let dir = PathBuf::from(format!("/run/user/{uid}"));
+    let ours = std::fs::metadata(&dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == uid);
+    ours.then(|| dir.join(FOLDER))
+}
+
+#[cfg(not(unix))]
+fn runtime_by_user() -> Option<PathBuf> {
+    None
+}
+
+#[cfg(unix)]
+fn short_by_user() -> PathBuf {
+    PathBuf::from(format!("/tmp/{FOLDER}-{}", rustix::process::geteuid().as_raw()))
+}
+
+#[cfg(not(unix))]
+fn short_by_user() -> PathBuf {
+    std::env::temp_dir().join(FOLDER)
+}
+
+/// The socket of the profile whose data lies in `identity`: in `wanted` when the path fits, else under a short name of its own.
+#[cfg(unix)]
+fn socket_for(identity: &Path, wanted: &Path, places: Option<&Places>) -> PathBuf {
+    let plain = wanted.join(SOCKET);
+    if fits(&plain) {
+        return plain;
+    }
+    let name = format!("{:016x}.sock", fingerprint(identity));
+    let short = places.map_or_else(short_by_user, |places| places.short.clone());
+    places
+        .and_then(|places| places.runtime.as_ref())
+        .map(|dir| dir.join(&name))
+        .filter(|path| fits(path))
+        .unwrap_or_else(|| short.join(name))
+}
+
+/// Pipes have one flat name space for the whole machine, so the name carries the profile's directory.
+#[cfg(not(unix))]
+fn socket_for(identity: &Path, _wanted: &Path, _places: Option<&Places>) -> PathBuf {
+    PathBuf::from(format!(r"\\.\pipe\{FOLDER}-{:016x}", fingerprint(identity)))
+}
+
+#[cfg(unix)]
+fn fits(path: &Path) -> bool {
+    path.as_os_str().len() <= SOCKET_PATH_MAX
+}
+
+/// FNV-1a: names a directory, keeps no secret, and must stay the same in every version.
+fn fingerprint(path: &Path) -> u64 {
+    path.as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn parent(socket: &Path, otherwise: &Path) -> PathBuf {
+    if cfg!(windows) { otherwise.to_owned() } else { socket.parent().unwrap_or(otherwise).to_owned() }
+}
+
+/// A directory that must be for the owner alone is not.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivateDirError {
+    /// It cannot be made or read.
+    #[error("the directory `{dir}` cannot be used: {source}")]
+    Io {
+        /// The directory.
+        dir: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It belongs to somebody else, or is no directory at all (a symbolic link counts as none).
+    #[error("`{dir}` is not a directory of this user")]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Others may look or write into it.
+    #[error("the directory `{dir}` has mode {mode:04o}; others must have no access")]
+    Open {
+        /// The directory.
+        dir: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+impl PrivateDirError {
+    /// One thing to type or to check.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Io { dir, .. } => format!("check that `{}` can be written by you", dir.display()),
+            Self::Foreign { dir } => format!("see who owns it: `ls -ld {}`", dir.display()),
+            Self::Open { dir, .. } => format!("`chmod 700 {}`", dir.display()),
+        }
+    }
+}
+
+/// Makes sure that `dir` exists and is for its owner alone: made with mode 0700 when missing, refused when it belongs to another
+/// user or is open to others. On Windows a directory under the user's profile is private by inheritance and is only made.
+///
+/// # Errors
+/// When it cannot be made, is foreign, or is open to others.
+pub fn private_dir(dir: &Path) -> Result<(), PrivateDirError> {
+    let io = |source| PrivateDirError::Io { dir: dir.to_owned(), source };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(dir).map_err(io)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let meta = std::fs::symlink_metadata(dir).map_err(io)?;
+        if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
+            return Err(PrivateDirError::Foreign { dir: dir.to_owned() });
+        }
+        let mode = meta.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(PrivateDirError::Open { dir: dir.to_owned(), mode });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+#[path = "dirs_tests.rs"]
+mod tests;

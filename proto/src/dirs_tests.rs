@@ -1,0 +1,98 @@
+//! Tests of where a profile lives.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+fn places() -> Places {
+    Places {
+        config: "/home/ada/.config/m365-cached".into(),
+        data: "/home/ada/.local/share/m365-cached".into(),
+        runtime: Some("/run/user/1000/m365-cached".into()),
+        short: "/tmp/m365-cached-1000".into(),
+    }
+}
+
+#[test]
+fn one_directory_holds_every_file() {
+    let profile = Profile::under(Path::new("/srv/demo"), Some(&places()));
+    let files = [
+        profile.config_file(),
+        profile.database(),
+        profile.keys_file(),
+        profile.lock_file(),
+        profile.starter_file(),
+        profile.log_file(),
+        profile.socket().to_owned(),
+    ];
+    let names =
+        ["config.toml", "cache.db", "cache.keys", "m365-cached.lock", "m365-cached.starting", "m365-cached.log", "m365-cached.sock"];
+    for (file, name) in files.iter().zip(names) {
+        assert_eq!(file, &Path::new("/srv/demo").join(name));
+    }
+    assert_eq!(profile.runtime, Path::new("/srv/demo"));
+    assert!(profile.explicit);
+}
+
+#[test]
+fn the_system_profile_uses_three_places() {
+    let profile = Profile::system(&places());
+    assert_eq!(profile.config_file(), Path::new("/home/ada/.config/m365-cached/config.toml"));
+    assert_eq!(profile.database(), Path::new("/home/ada/.local/share/m365-cached/cache.db"));
+    assert_eq!(profile.socket(), Path::new("/run/user/1000/m365-cached/m365-cached.sock"));
+    let no_runtime = Profile::system(&Places { runtime: None, ..places() });
+    assert_eq!(no_runtime.socket(), Path::new("/home/ada/.local/share/m365-cached/m365-cached.sock"));
+}
+
+#[test]
+fn a_socket_path_at_the_limit_stays_and_one_byte_more_moves() {
+    let room = SOCKET_PATH_MAX - "/".len() - "/m365-cached.sock".len();
+    let fits = PathBuf::from(format!("/{}", "d".repeat(room)));
+    let profile = Profile::under(&fits, Some(&places()));
+    assert_eq!(profile.socket().as_os_str().len(), SOCKET_PATH_MAX);
+    assert_eq!(profile.runtime, fits);
+
+    let long = PathBuf::from(format!("/{}", "d".repeat(room + 1)));
+    let moved = Profile::under(&long, Some(&places()));
+    assert_eq!(moved.runtime, Path::new("/run/user/1000/m365-cached"));
+    assert_eq!(moved.dir, long, "only the socket moves");
+    let other = Profile::under(&PathBuf::from(format!("/{}", "e".repeat(room + 1))), Some(&places()));
+    assert_ne!(moved.socket(), other.socket(), "two profiles never share a socket");
+
+    let no_runtime = Profile::under(&long, Some(&Places { runtime: None, ..places() }));
+    assert_eq!(no_runtime.runtime, Path::new("/tmp/m365-cached-1000"));
+    let long_runtime = Profile::under(&long, Some(&Places { runtime: Some(long.clone()), ..places() }));
+    assert_eq!(long_runtime.runtime, Path::new("/tmp/m365-cached-1000"), "a long run-time directory is no way out");
+}
+
+#[test]
+fn the_short_name_never_changes() {
+    assert_eq!(format!("{:016x}", fingerprint(Path::new("/srv/demo"))), "60f704c1f5e2cc03");
+}
+
+#[test]
+fn the_variable_decides_and_empty_means_unset() {
+    let found = Profile::find(&|name| (name == DIR_VARIABLE).then(|| "/srv/demo/".into())).unwrap();
+    assert_eq!(found.dir, Path::new("/srv/demo"), "one directory has one spelling");
+    let relative = Profile::find(&|_| Some("some/where".into())).unwrap();
+    assert!(relative.dir.is_absolute());
+    if let Ok(unset) = Profile::find(&|_| Some(OsString::new())) {
+        assert!(!unset.explicit);
+    }
+}
+
+#[test]
+fn a_private_directory_is_made_or_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("a/b");
+    private_dir(&dir).unwrap();
+    assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    private_dir(&dir).unwrap();
+
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o750)).unwrap();
+    assert!(matches!(private_dir(&dir), Err(PrivateDirError::Open { mode: 0o750, .. })));
+
+    let link = home.path().join("link");
+    std::os::unix::fs::symlink(home.path().join("a"), &link).unwrap();
+    assert!(matches!(private_dir(&link), Err(PrivateDirError::Foreign { .. })), "a link is somebody else's choice of place");
+}

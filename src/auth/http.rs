@@ -1,0 +1,117 @@
+//! The pooled HTTP client towards Microsoft, made on first use and shared by sign-in and Graph.
+
+use std::{sync::OnceLock, time::Duration};
+
+use crate::cloud::Cloud;
+
+/// How connections are made and kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Longest time to reach a host, TLS included.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How often a connection in use is probed (TCP keep-alive, HTTP/2 ping).
+    pub keep_alive: Duration,
+    /// How we introduce ourselves.
+    pub user_agent: String,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(90),
+            keep_alive: Duration::from_secs(30),
+            user_agent: concat!("m365-cached/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// Why there is no HTTP client: a certificate that cannot be read, no certificates on this machine.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the HTTPS client cannot be set up: {0}")]
+pub struct HttpError(String);
+
+/// One cloud and the connections to it.
+///
+/// The client is made on first use, because loading the machine's certificates takes milliseconds that a start does not have, and so
+/// that a machine without certificates still has a daemon that can say so.
+pub struct Http {
+    cloud: Cloud,
+    settings: HttpSettings,
+    client: OnceLock<Result<reqwest::Client, HttpError>>,
+}
+
+impl Http {
+    /// Connections to `cloud`, none of them open yet.
+    pub fn new(cloud: Cloud, settings: HttpSettings) -> Self {
+        Self { cloud, settings, client: OnceLock::new() }
+    }
+
+    /// The cloud that is talked to.
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// The client: pooled, HTTP/2 where TLS negotiates it, following no redirect.
+    ///
+    /// # Errors
+    ///
+    /// When certificates cannot be read; the same for every call.
+    pub fn client(&self) -> Result<&reqwest::Client, HttpError> {
+        self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)
+    }
+
+    fn build(&self) -> Result<reqwest::Client, HttpError> {
+        // Whoever was first has chosen the process's provider; it is ring everywhere here.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = &self.settings;
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .user_agent(&settings.user_agent)
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(settings.idle_timeout)
+            .tcp_keepalive(settings.keep_alive)
+            .http2_keep_alive_interval(settings.keep_alive)
+            .http2_keep_alive_timeout(settings.connect_timeout);
+        let roots = [&self.cloud.identity, &self.cloud.graph];
+        let tls = roots.iter().any(|root| root.scheme() == "https");
+        match &self.cloud.ca_pem {
+            // A cloud with a certificate authority of its own is the demo tenant: that one and no other is trusted.
+            Some(pem) => {
+                let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| HttpError(plain(&error)))?;
+                builder = builder.tls_certs_only(authorities);
+            }
+            None if tls => builder = builder.https_only(true),
+            None => builder = builder.tls_certs_only([]),
+        }
+        if roots.iter().all(|root| is_loopback(root)) {
+            builder = builder.no_proxy();
+        }
+        builder.build().map_err(|error| HttpError(plain(&error)))
+    }
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// An error and its causes in one line, without any address: addresses carry ids and search words.
+pub(crate) fn plain(error: &reqwest::Error) -> String {
+    if error.is_dns() {
+        return "the name of the host cannot be resolved".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    // reqwest's own outermost message may name the address; deeper ones come from rustls, hyper and the system and do not.
+    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) { "the connection failed".into() } else { cause.to_string() }
+}

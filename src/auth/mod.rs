@@ -1,0 +1,27 @@
+//! Who we are to Microsoft: loopback PKCE, device code, the keeper of tokens, accounts.
+//!
+//! Never imports `graph` or `store`: tokens reach the disk through the small [`TokenPort`], and Graph gets them through [`Bearer`].
+//! No token, code, username or address is ever logged or part of an error.
+
+mod accounts;
+mod device;
+mod error;
+mod http;
+mod identity;
+mod keeper;
+mod login;
+mod loopback;
+mod pkce;
+mod port;
+mod problem;
+mod tokens;
+
+pub use accounts::SignedIn;
+pub use error::AuthError;
+pub use http::{Http, HttpError, HttpSettings};
+pub use identity::{DEFAULT_SCOPES, Identity, IdentitySettings};
+pub use keeper::{Keeper, TokenState};
+pub use login::{BrowserPrompt, DevicePrompt, Finished, LoginOptions, Logins};
+pub use port::{Bearer, Refused, TokenPort};
+pub use problem::{Reason, SignInProblem};
+pub use tokens::TokenRecord;

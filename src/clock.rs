@@ -1,0 +1,117 @@
+//! The time of day and waiting: the only caller of the system clock.
+//!
+//! An operation reads the clock once, at its start, and hands `now` on as a parameter, so that every rule about age is
+//! a pure function. Freshness is judged by wall time (it must survive a restart); waits use the runtime's timer.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+/// A moment in wall time, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// How long ago `earlier` was; zero when it lies in the future.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// This moment, `by` later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// This moment, `by` earlier.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// RFC 3339 in UTC with milliseconds: `2026-11-20T09:00:00.000Z`.
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    }
+}
+
+/// A wait that ends by itself.
+pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Where time comes from.
+pub trait Clock: Send + Sync {
+    /// Wall time now.
+    fn now(&self) -> Timestamp;
+    /// Ends after `wait` of this clock's time.
+    fn sleep(&self, wait: Duration) -> Sleep<'_>;
+}
+
+/// The machine's clock and the runtime's timer.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn sleep(&self, wait: Duration) -> Sleep<'_> {
+        Box::pin(tokio::time::sleep(wait))
+    }
+}
+
+/// A clock that moves only when told to, for tests.
+#[derive(Debug)]
+pub struct ManualClock {
+    now: Mutex<Timestamp>,
+    moved: Notify,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now: Mutex::new(now), moved: Notify::new() }
+    }
+
+    /// Moves the clock forward and wakes the sleepers whose time has come.
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.plus(by);
+        drop(now);
+        self.moved.notify_waiters();
+    }
+
+    /// Sets the clock, backwards too, as a person or a time server may.
+    pub fn set(&self, to: Timestamp) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        self.moved.notify_waiters();
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sleep(&self, wait: Duration) -> Sleep<'_> {
+        let until = self.now().plus(wait);
+        Box::pin(async move {
+            loop {
+                // Registered before the clock is read, so that no move is missed.
+                let moved = self.moved.notified();
+                if self.now() >= until {
+                    return;
+                }
+                moved.await;
+            }
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Config: defaults <- file <- environment <- flags. Unknown keys are refused, and `explain` says where each value came from.
+//!
+//! Reading is pure: text, variables and flags come in as values. No room imports this one: the daemon's `parts.rs` turns settings into
+//! objects. Error texts never repeat a value, since what was put in the wrong place may be a secret.
+
+mod cloud;
+mod error;
+mod nearest;
+mod read;
+mod settings;
+mod value;
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+pub use self::{
+    error::{ConfigError, Problem},
+    read::{RESERVED, Sources, VARIABLE_PREFIX},
+};
+use crate::cloud::Cloud;
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `demo`: this profile belongs to the demo tenant on loopback and never meets Microsoft.
+    pub demo: bool,
+    /// `client_id`: the app registration to sign in with.
+    pub client_id: Option<String>,
+    /// `tenant`: the directory in the sign-in address; `None` lets the kind of account decide.
+    pub tenant: Option<String>,
+    /// `[cloud]`, resolved; its `ca_pem` is still empty (see [`Config::cloud_ca`]).
+    pub cloud: Cloud,
+    /// `cloud.ca`: file with an extra certificate authority in PEM; a relative path starts at the profile's folder.
+    pub cloud_ca: Option<PathBuf>,
+    /// `[keys]`.
+    pub keys: KeySettings,
+    /// `[cache]`.
+    pub cache: CacheSettings,
+    /// `[graph]`.
+    pub graph: GraphSettings,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// `daemon.drain_s`: how long calls in flight may take to end after the daemon was asked to stop.
+    pub drain: Duration,
+    /// Where each value that is not a default came from, by key.
+    origins: BTreeMap<String, Origin>,
+    /// `[cloud]` as written.
+    draft: cloud::Draft,
+}
+
+/// Where the master key comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySource {
+    /// Keyring, then environment, then file.
+    Auto,
+    /// The operating system's keyring and nothing else.
+    Keyring,
+    /// The environment variable and nothing else.
+    Environment,
+    /// The key file and nothing else.
+    File,
+}
+
+/// `[keys]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySettings {
+    /// `keys.source`.
+    pub source: KeySource,
+    /// `keys.file`: absolute path of the key file.
+    pub file: Option<PathBuf>,
+}
+
+/// `[cache]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// `cache.enabled`: whether anything is cached at all.
+    pub enabled: bool,
+    /// `cache.hot_bytes`: bytes of opened answers kept in memory.
+    pub hot_bytes: u64,
+    /// `cache.accounts.<username>.enabled`, where set; names in lower case.
+    pub accounts: BTreeMap<String, bool>,
+    /// `cache.tools.<tool>.*`, where set.
+    pub tools: BTreeMap<String, ToolCache>,
+}
+
+/// What is set for one tool; `None` leaves its own value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ToolCache {
+    /// Whether its answers are cached.
+    pub enabled: Option<bool>,
+    /// Age up to which an answer is served.
+    pub fresh: Option<Duration>,
+    /// Age up to which it is served and refreshed in the background.
+    pub stale: Option<Duration>,
+    /// Age up to which it is served when Graph cannot be asked.
+    pub if_error: Option<Duration>,
+}
+
+/// `[graph]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphSettings {
+    /// `graph.connect_timeout_s`.
+    pub connect_timeout: Duration,
+    /// `graph.request_timeout_s`: one request, until its whole answer is there.
+    pub request_timeout: Duration,
+    /// `graph.call_deadline_s`: one tool call with all its requests, pages and retries.
+    pub call_deadline: Duration,
+    /// `graph.pool_idle_s`: how long an unused connection is kept.
+    pub pool_idle: Duration,
+    /// `graph.keepalive_s`: pause between HTTP/2 pings on an open connection.
+    pub keepalive: Duration,
+    /// `graph.http2`: use HTTP/2 where the server offers it.
+    pub http2: bool,
+    /// `graph.concurrency`: requests in flight for one mailbox; Microsoft allows 4.
+    pub concurrency: u32,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line an event.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `log.filter`: which events are shown, in the notation of `tracing`.
+    pub filter: String,
+    /// `log.format`.
+    pub format: LogFormat,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The configuration file, at this line.
+    File {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// An environment variable.
+    Environment(String),
+    /// A flag of the command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { line } => write!(f, "file, line {line}"),
+            Self::Environment(name) => write!(f, "environment, {name}"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// One line of [`Config::explain`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The key: `graph.http2`.
+    pub key: String,
+    /// Its value as the file would spell it; empty when it is not set.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            demo: false,
+            client_id: None,
+            tenant: None,
+            cloud: cloud::global(),
+            cloud_ca: None,
+            keys: KeySettings { source: KeySource::Auto, file: None },
+            cache: CacheSettings { enabled: true, hot_bytes: 64 * 1024 * 1024, accounts: BTreeMap::new(), tools: BTreeMap::new() },
+            graph: GraphSettings {
+                connect_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(60),
+                call_deadline: Duration::from_secs(120),
+                pool_idle: Duration::from_secs(90),
+                keepalive: Duration::from_secs(30),
+                http2: true,
+                concurrency: 4,
+            },
+            log: LogSettings { filter: "info".into(), format: LogFormat::Text },
+            drain: Duration::from_secs(10),
+            origins: BTreeMap::new(),
+            draft: cloud::Draft::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads all layers. Every problem is reported at once.
+    pub fn read(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        read::read(sources)
+    }
+
+    /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts` and
+    /// `cache.tools` are shown where set.
+    pub fn explain(&self) -> Vec<Explained> {
+        settings::explain(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! The table of all keys: what each takes, and how it is shown. The one place that knows their names.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
+
+/// One key, or with a `*` a family of keys.
+pub(super) struct Setting {
+    /// `graph.http2`, `cache.tools.*.fresh`.
+    pub(super) key: &'static str,
+    /// Puts a value in; the second argument is what stands for the `*`. An error says what the value must be.
+    pub(super) set: fn(&mut Config, &str, &Value) -> Result<(), String>,
+    /// The value as the file would spell it.
+    show: fn(&Config, &str) -> String,
+}
+
+/// A day: nobody waits longer.
+const DAY: u64 = 24 * 3600;
+/// Four years in seconds: more than any answer is kept.
+const YEARS: u64 = 4 * 366 * DAY;
+
+const SOURCES: [(&str, KeySource); 4] =
+    [("auto", KeySource::Auto), ("keyring", KeySource::Keyring), ("environment", KeySource::Environment), ("file", KeySource::File)];
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// All keys, in the order of the manual.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting { key: "demo", set: |config, _, value| put(&mut config.demo, value.bool()), show: |config, _| config.demo.to_string() },
+    Setting {
+        key: "client_id",
+        set: |config, _, value| put(&mut config.client_id, value.text().and_then(id).map(Some)),
+        show: |config, _| quoted(config.client_id.as_deref()),
+    },
+    Setting {
+        key: "tenant",
+        set: |config, _, value| put(&mut config.tenant, value.text().and_then(tenant).map(Some)),
+        show: |config, _| quoted(config.tenant.as_deref()),
+    },
+    Setting {
+        key: "cloud.name",
+        set: |config, _, value| put(&mut config.draft.name, value.text().map(Some)),
+        show: |config, _| quoted(Some(&config.cloud.name)),
+    },
+    Setting {
+        key: "cloud.identity",
+        set: |config, _, value| put(&mut config.draft.identity, value.text().map(Some)),
+        show: |config, _| quoted(Some(config.cloud.identity.as_str())),
+    },
+    Setting {
+        key: "cloud.graph",
+        set: |config, _, value| put(&mut config.draft.graph, value.text().map(Some)),
+        show: |config, _| quoted(Some(config.cloud.graph.as_str())),
+    },
+    Setting {
+        key: "cloud.downloads",
+        set: |config, _, value| put(&mut config.draft.downloads, value.list().map(Some)),
+        show: |config, _| {
+            let hosts: Vec<String> = config.cloud.downloads.iter().map(|host| quoted(Some(host))).collect();
+            format!("[{}]", hosts.join(", "))
+        },
+    },
+    Setting {
+        key: "cloud.ca",
+        set: |config, _, value| put(&mut config.cloud_ca, value.text().map(|path| Some(PathBuf::from(path)))),
+        show: |config, _| quoted(config.cloud_ca.as_deref().and_then(|path| path.to_str())),
+    },
+    Setting {
+        key: "keys.source",
+        set: |config, _, value| put(&mut config.keys.source, value.choice(&SOURCES)),
+        show: |config, _| word(&SOURCES, config.keys.source),
+    },
+    Setting {
+        key: "keys.file",
+        set: |config, _, value| put(&mut config.keys.file, value.text().and_then(absolute).map(Some)),
+        show: |config, _| quoted(config.keys.file.as_deref().and_then(|path| path.to_str())),
+    },
+    Setting {
+        key: "cache.enabled",
+        set: |config, _, value| put(&mut config.cache.enabled, value.bool()),
+        show: |config, _| config.cache.enabled.to_string(),
+    },
+    Setting {
+        key: "cache.hot_bytes",
+        set: |config, _, value| put(&mut config.cache.hot_bytes, value.whole(0, 1 << 40)),
+        show: |config, _| config.cache.hot_bytes.to_string(),
+    },
+    Setting {
+        key: "cache.accounts.*.enabled",
+        set: |config, name, value| {
+            let enabled = value.bool()?;
+            config.cache.accounts.insert(name.to_lowercase(), enabled);
+            Ok(())
+        },
+        show: |config, name| config.cache.accounts.get(&name.to_lowercase()).map_or(String::new(), bool::to_string),
+    },
+    Setting {
+        key: "cache.tools.*.enabled",
+        set: |config, name, value| put(&mut tool(config, name).enabled, value.bool().map(Some)),
+        show: |config, name| shown(config, name, |tool| tool.enabled.map(|enabled| enabled.to_string())),
+    },
+    Setting {
+        key: "cache.tools.*.fresh",
+        set: |config, name, value| put(&mut tool(config, name).fresh, value.seconds(0, YEARS).map(Some)),
+        show: |config, name| shown(config, name, |tool| tool.fresh.map(whole)),
+    },
+    Setting {
+        key: "cache.tools.*.stale",
+        set: |config, name, value| put(&mut tool(config, name).stale, value.seconds(0, YEARS).map(Some)),
+        show: |config, name| shown(config, name, |tool| tool.stale.map(whole)),
+    },
+    Setting {
+        key: "cache.tools.*.if_error",
+        set: |config, name, value| put(&mut tool(config, name).if_error, value.seconds(0, YEARS).map(Some)),
+        show: |config, name| shown(config, name, |tool| tool.if_error.map(whole)),
+    },
+    Setting {
+        key: "graph.connect_timeout_s",
+        set: |config, _, value| put(&mut config.graph.connect_timeout, value.seconds(1, DAY)),
+        show: |config, _| whole(config.graph.connect_timeout),
+    },
+    Setting {
+        key: "graph.request_timeout_s",
+        set: |config, _, value| put(&mut config.graph.request_timeout, value.seconds(1, DAY)),
+        show: |config, _| whole(config.graph.request_timeout),
+    },
+    Setting {
+        key: "graph.call_deadline_s",
+        set: |config, _, value| put(&mut config.graph.call_deadline, value.seconds(1, DAY)),
+        show: |config, _| whole(config.graph.call_deadline),
+    },
+    Setting {
+        key: "graph.pool_idle_s",
+        set: |config, _, value| put(&mut config.graph.pool_idle, value.seconds(1, DAY)),
+        show: |config, _| whole(config.graph.pool_idle),
+    },
+    Setting {
+        key: "graph.keepalive_s",
+        set: |config, _, value| put(&mut config.graph.keepalive, value.seconds(1, DAY)),
+        show: |config, _| whole(config.graph.keepalive),
+    },
+    Setting {
+        key: "graph.http2",
+        set: |config, _, value| put(&mut config.graph.http2, value.bool()),
+        show: |config, _| config.graph.http2.to_string(),
+    },
+    Setting {
+        key: "graph.concurrency",
+        set: |config, _, value| put(&mut config.graph.concurrency, value.whole(1, 4).map(|number| u32::try_from(number).unwrap_or(4))),
+        show: |config, _| config.graph.concurrency.to_string(),
+    },
+    Setting {
+        key: "log.filter",
+        set: |config, _, value| put(&mut config.log.filter, value.text()),
+        show: |config, _| quoted(Some(&config.log.filter)),
+    },
+    Setting {
+        key: "log.format",
+        set: |config, _, value| put(&mut config.log.format, value.choice(&FORMATS)),
+        show: |config, _| word(&FORMATS, config.log.format),
+    },
+    Setting {
+        key: "daemon.drain_s",
+        set: |config, _, value| put(&mut config.drain, value.seconds(0, DAY)),
+        show: |config, _| whole(config.drain),
+    },
+];
+
+impl Setting {
+    /// What stands for the `*` when this is the key `path` belongs to; empty for a key without `*`.
+    pub(super) fn matches<'a>(&self, path: &'a [String]) -> Option<&'a str> {
+        let mut name = "";
+        let mut given = path.iter();
+        for expected in self.key.split('.') {
+            let segment = given.next()?;
+            if expected == "*" {
+                name = segment;
+            } else if expected != segment {
+                return None;
+            }
+        }
+        given.next().is_none().then_some(name)
+    }
+
+    /// The environment variable for this key; families have none.
+    pub(super) fn variable(&self) -> Option<String> {
+        let name = self.key.replace('.', "_").to_uppercase();
+        (!self.key.contains('*')).then(|| format!("{}{name}", super::VARIABLE_PREFIX))
+    }
+}
+
+/// See [`Config::explain`].
+pub(super) fn explain(config: &Config) -> Vec<Explained> {
+    let mut lines = Vec::new();
+    for setting in SETTINGS {
+        if let Some((before, after)) = setting.key.split_once('*') {
+            for (key, origin) in &config.origins {
+                let Some(name) = key.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) else { continue };
+                let value = (setting.show)(config, name.trim_matches('"'));
+                lines.push(Explained { key: key.clone(), value, origin: origin.clone() });
+            }
+        } else {
+            let origin = config.origins.get(setting.key).cloned().unwrap_or(Origin::Default);
+            lines.push(Explained { key: setting.key.into(), value: (setting.show)(config, ""), origin });
+        }
+    }
+    lines
+}
+
+fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *place = value?;
+    Ok(())
+}
+
+fn tool<'a>(config: &'a mut Config, name: &str) -> &'a mut ToolCache {
+    config.cache.tools.entry(name.to_owned()).or_default()
+}
+
+fn shown(config: &Config, name: &str, show: fn(&ToolCache) -> Option<String>) -> String {
+    config.cache.tools.get(name).and_then(show).unwrap_or_default()
+}
+
+fn whole(time: Duration) -> String {
+    time.as_secs().to_string()
+}
+
+fn quoted(text: Option<&str>) -> String {
+    text.map_or(String::new(), |text| format!("{text:?}"))
+}
+
+fn word<T: PartialEq>(words: &[(&str, T)], meaning: T) -> String {
+    quoted(words.iter().find(|(_, known)| *known == meaning).map(|(word, _)| *word))
+}
+
+/// Ids of app registrations are GUIDs.
+fn id(text: String) -> Result<String, String> {
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    let hexadecimal = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    if hexadecimal && groups == [8, 4, 4, 4, 12] {
+        Ok(text.to_lowercase())
+    } else {
+        Err("the application (client) id of the app registration, such as `00000000-0000-0000-0000-000000000000`".into())
+    }
+}
+
+/// The directory is a segment of the sign-in address.
+fn tenant(text: String) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    if plain && text.len() <= 253 && !text.starts_with('.') {
+        Ok(text)
+    } else {
+        Err("`organizations`, `consumers`, `common`, a directory id or one of its domains".into())
+    }
+}
+
+fn absolute(text: String) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("the absolute path of a file; the key itself never stands in the configuration".into()) }
+}

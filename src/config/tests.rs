@@ -1,0 +1,221 @@
+//! Tests of the configuration: layers, origins, refusals.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::hint::Hint;
+
+const TOOLS: [&str; 2] = ["email_list", "email_get"];
+
+fn read(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let flags: Vec<_> = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Config::read(&Sources { file: "config.toml", text: Some(text), environment: &environment, flags: &flags, tools: &TOOLS })
+}
+
+fn refused(text: &str) -> String {
+    match read(text, &[], &[]) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// As the demo tenant writes it.
+const DEMO: &str = r#"demo = true
+client_id = "5a1b2c3d-0000-4000-8000-00000000d3e0"
+[cloud]
+name = "demo"
+identity = "http://127.0.0.1:4001"
+graph = "https://localhost:4002"
+downloads = ["127.0.0.1:4003"]
+ca = "demo-ca.pem"
+"#;
+
+#[test]
+fn a_full_file_is_read() {
+    let config = read(
+        r#"
+client_id = "5A1B2C3D-0000-4000-8000-00000000D3E0"
+tenant = "contoso.onmicrosoft.com"
+[cloud]
+name = "usgov"
+[keys]
+source = "file"
+file = "/run/keys/m365"
+[cache]
+enabled = false
+hot_bytes = 1_000_000
+[cache.accounts."Ada.L@contoso.example"]
+enabled = false
+[cache.tools.email_list]
+enabled = true
+fresh = 5
+stale = 50
+if_error = 500
+[graph]
+connect_timeout_s = 1
+request_timeout_s = 2
+call_deadline_s = 3
+pool_idle_s = 4
+keepalive_s = 5
+http2 = false
+concurrency = 2
+[log]
+filter = "debug"
+format = "json"
+[daemon]
+drain_s = 0
+"#,
+        &[],
+        &[],
+    )
+    .unwrap();
+    let seconds = Duration::from_secs;
+    assert_eq!(config.client_id.as_deref(), Some("5a1b2c3d-0000-4000-8000-00000000d3e0"));
+    assert_eq!(config.cloud, Cloud::named("usgov").unwrap());
+    assert_eq!(config.keys, KeySettings { source: KeySource::File, file: Some("/run/keys/m365".into()) });
+    assert!(!config.cache.enabled && config.cache.hot_bytes == 1_000_000);
+    assert!(!config.cache.accounts["ada.l@contoso.example"]);
+    assert_eq!(
+        config.cache.tools["email_list"],
+        ToolCache { enabled: Some(true), fresh: Some(seconds(5)), stale: Some(seconds(50)), if_error: Some(seconds(500)) }
+    );
+    assert_eq!(
+        config.graph,
+        GraphSettings {
+            connect_timeout: seconds(1),
+            request_timeout: seconds(2),
+            call_deadline: seconds(3),
+            pool_idle: seconds(4),
+            keepalive: seconds(5),
+            http2: false,
+            concurrency: 2
+        }
+    );
+    assert_eq!(config.log, LogSettings { filter: "debug".into(), format: LogFormat::Json });
+    assert_eq!(config.drain, Duration::ZERO);
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    assert_eq!(read("", &[], &[]).unwrap(), Config::default());
+    let none = Sources { file: "", text: None, environment: &BTreeMap::new(), flags: &[], tools: &[] };
+    assert_eq!(Config::read(&none).unwrap(), Config::default());
+}
+
+#[test]
+fn later_layers_win_and_origins_are_told() {
+    let config = read(
+        "[graph]\nhttp2 = false\nconcurrency = 1\n\n[log]\nfilter = \"warn\"\n[cache.tools.email_get]\nfresh = 7\n[cache.accounts.\"a@b.example\"]\nenabled = false",
+        &[("M365_CACHED_GRAPH_CONCURRENCY", "2"), ("M365_CACHED_LOG_FILTER", "info"), ("M365_CACHED_DIR", "/x"), ("PATH", "/bin")],
+        &[("log.filter", "debug"), ("cache.accounts.\"c@d.example\".enabled", "false")],
+    )
+    .unwrap();
+    assert_eq!((config.graph.http2, config.graph.concurrency, config.log.filter.as_str()), (false, 2, "debug"));
+    let lines: Vec<String> = config.explain().iter().map(|line| format!("{} = {}  # {}", line.key, line.value, line.origin)).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_demo_profile_has_its_own_cloud() {
+    let config = read(DEMO, &[], &[]).unwrap();
+    assert!(config.demo);
+    assert_eq!(config.cloud.name, "demo");
+    assert_eq!(config.cloud.identity.as_str(), "http://127.0.0.1:4001/");
+    assert_eq!(config.cloud.graph.as_str(), "https://localhost:4002/");
+    assert_eq!(config.cloud.downloads, ["127.0.0.1:4003"]);
+    assert_eq!(config.cloud_ca, Some("demo-ca.pem".into()));
+}
+
+#[test]
+fn refusals_name_the_place_and_the_way_out() {
+    let demo = |from: &str, to: &str| {
+        assert!(DEMO.contains(from));
+        DEMO.replace(from, to)
+    };
+    let cases = [
+        "[grahp]\nhttp2 = true".to_owned(),
+        "\n[graph]\nhtttp2 = true".into(),
+        "[cache.tools.email_list]\nfrsh = 3".into(),
+        "[cache.tools.email_lst]\nfresh = 3".into(),
+        "completely = \"different\"".into(),
+        "[unheard_of]".into(),
+        "graph = 3".into(),
+        "demo = \"yes\"".into(),
+        "[graph]\nconcurrency = 5".into(),
+        "[graph]\nconnect_timeout_s = -1".into(),
+        "[graph]\nconnect_timeout_s = 1.5".into(),
+        "[log]\nformat = \"xml\"".into(),
+        "client_id = \"my app\"".into(),
+        "client_secret = \"hunter2\"".into(),
+        "tenant = \"../evil\"".into(),
+        "[keys]\nsource = \"file\"".into(),
+        "[keys]\nfile = \"c2VjcmV0\"".into(),
+        "[cache.tools.email_list]\nfresh = 30\nstale = 20".into(),
+        "demo = true\ndemo = true".into(),
+        "[graph\n".into(),
+        "name = hunter2".into(),
+        "[cloud]\nname = \"mars\"".into(),
+        "[cloud]\nname = \"demo\"".into(),
+        "[cloud]\ngraph = \"https://graph.example/\"".into(),
+        demo("demo = true\n", ""),
+        demo("name = \"demo\"", "name = \"global\""),
+        demo("http://127.0.0.1:4001", "https://login.microsoftonline.com"),
+        demo("https://localhost:4002", "https://localhost.evil.example:4002"),
+        demo("https://localhost:4002", "https://user@localhost:4002"),
+        demo("127.0.0.1:4003", "files.example"),
+        "demo = true".into(),
+    ];
+    let told: Vec<String> = cases.iter().map(|text| format!("{}\n=> {}", text.trim(), refused(text).replace('\n', "\n=> "))).collect();
+    insta::assert_snapshot!(told.join("\n\n"));
+    for told in cases.iter().map(|text| refused(text)) {
+        assert!(!told.contains("hunter2") && !told.contains("c2VjcmV0"), "a value was repeated: {told}");
+    }
+}
+
+#[test]
+fn variables_and_flags_are_checked_too() {
+    let error = read(
+        "",
+        &[("M365_CACHED_GRAPH_HTTP", "true"), ("M365_CACHED_DAEMON_DRAIN_S", "soon"), ("M365_CACHED_XYZZY_PLUGH_FOO_BAR", "")],
+        &[("graph.htp2", "true"), ("demo", "maybe")],
+    )
+    .unwrap_err();
+    assert_eq!(error.kind(), crate::hint::Kind::Config);
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn no_two_keys_share_a_variable_and_every_default_passes_its_own_check() {
+    let variables: Vec<String> = settings::SETTINGS.iter().filter_map(settings::Setting::variable).collect();
+    assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len());
+    assert!(variables.iter().all(|name| !RESERVED.contains(&name.as_str())));
+    for line in Config::default().explain() {
+        // Addresses may be given in a demo profile only.
+        if !line.value.is_empty() && !["cloud.identity", "cloud.graph", "cloud.downloads"].contains(&line.key.as_str()) {
+            let text = format!("{} = {}", line.key, line.value);
+            let again = read(&text, &[], &[]).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(again.explain().iter().find(|other| other.key == line.key).unwrap().value, line.value);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in any::<String>(), key in any::<String>(), value in any::<String>()) {
+        let name = format!("{VARIABLE_PREFIX}{key}");
+        let _ = read(&text, &[(&name, &value)], &[(&key, &value)]);
+    }
+
+    #[test]
+    fn near_misses_of_real_files_do_not_either(cut in any::<prop::sample::Index>(), byte in any::<char>()) {
+        let mut letters: Vec<char> = DEMO.chars().collect();
+        let at = cut.index(letters.len());
+        letters[at] = byte;
+        if let Err(error) = read(&letters.into_iter().collect::<String>(), &[], &[]) {
+            prop_assert!(!error.problems.is_empty() && !error.to_string().is_empty());
+        }
+    }
+}

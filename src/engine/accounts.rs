@@ -1,0 +1,212 @@
+//! Accounts: who is signed in, signing in, signing out. Ids and usernames are resolved here, at the edge, to one account.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use super::{CallError, Engine};
+use crate::{
+    auth::{self, AuthError, TokenState},
+    ids::{AccountId, PERSONAL_TENANT},
+    store::AccountRow,
+};
+
+pub use crate::auth::AuthError as LoginError;
+
+/// An account and the state of its sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// What the ledger keeps.
+    pub row: Arc<AccountRow>,
+    /// What the keeper of tokens knows.
+    pub token: TokenState,
+    /// Whether its answers may be cached.
+    pub caching: bool,
+}
+
+impl Account {
+    /// `personal` or `work_school`, by its tenant: the domain of its name says nothing.
+    pub fn account_type(&self) -> &'static str {
+        account_type(&self.row)
+    }
+}
+
+/// `personal` or `work_school`.
+pub(super) fn account_type(row: &AccountRow) -> &'static str {
+    if row.tenant_id == PERSONAL_TENANT { "personal" } else { "work_school" }
+}
+
+/// How to sign in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoginStart {
+    /// By device code in place of the browser on this machine.
+    pub device: bool,
+    /// To a personal account.
+    pub personal: bool,
+    /// Name to suggest to the sign-in page.
+    pub username: Option<String>,
+}
+
+/// What a person has to do to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginFlow {
+    /// Names the sign-in, to ask for its end.
+    pub handle: String,
+    /// Address to open in a browser on this machine.
+    pub url: Option<String>,
+    /// Code to enter somewhere else.
+    pub device: Option<auth::DevicePrompt>,
+}
+
+/// Accounts in memory, as the ledger has them.
+#[derive(Default)]
+pub(super) struct Accounts {
+    rows: RwLock<BTreeMap<AccountId, Arc<AccountRow>>>,
+    /// Sign-ins that somebody waits for, so that a second wait does not take the first one's result.
+    finishing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Accounts {
+    pub(super) fn new(rows: Vec<AccountRow>) -> Self {
+        let rows = rows.into_iter().map(|row| (row.id.clone(), Arc::new(row))).collect();
+        Self { rows: RwLock::new(rows), finishing: Mutex::default() }
+    }
+
+    /// The account whose id or username is `name`. Ids are compared exactly, names without regard to case.
+    pub(super) fn find(&self, name: &str) -> Result<Arc<AccountRow>, CallError> {
+        let name = name.trim();
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = rows.values().find(|row| row.id.as_str() == name) {
+            return Ok(row.clone());
+        }
+        rows.values()
+            .find(|row| row.username.eq_ignore_ascii_case(name))
+            .cloned()
+            .ok_or(CallError::UnknownAccount { any: !rows.is_empty() })
+    }
+
+    /// Replaces what is known of an account that is still signed in.
+    pub(super) fn replace(&self, row: AccountRow) -> Result<Arc<AccountRow>, CallError> {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let any = !rows.is_empty();
+        let known = rows.get_mut(&row.id).ok_or(CallError::UnknownAccount { any })?;
+        *known = Arc::new(row);
+        Ok(known.clone())
+    }
+
+    fn add(&self, row: AccountRow) -> Arc<AccountRow> {
+        let row = Arc::new(row);
+        self.rows.write().unwrap_or_else(PoisonError::into_inner).insert(row.id.clone(), row.clone());
+        row
+    }
+
+    fn remove(&self, id: &AccountId) {
+        self.rows.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    fn all(&self) -> Vec<Arc<AccountRow>> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+impl Engine {
+    /// Every account that is signed in, by id.
+    pub fn accounts(&self) -> Vec<Account> {
+        let account = |row: Arc<AccountRow>| {
+            let token = self.keeper.state(&row.id);
+            let named = |name: &String| *name == row.username.to_lowercase() || name == row.id.as_str();
+            let caching = self.policy.caching && !self.policy.uncached_accounts.iter().any(named);
+            Account { token, caching, row }
+        };
+        self.accounts.all().into_iter().map(account).collect()
+    }
+
+    /// Begins a sign-in.
+    ///
+    /// # Errors
+    ///
+    /// When the identity service cannot be reached or refuses the application.
+    pub async fn login(&self, start: LoginStart) -> Result<LoginFlow, LoginError> {
+        let options = auth::LoginOptions { personal: start.personal, login_hint: start.username };
+        if start.device {
+            let prompt = self.logins.start_device(options).await?;
+            Ok(LoginFlow { handle: prompt.handle.clone(), url: None, device: Some(prompt) })
+        } else {
+            let flow = self.logins.start_browser(options).await?;
+            Ok(LoginFlow { handle: flow.handle, url: Some(flow.url), device: None })
+        }
+    }
+
+    /// Waits until the sign-in has ended, then keeps account and tokens: saved first, used afterwards.
+    ///
+    /// # Errors
+    ///
+    /// When it was refused, given up or too late, or the store cannot keep it.
+    pub async fn wait_login(&self, handle: &str) -> Result<Arc<AccountRow>, LoginError> {
+        let turn = {
+            let mut finishing = self.accounts.finishing.lock().unwrap_or_else(PoisonError::into_inner);
+            finishing.entry(handle.to_owned()).or_default().clone()
+        };
+        let _turn = turn.lock().await;
+        let result = self.keep_login(self.logins.wait(handle).await?).await;
+        self.accounts.finishing.lock().unwrap_or_else(PoisonError::into_inner).remove(handle);
+        result
+    }
+
+    /// As [`Engine::wait_login`], but returns `None` when nobody has signed in within a moment.
+    pub(super) async fn finish_login(&self, handle: &str) -> Result<Option<Arc<AccountRow>>, LoginError> {
+        tokio::select! {
+            done = self.wait_login(handle) => done.map(Some),
+            () = self.clock.sleep(Duration::from_secs(8)) => Ok(None),
+        }
+    }
+
+    /// Forgets a sign-in that was begun.
+    pub fn cancel_login(&self, handle: &str) {
+        self.logins.cancel(handle);
+    }
+
+    async fn keep_login(&self, done: auth::Finished) -> Result<Arc<AccountRow>, LoginError> {
+        let auth::Finished { signed_in, record } = done;
+        let known = self.accounts.find(signed_in.account_id.as_str()).ok();
+        let row = AccountRow {
+            id: signed_in.account_id,
+            username: signed_in.username,
+            display_name: signed_in.display_name,
+            tenant_id: signed_in.tenant_id,
+            object_id: signed_in.object_id,
+            drive_id: known.as_ref().and_then(|known| known.drive_id.clone()),
+            added_at: known.map_or_else(|| self.clock.now(), |known| known.added_at),
+        };
+        self.ledger.save_account(row.clone()).await.map_err(|error| AuthError::not_saved(&error))?;
+        self.keeper.adopt(&row.id, record).await?;
+        Ok(self.accounts.add(row))
+    }
+
+    /// Signs an account out: no cached answer from now on, its tokens, data and data key destroyed. Returns the account and the number of
+    /// entries removed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such account, or the store cannot forget it.
+    pub async fn logout(&self, name: &str) -> Result<(Arc<AccountRow>, u64), CallError> {
+        let row = self.accounts.find(name)?;
+        // Out of memory first: from here on no call finds the account.
+        self.accounts.remove(&row.id);
+        self.keeper.forget(&row.id);
+        self.hot.remove_account(&row.id);
+        match self.ledger.remove_account(&row.id).await {
+            Ok(entries) => {
+                // A fetch that was under way may have put its answer back meanwhile.
+                self.hot.remove_account(&row.id);
+                Ok((row, entries))
+            }
+            Err(error) => {
+                self.accounts.add(row.as_ref().clone());
+                Err(error.into())
+            }
+        }
+    }
+}

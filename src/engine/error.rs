@@ -1,0 +1,84 @@
+//! Why a call came to nothing, in the words a person or a model can act on.
+
+use crate::{
+    hint::{Hint, Kind},
+    store::StoreError,
+    tools::{ArgError, StepError, UnknownTool},
+};
+
+/// Why a call came to nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    /// There is no such tool.
+    #[error(transparent)]
+    UnknownTool(#[from] UnknownTool),
+    /// The arguments cannot be used.
+    #[error(transparent)]
+    Arguments(#[from] ArgError),
+    /// No account of that id or name is signed in. The name is not repeated: it is an address.
+    #[error("no account with that id or username is signed in")]
+    UnknownAccount {
+        /// Whether any account is signed in at all.
+        any: bool,
+    },
+    /// Microsoft refused, failed or could not be asked.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// A write was not sent because it could not be journalled first.
+    #[error("nothing was sent: the write could not be recorded first ({0})")]
+    NotJournalled(StoreError),
+    /// The store failed where there is no way round it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A write was sent and no answer came.
+    #[error("it is unknown whether this took effect: {0}")]
+    UnknownOutcome(StepError),
+    /// The daemon is on its way out.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// Something of ours broke.
+    #[error("the call broke off inside the daemon")]
+    Broken,
+}
+
+impl Hint for CallError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::UnknownTool(error) => error.kind(),
+            Self::Arguments(error) => error.kind(),
+            Self::UnknownAccount { .. } => Kind::SignIn,
+            Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
+            Self::NotJournalled(error) | Self::Store(error) => error.kind(),
+            Self::Stopping => Kind::Offline,
+            Self::Broken => Kind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownTool(error) => error.code(),
+            Self::Arguments(error) => error.code(),
+            Self::UnknownAccount { .. } => "unknown_account",
+            Self::Step(error) => error.code(),
+            Self::NotJournalled(_) => "not_journalled",
+            Self::Store(error) => error.code(),
+            Self::UnknownOutcome(_) => "outcome_unknown",
+            Self::Stopping => "stopping",
+            Self::Broken => "internal",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownTool(error) => error.hint(),
+            Self::Arguments(error) => error.hint(),
+            Self::UnknownAccount { any: true } => Some("`account_list` gives the accounts that are signed in.".into()),
+            Self::UnknownAccount { any: false } => Some("Sign in with `m365-cachectl login`.".into()),
+            Self::Step(error) => error.hint(),
+            Self::NotJournalled(error) | Self::Store(error) => error.hint(),
+            Self::UnknownOutcome(_) => Some("Read the item again before you repeat this.".into()),
+            Self::Stopping => Some("Try again in a moment.".into()),
+            Self::Broken => Some("Try again; if it stays, look at the daemon's log.".into()),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Asking Microsoft for a read: one flight for each key, however many clients wait for it.
+//!
+//! A flight runs by itself: a client that goes away takes nothing from the others. It reads the source's position *before* it asks, and
+//! what it brings is stored only when no write has overtaken it since; the answer is given in any case. A later read joins it only when
+//! no write of the service came after that position, because otherwise it would be shown the time before that write.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{Call, CallError, Engine, answer::encode};
+use crate::{
+    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, SourceId, Touch, Touched},
+    clock::Timestamp,
+    hint::Hint,
+    ids::Urgency,
+    store::{AccountRow, Put},
+    tools::{Does, Effect, Fetched, StepError},
+};
+
+/// A fetched answer.
+#[derive(Debug, Clone)]
+pub(super) struct Fetch {
+    /// The answer.
+    pub(super) body: Body,
+    /// When the fetch began.
+    pub(super) at: Timestamp,
+    /// False when the store could not take it although it should have been kept.
+    pub(super) kept: bool,
+}
+
+type Landed = Option<Result<Fetch, CallError>>;
+
+/// Fetches under way, by key.
+#[derive(Default)]
+pub(super) struct Flights {
+    flying: Mutex<BTreeMap<KeyHash, Flight>>,
+    refreshing: Mutex<BTreeSet<KeyHash>>,
+}
+
+struct Flight {
+    number: u64,
+    source: SourceId,
+    epoch: Epoch,
+    read_seq: Seq,
+    landed: watch::Receiver<Landed>,
+}
+
+impl Flights {
+    /// Whether the caller is the one to queue the refresh of `key`.
+    pub(super) fn begin_refresh(&self, key: KeyHash) -> bool {
+        self.refreshing.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+    }
+
+    /// The refresh of `key` has ended, well or not.
+    pub(super) fn end_refresh(&self, key: KeyHash) {
+        self.refreshing.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+}
+
+impl Engine {
+    /// Joins the flight for `key`, or begins one.
+    pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
+        let Effect::Read { service, .. } = call.tool.effect else { return Err(CallError::Broken) };
+        let source = self.source(call.tool, &call.account).ok_or(CallError::Broken)?;
+        self.truth.load(&source).await?;
+        let (mut landed, joined) = self.join_or_begin(call, key, service, source)?;
+        if joined {
+            self.counters.of(call.tool.name).coalesced();
+        }
+        let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
+        result.clone().unwrap_or(Err(CallError::Broken))
+    }
+
+    fn join_or_begin(
+        self: &Arc<Self>,
+        call: &Call,
+        key: &CacheKey,
+        service: Service,
+        source: SourceId,
+    ) -> Result<(watch::Receiver<Landed>, bool), CallError> {
+        let any = self.truth.marks(&source, &Scope::any(service)).ok_or(CallError::Broken)?;
+        let (epoch, read_seq) = self.truth.position(&source).ok_or(CallError::Broken)?;
+        let mut flying = self.flights.flying.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = flying.get(&key.hash)
+            && flight.source == source
+            && flight.epoch == epoch
+            && any.written_at <= flight.read_seq
+        {
+            return Ok((flight.landed.clone(), true));
+        }
+        let (land, landed) = watch::channel(None);
+        let number = self.dice.number();
+        flying.insert(key.hash, Flight { number, source: source.clone(), epoch, read_seq, landed: landed.clone() });
+        drop(flying);
+
+        let engine = self.clone();
+        let call = Call { tool: call.tool, args: call.args.clone(), account: call.account.clone(), now: call.now, urgency: call.urgency };
+        let key = key.clone();
+        tokio::spawn(async move {
+            let arrival = Arrival { engine, hash: key.hash, number, land };
+            let result = arrival.engine.fly(&call, key, Position { service, source, epoch, read_seq }).await;
+            arrival.land.send_replace(Some(result));
+        });
+        Ok((landed, false))
+    }
+
+    /// Asks, and stores what may be stored.
+    async fn fly(&self, call: &Call, key: CacheKey, from: Position) -> Result<Fetch, CallError> {
+        let at = self.clock.now();
+        let fetched = match self.run(call).await {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                self.learn_of_absence(&key, &from, &error).await;
+                return Err(error.into());
+            }
+        };
+        let answer = fetched.answer.as_object().ok_or(CallError::Broken)?;
+        let body = encode(answer, fetched.list);
+        if !fetched.whole {
+            return Ok(Fetch { body, at, kept: true });
+        }
+        let kept = self.keep(key, &from, &fetched, body.clone(), at).await;
+        Ok(Fetch { body, at, kept })
+    }
+
+    /// Stores an answer; false when the store could not.
+    async fn keep(&self, key: CacheKey, from: &Position, fetched: &Fetched, body: Body, at: Timestamp) -> bool {
+        let mut scopes = fetched.scopes.clone();
+        scopes.push(Scope::all(from.service));
+        let reading = Reading { source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, scopes };
+        let hash = key.hash;
+        let meta = EntryMeta { key, readings: vec![reading], fetch_started: at, etag: fetched.etag.clone(), revision: 0 };
+        let mut entry = Entry { meta, body };
+        match self.entries.put(entry.clone(), fetched.shown_in(&from.source), self.clock.now()).await {
+            Ok(Put::Stored { revision }) => {
+                entry.meta.revision = revision;
+                self.hot.insert(Arc::new(entry));
+                self.note_store(None);
+                true
+            }
+            Ok(Put::Overtaken) => {
+                self.counters.overtaken();
+                true
+            }
+            Ok(Put::TooLarge) => {
+                self.hot.remove(hash);
+                true
+            }
+            Err(error) => {
+                self.note_store(Some(error.to_string()));
+                false
+            }
+        }
+    }
+
+    /// Microsoft says that the thing is not there: what we hold of it must not be served again, nor stand in for a failure.
+    async fn learn_of_absence(&self, key: &CacheKey, from: &Position, error: &StepError) {
+        if !matches!(error.status, Some(404 | 410)) {
+            return;
+        }
+        let Some(entry) = self.entry(key).await else { return };
+        let items = entry.meta.readings.iter().flat_map(|reading| &reading.scopes);
+        let touches: Vec<Touch> =
+            items.filter(|scope| scope.as_str().starts_with("item:")).map(|scope| Touch::Scope(scope.clone())).collect();
+        if touches.is_empty() {
+            return;
+        }
+        let touched = Touched { source: from.source.clone(), service: from.service, touches };
+        match self.ledger.changed(vec![touched], self.clock.now()).await {
+            Ok(bumps) => self.truth.apply(&bumps),
+            Err(error) => self.note_store(Some(error.to_string())),
+        }
+    }
+
+    /// A read that neither looks into the cache nor leaves anything there.
+    pub(super) async fn fetch_uncached(self: &Arc<Self>, call: Call) -> Result<super::Answer, CallError> {
+        let at = call.now;
+        let fetched = self.run(&call).await?;
+        let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
+        Ok(super::Answer::cached(super::CacheStatus::Bypass, at, body.text, None))
+    }
+
+    /// Runs the row of a read.
+    async fn run(&self, call: &Call) -> Result<Fetched, StepError> {
+        let Does::Read(fetch) = call.tool.does else { return Err(StepError::unexpected("a read")) };
+        let now = self.clock.now();
+        let steps = self.remote.steps(&call.account, call.urgency, now.plus(self.policy.deadline), now);
+        fetch(steps.as_ref(), &call.args).await
+    }
+
+    /// The call with its account's drive known, asking for it once when it is not.
+    pub(super) async fn with_source(&self, mut call: Call) -> Result<Call, CallError> {
+        if self.source(call.tool, &call.account).is_none() {
+            call.account = self.learn_drive(&call.account, call.urgency).await?;
+        }
+        Ok(call)
+    }
+
+    /// Asks which drive is behind `/me/drive` and remembers it with the account.
+    async fn learn_drive(&self, account: &AccountRow, urgency: Urgency) -> Result<Arc<AccountRow>, CallError> {
+        let now = self.clock.now();
+        let steps = self.remote.steps(account, urgency, now.plus(self.policy.deadline), now);
+        let reply = steps.send(crate::graph::GraphRequest::get(&["me", "drive"]).with("$select", "id")).await?;
+        let id = reply.body.get("id").and_then(serde_json::Value::as_str).ok_or_else(|| StepError::unexpected("the id of the drive"))?;
+        let known = AccountRow { drive_id: Some(id.to_owned()), ..account.clone() };
+        if let Err(error) = self.ledger.save_account(known.clone()).await {
+            // It will be asked again after the next start; nothing else is lost.
+            self.note_store(Some(error.to_string()));
+        }
+        self.accounts.replace(known)
+    }
+
+    /// Runs a queued refresh, through the same flight a call takes.
+    ///
+    /// # Errors
+    ///
+    /// A content-free reason, to be kept with the task.
+    pub async fn refresh(self: &Arc<Self>, task: &crate::store::TaskRow) -> Result<(), String> {
+        let tool = super::find(&task.tool).map_err(|error| error.code().to_owned())?;
+        let args = serde_json::from_str(&task.args).map_err(|_| "damaged arguments".to_owned())?;
+        let account = self.accounts.find(task.account.as_str()).map_err(|error| error.code().to_owned())?;
+        let args = crate::tools::Args::from_canonical(args);
+        let call = Call { tool, args, account, now: self.clock.now(), urgency: Urgency::Background };
+        let key = self.key(&call).ok_or("not a cached tool")?;
+        let _ended = RefreshEnd(self, key.hash);
+        let call = self.with_source(call).await.map_err(|error| error.code().to_owned())?;
+        self.counters.of(tool.name).refreshed();
+        self.fetch(&call, &key).await.map(drop).map_err(|error| error.code().to_owned())
+    }
+}
+
+/// Where a flight began.
+struct Position {
+    service: Service,
+    source: SourceId,
+    epoch: Epoch,
+    read_seq: Seq,
+}
+
+/// Takes the flight off the board when it ends, also by a panic; those who wait then see the channel closed.
+struct Arrival {
+    engine: Arc<Engine>,
+    hash: KeyHash,
+    number: u64,
+    land: watch::Sender<Landed>,
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let mut flying = self.engine.flights.flying.lock().unwrap_or_else(PoisonError::into_inner);
+        if flying.get(&self.hash).is_some_and(|flight| flight.number == self.number) {
+            flying.remove(&self.hash);
+        }
+    }
+}
+
+/// Lets the next stale hit queue a refresh again.
+struct RefreshEnd<'a>(&'a Engine, KeyHash);
+
+impl Drop for RefreshEnd<'_> {
+    fn drop(&mut self) {
+        self.0.flights.end_refresh(self.1);
+    }
+}

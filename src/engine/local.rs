@@ -1,0 +1,119 @@
+//! What the daemon answers by itself: accounts, the cache, the version.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Answer, CallError, Engine, LoginStart};
+use crate::{
+    cache::KeyPattern,
+    graph::GraphError,
+    ids::{AccountId, Caller},
+    store::Invalidation,
+    tools::{Args, Does, Local, StepError, Tool},
+};
+
+impl Engine {
+    /// Runs a tool that asks nothing of Microsoft's data.
+    pub(super) async fn local(self: &Arc<Self>, caller: &Caller, tool: &Tool, args: &Args) -> Result<Answer, CallError> {
+        let Does::Local(local) = tool.does else { return Err(CallError::Broken) };
+        match local {
+            Local::AccountList => Ok(self.account_list()),
+            Local::AccountAuthenticate => self.account_authenticate().await,
+            Local::AccountCompleteAuth => self.account_complete_auth(args.text("flow_cache").unwrap_or_default()).await,
+            Local::CacheStats => self.cache_stats().await,
+            Local::CacheInvalidate => self.cache_invalidate(caller, args).await,
+            Local::ServerVersion => Ok(Answer::plain(&json!({ "package": "m365-cached", "version": env!("CARGO_PKG_VERSION") }))),
+        }
+    }
+
+    fn account_list(&self) -> Answer {
+        let accounts: Vec<Value> = self
+            .accounts()
+            .into_iter()
+            .map(|account| {
+                json!({
+                    "username": account.row.username,
+                    "account_id": account.row.id.as_str(),
+                    "account_type": account.account_type(),
+                })
+            })
+            .collect();
+        Answer::plain(&json!({ "accounts": accounts, "complete": true }))
+    }
+
+    async fn account_authenticate(self: &Arc<Self>) -> Result<Answer, CallError> {
+        let start = LoginStart { device: true, personal: false, username: None };
+        let flow = self.login(start).await.map_err(sign_in)?;
+        let Some(device) = &flow.device else { return Err(CallError::Broken) };
+        Ok(Answer::plain(&json!({
+            "status": "authentication_required",
+            "instructions": device.message,
+            "step1": format!("Open {}", device.verification_uri),
+            "step2": format!("Enter the code {}", device.user_code),
+            "step3": "Sign in and accept the permissions",
+            "step4": "Then call account_complete_auth with flow_cache",
+            "device_code": device.user_code,
+            "verification_url": device.verification_uri,
+            "expires_in": device.expires_in.as_secs(),
+            // A handle: the secret device code stays in the daemon.
+            "flow_cache": flow.handle,
+        })))
+    }
+
+    async fn account_complete_auth(self: &Arc<Self>, handle: &str) -> Result<Answer, CallError> {
+        match self.finish_login(handle).await.map_err(sign_in)? {
+            Some(row) => Ok(Answer::plain(&json!({
+                "status": "success",
+                "username": row.username,
+                "account_id": row.id.as_str(),
+                "account_type": super::accounts::account_type(&row),
+                "message": "Signed in.",
+            }))),
+            None => Ok(Answer::plain(&json!({
+                "status": "pending",
+                "message": "Nobody has entered the code yet.",
+                "instructions": "Finish the sign-in in the browser, then call account_complete_auth again.",
+            }))),
+        }
+    }
+
+    async fn cache_invalidate(&self, caller: &Caller, args: &Args) -> Result<Answer, CallError> {
+        let account = args.text("account_id").map(|name| self.accounts.find(name)).transpose()?.map(|row| row.id.clone());
+        let reason = args.text("reason").unwrap_or("manual_invalidation").to_owned();
+        let (pattern, deleted) = self.invalidate(args.text("pattern").unwrap_or_default(), account.clone(), reason.clone(), caller).await?;
+        Ok(Answer::plain(&json!({
+            "entries_deleted": deleted,
+            "pattern": pattern.to_string(),
+            "account_id": account.as_ref().map(AccountId::as_str),
+            "reason": reason,
+            "timestamp": self.clock.now().rfc3339(),
+        })))
+    }
+
+    /// Removes entries by pattern; who asked and why is kept.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that cannot be read, or a store that does not do its work.
+    pub async fn invalidate(
+        &self,
+        pattern: &str,
+        account: Option<AccountId>,
+        reason: String,
+        caller: &Caller,
+    ) -> Result<(KeyPattern, u64), CallError> {
+        let pattern = KeyPattern::parse(pattern).map_err(|error| {
+            StepError::user("invalid_pattern", error.to_string(), "Write type[:account][:name=value], such as email_list:*:folder=sent*.")
+        })?;
+        let what = Invalidation { pattern: pattern.clone(), account, reason, by: caller.client.clone(), at: self.clock.now() };
+        let deleted = self.entries.invalidate(what).await?;
+        // Which of the entries in memory it named would cost more to find out than to read the rest again.
+        self.hot.clear();
+        Ok((pattern, deleted))
+    }
+}
+
+fn sign_in(error: super::LoginError) -> CallError {
+    CallError::Step(GraphError::from(error).into())
+}

@@ -1,0 +1,297 @@
+//! What happens on a call. The only room that combines the others.
+//!
+//! A call reads top to bottom: [`Engine::call`] finds the tool, checks the arguments and the account, reads the clock once, and goes to
+//! `read.rs`, `write.rs` or `local.rs`. A read judges what is stored; only `fetch.rs` asks Microsoft, one flight at a time for a key.
+
+mod accounts;
+mod answer;
+mod background;
+mod error;
+mod fetch;
+mod local;
+mod read;
+mod remote;
+mod stats;
+mod status;
+mod truth;
+mod write;
+
+#[cfg(test)]
+mod history_tests;
+#[cfg(test)]
+mod testing;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+use crate::{
+    auth,
+    cache::{CacheKey, Mode, SourceId, Ttl},
+    chance::Dice,
+    clock::{Clock, Timestamp},
+    graph,
+    ids::{Caller, Urgency},
+    store::{AccountRow, Entries, HotTier, Ledger, Uses},
+    tools::{self, Args, Effect, Tool},
+};
+
+pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
+pub use answer::{Answer, CacheStatus};
+pub use error::CallError;
+pub use remote::{GraphRemote, Remote};
+pub use stats::{Stats, ToolStats};
+pub use status::Status;
+
+use fetch::Flights;
+use stats::Counters;
+use truth::Truth;
+
+/// What a tool's configuration may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolPolicy {
+    /// Whether its answers may be cached.
+    pub caching: bool,
+    /// Its times, in place of the catalogue's.
+    pub ttl: Option<Ttl>,
+}
+
+/// Settings of the engine, as values.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Caching as a whole.
+    pub caching: bool,
+    /// By tool; tools that are not named follow the catalogue.
+    pub tools: BTreeMap<String, ToolPolicy>,
+    /// Usernames (lower case) or account ids for which nothing is cached.
+    pub uncached_accounts: Vec<String>,
+    /// How long one call may take, retries included.
+    pub deadline: Duration,
+    /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late.
+    pub unsettled: Duration,
+    /// Name of the cloud, part of every source's name.
+    pub cloud: String,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            caching: true,
+            tools: BTreeMap::new(),
+            uncached_accounts: Vec::new(),
+            deadline: Duration::from_secs(120),
+            unsettled: Duration::from_secs(60),
+            cloud: "global".into(),
+        }
+    }
+}
+
+/// The objects an engine is made of.
+pub struct Parts {
+    /// Where answers are kept.
+    pub entries: Arc<dyn Entries>,
+    /// What must be remembered exactly.
+    pub ledger: Arc<dyn Ledger>,
+    /// Opened answers in memory.
+    pub hot: HotTier,
+    /// How Microsoft is asked.
+    pub remote: Arc<dyn Remote>,
+    /// The Graph client's gauges, when there is one.
+    pub graph: Option<Arc<graph::Client>>,
+    /// Sign-ins in progress.
+    pub logins: Arc<auth::Logins>,
+    /// The keeper of tokens.
+    pub keeper: Arc<auth::Keeper>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub dice: Arc<dyn Dice>,
+    /// Settings.
+    pub policy: Policy,
+}
+
+/// The engine. Shared by every stream; all its methods take `&self`.
+pub struct Engine {
+    entries: Arc<dyn Entries>,
+    ledger: Arc<dyn Ledger>,
+    hot: HotTier,
+    uses: Uses,
+    remote: Arc<dyn Remote>,
+    graph: Option<Arc<graph::Client>>,
+    logins: Arc<auth::Logins>,
+    keeper: Arc<auth::Keeper>,
+    clock: Arc<dyn Clock>,
+    dice: Arc<dyn Dice>,
+    policy: Policy,
+    truth: Truth,
+    flights: Flights,
+    counters: Counters,
+    accounts: accounts::Accounts,
+    /// Wakes the worker: a task was queued.
+    queued: Notify,
+    /// Wakes the settler: scopes became unsettled.
+    unsettled: Notify,
+    /// Wakes the flusher: an entry was used.
+    used: Notify,
+    /// Acts on Microsoft under way; shutdown waits for them.
+    acts: write::Acts,
+    /// Why the store did not do its work, as last seen; cleared when it does.
+    store_trouble: Mutex<Option<String>>,
+}
+
+/// A call whose tool, arguments and account are known to be good.
+struct Call {
+    tool: &'static Tool,
+    args: Args,
+    account: Arc<AccountRow>,
+    now: Timestamp,
+    urgency: Urgency,
+}
+
+impl Engine {
+    /// Builds the engine and closes what a crash left open: writes become "outcome unknown", running tasks go back to the queue.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read or written.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, CallError> {
+        let truth = Truth::new(parts.ledger.clone(), parts.dice.clone());
+        let now = parts.clock.now();
+        let open = parts.ledger.recover_writes(now.plus(parts.policy.unsettled), now).await?;
+        for write in &open {
+            tracing::warn!(tool = %write.write.tool, "a write was under way when the daemon stopped: its outcome is unknown");
+        }
+        parts.ledger.requeue().await?;
+        let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
+        Ok(Arc::new(Self {
+            truth,
+            accounts,
+            entries: parts.entries,
+            ledger: parts.ledger,
+            hot: parts.hot,
+            uses: Uses::default(),
+            remote: parts.remote,
+            graph: parts.graph,
+            logins: parts.logins,
+            keeper: parts.keeper,
+            clock: parts.clock,
+            dice: parts.dice,
+            policy: parts.policy,
+            flights: Flights::default(),
+            counters: Counters::default(),
+            queued: Notify::new(),
+            unsettled: Notify::new(),
+            used: Notify::new(),
+            acts: write::Acts::default(),
+            store_trouble: Mutex::new(None),
+        }))
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    ///
+    /// Every error says who has to act and what to do: see [`CallError`].
+    pub async fn call(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
+        let tool = find(name)?;
+        let args = Args::check(tool, given)?;
+        if let Effect::Local = tool.effect {
+            return self.local(caller, tool, &args).await;
+        }
+        let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
+        let call = Call { tool, args, account, now: self.clock.now(), urgency: Urgency::Foreground };
+        match tool.effect {
+            Effect::Read { .. } => self.read(call).await,
+            Effect::Write { .. } => self.write(caller, call).await,
+            Effect::Local => Err(CallError::Broken),
+        }
+    }
+
+    /// The answer to a cached read from memory, when it is there and fresh. Does not wait for anything.
+    pub fn peek(&self, name: &str, given: &Map<String, Value>) -> Option<Answer> {
+        let call = self.cached_read(name, given)?;
+        let key = self.key(&call)?;
+        self.peek_hot(&call, &key)
+    }
+
+    /// The answer to a cached read from memory or the store, fresh or stale, without asking Microsoft; a stale one is refreshed afterwards.
+    pub async fn lookup(self: &Arc<Self>, name: &str, given: &Map<String, Value>) -> Option<Answer> {
+        let call = self.cached_read(name, given)?;
+        let key = self.key(&call)?;
+        self.stored(&call, &key).await
+    }
+
+    /// A call that may be answered from the cache; everything else, errors too, takes the long way.
+    fn cached_read(&self, name: &str, given: &Map<String, Value>) -> Option<Call> {
+        let tool = find(name).ok()?;
+        let Effect::Read { ttl: Ok(_), .. } = tool.effect else { return None };
+        let args = Args::check(tool, given).ok()?;
+        if !args.flag("use_cache") || args.flag("force_refresh") {
+            return None;
+        }
+        let account = self.accounts.find(args.text("account_id")?).ok()?;
+        self.caching(tool, &account).then(|| Call { tool, args, account, now: self.clock.now(), urgency: Urgency::Foreground })
+    }
+
+    /// Whether answers of `tool` for `account` may be read from and written to the cache.
+    fn caching(&self, tool: &Tool, account: &AccountRow) -> bool {
+        let by_tool = self.policy.tools.get(tool.name).is_none_or(|policy| policy.caching);
+        let named = |name: &String| *name == account.username.to_lowercase() || name == account.id.as_str();
+        self.policy.caching && by_tool && !self.policy.uncached_accounts.iter().any(named)
+    }
+
+    /// The times of `tool`: configured, or the catalogue's.
+    fn ttl(&self, tool: &Tool) -> Option<Ttl> {
+        let Effect::Read { ttl, .. } = tool.effect else { return None };
+        let ttl = ttl.ok()?;
+        Some(self.policy.tools.get(tool.name).and_then(|policy| policy.ttl).unwrap_or(ttl))
+    }
+
+    /// The mailbox or drive a call is about; `None` when the account's drive is not known yet.
+    fn source(&self, tool: &Tool, account: &AccountRow) -> Option<SourceId> {
+        let (Effect::Read { service, .. } | Effect::Write { service }) = tool.effect else { return None };
+        match service {
+            crate::cache::Service::Files => {
+                account.drive_id.as_deref().map(|drive| SourceId::drive(&self.policy.cloud, &account.tenant_id, drive))
+            }
+            _ => Some(SourceId::mailbox(&self.policy.cloud, &account.tenant_id, &account.object_id)),
+        }
+    }
+
+    /// The name of the entry that answers `call`.
+    fn key(&self, call: &Call) -> Option<CacheKey> {
+        matches!(call.tool.effect, Effect::Read { ttl: Ok(_), .. })
+            .then(|| CacheKey::new(call.tool.name, call.account.id.clone(), call.args.shaping()))
+    }
+
+    fn mode(call: &Call) -> Mode {
+        if call.args.flag("force_refresh") { Mode::ForceRefresh } else { Mode::Normal }
+    }
+
+    /// Remembers whether the store does its work, for status; a change is logged once.
+    fn note_store(&self, trouble: Option<String>) {
+        let mut known = self.store_trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *known != trouble {
+            match &trouble {
+                Some(trouble) => tracing::warn!(%trouble, "the store does not do its work: answers are fetched and not kept"),
+                None => tracing::info!("the store works again"),
+            }
+            *known = trouble;
+        }
+    }
+
+    /// Lets acts under way finish and writes buffered uses; afterwards nothing of the engine runs.
+    pub async fn shutdown(&self) {
+        self.acts.drain().await;
+        self.flush_uses().await;
+    }
+}
+
+fn find(name: &str) -> Result<&'static Tool, CallError> {
+    Ok(tools::find(name)?)
+}

@@ -1,0 +1,156 @@
+//! A write: journalled, sent once, what it touched bumped, and only then answered.
+//!
+//! A write whose journal row cannot be committed is not sent: without the row a crash could hide that it happened, and stored answers from
+//! before it would be served as true. Reads go on without a store (`_cache_status: bypass`); writes do not, and say so.
+//!
+//! The act runs by itself: a client that dies meanwhile does not leave a write half recorded.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::{Answer, Call, CallError, Engine};
+use crate::{
+    cache::{Service, SourceId, Touched},
+    hint::Kind,
+    ids::Caller,
+    store::{NewWrite, Outcome, WriteId},
+    tools::{Does, Effect, StepError, Written},
+};
+
+/// Writes under way; shutdown waits for them.
+pub(super) struct Acts(watch::Sender<usize>);
+
+impl Default for Acts {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+struct Act<'a>(&'a Acts);
+
+impl Acts {
+    fn begin(&self) -> Act<'_> {
+        self.0.send_modify(|running| *running += 1);
+        Act(self)
+    }
+
+    /// Waits until none is under way.
+    pub(super) async fn drain(&self) {
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _ = self.0.subscribe().wait_for(|running| *running == 0).await;
+    }
+}
+
+impl Drop for Act<'_> {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|running| *running = running.saturating_sub(1));
+    }
+}
+
+impl Engine {
+    /// Does a write.
+    pub(super) async fn write(self: &Arc<Self>, caller: &Caller, call: Call) -> Result<Answer, CallError> {
+        let (engine, caller) = (self.clone(), caller.clone());
+        let act = tokio::spawn(async move {
+            let _running = engine.acts.begin();
+            engine.act(&caller, call).await
+        });
+        act.await.map_err(|_| CallError::Broken)?
+    }
+
+    async fn act(self: &Arc<Self>, caller: &Caller, call: Call) -> Result<Answer, CallError> {
+        let Effect::Write { service } = call.tool.effect else { return Err(CallError::Broken) };
+        let Does::Write { touches, act } = call.tool.does else { return Err(CallError::Broken) };
+        let call = self.with_source(call).await?;
+        let source = self.source(call.tool, &call.account).ok_or(CallError::Broken)?;
+        let touched = Touched { source: source.clone(), service, touches: touches(&call.args) };
+        let id = self.journal(caller, &call, touched).await?;
+
+        let steps = self.remote.steps(&call.account, call.urgency, call.now.plus(self.policy.deadline), call.now);
+        let result = act(steps.as_ref(), &call.args).await;
+        self.close(id, &source, service, &result).await;
+        match result {
+            Ok(written) => Ok(Answer::plain(&written.answer)),
+            Err(error) if outcome_of(&error) == Outcome::Unknown => Err(CallError::UnknownOutcome(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn journal(&self, caller: &Caller, call: &Call, touched: Touched) -> Result<WriteId, CallError> {
+        let canonical = serde_json::Value::from_iter(call.args.all().clone()).to_string();
+        let write = NewWrite {
+            call_key: format!("{}:{}", caller.session, self.uuid()),
+            account: call.account.id.clone(),
+            tool: call.tool.name.into(),
+            args_hash: Sha256::digest(canonical.as_bytes()).into(),
+            touched,
+            at: call.now,
+        };
+        self.ledger.open_write(write).await.map_err(|error| {
+            self.note_store(Some(error.to_string()));
+            CallError::NotJournalled(error)
+        })
+    }
+
+    /// Bumps what the write touched, in the ledger and then in memory. Until this has returned nobody is answered.
+    async fn close(&self, id: WriteId, source: &SourceId, service: Service, result: &Result<Written, StepError>) {
+        let (outcome, extra, learned) = match result {
+            Ok(written) => {
+                let extra = Touched { source: source.clone(), service, touches: written.touches.clone() };
+                (Outcome::Done { late: written.late }, vec![extra], written.learned_in(source))
+            }
+            Err(error) => (outcome_of(error), Vec::new(), Vec::new()),
+        };
+        let now = self.clock.now();
+        let wakes_settler = matches!(outcome, Outcome::Unknown | Outcome::Done { late: true });
+        match self.ledger.close_write(id, outcome, extra, learned, now.plus(self.policy.unsettled), now).await {
+            Ok(bumps) => {
+                self.truth.apply(&bumps);
+                if wakes_settler {
+                    self.unsettled.notify_one();
+                }
+            }
+            Err(error) => {
+                // The row stays open, so the next start bumps what it touched; until then nothing stored of this source is served.
+                self.truth.distrust(source);
+                self.note_store(Some(error.to_string()));
+            }
+        }
+    }
+
+    /// Bumps scopes whose unsettled time has ended, for as long as the daemon runs.
+    pub async fn settle_for_ever(self: Arc<Self>) {
+        loop {
+            // Registered before the ledger is asked, so that no wake-up is lost.
+            let woken = self.unsettled.notified();
+            let now = self.clock.now();
+            let next = match self.ledger.settle(now).await {
+                Ok((bumps, next)) => {
+                    self.truth.apply(&bumps);
+                    next
+                }
+                Err(error) => {
+                    self.note_store(Some(error.to_string()));
+                    Some(now.plus(self.policy.unsettled))
+                }
+            };
+            match next {
+                None => woken.await,
+                Some(next) => {
+                    tokio::select! {
+                        () = woken => {}
+                        () = self.clock.sleep(next.since(now)) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a failed act means for the truth. Only a plain refusal leaves everything as it was; in doubt the outcome is unknown.
+fn outcome_of(error: &StepError) -> Outcome {
+    let refused = matches!(error.status, Some(400..=499)) || matches!(error.kind, Kind::User | Kind::SignIn) || error.never_sent;
+    if refused && !error.unknown_outcome { Outcome::Refused } else { Outcome::Unknown }
+}

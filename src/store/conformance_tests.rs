@@ -1,0 +1,719 @@
+//! One suite for every backend: what `Entries` and `Ledger` promise, and a comparison of the backends over random operations.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    cache::{Body, CacheKey, EntryMeta, Epoch, Escaped, Marks, Reading, Scope, Service, Touch},
+    chance::SeededDice,
+};
+
+/// A backend under test.
+pub(super) trait Backend: Entries + Ledger {}
+impl<T: Entries + Ledger> Backend for T {}
+
+/// A backend and the folder it lives in.
+struct World {
+    store: Arc<dyn Backend>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+fn in_memory() -> World {
+    World { store: Arc::new(Memory::new(Arc::new(SeededDice::new(1)), Limits::default())), _folder: None }
+}
+
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+fn in_a_file() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlcipher::Sqlcipher::open(sqlcipher::OpenOptions {
+        path: folder.path().join("store.db"),
+        keys: StoreKeys { database: Secret::new([1; 32]), wrapping: Secret::new([2; 32]) },
+        dice: Arc::new(SeededDice::new(2)),
+        new_epochs: false,
+        limits: Limits::default(),
+    });
+    World { store: Arc::new(store.unwrap()), _folder: Some(folder) }
+}
+
+macro_rules! every_backend {
+    ($($name:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test] async fn $name() { let world = super::in_memory(); super::$name(&*world.store).await; })*
+        }
+        #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+        mod file {
+            $(#[tokio::test] async fn $name() { let world = super::in_a_file(); super::$name(&*world.store).await; })*
+        }
+    };
+}
+
+every_backend!(
+    an_entry_comes_back_as_it_was_put,
+    sizes_from_nothing_to_the_limit_come_back_and_no_more_is_taken,
+    replacing_raises_the_revision,
+    accounts_do_not_see_each_other,
+    a_written_scope_overtakes_and_others_do_not,
+    an_unsettled_item_is_not_stored_until_it_settles,
+    a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_settling,
+    another_epoch_overtakes,
+    floors_count_for_scopes_without_a_row,
+    a_shown_item_that_was_written_overtakes,
+    patterns_remove_what_they_name,
+    uses_and_totals_add_up,
+    a_write_bumps_all_containers_an_item_was_seen_in,
+    an_unknown_item_bumps_all_of_its_service,
+    a_refused_write_bumps_nothing,
+    a_write_is_closed_once_and_its_call_is_known,
+    learned_containers_replace_the_seen_ones,
+    open_writes_are_recovered_as_unknown,
+    a_later_write_keeps_the_longer_unsettled_time,
+    others_changes_mark_changed,
+    forgetting_raises_floors_and_bumps_containers,
+    accounts_and_tokens_are_kept_and_forgotten,
+    tasks_run_in_order_once_and_are_put_back,
+);
+
+const ACCOUNT: &str = "o1.t1";
+
+fn account() -> AccountId {
+    AccountId::new(ACCOUNT)
+}
+
+fn mailbox() -> SourceId {
+    SourceId::mailbox("global", "t1", "o1")
+}
+
+fn messages(folder: &str) -> Scope {
+    Scope::messages(folder)
+}
+
+fn shown(item: &str, folders: &[&str]) -> Shown {
+    Shown { source: mailbox(), item: item.into(), containers: folders.iter().map(|folder| messages(folder)).collect() }
+}
+
+fn touched(touches: Vec<Touch>) -> Touched {
+    Touched { source: mailbox(), service: Service::Mail, touches }
+}
+
+fn touch_item(item: &str) -> Touched {
+    touched(vec![Touch::Item(item.into())])
+}
+
+fn new_write(call: &str, touched: Touched) -> NewWrite {
+    let tool = "email_move".into();
+    NewWrite { call_key: call.into(), account: account(), tool, args_hash: [7; 32], touched, at: Timestamp(5) }
+}
+
+/// An entry read from the mailbox at `state`.
+fn entry_of(account: &AccountId, tool: &str, args: &[(&str, Value)], state: &SourceState, scopes: &[Scope], text: &str) -> Entry {
+    let args = args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let mut scopes = scopes.to_vec();
+    scopes.push(Scope::all(Service::Mail));
+    let reading = Reading { source: mailbox(), epoch: state.epoch, read_seq: state.seq, scopes };
+    let meta = EntryMeta {
+        key: CacheKey::new(tool, account.clone(), args),
+        readings: vec![reading],
+        fetch_started: Timestamp(1000),
+        etag: Some("W/\"x\"".into()),
+        revision: 0,
+    };
+    Entry { meta, body: Body { text: Escaped::from_text(text), items: vec![(0, 3), (4, 9)] } }
+}
+
+async fn list_entry(store: &dyn Backend, folder: &str) -> Entry {
+    let state = store.source(&mailbox()).await.unwrap();
+    entry_of(&account(), "email_list", &[("folder", json!(folder))], &state, &[messages(folder)], "\"messages\":[]}")
+}
+
+async fn put(store: &dyn Backend, entry: &Entry) -> Put {
+    store.put(entry.clone(), vec![], Timestamp(2000)).await.unwrap()
+}
+
+async fn write(store: &dyn Backend, call: &str, touched: Touched, outcome: Outcome) -> Vec<Bumped> {
+    let id = store.open_write(new_write(call, touched)).await.unwrap();
+    store.close_write(id, outcome, vec![], vec![], Timestamp(60_000), Timestamp(10)).await.unwrap()
+}
+
+fn names(bumped: &[Bumped]) -> BTreeSet<String> {
+    bumped.iter().flat_map(|one| &one.scopes).map(|(scope, _)| scope.as_str().to_owned()).collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+async fn an_entry_comes_back_as_it_was_put(store: &dyn Backend) {
+    let state = store.source(&mailbox()).await.unwrap();
+    let args = [("folder", json!("inbox")), ("limit", json!(10)), ("deep", json!(null)), ("ids", json!(["a", "b"]))];
+    let text = format!("\"messages\":[{{\"subject\":\"{}\"}}]}}", "Grüße ✓ ".repeat(300));
+    let mut entry = entry_of(&account(), "email_list", &args, &state, &[messages("inbox")], &text);
+    assert_eq!(store.get(entry.meta.key.hash).await.unwrap(), None);
+    assert_eq!(put(store, &entry).await, Put::Stored { revision: 1 });
+    entry.meta.revision = 1;
+    assert_eq!(store.get(entry.meta.key.hash).await.unwrap(), Some(entry.clone()));
+    entry.meta.etag = None;
+    entry.body.items.clear();
+    put(store, &entry).await;
+    entry.meta.revision = 2;
+    assert_eq!(store.get(entry.meta.key.hash).await.unwrap(), Some(entry));
+}
+
+async fn sizes_from_nothing_to_the_limit_come_back_and_no_more_is_taken(store: &dyn Backend) {
+    let limit = Limits::default().entry_bytes;
+    for size in [0, 1, 511, 512, 4096, 130_000, 300_000, limit] {
+        let mut entry = list_entry(store, &format!("f{size}")).await;
+        let text: String = (0..size).map(|at| char::from(b'a' + u8::try_from((at * at / 7) % 26).unwrap())).collect();
+        entry.body.text = Escaped(text.into());
+        assert_eq!(put(store, &entry).await, Put::Stored { revision: 1 }, "{size}");
+        let back = store.get(entry.meta.key.hash).await.unwrap().unwrap();
+        assert!(back.body == entry.body, "{size}");
+    }
+    let mut entry = list_entry(store, "too large").await;
+    entry.body.text = Escaped(vec![b'a'; limit + 1].into());
+    assert_eq!(put(store, &entry).await, Put::TooLarge);
+    assert_eq!(store.get(entry.meta.key.hash).await.unwrap(), None);
+}
+
+async fn replacing_raises_the_revision(store: &dyn Backend) {
+    let mut entry = list_entry(store, "inbox").await;
+    for revision in 1..4 {
+        entry.body.text = Escaped::from_text(&format!("\"n\":{revision}}}"));
+        assert_eq!(put(store, &entry).await, Put::Stored { revision });
+        let back = store.get(entry.meta.key.hash).await.unwrap().unwrap();
+        assert_eq!((back.meta.revision, back.body), (revision, entry.body.clone()));
+    }
+}
+
+async fn accounts_do_not_see_each_other(store: &dyn Backend) {
+    let state = store.source(&mailbox()).await.unwrap();
+    let other = AccountId::new("o2.t1");
+    let args = [("folder", json!("inbox"))];
+    let mine = entry_of(&account(), "email_list", &args, &state, &[messages("inbox")], "\"mine\":1}");
+    let theirs = entry_of(&other, "email_list", &args, &state, &[messages("inbox")], "\"theirs\":1}");
+    put(store, &mine).await;
+    assert_eq!(store.get(theirs.meta.key.hash).await.unwrap(), None);
+    put(store, &theirs).await;
+    assert_eq!(store.get(mine.meta.key.hash).await.unwrap().unwrap().body, mine.body);
+    assert_eq!(store.get(theirs.meta.key.hash).await.unwrap().unwrap().body, theirs.body);
+    assert_eq!(store.remove_account(&other).await.unwrap(), 1);
+    assert_eq!(store.get(theirs.meta.key.hash).await.unwrap(), None);
+    assert!(store.get(mine.meta.key.hash).await.unwrap().is_some());
+}
+
+async fn a_written_scope_overtakes_and_others_do_not(store: &dyn Backend) {
+    let inbox = list_entry(store, "inbox").await;
+    let sent = list_entry(store, "sent").await;
+    write(store, "w", touched(vec![Touch::Scope(messages("inbox"))]), Outcome::Done { late: false }).await;
+    assert_eq!(put(store, &inbox).await, Put::Overtaken);
+    assert_eq!(store.get(inbox.meta.key.hash).await.unwrap(), None);
+    assert_eq!(put(store, &sent).await, Put::Stored { revision: 1 });
+    let again = list_entry(store, "inbox").await;
+    assert_eq!(put(store, &again).await, Put::Stored { revision: 1 }, "read after the write");
+}
+
+async fn an_unsettled_item_is_not_stored_until_it_settles(store: &dyn Backend) {
+    let bumped = write(store, "w", touched(vec![Touch::Scope(messages("inbox"))]), Outcome::Unknown).await;
+    assert!(bumped[0].scopes.iter().all(|(_, marks)| marks.unsettled_until == Some(Timestamp(60_000))));
+    let early = list_entry(store, "inbox").await;
+    assert_eq!(put(store, &early).await, Put::Overtaken);
+    assert_eq!(store.settle(Timestamp(59_999)).await.unwrap(), (vec![], Some(Timestamp(60_000))));
+    let (bumped, next) = store.settle(Timestamp(60_000)).await.unwrap();
+    assert_eq!((names(&bumped), next), (set(&["messages:inbox", "any:mail"]), None));
+    assert!(bumped[0].scopes.iter().all(|(_, marks)| marks.unsettled_until.is_none() && marks.written_at == bumped[0].seq));
+    assert_eq!(put(store, &early).await, Put::Overtaken, "it was read before the time ended");
+    let late = list_entry(store, "inbox").await;
+    assert_eq!(put(store, &late).await, Put::Stored { revision: 1 });
+    assert_eq!(store.settle(Timestamp(99_999)).await.unwrap(), (vec![], None), "settling happens once");
+}
+
+async fn a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_settling(store: &dyn Backend) {
+    write(store, "w", touched(vec![Touch::Scope(messages("inbox"))]), Outcome::Done { late: true }).await;
+    let mut entry = list_entry(store, "inbox").await;
+    entry.meta.fetch_started = Timestamp(59_999);
+    assert_eq!(store.put(entry.clone(), vec![], Timestamp(60_001)).await.unwrap(), Put::Overtaken);
+    entry.meta.fetch_started = Timestamp(60_000);
+    assert_eq!(store.put(entry, vec![], Timestamp(60_001)).await.unwrap(), Put::Stored { revision: 1 });
+}
+
+async fn another_epoch_overtakes(store: &dyn Backend) {
+    let mut entry = list_entry(store, "inbox").await;
+    entry.meta.readings[0].epoch.0 ^= 1;
+    assert_eq!(put(store, &entry).await, Put::Overtaken);
+    let mut entry = list_entry(store, "inbox").await;
+    entry.meta.readings[0].source = SourceId::drive("global", "t1", "never met");
+    assert_eq!(put(store, &entry).await, Put::Overtaken);
+}
+
+async fn floors_count_for_scopes_without_a_row(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    write(store, "w", touched(vec![Touch::Scope(messages("sent"))]), Outcome::Done { late: false }).await;
+    store.forget(&mailbox(), 0).await.unwrap();
+    let state = store.source(&mailbox()).await.unwrap();
+    assert!(state.scopes.is_empty());
+    assert_eq!(state.floors.written_at, 1);
+    assert_eq!(put(store, &entry).await, Put::Overtaken);
+    store.changed(vec![touched(vec![Touch::Scope(messages("sent"))])], Timestamp(5)).await.unwrap();
+    let state = store.source(&mailbox()).await.unwrap();
+    assert_eq!(
+        state.scopes[&messages("sent")],
+        Marks { written_at: 1, changed_at: 2, unsettled_until: None },
+        "a new row begins with the floors"
+    );
+}
+
+async fn a_shown_item_that_was_written_overtakes(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    write(store, "w", touched(vec![Touch::Scope(Scope::item("m1"))]), Outcome::Done { late: false }).await;
+    let put = |shown| store.put(entry.clone(), vec![shown], Timestamp(2000));
+    assert_eq!(put(shown("m1", &["inbox"])).await.unwrap(), Put::Overtaken);
+    assert_eq!(put(shown("m2", &["inbox"])).await.unwrap(), Put::Stored { revision: 1 });
+}
+
+async fn patterns_remove_what_they_name(store: &dyn Backend) {
+    let state = store.source(&mailbox()).await.unwrap();
+    let other = AccountId::new("o2.t1");
+    let long = "x".repeat(600);
+    let all: Vec<(AccountId, &str, Vec<(&str, Value)>)> = vec![
+        (account(), "email_get", vec![("email_id", json!("X"))]),
+        (account(), "email_get", vec![("email_id", json!("x"))]),
+        (other.clone(), "email_get", vec![("email_id", json!("X"))]),
+        (account(), "email_list", vec![("folder", json!("sentitems")), ("limit", json!(10))]),
+        (account(), "email_list", vec![("folder", json!("s_nt")), ("limit", json!(100))]),
+        (account(), "file_list", vec![("folder_id", json!("P1"))]),
+        (account(), "folder_get_tree", vec![("path", json!(format!("/{long}a")))]),
+        (other.clone(), "folder_get_tree", vec![("path", json!(format!("/{long}b")))]),
+    ];
+    // Each of these starts from all entries; the numbers are the entries' places above.
+    let cases: &[(&str, Option<&AccountId>, &[usize])] = &[
+        ("email_get:*:email_id=X", None, &[0, 2]),
+        ("email_get:o1.t1:email_id=X", None, &[0]),
+        ("email_get:*:email_id=X", Some(&other), &[2]),
+        ("email_list:*:folder=sent*", None, &[3]),
+        ("email_list:*:folder=s_nt", None, &[4]),
+        ("email_list:*:limit=10", None, &[3]),
+        ("file_list:*:folder_id=P*", None, &[5]),
+        ("folder_get_tree:*", None, &[6, 7]),
+        ("folder_get_tree:*:path=*b", None, &[7]),
+        ("email_*:o1.t1", None, &[0, 1, 3, 4]),
+        ("*", Some(&other), &[2, 7]),
+        ("*", None, &[0, 1, 2, 3, 4, 5, 6, 7]),
+        ("*:*:email_id=*", None, &[0, 1, 2]),
+        ("nothing", None, &[]),
+    ];
+    let exact = format!("folder_get_tree:*:path=/{long}a");
+    let cut = format!("folder_get_tree:*:path=/{long}*");
+    let more: [(&str, Option<&AccountId>, &[usize]); 2] = [(&exact, None, &[6]), (&cut, None, &[6, 7])];
+    let entries: Vec<Entry> =
+        all.iter().map(|(account, tool, args)| entry_of(account, tool, args, &state, &[messages("inbox")], "\"a\":1}")).collect();
+    for (pattern, only, gone) in cases.iter().chain(&more) {
+        for entry in &entries {
+            put(store, entry).await;
+        }
+        let what = Invalidation {
+            pattern: KeyPattern::parse(pattern).unwrap(),
+            account: only.cloned(),
+            reason: "test".into(),
+            by: "test".into(),
+            at: Timestamp(1),
+        };
+        assert_eq!(store.invalidate(what).await.unwrap(), u64::try_from(gone.len()).unwrap(), "{pattern}");
+        for (place, entry) in entries.iter().enumerate() {
+            assert_eq!(store.get(entry.meta.key.hash).await.unwrap().is_none(), gone.contains(&place), "{pattern}: {place}");
+        }
+    }
+}
+
+async fn uses_and_totals_add_up(store: &dyn Backend) {
+    assert_eq!(store.stats().await.unwrap(), StoreStats::default());
+    let state = store.source(&mailbox()).await.unwrap();
+    let other = AccountId::new("o2.t1");
+    let text = "\"a\":1}".repeat(200);
+    let make = |account: &AccountId, tool: &str| entry_of(account, tool, &[], &state, &[messages("inbox")], &text);
+    let entries = [make(&account(), "email_list"), make(&account(), "file_list"), make(&other, "email_list")];
+    for entry in &entries {
+        put(store, entry).await;
+        put(store, entry).await;
+    }
+    let [one, two, three] = [0, 1, 2].map(|at: usize| entries[at].meta.key.hash);
+    let uses = |hits, key| EntryUse { key, at: Timestamp(9), hits };
+    store.touch(vec![uses(3, one), uses(2, two), uses(5, three), uses(99, KeyHash([0; 16]))]).await.unwrap();
+    let stats = store.stats().await.unwrap();
+    let each = u64::try_from(entries[0].body.text.0.len()).unwrap();
+    assert_eq!((stats.entries, stats.raw_bytes, stats.hits), (3, 3 * each, 10));
+    let seen: Vec<(&str, u64, u64)> = stats.by_tool.iter().map(|(tool, group)| (&**tool, group.entries, group.hits)).collect();
+    assert_eq!(seen, [("email_list", 2, 8), ("file_list", 1, 2)]);
+    let seen: Vec<(&str, u64, u64)> = stats.by_account.iter().map(|(id, group)| (id.as_str(), group.raw_bytes, group.hits)).collect();
+    assert_eq!(seen, [(ACCOUNT, 2 * each, 5), ("o2.t1", each, 5)]);
+    put(store, &entries[0]).await;
+    assert_eq!(store.stats().await.unwrap().hits, 10, "a replaced entry keeps its hits");
+    store.remove_account(&account()).await.unwrap();
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.entries, stats.raw_bytes, stats.hits, stats.by_tool.len(), stats.by_account.len()), (1, each, 5, 1, 1));
+}
+
+async fn a_write_bumps_all_containers_an_item_was_seen_in(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    for folder in ["inbox", "archive"] {
+        let shown = vec![shown("m1", &[folder]), shown("m2", &["other"]), shown("m3", &[])];
+        store.put(entry.clone(), shown, Timestamp(1)).await.unwrap();
+    }
+    let id = store.open_write(new_write("w", touch_item("m1"))).await.unwrap();
+    let extra = vec![touched(vec![Touch::Scope(Scope::folders())])];
+    let bumped = store.close_write(id, Outcome::Done { late: false }, extra, vec![], Timestamp(0), Timestamp(9)).await.unwrap();
+    assert_eq!(names(&bumped), set(&["item:m1", "messages:inbox", "messages:archive", "folders", "any:mail"]));
+    assert_eq!((bumped[0].source.clone(), bumped[0].seq), (mailbox(), 1));
+    let state = store.source(&mailbox()).await.unwrap();
+    assert_eq!((state.epoch, state.seq), (bumped[0].epoch, 1));
+    assert_eq!(state.scopes.into_iter().collect::<Vec<_>>(), bumped[0].scopes);
+}
+
+async fn an_unknown_item_bumps_all_of_its_service(store: &dyn Backend) {
+    let bumped = write(store, "w", touch_item("never seen"), Outcome::Done { late: false }).await;
+    assert_eq!(names(&bumped), set(&["item:never seen", "all:mail", "any:mail"]));
+    let entry = list_entry(store, "inbox").await;
+    store.put(entry, vec![shown("m3", &[])], Timestamp(1)).await.unwrap();
+    let bumped = write(store, "w2", touch_item("m3"), Outcome::Done { late: false }).await;
+    assert_eq!(names(&bumped), set(&["item:m3", "all:mail", "any:mail"]), "shown without a container is not known either");
+}
+
+async fn a_refused_write_bumps_nothing(store: &dyn Backend) {
+    assert_eq!(write(store, "w", touch_item("m1"), Outcome::Refused).await, vec![]);
+    assert_eq!(store.source(&mailbox()).await.unwrap().seq, 0);
+    assert_eq!(store.recover_writes(Timestamp(1), Timestamp(1)).await.unwrap(), vec![]);
+}
+
+async fn a_write_is_closed_once_and_its_call_is_known(store: &dyn Backend) {
+    let id = store.open_write(new_write("w", touch_item("m1"))).await.unwrap();
+    assert!(matches!(store.open_write(new_write("w", touch_item("m1"))).await, Err(StoreError::Failed(_))));
+    let close = || store.close_write(id, Outcome::Done { late: false }, vec![], vec![], Timestamp(0), Timestamp(0));
+    close().await.unwrap();
+    assert!(matches!(close().await, Err(StoreError::Failed(_))));
+    assert_eq!(store.source(&mailbox()).await.unwrap().seq, 1);
+}
+
+async fn learned_containers_replace_the_seen_ones(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    store.put(entry, vec![shown("m1", &["inbox"]), shown("m2", &["inbox"])], Timestamp(1)).await.unwrap();
+    let id = store.open_write(new_write("w", touch_item("m1"))).await.unwrap();
+    let learned = |item: &str, folders: &[&str]| Learned {
+        source: mailbox(),
+        item: item.into(),
+        containers: folders.iter().map(|folder| messages(folder)).collect(),
+    };
+    let lesson = vec![learned("m1", &["archive"]), learned("m2", &[])];
+    let bumped = store.close_write(id, Outcome::Done { late: false }, vec![], lesson, Timestamp(0), Timestamp(9)).await.unwrap();
+    assert_eq!(names(&bumped), set(&["item:m1", "messages:inbox", "any:mail"]), "where it was, not only where it is");
+    let bumped = write(store, "w2", touch_item("m1"), Outcome::Done { late: false }).await;
+    assert_eq!(names(&bumped), set(&["item:m1", "messages:archive", "any:mail"]));
+    let bumped = write(store, "w3", touch_item("m2"), Outcome::Done { late: false }).await;
+    assert_eq!(names(&bumped), set(&["item:m2", "all:mail", "any:mail"]), "gone");
+}
+
+async fn open_writes_are_recovered_as_unknown(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    let write = new_write("w", touch_item("m1"));
+    let id = store.open_write(write.clone()).await.unwrap();
+    store.put(entry.clone(), vec![shown("m1", &["inbox"])], Timestamp(1)).await.unwrap();
+    assert_eq!(store.recover_writes(Timestamp(70_000), Timestamp(10_000)).await.unwrap(), vec![OpenWrite { id, write }]);
+    let marks = store.source(&mailbox()).await.unwrap().marks(&messages("inbox"));
+    assert_eq!(marks, Marks { written_at: 1, changed_at: 0, unsettled_until: Some(Timestamp(70_000)) }, "spread as items are known now");
+    assert_eq!(put(store, &entry).await, Put::Overtaken);
+    assert_eq!(store.recover_writes(Timestamp(70_000), Timestamp(10_000)).await.unwrap(), vec![]);
+    assert_eq!(store.settle(Timestamp(70_000)).await.unwrap().0.len(), 1);
+}
+
+async fn a_later_write_keeps_the_longer_unsettled_time(store: &dyn Backend) {
+    let scope = || touched(vec![Touch::Scope(messages("inbox"))]);
+    for (call, until) in [("a", 80_000), ("b", 50_000)] {
+        let id = store.open_write(new_write(call, scope())).await.unwrap();
+        store.close_write(id, Outcome::Unknown, vec![], vec![], Timestamp(until), Timestamp(9)).await.unwrap();
+    }
+    write(store, "c", scope(), Outcome::Done { late: false }).await;
+    let (bumped, next) = store.settle(Timestamp(50_000)).await.unwrap();
+    assert_eq!(next, Some(Timestamp(80_000)));
+    assert!(
+        bumped[0]
+            .scopes
+            .iter()
+            .all(|(_, marks)| *marks == Marks { written_at: 4, changed_at: 0, unsettled_until: Some(Timestamp(80_000)) })
+    );
+    let (bumped, next) = store.settle(Timestamp(80_000)).await.unwrap();
+    assert!(next.is_none() && bumped[0].scopes.iter().all(|(_, marks)| marks.unsettled_until.is_none()));
+}
+
+async fn others_changes_mark_changed(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    store.put(entry.clone(), vec![shown("m1", &["inbox"])], Timestamp(1)).await.unwrap();
+    let bumped = store.changed(vec![touch_item("m1")], Timestamp(5)).await.unwrap();
+    assert_eq!(names(&bumped), set(&["item:m1", "messages:inbox", "any:mail"]));
+    assert!(bumped[0].scopes.iter().all(|(_, marks)| *marks == Marks { written_at: 0, changed_at: 1, unsettled_until: None }));
+    assert_eq!(put(store, &entry).await, Put::Stored { revision: 2 }, "only our own writes forbid storing");
+}
+
+async fn forgetting_raises_floors_and_bumps_containers(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    for (at, item) in ["old", "new"].into_iter().enumerate() {
+        let now = Timestamp(i64::try_from(at).unwrap() * 10_000_000 + 1);
+        store.put(entry.clone(), vec![shown(item, &[&format!("{item} folder")])], now).await.unwrap();
+    }
+    assert_eq!(store.forget(&mailbox(), 2).await.unwrap(), vec![]);
+    let bumped = store.forget(&mailbox(), 1).await.unwrap();
+    assert_eq!(names(&bumped), set(&["messages:old folder", "any:mail"]));
+    let state = store.source(&mailbox()).await.unwrap();
+    assert_eq!((state.scopes.len(), state.floors.written_at), (1, 1));
+    let bumped = write(store, "w", touch_item("new"), Outcome::Done { late: false }).await;
+    assert_eq!(names(&bumped), set(&["item:new", "messages:new folder", "any:mail"]), "kept");
+    let bumped = write(store, "w2", touch_item("old"), Outcome::Unknown).await;
+    assert_eq!(names(&bumped), set(&["item:old", "all:mail", "any:mail"]), "forgotten");
+    store.forget(&mailbox(), 0).await.unwrap();
+    let state = store.source(&mailbox()).await.unwrap();
+    assert_eq!(state.scopes.len(), 3, "unsettled rows stay: {:?}", state.scopes);
+    assert_eq!(store.forget(&SourceId::drive("global", "t", "unknown"), 0).await.unwrap(), vec![]);
+}
+
+async fn accounts_and_tokens_are_kept_and_forgotten(store: &dyn Backend) {
+    let mut row = AccountRow {
+        id: account(),
+        username: "a@example.org".into(),
+        display_name: "A".into(),
+        tenant_id: "t1".into(),
+        object_id: "o1".into(),
+        drive_id: None,
+        added_at: Timestamp(3),
+    };
+    store.save_account(row.clone()).await.unwrap();
+    row.drive_id = Some("d1".into());
+    store.save_account(row.clone()).await.unwrap();
+    assert_eq!(store.accounts().await.unwrap(), vec![row]);
+    let tokens = async |account: &AccountId| store.tokens(account).await.unwrap().map(|record| record.expose().clone());
+    assert_eq!(tokens(&account()).await, None);
+    for record in [b"one".to_vec(), b"two, longer".to_vec(), vec![]] {
+        store.save_tokens(&account(), Secret::new(record.clone())).await.unwrap();
+        assert_eq!(tokens(&account()).await, Some(record));
+    }
+    let entry = list_entry(store, "inbox").await;
+    put(store, &entry).await;
+    store.enqueue(task(1, 5)).await.unwrap();
+    assert_eq!(store.remove_account(&account()).await.unwrap(), 1);
+    assert_eq!(tokens(&account()).await, None);
+    assert_eq!(store.accounts().await.unwrap(), vec![]);
+    assert_eq!(store.get(entry.meta.key.hash).await.unwrap(), None);
+    assert_eq!(store.task_counts().await.unwrap(), TaskCounts::default());
+    assert_eq!(store.remove_account(&account()).await.unwrap(), 0, "gone already");
+    assert_eq!(put(store, &entry).await, Put::Stored { revision: 1 }, "it may come back");
+    assert!(store.get(entry.meta.key.hash).await.unwrap().is_some());
+}
+
+fn task(number: usize, priority: u8) -> TaskRow {
+    TaskRow {
+        id: format!("id{number}"),
+        account: account(),
+        kind: "refresh".into(),
+        tool: "email_list".into(),
+        args: "{}".into(),
+        dedup: format!("d{number}"),
+        priority,
+        created_at: Timestamp(i64::try_from(number).unwrap()),
+    }
+}
+
+async fn tasks_run_in_order_once_and_are_put_back(store: &dyn Backend) {
+    for (number, priority) in [(1, 5), (2, 1), (3, 5)] {
+        assert!(store.enqueue(task(number, priority)).await.unwrap());
+    }
+    let again = TaskRow { id: "other".into(), ..task(1, 1) };
+    assert!(!store.enqueue(again.clone()).await.unwrap(), "queued already");
+    let claim = async || store.claim(Timestamp(9)).await.unwrap();
+    assert_eq!(claim().await, Some(task(2, 1)));
+    assert_eq!(claim().await, Some(task(1, 5)));
+    assert!(!store.enqueue(again.clone()).await.unwrap(), "running already");
+    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 2, failed: 0 });
+    store.settle_task("id1", Err("offline".into()), Timestamp(9)).await.unwrap();
+    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 1, failed: 1 });
+    assert!(store.enqueue(again).await.unwrap(), "one that failed may be asked for again");
+    assert_eq!(store.requeue().await.unwrap(), 1);
+    assert_eq!(claim().await, Some(TaskRow { id: "other".into(), ..task(1, 1) }), "first by priority, then by age");
+    assert_eq!(claim().await, Some(task(2, 1)));
+    store.settle_task("id2", Ok(()), Timestamp(9)).await.unwrap();
+    store.settle_task("nobody", Ok(()), Timestamp(9)).await.unwrap();
+    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 1, failed: 1 });
+    assert_eq!(claim().await, Some(task(3, 5)));
+    assert_eq!(claim().await, None);
+}
+
+/// One random operation. Small ranges, so that operations meet.
+#[derive(Debug, Clone)]
+enum Op {
+    Read { folder: u8, item: u8 },
+    PutRead { place: usize },
+    Get { folder: u8 },
+    Open { item: u8, service: bool },
+    Close { place: usize, outcome: u8, learn: Option<u8> },
+    Recover,
+    Settle,
+    Changed { item: u8 },
+    Forget { keep: usize },
+    Touch { folder: u8, hits: u32 },
+    Invalidate { pattern: u8 },
+    RemoveAccount,
+    Enqueue { number: u8 },
+    Claim,
+    SettleTask { number: u8, good: bool },
+    Wait { ms: u32 },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (folder, item) = (0..3u8, 0..4u8);
+    prop_oneof![
+        4 => (folder.clone(), item.clone()).prop_map(|(folder, item)| Op::Read { folder, item }),
+        4 => any::<usize>().prop_map(|place| Op::PutRead { place }),
+        4 => folder.clone().prop_map(|folder| Op::Get { folder }),
+        3 => (item.clone(), any::<bool>()).prop_map(|(item, service)| Op::Open { item, service }),
+        3 => (any::<usize>(), 0..4u8, prop::option::of(folder.clone())).prop_map(|(place, outcome, learn)| Op::Close { place, outcome, learn }),
+        1 => Just(Op::Recover),
+        2 => Just(Op::Settle),
+        1 => item.prop_map(|item| Op::Changed { item }),
+        1 => (0..4usize).prop_map(|keep| Op::Forget { keep }),
+        1 => (folder, 1..5u32).prop_map(|(folder, hits)| Op::Touch { folder, hits }),
+        1 => (0..4u8).prop_map(|pattern| Op::Invalidate { pattern }),
+        1 => Just(Op::RemoveAccount),
+        1 => (0..4u8).prop_map(|number| Op::Enqueue { number }),
+        1 => Just(Op::Claim),
+        1 => (0..4u8, any::<bool>()).prop_map(|(number, good)| Op::SettleTask { number, good }),
+        2 => (0..4_000_000u32).prop_map(|ms| Op::Wait { ms }),
+    ]
+}
+
+/// Runs operations and writes down everything that can be seen, epochs aside, which are random in each store.
+async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut now = Timestamp(1_000_000);
+    let mut reads: Vec<(Entry, Vec<Shown>)> = Vec::new();
+    let mut open: Vec<WriteId> = Vec::new();
+    let folder_name = |folder: u8| format!("f{folder}");
+    let item_name = |item: u8| format!("m{item}");
+    let bumps = |mut bumped: Vec<Bumped>| {
+        bumped.iter_mut().for_each(|one| one.epoch = Epoch(0));
+        format!("{bumped:?}")
+    };
+    for (at, op) in ops.iter().enumerate() {
+        seen.push(match op {
+            Op::Read { folder, item } => {
+                let mut entry = list_entry(store, &folder_name(*folder)).await;
+                entry.meta.fetch_started = now;
+                entry.body.text = Escaped::from_text(&format!("\"at\":{at}}}").repeat(usize::from(*item) * 100 + 1));
+                reads.push((entry, vec![shown(&item_name(*item), &[&folder_name(*folder)])]));
+                String::new()
+            }
+            Op::PutRead { place } if !reads.is_empty() => {
+                let (entry, shown) = reads[place % reads.len()].clone();
+                format!("{:?}", store.put(entry, shown, now).await)
+            }
+            Op::Get { folder } => {
+                let key = list_entry(store, &folder_name(*folder)).await.meta.key.hash;
+                let mut entry = store.get(key).await.unwrap();
+                entry.iter_mut().for_each(|entry| entry.meta.readings[0].epoch = Epoch(0));
+                format!("{entry:?}")
+            }
+            Op::Open { item, service } => {
+                let touch = if *service { Touch::All } else { Touch::Item(item_name(*item)) };
+                let id = store.open_write(new_write(&format!("call {at}"), touched(vec![touch]))).await.unwrap();
+                open.push(id);
+                format!("{id:?}")
+            }
+            Op::Close { place, outcome, learn } if !open.is_empty() => {
+                let id = open[place % open.len()];
+                let outcome = [Outcome::Done { late: false }, Outcome::Done { late: true }, Outcome::Refused, Outcome::Unknown]
+                    [usize::from(*outcome)]
+                .clone();
+                let learned = learn.iter().map(|folder| Learned {
+                    source: mailbox(),
+                    item: item_name(*folder),
+                    containers: vec![messages(&folder_name(*folder))],
+                });
+                let closed = store.close_write(id, outcome, vec![], learned.collect(), now.plus(Duration::from_secs(60)), now).await;
+                closed.map_or_else(|error| error.to_string(), bumps)
+            }
+            Op::Recover => format!("{:?}", store.recover_writes(now.plus(Duration::from_secs(60)), now).await.unwrap()),
+            Op::Settle => {
+                let (bumped, next) = store.settle(now).await.unwrap();
+                format!("{} {next:?}", bumps(bumped))
+            }
+            Op::Changed { item } => bumps(store.changed(vec![touch_item(&item_name(*item))], now).await.unwrap()),
+            Op::Forget { keep } => bumps(store.forget(&mailbox(), *keep).await.unwrap()),
+            Op::Touch { folder, hits } => {
+                let key = list_entry(store, &folder_name(*folder)).await.meta.key.hash;
+                format!("{:?}", store.touch(vec![EntryUse { key, at: now, hits: *hits }]).await)
+            }
+            Op::Invalidate { pattern } => {
+                let pattern = ["email_list:*:folder=f1", "email_*", "*:*:folder=f*", "x"][usize::from(*pattern)];
+                let pattern = KeyPattern::parse(pattern).unwrap();
+                let what = Invalidation { pattern, account: None, reason: String::new(), by: String::new(), at: now };
+                format!("{:?}", store.invalidate(what).await)
+            }
+            Op::RemoveAccount => format!("{:?}", store.remove_account(&account()).await),
+            Op::Enqueue { number } => {
+                let row = TaskRow { id: format!("task {at}"), ..task(usize::from(*number), *number + 1) };
+                format!("{:?}", store.enqueue(row).await)
+            }
+            Op::Claim => format!("{:?}", store.claim(now).await),
+            Op::SettleTask { number, good } => {
+                let result = if *good { Ok(()) } else { Err("no".to_owned()) };
+                format!("{:?}", store.settle_task(&format!("task {number}"), result, now).await)
+            }
+            Op::Wait { ms } => {
+                now = now.plus(Duration::from_millis(u64::from(*ms)));
+                String::new()
+            }
+            Op::PutRead { .. } | Op::Close { .. } => String::new(),
+        });
+    }
+    let mut state = store.source(&mailbox()).await.unwrap();
+    state.epoch = Epoch(0);
+    let mut stats = store.stats().await.unwrap();
+    let groups = stats.by_tool.iter_mut().map(|(_, group)| group).chain(stats.by_account.iter_mut().map(|(_, group)| group));
+    groups.for_each(|group| group.stored_bytes = 0);
+    stats.stored_bytes = 0;
+    seen.push(format!("{state:?} {stats:?} {:?}", store.task_counts().await));
+    seen
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+    #[test]
+    fn the_file_does_what_memory_does(ops in prop::collection::vec(op(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (file, memory) = (in_a_file(), in_memory());
+        let (one, two) = runtime.block_on(async { (trace(&*file.store, &ops).await, trace(&*memory.store, &ops).await) });
+        for (at, (one, two)) in one.iter().zip(&two).enumerate() {
+            prop_assert_eq!(one, two, "at {} {:?}", at, ops.get(at));
+        }
+    }
+
+    /// Forgetting included: what a scope counts as only rises.
+    #[test]
+    fn marks_never_fall(ops in prop::collection::vec(op(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut last: BTreeMap<Scope, Marks> = BTreeMap::new();
+        for end in 1..=ops.len() {
+            let world = in_memory();
+            let state = runtime.block_on(async {
+                trace(&*world.store, &ops[..end]).await;
+                world.store.source(&mailbox()).await.unwrap()
+            });
+            for (scope, old) in &last {
+                let new = state.marks(scope);
+                prop_assert!(new.written_at >= old.written_at && new.changed_at >= old.changed_at, "{:?} after {:?}", scope, ops[end - 1]);
+            }
+            last = state.scopes;
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! `Memory`: the store without a disk and without C code, under one mutex. For tests, models and platforms that are only type-checked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    AccountRow, Entries, EntryUse, GroupStats, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError,
+    StoreStats, TaskCounts, TaskRow, WriteId,
+    rules::{self, KEPT_ROWS, Known, USED_GRAIN_MS, any_of, may_store, spread_all},
+};
+use crate::{
+    cache::{Bumped, Entry, Epoch, KeyHash, Learned, Marks, Scope, Shown, SourceId, SourceState, Touched},
+    chance::Dice,
+    clock::Timestamp,
+    ids::AccountId,
+    secret::Secret,
+};
+
+/// Everything in memory, lost at the end of the process.
+pub struct Memory {
+    state: Mutex<State>,
+    dice: Arc<dyn Dice>,
+    limits: Limits,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<KeyHash, Held>,
+    invalidations: VecDeque<(Invalidation, u64)>,
+    sources: BTreeMap<SourceId, SourceState>,
+    /// When each item was last shown in each of its containers.
+    items: BTreeMap<SourceId, BTreeMap<(String, Scope), Timestamp>>,
+    writes: BTreeMap<i64, WriteRow>,
+    last_write: i64,
+    accounts: BTreeMap<AccountId, AccountRow>,
+    tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
+    tasks: Vec<(TaskRow, TaskState)>,
+}
+
+struct Held {
+    entry: Entry,
+    hits: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TaskState {
+    Queued,
+    Running,
+    Failed,
+}
+
+struct WriteRow {
+    write: NewWrite,
+    open: bool,
+    unsettled: Option<Timestamp>,
+    bumped: BTreeMap<SourceId, BTreeSet<Scope>>,
+}
+
+/// Which of a scope's marks a bump raises.
+#[derive(Clone, Copy)]
+enum Mark {
+    Written { unsettled: Option<Timestamp> },
+    Changed,
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new(dice: Arc<dyn Dice>, limits: Limits) -> Self {
+        Self { state: Mutex::default(), dice, limits }
+    }
+
+    /// The latest invalidations, oldest first, with the number of entries each removed.
+    pub fn invalidations(&self) -> Vec<(Invalidation, u64)> {
+        self.lock().invalidations.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known for State {
+    fn epoch(&mut self, source: &SourceId) -> Result<Option<Epoch>, StoreError> {
+        Ok(self.sources.get(source).map(|state| state.epoch))
+    }
+
+    fn marks(&mut self, source: &SourceId, scope: &Scope) -> Result<Marks, StoreError> {
+        Ok(self.sources.get(source).map(|state| state.marks(scope)).unwrap_or_default())
+    }
+}
+
+impl State {
+    fn source(&mut self, id: &SourceId, dice: &dyn Dice) -> &mut SourceState {
+        self.sources.entry(id.clone()).or_insert_with(|| SourceState::new(Epoch(dice.number())))
+    }
+
+    fn containers_of(&self, source: &SourceId, item: &str) -> Vec<Scope> {
+        let rows = self.items.get(source).into_iter().flat_map(BTreeMap::keys);
+        rows.filter(|(id, _)| id == item).map(|(_, container)| container.clone()).collect()
+    }
+
+    fn spread(&self, touched: &[Touched]) -> Result<BTreeMap<SourceId, BTreeSet<Scope>>, StoreError> {
+        spread_all(touched, |source, item| Ok(self.containers_of(source, item)))
+    }
+
+    fn bump(&mut self, by_source: &BTreeMap<SourceId, BTreeSet<Scope>>, mark: Mark, dice: &dyn Dice) -> Vec<Bumped> {
+        let mut all = Vec::new();
+        for (id, scopes) in by_source {
+            let source = self.source(id, dice);
+            source.seq += 1;
+            let seq = source.seq;
+            let mut marked = Vec::new();
+            for scope in scopes {
+                let mut marks = source.marks(scope);
+                match mark {
+                    Mark::Written { unsettled } => {
+                        marks.written_at = seq;
+                        marks.unsettled_until = marks.unsettled_until.max(unsettled);
+                    }
+                    Mark::Changed => marks.changed_at = seq,
+                }
+                source.scopes.insert(scope.clone(), marks);
+                marked.push((scope.clone(), marks));
+            }
+            all.push(Bumped { source: id.clone(), epoch: source.epoch, seq, scopes: marked });
+        }
+        all
+    }
+
+    fn remove(&mut self, doomed: impl Fn(&Entry) -> bool) -> u64 {
+        let before = self.entries.len();
+        self.entries.retain(|_, held| !doomed(&held.entry));
+        u64::try_from(before - self.entries.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Keeps the latest closed rows of `writes`; open and unsettled ones stay.
+    fn prune_writes(&mut self) {
+        let oldest = self.last_write - i64::try_from(KEPT_ROWS).unwrap_or(i64::MAX);
+        self.writes.retain(|id, row| *id > oldest || row.open || row.unsettled.is_some());
+    }
+}
+
+#[async_trait]
+impl Entries for Memory {
+    async fn get(&self, key: KeyHash) -> Result<Option<Entry>, StoreError> {
+        Ok(self.lock().entries.get(&key).map(|held| held.entry.clone()))
+    }
+
+    async fn put(&self, mut entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Result<Put, StoreError> {
+        if entry.body.text.0.len() > self.limits.entry_bytes {
+            return Ok(Put::TooLarge);
+        }
+        let mut state = self.lock();
+        if !may_store(&entry.meta, &shown, now, &mut *state)? {
+            return Ok(Put::Overtaken);
+        }
+        for item in shown {
+            state.source(&item.source, &*self.dice);
+            let rows = state.items.entry(item.source).or_default();
+            for container in item.containers {
+                let used = rows.entry((item.item.clone(), container)).or_insert(now);
+                if now.0.saturating_sub(used.0) > USED_GRAIN_MS {
+                    *used = now;
+                }
+            }
+        }
+        let key = entry.meta.key.hash;
+        let (revision, hits) = state.entries.get(&key).map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits));
+        entry.meta.revision = revision;
+        state.entries.insert(key, Held { entry, hits });
+        Ok(Put::Stored { revision })
+    }
+
+    async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let removed = state.remove(|entry| rules::matches(&what.pattern, what.account.as_ref(), &entry.meta.key));
+        state.invalidations.push_back((what, removed));
+        if state.invalidations.len() > KEPT_ROWS {
+            state.invalidations.pop_front();
+        }
+        Ok(removed)
+    }
+
+    async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        for one in uses {
+            if let Some(held) = state.entries.get_mut(&one.key) {
+                held.hits += u64::from(one.hits);
+            }
+        }
+        Ok(())
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        let state = self.lock();
+        let mut stats = StoreStats::default();
+        let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
+        let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
+        for held in state.entries.values() {
+            let bytes = u64::try_from(held.entry.body.text.0.len()).unwrap_or(u64::MAX);
+            let key = &held.entry.meta.key;
+            let groups = [by_tool.entry(key.tool.to_string()).or_default(), by_account.entry(key.account.clone()).or_default()];
+            for group in groups {
+                group.entries += 1;
+                group.raw_bytes += bytes;
+                group.stored_bytes += bytes;
+                group.hits += held.hits;
+            }
+            stats.entries += 1;
+            stats.raw_bytes += bytes;
+            stats.stored_bytes += bytes;
+            stats.hits += held.hits;
+        }
+        stats.by_tool = by_tool.into_iter().collect();
+        stats.by_account = by_account.into_iter().collect();
+        Ok(stats)
+    }
+
+    async fn health_check(&self) -> Health {
+        Health { healthy: true, detail: None, schema: 0, file_bytes: 0, damaged: 0 }
+    }
+}
+
+#[async_trait]
+impl Ledger for Memory {
+    async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError> {
+        Ok(self.lock().source(id, &*self.dice).clone())
+    }
+
+    async fn open_write(&self, write: NewWrite) -> Result<WriteId, StoreError> {
+        let mut state = self.lock();
+        if state.writes.values().any(|row| row.write.call_key == write.call_key) {
+            return Err(StoreError::Failed("a write of this call is in the journal already".into()));
+        }
+        state.last_write += 1;
+        let id = state.last_write;
+        state.writes.insert(id, WriteRow { write, open: true, unsettled: None, bumped: BTreeMap::new() });
+        state.prune_writes();
+        Ok(WriteId(id))
+    }
+
+    async fn close_write(
+        &self,
+        id: WriteId,
+        outcome: Outcome,
+        extra: Vec<Touched>,
+        learned: Vec<Learned>,
+        unsettled_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Bumped>, StoreError> {
+        let mut state = self.lock();
+        let mut touched = match state.writes.get(&id.0) {
+            Some(row) if row.open => vec![row.write.touched.clone()],
+            _ => return Err(StoreError::Failed("the write is not open".into())),
+        };
+        touched.extend(extra);
+        let unsettled = matches!(outcome, Outcome::Unknown | Outcome::Done { late: true }).then_some(unsettled_until);
+        let scopes = if outcome == Outcome::Refused { BTreeMap::new() } else { state.spread(&touched)? };
+        let bumped = state.bump(&scopes, Mark::Written { unsettled }, &*self.dice);
+        if outcome != Outcome::Refused {
+            for one in learned {
+                state.source(&one.source, &*self.dice);
+                let rows = state.items.entry(one.source).or_default();
+                rows.retain(|(item, _), _| *item != one.item);
+                rows.extend(one.containers.into_iter().map(|container| ((one.item.clone(), container), now)));
+            }
+        }
+        if let Some(row) = state.writes.get_mut(&id.0) {
+            row.open = false;
+            row.unsettled = unsettled;
+            row.bumped = scopes;
+        }
+        Ok(bumped)
+    }
+
+    async fn recover_writes(&self, unsettled_until: Timestamp, now: Timestamp) -> Result<Vec<OpenWrite>, StoreError> {
+        let open: Vec<OpenWrite> = {
+            let state = self.lock();
+            let rows = state.writes.iter().filter(|(_, row)| row.open);
+            rows.map(|(id, row)| OpenWrite { id: WriteId(*id), write: row.write.clone() }).collect()
+        };
+        for one in &open {
+            self.close_write(one.id, Outcome::Unknown, vec![], vec![], unsettled_until, now).await?;
+        }
+        Ok(open)
+    }
+
+    async fn settle(&self, now: Timestamp) -> Result<(Vec<Bumped>, Option<Timestamp>), StoreError> {
+        let mut state = self.lock();
+        let mut due: BTreeMap<SourceId, BTreeSet<Scope>> = BTreeMap::new();
+        for row in state.writes.values_mut().filter(|row| row.unsettled.is_some_and(|until| until <= now)) {
+            row.unsettled = None;
+            for (source, scopes) in std::mem::take(&mut row.bumped) {
+                due.entry(source).or_default().extend(scopes);
+            }
+        }
+        for (id, scopes) in &due {
+            let source = state.source(id, &*self.dice);
+            for scope in scopes {
+                if let Some(marks) = source.scopes.get_mut(scope) {
+                    marks.unsettled_until = marks.unsettled_until.filter(|until| *until > now);
+                }
+            }
+        }
+        let bumped = state.bump(&due, Mark::Written { unsettled: None }, &*self.dice);
+        Ok((bumped, state.writes.values().filter_map(|row| row.unsettled).min()))
+    }
+
+    async fn changed(&self, touched: Vec<Touched>, _now: Timestamp) -> Result<Vec<Bumped>, StoreError> {
+        let mut state = self.lock();
+        let scopes = state.spread(&touched)?;
+        Ok(state.bump(&scopes, Mark::Changed, &*self.dice))
+    }
+
+    async fn forget(&self, source: &SourceId, keep: usize) -> Result<Vec<Bumped>, StoreError> {
+        let mut state = self.lock();
+        let mut rows: Vec<(Timestamp, String, Scope)> = Vec::new();
+        for ((item, container), used) in state.items.get(source).into_iter().flatten() {
+            rows.push((*used, item.clone(), container.clone()));
+        }
+        rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1, &a.2).cmp(&(&b.1, &b.2))));
+        let mut containers = BTreeSet::new();
+        for (_, item, container) in rows.into_iter().skip(keep) {
+            if let Some(items) = state.items.get_mut(source) {
+                items.remove(&(item, container.clone()));
+            }
+            containers.extend(any_of(&container));
+            containers.insert(container);
+        }
+        let due = if containers.is_empty() { BTreeMap::new() } else { BTreeMap::from([(source.clone(), containers)]) };
+        let bumped = state.bump(&due, Mark::Written { unsettled: None }, &*self.dice);
+        if let Some(known) = state.sources.get_mut(source) {
+            let mut scopes: Vec<(u64, Scope)> = Vec::new();
+            for (scope, marks) in &known.scopes {
+                scopes.push((marks.written_at.max(marks.changed_at), scope.clone()));
+            }
+            scopes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            for (_, scope) in scopes.into_iter().skip(keep) {
+                // An unsettled mark lives in its row alone, so that row stays.
+                if known.scopes.get(&scope).is_some_and(|marks| marks.unsettled_until.is_none()) {
+                    known.forget(&scope);
+                }
+            }
+        }
+        Ok(bumped)
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        Ok(self.lock().accounts.values().cloned().collect())
+    }
+
+    async fn save_account(&self, account: AccountRow) -> Result<(), StoreError> {
+        self.lock().accounts.insert(account.id.clone(), account);
+        Ok(())
+    }
+
+    async fn remove_account(&self, account: &AccountId) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        state.accounts.remove(account);
+        state.tokens.remove(account);
+        state.tasks.retain(|(task, _)| task.account != *account);
+        Ok(state.remove(|entry| entry.meta.key.account == *account))
+    }
+
+    async fn tokens(&self, account: &AccountId) -> Result<Option<Secret<Vec<u8>>>, StoreError> {
+        Ok(self.lock().tokens.get(account).cloned())
+    }
+
+    async fn save_tokens(&self, account: &AccountId, record: Secret<Vec<u8>>) -> Result<(), StoreError> {
+        self.lock().tokens.insert(account.clone(), record);
+        Ok(())
+    }
+
+    async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        if state.tasks.iter().any(|(old, at)| old.id == task.id || (old.dedup == task.dedup && *at != TaskState::Failed)) {
+            return Ok(false);
+        }
+        state.tasks.push((task, TaskState::Queued));
+        Ok(true)
+    }
+
+    async fn claim(&self, _now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
+        let mut state = self.lock();
+        let queued = state.tasks.iter_mut().filter(|(_, at)| *at == TaskState::Queued);
+        // `min_by_key` takes the first of equals, which was queued first.
+        Ok(queued.min_by_key(|(task, _)| (task.priority, task.created_at)).map(|(task, at)| {
+            *at = TaskState::Running;
+            task.clone()
+        }))
+    }
+
+    async fn settle_task(&self, id: &str, result: Result<(), String>, _now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let Some(place) = state.tasks.iter().position(|(task, at)| task.id == id && *at == TaskState::Running) else {
+            return Ok(());
+        };
+        let (task, _) = state.tasks.remove(place);
+        if result.is_err() {
+            state.tasks.push((task, TaskState::Failed));
+            let failed = state.tasks.iter().filter(|(_, at)| *at == TaskState::Failed).count();
+            if failed > KEPT_ROWS
+                && let Some(oldest) = state.tasks.iter().position(|(_, at)| *at == TaskState::Failed)
+            {
+                state.tasks.remove(oldest);
+            }
+        }
+        Ok(())
+    }
+
+    async fn requeue(&self) -> Result<u64, StoreError> {
+        let mut requeued = 0;
+        for (_, at) in self.lock().tasks.iter_mut().filter(|(_, at)| *at == TaskState::Running) {
+            *at = TaskState::Queued;
+            requeued += 1;
+        }
+        Ok(requeued)
+    }
+
+    async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
+        let mut counts = TaskCounts::default();
+        for (_, at) in &self.lock().tasks {
+            match at {
+                TaskState::Queued => counts.queued += 1,
+                TaskState::Running => counts.running += 1,
+                TaskState::Failed => counts.failed += 1,
+            }
+        }
+        Ok(counts)
+    }
+}

@@ -1,0 +1,359 @@
+//! What we remember: entries of the cache (swappable) and the local ledger. Knows no Graph, no tokens' meaning, no tools.
+//!
+//! [`Entries`] may be served by other backends later; the [`Ledger`] (scopes, writes, items, accounts, tokens, tasks, audit of
+//! invalidations) always stays in the local SQLCipher file, beside the entries it judges.
+
+mod hot;
+mod memory;
+mod rules;
+mod uses;
+
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+pub mod sqlcipher;
+
+#[cfg(test)]
+mod conformance_tests;
+
+use async_trait::async_trait;
+
+pub use self::{hot::HotTier, memory::Memory, uses::Uses};
+
+use crate::{
+    cache::{Bumped, Entry, KeyHash, KeyPattern, Learned, Shown, SourceId, SourceState, Touched},
+    clock::Timestamp,
+    hint::{Hint, Kind},
+    ids::AccountId,
+    secret::{Key, Secret},
+};
+
+/// The two keys of a store, both made by the vault.
+#[derive(Clone)]
+pub struct StoreKeys {
+    /// Encrypts the file.
+    pub database: Key,
+    /// Wraps each account's data key, which seals its answers and tokens inside the file.
+    pub wrapping: Key,
+}
+
+/// What a store will not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one answer before compression.
+    pub entry_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 10 MiB an entry.
+    fn default() -> Self {
+        Self { entry_bytes: 10 * 1024 * 1024 }
+    }
+}
+
+/// What became of an attempt to store an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is stored; the number is its revision.
+    Stored {
+        /// Raised whenever the entry is replaced.
+        revision: u64,
+    },
+    /// A write overtook it, or something it shows is unsettled: it was a true answer when asked and must not be kept.
+    Overtaken,
+    /// Larger than one entry may be.
+    TooLarge,
+}
+
+/// Why entries are removed; kept in `cache_invalidation`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalidation {
+    /// Which entries.
+    pub pattern: KeyPattern,
+    /// Only this account's; `None` for every account's.
+    pub account: Option<AccountId>,
+    /// In the words of who asked.
+    pub reason: String,
+    /// Who asked.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One use of an entry, buffered in memory and written in batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryUse {
+    /// Which entry.
+    pub key: KeyHash,
+    /// When it was last used.
+    pub at: Timestamp,
+    /// How often since the last flush.
+    pub hits: u32,
+}
+
+/// Sizes and counts of what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreStats {
+    /// Entries held.
+    pub entries: u64,
+    /// Bytes of their answers before compression.
+    pub raw_bytes: u64,
+    /// Bytes as stored: compressed and sealed.
+    pub stored_bytes: u64,
+    /// Recorded hits of the entries held.
+    pub hits: u64,
+    /// The same by tool.
+    pub by_tool: Vec<(String, GroupStats)>,
+    /// The same by account.
+    pub by_account: Vec<(AccountId, GroupStats)>,
+}
+
+/// One group of [`StoreStats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GroupStats {
+    /// Entries held.
+    pub entries: u64,
+    /// Bytes before compression.
+    pub raw_bytes: u64,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+    /// Recorded hits.
+    pub hits: u64,
+}
+
+/// Whether the store can be relied on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// It answers reads and takes writes.
+    pub healthy: bool,
+    /// What is wrong, without content.
+    pub detail: Option<String>,
+    /// Version of the schema; 0 for backends without one.
+    pub schema: u32,
+    /// Bytes of the files on disk; 0 for backends without any.
+    pub file_bytes: u64,
+    /// Rows found damaged since the start and treated as misses.
+    pub damaged: u64,
+}
+
+/// Where answers are kept. Every implementation passes `store/conformance_tests.rs`.
+#[async_trait]
+pub trait Entries: Send + Sync {
+    /// The entry named `key`, or `None` when there is none or its row is damaged (which is counted and removed).
+    async fn get(&self, key: KeyHash) -> Result<Option<Entry>, StoreError>;
+    /// Stores an answer unless a write has overtaken it: everything it shows is settled and not written since `read_seq`,
+    /// checked in the transaction that stores it and adds `shown` to `items`.
+    async fn put(&self, entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Result<Put, StoreError>;
+    /// Removes what the pattern names, records who asked why, and tells how many there were.
+    async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError>;
+    /// Adds buffered uses of entries.
+    async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError>;
+    /// Sizes and counts.
+    async fn stats(&self) -> Result<StoreStats, StoreError>;
+    /// Whether the store can be relied on.
+    async fn health_check(&self) -> Health;
+}
+
+/// Number of a row of `writes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WriteId(pub i64);
+
+/// A write about to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewWrite {
+    /// Unique for the call: session and request id of the client, or random.
+    pub call_key: String,
+    /// Whose.
+    pub account: AccountId,
+    /// Which tool.
+    pub tool: String,
+    /// SHA-256 of the canonical arguments: content-free.
+    pub args_hash: [u8; 32],
+    /// What it will touch, as far as is known before.
+    pub touched: Touched,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Graph said yes. `late` when effects show later (Sent Items, copies, the search index): scopes stay unsettled.
+    Done {
+        /// Effects show later than the reply.
+        late: bool,
+    },
+    /// Graph said no: nothing was changed.
+    Refused,
+    /// No answer: it may or may not have happened.
+    Unknown,
+}
+
+/// A write that was open when the daemon stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWrite {
+    /// Its row.
+    pub id: WriteId,
+    /// As it was given.
+    pub write: NewWrite,
+}
+
+/// An account as the ledger keeps it. Tokens are kept apart, sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// `<object id>.<tenant id>`.
+    pub id: AccountId,
+    /// The name it signs in with.
+    pub username: String,
+    /// For people.
+    pub display_name: String,
+    /// The directory.
+    pub tenant_id: String,
+    /// Object id of the user in it.
+    pub object_id: String,
+    /// Id of the drive behind `/me/drive`, once known.
+    pub drive_id: Option<String>,
+    /// When it signed in first.
+    pub added_at: Timestamp,
+}
+
+/// A task of the background queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    /// UUID.
+    pub id: String,
+    /// For whom.
+    pub account: AccountId,
+    /// What: `refresh`.
+    pub kind: String,
+    /// Which tool.
+    pub tool: String,
+    /// Canonical arguments, JSON.
+    pub args: String,
+    /// One task with this key is queued or running at a time.
+    pub dedup: String,
+    /// 1 (first) to 10 (last).
+    pub priority: u8,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+}
+
+/// Tasks by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TaskCounts {
+    /// Waiting.
+    pub queued: u64,
+    /// Being worked on.
+    pub running: u64,
+    /// Given up.
+    pub failed: u64,
+}
+
+/// The local ledger: what must be remembered exactly. Transactions here are durable (`synchronous = FULL`) before a call returns.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// The state of a source; its record, with a random epoch, is made when there is none.
+    async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError>;
+
+    /// Journals a write before it is sent.
+    async fn open_write(&self, write: NewWrite) -> Result<WriteId, StoreError>;
+    /// Closes a write's row: bumps `touched` (computed again from `items`) and `extra` as written, resets `items` to what the reply
+    /// taught, and for an unknown or late outcome leaves the scopes unsettled until `unsettled_until`; one transaction.
+    /// A refused write bumps nothing. Closing with [`Outcome::Unknown`] keeps the row as "outcome unknown".
+    async fn close_write(
+        &self,
+        id: WriteId,
+        outcome: Outcome,
+        extra: Vec<Touched>,
+        learned: Vec<Learned>,
+        unsettled_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Bumped>, StoreError>;
+    /// At start: closes every open row as unknown, and returns them.
+    async fn recover_writes(&self, unsettled_until: Timestamp, now: Timestamp) -> Result<Vec<OpenWrite>, StoreError>;
+    /// Bumps again the scopes whose unsettled time has ended, and tells when the next one ends.
+    async fn settle(&self, now: Timestamp) -> Result<(Vec<Bumped>, Option<Timestamp>), StoreError>;
+    /// Marks scopes as changed by somebody else (what a fetch or a delta taught).
+    async fn changed(&self, touched: Vec<Touched>, now: Timestamp) -> Result<Vec<Bumped>, StoreError>;
+    /// Drops rows of scopes and items that were not used for longest, beyond `keep` of each by source: floors are raised and containers
+    /// bumped first.
+    async fn forget(&self, source: &SourceId, keep: usize) -> Result<Vec<Bumped>, StoreError>;
+
+    /// Every account that is signed in.
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;
+    /// Adds or replaces an account.
+    async fn save_account(&self, account: AccountRow) -> Result<(), StoreError>;
+    /// Forgets an account: its entries, tokens, tasks and its data key, so that what is left on disk is unreadable. Returns the number of entries.
+    async fn remove_account(&self, account: &AccountId) -> Result<u64, StoreError>;
+    /// The account's token record, unsealed.
+    async fn tokens(&self, account: &AccountId) -> Result<Option<Secret<Vec<u8>>>, StoreError>;
+    /// Seals and keeps the account's token record; durable when this returns.
+    async fn save_tokens(&self, account: &AccountId, record: Secret<Vec<u8>>) -> Result<(), StoreError>;
+
+    /// Queues a task unless one with its `dedup` is queued or running. Returns whether it was queued.
+    async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError>;
+    /// Takes the most urgent queued task and marks it running.
+    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError>;
+    /// Ends a running task: `Ok` completes it, `Err` with a content-free reason marks it failed.
+    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError>;
+    /// Running tasks go back to the queue: at start, after a crash.
+    async fn requeue(&self) -> Result<u64, StoreError>;
+    /// Tasks by state.
+    async fn task_counts(&self) -> Result<TaskCounts, StoreError>;
+}
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The file is not one of ours, or its key is another one.
+    #[error("the database cannot be opened with this key: {0}")]
+    WrongKey(String),
+    /// A newer version of the program made it.
+    #[error("the database has schema {found}, and this program knows up to {known}")]
+    Newer {
+        /// Version in the file.
+        found: u32,
+        /// Latest version known here.
+        known: u32,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full,
+    /// The file is damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// Anything else the file system or SQLite said.
+    #[error("the database failed: {0}")]
+    Failed(String),
+    /// The store has been closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl Hint for StoreError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Closed => Kind::Internal,
+            _ => Kind::Config,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::WrongKey(_) => "wrong_key",
+            Self::Newer { .. } => "newer_store",
+            Self::Full => "disk_full",
+            Self::Damaged(_) => "damaged_store",
+            Self::Failed(_) => "store_failed",
+            Self::Closed => "store_closed",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::WrongKey(_) => "Give the daemon the key this database was made with, or move the database away to start afresh.".into(),
+            Self::Newer { .. } => "Start the newer version of m365-cached again.".into(),
+            Self::Full => "Free some space on the disk that holds the profile, shown by `m365-cachectl status`.".into(),
+            Self::Damaged(_) | Self::Failed(_) => "Look at the daemon's log; `m365-cachectl status` shows where the database is.".into(),
+            Self::Closed => "Run the command again.".into(),
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! Rules that every backend follows alike: what may be stored, what a pattern matches, what a write spreads to. Pure.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use serde_json::Value;
+
+use super::StoreError;
+use crate::{
+    cache::{CacheKey, EntryMeta, Epoch, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread},
+    clock::Timestamp,
+    ids::AccountId,
+};
+
+/// An item shown again within this time (ms) does not renew its `used` stamp: lists are fetched every few minutes, and each renewal
+/// would dirty pages all over the table.
+pub(super) const USED_GRAIN_MS: i64 = 3_600_000;
+
+/// Rows of finished things (writes, invalidations, failed tasks) that are kept.
+pub(super) const KEPT_ROWS: usize = 10_000;
+
+/// What a backend knows of scopes at the moment of storing.
+pub(super) trait Known {
+    /// The source's epoch; `None` when it has no record.
+    fn epoch(&mut self, source: &SourceId) -> Result<Option<Epoch>, StoreError>;
+    /// The marks of a scope: its row's, or the source's floors.
+    fn marks(&mut self, source: &SourceId, scope: &Scope) -> Result<Marks, StoreError>;
+}
+
+/// Whether an answer may be kept: no source has begun anew, and nothing it depends on or shows is unsettled or was written since its
+/// fetch began (`truth.md`, *Which scopes*).
+///
+/// A mark that is unsettled until after the *fetch began* counts too: such a fetch may have missed the late effect even when it is
+/// stored after the time ended and before [`super::Ledger::settle`] ran.
+pub(super) fn may_store(meta: &EntryMeta, shown: &[Shown], now: Timestamp, known: &mut impl Known) -> Result<bool, StoreError> {
+    let since = now.min(meta.fetch_started);
+    let passes = |marks: Marks, read_seq: Seq| marks.written_at <= read_seq && marks.unsettled_until.is_none_or(|until| until <= since);
+    let mut read: BTreeMap<&SourceId, Seq> = BTreeMap::new();
+    for reading in &meta.readings {
+        if known.epoch(&reading.source)? != Some(reading.epoch) {
+            return Ok(false);
+        }
+        for scope in &reading.scopes {
+            if !passes(known.marks(&reading.source, scope)?, reading.read_seq) {
+                return Ok(false);
+            }
+        }
+        let earliest = read.entry(&reading.source).or_insert(reading.read_seq);
+        *earliest = (*earliest).min(reading.read_seq);
+    }
+    for item in shown {
+        // An item of a source that was not read cannot be judged, except as read before anything was written.
+        let read_seq = read.get(&item.source).copied().unwrap_or(0);
+        if !passes(known.marks(&item.source, &Scope::item(&item.item))?, read_seq) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The scopes of several touches, by source.
+pub(super) fn spread_all(
+    touched: &[Touched],
+    mut containers_of: impl FnMut(&SourceId, &str) -> Result<Vec<Scope>, StoreError>,
+) -> Result<BTreeMap<SourceId, BTreeSet<Scope>>, StoreError> {
+    let mut by_source: BTreeMap<SourceId, BTreeSet<Scope>> = BTreeMap::new();
+    for one in touched {
+        let mut failed = None;
+        let scopes = spread(one, |item| match containers_of(&one.source, item) {
+            Ok(containers) => Some(containers),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if !scopes.is_empty() {
+            by_source.entry(one.source.clone()).or_default().extend(scopes);
+        }
+    }
+    Ok(by_source)
+}
+
+/// The `any` scope that a bump of this container brings along, told from the container's name.
+pub(super) fn any_of(container: &Scope) -> Option<Scope> {
+    let service = match container.as_str().split(':').next()? {
+        "messages" | "folders" => Service::Mail,
+        "children" | "structure" => Service::Files,
+        "calendar" => Service::Calendar,
+        "contacts" => Service::Contacts,
+        "rules" => Service::Rules,
+        _ => return None,
+    };
+    Some(Scope::any(service))
+}
+
+/// An argument as patterns see it: text as it is, anything else as JSON.
+pub(super) fn arg_text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// Whether a pattern, and the account it is limited to, name this entry.
+pub(super) fn matches(pattern: &KeyPattern, only: Option<&AccountId>, key: &CacheKey) -> bool {
+    pattern.tool.matches(&key.tool)
+        && pattern.account.matches(key.account.as_str())
+        && only.is_none_or(|account| *account == key.account)
+        && match &pattern.arg {
+            None => true,
+            Some((name, glob)) => key.args.get(name).is_some_and(|value| glob.matches(&arg_text(value))),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_plans_examples_match_what_they_mean() {
+        let key = |tool: &str, name: &str, value: Value| {
+            CacheKey::new(tool, AccountId::new("o.t"), BTreeMap::from([(name.to_owned(), value), ("limit".to_owned(), json!(10))]))
+        };
+        let hit = |pattern: &str, key: &CacheKey| matches(&KeyPattern::parse(pattern).unwrap(), None, key);
+        assert!(hit("email_get:*:email_id=X", &key("email_get", "email_id", json!("X"))));
+        assert!(!hit("email_get:*:email_id=X", &key("email_get", "email_id", json!("x"))));
+        assert!(hit("email_list:*:folder=sent*", &key("email_list", "folder", json!("sentitems"))));
+        assert!(!hit("email_list:*:folder=sent*", &key("email_list", "folder_id", json!("sentitems"))));
+        assert!(hit("file_list:*:folder_id=P*", &key("file_list", "folder_id", json!("P!1"))));
+        assert!(hit("folder_get_tree:*", &key("folder_get_tree", "path", json!(null))));
+        assert!(hit("email_list:o.t:limit=10", &key("email_list", "folder", json!("inbox"))), "numbers match by their text");
+        assert!(!matches(&KeyPattern::parse("*").unwrap(), Some(&AccountId::new("other.t")), &key("email_list", "a", json!(1))));
+    }
+}

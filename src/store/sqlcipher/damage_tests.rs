@@ -1,0 +1,134 @@
+//! Damaged files: no wrong byte is ever served, nothing panics, and the store goes on with what is whole.
+
+use std::collections::BTreeSet;
+
+use super::{
+    tests::{Profile, account, entry, put},
+    *,
+};
+use crate::chance::{Dice, SeededDice};
+
+const PAGE: usize = 4096;
+
+/// Bodies from half a page to many pages, of bytes that do not compress.
+async fn fill(store: &Sqlcipher, count: usize) -> Vec<Entry> {
+    let dice = SeededDice::new(5);
+    let mut all = Vec::new();
+    for number in 0..count {
+        let text = format!("\"noise\":\"{}\"}}", dice.hex(1000 + (number % 7) * 4000));
+        let kept = entry(store, &account("a"), number, &text).await;
+        put(store, &kept).await;
+        all.push(kept);
+    }
+    all
+}
+
+#[tokio::test]
+async fn one_flipped_bit_anywhere_never_serves_a_wrong_byte() {
+    let profile = Profile::new();
+    let store = profile.open().unwrap();
+    let all = fill(&store, 60).await;
+    drop(store);
+    let whole = std::fs::read(profile.path()).unwrap();
+    let pages = whole.len() / PAGE;
+    assert!(pages > 120, "{pages}");
+    let dice = SeededDice::new(6);
+    let below = |most: usize| usize::try_from(dice.number()).unwrap() % most;
+    let mut chosen = BTreeSet::from([0]);
+    while chosen.len() < 60 {
+        chosen.insert(below(pages));
+    }
+    let (mut hits, mut misses, mut unopened, mut reopened) = (0, 0, 0, 0);
+    for page in chosen {
+        let mut bytes = whole.clone();
+        bytes[page * PAGE + below(PAGE)] ^= 1 << below(8);
+        std::fs::write(profile.path(), &bytes).unwrap();
+        let store = match profile.open() {
+            Ok(store) => store,
+            // The first page, or one every opening needs: refused, not guessed at.
+            Err(StoreError::WrongKey(_) | StoreError::Damaged(_)) => {
+                unopened += 1;
+                assert!(std::fs::read(profile.path()).unwrap() == bytes, "a file that does not open is not changed");
+                continue;
+            }
+            Err(other) => panic!("page {page}: {other}"),
+        };
+        let mut lost = 0;
+        for kept in &all {
+            match store.get(kept.meta.key.hash).await.unwrap() {
+                Some(seen) => assert!(seen == *kept, "page {page}: a wrong answer"),
+                None => lost += 1,
+            }
+        }
+        hits += all.len() - lost;
+        misses += lost;
+        reopened += store.reopened();
+        assert_eq!(store.reopened() > 0, lost > 0 || store.reopened() > 0);
+        // What was lost is stored again, or the damage is reported; either way what is whole is still served.
+        for kept in &all {
+            match store.put(kept.clone(), vec![], Timestamp(10)).await {
+                Ok(stored) => assert!(matches!(stored, Put::Stored { .. })),
+                Err(error) => assert!(matches!(error, StoreError::Damaged(_)), "page {page}: {error}"),
+            }
+            if let Some(seen) = store.get(kept.meta.key.hash).await.unwrap() {
+                assert!(seen.body == kept.body, "page {page}: a wrong answer");
+            }
+        }
+        drop(store);
+        let _ = std::fs::remove_file(profile.place().beside("-wal"));
+        let _ = std::fs::remove_file(profile.place().beside("-shm"));
+    }
+    eprintln!("hits {hits}, misses {misses}, not opened {unopened}, reopened {reopened}");
+    assert!(hits > 2000 && misses > 0 && reopened > 0, "hits {hits}, misses {misses}, not opened {unopened}, reopened {reopened}");
+}
+
+#[tokio::test]
+async fn a_file_cut_off_serves_nothing_wrong() {
+    let profile = Profile::new();
+    let store = profile.open().unwrap();
+    let all = fill(&store, 20).await;
+    drop(store);
+    let whole = std::fs::read(profile.path()).unwrap();
+    for part in 1..8 {
+        std::fs::write(profile.path(), &whole[..whole.len() * part / 8]).unwrap();
+        let Ok(store) = profile.open() else { continue };
+        for kept in &all {
+            if let Some(seen) = store.get(kept.meta.key.hash).await.unwrap() {
+                assert!(seen == *kept, "{part}/8");
+            }
+        }
+        drop(store);
+        let _ = std::fs::remove_file(profile.place().beside("-wal"));
+        let _ = std::fs::remove_file(profile.place().beside("-shm"));
+    }
+}
+
+#[tokio::test]
+async fn damage_while_the_store_is_open_is_a_miss_and_it_goes_on() {
+    let profile = Profile::new();
+    let store = profile.open().unwrap();
+    let all = fill(&store, 40).await;
+    store.close();
+    drop(store);
+    let store = profile.open().unwrap();
+    // All pages of the file but those a reader has seen already: the first ones are the schema and the roots.
+    let mut bytes = std::fs::read(profile.path()).unwrap();
+    for page in (60..bytes.len() / PAGE).step_by(9) {
+        bytes[page * PAGE + 77] ^= 4;
+    }
+    std::fs::write(profile.path(), bytes).unwrap();
+    let mut lost = 0;
+    for kept in &all {
+        match store.get(kept.meta.key.hash).await.unwrap() {
+            Some(seen) => assert!(seen == *kept),
+            None => lost += 1,
+        }
+    }
+    assert!(lost > 0 && lost < all.len(), "lost {lost}");
+    let health = store.health_check().await;
+    assert_eq!(health.damaged, u64::try_from(lost).unwrap());
+    assert!(store.reopened() > 0);
+    let more = entry(&store, &account("a"), 1000, "\"a\":1}").await;
+    put(&store, &more).await;
+    assert_eq!(store.get(more.meta.key.hash).await.unwrap(), Some(more), "it stores and serves again");
+}

@@ -1,0 +1,188 @@
+//! The connection as jobs see it: statements, transactions, and the accounts' data keys, unwrapped once.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, config::DbConfig};
+
+use super::{
+    StoreError,
+    open::Place,
+    seal::{SealKey, new_data_key, unwrap_data_key},
+};
+use crate::{chance::Dice, ids::AccountId, secret::Key};
+
+const OWNER_BY_ACCOUNT: &str = "SELECT id, account, wrapped FROM data_keys WHERE account = ?1";
+const OWNER_BY_ID: &str = "SELECT id, account, wrapped FROM data_keys WHERE id = ?1";
+const NEW_OWNER: &str = "INSERT INTO data_keys (account, wrapped) VALUES (?1, ?2) RETURNING id";
+const WRAPPING_CHECK: &str = "SELECT value FROM meta WHERE name = 'wrapping_check'";
+const SET_WRAPPING_CHECK: &str = "INSERT INTO meta (name, value) VALUES ('wrapping_check', ?1)";
+#[cfg(test)]
+pub(super) const SQL: &[&str] = &[OWNER_BY_ACCOUNT, OWNER_BY_ID, NEW_OWNER, WRAPPING_CHECK, SET_WRAPPING_CHECK];
+
+/// What the check value is bound to.
+const CHECK_AAD: &[u8] = b"m365-cached wrapping check v1";
+
+/// An account that has sealed rows.
+#[derive(Clone)]
+pub(super) struct Owner {
+    /// Number of its row in `data_keys`.
+    pub(super) id: i64,
+    /// Who.
+    pub(super) account: AccountId,
+    /// Its data key, unwrapped.
+    pub(super) key: Arc<SealKey>,
+}
+
+/// The database, on its thread.
+pub(super) struct Db {
+    conn: Connection,
+    place: Place,
+    wrapping: SealKey,
+    pub(super) dice: Arc<dyn Dice>,
+    reopened: Arc<AtomicU64>,
+    /// Owners met so far; as many as there are accounts.
+    owners: Vec<Owner>,
+}
+
+impl Db {
+    pub(super) fn new(conn: Connection, place: Place, wrapping: &Key, dice: Arc<dyn Dice>) -> Self {
+        Self { conn, place, wrapping: SealKey::new(wrapping), dice, reopened: Arc::default(), owners: Vec::new() }
+    }
+
+    /// Holds the wrapping key against the one the file was made with.
+    pub(super) fn check_wrapping_key(&mut self) -> Result<(), StoreError> {
+        let kept = self.one(WRAPPING_CHECK, (), |row| row.get::<_, Vec<u8>>(0))?;
+        let Some(mut sealed) = kept else {
+            let sealed = self.wrapping.seal(&*self.dice, CHECK_AAD, &[]);
+            return self.transact(true, |db| db.run(SET_WRAPPING_CHECK, (&sealed,)).map(drop));
+        };
+        match self.wrapping.open(CHECK_AAD, &mut sealed) {
+            Some(_) => Ok(()),
+            None => Err(StoreError::WrongKey("its wrapping key is another one".into())),
+        }
+    }
+
+    /// Counts the times [`Db::reopen`] was needed.
+    pub(super) fn reopened(&self) -> Arc<AtomicU64> {
+        self.reopened.clone()
+    }
+
+    /// Opens the file again: a connection that has seen a bad page stays poisoned.
+    pub(super) fn reopen(&mut self) -> Result<(), StoreError> {
+        // Whatever it still holds must not be moved into the file when it closes.
+        let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        self.owners.clear();
+        self.reopened.fetch_add(1, Ordering::Relaxed);
+        self.conn = self.place.open_existing()?;
+        Ok(())
+    }
+
+    /// Runs a statement that changes rows, and tells how many.
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        Ok(self.conn.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// The first row.
+    pub(super) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.conn.prepare_cached(sql)?.query_row(params, read).optional()?)
+    }
+
+    /// Every row.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The connection itself, for what is no statement: pragmas and plans.
+    pub(super) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Runs `work` in one transaction. `durable`: on the disk when this returns (`synchronous = FULL`), not only after the next checkpoint.
+    pub(super) fn transact<T>(&mut self, durable: bool, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if durable {
+            self.conn.execute_batch("PRAGMA synchronous = FULL")?;
+        }
+        let done = self.in_transaction(work);
+        if durable {
+            self.conn.execute_batch("PRAGMA synchronous = NORMAL")?;
+        }
+        done
+    }
+
+    fn in_transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        let done = work(self).and_then(|value| {
+            self.conn.execute_batch("COMMIT")?;
+            Ok(value)
+        });
+        if done.is_err() {
+            // A data key made in this transaction is gone with it.
+            self.owners.clear();
+            if !self.conn.is_autocommit() {
+                self.conn.execute_batch("ROLLBACK")?;
+            }
+        }
+        done
+    }
+
+    /// The owner of an account's sealed rows, if it has any.
+    pub(super) fn owner(&mut self, account: &AccountId) -> Result<Option<Owner>, StoreError> {
+        if let Some(owner) = self.owners.iter().find(|owner| owner.account == *account) {
+            return Ok(Some(owner.clone()));
+        }
+        self.load_owner(OWNER_BY_ACCOUNT, account.as_str())
+    }
+
+    /// The owner numbered `id`.
+    pub(super) fn owner_by_id(&mut self, id: i64) -> Result<Option<Owner>, StoreError> {
+        if let Some(owner) = self.owners.iter().find(|owner| owner.id == id) {
+            return Ok(Some(owner.clone()));
+        }
+        self.load_owner(OWNER_BY_ID, id)
+    }
+
+    fn load_owner(&mut self, sql: &str, wanted: impl rusqlite::ToSql) -> Result<Option<Owner>, StoreError> {
+        let row = self.one(sql, [wanted], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?)))?;
+        let Some((id, account, wrapped)) = row else { return Ok(None) };
+        let Some(key) = unwrap_data_key(&self.wrapping, &account, wrapped) else {
+            return Err(StoreError::Damaged("an account's data key does not open".into()));
+        };
+        let owner = Owner { id, account: AccountId::new(account), key: Arc::new(key) };
+        self.owners.push(owner.clone());
+        Ok(Some(owner))
+    }
+
+    /// The owner of an account's sealed rows, made when there is none. Inside a writing transaction only.
+    pub(super) fn owner_or_make(&mut self, account: &AccountId) -> Result<Owner, StoreError> {
+        if let Some(owner) = self.owner(account)? {
+            return Ok(owner);
+        }
+        let (key, wrapped) = new_data_key(&self.wrapping, &*self.dice, account.as_str());
+        let Some(id) = self.one(NEW_OWNER, (account.as_str(), wrapped), |row| row.get(0))? else {
+            return Err(StoreError::Damaged("a row was not kept".into()));
+        };
+        let owner = Owner { id, account: account.clone(), key: Arc::new(key) };
+        self.owners.push(owner.clone());
+        Ok(owner)
+    }
+
+    /// Forgets the unwrapped key of an owner.
+    pub(super) fn drop_owner(&mut self, id: i64) {
+        self.owners.retain(|owner| owner.id != id);
+    }
+}

@@ -1,0 +1,275 @@
+//! Entries: read by key, stored unless overtaken, removed. Bodies are compressed and opened on the caller's side, so that the store's
+//! thread is not held up by them.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::{
+    Sqlcipher, StoreError,
+    codec::{self, Codec, MOST_RAW},
+    db::{Db, Owner},
+    items,
+    pack::{Head, pack_places, unpack_places},
+    scopes::Ask,
+    seal::{BodyIdentity, OVERHEAD},
+    stats::{self, Change},
+};
+use crate::{
+    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, KeyHash, Shown},
+    clock::Timestamp,
+    store::{
+        Put,
+        rules::{arg_text, may_store},
+    },
+};
+
+const GET: &str = "SELECT e.owner, e.tool, e.codec, e.raw_len, e.fetch_started, e.revision, b.head, b.body
+    FROM cache_entries e CROSS JOIN cache_bodies b ON b.id = e.id WHERE e.key_hash = ?1";
+const OLD: &str = "SELECT id, owner, tool, revision, raw_len, stored_len FROM cache_entries WHERE key_hash = ?1";
+const INSERT: &str = "INSERT INTO cache_entries
+    (key_hash, owner, tool, codec, raw_len, stored_len, fetch_started, created, last_used, revision)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 1) RETURNING id";
+const REPLACE: &str = "UPDATE cache_entries SET codec = ?2, raw_len = ?3, stored_len = ?4, fetch_started = ?5, revision = ?6 WHERE id = ?1";
+const BODY: &str = "INSERT INTO cache_bodies (id, head, body) VALUES (?1, ?2, ?3)
+    ON CONFLICT (id) DO UPDATE SET head = excluded.head, body = excluded.body";
+const ARG: &str = "INSERT INTO entry_args (entry, name, value, whole) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (entry, name) DO UPDATE SET value = excluded.value, whole = excluded.whole";
+const REMOVED: &str = "DELETE FROM cache_entries WHERE id = ?1 RETURNING owner, tool, raw_len, stored_len, hits";
+const REMOVE_BODY: &str = "DELETE FROM cache_bodies WHERE id = ?1";
+const REMOVE_ARGS: &str = "DELETE FROM entry_args WHERE entry = ?1";
+#[cfg(test)]
+pub(super) const SQL: &[&str] = &[GET, OLD, INSERT, REPLACE, BODY, ARG, REMOVED, REMOVE_BODY, REMOVE_ARGS];
+
+/// Bodies up to this size are compressed and opened where they are asked for; larger ones on a thread for blocking work.
+const ON_THE_SPOT: usize = 256 * 1024;
+/// Most characters of an argument that are indexed.
+pub(super) const INDEXED: usize = 512;
+
+/// An entry as it was read, still sealed.
+struct Row {
+    owner: Owner,
+    tool: String,
+    codec: u8,
+    raw_len: i64,
+    fetch_started: i64,
+    revision: i64,
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+fn fetch(db: &mut Db, key: KeyHash) -> Result<Option<Row>, StoreError> {
+    let row = db.one(GET, [key.0], |row| {
+        let rest = (row.get::<_, u8>(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, rest))
+    })?;
+    let Some((owner, tool, (codec, raw_len, fetch_started, revision, head, body))) = row else { return Ok(None) };
+    // Rows of an account whose key is gone can never be opened again.
+    let Some(owner) = db.owner_by_id(owner)? else { return Ok(None) };
+    Ok(Some(Row { owner, tool, codec, raw_len, fetch_started, revision, head, body }))
+}
+
+impl Row {
+    /// Opens the entry; `None` when anything of it is not as it was stored.
+    fn open(mut self, key: KeyHash) -> Option<Entry> {
+        let raw_len = usize::try_from(self.raw_len).ok().filter(|length| *length <= MOST_RAW)?;
+        let aad = BodyIdentity {
+            account: self.owner.account.as_str(),
+            tool: &self.tool,
+            key_hash: key.0,
+            revision: self.revision.cast_unsigned(),
+            fetch_started: self.fetch_started,
+            codec: self.codec,
+            raw_len: self.raw_len.cast_unsigned(),
+            head: &self.head,
+        }
+        .aad();
+        let plain = self.owner.key.open(&aad, &mut self.body)?;
+        let (items, places) = unpack_places(plain)?;
+        let text = match Codec::from_number(self.codec)? {
+            Codec::Plain if plain.len() - places == raw_len => {
+                // Behind the nonce and the places; the tag is cut off. Not copied.
+                let begin = self.body.len() - 16 - raw_len;
+                Bytes::from(self.body).slice(begin..begin + raw_len)
+            }
+            Codec::Plain => return None,
+            codec => codec::decompress(codec, &plain[places..], raw_len)?.into(),
+        };
+        let head = Head::unpack(&self.head)?;
+        let key = CacheKey { hash: key, tool: self.tool.into(), account: self.owner.account, args: head.args };
+        let meta = EntryMeta {
+            key,
+            readings: head.readings,
+            fetch_started: Timestamp(self.fetch_started),
+            etag: head.etag,
+            revision: self.revision.cast_unsigned(),
+        };
+        Some(Entry { meta, body: Body { text: Escaped(text), items } })
+    }
+}
+
+/// An answer made ready for the store's thread.
+struct Prepared {
+    meta: EntryMeta,
+    head: Vec<u8>,
+    places: Vec<u8>,
+    codec: Codec,
+    packed: Bytes,
+    raw_len: i64,
+}
+
+fn prepare(entry: Entry) -> Prepared {
+    let text = entry.body.text.0;
+    let (codec, packed) = match codec::compress(&text) {
+        (codec, std::borrow::Cow::Owned(packed)) => (codec, packed.into()),
+        (codec, std::borrow::Cow::Borrowed(_)) => (codec, text.clone()),
+    };
+    Prepared {
+        head: Head::pack(&entry.meta.key.args, entry.meta.etag.as_deref(), &entry.meta.readings),
+        places: pack_places(&entry.body.items),
+        meta: entry.meta,
+        codec,
+        packed,
+        raw_len: i64::try_from(text.len()).unwrap_or(i64::MAX),
+    }
+}
+
+impl Sqlcipher {
+    /// Reads and opens an entry. A damaged one is a miss: it is counted, the connection that met it is replaced, the row removed.
+    pub(super) async fn get_entry(&self, key: KeyHash) -> Result<Option<Entry>, StoreError> {
+        let row = match self.thread.read(move |db| fetch(db, key)).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            Err(StoreError::Damaged(_)) => return Ok(self.lost(key, None).await),
+            Err(error) => return Err(error),
+        };
+        let revision = row.revision;
+        let opened = if row.body.len() + usize::try_from(row.raw_len).unwrap_or(0) > ON_THE_SPOT {
+            tokio::task::spawn_blocking(move || row.open(key)).await.map_err(|_| StoreError::Closed)?
+        } else {
+            row.open(key)
+        };
+        match opened {
+            Some(entry) => Ok(Some(entry)),
+            None => Ok(self.lost(key, Some(revision)).await),
+        }
+    }
+
+    /// Deals with a damaged row. Its caller has a miss, whatever becomes of the row: it is met again or overwritten by the next `put`.
+    async fn lost(&self, key: KeyHash, revision: Option<i64>) -> Option<Entry> {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        if revision.is_some() {
+            // The bad page was handed out as a good one, so the connection does not know yet, but it is poisoned.
+            let _ = self.thread.read(|db| db.reopen()).await;
+        }
+        let _ = self
+            .thread
+            .cache(0, move |db| match old(db, key)? {
+                // Not one that has been replaced since.
+                Some(old) if revision.is_none_or(|revision| revision == old.revision) => remove(db, old.id).map(drop),
+                _ => Ok(()),
+            })
+            .await;
+        None
+    }
+
+    /// Stores an answer.
+    pub(super) async fn put_entry(&self, entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Result<Put, StoreError> {
+        let bytes = entry.body.text.0.len();
+        if bytes > self.limits.entry_bytes {
+            return Ok(Put::TooLarge);
+        }
+        let prepared = if bytes > ON_THE_SPOT {
+            tokio::task::spawn_blocking(move || prepare(entry)).await.map_err(|_| StoreError::Closed)?
+        } else {
+            prepare(entry)
+        };
+        let weight = prepared.packed.len() + prepared.head.len() + OVERHEAD;
+        self.thread.cache(weight, move |db| put(db, &prepared, &shown, now)).await
+    }
+}
+
+/// A stored entry that may be replaced.
+struct Old {
+    id: i64,
+    owner: i64,
+    tool: String,
+    revision: i64,
+    raw_len: i64,
+    stored_len: i64,
+}
+
+fn old(db: &Db, key: KeyHash) -> Result<Option<Old>, StoreError> {
+    db.one(OLD, [key.0], |row| {
+        Ok(Old {
+            id: row.get(0)?,
+            owner: row.get(1)?,
+            tool: row.get(2)?,
+            revision: row.get(3)?,
+            raw_len: row.get(4)?,
+            stored_len: row.get(5)?,
+        })
+    })
+}
+
+fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<Put, StoreError> {
+    if !may_store(&new.meta, shown, now, &mut Ask::new(db))? {
+        return Ok(Put::Overtaken);
+    }
+    let key = &new.meta.key;
+    let owner = db.owner_or_make(&key.account)?;
+    let mut old = old(db, key.hash)?;
+    // The hash is made of account and tool, so another one's row under it is damaged or was moved there.
+    if let Some(other) = old.take_if(|old| old.owner != owner.id || old.tool != *key.tool) {
+        remove(db, other.id)?;
+    }
+    let revision = old.as_ref().map_or(1, |old| old.revision + 1);
+    let aad = BodyIdentity {
+        account: key.account.as_str(),
+        tool: &key.tool,
+        key_hash: key.hash.0,
+        revision: revision.cast_unsigned(),
+        fetch_started: new.meta.fetch_started.0,
+        codec: new.codec as u8,
+        raw_len: new.raw_len.cast_unsigned(),
+        head: &new.head,
+    }
+    .aad();
+    let sealed = owner.key.seal(&*db.dice, &aad, &[&new.places, &new.packed]);
+    let stored_len = i64::try_from(sealed.len()).unwrap_or(i64::MAX);
+    let started = new.meta.fetch_started.0;
+    let (id, change) = match old {
+        Some(old) => {
+            db.run(REPLACE, (old.id, new.codec as u8, new.raw_len, stored_len, started, revision))?;
+            let change = Change { raw: new.raw_len - old.raw_len, stored: stored_len - old.stored_len, ..Change::default() };
+            (old.id, change)
+        }
+        None => {
+            let row = (key.hash.0, owner.id, &*key.tool, new.codec as u8, new.raw_len, stored_len, started, now.0);
+            let id = db.one(INSERT, row, |row| row.get(0))?.ok_or_else(|| StoreError::Damaged("a row was not kept".into()))?;
+            for (name, value) in &key.args {
+                let text = arg_text(value);
+                let cut = text.char_indices().nth(INDEXED).map(|(at, _)| at);
+                db.run(ARG, (id, name, &text[..cut.unwrap_or(text.len())], cut.is_none()))?;
+            }
+            (id, Change { entries: 1, raw: new.raw_len, stored: stored_len, hits: 0 })
+        }
+    };
+    db.run(BODY, (id, &new.head, sealed))?;
+    stats::add(db, owner.id, &key.tool, change)?;
+    items::add(db, shown, now)?;
+    Ok(Put::Stored { revision: revision.cast_unsigned() })
+}
+
+/// Removes an entry with all that belongs to it. Returns whether there was one.
+pub(super) fn remove(db: &mut Db, id: i64) -> Result<bool, StoreError> {
+    let row = db.one(REMOVED, [id], |row| {
+        let change = Change { entries: -1, raw: -row.get::<_, i64>(2)?, stored: -row.get::<_, i64>(3)?, hits: -row.get::<_, i64>(4)? };
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, change))
+    })?;
+    db.run(REMOVE_BODY, [id])?;
+    db.run(REMOVE_ARGS, [id])?;
+    let Some((owner, tool, change)) = row else { return Ok(false) };
+    stats::add(db, owner, &tool, change)?;
+    Ok(true)
+}

@@ -1,0 +1,37 @@
+//! Numbered steps of the schema, each applied in one transaction together with its number (`user_version`).
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// One step: the version it leads to, and its SQL.
+pub(super) type Step = (u32, &'static str);
+
+/// Every step, in order.
+pub(super) const STEPS: &[Step] = &[(1, include_str!("migrations/001_init.sql"))];
+
+/// The schema this program writes.
+pub(super) fn latest(steps: &[Step]) -> u32 {
+    steps.last().map_or(0, |(version, _)| *version)
+}
+
+/// The schema of the file.
+pub(super) fn version(conn: &Connection) -> Result<u32, StoreError> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Brings the file to the latest version. A newer file is refused before anything is written.
+pub(super) fn migrate(conn: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
+    let found = version(conn)?;
+    let known = latest(steps);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (to, sql) in steps.iter().filter(|(to, _)| *to > found) {
+        let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "user_version", to)?;
+        step.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The journal of our own writes: opened before sending, closed with the bumps in one transaction, only then answered (`truth.md`, *Writes*).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    StoreError,
+    db::Db,
+    items,
+    pack::{pack_scopes, pack_touched, unpack_scopes, unpack_touched},
+    scopes::{self, Mark},
+};
+use crate::{
+    cache::{Bumped, Learned, Scope, SourceId, Touched},
+    clock::Timestamp,
+    ids::AccountId,
+    store::{NewWrite, OpenWrite, Outcome, WriteId, rules::KEPT_ROWS},
+};
+
+const OPEN: &str = "INSERT INTO writes (call_key, account, tool, args_hash, touched, opened_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (call_key) DO NOTHING RETURNING id";
+const PRUNE: &str = "DELETE FROM writes WHERE id <= ?1 AND state > 0 AND unsettled_until = 0";
+const TOUCHED: &str = "SELECT touched FROM writes WHERE id = ?1 AND state = 0";
+const CLOSE: &str = "UPDATE writes SET state = ?2, closed_at = ?3, unsettled_until = ?4, bumped = ?5 WHERE id = ?1";
+const STILL_OPEN: &str = "SELECT id, call_key, account, tool, args_hash, touched, opened_at FROM writes WHERE state = 0 ORDER BY id";
+const DUE: &str = "SELECT id, bumped FROM writes WHERE unsettled_until > 0 AND unsettled_until <= ?1";
+const SETTLED: &str = "UPDATE writes SET unsettled_until = 0, bumped = x'' WHERE id = ?1";
+const NEXT_DUE: &str = "SELECT unsettled_until FROM writes WHERE unsettled_until > 0 ORDER BY unsettled_until LIMIT 1";
+#[cfg(test)]
+pub(super) const SQL: &[&str] = &[OPEN, PRUNE, TOUCHED, CLOSE, STILL_OPEN, DUE, SETTLED, NEXT_DUE];
+
+/// What is known when a write is closed.
+pub(super) struct Closing {
+    pub(super) outcome: Outcome,
+    pub(super) extra: Vec<Touched>,
+    pub(super) learned: Vec<Learned>,
+    pub(super) unsettled_until: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+fn damaged() -> StoreError {
+    StoreError::Damaged("a row of the journal does not read".into())
+}
+
+/// Journals a write that is about to be sent.
+pub(super) fn open(db: &mut Db, write: &NewWrite) -> Result<WriteId, StoreError> {
+    let row = (&write.call_key, write.account.as_str(), &write.tool, write.args_hash, pack_touched(&write.touched), write.at.0);
+    let Some(id) = db.one(OPEN, row, |row| row.get::<_, i64>(0))? else {
+        return Err(StoreError::Failed("a write of this call is in the journal already".into()));
+    };
+    db.run(PRUNE, [id - i64::try_from(KEPT_ROWS).unwrap_or(i64::MAX)])?;
+    Ok(WriteId(id))
+}
+
+/// Closes an open write and bumps what it touched.
+pub(super) fn close(db: &mut Db, id: WriteId, closing: &Closing) -> Result<Vec<Bumped>, StoreError> {
+    let Some(packed) = db.one(TOUCHED, [id.0], |row| row.get::<_, Vec<u8>>(0))? else {
+        return Err(StoreError::Failed("the write is not open".into()));
+    };
+    let mut touched = vec![unpack_touched(&packed).ok_or_else(damaged)?];
+    touched.extend(closing.extra.iter().cloned());
+    // The items are asked before the reply's lesson replaces them: what was shown in the old container is overtaken, too.
+    let (state, unsettled, scopes) = match closing.outcome {
+        Outcome::Refused => (2, None, BTreeMap::new()),
+        Outcome::Done { late } => (1, late.then_some(closing.unsettled_until), scopes::spread(db, &touched)?),
+        Outcome::Unknown => (3, Some(closing.unsettled_until), scopes::spread(db, &touched)?),
+    };
+    let bumped = scopes::bump(db, &scopes, Mark::Written { unsettled })?;
+    if closing.outcome != Outcome::Refused {
+        items::reset(db, &closing.learned, closing.now)?;
+    }
+    // Only what has to be bumped again is kept.
+    let again = if unsettled.is_some() { pack_scopes(&scopes) } else { Vec::new() };
+    db.run(CLOSE, (id.0, state, closing.now.0, unsettled.map_or(0, |until| until.0), again))?;
+    Ok(bumped)
+}
+
+/// Closes every open row as of unknown outcome, and returns them.
+pub(super) fn recover(db: &mut Db, unsettled_until: Timestamp, now: Timestamp) -> Result<Vec<OpenWrite>, StoreError> {
+    let rows = db.all(STILL_OPEN, (), |row| {
+        let touched: Vec<u8> = row.get(5)?;
+        let write = unpack_touched(&touched).map(|touched| -> rusqlite::Result<NewWrite> {
+            Ok(NewWrite {
+                call_key: row.get(1)?,
+                account: AccountId::new(row.get::<_, String>(2)?),
+                tool: row.get(3)?,
+                args_hash: row.get(4)?,
+                touched,
+                at: Timestamp(row.get(6)?),
+            })
+        });
+        Ok((WriteId(row.get(0)?), write.transpose()?))
+    })?;
+    let mut open = Vec::with_capacity(rows.len());
+    for (id, write) in rows {
+        let write = write.ok_or_else(damaged)?;
+        let closing = Closing { outcome: Outcome::Unknown, extra: Vec::new(), learned: Vec::new(), unsettled_until, now };
+        close(db, id, &closing)?;
+        open.push(OpenWrite { id, write });
+    }
+    Ok(open)
+}
+
+/// Bumps again what the writes touched whose unsettled time has ended, and tells when the next one ends.
+pub(super) fn settle(db: &mut Db, now: Timestamp) -> Result<(Vec<Bumped>, Option<Timestamp>), StoreError> {
+    let mut due: BTreeMap<SourceId, BTreeSet<Scope>> = BTreeMap::new();
+    for (id, packed) in db.all(DUE, [now.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))? {
+        for (source, scopes) in unpack_scopes(&packed).ok_or_else(damaged)? {
+            due.entry(source).or_default().extend(scopes);
+        }
+        db.run(SETTLED, [id])?;
+    }
+    scopes::settled(db, &due, now)?;
+    let bumped = scopes::bump(db, &due, Mark::Written { unsettled: None })?;
+    let next = db.one(NEXT_DUE, (), |row| row.get(0))?.map(Timestamp);
+    Ok((bumped, next))
+}

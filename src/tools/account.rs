@@ -1,0 +1,43 @@
+//! Accounts: who is signed in, and signing in. Answered by the daemon itself.
+
+use super::{Does, Effect, Local, Param, ParamType, Risk, Tool};
+
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "account_list",
+        title: "List accounts",
+        help: "Lists the Microsoft 365 accounts that are signed in: account_id, username and account_type (work_school or personal). \
+               Call it first: nearly every other tool needs an account_id.",
+        params: &[],
+        effect: Effect::Local,
+        risk: Risk::Safe,
+        idempotent: true,
+        canonical: None,
+        does: Does::Local(Local::AccountList),
+    },
+    Tool {
+        name: "account_authenticate",
+        title: "Sign in to an account",
+        help: "Starts signing in to a Microsoft account. Returns verification_url and device_code for the user to enter there, steps to \
+               show to them, and _flow_cache, a handle for account_complete_auth. Only the user can finish it, in a browser; passwords and \
+               tokens never pass through this conversation.",
+        params: &[],
+        effect: Effect::Local,
+        risk: Risk::Moderate,
+        idempotent: false,
+        canonical: None,
+        does: Does::Local(Local::AccountAuthenticate),
+    },
+    Tool {
+        name: "account_complete_auth",
+        title: "Finish signing in",
+        help: "Tells whether a sign-in that account_authenticate started is finished: status success with username and account_id, or \
+               pending; ask again when the user says they have entered the code.",
+        params: &[Param::required("flow_cache", ParamType::Text { max: 4096 }, "The _flow_cache that account_authenticate returned.")],
+        effect: Effect::Local,
+        risk: Risk::Moderate,
+        idempotent: false,
+        canonical: None,
+        does: Does::Local(Local::AccountCompleteAuth),
+    },
+];

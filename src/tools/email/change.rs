@@ -1,0 +1,147 @@
+//! `email_mark_read` and `email_move`.
+
+use serde_json::json;
+
+use super::{read::containers, well_known};
+use crate::{
+    cache::{Scope, Service, Touch},
+    graph::GraphRequest,
+    tools::{
+        Args, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written, named,
+        shape::{id, pick, text},
+        tool::ACCOUNT,
+    },
+};
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "email_mark_read",
+        title: "Mark an email as read or unread",
+        help: "Marks one message as read, or as unread with is_read=false. Returns the updated message without its body. Lists and folder \
+               counts show the change at once.",
+        params: &[
+            Param::required("email_id", ParamType::Id, "The message's id, from email_list."),
+            ACCOUNT,
+            Param::optional("is_read", ParamType::Bool, "true", "true for read, false for unread."),
+        ],
+        effect: Effect::Write { service: Service::Mail },
+        risk: Risk::Moderate,
+        idempotent: true,
+        canonical: None,
+        does: Does::Write { touches: mark_read_touches, act: |steps, args| Box::pin(mark_read(steps, args)) },
+    },
+    Tool {
+        name: "email_move",
+        title: "Move an email",
+        help: "Moves one message to another mail folder. Returns status and new_id: use new_id from then on, the message's id may change \
+               with a move. Moving it back undoes it.",
+        params: &[
+            Param::required("email_id", ParamType::Id, "The message's id, from email_list."),
+            Param::required(
+                "destination_folder",
+                ParamType::Id,
+                "inbox, sent, drafts, deleted, junk or archive; or any folder's id, from emailfolders_list.",
+            ),
+            ACCOUNT,
+        ],
+        effect: Effect::Write { service: Service::Mail },
+        risk: Risk::Moderate,
+        // With changing ids the second call finds no message; and in between somebody may have moved it on.
+        idempotent: false,
+        canonical: Some(one_destination),
+        does: Does::Write { touches: move_touches, act: |steps, args| Box::pin(move_message(steps, args)) },
+    },
+];
+
+const UPDATED_FIELDS: [&str; 12] = [
+    "id",
+    "subject",
+    "from",
+    "toRecipients",
+    "receivedDateTime",
+    "hasAttachments",
+    "conversationId",
+    "isRead",
+    "categories",
+    "importance",
+    "flag",
+    "parentFolderId",
+];
+
+fn message_id(args: &Args) -> &str {
+    args.text("email_id").unwrap_or_default()
+}
+
+fn mark_read_touches(args: &Args) -> Vec<Touch> {
+    vec![Touch::Item(message_id(args).to_owned()), Touch::Scope(Scope::folders())]
+}
+
+async fn mark_read(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
+    let change = json!({ "isRead": args.flag("is_read") });
+    let message = steps.send(GraphRequest::patch(&["me", "messages", message_id(args)], change).repeatable()).await?.body;
+    let mut answer = pick(&message, &UPDATED_FIELDS);
+    if answer.is_empty() {
+        // Accepted without saying what it is now.
+        answer.insert("status".into(), "updated".into());
+    }
+    let containers = containers(&message);
+    let touches = containers.iter().cloned().map(Touch::Scope).collect();
+    let learned = if containers.is_empty() { Vec::new() } else { vec![(message_id(args).to_owned(), containers)] };
+    Ok(Written { answer: answer.into(), touches, learned, late: false })
+}
+
+/// One spelling for the names; an id stays as it is, for case matters in ids.
+fn one_destination(args: &mut Args) {
+    if let Some((ours, _)) = args.text("destination_folder").and_then(well_known) {
+        args.set("destination_folder", ours);
+    }
+}
+
+/// The destination as Graph takes it, and the scopes of lists that may be lists of it.
+fn destination(args: &Args) -> (&str, Vec<Scope>) {
+    let given = args.text("destination_folder").unwrap_or_default();
+    match well_known(given) {
+        Some((_, name)) => (name, vec![named::mail_folder(name), named::mail_folders_by_id()]),
+        // One of Graph's rarer names, such as `outbox`: whichever list is one of it, it was asked for by id. Ids are longer.
+        None if given.len() < 40 && given.bytes().all(|letter| letter.is_ascii_alphabetic()) => {
+            (given, vec![named::mail_folders_by_id(), Scope::messages(given)])
+        }
+        // An id may be that of a well-known folder, whose lists by name carry the real id's scope too.
+        None => (given, vec![Scope::messages(given)]),
+    }
+}
+
+fn move_touches(args: &Args) -> Vec<Touch> {
+    let mut touches =
+        vec![Touch::Item(message_id(args).to_owned()), Touch::Scope(Scope::folders()), Touch::Scope(Scope::moves(Service::Mail))];
+    touches.extend(destination(args).1.into_iter().map(Touch::Scope));
+    touches
+}
+
+async fn move_message(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
+    let old = message_id(args);
+    let (destination, _) = destination(args);
+    let reply = steps.send(GraphRequest::post(&["me", "messages", old, "move"], json!({ "destinationId": destination }))).await?;
+    let moved = reply.body;
+    let containers = containers(&moved);
+    let (Ok(new), false) = (id(&moved), containers.is_empty()) else {
+        // It was moved, and we cannot tell what it is called or where it is now.
+        return Ok(Written {
+            answer: json!({ "status": "moved", "new_id": text(&moved, "id") }),
+            touches: vec![Touch::All],
+            learned: vec![(old.to_owned(), Vec::new())],
+            late: false,
+        });
+    };
+    let mut touches: Vec<Touch> = containers.iter().cloned().map(Touch::Scope).collect();
+    touches.push(Touch::Scope(Scope::item(new)));
+    let mut learned = vec![(new.to_owned(), containers)];
+    if new != old {
+        learned.push((old.to_owned(), Vec::new()));
+    }
+    Ok(Written { answer: json!({ "status": "moved", "new_id": new }), touches, learned, late: false })
+}
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

@@ -1,0 +1,39 @@
+//! Mail: reading messages and changing them.
+
+mod change;
+mod read;
+
+pub(super) use change::TOOLS as CHANGES;
+pub(super) use read::TOOLS as READS;
+
+/// The folder names clients use, and Graph's well-known names for them.
+const FOLDERS: [(&str, &str); 6] = [
+    ("inbox", "inbox"),
+    ("sent", "sentitems"),
+    ("drafts", "drafts"),
+    ("deleted", "deleteditems"),
+    ("junk", "junkemail"),
+    ("archive", "archive"),
+];
+
+/// The first halves of [`FOLDERS`].
+const FOLDER_NAMES: &[&str] = &["inbox", "sent", "drafts", "deleted", "junk", "archive"];
+
+/// Our name and Graph's name of a well-known folder that is spelled either way; `None` when it is an id.
+fn well_known(folder: &str) -> Option<(&'static str, &'static str)> {
+    let folder = folder.trim();
+    FOLDERS.into_iter().find(|(ours, graphs)| ours.eq_ignore_ascii_case(folder) || graphs.eq_ignore_ascii_case(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_well_known_folder_are_known_and_an_id_is_none() {
+        assert_eq!(FOLDERS.map(|(ours, _)| ours), FOLDER_NAMES);
+        assert_eq!(well_known("Sent"), Some(("sent", "sentitems")));
+        assert_eq!(well_known("sentItems"), Some(("sent", "sentitems")));
+        assert_eq!(well_known("AQMkAD="), None);
+    }
+}

@@ -1,0 +1,230 @@
+//! `email_list` and `email_get`.
+//!
+//! Bodies are asked for as text: a model reads HTML at five to ten times the tokens. `body.contentType` says so.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{FOLDER_NAMES, well_known};
+use crate::{
+    cache::{Scope, Service, Ttl},
+    graph::GraphRequest,
+    tools::{
+        Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        listing::{every, read_list},
+        named,
+        shape::{cut, etag, id, list_answer, pick, text},
+        tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+    },
+};
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "email_list",
+        title: "List email",
+        help: "Lists messages of one mail folder, newest first, under `messages`; `complete` is false when the folder holds more than \
+               `limit`. Bodies are text. For an overview set include_body=false: it is much shorter. Ids go to email_get, \
+               email_mark_read and email_move. Answers come from the local cache (fresh for 2 minutes).",
+        params: &[
+            ACCOUNT,
+            Param::optional("folder", ParamType::Choice(FOLDER_NAMES), "null", "A well-known folder; inbox when no folder is given."),
+            Param::optional("folder_id", ParamType::Id, "null", "Any folder by id, from emailfolders_list; wins over `folder`."),
+            Param::optional("limit", ParamType::Int { min: 1, max: 200 }, "10", "Most messages to return."),
+            Param::optional("include_body", ParamType::Bool, "true", "Whether to return the whole body and the cc recipients."),
+            USE_CACHE,
+            FORCE_REFRESH,
+        ],
+        effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(120, 600)) },
+        risk: Risk::Safe,
+        idempotent: true,
+        canonical: Some(one_folder),
+        does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+    },
+    Tool {
+        name: "email_get",
+        title: "Get an email",
+        help: "One message by id: sender, recipients, dates, body as text and the list of its attachments (names and sizes, no bytes). A \
+               body over body_max_length is cut and says so: body.truncated, body.total_length; `complete` is then false. \
+               Reading does not mark it as read.",
+        params: &[
+            Param::required("email_id", ParamType::Id, "The message's id, from email_list."),
+            ACCOUNT,
+            Param::optional("include_body", ParamType::Bool, "true", "Whether to return the body."),
+            Param::optional(
+                "body_max_length",
+                ParamType::Int { min: 1, max: 500_000 },
+                "50000",
+                "Characters of the body to return at most.",
+            ),
+            Param::optional("include_attachments", ParamType::Bool, "true", "Whether to list the attachments."),
+            USE_CACHE,
+            FORCE_REFRESH,
+        ],
+        effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(900, 3600)) },
+        risk: Risk::Safe,
+        idempotent: true,
+        canonical: None,
+        does: Does::Read(|steps, args| Box::pin(get(steps, args))),
+    },
+];
+
+const TEXT_BODY: &str = "outlook.body-content-type=\"text\"";
+
+const LIST_FIELDS: [&str; 8] = ["id", "subject", "from", "toRecipients", "receivedDateTime", "hasAttachments", "conversationId", "isRead"];
+const LIST_BODY_FIELDS: [&str; 2] = ["ccRecipients", "body"];
+
+/// All that Graph returns of a message by default, but for its bodies.
+const GET_FIELDS: [&str; 28] = [
+    "id",
+    "createdDateTime",
+    "lastModifiedDateTime",
+    "changeKey",
+    "categories",
+    "receivedDateTime",
+    "sentDateTime",
+    "hasAttachments",
+    "internetMessageId",
+    "subject",
+    "bodyPreview",
+    "importance",
+    "parentFolderId",
+    "conversationId",
+    "conversationIndex",
+    "isDeliveryReceiptRequested",
+    "isReadReceiptRequested",
+    "isRead",
+    "isDraft",
+    "webLink",
+    "inferenceClassification",
+    "sender",
+    "from",
+    "toRecipients",
+    "ccRecipients",
+    "bccRecipients",
+    "replyTo",
+    "flag",
+];
+
+/// No folder is the inbox, an id that is a well-known name is that name, and an id makes the name beside it irrelevant.
+fn one_folder(args: &mut Args) {
+    let given = args.text("folder_id").map(|folder| (folder.to_owned(), well_known(folder)));
+    match given {
+        Some((_, Some((ours, _)))) => {
+            args.set("folder", ours);
+            args.set("folder_id", Value::Null);
+        }
+        Some((_, None)) => args.set("folder", Value::Null),
+        None => {
+            let (ours, _) = args.text("folder").and_then(well_known).unwrap_or(super::FOLDERS[0]);
+            args.set("folder", ours);
+        }
+    }
+}
+
+async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let (folder, named_scope) = match (args.text("folder_id"), args.text("folder").and_then(well_known)) {
+        (Some(id), _) => (id, named::mail_folders_by_id()),
+        (None, Some((_, name))) => (name, named::mail_folder(name)),
+        (None, None) => ("inbox", named::mail_folder("inbox")),
+    };
+    let include_body = args.flag("include_body");
+    let mut fields = LIST_FIELDS.to_vec();
+    if include_body {
+        fields.extend(LIST_BODY_FIELDS);
+    }
+    let limit = args.count("limit");
+    let mut request = GraphRequest::get(&["me", "mailFolders", folder, "messages"])
+        .with("$top", limit.to_string())
+        .with("$orderby", "receivedDateTime desc")
+        .with("$select", format!("{},parentFolderId", fields.join(",")));
+    if include_body {
+        request = request.prefer(TEXT_BODY);
+    }
+    let found = read_list(steps, request, limit, every).await?;
+
+    // The folder's own id, by which a write that knows it bumps this list: from any message, else asked for.
+    let mut folders: BTreeSet<String> = found.items.iter().filter_map(|item| text(item, "parentFolderId")).map(str::to_owned).collect();
+    if folders.is_empty() {
+        let reply = steps.send(GraphRequest::get(&["me", "mailFolders", folder]).with("$select", "id")).await?;
+        folders.insert(id(&reply.body)?.to_owned());
+    }
+    let mut scopes: Vec<Scope> = folders.iter().map(|folder| Scope::messages(folder)).collect();
+    scopes.push(named_scope);
+    if found.several_pages {
+        scopes.push(Scope::moves(Service::Mail));
+    }
+    let shown = found.items.iter().map(|item| Ok((id(item)?.to_owned(), containers(item)))).collect::<Result<_, StepError>>()?;
+    let messages = found.items.iter().map(|item| pick(item, &fields).into()).collect();
+    Ok(Fetched {
+        answer: list_answer("messages", messages, found.complete),
+        list: Some("messages"),
+        scopes,
+        shown,
+        whole: true,
+        etag: None,
+    })
+}
+
+async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let asked = args.text("email_id").unwrap_or_default();
+    let (include_body, include_attachments) = (args.flag("include_body"), args.flag("include_attachments"));
+    let mut fields = GET_FIELDS.to_vec();
+    if include_body {
+        fields.push("body");
+    }
+    let mut request = GraphRequest::get(&["me", "messages", asked]).with("$select", fields.join(","));
+    if include_attachments {
+        request = request.with("$expand", "attachments($select=id,name,size,contentType)");
+    }
+    if include_body {
+        request = request.prefer(TEXT_BODY);
+    }
+    let message = steps.send(request).await?.body;
+    let real = id(&message)?.to_owned();
+
+    let mut answer = pick(&message, &fields);
+    let mut complete = true;
+    if let Some(body) = answer.get_mut("body").and_then(Value::as_object_mut) {
+        complete = !shorten(body, args.count("body_max_length"));
+    }
+    if include_attachments {
+        let attachments = message.get("attachments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let fields = ["@odata.type", "id", "name", "size", "contentType"];
+        let attachments: Vec<Value> = attachments.iter().map(|attachment| pick(attachment, &fields).into()).collect();
+        answer.insert("attachments".into(), attachments.into());
+    }
+    answer.insert("complete".into(), complete.into());
+
+    let containers = containers(&message);
+    let ids = BTreeSet::from([asked.to_owned(), real]);
+    Ok(Fetched {
+        answer: answer.into(),
+        list: None,
+        scopes: ids.iter().map(|id| Scope::item(id)).collect(),
+        shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
+        whole: true,
+        etag: etag(&message),
+    })
+}
+
+/// Where a message is, when it says so.
+pub(super) fn containers(message: &Value) -> Vec<Scope> {
+    text(message, "parentFolderId").map(Scope::messages).into_iter().collect()
+}
+
+/// Cuts the body's content at `max` characters; tells whether anything was cut.
+fn shorten(body: &mut Map<String, Value>, max: usize) -> bool {
+    let Some((start, total)) = body.get("content").and_then(Value::as_str).and_then(|content| cut(content, max)) else {
+        return false;
+    };
+    let start = Value::from(start);
+    body.insert("content".into(), start);
+    body.insert("truncated".into(), true.into());
+    body.insert("total_length".into(), total.into());
+    true
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

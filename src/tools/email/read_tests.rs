@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::tools::fake::{Fake, args, fetch, refusal};
+
+fn message(id: &str, folder: &str) -> Value {
+    json!({"@odata.etag": "W/\"1\"", "id": id, "subject": "", "from": {"emailAddress": {"name": "A", "address": "a@b"}}, "toRecipients": [],
+        "receivedDateTime": "2026-11-20T08:00:00Z", "hasAttachments": false, "conversationId": "c", "isRead": false,
+        "parentFolderId": folder, "ccRecipients": [], "body": {"contentType": "text", "content": "hi"}})
+}
+
+#[tokio::test]
+async fn a_list_is_asked_for_as_the_original_did_and_answered_with_its_fields() {
+    let fake = Fake::answering([("GET /me/mailFolders/inbox/messages", json!({"value": [message("1", "F")]}))]);
+    let list = fetch(&fake, "email_list", json!({"account_id": "a"})).await.unwrap();
+    assert_eq!(
+        list.answer.to_string(),
+        r#"{"messages":[{"id":"1","subject":"","from":{"emailAddress":{"name":"A","address":"a@b"}},"toRecipients":[],"receivedDateTime":"2026-11-20T08:00:00Z","hasAttachments":false,"conversationId":"c","isRead":false,"ccRecipients":[],"body":{"contentType":"text","content":"hi"}}],"complete":true}"#
+    );
+    assert_eq!(list.list, Some("messages"));
+    assert_eq!(list.scopes, [Scope::messages("F"), named::mail_folder("inbox")]);
+    assert_eq!(list.shown, [("1".into(), vec![Scope::messages("F")])]);
+    let asked = &fake.requests()[0];
+    assert_eq!(asked.query[..2], [("$top", "10".to_owned()), ("$orderby", "receivedDateTime desc".to_owned())]);
+    assert_eq!(asked.prefer, [TEXT_BODY]);
+}
+
+#[tokio::test]
+async fn without_bodies_none_are_asked_for() {
+    let fake = Fake::answering([("GET /me/mailFolders/sentitems/messages", json!({"value": [message("1", "S")]}))]);
+    let list = fetch(&fake, "email_list", json!({"account_id": "a", "folder": "sent", "include_body": false})).await.unwrap();
+    assert!(list.answer["messages"][0].get("body").is_none());
+    let asked = &fake.requests()[0];
+    assert!(asked.prefer.is_empty() && !asked.target().contains("body"));
+}
+
+#[tokio::test]
+async fn pages_are_followed_up_to_the_limit_and_a_message_pushed_on_comes_once() {
+    let fake = Fake::answering([
+        ("GET /me/mailFolders/F/messages", json!({"value": [message("1", "F"), message("2", "F")], "@odata.nextLink": "https://graph/2"})),
+        ("GET https://graph/2", json!({"value": [message("2", "F"), message("3", "F")], "@odata.nextLink": "https://graph/3"})),
+        ("GET https://graph/3", json!({"value": [message("4", "F"), message("5", "F")]})),
+    ]);
+    let list = fetch(&fake, "email_list", json!({"account_id": "a", "folder_id": "F", "limit": 4})).await.unwrap();
+    let ids: Vec<&str> = list.answer["messages"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["1", "2", "3"], "four were read, one of them twice, and no further page was fetched");
+    assert_eq!(list.answer["complete"], false);
+    assert_eq!(list.scopes, [Scope::messages("F"), named::mail_folders_by_id(), Scope::moves(Service::Mail)]);
+    // What belongs to the answer's form is asked for on every page.
+    assert!(fake.requests().iter().all(|request| request.prefer == [TEXT_BODY]));
+}
+
+#[tokio::test]
+async fn an_empty_folder_is_asked_for_its_id() {
+    let fake = Fake::answering([
+        ("GET /me/mailFolders/archive/messages", json!({"value": []})),
+        ("GET /me/mailFolders/archive", json!({"id": "AR"})),
+    ]);
+    let list = fetch(&fake, "email_list", json!({"account_id": "a", "folder": "archive"})).await.unwrap();
+    assert_eq!(list.answer, json!({"messages": [], "complete": true}));
+    assert_eq!(list.scopes, [Scope::messages("AR"), named::mail_folder("archive")]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_passed_on() {
+    let fake = Fake::new(|_| Some(Err(refusal(403, "ErrorAccessDenied"))));
+    assert_eq!(fetch(&fake, "email_list", json!({"account_id": "a"})).await.unwrap_err().status, Some(403));
+}
+
+#[tokio::test]
+async fn an_item_without_an_id_is_no_answer() {
+    let fake = Fake::answering([("GET /me/mailFolders/inbox/messages", json!({"value": [{"subject": "x", "parentFolderId": "F"}]}))]);
+    assert_eq!(fetch(&fake, "email_list", json!({"account_id": "a"})).await.unwrap_err().code, "unexpected_reply");
+}
+
+#[test]
+fn spellings_of_one_folder_share_one_key() {
+    let key = |given: Value| args("email_list", given).unwrap().shaping();
+    let inbox = key(json!({"account_id": "a"}));
+    for given in [
+        json!({"account_id": "b", "folder": "INBOX"}),
+        json!({"account_id": "a", "folder_id": "Inbox"}),
+        json!({"account_id": "a", "folder": "sent", "folder_id": "inbox", "force_refresh": true}),
+        json!({"account_id": "a", "folder": null, "folder_id": null, "limit": 10.0}),
+    ] {
+        assert_eq!(key(given), inbox);
+    }
+    assert_eq!(inbox["folder"], "inbox");
+    let by_id = key(json!({"account_id": "a", "folder_id": "AQMk="}));
+    assert_eq!(key(json!({"account_id": "a", "folder_id": "AQMk=", "folder": "sent"})), by_id);
+    assert_ne!(by_id, inbox);
+}
+
+#[tokio::test]
+async fn one_message_has_its_fields_in_order_and_its_attachments_without_bytes() {
+    let mut official: Value = serde_json::from_str(include_str!("../data/message-get.json")).unwrap();
+    official["attachments"] = json!([{"@odata.type": "#microsoft.graph.fileAttachment", "@odata.mediaContentType": "x", "id": "AT=", "name": "a.pdf",
+        "size": 9, "contentType": "application/pdf", "contentBytes": "AAAA"}]);
+    let fake = Fake::answering([("GET /me/messages/AAMkADhMGAAA%3D", official.clone())]);
+    let got = fetch(&fake, "email_get", json!({"email_id": "AAMkADhMGAAA=", "account_id": "a"})).await.unwrap();
+    let answer = got.answer.as_object().unwrap();
+    assert_eq!(answer["subject"], official["subject"]);
+    assert_eq!(answer["body"], official["body"]);
+    assert_eq!(answer["complete"], true);
+    assert_eq!(
+        answer["attachments"].to_string(),
+        r##"[{"@odata.type":"#microsoft.graph.fileAttachment","id":"AT=","name":"a.pdf","size":9,"contentType":"application/pdf"}]"##
+    );
+    // Every field of the official example is there, but for Graph's annotations.
+    for (name, value) in official.as_object().unwrap().iter().filter(|(name, _)| !name.starts_with("@odata.") && *name != "attachments") {
+        assert_eq!(answer.get(name), Some(value), "{name}");
+    }
+    assert!(answer.keys().all(|name| !name.starts_with('@')));
+    assert_eq!(got.scopes, [Scope::item("AAMkADhMGAAA=")]);
+    assert_eq!(got.shown, [("AAMkADhMGAAA=".into(), vec![Scope::messages("AAMkADcbAAAAAAEJAAA=")])]);
+    assert!(got.etag.is_some());
+    assert!(fake.log()[0].contains("$expand=attachments%28%24select%3Did%2Cname%2Csize%2CcontentType%29"));
+}
+
+#[tokio::test]
+async fn a_long_body_is_cut_by_characters_and_says_so() {
+    let fake = Fake::answering([("GET /me/messages/m", json!({"id": "m", "body": {"contentType": "text", "content": "äöü€x"}}))]);
+    let cut = fetch(&fake, "email_get", json!({"email_id": "m", "account_id": "a", "body_max_length": 3})).await.unwrap();
+    assert_eq!(cut.answer["body"], json!({"contentType": "text", "content": "äöü", "truncated": true, "total_length": 5}));
+    assert_eq!(cut.answer["complete"], false);
+    let whole = fetch(&fake, "email_get", json!({"email_id": "m", "account_id": "a", "body_max_length": 5})).await.unwrap();
+    assert_eq!(whole.answer["body"], json!({"contentType": "text", "content": "äöü€x"}));
+    assert_eq!((whole.answer["complete"].clone(), whole.answer["attachments"].clone()), (json!(true), json!([])));
+}
+
+#[tokio::test]
+async fn without_body_and_attachments_neither_is_asked_for() {
+    let fake = Fake::answering([("GET /me/messages/m", json!({"id": "m"}))]);
+    let given = json!({"email_id": "m", "account_id": "a", "include_body": false, "include_attachments": false});
+    let got = fetch(&fake, "email_get", given).await.unwrap();
+    assert_eq!(got.answer, json!({"id": "m", "complete": true}));
+    let asked = fake.log().remove(0);
+    assert!(!asked.contains("%2Cbody&") && !asked.ends_with("%2Cbody") && !asked.contains("expand"), "{asked}");
+}
+
+proptest! {
+    #[test]
+    fn the_canonical_folder_is_one_thing_and_stays_so(folder in proptest::option::of(0usize..6), id in proptest::option::of("[A-Za-z]{1,12}|inbox|sentItems|JUNK")) {
+        let folder = folder.map(|at| FOLDER_NAMES[at]);
+        let once = args("email_list", json!({"account_id": "a", "folder": folder, "folder_id": id})).unwrap();
+        prop_assert!(once.text("folder").is_some() != once.text("folder_id").is_some());
+        let again: Value = serde_json::to_value(once.all()).unwrap();
+        prop_assert_eq!(args("email_list", again).unwrap(), once);
+    }
+}

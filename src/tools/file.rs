@@ -1,0 +1,148 @@
+//! OneDrive: what lies in a folder.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+    drive::{Place, is_folder, one_place, read_children, shown},
+    shape::list_answer,
+    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+};
+use crate::cache::{Service, Ttl};
+
+pub(super) const TOOLS: &[Tool] = &[Tool {
+    name: "file_list",
+    title: "List files",
+    help: "Lists what lies in one OneDrive folder, by name, under `items`: id, name, type (file or folder), size in bytes, modified. \
+           `complete` is false when there is more than `limit`. Answers come from the local cache (fresh for 10 minutes); download_url is \
+           null in them, because such a link opens the file without signing in and expires.",
+    params: &[
+        ACCOUNT,
+        Param::optional("path", ParamType::DrivePath, "\"/\"", "The folder's path, such as /Documents/2026."),
+        Param::optional("folder_id", ParamType::Id, "null", "The folder's id; wins over `path`."),
+        Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most items to return, counted after type_filter."),
+        Param::optional("type_filter", ParamType::Choice(&["all", "files", "folders"]), "\"all\"", "Which items to return."),
+        USE_CACHE,
+        FORCE_REFRESH,
+    ],
+    effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(600, 3600)) },
+    risk: Risk::Safe,
+    idempotent: true,
+    canonical: Some(one_place),
+    does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+}];
+
+async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let keep: Option<fn(&Value) -> bool> = match args.text("type_filter") {
+        Some("files") => Some(|item| !is_folder(item)),
+        Some("folders") => Some(is_folder),
+        _ => None,
+    };
+    // No @microsoft.graph.downloadUrl: whoever has one needs no token, and it dies within the hour (tool catalogue, W9).
+    let select = "id,name,size,lastModifiedDateTime,folder,file,parentReference".to_owned();
+    let found = read_children(steps, Place::of(args), select, args.count("limit"), keep).await?;
+    let shown = shown(&found.listing.items)?;
+    let items = found.listing.items.iter().map(row).collect();
+    Ok(Fetched {
+        answer: list_answer("items", items, found.listing.complete),
+        list: Some("items"),
+        scopes: found.scopes,
+        shown,
+        whole: true,
+        etag: None,
+    })
+}
+
+fn row(item: &Value) -> Value {
+    let field = |name: &str| item.get(name).cloned().unwrap_or_default();
+    let mut row = Map::new();
+    row.insert("id".into(), field("id"));
+    row.insert("name".into(), field("name"));
+    row.insert("type".into(), if is_folder(item) { "folder" } else { "file" }.into());
+    row.insert("size".into(), field("size"));
+    row.insert("modified".into(), field("lastModifiedDateTime"));
+    row.insert("download_url".into(), Value::Null);
+    row.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cache::Scope,
+        tools::fake::{Fake, args, fetch},
+    };
+    use serde_json::json;
+
+    fn file(id: &str) -> Value {
+        json!({"id": id, "name": format!("{id}.txt"), "size": 5, "lastModifiedDateTime": "2026-01-01T00:00:00Z", "file": {},
+            "@microsoft.graph.downloadUrl": "https://secret", "parentReference": {"id": "R", "path": "/drive/root:"}})
+    }
+    fn folder(id: &str) -> Value {
+        json!({"id": id, "name": id, "size": 7, "folder": {"childCount": 1}, "parentReference": {"id": "R", "path": "/drive/root:"}})
+    }
+
+    #[tokio::test]
+    async fn the_root_takes_one_request_and_no_download_link_is_passed_on() {
+        let fake = Fake::answering([("GET /me/drive/root/children", json!({"value": [folder("d"), file("f")]}))]);
+        let list = fetch(&fake, "file_list", json!({"account_id": "a"})).await.unwrap();
+        assert_eq!(
+            list.answer.to_string(),
+            r#"{"items":[{"id":"d","name":"d","type":"folder","size":7,"modified":null,"download_url":null},{"id":"f","name":"f.txt","type":"file","size":5,"modified":"2026-01-01T00:00:00Z","download_url":null}],"complete":true}"#
+        );
+        assert_eq!(list.scopes, [Scope::children("R")]);
+        assert_eq!(list.shown, [("d".into(), vec![Scope::children("R")]), ("f".into(), vec![Scope::children("R")])]);
+        assert_eq!(fake.log().len(), 1);
+        assert!(!fake.log()[0].contains("downloadUrl"));
+    }
+
+    #[tokio::test]
+    async fn the_limit_counts_what_the_filter_keeps_over_pages() {
+        let fake = Fake::answering([
+            ("GET /me/drive/root/children", json!({"value": [file("a"), file("b")], "@odata.nextLink": "https://graph/2"})),
+            ("GET https://graph/2", json!({"value": [folder("c"), file("d"), folder("e")], "@odata.nextLink": "https://graph/3"})),
+        ]);
+        let given = json!({"account_id": "a", "type_filter": "folders", "limit": 2});
+        let list = fetch(&fake, "file_list", given).await.unwrap();
+        let ids: Vec<&str> = list.answer["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["c", "e"]);
+        // A third page exists and may hold more.
+        assert_eq!(list.answer["complete"], false);
+        assert_eq!(list.scopes, [Scope::children("R"), Scope::moves(Service::Files)]);
+    }
+
+    #[tokio::test]
+    async fn a_read_by_path_depends_on_the_way_there() {
+        let fake = Fake::answering([
+            ("GET /me/drive/root:/Docs/New:/children", json!({"value": []})),
+            ("GET /me/drive/root:/Docs/New", json!({"id": "N", "parentReference": {"id": "D"}})),
+        ]);
+        let list = fetch(&fake, "file_list", json!({"account_id": "a", "path": "/Docs/New/"})).await.unwrap();
+        assert_eq!(list.scopes, [Scope::structure(), Scope::children("D"), Scope::children("N")]);
+    }
+
+    #[tokio::test]
+    async fn an_empty_root_is_asked_for_its_id() {
+        let fake = Fake::answering([("GET /me/drive/root/children", json!({"value": []})), ("GET /me/drive/root", json!({"id": "R"}))]);
+        let list = fetch(&fake, "file_list", json!({"account_id": "a"})).await.unwrap();
+        assert_eq!((list.answer, list.scopes), (json!({"items": [], "complete": true}), vec![Scope::children("R")]));
+    }
+
+    #[tokio::test]
+    async fn one_failing_half_fails_the_whole() {
+        let fake = Fake::answering([("GET /me/drive/root:/x:/children", json!({"value": []}))]);
+        let error = fetch(&fake, "file_list", json!({"account_id": "a", "path": "/x"})).await.unwrap_err();
+        assert_eq!(error.status, Some(404));
+    }
+
+    #[test]
+    fn spellings_of_one_place_share_one_key() {
+        let key = |given: Value| args("file_list", given).unwrap().shaping();
+        let root = key(json!({"account_id": "a"}));
+        assert_eq!(key(json!({"account_id": "a", "path": "//"})), root);
+        assert_eq!(key(json!({"account_id": "a", "folder_id": "root", "path": "/x"})), root);
+        let by_id = key(json!({"account_id": "a", "folder_id": "X"}));
+        assert_eq!(key(json!({"account_id": "a", "folder_id": "X", "path": "/x", "use_cache": false})), by_id);
+        assert_ne!(by_id, root);
+    }
+}

@@ -1,0 +1,115 @@
+//! OneDrive folders: one level (`folder_list`) and the tree (`folder_get_tree`, in `folder/tree.rs`).
+//!
+//! `path` in an answer is the folder's own path, in the form the `path` parameter takes.
+
+mod tree;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+    drive::{Place, child_count, is_folder, join, one_place, parent, parent_path, read_children, shown},
+    shape::{list_answer, text},
+    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+};
+use crate::cache::{Service, Ttl};
+
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "folder_list",
+        title: "List folders",
+        help: "Lists the folders (no files) in one OneDrive folder, by name, under `folders`: id, name, childCount, path, parentId, modified. \
+               `complete` is false when there are more than `limit`. Answers come from the local cache (fresh for 15 minutes).",
+        params: &[
+            ACCOUNT,
+            Param::optional("path", ParamType::DrivePath, "\"/\"", "The folder's path, such as /Documents/2026."),
+            Param::optional("folder_id", ParamType::Id, "null", "The folder's id; wins over `path`."),
+            Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most folders to return."),
+            USE_CACHE,
+            FORCE_REFRESH,
+        ],
+        effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(900, 3600)) },
+        risk: Risk::Safe,
+        idempotent: true,
+        canonical: Some(one_place),
+        does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+    },
+    Tool {
+        name: "folder_get_tree",
+        title: "Get the folder tree",
+        help: "The tree of OneDrive folders (no files) below a folder, nested under `folders`: id, name, childCount, path, parentId, modified, \
+               children. `complete` is false when max_depth left something out. The first answer for a large drive takes some seconds, \
+               further ones come from the local cache (fresh for 30 minutes).",
+        params: &[
+            ACCOUNT,
+            Param::optional("path", ParamType::DrivePath, "\"/\"", "The folder to start at; / is the whole drive."),
+            Param::optional("folder_id", ParamType::Id, "null", "The id of the folder to start at; wins over `path`."),
+            Param::optional("max_depth", ParamType::Int { min: 1, max: 25 }, "10", "How many levels to return."),
+            USE_CACHE,
+            FORCE_REFRESH,
+        ],
+        effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(1800, 7200)) },
+        risk: Risk::Safe,
+        idempotent: true,
+        canonical: Some(one_place),
+        does: Does::Read(|steps, args| Box::pin(tree::fetch(steps, args))),
+    },
+];
+
+async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let select = "id,name,folder,parentReference,lastModifiedDateTime".to_owned();
+    let found = read_children(steps, Place::of(args), select, args.count("limit"), Some(is_folder)).await?;
+    let shown = shown(&found.listing.items)?;
+    let folders = found.listing.items.iter().map(|item| row(item, found.path.as_deref())).collect();
+    Ok(Fetched {
+        answer: list_answer("folders", folders, found.listing.complete),
+        list: Some("folders"),
+        scopes: found.scopes,
+        shown,
+        whole: true,
+        etag: None,
+    })
+}
+
+/// One folder as it is answered; `within` is the path of the folder it lies in, for when Graph does not tell.
+fn row(item: &Value, within: Option<&str>) -> Value {
+    let name = text(item, "name").unwrap_or_default();
+    let within = parent_path(item).or_else(|| within.map(str::to_owned));
+    let mut row = Map::new();
+    row.insert("id".into(), item.get("id").cloned().unwrap_or_default());
+    row.insert("name".into(), name.into());
+    row.insert("childCount".into(), child_count(item).unwrap_or_default().into());
+    row.insert("path".into(), within.map(|within| join(&within, name)).into());
+    row.insert("parentId".into(), parent(item).into());
+    row.insert("modified".into(), item.get("lastModifiedDateTime").cloned().unwrap_or_default());
+    row.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cache::Scope,
+        tools::fake::{Fake, fetch},
+    };
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn folders_hidden_behind_a_page_of_files_are_found() {
+        let file = |id: &str| json!({"id": id, "name": id, "file": {}, "parentReference": {"id": "R", "path": "/drive/root:"}});
+        let fake = Fake::answering([
+            ("GET /me/drive/root/children", json!({"value": [file("1"), file("2")], "@odata.nextLink": "https://graph/2"})),
+            (
+                "GET https://graph/2",
+                json!({"value": [{"id": "D", "name": "Docs", "folder": {"childCount": 4}, "lastModifiedDateTime": "2026-01-01T00:00:00Z",
+                    "parentReference": {"id": "R", "path": "/drive/root:"}}]}),
+            ),
+        ]);
+        let list = fetch(&fake, "folder_list", json!({"account_id": "a", "limit": 1})).await.unwrap();
+        assert_eq!(
+            list.answer.to_string(),
+            r#"{"folders":[{"id":"D","name":"Docs","childCount":4,"path":"/Docs","parentId":"R","modified":"2026-01-01T00:00:00Z"}],"complete":true}"#
+        );
+        assert_eq!(list.scopes, [Scope::children("R"), Scope::moves(Service::Files)]);
+    }
+}

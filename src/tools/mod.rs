@@ -1,0 +1,37 @@
+//! What can be asked: the catalogue. A row describes a tool; [`Steps`] is its only way out.
+//!
+//! To add a tool, write its row into the file of its family; name, help, schema, annotations, risk, key, TTL and scopes all
+//! come from the row. This room does no I/O of its own, knows no MCP and no store.
+
+mod account;
+mod args;
+mod cache;
+mod calendar;
+mod catalogue;
+mod contact;
+mod drive;
+mod email;
+mod emailfolders;
+mod file;
+mod folder;
+mod listing;
+mod named;
+mod risk;
+mod schema;
+mod server;
+mod shape;
+mod steps;
+mod tool;
+
+#[cfg(test)]
+mod catalogue_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod matrix_tests;
+
+pub use args::{ArgError, Args};
+pub use catalogue::{CATALOGUE, UnknownTool, all, find};
+pub use risk::Annotations;
+pub use steps::{Page, Reply, StepError, Steps};
+pub use tool::{CACHE_CONTROLS, Does, Effect, Fetched, Local, Param, ParamType, Risk, Tool, Touches, Written};

@@ -1,0 +1,79 @@
+//! What follows from a row: category, safety level, confirmation and the hints clients act on. Nothing here is written down twice.
+
+use serde_json::{Map, Value, json};
+
+use super::{Effect, Risk, Tool};
+
+impl Risk {
+    /// The word in `_meta.safety_level`.
+    pub fn level(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Moderate => "moderate",
+            Self::Dangerous => "dangerous",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The sign that opens a description, so that a person skimming a list sees what a tool may do.
+    pub fn indicator(self) -> &'static str {
+        match self {
+            Self::Safe => "📖",
+            Self::Moderate => "✏️",
+            Self::Dangerous | Self::Critical => "🔴",
+        }
+    }
+
+    /// Whether a person has to agree before it is done: whatever leaves the account or cannot be undone.
+    pub fn needs_confirmation(self) -> bool {
+        self >= Self::Dangerous
+    }
+}
+
+/// MCP's tool annotations: hints to a client about when to ask its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Annotations {
+    /// It changes nothing.
+    pub read_only: bool,
+    /// It may destroy.
+    pub destructive: bool,
+    /// Doing it twice does what doing it once does.
+    pub idempotent: bool,
+    /// It deals with things outside this machine.
+    pub open_world: bool,
+}
+
+impl Tool {
+    /// The annotations, all four always stated because MCP's own defaults differ from what most rows mean.
+    pub fn annotations(&self) -> Annotations {
+        Annotations {
+            read_only: self.risk == Risk::Safe,
+            destructive: self.risk == Risk::Critical,
+            idempotent: self.idempotent,
+            open_world: self.effect != Effect::Local,
+        }
+    }
+
+    /// The family, which is the first word of the name.
+    pub fn category(&self) -> &'static str {
+        self.name.split('_').next().unwrap_or(self.name)
+    }
+
+    /// What clients show and models read: the sign of its risk, then the help.
+    pub fn description(&self) -> String {
+        format!("{} {}", self.risk.indicator(), self.help)
+    }
+
+    /// The members of `_meta`.
+    pub fn meta(&self) -> Map<String, Value> {
+        let meta = json!({
+            "category": self.category(),
+            "safety_level": self.risk.level(),
+            "requires_confirmation": self.risk.needs_confirmation(),
+        });
+        match meta {
+            Value::Object(meta) => meta,
+            _ => Map::new(),
+        }
+    }
+}

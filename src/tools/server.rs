@@ -1,0 +1,15 @@
+//! The server itself. Answered by the daemon.
+
+use super::{Does, Effect, Local, Risk, Tool};
+
+pub(super) const TOOLS: &[Tool] = &[Tool {
+    name: "server_get_version",
+    title: "Server version",
+    help: "Name (package) and version of this server.",
+    params: &[],
+    effect: Effect::Local,
+    risk: Risk::Safe,
+    idempotent: true,
+    canonical: None,
+    does: Does::Local(Local::ServerVersion),
+}];

@@ -1,0 +1,113 @@
+//! The only way out of a tool: what it may ask for, without knowing who does it.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::{
+    clock::Timestamp,
+    graph::GraphRequest,
+    hint::{Hint, Kind},
+};
+
+/// A reply of Graph that was a success.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// HTTP status, 200 to 299 or 304.
+    pub status: u16,
+    /// The JSON body, `null` when there was none.
+    pub body: Value,
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The `Location` header, such as the monitor of a copy.
+    pub location: Option<String>,
+}
+
+/// Pages of a collection, as far as they were read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The items of all pages read, in order.
+    pub items: Vec<Value>,
+    /// Where the next page is, when there is one.
+    pub next: Option<String>,
+    /// The delta link, at the end of a delta walk.
+    pub delta: Option<String>,
+}
+
+/// What a tool can do.
+#[async_trait]
+pub trait Steps: Send + Sync {
+    /// Sends one request. Idempotent ones are repeated after a passing failure; others are sent at most once.
+    async fn send(&self, request: GraphRequest) -> Result<Reply, StepError>;
+    /// Reads pages until `enough` says so or there are no more. `enough` sees all items so far.
+    async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError>;
+    /// Sends many reads at once through `$batch`, 20 at a time; each has its own outcome, in the order asked.
+    async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError>;
+    /// When this call began.
+    fn now(&self) -> Timestamp;
+    /// Whether the account is a personal one, which lacks parts of Graph.
+    fn personal(&self) -> bool;
+}
+
+/// Why a step failed, in the terms that matter to a tool and its user.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// Who has to act.
+    pub kind: Kind,
+    /// Stable, snake case: Graph's own code in our spelling, or ours.
+    pub code: &'static str,
+    /// What happened and what it means, without content.
+    pub message: String,
+    /// One thing to do.
+    pub hint: Option<String>,
+    /// HTTP status of Graph's refusal.
+    pub status: Option<u16>,
+    /// Graph's own error code: `ErrorItemNotFound`.
+    pub graph_code: Option<String>,
+    /// The request may have taken effect: one of its attempts was sent and not answered. Never true for a GET.
+    pub unknown_outcome: bool,
+    /// The request never left this machine.
+    pub never_sent: bool,
+}
+
+impl Hint for StepError {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+    fn code(&self) -> &'static str {
+        self.code
+    }
+    fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+}
+
+impl StepError {
+    /// An answer of Graph that does not have the shape it should have.
+    pub fn unexpected(what: &str) -> Self {
+        Self {
+            kind: Kind::Offline,
+            code: "unexpected_reply",
+            message: format!("Microsoft Graph sent an answer without {what}"),
+            hint: Some("Try again; if it stays, report it with the request id from the log.".into()),
+            status: None,
+            graph_code: None,
+            unknown_outcome: false,
+            never_sent: false,
+        }
+    }
+
+    /// A wrong argument that only shows once Graph was asked.
+    pub fn user(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::User,
+            code,
+            message: message.into(),
+            hint: Some(hint.into()),
+            status: None,
+            graph_code: None,
+            unknown_outcome: false,
+            never_sent: true,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The rules: which source is asked for the master key, and what happens when there is no answer.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use super::{
+    Keyring, KeyringError, Locked, Places, Settings, Source, SourceKind, Unlocked, disk,
+    envelope::{Envelope, Shut},
+    keyring,
+    source::{self, capital, from_environment, from_file, key_from, make_file, malformed, random_key},
+};
+use crate::{
+    chance::Dice,
+    clock::Clock,
+    secret::{Key, Secret},
+};
+
+/// How long the keyring may take to answer one question.
+pub const KEYRING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything the rules need.
+pub struct Vault {
+    /// Where the files lie.
+    pub places: Places,
+    /// What the operator decided.
+    pub settings: Settings,
+    /// The value of [`super::KEY_VARIABLE`], where it is set.
+    pub environment: Option<Secret<String>>,
+    /// The platform's keyring.
+    pub keyring: Arc<dyn Keyring>,
+    /// For the envelope's date and the keyring's deadline.
+    pub clock: Arc<dyn Clock>,
+    /// Where keys come from.
+    pub dice: Arc<dyn Dice>,
+}
+
+impl Vault {
+    /// Opens the envelope, or makes it when there is neither an envelope nor a database yet and a safe place for a new key is found.
+    pub async fn open_or_create(&self) -> Result<Unlocked, Locked> {
+        match disk::read(&self.places.envelope) {
+            Ok(bytes) => {
+                let envelope = Envelope::parse(&bytes).map_err(|shut| self.shut(&shut, None))?;
+                self.open(&envelope).await
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.create().await,
+            Err(error) => Err(Locked::new(
+                "envelope_failed",
+                format!("The key envelope `{}` cannot be read: {error}.", self.places.envelope.display()),
+                "Check the rights of that file.",
+            )),
+        }
+    }
+
+    /// Asks the recorded source, or the one the operator forces, and no other.
+    async fn open(&self, envelope: &Envelope) -> Result<Unlocked, Locked> {
+        let source = self.source_to_ask(&envelope.source)?;
+        let master = match source.kind {
+            SourceKind::Keyring => self.ask_keyring(&source).await?,
+            SourceKind::Environment => from_environment(self.environment())?,
+            SourceKind::File => {
+                let found = from_file(Path::new(&source.location), self.data())?;
+                found.ok_or_else(|| missing(&source, "Put the file back, or set `keys.file` to where it is now."))?
+            }
+        };
+        let keys = envelope.open(&master).map_err(|shut| self.shut(&shut, Some(&source)))?;
+        Ok(Unlocked { keys, source, created: false })
+    }
+
+    /// The recorded source, unless the operator forces another or has moved the key file.
+    fn source_to_ask(&self, recorded: &Source) -> Result<Source, Locked> {
+        let kind = self.settings.only.unwrap_or(recorded.kind);
+        Ok(match (kind, &self.settings.file) {
+            (SourceKind::File, Some(path)) => Source::file(path),
+            _ if kind == recorded.kind => recorded.clone(),
+            (SourceKind::Keyring, _) => Source::keyring(&self.settings.entry),
+            (SourceKind::Environment, _) => Source::environment(),
+            (SourceKind::File, None) => return Err(no_file_configured()),
+        })
+    }
+
+    async fn ask_keyring(&self, source: &Source) -> Result<Key, Locked> {
+        let entry = source.location.clone();
+        match self.ask(move |keyring| keyring.get(&entry)).await {
+            Ok(Some(key)) => key_from(key.expose()).ok_or_else(|| malformed(source)),
+            Ok(None) => {
+                Err(missing(source, "Restore that entry from a backup of the keyring, or start in the desktop session it belongs to."))
+            }
+            Err(error) => Err(keyring_trouble(&error)),
+        }
+    }
+
+    /// First start: a new key needs a safe place before anything is written.
+    async fn create(&self) -> Result<Unlocked, Locked> {
+        if self.places.database.symlink_metadata().is_ok() {
+            return Err(Locked::new(
+                "foreign_database",
+                format!(
+                    "There is a database at `{}` but no key envelope `{}` that belongs to it.",
+                    self.places.database.display(),
+                    self.places.envelope.display()
+                ),
+                "Restore the envelope from a backup, or move the database away to start afresh.",
+            ));
+        }
+        let (master, source) = match self.settings.only {
+            None => self.safe_place().await?,
+            Some(SourceKind::Keyring) => {
+                (self.keep_in_keyring().await.map_err(|error| keyring_trouble(&error))??, Source::keyring(&self.settings.entry))
+            }
+            Some(SourceKind::Environment) => (from_environment(self.environment())?, Source::environment()),
+            Some(SourceKind::File) => self.keep_in_file(self.settings.file.as_deref().ok_or_else(no_file_configured)?)?,
+        };
+        let (envelope, keys) =
+            Envelope::make(&master, source.clone(), self.dice.as_ref(), self.clock.now()).map_err(|shut| self.shut(&shut, None))?;
+        let written = envelope.to_json().map_err(std::io::Error::from).and_then(|json| disk::replace(&self.places.envelope, &json));
+        written.map_err(|error| {
+            Locked::new(
+                "envelope_failed",
+                format!("The key envelope `{}` cannot be written: {error}.", self.places.envelope.display()),
+                "Check the rights of that folder and the space on its disk, then restart the daemon.",
+            )
+        })?;
+        Ok(Unlocked { keys, source, created: true })
+    }
+
+    /// The usual order: keyring, environment, key file.
+    async fn safe_place(&self) -> Result<(Key, Source), Locked> {
+        let trouble = match self.keep_in_keyring().await {
+            Ok(master) => return Ok((master?, Source::keyring(&self.settings.entry))),
+            Err(trouble) => trouble,
+        };
+        if self.environment.is_some() {
+            return Ok((from_environment(self.environment())?, Source::environment()));
+        }
+        if let Some(path) = &self.settings.file {
+            return self.keep_in_file(path);
+        }
+        if matches!(trouble, KeyringError::Locked(_) | KeyringError::Late(_)) {
+            return Err(keyring_trouble(&trouble));
+        }
+        Err(Locked::new(
+            "no_safe_place",
+            format!("There is no safe place for a new key: {trouble}, and neither `{}` nor `keys.file` is set.", source::KEY_VARIABLE),
+            format!(
+                "Start a keyring, set `{}` to the output of `openssl rand -base64 32`, or set `keys.file` in the configuration.",
+                source::KEY_VARIABLE
+            ),
+        ))
+    }
+
+    /// Uses the entry that is there (a first start that broke off left it), or makes one and reads it back.
+    async fn keep_in_keyring(&self) -> Result<Result<Key, Locked>, KeyringError> {
+        let entry = self.settings.entry.clone();
+        if let Some(found) = self.ask(move |keyring| keyring.get(&entry)).await? {
+            return Ok(key_from(found.expose()).ok_or_else(|| malformed(&Source::keyring(&self.settings.entry))));
+        }
+        let master = random_key(self.dice.as_ref());
+        let (entry, key) = (self.settings.entry.clone(), master.clone());
+        let kept = self
+            .ask(move |keyring| {
+                keyring.set(&entry, key.expose())?;
+                keyring.get(&entry)
+            })
+            .await?;
+        if kept.is_some_and(|kept| kept.expose() == master.expose()) {
+            Ok(Ok(master))
+        } else {
+            Err(KeyringError::Failed("it did not give back the key it was given".into()))
+        }
+    }
+
+    /// Uses the configured file, or makes it.
+    fn keep_in_file(&self, path: &Path) -> Result<(Key, Source), Locked> {
+        let source = Source::file(path);
+        if let Some(master) = from_file(path, self.data())? {
+            return Ok((master, source));
+        }
+        let master = make_file(path, self.dice.as_ref()).map_err(|error| {
+            Locked::new(
+                "key_file_failed",
+                format!("{} cannot be made: {error}.", capital(&source.describe())),
+                "Make its folder, or check the path `keys.file`.",
+            )
+        })?;
+        Ok((master, source))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&dyn Keyring) -> Result<T, KeyringError> + Send + 'static,
+    ) -> Result<T, KeyringError> {
+        keyring::ask(&self.keyring, self.clock.as_ref(), KEYRING_PATIENCE, ask).await
+    }
+
+    fn environment(&self) -> Option<&str> {
+        self.environment.as_ref().map(|value| value.expose().as_str())
+    }
+
+    /// The folder of the data: a key file must lie elsewhere, and its owner must be this folder's.
+    fn data(&self) -> &Path {
+        self.places.database.parent().unwrap_or(Path::new("."))
+    }
+
+    fn shut(&self, shut: &Shut, source: Option<&Source>) -> Locked {
+        let file = self.places.envelope.display();
+        match shut {
+            Shut::WrongKey => Locked::new(
+                "wrong_key",
+                format!("The key in {} is not the one that `{file}` was sealed with.", source.map_or("use".into(), Source::describe)),
+                "Give the daemon the key this profile was made with, or move the profile's `cache.db` and `cache.keys` away to start afresh.",
+            ),
+            Shut::Damaged => Locked::new(
+                "damaged_envelope",
+                format!("The key envelope `{file}` is damaged."),
+                "Restore it from a backup; without it the database cannot be opened.",
+            ),
+            Shut::Newer(version) => Locked::new(
+                "newer_envelope",
+                format!("The key envelope `{file}` has version {version}, which this program does not know."),
+                "Start the newer version of m365-cached again.",
+            ),
+        }
+    }
+}
+
+fn no_file_configured() -> Locked {
+    Locked::new(
+        "key_missing",
+        "The master key is to come from a file, and none is configured.",
+        "Set `keys.file` to the path of the key file.",
+    )
+}
+
+fn missing(source: &Source, hint: &str) -> Locked {
+    Locked::new("key_missing", format!("There is no key in {}, where this profile's master key is kept.", source.describe()), hint)
+}
+
+fn keyring_trouble(error: &KeyringError) -> Locked {
+    let (code, hint) = match error {
+        KeyringError::Locked(_) => {
+            ("keyring_locked", "Unlock the keyring, then run `m365-cachectl stop`; the next call starts the daemon again.")
+        }
+        KeyringError::Late(_) => (
+            "keyring_timeout",
+            "Answer the keyring's prompt or unlock it, then run `m365-cachectl stop`; the next call starts the daemon again.",
+        ),
+        KeyringError::Unavailable(_) => {
+            ("keyring_unavailable", "Start the daemon in the session whose keyring holds the key, or start that keyring.")
+        }
+        KeyringError::Failed(_) => ("keyring_unavailable", "Look at the entries of `m365-cached` with the keyring's own program."),
+    };
+    Locked::new(code, format!("{}.", capital(&error.to_string())), hint)
+}

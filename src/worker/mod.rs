@@ -1,0 +1,35 @@
+//! Who does it later: claims queued tasks, runs them through the engine, settles them; and keeps the buffers moving.
+//!
+//! Leases, retries and several workers come with the whole queue; until then one worker takes one task after the other, and a task that
+//! fails is asked for again by the next stale hit.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::engine::Engine;
+
+/// How long uses of entries are gathered before they are written in one batch.
+const GATHER: Duration = Duration::from_secs(5);
+
+/// Runs queued tasks for as long as the daemon runs. Sleeps until a task is queued; never polls.
+pub async fn run(engine: Arc<Engine>) {
+    loop {
+        let queued = engine.queued();
+        match engine.claim().await {
+            Some(task) => {
+                let result = engine.refresh(&task).await;
+                if let Err(reason) = &result {
+                    tracing::debug!(tool = %task.tool, %reason, "a refresh failed; the next stale hit asks again");
+                }
+                engine.settle(&task, result).await;
+            }
+            None => queued.await,
+        }
+    }
+}
+
+/// Writes buffered uses a while after the first of them, for as long as the daemon runs. Idle when nothing is used.
+pub async fn flush(engine: Arc<Engine>) {
+    loop {
+        engine.used_after(GATHER).await;
+    }
+}

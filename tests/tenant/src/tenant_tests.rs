@@ -1,0 +1,154 @@
+//! The ports: connections, TLS with ALPN, downloads, the control port, the profile, the end.
+
+use reqwest::{Certificate, Client, StatusCode, Version};
+use serde_json::{Value, json};
+
+use crate::testing::{ALEX, World, provider};
+use crate::{Options, Stats, Tenant, Waited, profile};
+
+#[tokio::test]
+async fn connections_are_kept_and_counted() {
+    let world = World::new().await;
+    let bearer = world.bearer().await;
+    for _ in 0..5 {
+        assert_eq!(world.get("/me", &bearer).await.status(), StatusCode::OK);
+    }
+    assert_eq!(world.control().stats().connections["graph"], 1);
+    let fresh = Client::builder().no_proxy().build().unwrap();
+    fresh.get(world.graph("/me")).bearer_auth(&bearer).send().await.unwrap();
+    assert_eq!(world.control().stats().connections["graph"], 2);
+}
+
+#[tokio::test]
+async fn tls_speaks_h2_to_who_trusts_the_ca() {
+    let world = World::new().await;
+    let bearer = world.bearer().await;
+    let at = world.tenant.addresses().clone();
+    let ca = Certificate::from_pem(world.tenant.ca_pem().as_bytes()).unwrap();
+    let trusting = Client::builder().no_proxy().tls_certs_only([ca.clone()]).build().unwrap();
+    for url in [at.graph_tls.clone(), at.graph_tls.replace("127.0.0.1", "localhost")] {
+        let answer = trusting.get(format!("{url}/v1.0/me")).bearer_auth(&bearer).send().await.unwrap();
+        assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_2));
+    }
+    let old = Client::builder().no_proxy().tls_certs_only([ca]).http1_only().build().unwrap();
+    let answer = old.get(format!("{}/v1.0/me", at.graph_tls)).bearer_auth(&bearer).send().await.unwrap();
+    assert_eq!(answer.version(), Version::HTTP_11);
+    let document = format!("{}/common/v2.0/.well-known/openid-configuration", at.identity_tls);
+    let document: Value = trusting.get(document).send().await.unwrap().json().await.unwrap();
+    assert!(document["token_endpoint"].as_str().unwrap().starts_with(&at.identity_tls));
+    let none: [Certificate; 0] = [];
+    let stranger = Client::builder().no_proxy().tls_certs_only(none).build().unwrap();
+    assert!(stranger.get(format!("{}/v1.0/me", at.graph_tls)).send().await.unwrap_err().is_connect());
+}
+
+#[tokio::test]
+async fn plain_ports_do_not_speak_h2() {
+    let world = World::new().await;
+    let h2 = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    assert!(h2.get(world.graph("/me")).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_bearer_on_the_download_port_is_seen() {
+    let world = World::new().await;
+    let nowhere = format!("{}/nowhere", world.tenant.addresses().downloads);
+    assert_eq!(world.http.get(&nowhere).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert_eq!(world.control().stats().bearer_on_downloads, 0);
+    let answer = world.http.get(&nowhere).bearer_auth("secret").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let stats = world.control().stats();
+    assert_eq!((stats.downloads, stats.bearer_on_downloads), (2, 1));
+}
+
+#[tokio::test]
+async fn the_control_port_says_what_the_handle_says() {
+    let world = World::new().await;
+    let bearer = world.bearer().await;
+    let get = async |path: &str| {
+        let url = format!("{}{path}", world.tenant.addresses().control);
+        let answer = world.http.get(url).send().await.unwrap();
+        (answer.status(), answer.json::<Value>().await.unwrap())
+    };
+    world.get("/me", &bearer).await;
+    let stats: Stats = serde_json::from_value(get("/stats").await.1).unwrap();
+    let mut expected = world.control().stats();
+    expected.connections.clone_from(&stats.connections);
+    assert_eq!(stats, expected);
+    assert_eq!((stats.requests, stats.routes["GET /me"], stats.statuses[&200]), (1, 1, 1));
+    for (verb, _) in crate::control::http::VERBS {
+        assert!(get("/").await.1[verb].is_string(), "{verb}");
+    }
+
+    let (status, waited) = get("/wait?route=GET%20/me&count=1").await;
+    assert_eq!(status, StatusCode::OK);
+    let waited: Waited = serde_json::from_value(waited).unwrap();
+    assert_eq!(waited, Waited { reached: true, count: 1, concurrent: 0 });
+    assert_eq!(get("/wait?route=GET%20/me&count=2&timeout_ms=1").await.0, StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(get("/wait?rout=x").await.0, StatusCode::BAD_REQUEST);
+
+    let fault = json!({"route": "GET /me", "effect": {"kind": "hold", "at": "before"}});
+    let (_, added) = world.post_control("/faults", &fault).await;
+    let held = tokio::spawn(world.http.get(world.graph("/me")).bearer_auth(&bearer).send());
+    assert_eq!(get("/wait?route=GET%20/me&concurrent=1").await.0, StatusCode::OK);
+    assert_eq!(get("/faults").await.1[0]["struck"], 1);
+    let (_, released) = world.post_control("/release", &json!({"id": added["id"]})).await;
+    assert_eq!(released["removed"], 1);
+    assert_eq!(held.await.unwrap().unwrap().status(), StatusCode::OK);
+
+    let (_, clock) = world.post_control("/clock", &json!({"set": "2027-01-01T00:00:00Z", "freeze": true})).await;
+    assert_eq!((clock["now"].as_str(), clock["frozen"].as_bool()), (Some("2027-01-01T00:00:00Z"), Some(true)));
+    let (watched, forward) = (get("/clock?after=1"), json!({"advance_ms": 1000}));
+    let (watched, _) = tokio::join!(watched, world.post_control("/clock", &forward));
+    assert_eq!((watched.1["revision"].as_u64(), watched.1["now"].as_str()), (Some(2), Some("2027-01-01T00:00:01Z")));
+
+    for (verb, body) in [
+        ("/faults", json!({"effect": {"kind": "nonsense"}})),
+        ("/throttle", json!({"limits": 3})),
+        ("/auth", json!({"username": ALEX, "action": "fail_refresh"})),
+        ("/auth", json!({"username": "nobody", "action": "revoke"})),
+        ("/device", json!({"user_code": "NOPE", "username": ALEX, "action": "approve"})),
+    ] {
+        assert_eq!(world.post_control(verb, &body).await.0, StatusCode::BAD_REQUEST, "{verb} {body}");
+    }
+    assert_eq!(world.post_control("/nonsense", &json!({})).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(world.post_control("/stats/reset", &json!({})).await.0, StatusCode::OK);
+    assert_eq!(world.control().stats().requests, 0);
+}
+
+#[tokio::test]
+async fn it_ends_when_told_and_when_dropped() {
+    let mut world = World::new().await;
+    let at = world.tenant.addresses().clone();
+    assert_eq!(world.post_control("/stop", &json!({})).await.0, StatusCode::OK);
+    world.tenant.stopped().await;
+    assert!(world.http.get(&at.graph).send().await.unwrap_err().is_connect());
+
+    provider();
+    let tenant = Tenant::start(Options::default()).await.unwrap();
+    let (at, control) = (tenant.addresses().clone(), tenant.control().clone());
+    drop(tenant);
+    let gone = async { while world.http.get(&at.graph).send().await.is_ok() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
+    assert_eq!(control.stats().requests, 0, "a handle outlives the ports");
+}
+
+#[tokio::test]
+async fn a_profile_is_written_over_only_when_it_is_a_demo() {
+    let tenant = Tenant::start(Options::default()).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("demo");
+    for tls in [false, true] {
+        let ca = profile::write(&dir, &tenant, tls).unwrap();
+        assert_eq!(std::fs::read_to_string(ca).unwrap(), tenant.ca_pem());
+        let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
+        let graph = if tls { &tenant.addresses().graph_tls } else { &tenant.addresses().graph };
+        assert!(config.starts_with("demo = true\n") && config.contains(&format!("graph = \"{graph}\"\n")), "{config}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    std::fs::write(dir.join("config.toml"), "client_id = \"mine\"\n").unwrap();
+    assert!(profile::write(&dir, &tenant, false).unwrap_err().to_string().contains("not a demo profile"));
+}

@@ -29,48 +29,24 @@ pub(crate) struct Call<'a> {
 
 /// The user with this object id or user principal name.
 pub(crate) fn find_user(state: &State, id: &str) -> Option<usize> {
-    state
-        .users
-        .iter()
-        .position(|user| user.id.eq_ignore_ascii_case(id) || user.username.eq_ignore_ascii_case(id))
+    state.users.iter().position(|user| user.id.eq_ignore_ascii_case(id) || user.username.eq_ignore_ascii_case(id))
 }
 
 impl<'a> Call<'a> {
     /// Finds out who asks and whether they may.
-    pub(crate) fn new(
-        state: &State,
-        request: &'a Request,
-        owner: &Owner,
-        resource: &Resource,
-        now: Timestamp,
-    ) -> Answer<Self> {
-        let caller = state
-            .users
-            .iter()
-            .position(|user| user.id == request.user)
-            .ok_or_else(|| {
-                Fault::new(
-                    StatusCode::UNAUTHORIZED,
-                    "InvalidAuthenticationToken",
-                    "Access token validation failure. Invalid audience.",
-                )
-            })?;
+    pub(crate) fn new(state: &State, request: &'a Request, owner: &Owner, resource: &Resource, now: Timestamp) -> Answer<Self> {
+        let caller = state.users.iter().position(|user| user.id == request.user).ok_or_else(|| {
+            Fault::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", "Access token validation failure. Invalid audience.")
+        })?;
         let (index, scope) = match owner {
-            Owner::Me => (
-                caller,
-                format!("users('{}')", encode(&state.users[caller].id)),
-            ),
+            Owner::Me => (caller, format!("users('{}')", encode(&state.users[caller].id))),
             Owner::User(id) => {
                 let index = find_user(state, id).ok_or_else(|| Fault::user_not_found(id))?;
                 (index, format!("users('{}')", encode(id)))
             }
             Owner::Drive(id) => {
                 let same = |drive: &Drive| drive.key.id.eq_ignore_ascii_case(id);
-                let index = state
-                    .drives
-                    .iter()
-                    .position(same)
-                    .ok_or_else(Fault::item_not_found)?;
+                let index = state.drives.iter().position(same).ok_or_else(Fault::item_not_found)?;
                 (index, format!("drives('{}')", encode(id)))
             }
         };
@@ -88,15 +64,7 @@ impl<'a> Call<'a> {
             });
         }
         let view = View::parse(&request.headers)?;
-        Ok(Self {
-            request,
-            now,
-            query: Query::parse(&request.query),
-            view,
-            caller,
-            owner: index,
-            scope,
-        })
+        Ok(Self { request, now, query: Query::parse(&request.query), view, caller, owner: index, scope })
     }
 
     /// The mailbox asked about.
@@ -126,10 +94,7 @@ impl<'a> Call<'a> {
 
     /// A header's text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.request
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
+        self.request.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// The body as a JSON object; no body is an empty one.
@@ -146,19 +111,15 @@ impl<'a> Call<'a> {
     }
 
     /// A JSON reply with a context in front.
-    pub(crate) fn json(
-        &self,
-        status: StatusCode,
-        context: &str,
-        body: Map<String, Value>,
-    ) -> Reply {
+    pub(crate) fn json(&self, status: StatusCode, context: &str, body: Map<String, Value>) -> Reply {
         let mut out = Map::with_capacity(body.len() + 1);
-        out.insert(
-            "@odata.context".to_owned(),
-            Value::String(context.to_owned()),
-        );
+        out.insert("@odata.context".to_owned(), Value::String(context.to_owned()));
         out.extend(body);
-        self.reply(status, Bytes::from(serde_json::to_vec(&out).unwrap_or_default()), "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8")
+        self.reply(
+            status,
+            Bytes::from(serde_json::to_vec(&out).unwrap_or_default()),
+            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8",
+        )
     }
 
     /// A reply with a body of another kind.
@@ -167,27 +128,18 @@ impl<'a> Call<'a> {
         if let Ok(value) = HeaderValue::from_str(content_type) {
             headers.insert(header::CONTENT_TYPE, value);
         }
-        headers.insert(
-            HeaderName::from_static("odata-version"),
-            HeaderValue::from_static("4.0"),
-        );
+        headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
         if !self.view.applied.is_empty()
             && let Ok(value) = HeaderValue::from_str(&self.view.applied.join(", "))
         {
             headers.insert(HeaderName::from_static("preference-applied"), value);
         }
-        Reply {
-            status,
-            headers,
-            body,
-        }
+        Reply { status, headers, body }
     }
 
     /// The tag of `If-Match`, when there is one that is not `*`.
     pub(crate) fn if_match(&self) -> Option<&str> {
-        self.header("if-match")
-            .map(str::trim)
-            .filter(|tag| *tag != "*")
+        self.header("if-match").map(str::trim).filter(|tag| *tag != "*")
     }
 }

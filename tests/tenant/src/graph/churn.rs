@@ -9,13 +9,7 @@ use crate::seed::prng::Prng;
 
 /// Makes `count` changes in one account; equal seeds on equal states give equal changes. Gives the log: each change and,
 /// under `result`, what came of it.
-pub(crate) fn churn(
-    state: &mut State,
-    owner: usize,
-    count: u64,
-    seed: u64,
-    now: Timestamp,
-) -> Vec<Value> {
+pub(crate) fn churn(state: &mut State, owner: usize, count: u64, seed: u64, now: Timestamp) -> Vec<Value> {
     let mut prng = Prng::new(seed, "churn");
     let mut log = Vec::new();
     for round in 0..count {
@@ -35,44 +29,21 @@ fn propose(state: &State, owner: usize, prng: &mut Prng, seed: u64, round: u64) 
     let mailbox = &state.mailboxes[owner];
     let drive = &state.drives[owner];
     let message = |prng: &mut Prng| {
-        let (_, number) = *mailbox
-            .everything
-            .get(prng.below(mailbox.everything.len().min(200)))?;
-        mailbox
-            .message(number)
-            .map(|message| mailbox.message_id(message, false))
+        let (_, number) = *mailbox.everything.get(prng.below(mailbox.everything.len().min(200)))?;
+        mailbox.message(number).map(|message| mailbox.message_id(message, false))
     };
     let folder = |prng: &mut Prng| {
-        let folders: Vec<u32> = mailbox
-            .folders
-            .iter()
-            .flatten()
-            .filter(|f| f.number != 0 && !f.hidden)
-            .map(|f| f.number)
-            .collect();
+        let folders: Vec<u32> = mailbox.folders.iter().flatten().filter(|f| f.number != 0 && !f.hidden).map(|f| f.number).collect();
         mailbox.folder_id(*prng.pick(&folders))
     };
     let item = |prng: &mut Prng, folders_only: bool| {
         let fits = |number: &u32| {
-            drive.item(*number).is_some_and(|i| {
-                i.placed
-                    && i.sequence > 0
-                    && (i.is_folder() || !folders_only)
-                    && (folders_only || i.number != ROOT)
-            })
+            drive
+                .item(*number)
+                .is_some_and(|i| i.placed && i.sequence > 0 && (i.is_folder() || !folders_only) && (folders_only || i.number != ROOT))
         };
-        let items: Vec<u32> = drive
-            .items
-            .iter()
-            .flatten()
-            .map(|i| i.number)
-            .filter(fits)
-            .collect();
-        if items.is_empty() {
-            None
-        } else {
-            Some(drive.key.item(*prng.pick(&items)))
-        }
+        let items: Vec<u32> = drive.items.iter().flatten().map(|i| i.number).filter(fits).collect();
+        if items.is_empty() { None } else { Some(drive.key.item(*prng.pick(&items))) }
     };
     let name = format!("churn {seed}-{round}");
     Some(match prng.below(14) {

@@ -6,18 +6,12 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::delta::{Line, Token, page, reply};
 use super::errors::Fault;
-use super::odata::{
-    Answer, CONTACT, CONTACT_FOLDER, Limits, Row, Schema, Selection, Ty, encode, list as page_of,
-};
+use super::odata::{Answer, CONTACT, CONTACT_FOLDER, Limits, Row, Schema, Selection, Ty, encode, list as page_of};
 use super::store::{Contact, ContactFolder, Mailbox, State};
 use crate::seed::ids::{IdKind, looks_like_exchange_id};
 use crate::wire::Reply;
 
-const LIMITS: Limits = Limits {
-    usual: 10,
-    most: 1_000,
-    strict_order: false,
-};
+const LIMITS: Limits = Limits { usual: 10, most: 1_000, strict_order: false, falling: None };
 /// The mailbox's own folder.
 const OWN: u32 = 0;
 
@@ -61,10 +55,7 @@ impl Row for FolderRow<'_> {
     fn property(&self, name: &str) -> Option<Value> {
         Some(match name {
             "id" => json!(self.mailbox.contact_folder_id(self.folder.number)),
-            "parentFolderId" => json!(
-                self.mailbox
-                    .contact_folder_id(self.folder.parent.unwrap_or(OWN))
-            ),
+            "parentFolderId" => json!(self.mailbox.contact_folder_id(self.folder.parent.unwrap_or(OWN))),
             "displayName" => json!(self.folder.name),
             _ => return None,
         })
@@ -76,34 +67,15 @@ pub(crate) fn find_folder(mailbox: &Mailbox, id: Option<&str>) -> Answer<u32> {
     let Some(id) = id.filter(|id| !id.eq_ignore_ascii_case("contacts")) else {
         return Ok(OWN);
     };
-    let Some(named) = mailbox
-        .key
-        .decode(id)
-        .filter(|named| named.kind == IdKind::ContactFolder)
-    else {
-        return Err(if looks_like_exchange_id(id) {
-            Fault::folder_gone()
-        } else {
-            Fault::malformed_id()
-        });
+    let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::ContactFolder) else {
+        return Err(if looks_like_exchange_id(id) { Fault::folder_gone() } else { Fault::malformed_id() });
     };
-    mailbox
-        .contact_folder(named.number)
-        .map(|folder| folder.number)
-        .ok_or_else(Fault::folder_gone)
+    mailbox.contact_folder(named.number).map(|folder| folder.number).ok_or_else(Fault::folder_gone)
 }
 
 fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<&'a Contact> {
-    let Some(named) = mailbox
-        .key
-        .decode(id)
-        .filter(|named| named.kind == IdKind::Contact)
-    else {
-        return Err(if looks_like_exchange_id(id) {
-            Fault::item_gone()
-        } else {
-            Fault::malformed_id()
-        });
+    let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::Contact) else {
+        return Err(if looks_like_exchange_id(id) { Fault::item_gone() } else { Fault::malformed_id() });
     };
     mailbox.contact(named.number).ok_or_else(Fault::item_gone)
 }
@@ -112,70 +84,30 @@ fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Ans
     let mailbox = call.mailbox(state);
     let contact = mailbox.contact(number).ok_or_else(Fault::item_gone)?;
     let selection = Selection::parse(&call.query, &CONTACT)?;
-    let body = ContactRow {
-        mailbox,
-        contact,
-        immutable: call.view.immutable,
-    }
-    .write(&selection);
-    Ok(call.json(
-        status,
-        &call.context(&format!("/contacts{}/$entity", selection.context())),
-        body,
-    ))
+    let body = ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection);
+    Ok(call.json(status, &call.context(&format!("/contacts{}/$entity", selection.context())), body))
 }
 
 /// `GET …/contacts`, `GET …/contactFolders/{id}/contacts`
 pub(crate) fn list(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let number = find_folder(mailbox, folder)?;
-    let numbers: Vec<u32> = mailbox
-        .contact_folder(number)
-        .map_or_else(Vec::new, |f| f.contacts.iter().map(|(_, n)| *n).collect());
+    let numbers: Vec<u32> = mailbox.contact_folder(number).map_or_else(Vec::new, |f| f.contacts.iter().map(|(_, n)| *n).collect());
     let selection = Selection::parse(&call.query, &CONTACT)?;
-    let row = |n: u32| {
-        mailbox.contact(n).map(|contact| ContactRow {
-            mailbox,
-            contact,
-            immutable: call.view.immutable,
-        })
-    };
+    let row = |n: u32| mailbox.contact(n).map(|contact| ContactRow { mailbox, contact, immutable: call.view.immutable });
     let write = |row: &ContactRow<'_>| Value::Object(row.write(&selection));
-    let body = page_of(
-        &numbers,
-        &call.query,
-        &CONTACT,
-        LIMITS,
-        &call.address(),
-        row,
-        write,
-    )?;
-    let place = folder
-        .map(|id| format!("/contactFolders('{}')", encode(id)))
-        .unwrap_or_default();
-    Ok(call.json(
-        StatusCode::OK,
-        &call.context(&format!("{place}/contacts{}", selection.context())),
-        body,
-    ))
+    let body = page_of(&numbers, &call.query, &CONTACT, LIMITS, &call.address(), row, write)?;
+    let place = folder.map(|id| format!("/contactFolders('{}')", encode(id))).unwrap_or_default();
+    Ok(call.json(StatusCode::OK, &call.context(&format!("{place}/contacts{}", selection.context())), body))
 }
 
 /// `GET …/contacts/{id}`
 pub(crate) fn get(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
-    shown(
-        state,
-        call,
-        find(call.mailbox(state), id)?.number,
-        StatusCode::OK,
-    )
+    shown(state, call, find(call.mailbox(state), id)?.number, StatusCode::OK)
 }
 
 /// The writable properties of a body, checked by kind.
-pub(crate) fn writable(
-    body: Map<String, Value>,
-    schema: &Schema,
-    fixed: &[&str],
-) -> Answer<Map<String, Value>> {
+pub(crate) fn writable(body: Map<String, Value>, schema: &Schema, fixed: &[&str]) -> Answer<Map<String, Value>> {
     let mut out = Map::new();
     for (name, value) in body {
         if name.starts_with('@') {
@@ -186,19 +118,11 @@ pub(crate) fn writable(
                 "The property '{name}' does not exist on type '{}'. Make sure to only use property names that are defined by the type.",
                 schema.name
             );
-            return Err(Fault::new(
-                StatusCode::BAD_REQUEST,
-                "RequestBodyRead",
-                message,
-            ));
+            return Err(Fault::new(StatusCode::BAD_REQUEST, "RequestBodyRead", message));
         };
         if fixed.contains(&name.as_str()) {
             let message = format!("Set action is invalid for property. Property '{name}'.");
-            return Err(Fault::new(
-                StatusCode::BAD_REQUEST,
-                "ErrorInvalidPropertySet",
-                message,
-            ));
+            return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidPropertySet", message));
         }
         let fits = match kind {
             Ty::Text | Ty::Date => value.is_string() || value.is_null(),
@@ -217,27 +141,14 @@ pub(crate) fn writable(
     Ok(out)
 }
 
-const FIXED: &[&str] = &[
-    "id",
-    "createdDateTime",
-    "lastModifiedDateTime",
-    "changeKey",
-    "parentFolderId",
-];
+const FIXED: &[&str] = &["id", "createdDateTime", "lastModifiedDateTime", "changeKey", "parentFolderId"];
 
 /// The properties of a new contact: those given, the name made of its parts, nothing for the rest.
 pub(crate) fn complete(given: Map<String, Value>) -> Map<String, Value> {
     let mut data = Contact::blank();
     data.extend(given);
-    let text = |name: &str| {
-        data.get(name)
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned()
-    };
-    let whole = format!("{} {}", text("givenName"), text("surname"))
-        .trim()
-        .to_owned();
+    let text = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+    let whole = format!("{} {}", text("givenName"), text("surname")).trim().to_owned();
     if data.get("displayName").is_none_or(Value::is_null) {
         data.insert("displayName".to_owned(), json!(whole));
     }
@@ -265,11 +176,7 @@ pub(crate) fn create(state: &mut State, call: &Call<'_>, folder: Option<&str>) -
 fn target(mailbox: &Mailbox, call: &Call<'_>, id: &str) -> Answer<u32> {
     let contact = find(mailbox, id)?;
     let tag = format!("W/\"{}\"", mailbox.key.change_key(contact.sequence));
-    if call.if_match().is_some_and(|wanted| wanted != tag) {
-        Err(Fault::conflict())
-    } else {
-        Ok(contact.number)
-    }
+    if call.if_match().is_some_and(|wanted| wanted != tag) { Err(Fault::conflict()) } else { Ok(contact.number) }
 }
 
 /// `PATCH …/contacts/{id}`
@@ -292,88 +199,41 @@ pub(crate) fn delete(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
 /// `GET …/contactFolders`: all but the mailbox's own folder.
 pub(crate) fn folders(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
-    let numbers: Vec<u32> = mailbox
-        .contact_folders
-        .iter()
-        .flatten()
-        .filter(|f| f.parent.is_some())
-        .map(|f| f.number)
-        .collect();
+    let numbers: Vec<u32> = mailbox.contact_folders.iter().flatten().filter(|f| f.parent.is_some()).map(|f| f.number).collect();
     let selection = Selection::parse(&call.query, &CONTACT_FOLDER)?;
-    let row = |n: u32| {
-        mailbox
-            .contact_folder(n)
-            .map(|folder| FolderRow { mailbox, folder })
-    };
+    let row = |n: u32| mailbox.contact_folder(n).map(|folder| FolderRow { mailbox, folder });
     let write = |row: &FolderRow<'_>| {
         let mut out = Map::new();
         selection.write(row, &mut out);
         Value::Object(out)
     };
-    let body = page_of(
-        &numbers,
-        &call.query,
-        &CONTACT_FOLDER,
-        LIMITS,
-        &call.address(),
-        row,
-        write,
-    )?;
-    Ok(call.json(
-        StatusCode::OK,
-        &call.context(&format!("/contactFolders{}", selection.context())),
-        body,
-    ))
+    let body = page_of(&numbers, &call.query, &CONTACT_FOLDER, LIMITS, &call.address(), row, write)?;
+    Ok(call.json(StatusCode::OK, &call.context(&format!("/contactFolders{}", selection.context())), body))
 }
 
 fn folder_shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
-    let folder = mailbox
-        .contact_folder(number)
-        .ok_or_else(Fault::folder_gone)?;
+    let folder = mailbox.contact_folder(number).ok_or_else(Fault::folder_gone)?;
     let selection = Selection::parse(&call.query, &CONTACT_FOLDER)?;
     let mut out = Map::new();
     selection.write(&FolderRow { mailbox, folder }, &mut out);
-    Ok(call.json(
-        status,
-        &call.context(&format!("/contactFolders{}/$entity", selection.context())),
-        out,
-    ))
+    Ok(call.json(status, &call.context(&format!("/contactFolders{}/$entity", selection.context())), out))
 }
 
 /// `GET …/contactFolders/{id}`
 pub(crate) fn folder(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
-    folder_shown(
-        state,
-        call,
-        find_folder(call.mailbox(state), Some(id))?,
-        StatusCode::OK,
-    )
+    folder_shown(state, call, find_folder(call.mailbox(state), Some(id))?, StatusCode::OK)
 }
 
 /// `POST …/contactFolders`
 pub(crate) fn create_folder(state: &mut State, call: &Call<'_>) -> Answer<Reply> {
     let body = call.body()?;
-    let name = body
-        .get("displayName")
-        .and_then(Value::as_str)
-        .unwrap_or("")
-        .trim()
-        .to_owned();
+    let name = body.get("displayName").and_then(Value::as_str).unwrap_or("").trim().to_owned();
     let mailbox = &mut state.mailboxes[call.owner];
     if name.is_empty() {
-        return Err(Fault::new(
-            StatusCode::BAD_REQUEST,
-            "ErrorInvalidRequest",
-            "The value of DisplayName must not be empty.",
-        ));
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", "The value of DisplayName must not be empty."));
     }
-    if mailbox
-        .contact_folders
-        .iter()
-        .flatten()
-        .any(|f| f.name.to_lowercase() == name.to_lowercase())
-    {
+    if mailbox.contact_folders.iter().flatten().any(|f| f.name.to_lowercase() == name.to_lowercase()) {
         return Err(Fault::folder_exists());
     }
     let number = mailbox.add_contact_folder(name, Some(OWN));
@@ -384,51 +244,23 @@ pub(crate) fn create_folder(state: &mut State, call: &Call<'_>) -> Answer<Reply>
 pub(crate) fn delta(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let number = find_folder(mailbox, folder)?;
-    let folder = mailbox
-        .contact_folder(number)
-        .ok_or_else(Fault::folder_gone)?;
-    let resumed = call
-        .query
-        .get("skiptoken")
-        .or_else(|| call.query.get("deltatoken"));
+    let folder = mailbox.contact_folder(number).ok_or_else(Fault::folder_gone)?;
+    let resumed = call.query.get("skiptoken").or_else(|| call.query.get("deltatoken"));
     let token = match resumed {
         Some(text) => Token::resume(text, "contacts", mailbox, number)?,
         None => Token::begin(call, "contacts", mailbox, number, folder.feed.last())?,
     };
     let selection = Selection::from_text(token.select.as_deref(), &CONTACT)?;
     let size = call.view.page.or(token.top).unwrap_or(50).clamp(1, 1_000);
-    let page = page(
-        &folder.feed,
-        &token,
-        size,
-        |n| mailbox.contact(n).is_some(),
-        |_| false,
-    );
+    let page = page(&folder.feed, &token, size, |n| mailbox.contact(n).is_some(), |_| false);
     let value = page.lines.iter().filter_map(|line| match line {
-        Line::Changed(n) => mailbox.contact(*n).map(|contact| {
-            Value::Object(
-                ContactRow {
-                    mailbox,
-                    contact,
-                    immutable: call.view.immutable,
-                }
-                .write(&selection),
-            )
-        }),
+        Line::Changed(n) => mailbox
+            .contact(*n)
+            .map(|contact| Value::Object(ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection))),
         Line::Removed(gone) => {
-            let id = if call.view.immutable {
-                &gone.immutable
-            } else {
-                &gone.id
-            };
+            let id = if call.view.immutable { &gone.immutable } else { &gone.id };
             Some(json!({"id": id, "@removed": {"reason": "deleted"}}))
         }
     });
-    Ok(reply(
-        call,
-        "contact",
-        value.collect(),
-        &page,
-        resumed.is_none(),
-    ))
+    Ok(reply(call, "contact", value.collect(), &page, resumed.is_none()))
 }

@@ -49,13 +49,7 @@ pub(crate) struct Token {
 
 impl Token {
     /// The token of a new reader of an Exchange container whose last change was `last`.
-    pub(crate) fn begin(
-        call: &Call<'_>,
-        kind: &str,
-        mailbox: &Mailbox,
-        container: u32,
-        last: u64,
-    ) -> Answer<Self> {
+    pub(crate) fn begin(call: &Call<'_>, kind: &str, mailbox: &Mailbox, container: u32, last: u64) -> Answer<Self> {
         let option = |name: &str| call.query.get(name).map(str::to_owned);
         Ok(Self {
             kind: kind.to_owned(),
@@ -73,26 +67,13 @@ impl Token {
 
     /// A token from a link of an Exchange container. One that is damaged or of an older epoch is gone; one of another
     /// mailbox or container is invalid.
-    pub(crate) fn resume(
-        text: &str,
-        kind: &str,
-        mailbox: &Mailbox,
-        container: u32,
-    ) -> Answer<Self> {
+    pub(crate) fn resume(text: &str, kind: &str, mailbox: &Mailbox, container: u32) -> Answer<Self> {
         let token = Self::read(text).ok_or_else(|| Fault::sync_state_gone(mailbox.epoch))?;
         if token.kind != kind || token.owner != mailbox.key.guid() || token.container != container {
             let message = "The sync state is invalid for the requested resource.";
-            return Err(Fault::new(
-                StatusCode::BAD_REQUEST,
-                "SyncStateInvalid",
-                message,
-            ));
+            return Err(Fault::new(StatusCode::BAD_REQUEST, "SyncStateInvalid", message));
         }
-        if token.epoch == mailbox.epoch {
-            Ok(token)
-        } else {
-            Err(Fault::sync_state_gone(mailbox.epoch))
-        }
+        if token.epoch == mailbox.epoch { Ok(token) } else { Err(Fault::sync_state_gone(mailbox.epoch)) }
     }
 
     /// As it stands in a link.
@@ -110,9 +91,7 @@ impl Token {
 }
 
 fn signature(text: &str) -> u32 {
-    let folded = text
-        .bytes()
-        .fold(0x00de_17a0, |state, byte| mix(state ^ u64::from(byte)));
+    let folded = text.bytes().fold(0x00de_17a0, |state, byte| mix(state ^ u64::from(byte)));
     (folded >> 32) as u32
 }
 
@@ -131,13 +110,7 @@ pub(crate) struct Page<'a> {
 
 /// Cuts a page of at most `size` lines. `keep` says whether a live thing is to be shown, `here` whether a removed one has
 /// come back under the id in which the reader knows it.
-pub(crate) fn page<'a>(
-    feed: &'a Feed,
-    token: &Token,
-    size: usize,
-    keep: impl Fn(u32) -> bool,
-    here: impl Fn(&Gone) -> bool,
-) -> Page<'a> {
+pub(crate) fn page<'a>(feed: &'a Feed, token: &Token, size: usize, keep: impl Fn(u32) -> bool, here: impl Fn(&Gone) -> bool) -> Page<'a> {
     let mut lines = Vec::new();
     let mut next = token.clone();
     for (sequence, entry) in feed.after(token.after) {
@@ -148,54 +121,29 @@ pub(crate) fn page<'a>(
         };
         if let Some(line) = line {
             if lines.len() == size {
-                return Page {
-                    lines,
-                    next,
-                    more: true,
-                };
+                return Page { lines, next, more: true };
             }
             lines.push(line);
         }
         next.after = sequence;
     }
-    Page {
-        lines,
-        next,
-        more: false,
-    }
+    Page { lines, next, more: false }
 }
 
 /// A page of an Exchange container as a reply: rows, the link that follows, and which wishes were honoured. The first
 /// one says that changes are tracked from here on.
-pub(crate) fn reply(
-    call: &Call<'_>,
-    type_name: &str,
-    value: Vec<Value>,
-    page: &Page<'_>,
-    first: bool,
-) -> Reply {
+pub(crate) fn reply(call: &Call<'_>, type_name: &str, value: Vec<Value>, page: &Page<'_>, first: bool) -> Reply {
     let mut body = Map::new();
     body.insert("value".to_owned(), Value::Array(value));
-    let (name, option) = if page.more {
-        ("@odata.nextLink", "$skiptoken")
-    } else {
-        ("@odata.deltaLink", "$deltatoken")
-    };
-    body.insert(
-        name.to_owned(),
-        json!(format!("{}?{option}={}", call.address(), page.next.write())),
-    );
+    let (name, option) = if page.more { ("@odata.nextLink", "$skiptoken") } else { ("@odata.deltaLink", "$deltatoken") };
+    body.insert(name.to_owned(), json!(format!("{}?{option}={}", call.address(), page.next.write())));
     let context = call.plain_context(&format!("Collection({type_name})"));
     let mut reply = call.json(StatusCode::OK, &context, body);
     let mut applied = Vec::new();
     if first {
         applied.push("odata.track-changes".to_owned());
     }
-    applied.extend(
-        call.view
-            .page
-            .map(|size| format!("odata.maxpagesize={size}")),
-    );
+    applied.extend(call.view.page.map(|size| format!("odata.maxpagesize={size}")));
     applied.extend(call.view.applied.iter().cloned());
     if let Ok(value) = HeaderValue::from_str(&applied.join(", "))
         && !applied.is_empty()

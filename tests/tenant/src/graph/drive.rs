@@ -22,13 +22,7 @@ pub(crate) fn drives(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let mut out = Map::new();
     let selection = Selection::parse(&call.query, &DRIVE)?;
     let mut one = Map::new();
-    selection.write(
-        &DriveRow {
-            drive: call.drive(state),
-            user: &state.users[call.owner],
-        },
-        &mut one,
-    );
+    selection.write(&DriveRow { drive: call.drive(state), user: &state.users[call.owner] }, &mut one);
     out.insert("value".to_owned(), json!([one]));
     Ok(call.json(StatusCode::OK, &call.plain_context("drives"), out))
 }
@@ -37,18 +31,8 @@ pub(crate) fn drives(state: &State, call: &Call<'_>) -> Answer<Reply> {
 pub(crate) fn drive(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let selection = Selection::parse(&call.query, &DRIVE)?;
     let mut out = Map::new();
-    selection.write(
-        &DriveRow {
-            drive: call.drive(state),
-            user: &state.users[call.owner],
-        },
-        &mut out,
-    );
-    Ok(call.json(
-        StatusCode::OK,
-        &call.plain_context(&format!("drives{}/$entity", selection.context())),
-        out,
-    ))
+    selection.write(&DriveRow { drive: call.drive(state), user: &state.users[call.owner] }, &mut out);
+    Ok(call.json(StatusCode::OK, &call.plain_context(&format!("drives{}/$entity", selection.context())), out))
 }
 
 /// The item at an address.
@@ -60,25 +44,14 @@ pub(crate) fn find<'a>(drive: &'a Drive, at: &ItemAt) -> Answer<&'a Item> {
     let from = from.ok_or_else(Fault::item_not_found)?;
     match &at.path {
         None => Ok(from),
-        Some(path) => drive
-            .by_path(from.number, path)
-            .filter(|item| item.placed)
-            .ok_or_else(Fault::item_not_found),
+        Some(path) => drive.by_path(from.number, path).filter(|item| item.placed).ok_or_else(Fault::item_not_found),
     }
 }
 
 /// An item as the caller wants to see it.
 pub(crate) fn open<'a>(state: &'a State, call: &'a Call<'_>, item: &'a Item) -> ItemRow<'a> {
     let (users, drive) = (state.users.as_slice(), call.drive(state));
-    ItemRow {
-        users,
-        drive,
-        item,
-        downloads: &call.request.downloads,
-        now: call.now,
-        paths: true,
-        found: false,
-    }
+    ItemRow { users, drive, item, downloads: &call.request.downloads, now: call.now, paths: true, found: false }
 }
 
 fn tail(at: &ItemAt) -> String {
@@ -93,40 +66,18 @@ pub(crate) fn item(state: &State, call: &Call<'_>, at: &ItemAt) -> Answer<Reply>
     let item = find(call.drive(state), at)?;
     let row = open(state, call, item);
     let tag = row.etag();
-    let known = |wanted: &str| {
-        wanted == "*"
-            || wanted
-                .split(", ")
-                .any(|one| one.trim() == tag || one.trim() == row.ctag())
-    };
+    let known = |wanted: &str| wanted == "*" || wanted.split(", ").any(|one| one.trim() == tag || one.trim() == row.ctag());
     if call.header("if-none-match").is_some_and(known) {
         return Ok(super::empty(StatusCode::NOT_MODIFIED));
     }
     let selection = Selection::parse(&call.query, &DRIVE_ITEM)?;
     let mut body = row.write(&selection);
-    if call
-        .query
-        .get("expand")
-        .is_some_and(|text| text.starts_with("children"))
-    {
-        let children = item
-            .children
-            .values()
-            .filter_map(|n| call.drive(state).item(*n))
-            .take(USUAL);
+    if call.query.get("expand").is_some_and(|text| text.starts_with("children")) {
+        let children = item.children.values().filter_map(|n| call.drive(state).item(*n)).take(USUAL);
         let all = Selection::from_text(None, &DRIVE_ITEM)?;
-        body.insert(
-            "children".to_owned(),
-            children
-                .map(|child| Value::Object(open(state, call, child).write(&all)))
-                .collect(),
-        );
+        body.insert("children".to_owned(), children.map(|child| Value::Object(open(state, call, child).write(&all))).collect());
     }
-    let mut reply = call.json(
-        StatusCode::OK,
-        &call.context(&format!("{}{}/$entity", tail(at), selection.context())),
-        body,
-    );
+    let mut reply = call.json(StatusCode::OK, &call.context(&format!("{}{}/$entity", tail(at), selection.context())), body);
     if let Ok(value) = HeaderValue::from_str(&tag) {
         reply.headers.insert(header::ETAG, value);
     }
@@ -138,9 +89,7 @@ fn top(call: &Call<'_>) -> Answer<usize> {
     match call.query.number("top")? {
         None => Ok(USUAL),
         Some(top) if (1..=MOST).contains(&top) => Ok(top),
-        Some(top) => Err(Fault::invalid_request(format!(
-            "Invalid value '{top}' for $top: it must be between 1 and {MOST}."
-        ))),
+        Some(top) => Err(Fault::invalid_request(format!("Invalid value '{top}' for $top: it must be between 1 and {MOST}."))),
     }
 }
 
@@ -151,42 +100,23 @@ pub(crate) fn children(state: &State, call: &Call<'_>, at: &ItemAt) -> Answer<Re
     let folder = find(drive, at)?;
     let selection = Selection::parse(&call.query, &DRIVE_ITEM)?;
     let top = top(call)?;
-    let filter = call
-        .query
-        .get("filter")
-        .map(|text| Filter::parse(text, &DRIVE_ITEM))
-        .transpose()?;
-    let orders = call
-        .query
-        .get("orderby")
-        .map(|text| Order::parse(text, &DRIVE_ITEM))
-        .transpose()?
-        .unwrap_or_default();
-    let rows = folder.children.iter().filter_map(|(name, number)| {
-        Some((name.to_string(), open(state, call, drive.item(*number)?)))
-    });
-    let mut rows: Vec<(String, ItemRow<'_>)> = rows
-        .filter(|(_, row)| filter.as_ref().is_none_or(|f| f.matches(row)))
-        .collect();
+    let filter = call.query.get("filter").map(|text| Filter::parse(text, &DRIVE_ITEM)).transpose()?;
+    let orders = call.query.get("orderby").map(|text| Order::parse(text, &DRIVE_ITEM)).transpose()?.unwrap_or_default();
+    let rows = folder.children.iter().filter_map(|(name, number)| Some((name.to_string(), open(state, call, drive.item(*number)?))));
+    let mut rows: Vec<(String, ItemRow<'_>)> = rows.filter(|(_, row)| filter.as_ref().is_none_or(|f| f.matches(row))).collect();
     let natural = matches!(orders.as_slice(), [] | [Order { descending: false, .. }] if orders.first().is_none_or(|o| o.path == ["name"]));
     if !natural {
         rows.sort_by_cached_key(|(_, row)| Sorted(orders.clone(), Order::keys(&orders, row)));
     }
     let after = match call.query.get("skiptoken") {
         None => None,
-        Some(text) => Some(
-            read_token(text)
-                .ok_or_else(|| Fault::invalid_request("The provided '$skiptoken' is not valid."))?,
-        ),
+        Some(text) => Some(read_token(text).ok_or_else(|| Fault::invalid_request("The provided '$skiptoken' is not valid."))?),
     };
     let start = match &after {
         None => 0,
         Some(last) if natural => rows.partition_point(|(name, _)| name <= last),
         // In other orders the last one shown is looked for; when it has gone, the page starts anew.
-        Some(last) => rows
-            .iter()
-            .position(|(name, _)| name == last)
-            .map_or(0, |index| index + 1),
+        Some(last) => rows.iter().position(|(name, _)| name == last).map_or(0, |index| index + 1),
     };
     let shown = &rows[start.min(rows.len())..(start + top).min(rows.len())];
     let mut body = Map::new();
@@ -194,33 +124,16 @@ pub(crate) fn children(state: &State, call: &Call<'_>, at: &ItemAt) -> Answer<Re
     if start + top < rows.len()
         && let Some((last, _)) = shown.last()
     {
-        let next = call.query.with(
-            "$skiptoken",
-            &URL_SAFE_NO_PAD.encode(format!("Paged=TRUE&p_FileLeafRef={last}")),
-        );
-        body.insert(
-            "@odata.nextLink".to_owned(),
-            json!(format!("{}?{next}", call.address())),
-        );
+        let next = call.query.with("$skiptoken", &URL_SAFE_NO_PAD.encode(format!("Paged=TRUE&p_FileLeafRef={last}")));
+        body.insert("@odata.nextLink".to_owned(), json!(format!("{}?{next}", call.address())));
     }
-    body.insert(
-        "value".to_owned(),
-        shown
-            .iter()
-            .map(|(_, row)| Value::Object(row.write(&selection)))
-            .collect(),
-    );
-    Ok(call.json(
-        StatusCode::OK,
-        &call.context(&format!("{}/children{}", tail(at), selection.context())),
-        body,
-    ))
+    body.insert("value".to_owned(), shown.iter().map(|(_, row)| Value::Object(row.write(&selection))).collect());
+    Ok(call.json(StatusCode::OK, &call.context(&format!("{}/children{}", tail(at), selection.context())), body))
 }
 
 fn read_token(text: &str) -> Option<String> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    text.strip_prefix("Paged=TRUE&p_FileLeafRef=")
-        .map(str::to_owned)
+    text.strip_prefix("Paged=TRUE&p_FileLeafRef=").map(str::to_owned)
 }
 
 struct Sorted(Vec<Order>, Vec<Value>);
@@ -246,39 +159,25 @@ impl Ord for Sorted {
 pub(crate) fn content(state: &State, call: &Call<'_>, at: &ItemAt) -> Answer<Reply> {
     let item = find(call.drive(state), at)?;
     if item.is_folder() {
-        return Err(Fault::invalid_request(
-            "You cannot get content for a folder",
-        ));
+        return Err(Fault::invalid_request("You cannot get content for a folder"));
     }
     let row = open(state, call, item);
-    if call
-        .header("if-none-match")
-        .is_some_and(|wanted| wanted == row.etag() || wanted == row.ctag())
-    {
+    if call.header("if-none-match").is_some_and(|wanted| wanted == row.etag() || wanted == row.ctag()) {
         return Ok(super::empty(StatusCode::NOT_MODIFIED));
     }
     let mut reply = super::empty(StatusCode::FOUND);
-    if let Ok(value) =
-        HeaderValue::from_str(&download_url(row.drive, item, row.downloads, call.now))
-    {
+    if let Ok(value) = HeaderValue::from_str(&download_url(row.drive, item, row.downloads, call.now)) {
         reply.headers.insert(header::LOCATION, value);
     }
     Ok(reply)
 }
 
 /// `GET …/root/delta`: the whole drive; a personal drive also answers for any of its folders.
-pub(crate) fn delta(
-    state: &State,
-    call: &Call<'_>,
-    at: &ItemAt,
-    argument: Option<&str>,
-) -> Answer<Reply> {
+pub(crate) fn delta(state: &State, call: &Call<'_>, at: &ItemAt, argument: Option<&str>) -> Answer<Reply> {
     let drive = call.drive(state);
     let top_item = find(drive, at)?.number;
     if top_item != ROOT && !drive.personal {
-        return Err(Fault::invalid_request(
-            "Delta is only supported on the root of this drive.",
-        ));
+        return Err(Fault::invalid_request("Delta is only supported on the root of this drive."));
     }
     let address = call.address();
     let address = address.split("/delta").next().unwrap_or(&address);
@@ -300,19 +199,13 @@ pub(crate) fn delta(
         None | Some("") => fresh(0),
         Some("latest") => fresh(drive.feed.last()),
         Some(text) => {
-            let token = Token::read(text).filter(|t| {
-                t.kind == "drive" && t.owner == drive.key.id && t.container == top_item
-            });
-            token
-                .filter(|token| token.epoch == drive.epoch)
-                .ok_or_else(gone)?
+            let token = Token::read(text).filter(|t| t.kind == "drive" && t.owner == drive.key.id && t.container == top_item);
+            token.filter(|token| token.epoch == drive.epoch).ok_or_else(gone)?
         }
     };
     let selection = Selection::from_text(token.select.as_deref(), &DRIVE_ITEM)?;
     let size = call.view.page.or(token.top).unwrap_or(USUAL).clamp(1, MOST);
-    let keep = |number: u32| {
-        drive.item(number).is_some() && (top_item == ROOT || drive.is_within(number, top_item))
-    };
+    let keep = |number: u32| drive.item(number).is_some() && (top_item == ROOT || drive.is_within(number, top_item));
     let page = page(&drive.feed, &token, size, keep, |_| false);
     let reference = || json!({"driveType": kind(drive), "driveId": drive.key.id});
     let value = page.lines.iter().filter_map(|line| match line {
@@ -321,26 +214,13 @@ pub(crate) fn delta(
             row.paths = false;
             Value::Object(row.write(&selection))
         }),
-        Line::Removed(gone) => Some(
-            json!({"id": gone.id, "deleted": {"state": "deleted"}, "parentReference": reference()}),
-        ),
+        Line::Removed(gone) => Some(json!({"id": gone.id, "deleted": {"state": "deleted"}, "parentReference": reference()})),
     });
     let mut body = Map::new();
     body.insert("value".to_owned(), Value::Array(value.collect()));
-    let name = if page.more {
-        "@odata.nextLink"
-    } else {
-        "@odata.deltaLink"
-    };
-    body.insert(
-        name.to_owned(),
-        json!(format!("{address}/delta?token={}", page.next.write())),
-    );
-    Ok(call.json(
-        StatusCode::OK,
-        &call.plain_context("Collection(driveItem)"),
-        body,
-    ))
+    let name = if page.more { "@odata.nextLink" } else { "@odata.deltaLink" };
+    body.insert(name.to_owned(), json!(format!("{address}/delta?token={}", page.next.write())));
+    Ok(call.json(StatusCode::OK, &call.plain_context("Collection(driveItem)"), body))
 }
 
 /// `GET …/root/search(q='…')`: names that hold every word, and texts too; only what the index knows by now.
@@ -358,17 +238,10 @@ pub(crate) fn search(state: &State, call: &Call<'_>, at: &ItemAt, text: &str) ->
             && item.searchable <= call.now
             && words.iter().all(|word| name.contains(word.as_str()))
     };
-    let found: Vec<&Item> = drive
-        .items
-        .iter()
-        .flatten()
-        .filter(|item| matches(item) && (under == ROOT || drive.is_within(item.number, under)))
-        .collect();
-    let skip = call.query.get("skiptoken").map_or(Some(0), |text| {
-        text.strip_prefix('s').and_then(|n| n.parse::<usize>().ok())
-    });
-    let skip =
-        skip.ok_or_else(|| Fault::invalid_request("The provided '$skiptoken' is not valid."))?;
+    let found: Vec<&Item> =
+        drive.items.iter().flatten().filter(|item| matches(item) && (under == ROOT || drive.is_within(item.number, under))).collect();
+    let skip = call.query.get("skiptoken").map_or(Some(0), |text| text.strip_prefix('s').and_then(|n| n.parse::<usize>().ok()));
+    let skip = skip.ok_or_else(|| Fault::invalid_request("The provided '$skiptoken' is not valid."))?;
     let rows = found.iter().skip(skip).take(top).map(|item| {
         let mut row = open(state, call, item);
         row.found = true;
@@ -381,15 +254,8 @@ pub(crate) fn search(state: &State, call: &Call<'_>, at: &ItemAt, text: &str) ->
     let mut body = Map::new();
     if skip + top < found.len() {
         let next = call.query.with("$skiptoken", &format!("s{}", skip + top));
-        body.insert(
-            "@odata.nextLink".to_owned(),
-            json!(format!("{}?{next}", call.address())),
-        );
+        body.insert("@odata.nextLink".to_owned(), json!(format!("{}?{next}", call.address())));
     }
     body.insert("value".to_owned(), rows.collect());
-    Ok(call.json(
-        StatusCode::OK,
-        &call.plain_context(&format!("Collection(driveItem){}", selection.context())),
-        body,
-    ))
+    Ok(call.json(StatusCode::OK, &call.plain_context(&format!("Collection(driveItem){}", selection.context())), body))
 }

@@ -16,11 +16,7 @@ const LEFT_OUT: &[&str] = &["body", "uniqueBody", "@microsoft.graph.downloadUrl"
 
 fn whole(row: &dyn Row, schema: &Schema, immutable: Option<String>) -> Value {
     let mut out = Map::new();
-    for (name, _) in schema
-        .properties
-        .iter()
-        .filter(|(name, _)| !LEFT_OUT.contains(name))
-    {
+    for (name, _) in schema.properties.iter().filter(|(name, _)| !LEFT_OUT.contains(name)) {
         if let Some(value) = row.property(name) {
             out.insert((*name).to_owned(), value);
         }
@@ -54,91 +50,36 @@ pub(crate) fn dump(state: &State, user: Option<&str>, kind: Option<&str>, now: T
 
 type Rows = fn(&State, usize, Timestamp) -> Vec<Value>;
 
-const KINDS: &[(&str, Rows)] = &[
-    ("messages", messages),
-    ("mailFolders", mail_folders),
-    ("driveItems", drive_items),
-    ("contacts", contacts),
-    ("events", events),
-];
+const KINDS: &[(&str, Rows)] =
+    &[("messages", messages), ("mailFolders", mail_folders), ("driveItems", drive_items), ("contacts", contacts), ("events", events)];
 
 fn messages(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let placed = mailbox
-        .everything
-        .iter()
-        .filter_map(|(_, number)| mailbox.message(*number));
-    let row = |message| MessageRow {
-        mailbox,
-        message,
-        immutable: false,
-        text: false,
-    };
-    placed
-        .map(|m| whole(&row(m), &MESSAGE, Some(mailbox.message_id(m, true))))
-        .collect()
+    let placed = mailbox.everything.iter().filter_map(|(_, number)| mailbox.message(*number));
+    let row = |message| MessageRow { mailbox, message, immutable: false, text: false };
+    placed.map(|m| whole(&row(m), &MESSAGE, Some(mailbox.message_id(m, true)))).collect()
 }
 
 fn mail_folders(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    mailbox
-        .folders
-        .iter()
-        .flatten()
-        .map(|folder| whole(&FolderRow { mailbox, folder }, &MAIL_FOLDER, None))
-        .collect()
+    mailbox.folders.iter().flatten().map(|folder| whole(&FolderRow { mailbox, folder }, &MAIL_FOLDER, None)).collect()
 }
 
 fn drive_items(state: &State, index: usize, now: Timestamp) -> Vec<Value> {
     let drive = &state.drives[index];
-    let row = |item| ItemRow {
-        users: &state.users,
-        drive,
-        item,
-        downloads: "",
-        now,
-        paths: true,
-        found: false,
-    };
-    let reachable = drive
-        .items
-        .iter()
-        .flatten()
-        .filter(|item| item.placed && item.sequence > 0);
-    reachable
-        .map(|item| whole(&row(item), &DRIVE_ITEM, None))
-        .collect()
+    let row = |item| ItemRow { users: &state.users, drive, item, downloads: "", now, paths: true, found: false };
+    let reachable = drive.items.iter().flatten().filter(|item| item.placed && item.sequence > 0);
+    reachable.map(|item| whole(&row(item), &DRIVE_ITEM, None)).collect()
 }
 
 fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let row = |contact| ContactRow {
-        mailbox,
-        contact,
-        immutable: false,
-    };
-    mailbox
-        .contacts
-        .iter()
-        .flatten()
-        .map(|c| whole(&row(c), &CONTACT, Some(mailbox.contact_id(c, true))))
-        .collect()
+    let row = |contact| ContactRow { mailbox, contact, immutable: false };
+    mailbox.contacts.iter().flatten().map(|c| whole(&row(c), &CONTACT, Some(mailbox.contact_id(c, true)))).collect()
 }
 
 fn events(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let row = |event| EventRow {
-        mailbox,
-        event,
-        occurrence: None,
-        immutable: false,
-        text: false,
-        zone: None,
-    };
-    mailbox
-        .events
-        .iter()
-        .flatten()
-        .map(|e| whole(&row(e), &EVENT, Some(mailbox.event_id(e, None, true))))
-        .collect()
+    let row = |event| EventRow { mailbox, event, occurrence: None, immutable: false, text: false, zone: None };
+    mailbox.events.iter().flatten().map(|e| whole(&row(e), &EVENT, Some(mailbox.event_id(e, None, true)))).collect()
 }

@@ -35,14 +35,12 @@ pub(crate) const WEEKDAYS: &[(&str, Weekday)] = &[
 ];
 
 fn weekday(day: Weekday) -> &'static str {
-    WEEKDAYS
-        .iter()
-        .find(|(_, known)| *known == day)
-        .map_or("sunday", |(name, _)| name)
+    WEEKDAYS.iter().find(|(_, known)| *known == day).map_or("sunday", |(name, _)| name)
 }
 
 fn recurrence(series: &Recurrence) -> Value {
-    let mut pattern = json!({"type": "daily", "interval": series.interval, "month": 0, "dayOfMonth": 0, "firstDayOfWeek": "sunday", "index": "first"});
+    let mut pattern =
+        json!({"type": "daily", "interval": series.interval, "month": 0, "dayOfMonth": 0, "firstDayOfWeek": "sunday", "index": "first"});
     match &series.pattern {
         Pattern::Daily => {}
         Pattern::Weekly { days, first } => {
@@ -76,9 +74,7 @@ impl EventRow<'_> {
 
     /// The property as changed for this one day.
     fn own(&self, name: &str) -> Option<&Value> {
-        self.day()
-            .and_then(|day| self.event.exceptions.get(&day))
-            .and_then(|exception| exception.data.get(name))
+        self.day().and_then(|day| self.event.exceptions.get(&day)).and_then(|exception| exception.data.get(name))
     }
 
     fn data(&self, name: &str) -> Option<&Value> {
@@ -86,22 +82,15 @@ impl EventRow<'_> {
     }
 
     fn content(&self) -> &str {
-        self.data("body")
-            .and_then(|body| body.get("content"))
-            .and_then(Value::as_str)
-            .unwrap_or("")
+        self.data("body").and_then(|body| body.get("content")).and_then(Value::as_str).unwrap_or("")
     }
 
     fn id(&self) -> String {
-        self.mailbox
-            .event_id(self.event, self.day(), self.immutable)
+        self.mailbox.event_id(self.event, self.day(), self.immutable)
     }
 
     fn moment(&self, moment: &Moment) -> Value {
-        let all_day = self
-            .data("isAllDay")
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
+        let all_day = self.data("isAllDay").and_then(Value::as_bool).unwrap_or(false);
         let (name, at) = match self.zone {
             // Days have no zone: midnight stays midnight wherever one looks from.
             zone if all_day => (zone.map_or("UTC", |(name, _)| name.as_str()), moment.at),
@@ -136,9 +125,7 @@ impl Row for EventRow<'_> {
             "originalStartTimeZone" => json!(event.start.zone),
             "originalEndTimeZone" => json!(event.end.zone),
             "bodyPreview" => json!(prose::preview(&prose::text_of(self.content()))),
-            "body" if self.text => {
-                item_body(false, prose::text_of(self.content()).trim().to_owned())
-            }
+            "body" if self.text => item_body(false, prose::text_of(self.content()).trim().to_owned()),
             "start" => self.moment(self.occurrence.as_ref().map_or(&event.start, |o| &o.start)),
             "end" => self.moment(self.occurrence.as_ref().map_or(&event.end, |o| &o.end)),
             "recurrence" => match (&event.recurrence, self.day()) {
@@ -157,18 +144,12 @@ impl Row for EventRow<'_> {
             }),
             "originalStart" => match self.day() {
                 Some(day) => {
-                    let planned = Moment {
-                        at: day.to_datetime(event.start.at.time()),
-                        zone: event.start.zone.clone(),
-                    };
+                    let planned = Moment { at: day.to_datetime(event.start.at.time()), zone: event.start.zone.clone() };
                     json!(instant(&planned).to_string())
                 }
                 None => Value::Null,
             },
-            "webLink" => json!(format!(
-                "https://outlook.office365.com/owa/?itemid={}&exvsurl=1&path=/calendar/item",
-                encode(&self.id())
-            )),
+            "webLink" => json!(format!("https://outlook.office365.com/owa/?itemid={}&exvsurl=1&path=/calendar/item", encode(&self.id()))),
             _ => return self.data(name).cloned(),
         })
     }
@@ -176,29 +157,15 @@ impl Row for EventRow<'_> {
 
 /// What an event id names: the event and, for one happening of a series, its day.
 pub(crate) fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<(&'a Event, Option<Date>)> {
-    let named = mailbox
-        .key
-        .decode(id)
-        .filter(|named| matches!(named.kind, IdKind::Event | IdKind::Occurrence));
+    let named = mailbox.key.decode(id).filter(|named| matches!(named.kind, IdKind::Event | IdKind::Occurrence));
     let Some(named) = named else {
-        return Err(if looks_like_exchange_id(id) {
-            Fault::item_gone()
-        } else {
-            Fault::malformed_id()
-        });
+        return Err(if looks_like_exchange_id(id) { Fault::item_gone() } else { Fault::malformed_id() });
     };
     let event = mailbox.event(named.number).ok_or_else(Fault::item_gone)?;
     if named.kind == IdKind::Event {
         return Ok((event, None));
     }
     let day = super::store::day_of(named.place).ok_or_else(Fault::item_gone)?;
-    let happens = event
-        .recurrence
-        .as_ref()
-        .is_some_and(|series| super::recur::days(series, day).last() == Some(&day));
-    if happens && !event.cancelled.contains(&day) {
-        Ok((event, Some(day)))
-    } else {
-        Err(Fault::item_gone())
-    }
+    let happens = event.recurrence.as_ref().is_some_and(|series| super::recur::days(series, day).last() == Some(&day));
+    if happens && !event.cancelled.contains(&day) { Ok((event, Some(day))) } else { Err(Fault::item_gone()) }
 }

@@ -12,18 +12,12 @@ use super::odata::{Answer, Limits, MAIL_FOLDER, Selection, encode, list as page_
 use super::store::{MAIL_ROOT, Mailbox, State, fold};
 use crate::wire::Reply;
 
-const LIMITS: Limits = Limits {
-    usual: 10,
-    most: 1_000,
-    strict_order: false,
-};
+const LIMITS: Limits = Limits { usual: 10, most: 1_000, strict_order: false, falling: None };
 /// The longest name that Exchange takes, in characters.
 const LONGEST: usize = 255;
 
 fn row<'a>(mailbox: &'a Mailbox, number: u32) -> Option<FolderRow<'a>> {
-    mailbox
-        .folder(number)
-        .map(|folder| FolderRow { mailbox, folder })
+    mailbox.folder(number).map(|folder| FolderRow { mailbox, folder })
 }
 
 fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Answer<Reply> {
@@ -31,11 +25,7 @@ fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Ans
     let row = row(call.mailbox(state), number).ok_or_else(Fault::folder_gone)?;
     let mut out = Map::new();
     selection.write(&row, &mut out);
-    Ok(call.json(
-        status,
-        &call.context(&format!("/mailFolders{}/$entity", selection.context())),
-        out,
-    ))
+    Ok(call.json(status, &call.context(&format!("/mailFolders{}/$entity", selection.context())), out))
 }
 
 /// `GET …/mailFolders`, `GET …/mailFolders/{id}/childFolders`
@@ -44,12 +34,7 @@ pub(crate) fn list(state: &State, call: &Call<'_>, parent: Option<&str>) -> Answ
     let number = parent.map_or(Ok(MAIL_ROOT), |id| find_folder(mailbox, id))?;
     let hidden = call.query.flag("includeHiddenFolders");
     let numbers: Vec<u32> = mailbox.folder(number).map_or_else(Vec::new, |folder| {
-        folder
-            .children
-            .values()
-            .copied()
-            .filter(|child| hidden || mailbox.folder(*child).is_some_and(|c| !c.hidden))
-            .collect()
+        folder.children.values().copied().filter(|child| hidden || mailbox.folder(*child).is_some_and(|c| !c.hidden)).collect()
     });
     let selection = Selection::parse(&call.query, &MAIL_FOLDER)?;
     let write = |row: &FolderRow<'_>| {
@@ -57,59 +42,29 @@ pub(crate) fn list(state: &State, call: &Call<'_>, parent: Option<&str>) -> Answ
         selection.write(row, &mut out);
         Value::Object(out)
     };
-    let body = page_of(
-        &numbers,
-        &call.query,
-        &MAIL_FOLDER,
-        LIMITS,
-        &call.address(),
-        |n| row(mailbox, n),
-        write,
-    )?;
-    let place = parent
-        .map(|id| format!("('{}')/childFolders", encode(id)))
-        .unwrap_or_default();
-    Ok(call.json(
-        StatusCode::OK,
-        &call.context(&format!("/mailFolders{place}{}", selection.context())),
-        body,
-    ))
+    let body = page_of(&numbers, &call.query, &MAIL_FOLDER, LIMITS, &call.address(), |n| row(mailbox, n), write)?;
+    let place = parent.map(|id| format!("('{}')/childFolders", encode(id))).unwrap_or_default();
+    Ok(call.json(StatusCode::OK, &call.context(&format!("/mailFolders{place}{}", selection.context())), body))
 }
 
 /// `GET …/mailFolders/{id}`
 pub(crate) fn get(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
-    shown(
-        state,
-        call,
-        find_folder(call.mailbox(state), id)?,
-        StatusCode::OK,
-    )
+    shown(state, call, find_folder(call.mailbox(state), id)?, StatusCode::OK)
 }
 
 /// The name in the body, checked.
 fn name_in(body: &Map<String, Value>) -> Answer<String> {
-    let name = body
-        .get("displayName")
-        .and_then(Value::as_str)
-        .map(str::trim)
-        .unwrap_or("");
+    let name = body.get("displayName").and_then(Value::as_str).map(str::trim).unwrap_or("");
     if name.is_empty() || name.chars().count() > LONGEST {
         let message = "The specified folder name is empty or too long., The value of DisplayName must have between 1 and 255 characters.";
-        return Err(Fault::new(
-            StatusCode::BAD_REQUEST,
-            "ErrorInvalidRequest",
-            message,
-        ));
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", message));
     }
     Ok(name.to_owned())
 }
 
 /// True when the folder has a child of this name other than `except`.
 fn taken(mailbox: &Mailbox, parent: u32, name: &str, except: u32) -> bool {
-    mailbox
-        .folder(parent)
-        .and_then(|p| p.children.get(&fold(name)))
-        .is_some_and(|other| *other != except)
+    mailbox.folder(parent).and_then(|p| p.children.get(&fold(name))).is_some_and(|other| *other != except)
 }
 
 /// `POST …/mailFolders`, `POST …/mailFolders/{id}/childFolders`
@@ -121,10 +76,7 @@ pub(crate) fn create(state: &mut State, call: &Call<'_>, parent: Option<&str>) -
     if taken(mailbox, parent, &name, u32::MAX) {
         return Err(Fault::folder_exists());
     }
-    let hidden = body
-        .get("isHidden")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
+    let hidden = body.get("isHidden").and_then(Value::as_bool).unwrap_or(false);
     let number = mailbox.add_folder(name, parent, hidden, None);
     shown(state, call, number, StatusCode::CREATED)
 }
@@ -132,10 +84,7 @@ pub(crate) fn create(state: &mut State, call: &Call<'_>, parent: Option<&str>) -
 /// A folder that may be renamed, moved or deleted.
 fn own(mailbox: &Mailbox, id: &str) -> Answer<u32> {
     let number = find_folder(mailbox, id)?;
-    if mailbox
-        .folder(number)
-        .is_some_and(|folder| folder.well_known.is_some())
-    {
+    if mailbox.folder(number).is_some_and(|folder| folder.well_known.is_some()) {
         return Err(Fault::new(
             StatusCode::FORBIDDEN,
             "ErrorDeleteDistinguishedFolder",
@@ -150,21 +99,12 @@ pub(crate) fn rename(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
     let mailbox = &mut state.mailboxes[call.owner];
     let number = own(mailbox, id)?;
     let body = call.body()?;
-    if let Some(other) = body
-        .keys()
-        .find(|name| !name.starts_with('@') && *name != "displayName")
-    {
+    if let Some(other) = body.keys().find(|name| !name.starts_with('@') && *name != "displayName") {
         let message = format!("Set action is invalid for property. Property '{other}'.");
-        return Err(Fault::new(
-            StatusCode::BAD_REQUEST,
-            "ErrorInvalidPropertySet",
-            message,
-        ));
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidPropertySet", message));
     }
     let name = name_in(&body)?;
-    let parent = mailbox
-        .folder(number)
-        .map_or(MAIL_ROOT, |folder| folder.parent);
+    let parent = mailbox.folder(number).map_or(MAIL_ROOT, |folder| folder.parent);
     if taken(mailbox, parent, &name, number) {
         return Err(Fault::folder_exists());
     }
@@ -177,10 +117,7 @@ pub(crate) fn delete(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
     let mailbox = &mut state.mailboxes[call.owner];
     let number = own(mailbox, id)?;
     let bin = find_folder(mailbox, "deleteditems")?;
-    let name = mailbox
-        .folder(number)
-        .map(|folder| folder.name.clone())
-        .unwrap_or_default();
+    let name = mailbox.folder(number).map(|folder| folder.name.clone()).unwrap_or_default();
     if mailbox.folder_is_within(number, bin) || taken(mailbox, bin, &name, number) {
         mailbox.remove_folder(number);
     } else {
@@ -200,15 +137,8 @@ fn target(state: &State, call: &Call<'_>, number: u32) -> Answer<u32> {
             "The folder can't be moved or copied into itself or one of its children.",
         ));
     }
-    let name = mailbox
-        .folder(number)
-        .map(|folder| folder.name.clone())
-        .unwrap_or_default();
-    if taken(mailbox, parent, &name, number) {
-        Err(Fault::folder_exists())
-    } else {
-        Ok(parent)
-    }
+    let name = mailbox.folder(number).map(|folder| folder.name.clone()).unwrap_or_default();
+    if taken(mailbox, parent, &name, number) { Err(Fault::folder_exists()) } else { Ok(parent) }
 }
 
 /// `POST …/mailFolders/{id}/move`
@@ -223,17 +153,9 @@ pub(crate) fn shift(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Repl
 pub(crate) fn copy(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let number = find_folder(call.mailbox(state), id)?;
     let parent = target(state, call, number)?;
-    let name = call
-        .mailbox(state)
-        .folder(number)
-        .map(|folder| folder.name.clone())
-        .unwrap_or_default();
+    let name = call.mailbox(state).folder(number).map(|folder| folder.name.clone()).unwrap_or_default();
     // Beside itself the copy needs another name.
-    let name = if taken(call.mailbox(state), parent, &name, u32::MAX) {
-        format!("{name} - Copy")
-    } else {
-        name
-    };
+    let name = if taken(call.mailbox(state), parent, &name, u32::MAX) { format!("{name} - Copy") } else { name };
     let copy = duplicate(&mut state.mailboxes[call.owner], number, parent, name);
     shown(state, call, copy, StatusCode::OK)
 }
@@ -241,12 +163,7 @@ pub(crate) fn copy(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply
 fn duplicate(mailbox: &mut Mailbox, number: u32, parent: u32, name: String) -> u32 {
     let (children, messages): (Vec<u32>, Vec<u32>) = mailbox
         .folder(number)
-        .map(|f| {
-            (
-                f.children.values().copied().collect(),
-                f.messages.iter().map(|(_, m)| *m).collect(),
-            )
-        })
+        .map(|f| (f.children.values().copied().collect(), f.messages.iter().map(|(_, m)| *m).collect()))
         .unwrap_or_default();
     let copy = mailbox.add_folder(name, parent, false, None);
     for message in messages {
@@ -258,10 +175,7 @@ fn duplicate(mailbox: &mut Mailbox, number: u32, parent: u32, name: String) -> u
         }
     }
     for child in children {
-        let name = mailbox
-            .folder(child)
-            .map(|folder| folder.name.clone())
-            .unwrap_or_default();
+        let name = mailbox.folder(child).map(|folder| folder.name.clone()).unwrap_or_default();
         duplicate(mailbox, child, copy, name);
     }
     copy
@@ -270,29 +184,14 @@ fn duplicate(mailbox: &mut Mailbox, number: u32, parent: u32, name: String) -> u
 /// `GET …/mailFolders/delta`: every folder of the mailbox, hidden ones too.
 pub(crate) fn delta(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
-    let resumed = call
-        .query
-        .get("skiptoken")
-        .or_else(|| call.query.get("deltatoken"));
+    let resumed = call.query.get("skiptoken").or_else(|| call.query.get("deltatoken"));
     let token = match resumed {
         Some(text) => Token::resume(text, "folders", mailbox, MAIL_ROOT)?,
-        None => Token::begin(
-            call,
-            "folders",
-            mailbox,
-            MAIL_ROOT,
-            mailbox.folder_feed.last(),
-        )?,
+        None => Token::begin(call, "folders", mailbox, MAIL_ROOT, mailbox.folder_feed.last())?,
     };
     let selection = Selection::from_text(token.select.as_deref(), &MAIL_FOLDER)?;
     let size = call.view.page.or(token.top).unwrap_or(50).clamp(1, 1_000);
-    let page = page(
-        &mailbox.folder_feed,
-        &token,
-        size,
-        |number| mailbox.folder(number).is_some(),
-        |_| false,
-    );
+    let page = page(&mailbox.folder_feed, &token, size, |number| mailbox.folder(number).is_some(), |_| false);
     let value = page.lines.iter().filter_map(|line| match line {
         Line::Changed(number) => row(mailbox, *number).map(|row| {
             let mut out = Map::new();
@@ -301,11 +200,5 @@ pub(crate) fn delta(state: &State, call: &Call<'_>) -> Answer<Reply> {
         }),
         Line::Removed(gone) => Some(json!({"id": gone.id, "@removed": {"reason": "deleted"}})),
     });
-    Ok(reply(
-        call,
-        "mailFolder",
-        value.collect(),
-        &page,
-        resumed.is_none(),
-    ))
+    Ok(reply(call, "mailFolder", value.collect(), &page, resumed.is_none()))
 }

@@ -33,10 +33,7 @@ fn web(drive: &Drive, user: &User) -> String {
     if drive.personal {
         return format!("https://onedrive.live.com?cid={}", drive.key.id);
     }
-    format!(
-        "https://contoso-my.sharepoint.example/personal/{}/Documents",
-        user.username.replace(['@', '.'], "_")
-    )
+    format!("https://contoso-my.sharepoint.example/personal/{}/Documents", user.username.replace(['@', '.'], "_"))
 }
 
 /// `{"user": {…}}`.
@@ -49,26 +46,14 @@ fn identity(drive: &Drive, user: &User) -> Value {
 
 /// The `driveType`.
 pub(crate) fn kind(drive: &Drive) -> &'static str {
-    if drive.personal {
-        "personal"
-    } else {
-        "business"
-    }
+    if drive.personal { "personal" } else { "business" }
 }
 
 /// `/drive/root:` and the encoded names below it.
 fn reference_path(drive: &Drive, number: u32) -> String {
     let names: Vec<String> = drive.path(number).into_iter().map(encode).collect();
-    let prefix = if drive.personal {
-        "/drive/root:".to_owned()
-    } else {
-        format!("/drives/{}/root:", drive.key.id)
-    };
-    if names.is_empty() {
-        prefix
-    } else {
-        format!("{prefix}/{}", names.join("/"))
-    }
+    let prefix = if drive.personal { "/drive/root:".to_owned() } else { format!("/drives/{}/root:", drive.key.id) };
+    if names.is_empty() { prefix } else { format!("{prefix}/{}", names.join("/")) }
 }
 
 impl ItemRow<'_> {
@@ -77,11 +62,7 @@ impl ItemRow<'_> {
         if self.item.number != ROOT {
             out["id"] = json!(self.drive.key.item(self.item.parent));
             if self.paths {
-                if let Some(parent) = self
-                    .drive
-                    .item(self.item.parent)
-                    .filter(|p| p.number != ROOT)
-                {
+                if let Some(parent) = self.drive.item(self.item.parent).filter(|p| p.number != ROOT) {
                     out["name"] = json!(parent.name);
                 }
                 out["path"] = json!(reference_path(self.drive, self.item.parent));
@@ -97,9 +78,7 @@ impl ItemRow<'_> {
 
     /// The tag of the content.
     pub(crate) fn ctag(&self) -> String {
-        self.drive
-            .key
-            .ctag(self.item.number, self.item.content_version)
+        self.drive.key.ctag(self.item.number, self.item.content_version)
     }
 
     /// The object; with a selection the service puts the tag in front as an annotation.
@@ -131,12 +110,7 @@ impl Row for ItemRow<'_> {
             "cTag" => json!(self.ctag()),
             "webUrl" => {
                 let names: Vec<String> = drive.path(item.number).into_iter().map(encode).collect();
-                json!(format!(
-                    "{}{}{}",
-                    web(drive, user),
-                    if names.is_empty() { "" } else { "/" },
-                    names.join("/")
-                ))
+                json!(format!("{}{}{}", web(drive, user), if names.is_empty() { "" } else { "/" }, names.join("/")))
             }
             "createdBy" => identity(drive, user),
             "lastModifiedBy" => identity(drive, self.users.get(item.by).unwrap_or(user)),
@@ -154,17 +128,8 @@ impl Row for ItemRow<'_> {
             "file" if !item.is_folder() => {
                 let mut hashes = json!({"quickXorHash": item.quick_xor()});
                 if drive.personal {
-                    let bytes = item
-                        .content
-                        .as_ref()
-                        .map(Content::bytes)
-                        .unwrap_or_default();
-                    hashes["sha256Hash"] = json!(
-                        Sha256::digest(&bytes)
-                            .iter()
-                            .map(|b| format!("{b:02X}"))
-                            .collect::<String>()
-                    );
+                    let bytes = item.content.as_ref().map(Content::bytes).unwrap_or_default();
+                    hashes["sha256Hash"] = json!(Sha256::digest(&bytes).iter().map(|b| format!("{b:02X}")).collect::<String>());
                 }
                 json!({"mimeType": item.mime, "hashes": hashes})
             }
@@ -179,46 +144,26 @@ impl Row for ItemRow<'_> {
 
 fn signature(drive: &Drive, number: u32, version: u32, until: i64) -> u64 {
     let start = mix(u64::from(number) ^ (u64::from(version) << 32) ^ until as u64);
-    drive
-        .key
-        .guid(number)
-        .bytes()
-        .fold(start, |state, byte| mix(state ^ u64::from(byte)))
+    drive.key.guid(number).bytes().fold(start, |state, byte| mix(state ^ u64::from(byte)))
 }
 
 /// The address at which the content can be had for an hour, without a token.
 pub(crate) fn download_url(drive: &Drive, item: &Item, downloads: &str, now: Timestamp) -> String {
     let until = (now + DOWNLOAD_LIFE).as_second();
     let sign = signature(drive, item.number, item.content_version, until);
-    let auth = URL_SAFE_NO_PAD.encode(format!(
-        "{}.{}.{}.{until}.{sign:016x}",
-        drive.owner, item.number, item.content_version
-    ));
+    let auth = URL_SAFE_NO_PAD.encode(format!("{}.{}.{}.{until}.{sign:016x}", drive.owner, item.number, item.content_version));
     let guid = drive.key.guid(item.number);
-    format!(
-        "{downloads}/personal/_layouts/15/download.aspx?UniqueId={guid}&Translate=false&tempauth={auth}&ApiVersion=2.0"
-    )
+    format!("{downloads}/personal/_layouts/15/download.aspx?UniqueId={guid}&Translate=false&tempauth={auth}&ApiVersion=2.0")
 }
 
 /// What lies behind a pre-authenticated address: a file as it was when the address was given, or the state of a copy.
-pub(crate) fn download(
-    state: &State,
-    path_and_query: &str,
-    now: Timestamp,
-) -> Option<(String, Bytes)> {
-    let (path, query) = path_and_query
-        .split_once('?')
-        .unwrap_or((path_and_query, ""));
+pub(crate) fn download(state: &State, path_and_query: &str, now: Timestamp) -> Option<(String, Bytes)> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let path = path.trim_start_matches('/');
     if let Some(rest) = path.strip_prefix("monitor/") {
         let mut parts = rest.splitn(2, '/');
         let drive = state.drives.get(parts.next()?.parse::<usize>().ok()?)?;
-        let number = drive
-            .items
-            .iter()
-            .flatten()
-            .find(|i| drive.key.guid(i.number) == parts.clone().next().unwrap_or(""))?
-            .number;
+        let number = drive.items.iter().flatten().find(|i| drive.key.guid(i.number) == parts.clone().next().unwrap_or(""))?.number;
         let item = drive.item(number)?;
         let body = if item.placed {
             json!({"operation": "ItemCopy", "percentageComplete": 100.0, "resourceId": drive.key.item(number), "status": "completed"})
@@ -235,14 +180,8 @@ pub(crate) fn download(
     let version: u32 = parts.next()?.parse().ok()?;
     let until: i64 = parts.next()?.parse().ok()?;
     let sign = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let good = sign == signature(drive, item.number, version, until)
-        && now.as_second() <= until
-        && version == item.content_version;
-    good.then(|| {
-        item.content
-            .as_ref()
-            .map(|content| (item.mime.to_owned(), content.bytes()))
-    })?
+    let good = sign == signature(drive, item.number, version, until) && now.as_second() <= until && version == item.content_version;
+    good.then(|| item.content.as_ref().map(|content| (item.mime.to_owned(), content.bytes())))?
 }
 
 /// A drive.
@@ -254,11 +193,7 @@ pub(crate) struct DriveRow<'a> {
 impl Row for DriveRow<'_> {
     fn property(&self, name: &str) -> Option<Value> {
         let root = self.drive.item(ROOT)?;
-        let total: u64 = if self.drive.personal {
-            5_368_709_120
-        } else {
-            1_099_511_627_776
-        };
+        let total: u64 = if self.drive.personal { 5_368_709_120 } else { 1_099_511_627_776 };
         Some(match name {
             "id" => json!(self.drive.key.id),
             "name" => json!("OneDrive"),

@@ -35,10 +35,7 @@ fn recipients(addresses: &[Address]) -> Value {
 /// A body as `itemBody`.
 pub(crate) fn item_body(html: bool, content: String) -> Value {
     let mut out = Map::with_capacity(2);
-    out.insert(
-        "contentType".to_owned(),
-        Value::from(if html { "html" } else { "text" }),
-    );
+    out.insert("contentType".to_owned(), Value::from(if html { "html" } else { "text" }));
     out.insert("content".to_owned(), Value::String(content));
     Value::Object(out)
 }
@@ -73,48 +70,24 @@ impl Row for MessageRow<'_> {
             "isDraft" => json!(message.draft),
             "webLink" => {
                 let id = encode(&self.id());
-                json!(format!(
-                    "https://outlook.office365.com/owa/?ItemID={id}&exvsurl=1&viewmodel=ReadMessageItem"
-                ))
+                json!(format!("https://outlook.office365.com/owa/?ItemID={id}&exvsurl=1&viewmodel=ReadMessageItem"))
             }
             "inferenceClassification" => json!(if message.focused { "focused" } else { "other" }),
             "body" | "uniqueBody" => {
                 let html = message.body.is_html() && !self.text;
-                item_body(
-                    html,
-                    if html {
-                        message.body.stored()
-                    } else {
-                        message.body.text()
-                    },
-                )
+                item_body(html, if html { message.body.stored() } else { message.body.text() })
             }
             "sender" | "from" => message.from.as_ref().map_or(Value::Null, recipient),
             "toRecipients" => recipients(&message.to),
             "ccRecipients" => recipients(&message.cc),
             "bccRecipients" => recipients(&message.bcc),
             "replyTo" => recipients(&message.reply_to),
-            "flag" => message
-                .flag
-                .clone()
-                .unwrap_or_else(|| json!({"flagStatus": "notFlagged"})),
+            "flag" => message.flag.clone().unwrap_or_else(|| json!({"flagStatus": "notFlagged"})),
             "internetMessageHeaders" => {
-                let given = message
-                    .headers
-                    .iter()
-                    .map(|(name, value)| json!({"name": name, "value": value}));
-                let usual = [
-                    ("MIME-Version", "1.0"),
-                    ("Content-Type", "multipart/alternative"),
-                    ("Message-ID", message.internet_id.as_str()),
-                ];
-                Value::Array(
-                    usual
-                        .iter()
-                        .map(|(name, value)| json!({"name": name, "value": value}))
-                        .chain(given)
-                        .collect(),
-                )
+                let given = message.headers.iter().map(|(name, value)| json!({"name": name, "value": value}));
+                let usual =
+                    [("MIME-Version", "1.0"), ("Content-Type", "multipart/alternative"), ("Message-ID", message.internet_id.as_str())];
+                Value::Array(usual.iter().map(|(name, value)| json!({"name": name, "value": value})).chain(given).collect())
             }
             _ => return None,
         })
@@ -129,10 +102,7 @@ impl MessageRow<'_> {
 
     /// The tag, `W/"<changeKey>"`.
     pub(crate) fn etag(&self) -> String {
-        format!(
-            "W/\"{}\"",
-            self.mailbox.key.change_key(self.message.sequence)
-        )
+        format!("W/\"{}\"", self.mailbox.key.change_key(self.message.sequence))
     }
 
     /// The whole object with its tag, and its attachments when they are wanted.
@@ -141,38 +111,18 @@ impl MessageRow<'_> {
         out.insert("@odata.etag".to_owned(), Value::String(self.etag()));
         selection.write(self, &mut out);
         if let Some(attachments) = &expand.attachments {
-            let rows = self
-                .message
-                .attachments
-                .iter()
-                .map(|a| Value::Object(self.attachment(a, attachments)));
+            let rows = self.message.attachments.iter().map(|a| Value::Object(self.attachment(a, attachments)));
             out.insert("attachments".to_owned(), Value::Array(rows.collect()));
         }
         out
     }
 
     /// One attachment with its type in front.
-    pub(crate) fn attachment(
-        &self,
-        attachment: &Attachment,
-        selection: &Selection,
-    ) -> Map<String, Value> {
+    pub(crate) fn attachment(&self, attachment: &Attachment, selection: &Selection) -> Map<String, Value> {
         let mut out = Map::new();
-        out.insert(
-            "@odata.type".to_owned(),
-            Value::from("#microsoft.graph.fileAttachment"),
-        );
-        out.insert(
-            "@odata.mediaContentType".to_owned(),
-            Value::from(attachment.content_type.as_str()),
-        );
-        selection.write(
-            &AttachmentRow {
-                message: self,
-                attachment,
-            },
-            &mut out,
-        );
+        out.insert("@odata.type".to_owned(), Value::from("#microsoft.graph.fileAttachment"));
+        out.insert("@odata.mediaContentType".to_owned(), Value::from(attachment.content_type.as_str()));
+        selection.write(&AttachmentRow { message: self, attachment }, &mut out);
         out
     }
 
@@ -230,20 +180,11 @@ impl Row for FolderRow<'_> {
 
 /// The message with this id, in either form; an ordinary id is good only where the message lay when it was given.
 pub(crate) fn find_message<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<&'a Message> {
-    let Some(named) = mailbox
-        .key
-        .decode(id)
-        .filter(|named| named.kind == IdKind::Message)
-    else {
-        return Err(if looks_like_exchange_id(id) {
-            Fault::item_gone()
-        } else {
-            Fault::malformed_id()
-        });
+    let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::Message) else {
+        return Err(if looks_like_exchange_id(id) { Fault::item_gone() } else { Fault::malformed_id() });
     };
     let message = mailbox.message(named.number).ok_or_else(Fault::item_gone)?;
-    if named.immutable || (named.generation == message.generation && named.place == message.folder)
-    {
+    if named.immutable || (named.generation == message.generation && named.place == message.folder) {
         Ok(message)
     } else {
         Err(Fault::item_gone())
@@ -255,19 +196,8 @@ pub(crate) fn find_folder(mailbox: &Mailbox, id: &str) -> Answer<u32> {
     if let Some(number) = mailbox.well_known(id) {
         return Ok(number);
     }
-    let Some(named) = mailbox
-        .key
-        .decode(id)
-        .filter(|named| named.kind == IdKind::MailFolder)
-    else {
-        return Err(if looks_like_exchange_id(id) {
-            Fault::folder_gone()
-        } else {
-            Fault::malformed_id()
-        });
+    let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::MailFolder) else {
+        return Err(if looks_like_exchange_id(id) { Fault::folder_gone() } else { Fault::malformed_id() });
     };
-    mailbox
-        .folder(named.number)
-        .map(|folder| folder.number)
-        .ok_or_else(Fault::folder_gone)
+    mailbox.folder(named.number).map(|folder| folder.number).ok_or_else(Fault::folder_gone)
 }

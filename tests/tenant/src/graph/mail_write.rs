@@ -18,16 +18,8 @@ use crate::wire::Reply;
 fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let message = mailbox.message(number).ok_or_else(Fault::item_gone)?;
-    let row = MessageRow {
-        mailbox,
-        message,
-        immutable: call.view.immutable,
-        text: call.view.text,
-    };
-    let body = row.write(
-        &Selection::from_text(None, &MESSAGE)?,
-        &Expand { attachments: None },
-    );
+    let row = MessageRow { mailbox, message, immutable: call.view.immutable, text: call.view.text };
+    let body = row.write(&Selection::from_text(None, &MESSAGE)?, &Expand { attachments: None });
     Ok(call.json(status, &call.context("/messages/$entity"), body))
 }
 
@@ -49,11 +41,7 @@ pub(crate) fn update(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
     let searchable = state.visible_from(call.now);
     let mailbox = &mut state.mailboxes[call.owner];
     if changes.only_for_drafts && mailbox.message(number).is_some_and(|m| !m.draft) {
-        return Err(Fault::new(
-            StatusCode::FORBIDDEN,
-            "ErrorInvalidPropertySet",
-            "Set action is invalid for property.",
-        ));
+        return Err(Fault::new(StatusCode::FORBIDDEN, "ErrorInvalidPropertySet", "Set action is invalid for property."));
     }
     mailbox.change_message(number, call.now, |message| {
         changes.put(message);
@@ -67,9 +55,7 @@ pub(crate) fn delete(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
     let number = target(state, call, id)?;
     let mailbox = &mut state.mailboxes[call.owner];
     let bin = find_folder(mailbox, "deleteditems")?;
-    let inside = mailbox
-        .message(number)
-        .is_some_and(|message| mailbox.folder_is_within(message.folder, bin));
+    let inside = mailbox.message(number).is_some_and(|message| mailbox.folder_is_within(message.folder, bin));
     if inside {
         mailbox.remove_message(number);
     } else {
@@ -81,17 +67,10 @@ pub(crate) fn delete(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
 /// The folder in `{"destinationId": …}`.
 pub(crate) fn destination(state: &State, call: &Call<'_>) -> Answer<u32> {
     let body = call.body()?;
-    let id = body
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("destinationId"))
-        .and_then(|(_, value)| value.as_str())
-        .ok_or_else(|| {
-            Fault::new(
-                StatusCode::BAD_REQUEST,
-                "ErrorInvalidRequest",
-                "The required parameter 'DestinationId' is missing.",
-            )
-        })?;
+    let id =
+        body.iter().find(|(name, _)| name.eq_ignore_ascii_case("destinationId")).and_then(|(_, value)| value.as_str()).ok_or_else(
+            || Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", "The required parameter 'DestinationId' is missing."),
+        )?;
     find_folder(call.mailbox(state), id)
 }
 
@@ -109,23 +88,14 @@ pub(crate) fn copy(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply
     let folder = destination(state, call)?;
     let searchable = state.visible_from(call.now);
     let mailbox = &mut state.mailboxes[call.owner];
-    let mut message = mailbox
-        .message(number)
-        .ok_or_else(Fault::item_gone)?
-        .clone();
+    let mut message = mailbox.message(number).ok_or_else(Fault::item_gone)?.clone();
     message.folder = folder;
     message.generation = 0;
     message.created = call.now;
     message.modified = call.now;
     message.searchable = searchable;
     let copy = mailbox.add_message(message);
-    state.defer(
-        call.now,
-        Late::Message {
-            mailbox: call.owner,
-            number: copy,
-        },
-    );
+    state.defer(call.now, Late::Message { mailbox: call.owner, number: copy });
     shown(state, call, copy, StatusCode::CREATED)
 }
 
@@ -146,16 +116,9 @@ pub(crate) fn draft(state: &mut State, call: &Call<'_>, folder: Option<&str>) ->
 /// `POST …/messages/{id}/send`: the draft goes; the copy in Sent Items, which keeps its immutable id, may come later.
 pub(crate) fn send(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let number = target(state, call, id)?;
-    let message = call
-        .mailbox(state)
-        .message(number)
-        .ok_or_else(Fault::item_gone)?;
+    let message = call.mailbox(state).message(number).ok_or_else(Fault::item_gone)?;
     if !message.draft {
-        return Err(Fault::new(
-            StatusCode::BAD_REQUEST,
-            "ErrorInvalidOperation",
-            "The message is not a draft.",
-        ));
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidOperation", "The message is not a draft."));
     }
     if message.to.is_empty() && message.cc.is_empty() && message.bcc.is_empty() {
         return Err(no_recipients());
@@ -170,30 +133,16 @@ pub(crate) fn send(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply
         message.received = call.now;
         message.searchable = searchable;
     });
-    state.defer(
-        call.now,
-        Late::Message {
-            mailbox: call.owner,
-            number,
-        },
-    );
+    state.defer(call.now, Late::Message { mailbox: call.owner, number });
     Ok(super::empty(StatusCode::ACCEPTED))
 }
 
 /// `POST …/sendMail`
 pub(crate) fn send_mail(state: &mut State, call: &Call<'_>) -> Answer<Reply> {
     let body = call.body()?;
-    let member = |wanted: &str| {
-        body.iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-            .map(|(_, value)| value)
-    };
+    let member = |wanted: &str| body.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
     let Some(Value::Object(given)) = member("message") else {
-        return Err(Fault::new(
-            StatusCode::BAD_REQUEST,
-            "ErrorInvalidRequest",
-            "The required parameter 'Message' is missing.",
-        ));
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", "The required parameter 'Message' is missing."));
     };
     let changes = Changes::parse(given, true)?;
     let sent = find_folder(call.mailbox(state), "sentitems")?;
@@ -206,18 +155,11 @@ pub(crate) fn send_mail(state: &mut State, call: &Call<'_>) -> Answer<Reply> {
         return Err(no_recipients());
     }
     // Some clients send the text "false".
-    let keep = !member("saveToSentItems").is_some_and(|v| {
-        *v == json!(false) || v.as_str().is_some_and(|t| t.eq_ignore_ascii_case("false"))
-    });
+    let keep =
+        !member("saveToSentItems").is_some_and(|v| *v == json!(false) || v.as_str().is_some_and(|t| t.eq_ignore_ascii_case("false")));
     if keep {
         let number = state.mailboxes[call.owner].add_message(message);
-        state.defer(
-            call.now,
-            Late::Message {
-                mailbox: call.owner,
-                number,
-            },
-        );
+        state.defer(call.now, Late::Message { mailbox: call.owner, number });
     }
     Ok(super::empty(StatusCode::ACCEPTED))
 }
@@ -234,12 +176,7 @@ fn no_recipients() -> Box<Fault> {
 pub(crate) fn blank(state: &State, call: &Call<'_>, folder: u32) -> Message {
     let mailbox = call.mailbox(state);
     let user = &state.users[call.owner];
-    new_message(
-        folder,
-        Address::new(&user.display_name, &user.username),
-        call.now,
-        mailbox.sequence,
-    )
+    new_message(folder, Address::new(&user.display_name, &user.username), call.now, mailbox.sequence)
 }
 
 /// A message with nothing in it; `stamp` makes its ids its own.
@@ -254,10 +191,7 @@ pub(crate) fn new_message(folder: u32, from: Address, now: Timestamp, stamp: u64
         placed: false,
         sequence: 0,
         subject: String::new(),
-        body: Body::Given {
-            html: false,
-            content: Arc::from(""),
-        },
+        body: Body::Given { html: false, content: Arc::from("") },
         from: Some(from),
         to: Vec::new(),
         cc: Vec::new(),
@@ -293,30 +227,17 @@ pub(crate) struct Changes {
 }
 
 fn wrong(name: &str) -> Box<Fault> {
-    Fault::bad_request(format!(
-        "Cannot convert the value of property '{name}' to the type that the resource expects."
-    ))
+    Fault::bad_request(format!("Cannot convert the value of property '{name}' to the type that the resource expects."))
 }
 
 fn addresses(name: &str, value: &Value) -> Answer<Vec<Address>> {
-    value
-        .as_array()
-        .ok_or_else(|| wrong(name))?
-        .iter()
-        .map(|entry| address(name, entry))
-        .collect()
+    value.as_array().ok_or_else(|| wrong(name))?.iter().map(|entry| address(name, entry)).collect()
 }
 
 fn address(name: &str, value: &Value) -> Answer<Address> {
     let email = value.get("emailAddress").ok_or_else(|| wrong(name))?;
-    let text = email
-        .get("address")
-        .and_then(Value::as_str)
-        .ok_or_else(|| wrong(name))?;
-    Ok(Address::new(
-        email.get("name").and_then(Value::as_str).unwrap_or(text),
-        text,
-    ))
+    let text = email.get("address").and_then(Value::as_str).ok_or_else(|| wrong(name))?;
+    Ok(Address::new(email.get("name").and_then(Value::as_str).unwrap_or(text), text))
 }
 
 fn one_of(name: &str, value: &Value, known: &[&'static str]) -> Answer<&'static str> {
@@ -325,28 +246,17 @@ fn one_of(name: &str, value: &Value, known: &[&'static str]) -> Answer<&'static 
         .iter()
         .find(|k| k.eq_ignore_ascii_case(text))
         .copied()
-        .ok_or_else(|| {
-            Fault::bad_request(format!(
-                "Requested value '{text}' was not found. Property '{name}'."
-            ))
-        })
+        .ok_or_else(|| Fault::bad_request(format!("Requested value '{text}' was not found. Property '{name}'.")))
 }
 
 fn text(name: &str, value: &Value) -> Answer<String> {
-    if value.is_null() {
-        Ok(String::new())
-    } else {
-        value.as_str().map(str::to_owned).ok_or_else(|| wrong(name))
-    }
+    if value.is_null() { Ok(String::new()) } else { value.as_str().map(str::to_owned).ok_or_else(|| wrong(name)) }
 }
 
 impl Changes {
     /// Reads a body. `fresh` is a message being made, to which more may be said.
     pub(crate) fn parse(body: &Map<String, Value>, fresh: bool) -> Answer<Self> {
-        let mut out = Self {
-            list: Vec::new(),
-            only_for_drafts: false,
-        };
+        let mut out = Self { list: Vec::new(), only_for_drafts: false };
         for (name, value) in body {
             let flag = || value.as_bool().ok_or_else(|| wrong(name));
             let (change, drafts): (Change, bool) = match name.as_str() {
@@ -357,13 +267,8 @@ impl Changes {
                 }
                 "body" => {
                     let content = text(name, value.get("content").unwrap_or(&Value::Null))?;
-                    let kind = value
-                        .get("contentType")
-                        .map_or(Ok("text"), |kind| one_of(name, kind, &["html", "text"]))?;
-                    let body = Body::Given {
-                        html: kind == "html",
-                        content: Arc::from(content),
-                    };
+                    let kind = value.get("contentType").map_or(Ok("text"), |kind| one_of(name, kind, &["html", "text"]))?;
+                    let body = Body::Given { html: kind == "html", content: Arc::from(content) };
                     (Box::new(move |m| m.body = body), true)
                 }
                 "toRecipients" => {
@@ -407,9 +312,8 @@ impl Changes {
                     (Box::new(move |m| m.focused = kind == "focused"), false)
                 }
                 "categories" => {
-                    let list: Option<Vec<String>> = value
-                        .as_array()
-                        .and_then(|l| l.iter().map(|c| c.as_str().map(str::to_owned)).collect());
+                    let list: Option<Vec<String>> =
+                        value.as_array().and_then(|l| l.iter().map(|c| c.as_str().map(str::to_owned)).collect());
                     let list = list.ok_or_else(|| wrong(name))?;
                     (Box::new(move |m| m.categories = list), false)
                 }
@@ -419,10 +323,7 @@ impl Changes {
                     let mut flag = Map::new();
                     flag.insert("flagStatus".to_owned(), json!(status));
                     for part in ["startDateTime", "dueDateTime", "completedDateTime"] {
-                        if let Some(moment) = value
-                            .get(part)
-                            .filter(|m| m.get("dateTime").is_some_and(Value::is_string))
-                        {
+                        if let Some(moment) = value.get(part).filter(|m| m.get("dateTime").is_some_and(Value::is_string)) {
                             flag.insert(part.to_owned(), moment.clone());
                         }
                     }
@@ -431,25 +332,14 @@ impl Changes {
                 }
                 "internetMessageHeaders" if fresh => {
                     let list = value.as_array().ok_or_else(|| wrong(name))?;
-                    let headers: Option<Vec<(String, String)>> = list
-                        .iter()
-                        .map(|h| {
-                            Some((
-                                h.get("name")?.as_str()?.to_owned(),
-                                h.get("value")?.as_str()?.to_owned(),
-                            ))
-                        })
-                        .collect();
+                    let headers: Option<Vec<(String, String)>> =
+                        list.iter().map(|h| Some((h.get("name")?.as_str()?.to_owned(), h.get("value")?.as_str()?.to_owned()))).collect();
                     let headers = headers.ok_or_else(|| wrong(name))?;
                     (Box::new(move |m| m.headers = headers), true)
                 }
                 "attachments" if fresh => {
                     let list = value.as_array().ok_or_else(|| wrong(name))?;
-                    let files = list
-                        .iter()
-                        .zip(0..)
-                        .map(|(file, index)| attachment(file, index))
-                        .collect::<Answer<Vec<_>>>()?;
+                    let files = list.iter().zip(0..).map(|(file, index)| attachment(file, index)).collect::<Answer<Vec<_>>>()?;
                     (Box::new(move |m| m.attachments = files), true)
                 }
                 known if MESSAGE.kind(known).is_some() => {
@@ -485,42 +375,19 @@ impl Changes {
 
 fn attachment(value: &Value, index: u32) -> Answer<Attachment> {
     use base64::Engine as _;
-    let kind = value
-        .get("@odata.type")
-        .and_then(Value::as_str)
-        .unwrap_or("");
+    let kind = value.get("@odata.type").and_then(Value::as_str).unwrap_or("");
     if kind != "#microsoft.graph.fileAttachment" {
-        return Err(Fault::bad_request(
-            "Only '#microsoft.graph.fileAttachment' can be attached in one request.",
-        ));
+        return Err(Fault::bad_request("Only '#microsoft.graph.fileAttachment' can be attached in one request."));
     }
-    let name = value
-        .get("name")
-        .and_then(Value::as_str)
-        .ok_or_else(|| wrong("name"))?;
-    let encoded = value
-        .get("contentBytes")
-        .and_then(Value::as_str)
-        .ok_or_else(|| wrong("contentBytes"))?;
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(encoded)
-        .map_err(|_| wrong("contentBytes"))?;
+    let name = value.get("name").and_then(Value::as_str).ok_or_else(|| wrong("name"))?;
+    let encoded = value.get("contentBytes").and_then(Value::as_str).ok_or_else(|| wrong("contentBytes"))?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|_| wrong("contentBytes"))?;
     Ok(Attachment {
         index,
         name: name.to_owned(),
-        content_type: value
-            .get("contentType")
-            .and_then(Value::as_str)
-            .unwrap_or("application/octet-stream")
-            .to_owned(),
-        inline: value
-            .get("isInline")
-            .and_then(Value::as_bool)
-            .unwrap_or(false),
-        content_id: value
-            .get("contentId")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        content_type: value.get("contentType").and_then(Value::as_str).unwrap_or("application/octet-stream").to_owned(),
+        inline: value.get("isInline").and_then(Value::as_bool).unwrap_or(false),
+        content_id: value.get("contentId").and_then(Value::as_str).map(str::to_owned),
         content: Content::Given(bytes::Bytes::from(bytes)),
     })
 }

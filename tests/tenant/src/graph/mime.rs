@@ -20,23 +20,13 @@ pub(crate) fn mime(message: &Message) -> String {
         }
     }
     header("Subject", &word(&message.subject));
-    header(
-        "Date",
-        &message
-            .sent
-            .strftime("%a, %d %b %Y %H:%M:%S +0000")
-            .to_string(),
-    );
+    header("Date", &message.sent.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string());
     header("Message-ID", &message.internet_id);
     for (name, value) in &message.headers {
         header(name, value);
     }
     header("MIME-Version", "1.0");
-    let kind = if message.body.is_html() {
-        "html"
-    } else {
-        "plain"
-    };
+    let kind = if message.body.is_html() { "html" } else { "plain" };
     let body = format!(
         "Content-Type: text/{kind}; charset=\"utf-8\"\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
         wrap(message.body.stored().as_bytes())
@@ -45,15 +35,9 @@ pub(crate) fn mime(message: &Message) -> String {
         out.push_str(&body);
         return out;
     }
-    out.push_str(&format!(
-        "Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{body}"
-    ));
+    out.push_str(&format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n{body}"));
     for attachment in &message.attachments {
-        let place = if attachment.inline {
-            "inline"
-        } else {
-            "attachment"
-        };
+        let place = if attachment.inline { "inline" } else { "attachment" };
         out.push_str(&format!(
             "\r\n--{boundary}\r\nContent-Type: {}; name=\"{name}\"\r\nContent-Disposition: {place}; filename=\"{name}\"\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
             attachment.content_type,
@@ -66,18 +50,11 @@ pub(crate) fn mime(message: &Message) -> String {
 }
 
 fn word(text: &str) -> String {
-    if text.chars().all(|c| (' '..='~').contains(&c)) {
-        text.to_owned()
-    } else {
-        format!("=?utf-8?B?{}?=", STANDARD.encode(text))
-    }
+    if text.chars().all(|c| (' '..='~').contains(&c)) { text.to_owned() } else { format!("=?utf-8?B?{}?=", STANDARD.encode(text)) }
 }
 
 fn mailboxes(list: &[Address]) -> String {
-    list.iter()
-        .map(|a| format!("{} <{}>", word(&a.name), a.address))
-        .collect::<Vec<_>>()
-        .join(", ")
+    list.iter().map(|a| format!("{} <{}>", word(&a.name), a.address)).collect::<Vec<_>>().join(", ")
 }
 
 fn wrap(bytes: &[u8]) -> String {

@@ -72,10 +72,7 @@ impl Graph {
     /// Builds the tenant. Equal sizes and seeds give equal data, ids included.
     #[must_use]
     pub fn new(size: Size, seed: u64, clock: Clock) -> Self {
-        Self {
-            state: RwLock::new(seed::build(size, seed)),
-            clock,
-        }
+        Self { state: RwLock::new(seed::build(size, seed)), clock }
     }
 
     /// The accounts: two at work, one personal, one shared mailbox.
@@ -90,16 +87,8 @@ impl Graph {
     pub fn handle(&self, request: &Request, gate: &dyn Fn(&Request) -> Option<Reply>) -> Reply {
         let now = (self.clock)();
         self.settle(now);
-        let answer = if request
-            .path
-            .trim_matches('/')
-            .eq_ignore_ascii_case("$batch")
-        {
-            if request.method == Method::POST {
-                batch::run(self, request, gate)
-            } else {
-                Err(Fault::method_not_allowed())
-            }
+        let answer = if request.path.trim_matches('/').eq_ignore_ascii_case("$batch") {
+            if request.method == Method::POST { batch::run(self, request, gate) } else { Err(Fault::method_not_allowed()) }
         } else {
             self.answer(request, now)
         };
@@ -165,16 +154,11 @@ impl Graph {
             let user = match &owner {
                 Owner::Me => state.users.iter().find(|user| user.id == request.user)?,
                 Owner::User(id) => &state.users[call::find_user(state, id)?],
-                Owner::Drive(id) => state
-                    .users
-                    .iter()
-                    .find(|user| user.drive_id.eq_ignore_ascii_case(id))?,
+                Owner::Drive(id) => state.users.iter().find(|user| user.drive_id.eq_ignore_ascii_case(id))?,
             };
             match resource {
                 Resource::User => None,
-                Resource::Drive | Resource::Drives | Resource::Item(..) => {
-                    Some(format!("drive:{}", user.drive_id))
-                }
+                Resource::Drive | Resource::Drives | Resource::Item(..) => Some(format!("drive:{}", user.drive_id)),
                 _ => Some(format!("mailbox:{}", user.mailbox_id)),
             }
         })
@@ -209,13 +193,7 @@ impl Graph {
     fn answer(&self, request: &Request, now: Timestamp) -> Answer<Reply> {
         let (owner, resource) = route::parse(&request.path)?;
         if request.method == Method::GET {
-            return self.read(|state| {
-                get(
-                    state,
-                    &Call::new(state, request, &owner, &resource, now)?,
-                    &resource,
-                )
-            });
+            return self.read(|state| get(state, &Call::new(state, request, &owner, &resource, now)?, &resource));
         }
         self.write(|state| {
             let call = Call::new(state, request, &owner, &resource, now)?;
@@ -227,9 +205,7 @@ impl Graph {
 fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
     match resource {
         Resource::User => people::user(state, call),
-        Resource::MailboxSettings(property) => {
-            people::mailbox_settings(state, call, property.as_deref())
-        }
+        Resource::MailboxSettings(property) => people::mailbox_settings(state, call, property.as_deref()),
         Resource::MailFolders => folders::list(state, call, None),
         Resource::ChildFolders(id) => folders::list(state, call, Some(id)),
         Resource::MailFolder(id) => folders::get(state, call, id),
@@ -241,9 +217,7 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::MessageMime(id) => messages::mime(state, call, id),
         Resource::Attachments(id) => messages::attachments(state, call, id),
         Resource::Attachment(id, attachment) => messages::attachment(state, call, id, attachment),
-        Resource::AttachmentContent(id, attachment) => {
-            messages::attachment_content(state, call, id, attachment)
-        }
+        Resource::AttachmentContent(id, attachment) => messages::attachment_content(state, call, id, attachment),
         Resource::ContactFolders => contacts::folders(state, call),
         Resource::ContactFolder(id) => contacts::folder(state, call, id),
         Resource::Contacts(folder) => contacts::list(state, call, folder.as_deref()),
@@ -260,16 +234,10 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Item(at, ItemPart::Itself) => drive::item(state, call, at),
         Resource::Item(at, ItemPart::Children) => drive::children(state, call, at),
         Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
-        Resource::Item(at, ItemPart::Delta(token)) => {
-            drive::delta(state, call, at, token.as_deref())
-        }
+        Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
         Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
-        Resource::SendMail | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
-            Err(Fault::method_not_allowed())
-        }
-        Resource::Item(_, ItemPart::Copy | ItemPart::CreateLink) => {
-            Err(Fault::method_not_allowed())
-        }
+        Resource::SendMail | Resource::MailFolderAction(..) | Resource::MessageAction(..) => Err(Fault::method_not_allowed()),
+        Resource::Item(_, ItemPart::Copy | ItemPart::CreateLink) => Err(Fault::method_not_allowed()),
     }
 }
 
@@ -279,53 +247,33 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("POST", Resource::ChildFolders(id)) => folders::create(state, call, Some(id)),
         ("PATCH", Resource::MailFolder(id)) => folders::rename(state, call, id),
         ("DELETE", Resource::MailFolder(id)) => folders::delete(state, call, id),
-        ("POST", Resource::MailFolderAction(id, FolderAction::Move)) => {
-            folders::shift(state, call, id)
-        }
-        ("POST", Resource::MailFolderAction(id, FolderAction::Copy)) => {
-            folders::copy(state, call, id)
-        }
+        ("POST", Resource::MailFolderAction(id, FolderAction::Move)) => folders::shift(state, call, id),
+        ("POST", Resource::MailFolderAction(id, FolderAction::Copy)) => folders::copy(state, call, id),
         ("POST", Resource::Messages(folder)) => mail_write::draft(state, call, folder.as_deref()),
         ("PATCH", Resource::Message(id)) => mail_write::update(state, call, id),
         ("DELETE", Resource::Message(id)) => mail_write::delete(state, call, id),
-        ("POST", Resource::MessageAction(id, MessageAction::Move)) => {
-            mail_write::shift(state, call, id)
-        }
-        ("POST", Resource::MessageAction(id, MessageAction::Copy)) => {
-            mail_write::copy(state, call, id)
-        }
-        ("POST", Resource::MessageAction(id, MessageAction::Send)) => {
-            mail_write::send(state, call, id)
-        }
+        ("POST", Resource::MessageAction(id, MessageAction::Move)) => mail_write::shift(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Copy)) => mail_write::copy(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Send)) => mail_write::send(state, call, id),
         ("POST", Resource::SendMail) => mail_write::send_mail(state, call),
         ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
         ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),
-        ("POST", Resource::Events(calendar)) => {
-            calendar_write::create(state, call, calendar.as_deref())
-        }
+        ("POST", Resource::Events(calendar)) => calendar_write::create(state, call, calendar.as_deref()),
         ("PATCH", Resource::Event(id)) => calendar_write::update(state, call, id),
         ("DELETE", Resource::Event(id)) => calendar_write::delete(state, call, id),
-        ("POST", Resource::Item(at, ItemPart::Children)) => {
-            drive_write::create_folder(state, call, at)
-        }
+        ("POST", Resource::Item(at, ItemPart::Children)) => drive_write::create_folder(state, call, at),
         ("PATCH", Resource::Item(at, ItemPart::Itself)) => drive_write::update(state, call, at),
         ("DELETE", Resource::Item(at, ItemPart::Itself)) => drive_write::delete(state, call, at),
         ("PUT", Resource::Item(at, ItemPart::Content)) => drive_write::put(state, call, at),
         ("POST", Resource::Item(at, ItemPart::Copy)) => drive_write::copy(state, call, at),
-        ("POST", Resource::Item(at, ItemPart::CreateLink)) => {
-            drive_write::create_link(state, call, at)
-        }
+        ("POST", Resource::Item(at, ItemPart::CreateLink)) => drive_write::create_link(state, call, at),
         _ => Err(Fault::method_not_allowed()),
     }
 }
 
 /// A reply without a body.
 fn empty(status: StatusCode) -> Reply {
-    Reply {
-        status,
-        headers: http::HeaderMap::new(),
-        body: Bytes::new(),
-    }
+    Reply { status, headers: http::HeaderMap::new(), body: Bytes::new() }
 }

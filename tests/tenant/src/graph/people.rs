@@ -16,10 +16,7 @@ struct UserRow<'a>(&'a User);
 impl Row for UserRow<'_> {
     fn property(&self, name: &str) -> Option<Value> {
         let user = self.0;
-        let (given, family) = user
-            .display_name
-            .split_once(' ')
-            .unwrap_or((&user.display_name, ""));
+        let (given, family) = user.display_name.split_once(' ').unwrap_or((&user.display_name, ""));
         let personal = user.kind == Kind::Personal;
         Some(match name {
             "id" => json!(user.id),
@@ -47,11 +44,7 @@ pub(crate) fn user(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let selection = Selection::parse(&call.query, &USER)?;
     let mut out = Map::new();
     selection.write(&UserRow(&state.users[call.owner]), &mut out);
-    Ok(call.json(
-        StatusCode::OK,
-        &call.plain_context(&format!("users{}/$entity", selection.context())),
-        out,
-    ))
+    Ok(call.json(StatusCode::OK, &call.plain_context(&format!("users{}/$entity", selection.context())), out))
 }
 
 struct Settings<'a> {
@@ -85,25 +78,13 @@ impl Row for Settings<'_> {
 }
 
 /// `GET /me/mailboxSettings` and one of its properties.
-pub(crate) fn mailbox_settings(
-    state: &State,
-    call: &Call<'_>,
-    property: Option<&str>,
-) -> Answer<Reply> {
+pub(crate) fn mailbox_settings(state: &State, call: &Call<'_>, property: Option<&str>) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
-    let archive = mailbox
-        .well_known("archive")
-        .map(|number| mailbox.folder_id(number))
-        .unwrap_or_default();
-    let settings = Settings {
-        zone: mailbox.zone,
-        archive,
-    };
+    let archive = mailbox.well_known("archive").map(|number| mailbox.folder_id(number)).unwrap_or_default();
+    let settings = Settings { zone: mailbox.zone, archive };
     let mut out = Map::new();
     if let Some(name) = property {
-        let value = settings
-            .property(name)
-            .ok_or_else(|| Fault::unknown_segment(name))?;
+        let value = settings.property(name).ok_or_else(|| Fault::unknown_segment(name))?;
         let context = call.context(&format!("/mailboxSettings/{name}"));
         match value {
             Value::Object(fields) => out.extend(fields),

@@ -23,9 +23,7 @@ pub(crate) const LONGEST_WINDOW_DAYS: i64 = 1_825;
 /// first time, as calendars do.
 pub(crate) fn instant(moment: &Moment) -> Timestamp {
     let zone = zones::find(&moment.zone).unwrap_or(TimeZone::UTC);
-    zone.to_ambiguous_timestamp(moment.at)
-        .compatible()
-        .unwrap_or(Timestamp::UNIX_EPOCH)
+    zone.to_ambiguous_timestamp(moment.at).compatible().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// The days of a series from its start to `last`, in order; days that were cancelled are counted but not left out.
@@ -43,17 +41,9 @@ pub(crate) fn days(series: &Recurrence, last: Date) -> Vec<Date> {
     for round in 0_i64.. {
         let base = match &series.pattern {
             Pattern::Daily => series.start.checked_add((round * step).days()),
-            Pattern::Weekly { first, .. } => {
-                week_start(series.start, *first).checked_add((round * step).weeks())
-            }
-            Pattern::Monthly { .. } => series
-                .start
-                .first_of_month()
-                .checked_add((round * step).months()),
-            Pattern::Yearly { .. } => series
-                .start
-                .first_of_year()
-                .checked_add((round * step).years()),
+            Pattern::Weekly { first, .. } => week_start(series.start, *first).checked_add((round * step).weeks()),
+            Pattern::Monthly { .. } => series.start.first_of_month().checked_add((round * step).months()),
+            Pattern::Yearly { .. } => series.start.first_of_year().checked_add((round * step).years()),
         };
         let Some(base) = base.ok().filter(|base| *base <= last) else {
             return out;
@@ -75,16 +65,12 @@ pub(crate) fn days(series: &Recurrence, last: Date) -> Vec<Date> {
 fn within(pattern: &Pattern, base: Date) -> Vec<Date> {
     match pattern {
         Pattern::Daily => vec![base],
-        Pattern::Weekly { days, .. } => (0..7)
-            .filter_map(|n| base.checked_add(n.days()).ok())
-            .filter(|day| days.contains(&day.weekday()))
-            .collect(),
+        Pattern::Weekly { days, .. } => {
+            (0..7).filter_map(|n| base.checked_add(n.days()).ok()).filter(|day| days.contains(&day.weekday())).collect()
+        }
         // The 31st of a short month is its last day.
         Pattern::Monthly { day } => vec![clamped(base, *day)],
-        Pattern::Yearly { month, day } => Date::new(base.year(), *month, 1)
-            .map(|first| clamped(first, *day))
-            .into_iter()
-            .collect(),
+        Pattern::Yearly { month, day } => Date::new(base.year(), *month, 1).map(|first| clamped(first, *day)).into_iter().collect(),
     }
 }
 
@@ -94,9 +80,7 @@ fn clamped(month: Date, day: i8) -> Date {
 }
 
 fn week_start(day: Date, first: Weekday) -> Date {
-    let back = i64::from(
-        (day.weekday().to_monday_zero_offset() - first.to_monday_zero_offset()).rem_euclid(7),
-    );
+    let back = i64::from((day.weekday().to_monday_zero_offset() - first.to_monday_zero_offset()).rem_euclid(7));
     day.checked_sub(back.days()).unwrap_or(day)
 }
 
@@ -107,26 +91,12 @@ pub(crate) fn occurrences(event: &Event, from: Timestamp, to: Timestamp) -> Vec<
         start < to && (end > from || (start == end && start >= from))
     };
     let Some(series) = &event.recurrence else {
-        let whole = Occurrence {
-            day: None,
-            start: event.start.clone(),
-            end: event.end.clone(),
-        };
-        return if overlaps(&whole.start, &whole.end) {
-            vec![whole]
-        } else {
-            Vec::new()
-        };
+        let whole = Occurrence { day: None, start: event.start.clone(), end: event.end.clone() };
+        return if overlaps(&whole.start, &whole.end) { vec![whole] } else { Vec::new() };
     };
     // An exception may lie days away from its place, so the series is followed a little beyond the window.
     let last = to.to_zoned(TimeZone::UTC).date();
-    let last = event
-        .exceptions
-        .keys()
-        .copied()
-        .fold(last, Date::max)
-        .checked_add(1.day())
-        .unwrap_or(last);
+    let last = event.exceptions.keys().copied().fold(last, Date::max).checked_add(1.day()).unwrap_or(last);
     days(series, last)
         .into_iter()
         .filter(|day| !event.cancelled.contains(day))
@@ -138,25 +108,15 @@ pub(crate) fn occurrences(event: &Event, from: Timestamp, to: Timestamp) -> Vec<
 /// The happening on one day of the series, moved if that day was moved.
 pub(crate) fn occurrence(event: &Event, day: Date) -> Occurrence {
     if let Some(exception) = event.exceptions.get(&day) {
-        return Occurrence {
-            day: Some(day),
-            start: exception.start.clone(),
-            end: exception.end.clone(),
-        };
+        return Occurrence { day: Some(day), start: exception.start.clone(), end: exception.end.clone() };
     }
     let start: DateTime = day.to_datetime(event.start.at.time());
     let length = event.start.at.until(event.end.at).unwrap_or_default();
     let end = start.checked_add(length).unwrap_or(start);
     Occurrence {
         day: Some(day),
-        start: Moment {
-            at: start,
-            zone: event.start.zone.clone(),
-        },
-        end: Moment {
-            at: end,
-            zone: event.end.zone.clone(),
-        },
+        start: Moment { at: start, zone: event.start.zone.clone() },
+        end: Moment { at: end, zone: event.end.zone.clone() },
     }
 }
 
@@ -168,93 +128,30 @@ mod tests {
     use super::*;
 
     fn series(pattern: Pattern, interval: i32, start: Date, end: RecurrenceEnd) -> Recurrence {
-        Recurrence {
-            pattern,
-            interval,
-            start,
-            end,
-            zone: "UTC".to_owned(),
-        }
+        Recurrence { pattern, interval, start, end, zone: "UTC".to_owned() }
     }
 
     #[test]
     fn patterns_give_the_days_of_a_calendar() {
         let monday = date(2026, 10, 5);
-        let weekly = Pattern::Weekly {
-            days: vec![Weekday::Monday, Weekday::Thursday],
-            first: Weekday::Sunday,
-        };
-        let found = days(
-            &series(weekly, 2, monday, RecurrenceEnd::After(4)),
-            date(2027, 1, 1),
-        );
-        assert_eq!(
-            found,
-            [
-                date(2026, 10, 5),
-                date(2026, 10, 8),
-                date(2026, 10, 19),
-                date(2026, 10, 22)
-            ]
-        );
-        let last = series(
-            Pattern::Monthly { day: 31 },
-            1,
-            date(2026, 1, 31),
-            RecurrenceEnd::On(date(2026, 4, 30)),
-        );
-        assert_eq!(
-            days(&last, date(2030, 1, 1)),
-            [
-                date(2026, 1, 31),
-                date(2026, 2, 28),
-                date(2026, 3, 31),
-                date(2026, 4, 30)
-            ]
-        );
-        let leap = series(
-            Pattern::Yearly { month: 2, day: 29 },
-            1,
-            date(2024, 2, 29),
-            RecurrenceEnd::After(2),
-        );
-        assert_eq!(
-            days(&leap, date(2030, 1, 1)),
-            [date(2024, 2, 29), date(2025, 2, 28)]
-        );
+        let weekly = Pattern::Weekly { days: vec![Weekday::Monday, Weekday::Thursday], first: Weekday::Sunday };
+        let found = days(&series(weekly, 2, monday, RecurrenceEnd::After(4)), date(2027, 1, 1));
+        assert_eq!(found, [date(2026, 10, 5), date(2026, 10, 8), date(2026, 10, 19), date(2026, 10, 22)]);
+        let last = series(Pattern::Monthly { day: 31 }, 1, date(2026, 1, 31), RecurrenceEnd::On(date(2026, 4, 30)));
+        assert_eq!(days(&last, date(2030, 1, 1)), [date(2026, 1, 31), date(2026, 2, 28), date(2026, 3, 31), date(2026, 4, 30)]);
+        let leap = series(Pattern::Yearly { month: 2, day: 29 }, 1, date(2024, 2, 29), RecurrenceEnd::After(2));
+        assert_eq!(days(&leap, date(2030, 1, 1)), [date(2024, 2, 29), date(2025, 2, 28)]);
     }
 
     #[test]
     fn the_first_day_of_the_week_decides_every_second_week() {
         // RFC 5545's example: from Tuesday 5 August 1997, every other week on Tuesday and Sunday.
         let days_of = |first| {
-            let pattern = Pattern::Weekly {
-                days: vec![Weekday::Tuesday, Weekday::Sunday],
-                first,
-            };
-            days(
-                &series(pattern, 2, date(1997, 8, 5), RecurrenceEnd::After(4)),
-                date(1998, 1, 1),
-            )
+            let pattern = Pattern::Weekly { days: vec![Weekday::Tuesday, Weekday::Sunday], first };
+            days(&series(pattern, 2, date(1997, 8, 5), RecurrenceEnd::After(4)), date(1998, 1, 1))
         };
-        assert_eq!(
-            days_of(Weekday::Monday),
-            [
-                date(1997, 8, 5),
-                date(1997, 8, 10),
-                date(1997, 8, 19),
-                date(1997, 8, 24)
-            ]
-        );
-        assert_eq!(
-            days_of(Weekday::Sunday),
-            [
-                date(1997, 8, 5),
-                date(1997, 8, 17),
-                date(1997, 8, 19),
-                date(1997, 8, 31)
-            ]
-        );
+        assert_eq!(days_of(Weekday::Monday), [date(1997, 8, 5), date(1997, 8, 10), date(1997, 8, 19), date(1997, 8, 24)]);
+        assert_eq!(days_of(Weekday::Sunday), [date(1997, 8, 5), date(1997, 8, 17), date(1997, 8, 19), date(1997, 8, 31)]);
     }
 
     proptest! {

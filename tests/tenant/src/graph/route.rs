@@ -111,9 +111,7 @@ fn steps(path: &str) -> Vec<Step> {
             out.push(Step::Name(decode(head)));
             let mut names = Vec::new();
             for part in raw.by_ref() {
-                let (name, last) = part
-                    .strip_suffix(':')
-                    .map_or((part, false), |name| (name, true));
+                let (name, last) = part.strip_suffix(':').map_or((part, false), |name| (name, true));
                 if !name.is_empty() {
                     names.push(decode(name));
                 }
@@ -148,22 +146,8 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
     let first = name(0).unwrap_or("");
     let (owner, rest) = match first.to_ascii_lowercase().as_str() {
         "me" => (Owner::Me, &steps[1..]),
-        "users" => (
-            Owner::User(
-                name(1)
-                    .ok_or_else(|| Fault::unknown_segment("users"))?
-                    .to_owned(),
-            ),
-            &steps[2..],
-        ),
-        "drives" => (
-            Owner::Drive(
-                name(1)
-                    .ok_or_else(|| Fault::unknown_segment("drives"))?
-                    .to_owned(),
-            ),
-            &steps[2..],
-        ),
+        "users" => (Owner::User(name(1).ok_or_else(|| Fault::unknown_segment("users"))?.to_owned()), &steps[2..]),
+        "drives" => (Owner::Drive(name(1).ok_or_else(|| Fault::unknown_segment("drives"))?.to_owned()), &steps[2..]),
         "drive" => (Owner::Me, &steps[..]),
         _ => return Err(Fault::unknown_segment(first)),
     };
@@ -189,10 +173,7 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["mailboxsettings", _] => Resource::MailboxSettings(Some(own(1))),
         ["sendmail"] => Resource::SendMail,
         ["mailfolders"] => Resource::MailFolders,
-        [
-            "mailfolders",
-            "delta" | "delta()" | "microsoft.graph.delta()",
-        ] => Resource::MailFoldersDelta,
+        ["mailfolders", "delta" | "delta()" | "microsoft.graph.delta()"] => Resource::MailFoldersDelta,
         ["mailfolders", _] => Resource::MailFolder(own(1)),
         ["mailfolders", _, "childfolders"] => Resource::ChildFolders(own(1)),
         ["mailfolders", _, "childfolders", _] => Resource::MailFolder(own(3)),
@@ -200,12 +181,7 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["mailfolders", _, "copy"] => Resource::MailFolderAction(own(1), FolderAction::Copy),
         ["mailfolders", _, "messages"] => Resource::Messages(Some(own(1))),
         ["mailfolders", _, "messages", "$count"] => Resource::MessagesCount(Some(own(1))),
-        [
-            "mailfolders",
-            _,
-            "messages",
-            "delta" | "delta()" | "microsoft.graph.delta()",
-        ] => Resource::MessagesDelta(own(1)),
+        ["mailfolders", _, "messages", "delta" | "delta()" | "microsoft.graph.delta()"] => Resource::MessagesDelta(own(1)),
         ["mailfolders", _, "messages", ..] => message(&names[3..], &lower[3..])?,
         ["messages"] => Resource::Messages(None),
         ["messages", "$count"] => Resource::MessagesCount(None),
@@ -213,9 +189,7 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["contactfolders"] => Resource::ContactFolders,
         ["contactfolders", _] => Resource::ContactFolder(own(1)),
         ["contactfolders", _, "contacts"] => Resource::Contacts(Some(own(1))),
-        ["contactfolders", _, "contacts", "delta" | "delta()"] => {
-            Resource::ContactsDelta(Some(own(1)))
-        }
+        ["contactfolders", _, "contacts", "delta" | "delta()"] => Resource::ContactsDelta(Some(own(1))),
         ["contactfolders", _, "contacts", _] => Resource::Contact(own(3)),
         ["contacts"] => Resource::Contacts(None),
         ["contacts", "delta" | "delta()"] => Resource::ContactsDelta(None),
@@ -234,13 +208,7 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["drives"] => Resource::Drives,
         ["drive", ..] => drive(&rest[1..])?,
         _ => {
-            return Err(Fault::unknown_segment(
-                names
-                    .iter()
-                    .zip(&lower)
-                    .find(|(_, l)| !is_literal(l))
-                    .map_or(names[0], |(n, _)| n),
-            ));
+            return Err(Fault::unknown_segment(names.iter().zip(&lower).find(|(_, l)| !is_literal(l)).map_or(names[0], |(n, _)| n)));
         }
     })
 }
@@ -263,20 +231,10 @@ fn message(names: &[&str], lower: &[&str]) -> Answer<Resource> {
 fn drive(rest: &[Step]) -> Answer<Resource> {
     let (mut at, rest) = match rest {
         [] => return Ok(Resource::Drive),
-        [Step::Name(root), rest @ ..] if root.eq_ignore_ascii_case("root") => (
-            ItemAt {
-                id: None,
-                path: None,
-            },
-            rest,
-        ),
-        [Step::Name(items), Step::Name(id), rest @ ..] if items.eq_ignore_ascii_case("items") => (
-            ItemAt {
-                id: Some(id.clone()),
-                path: None,
-            },
-            rest,
-        ),
+        [Step::Name(root), rest @ ..] if root.eq_ignore_ascii_case("root") => (ItemAt { id: None, path: None }, rest),
+        [Step::Name(items), Step::Name(id), rest @ ..] if items.eq_ignore_ascii_case("items") => {
+            (ItemAt { id: Some(id.clone()), path: None }, rest)
+        }
         [Step::Name(other), ..] | [Step::Path(other), ..] => {
             return Err(Fault::unknown_segment(other));
         }
@@ -381,9 +339,7 @@ const KEYED: &[&str] = &[
 ];
 
 fn is_literal(lower: &str) -> bool {
-    LITERALS
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(lower))
+    LITERALS.iter().any(|known| known.eq_ignore_ascii_case(lower))
 }
 
 /// The label of a route for counting: `GET /me/mailFolders/{id}/messages`.
@@ -395,9 +351,7 @@ pub(crate) fn label(method: &http::Method, path: &str) -> String {
             Step::Path(_) => out.push_str(":/{path}:"),
             Step::Name(name) => {
                 let bare = name.split('(').next().unwrap_or("").to_owned();
-                let known = LITERALS
-                    .iter()
-                    .find(|known| known.eq_ignore_ascii_case(&bare));
+                let known = LITERALS.iter().find(|known| known.eq_ignore_ascii_case(&bare));
                 let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count");
                 out.push('/');
                 match known {
@@ -425,101 +379,41 @@ mod tests {
     }
 
     fn item(id: Option<&str>, path: Option<&str>, part: ItemPart) -> Resource {
-        Resource::Item(
-            ItemAt {
-                id: id.map(str::to_owned),
-                path: path.map(str::to_owned),
-            },
-            part,
-        )
+        Resource::Item(ItemAt { id: id.map(str::to_owned), path: path.map(str::to_owned) }, part)
     }
 
     #[test]
     fn addresses_are_read_as_graph_writes_them() {
-        assert_eq!(
-            named("/me/messages/AA%2FBB%3D").1,
-            Resource::Message("AA/BB=".to_owned())
-        );
-        assert_eq!(
-            named("/me/mailfolders('inbox')/messages").1,
-            Resource::Messages(Some("inbox".to_owned()))
-        );
-        assert_eq!(
-            named("/users/bea@contoso.example/mailFolders/inbox/messages/delta").0,
-            Owner::User("bea@contoso.example".to_owned())
-        );
-        assert_eq!(
-            named("/me/mailFolders/x/messages/y/attachments/z/$value").1,
-            Resource::AttachmentContent("y".into(), "z".into())
-        );
-        assert_eq!(
-            named("/me/drive/root:/a%25/b%20c:/children").1,
-            item(None, Some("a%/b c"), ItemPart::Children)
-        );
-        assert_eq!(
-            named("/me/drive/root:/a/b.txt").1,
-            item(None, Some("a/b.txt"), ItemPart::Itself)
-        );
-        assert_eq!(
-            named("/me/drive/root:/a/b.txt:").1,
-            item(None, Some("a/b.txt"), ItemPart::Itself)
-        );
-        assert_eq!(
-            named("/drives/b!x/items/01ABC:/new.txt:/content").1,
-            item(Some("01ABC"), Some("new.txt"), ItemPart::Content)
-        );
-        assert_eq!(
-            named("/me/drive/root/search(q='it''s%20me')").1,
-            item(None, None, ItemPart::Search("it's me".to_owned()))
-        );
-        assert_eq!(
-            named("/me/drive/root/delta(token='abc')").1,
-            item(None, None, ItemPart::Delta(Some("abc".to_owned())))
-        );
-        assert_eq!(
-            named("/drive/items/A!1/content").1,
-            item(Some("A!1"), None, ItemPart::Content)
-        );
+        assert_eq!(named("/me/messages/AA%2FBB%3D").1, Resource::Message("AA/BB=".to_owned()));
+        assert_eq!(named("/me/mailfolders('inbox')/messages").1, Resource::Messages(Some("inbox".to_owned())));
+        assert_eq!(named("/users/bea@contoso.example/mailFolders/inbox/messages/delta").0, Owner::User("bea@contoso.example".to_owned()));
+        assert_eq!(named("/me/mailFolders/x/messages/y/attachments/z/$value").1, Resource::AttachmentContent("y".into(), "z".into()));
+        assert_eq!(named("/me/drive/root:/a%25/b%20c:/children").1, item(None, Some("a%/b c"), ItemPart::Children));
+        assert_eq!(named("/me/drive/root:/a/b.txt").1, item(None, Some("a/b.txt"), ItemPart::Itself));
+        assert_eq!(named("/me/drive/root:/a/b.txt:").1, item(None, Some("a/b.txt"), ItemPart::Itself));
+        assert_eq!(named("/drives/b!x/items/01ABC:/new.txt:/content").1, item(Some("01ABC"), Some("new.txt"), ItemPart::Content));
+        assert_eq!(named("/me/drive/root/search(q='it''s%20me')").1, item(None, None, ItemPart::Search("it's me".to_owned())));
+        assert_eq!(named("/me/drive/root/delta(token='abc')").1, item(None, None, ItemPart::Delta(Some("abc".to_owned()))));
+        assert_eq!(named("/drive/items/A!1/content").1, item(Some("A!1"), None, ItemPart::Content));
     }
 
     #[test]
     fn what_graph_does_not_know_is_named() {
-        for (path, segment) in [
-            ("/me/nonsense", "nonsense"),
-            ("/nothing", "nothing"),
-            ("/me/messages/x/frob", "frob"),
-            ("/me/drive/bin", "bin"),
-        ] {
+        for (path, segment) in
+            [("/me/nonsense", "nonsense"), ("/nothing", "nothing"), ("/me/messages/x/frob", "frob"), ("/me/drive/bin", "bin")]
+        {
             let fault = parse(path).expect_err(path);
-            assert_eq!(
-                fault.message,
-                format!("Resource not found for the segment '{segment}'.")
-            );
+            assert_eq!(fault.message, format!("Resource not found for the segment '{segment}'."));
         }
     }
 
     #[test]
     fn labels_hide_ids_and_paths() {
         let get = http::Method::GET;
-        assert_eq!(
-            label(&get, "/me/mailFolders/AAMk%3D/messages"),
-            "GET /me/mailFolders/{id}/messages"
-        );
-        assert_eq!(
-            label(&get, "/me/mailfolders/delta"),
-            "GET /me/mailFolders/delta"
-        );
-        assert_eq!(
-            label(&get, "/me/drive/root:/a/b:/children"),
-            "GET /me/drive/root:/{path}:/children"
-        );
-        assert_eq!(
-            label(&get, "/users/x@y/messages/1/attachments/2/$value"),
-            "GET /users/{id}/messages/{id}/attachments/{id}/$value"
-        );
-        assert_eq!(
-            label(&get, "/me/drive/root/search(q='x')"),
-            "GET /me/drive/root/search"
-        );
+        assert_eq!(label(&get, "/me/mailFolders/AAMk%3D/messages"), "GET /me/mailFolders/{id}/messages");
+        assert_eq!(label(&get, "/me/mailfolders/delta"), "GET /me/mailFolders/delta");
+        assert_eq!(label(&get, "/me/drive/root:/a/b:/children"), "GET /me/drive/root:/{path}:/children");
+        assert_eq!(label(&get, "/users/x@y/messages/1/attachments/2/$value"), "GET /users/{id}/messages/{id}/attachments/{id}/$value");
+        assert_eq!(label(&get, "/me/drive/root/search(q='x')"), "GET /me/drive/root/search");
     }
 }

@@ -19,12 +19,7 @@ struct Reader {
 
 impl Reader {
     fn new(url: &str, wish: &'static str) -> Self {
-        Self {
-            wish,
-            link: url.to_owned(),
-            held: BTreeMap::new(),
-            done: false,
-        }
+        Self { wish, link: url.to_owned(), held: BTreeMap::new(), done: false }
     }
 
     /// Takes one page.
@@ -39,11 +34,7 @@ impl Reader {
             }
         }
         self.done = page["@odata.deltaLink"].is_string();
-        let name = if self.done {
-            "@odata.deltaLink"
-        } else {
-            "@odata.nextLink"
-        };
+        let name = if self.done { "@odata.deltaLink" } else { "@odata.nextLink" };
         self.link = text(&page, name).to_owned();
     }
 
@@ -60,32 +51,20 @@ impl Reader {
     }
 }
 
-fn dumped(
-    tenant: &Tenant,
-    kind: &str,
-    key: &str,
-    keep: impl Fn(&Value) -> bool,
-) -> BTreeMap<String, Value> {
+fn dumped(tenant: &Tenant, kind: &str, key: &str, keep: impl Fn(&Value) -> bool) -> BTreeMap<String, Value> {
     let dump = tenant.graph.dump(Some("alex@contoso.example"), Some(kind));
     let all = dump["users"][0][kind].as_array().unwrap().clone();
-    all.into_iter()
-        .filter(keep)
-        .map(|row| (text(&row, key).to_owned(), row))
-        .collect()
+    all.into_iter().filter(keep).map(|row| (text(&row, key).to_owned(), row)).collect()
 }
 
 /// Every property that both sides show must be equal, but for addresses: renaming a folder does not report what is in it.
 fn same(held: &BTreeMap<String, Value>, truth: &BTreeMap<String, Value>, what: &str) {
-    assert_eq!(
-        held.keys().collect::<Vec<_>>(),
-        truth.keys().collect::<Vec<_>>(),
-        "{what}: not the same things"
-    );
+    assert_eq!(held.keys().collect::<Vec<_>>(), truth.keys().collect::<Vec<_>>(), "{what}: not the same things");
     for (id, row) in held {
         for (name, value) in row.as_object().unwrap() {
-            if let Some(true_value) = truth[id].get(name).filter(|_| {
-                !["id", "parentReference", "webLink", "webUrl"].contains(&name.as_str())
-            }) {
+            if let Some(true_value) =
+                truth[id].get(name).filter(|_| !["id", "parentReference", "webLink", "webUrl"].contains(&name.as_str()))
+            {
                 assert_eq!(value, true_value, "{what} {id}: {name}");
             }
         }
@@ -136,32 +115,18 @@ fn counts_agree(tenant: &Tenant) {
     for (id, folder) in &folders {
         let inside = messages.values().filter(|m| m["parentFolderId"] == *id);
         let unread = inside.clone().filter(|m| m["isRead"] == false).count();
-        let children = folders
-            .iter()
-            .filter(|(other, f)| f["parentFolderId"] == *id && *other != id)
-            .count();
+        let children = folders.iter().filter(|(other, f)| f["parentFolderId"] == *id && *other != id).count();
         assert_eq!(
-            (
-                folder["totalItemCount"].clone(),
-                folder["unreadItemCount"].clone(),
-                folder["childFolderCount"].clone()
-            ),
+            (folder["totalItemCount"].clone(), folder["unreadItemCount"].clone(), folder["childFolderCount"].clone()),
             (json!(inside.count()), json!(unread), json!(children)),
             "{folder}"
         );
     }
     let items = dumped(tenant, "driveItems", "id", |_| true);
     for (id, folder) in items.iter().filter(|(_, item)| item["folder"].is_object()) {
-        let inside: Vec<&Value> = items
-            .values()
-            .filter(|i| i["parentReference"]["id"] == *id)
-            .collect();
+        let inside: Vec<&Value> = items.values().filter(|i| i["parentReference"]["id"] == *id).collect();
         assert_eq!(folder["folder"]["childCount"], inside.len(), "{folder}");
-        assert_eq!(
-            folder["size"].as_u64(),
-            Some(inside.iter().filter_map(|i| i["size"].as_u64()).sum()),
-            "{folder}"
-        );
+        assert_eq!(folder["size"].as_u64(), Some(inside.iter().filter_map(|i| i["size"].as_u64()).sum()), "{folder}");
     }
 }
 
@@ -169,33 +134,18 @@ fn counts_agree(tenant: &Tenant) {
 fn the_first_round_says_that_changes_are_tracked_and_links_keep_the_selection() {
     let tenant = Tenant::small();
     let url = "/me/mailFolders/inbox/messages/delta?$select=subject&$filter=receivedDateTime%20ge%202026-11-01T00:00:00Z";
-    let reply = tenant.raw(
-        "GET",
-        url,
-        &[("prefer", "odata.maxpagesize=2")],
-        Bytes::new(),
-    );
-    assert_eq!(
-        reply.headers["preference-applied"],
-        "odata.track-changes, odata.maxpagesize=2"
-    );
+    let reply = tenant.raw("GET", url, &[("prefer", "odata.maxpagesize=2")], Bytes::new());
+    assert_eq!(reply.headers["preference-applied"], "odata.track-changes, odata.maxpagesize=2");
     let first: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(rows(&first).len(), 2);
     let next = text(&first, "@odata.nextLink");
     assert!(next.contains("$skiptoken=") && !next.contains("select"));
     let second = tenant.prefer(next, "odata.maxpagesize=500");
-    assert!(rows(&second).iter().all(|m| {
-        m.as_object()
-            .unwrap()
-            .keys()
-            .all(|k| ["@odata.etag", "id", "subject"].contains(&k.as_str()))
-    }));
+    assert!(
+        rows(&second).iter().all(|m| { m.as_object().unwrap().keys().all(|k| ["@odata.etag", "id", "subject"].contains(&k.as_str())) })
+    );
     assert!(text(&second, "@odata.deltaLink").contains("$deltatoken="));
-    for bad in [
-        "$filter=isRead%20eq%20true",
-        "$orderby=subject",
-        "$search=%22x%22",
-    ] {
+    for bad in ["$filter=isRead%20eq%20true", "$orderby=subject", "$search=%22x%22"] {
         tenant.refused(&format!("/me/mailFolders/inbox/messages/delta?{bad}"), 400);
     }
 }
@@ -203,29 +153,14 @@ fn the_first_round_says_that_changes_are_tracked_and_links_keep_the_selection() 
 #[test]
 fn a_moved_message_leaves_one_folder_and_comes_to_the_other() {
     let tenant = Tenant::small();
-    let mut inbox = Reader::new(
-        "/me/mailFolders/inbox/messages/delta",
-        "odata.maxpagesize=500",
-    );
-    let mut archive = Reader::new(
-        "/me/mailFolders/archive/messages/delta",
-        "odata.maxpagesize=500",
-    );
+    let mut inbox = Reader::new("/me/mailFolders/inbox/messages/delta", "odata.maxpagesize=500");
+    let mut archive = Reader::new("/me/mailFolders/archive/messages/delta", "odata.maxpagesize=500");
     inbox.page(&tenant);
     archive.page(&tenant);
     let id = inbox.held.keys().next().unwrap().clone();
-    let moved = tenant.post(
-        &format!("/me/messages/{}/move", path(&id)),
-        json!({"destinationId": "archive"}),
-        201,
-    );
+    let moved = tenant.post(&format!("/me/messages/{}/move", path(&id)), json!({"destinationId": "archive"}), 201);
     let changes = tenant.get(&inbox.link);
-    assert_eq!(
-        rows(&changes),
-        [
-            json!({"@odata.type": "#microsoft.graph.message", "id": id, "@removed": {"reason": "deleted"}})
-        ]
-    );
+    assert_eq!(rows(&changes), [json!({"@odata.type": "#microsoft.graph.message", "id": id, "@removed": {"reason": "deleted"}})]);
     archive.page(&tenant);
     assert!(archive.held.contains_key(text(&moved, "id")));
 }
@@ -233,30 +168,17 @@ fn a_moved_message_leaves_one_folder_and_comes_to_the_other() {
 #[test]
 fn tokens_expire_and_strange_ones_are_refused() {
     let tenant = Tenant::small();
-    let links: Vec<String> = [
-        "/me/mailFolders/inbox/messages/delta",
-        "/me/mailFolders/delta",
-        "/me/contacts/delta",
-        "/me/drive/root/delta",
-    ]
-    .iter()
-    .map(|url| {
-        let mut reader = Reader::new(url, "odata.maxpagesize=9");
-        reader.catch_up(&tenant);
-        reader.link
-    })
-    .collect();
-    assert_eq!(
-        tenant.refused(
-            "/me/mailFolders/inbox/messages/delta?$deltatoken=nonsense",
-            410
-        ),
-        "SyncStateNotFound"
-    );
-    assert_eq!(
-        tenant.refused(&links[0].replace("inbox", "archive"), 400),
-        "SyncStateInvalid"
-    );
+    let links: Vec<String> =
+        ["/me/mailFolders/inbox/messages/delta", "/me/mailFolders/delta", "/me/contacts/delta", "/me/drive/root/delta"]
+            .iter()
+            .map(|url| {
+                let mut reader = Reader::new(url, "odata.maxpagesize=9");
+                reader.catch_up(&tenant);
+                reader.link
+            })
+            .collect();
+    assert_eq!(tenant.refused("/me/mailFolders/inbox/messages/delta?$deltatoken=nonsense", 410), "SyncStateNotFound");
+    assert_eq!(tenant.refused(&links[0].replace("inbox", "archive"), 400), "SyncStateInvalid");
     tenant.apply(json!({"verb": "expire_delta_tokens"}));
     for link in &links[..3] {
         assert_eq!(tenant.refused(link, 410), "SyncStateNotFound");
@@ -264,14 +186,8 @@ fn tokens_expire_and_strange_ones_are_refused() {
     let reply = tenant.raw("GET", &links[3], &[], Bytes::new());
     assert_eq!(reply.status.as_u16(), 410);
     let start = reply.headers["location"].to_str().unwrap().to_owned();
-    assert!(
-        !rows(&tenant.get(&start)).is_empty(),
-        "the way to start anew works"
-    );
-    assert_eq!(
-        tenant.refused("/me/drive/root/delta?token=nonsense", 410),
-        "resyncRequired"
-    );
+    assert!(!rows(&tenant.get(&start)).is_empty(), "the way to start anew works");
+    assert_eq!(tenant.refused("/me/drive/root/delta?token=nonsense", 410), "resyncRequired");
 }
 
 #[test]
@@ -282,15 +198,8 @@ fn latest_gives_a_link_and_nothing_else() {
     let file = tenant.apply(json!({"verb": "new_file", "name": "later.txt", "content": "abc"}));
     let changes = rows(&tenant.get(text(&latest, "@odata.deltaLink")));
     let ids: Vec<&str> = changes.iter().map(|item| text(item, "id")).collect();
-    assert!(
-        ids.contains(&text(&file, "id")) && changes.iter().any(|item| item["root"].is_object()),
-        "{changes:?}"
-    );
-    assert!(
-        changes
-            .iter()
-            .all(|item| item["parentReference"]["path"].is_null())
-    );
+    assert!(ids.contains(&text(&file, "id")) && changes.iter().any(|item| item["root"].is_object()), "{changes:?}");
+    assert!(changes.iter().all(|item| item["parentReference"]["path"].is_null()));
 }
 
 #[test]
@@ -299,19 +208,10 @@ fn changes_from_outside_name_what_is_wrong_with_them() {
     for (change, part) in [
         (json!({}), "'verb' is missing"),
         (json!({"verb": "frob"}), "no verb 'frob'"),
-        (
-            json!({"verb": "new_message", "user": "nobody"}),
-            "no user 'nobody'",
-        ),
+        (json!({"verb": "new_message", "user": "nobody"}), "no user 'nobody'"),
         (json!({"verb": "delete_message"}), "'id' is missing"),
-        (
-            json!({"verb": "move_message", "id": "x", "folder": "inbox"}),
-            "ErrorInvalidIdMalformed",
-        ),
-        (
-            json!({"verb": "rename_item", "id": "x", "name": "y"}),
-            "no item 'x'",
-        ),
+        (json!({"verb": "move_message", "id": "x", "folder": "inbox"}), "ErrorInvalidIdMalformed"),
+        (json!({"verb": "rename_item", "id": "x", "name": "y"}), "no item 'x'"),
         (json!({"verb": "churn", "seed": 1}), "'count' is missing"),
         (json!({"verb": "new_contact", "nosuch": 1}), "nosuch"),
     ] {
@@ -326,9 +226,5 @@ fn changes_from_outside_name_what_is_wrong_with_them() {
     again.apply(json!({"verb": "new_event", "user": "bea@contoso.example", "subject": "From outside",
         "start": {"dateTime": "2026-12-01T10:00:00", "timeZone": "UTC"}, "end": {"dateTime": "2026-12-01T11:00:00", "timeZone": "UTC"}}));
     again.apply(json!({"verb": "delete_event", "user": "bea@contoso.example", "id": id["id"]}));
-    assert_eq!(
-        log,
-        again.apply(json!({"verb": "churn", "count": 30, "seed": 5})),
-        "churn is repeatable"
-    );
+    assert_eq!(log, again.apply(json!({"verb": "churn", "count": 30, "seed": 5})), "churn is repeatable");
 }

@@ -30,35 +30,20 @@ impl Tenant {
         let clock = Arc::new(Mutex::new(NOW));
         let reader = Arc::clone(&clock);
         let graph = Graph::new(size, seed, Arc::new(move || *reader.lock().unwrap()));
-        Self {
-            graph,
-            clock,
-            user: 0,
-        }
+        Self { graph, clock, user: 0 }
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
         let mut now = self.clock.lock().unwrap();
-        *now = now
-            .checked_add(jiff::SignedDuration::from_secs(seconds))
-            .unwrap();
+        *now = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
     }
 
-    pub(crate) fn request(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &[(&str, &str)],
-        body: Bytes,
-    ) -> Request {
+    pub(crate) fn request(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Request {
         let url = url.strip_prefix(BASE).unwrap_or(url);
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
+            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
         }
         Request {
             method: Method::from_bytes(method.as_bytes()).unwrap(),
@@ -72,39 +57,17 @@ impl Tenant {
         }
     }
 
-    pub(crate) fn raw(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &[(&str, &str)],
-        body: Bytes,
-    ) -> Reply {
-        self.graph
-            .handle(&self.request(method, url, headers, body), &|_| None)
+    pub(crate) fn raw(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
+        self.graph.handle(&self.request(method, url, headers, body), &|_| None)
     }
 
     /// Asks and expects this status; gives the JSON body, null when there is none.
-    pub(crate) fn ask(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &[(&str, &str)],
-        body: Value,
-        status: u16,
-    ) -> Value {
-        let bytes = if body.is_null() {
-            Bytes::new()
-        } else {
-            Bytes::from(body.to_string())
-        };
+    pub(crate) fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Value, status: u16) -> Value {
+        let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let reply = self.raw(method, url, headers, bytes);
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         assert_eq!(reply.status.as_u16(), status, "{method} {url}: {text}");
-        if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}"))
-        }
+        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}")) }
     }
 
     pub(crate) fn get(&self, url: &str) -> Value {
@@ -119,10 +82,7 @@ impl Tenant {
     pub(crate) fn refused(&self, url: &str, status: u16) -> String {
         let body = self.ask("GET", url, &[], Value::Null, status);
         for member in ["date", "request-id", "client-request-id"] {
-            assert!(
-                body["error"]["innerError"][member].is_string(),
-                "{url}: {body}"
-            );
+            assert!(body["error"]["innerError"][member].is_string(), "{url}: {body}");
         }
         body["error"]["code"].as_str().unwrap().to_owned()
     }
@@ -145,23 +105,16 @@ impl Tenant {
     }
 
     pub(crate) fn apply(&self, change: Value) -> Value {
-        self.graph
-            .apply(&change)
-            .unwrap_or_else(|error| panic!("{change}: {error}"))
+        self.graph.apply(&change).unwrap_or_else(|error| panic!("{change}: {error}"))
     }
 }
 
 pub(crate) fn rows(page: &Value) -> Vec<Value> {
-    page["value"]
-        .as_array()
-        .unwrap_or_else(|| panic!("no value in {page}"))
-        .clone()
+    page["value"].as_array().unwrap_or_else(|| panic!("no value in {page}")).clone()
 }
 
 pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text {name} in {value}"))
+    value[name].as_str().unwrap_or_else(|| panic!("no text {name} in {value}"))
 }
 
 /// An id as it stands in a path.

@@ -25,26 +25,14 @@ pub(crate) struct View {
 impl View {
     /// Reads the headers. An unknown time zone is refused as Graph refuses it; an unknown preference is ignored.
     pub(crate) fn parse(headers: &HeaderMap) -> Answer<Self> {
-        let mut out = Self {
-            immutable: false,
-            text: false,
-            zone: None,
-            page: None,
-            applied: Vec::new(),
-        };
-        let joined: Vec<&str> = headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
+        let mut out = Self { immutable: false, text: false, zone: None, page: None, applied: Vec::new() };
+        let joined: Vec<&str> = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).collect();
         for wish in split(&joined.join(",")) {
             let (name, value) = wish.split_once('=').unwrap_or((&wish, ""));
             let value = value.trim().trim_matches('"');
             match name.trim().to_ascii_lowercase().as_str() {
                 "idtype" if value.eq_ignore_ascii_case("ImmutableId") => out.immutable = true,
-                "outlook.body-content-type" if value.eq_ignore_ascii_case("text") => {
-                    out.text = true
-                }
+                "outlook.body-content-type" if value.eq_ignore_ascii_case("text") => out.text = true,
                 "outlook.body-content-type" if value.eq_ignore_ascii_case("html") => {}
                 "outlook.timezone" => {
                     let zone = zones::find(value).ok_or_else(|| {
@@ -92,25 +80,12 @@ mod tests {
     #[test]
     fn joined_preferences_are_taken_apart() {
         let mut headers = http::HeaderMap::new();
-        headers.append(
-            "prefer",
-            "outlook.timezone=\"Pacific Standard Time\", IdType=\"ImmutableId\""
-                .parse()
-                .unwrap(),
-        );
-        headers.append(
-            "prefer",
-            "odata.maxpagesize=7; outlook.body-content-type=\"text\", respond-async"
-                .parse()
-                .unwrap(),
-        );
+        headers.append("prefer", "outlook.timezone=\"Pacific Standard Time\", IdType=\"ImmutableId\"".parse().unwrap());
+        headers.append("prefer", "odata.maxpagesize=7; outlook.body-content-type=\"text\", respond-async".parse().unwrap());
         let view = View::parse(&headers).unwrap();
         assert!(view.immutable && view.text && view.page == Some(7) && view.zone.is_some());
         assert_eq!(view.applied.len(), 3);
         headers.append("prefer", "outlook.timezone=\"Mars\"".parse().unwrap());
-        assert_eq!(
-            View::parse(&headers).unwrap_err().code,
-            "TimeZoneNotSupportedException"
-        );
+        assert_eq!(View::parse(&headers).unwrap_err().code, "TimeZoneNotSupportedException");
     }
 }

@@ -58,23 +58,13 @@ const WINDOWS: &[(&str, &str)] = &[
 
 /// The zone of this Windows or IANA name.
 pub(crate) fn find(name: &str) -> Option<TimeZone> {
-    let iana = WINDOWS
-        .iter()
-        .find(|(windows, _)| windows.eq_ignore_ascii_case(name))
-        .map_or(name, |(_, iana)| iana);
-    if iana.is_empty() {
-        None
-    } else {
-        TimeZone::get(iana).ok()
-    }
+    let iana = WINDOWS.iter().find(|(windows, _)| windows.eq_ignore_ascii_case(name)).map_or(name, |(_, iana)| iana);
+    if iana.is_empty() { None } else { TimeZone::get(iana).ok() }
 }
 
 /// The Windows name of an IANA zone where there is one, as `mailboxSettings` shows it.
 pub(crate) fn windows_name(iana: &str) -> &str {
-    WINDOWS
-        .iter()
-        .find(|(_, known)| *known == iana)
-        .map_or(iana, |(windows, _)| windows)
+    WINDOWS.iter().find(|(_, known)| *known == iana).map_or(iana, |(windows, _)| windows)
 }
 
 #[cfg(test)]
@@ -85,9 +75,6 @@ mod tests {
             assert!(super::find(windows).is_some(), "{windows}");
         }
         assert!(super::find("Mars/Olympus").is_none());
-        assert_eq!(
-            super::windows_name("Europe/Berlin"),
-            "W. Europe Standard Time"
-        );
+        assert_eq!(super::windows_name("Europe/Berlin"), "W. Europe Standard Time");
     }
 }

@@ -15,11 +15,7 @@ pub(super) fn fill(mailbox: &mut Mailbox, user: &User, amounts: &Amounts, seed: 
     let second = mailbox.add_contact_folder("Suppliers & friends".to_owned(), Some(own));
     for index in 0..amounts.contacts {
         let (given, family, address, firm) = person(index * 3 + 1);
-        let canary = if index % 17 == 4 {
-            format!(" {CANARY}")
-        } else {
-            String::new()
-        };
+        let canary = if index % 17 == 4 { format!(" {CANARY}") } else { String::new() };
         let phone = format!("+1 425 555 {:04}", prng.between(0, 9_999));
         let mut data = Contact::blank();
         let known = json!({
@@ -32,18 +28,10 @@ pub(super) fn fill(mailbox: &mut Mailbox, user: &User, amounts: &Amounts, seed: 
             data.extend(known);
         }
         if prng.percent(30) {
-            data.insert(
-                "mobilePhone".to_owned(),
-                json!(format!("+44 7700 900{:03}", prng.between(0, 999))),
-            );
+            data.insert("mobilePhone".to_owned(), json!(format!("+44 7700 900{:03}", prng.between(0, 999))));
             data.insert(
                 "birthday".to_owned(),
-                json!(format!(
-                    "19{:02}-{:02}-{:02}T11:59:00Z",
-                    prng.between(50, 99),
-                    prng.between(1, 12),
-                    prng.between(1, 28)
-                )),
+                json!(format!("19{:02}-{:02}-{:02}T11:59:00Z", prng.between(50, 99), prng.between(1, 12), prng.between(1, 28))),
             );
         }
         if prng.percent(40) {

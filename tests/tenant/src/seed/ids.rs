@@ -30,24 +30,13 @@ pub(crate) enum IdKind {
 
 impl IdKind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [
-            Self::Message,
-            Self::Event,
-            Self::Contact,
-            Self::Occurrence,
-            Self::MailFolder,
-            Self::ContactFolder,
-            Self::Calendar,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
+        [Self::Message, Self::Event, Self::Contact, Self::Occurrence, Self::MailFolder, Self::ContactFolder, Self::Calendar]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 
     fn is_container(self) -> bool {
-        matches!(
-            self,
-            Self::MailFolder | Self::ContactFolder | Self::Calendar
-        )
+        matches!(self, Self::MailFolder | Self::ContactFolder | Self::Calendar)
     }
 }
 
@@ -79,11 +68,7 @@ impl MailboxKey {
         let mut log = prng.bytes16();
         // These bytes are written as `+…/` by one base64 alphabet and as `-…_` by the other.
         log[4..7].copy_from_slice(&[0xfb, 0x4a, 0x7f]);
-        Self {
-            guid: prng.guid(),
-            store: prng.bytes16(),
-            log,
-        }
+        Self { guid: prng.guid(), store: prng.bytes16(), log }
     }
 
     /// The mailbox's GUID.
@@ -93,26 +78,16 @@ impl MailboxKey {
 
     /// Writes an id.
     pub(crate) fn encode(&self, named: Named) -> String {
-        let Named {
-            kind,
-            immutable,
-            number,
-            generation,
-            place,
-        } = named;
+        let Named { kind, immutable, number, generation, place } = named;
         let mut raw = Vec::with_capacity(113);
         if immutable && !kind.is_container() {
-            raw.extend_from_slice(&[
-                0, 0x09, 0x24, 0, 0x2e, 0, 0, 0, 0, 0, 0x1d, 0x84, 0x03, 0x11, 0xaa,
-            ]);
+            raw.extend_from_slice(&[0, 0x09, 0x24, 0, 0x2e, 0, 0, 0, 0, 0, 0x1d, 0x84, 0x03, 0x11, 0xaa]);
             raw.extend_from_slice(&self.store);
             raw.extend_from_slice(&[0x0d, 0]);
             raw.extend_from_slice(&self.log);
             raw.push(kind as u8);
             raw.extend_from_slice(&number.to_be_bytes());
-            raw.extend_from_slice(
-                &if kind == IdKind::Occurrence { place } else { 0 }.to_be_bytes(),
-            );
+            raw.extend_from_slice(&if kind == IdKind::Occurrence { place } else { 0 }.to_be_bytes());
             raw.extend_from_slice(&[0, 0]);
             return URL_SAFE.encode(raw);
         }
@@ -140,38 +115,18 @@ impl MailboxKey {
         raw.extend_from_slice(&generation.to_be_bytes());
         raw.extend_from_slice(&[0, 0]);
         // A few ids in the older alphabet, with `/` and `+`, as long-lived mailboxes have them.
-        if kind == IdKind::Message && number % 53 == 7 {
-            STANDARD.encode(raw)
-        } else {
-            URL_SAFE.encode(raw)
-        }
+        if kind == IdKind::Message && number % 53 == 7 { STANDARD.encode(raw) } else { URL_SAFE.encode(raw) }
     }
 
     /// Takes an id apart; `None` when it is not an id of this mailbox, letter for letter.
     pub(crate) fn decode(&self, id: &str) -> Option<Named> {
         let raw = decode_either(id)?;
-        let at = |from: usize| {
-            raw.get(from..from + 4)
-                .and_then(|b| b.try_into().ok())
-                .map(u32::from_be_bytes)
-        };
+        let at = |from: usize| raw.get(from..from + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
         let named = match (raw.get(1)?, raw.len()) {
-            (0x09, 60) => Named {
-                kind: IdKind::from_byte(raw[49])?,
-                immutable: true,
-                number: at(50)?,
-                generation: 0,
-                place: at(54)?,
-            },
+            (0x09, 60) => Named { kind: IdKind::from_byte(raw[49])?, immutable: true, number: at(50)?, generation: 0, place: at(54)? },
             (0x03, 89) => {
                 let kind = IdKind::from_byte(raw[81])?;
-                Named {
-                    kind,
-                    immutable: false,
-                    number: at(83)?,
-                    generation: 0,
-                    place: 0,
-                }
+                Named { kind, immutable: false, number: at(83)?, generation: 0, place: 0 }
             }
             (0x03, 113) => Named {
                 kind: IdKind::from_byte(raw[87])?,
@@ -242,26 +197,14 @@ impl DriveKey {
         let salt = prng.next();
         if personal {
             let prefix = format!("{salt:016X}");
-            return Self {
-                id: prefix.to_lowercase(),
-                prefix,
-                personal,
-                salt,
-            };
+            return Self { id: prefix.to_lowercase(), prefix, personal, salt };
         }
         let mut raw = Vec::with_capacity(48);
         for _ in 0..3 {
             raw.extend_from_slice(&prng.bytes16());
         }
-        let prefix = (0..6)
-            .map(|_| char::from(*prng.pick(BASE32)))
-            .collect::<String>();
-        Self {
-            id: format!("b!{}", URL_SAFE.encode(raw)),
-            prefix: format!("01{prefix}"),
-            personal,
-            salt,
-        }
+        let prefix = (0..6).map(|_| char::from(*prng.pick(BASE32))).collect::<String>();
+        Self { id: format!("b!{}", URL_SAFE.encode(raw)), prefix: format!("01{prefix}"), personal, salt }
     }
 
     /// The unique id of an item, as in `UniqueId=` of a download URL and inside eTags.
@@ -286,11 +229,7 @@ impl DriveKey {
         let bits = u128::from_be_bytes(self.bytes(number));
         for at in 0..26_u32 {
             let shift = 123_i64 - i64::from(at) * 5;
-            let five = if shift >= 0 {
-                bits >> shift
-            } else {
-                bits << -shift
-            };
+            let five = if shift >= 0 { bits >> shift } else { bits << -shift };
             out.push(char::from(BASE32[(five & 31) as usize]));
         }
         out
@@ -299,10 +238,7 @@ impl DriveKey {
     /// The tag of an item's properties (`eTag`).
     pub(crate) fn etag(&self, number: u32, version: u32) -> String {
         if self.personal {
-            return format!(
-                "a{}",
-                URL_SAFE.encode(format!("{}.{version}", self.item(number)))
-            );
+            return format!("a{}", URL_SAFE.encode(format!("{}.{version}", self.item(number))));
         }
         format!("\"{{{}}},{version}\"", self.guid(number).to_uppercase())
     }
@@ -310,10 +246,7 @@ impl DriveKey {
     /// The tag of an item's content (`cTag`).
     pub(crate) fn ctag(&self, number: u32, version: u32) -> String {
         if self.personal {
-            return format!(
-                "a{}",
-                URL_SAFE.encode(format!("c:{}.{version}", self.item(number)))
-            );
+            return format!("a{}", URL_SAFE.encode(format!("c:{}.{version}", self.item(number))));
         }
         format!("\"c:{{{}}},{version}\"", self.guid(number).to_uppercase())
     }
@@ -327,42 +260,20 @@ mod tests {
     fn ids_are_read_back_letter_for_letter_only() {
         let key = MailboxKey::new(1, "alex");
         let other = MailboxKey::new(1, "bea");
-        for kind in [
-            IdKind::Message,
-            IdKind::Event,
-            IdKind::MailFolder,
-            IdKind::Occurrence,
-        ] {
+        for kind in [IdKind::Message, IdKind::Event, IdKind::MailFolder, IdKind::Occurrence] {
             for immutable in [false, true] {
                 let named = Named {
                     kind,
                     immutable: immutable && !kind.is_container(),
                     number: 60,
-                    generation: if immutable || kind.is_container() {
-                        0
-                    } else {
-                        3
-                    },
-                    place: if kind == IdKind::Occurrence || !(immutable || kind.is_container()) {
-                        9
-                    } else {
-                        0
-                    },
+                    generation: if immutable || kind.is_container() { 0 } else { 3 },
+                    place: if kind == IdKind::Occurrence || !(immutable || kind.is_container()) { 9 } else { 0 },
                 };
                 let id = key.encode(named);
                 assert_eq!(key.decode(&id), Some(named));
                 assert!(id.len() >= 80 && id.len().is_multiple_of(4), "{id}");
                 assert_eq!(other.decode(&id), None);
-                let swapped: String = id
-                    .chars()
-                    .map(|c| {
-                        if c.is_lowercase() {
-                            c.to_ascii_uppercase()
-                        } else {
-                            c
-                        }
-                    })
-                    .collect();
+                let swapped: String = id.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect();
                 assert_eq!(key.decode(&swapped), None);
             }
         }
@@ -371,17 +282,8 @@ mod tests {
     #[test]
     fn a_few_message_ids_need_percent_encoding() {
         let key = MailboxKey::new(1, "alex");
-        let id = key.encode(Named {
-            kind: IdKind::Message,
-            immutable: false,
-            number: 60,
-            generation: 0,
-            place: 1,
-        });
-        assert!(
-            id.contains('/') && id.contains('+') && id.ends_with('='),
-            "{id}"
-        );
+        let id = key.encode(Named { kind: IdKind::Message, immutable: false, number: 60, generation: 0, place: 1 });
+        assert!(id.contains('/') && id.contains('+') && id.ends_with('='), "{id}");
     }
 
     #[test]

@@ -23,11 +23,7 @@ const ATTACHED: &[(&str, &str, bool)] = &[
     ("text/plain", "txt", true),
     ("text/csv", "csv", true),
     ("image/png", "png", false),
-    (
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        "docx",
-        false,
-    ),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx", false),
 ];
 
 /// Puts folders and messages into an empty mailbox.
@@ -60,40 +56,20 @@ fn folders(mailbox: &mut Mailbox, prng: &mut Prng, count: usize) {
             _ if fresh > 12 => u32::try_from(10 + prng.below(fresh - 10)).unwrap_or(INBOX),
             _ => INBOX,
         };
-        let parent = if parent == MAIL_ROOT && index >= 60 || depth[parent as usize] >= 5 {
-            INBOX
-        } else {
-            parent
-        };
-        let parent = if mailbox.folder(parent).is_some_and(|f| f.hidden) {
-            INBOX
-        } else {
-            parent
-        };
+        let parent = if parent == MAIL_ROOT && index >= 60 || depth[parent as usize] >= 5 { INBOX } else { parent };
+        let parent = if mailbox.folder(parent).is_some_and(|f| f.hidden) { INBOX } else { parent };
         let name = odd.get(index).cloned().unwrap_or_else(|| {
             let topic = prng.pick(TOPICS);
-            if fresh < 60 {
-                format!("{topic} {}", prng.between(2018, 2026))
-            } else {
-                format!("{topic} {fresh}")
-            }
+            if fresh < 60 { format!("{topic} {}", prng.between(2018, 2026)) } else { format!("{topic} {fresh}") }
         });
-        let name = if taken(mailbox, parent, &name) {
-            format!("{name} ({fresh})")
-        } else {
-            name
-        };
+        let name = if taken(mailbox, parent, &name) { format!("{name} ({fresh})") } else { name };
         mailbox.add_folder(name, parent, false, None);
         depth.push(depth[parent as usize] + 1);
     }
 }
 
 fn taken(mailbox: &Mailbox, parent: u32, name: &str) -> bool {
-    mailbox.folder(parent).is_some_and(|folder| {
-        folder
-            .children
-            .contains_key(&crate::graph::store::fold(name))
-    })
+    mailbox.folder(parent).is_some_and(|folder| folder.children.contains_key(&crate::graph::store::fold(name)))
 }
 
 fn choose_folder(prng: &mut Prng, folders: usize) -> u32 {
@@ -128,10 +104,7 @@ fn messages(mailbox: &mut Mailbox, prng: &mut Prng, user: &User, amounts: &Amoun
         }
         let (conversation, mut subject) = if !threads.is_empty() && prng.percent(35) {
             let (conversation, subject) = prng.pick(&threads).clone();
-            (
-                conversation,
-                format!("RE: {}", subject.trim_start_matches("RE: ")),
-            )
+            (conversation, format!("RE: {}", subject.trim_start_matches("RE: ")))
         } else {
             let thread = (prng.next(), subject(prng));
             if threads.len() > 40 {
@@ -154,12 +127,7 @@ fn messages(mailbox: &mut Mailbox, prng: &mut Prng, user: &User, amounts: &Amoun
         }
         let received = before_now(age);
         let target = u32::try_from(prng.length(1_800.0, 0.9).clamp(120, 120_000)).unwrap_or(1_800);
-        let body = Body::Seeded {
-            seed: prng.next(),
-            target,
-            html: !prng.percent(10),
-            canary: canary || prng.percent(5),
-        };
+        let body = Body::Seeded { seed: prng.next(), target, html: !prng.percent(10), canary: canary || prng.percent(5) };
         let stamp = prng.next();
         let mut message = Message {
             number: 0,
@@ -185,26 +153,15 @@ fn messages(mailbox: &mut Mailbox, prng: &mut Prng, user: &User, amounts: &Amoun
                 9 => "low",
                 _ => "normal",
             },
-            categories: if prng.percent(10) {
-                vec![(*prng.pick(CATEGORIES)).to_owned()]
-            } else {
-                Vec::new()
-            },
+            categories: if prng.percent(10) { vec![(*prng.pick(CATEGORIES)).to_owned()] } else { Vec::new() },
             flag: prng.percent(4).then(|| json!({"flagStatus": "flagged"})),
             focused: prng.percent(80),
             conversation,
-            internet_id: format!(
-                "<{stamp:016X}{:08X}@mail.contoso.example>",
-                mix(stamp) >> 32
-            ),
+            internet_id: format!("<{stamp:016X}{:08X}@mail.contoso.example>", mix(stamp) >> 32),
             headers: Vec::new(),
             delivery_receipt: false,
             read_receipt: prng.percent(1),
-            attachments: if prng.percent(15) {
-                attachments(prng)
-            } else {
-                Vec::new()
-            },
+            attachments: if prng.percent(15) { attachments(prng) } else { Vec::new() },
             searchable: received,
         };
         nasty(&mut message, index, prng);
@@ -217,71 +174,30 @@ fn attachments(prng: &mut Prng) -> Vec<Attachment> {
     (0..=u32::from(prng.percent(20)))
         .map(|index| {
             let (content_type, extension, text) = *prng.pick(ATTACHED);
-            let canary = if prng.percent(10) {
-                format!(" {CANARY}")
-            } else {
-                String::new()
-            };
-            let name = format!(
-                "{}{canary} {}.{extension}",
-                prng.pick(TOPICS),
-                prng.between(1, 400)
-            );
+            let canary = if prng.percent(10) { format!(" {CANARY}") } else { String::new() };
+            let name = format!("{}{canary} {}.{extension}", prng.pick(TOPICS), prng.between(1, 400));
             let length = prng.length(9_000.0, 1.0).clamp(200, 400_000) as u64;
-            let content = Content::Seeded {
-                seed: prng.next(),
-                length,
-                text,
-            };
-            Attachment {
-                index,
-                name,
-                content_type: content_type.to_owned(),
-                inline: false,
-                content_id: None,
-                content,
-            }
+            let content = Content::Seeded { seed: prng.next(), length, text };
+            Attachment { index, name, content_type: content_type.to_owned(), inline: false, content_id: None, content }
         })
         .collect()
 }
 
 /// Rows on which clients trip, always among the newest twenty of the inbox.
 fn nasty(message: &mut Message, index: usize, prng: &mut Prng) {
-    let given = |html: bool, content: String| Body::Given {
-        html,
-        content: Arc::from(content),
-    };
+    let given = |html: bool, content: String| Body::Given { html, content: Arc::from(content) };
     match index {
         5 => message.subject = String::new(),
-        6 => message.subject =
-            "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{202e}abc\u{202c} \u{645}\u{631}\u{62d}\u{628}\u{627}"
-                .to_owned(),
-        7 => {
-            message.subject =
-                "\u{1f680} Launch \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} caf\u{e9} e\u{301}"
-                    .to_owned()
-        }
+        6 => message.subject = "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{202e}abc\u{202c} \u{645}\u{631}\u{62d}\u{628}\u{627}".to_owned(),
+        7 => message.subject = "\u{1f680} Launch \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} caf\u{e9} e\u{301}".to_owned(),
         8 => {
-            let rows = (0..4_200).map(|n| {
-                format!(
-                    "<tr><td>{n}</td><td>{}</td><td>&nbsp;&amp;&lt;</td></tr>\r\n",
-                    prng.pick(TOPICS)
-                )
-            });
-            message.body = given(
-                true,
-                format!(
-                    "<html><head></head><body><table>\r\n{}</table></body></html>",
-                    rows.collect::<String>()
-                ),
-            );
+            let rows = (0..4_200).map(|n| format!("<tr><td>{n}</td><td>{}</td><td>&nbsp;&amp;&lt;</td></tr>\r\n", prng.pick(TOPICS)));
+            message.body = given(true, format!("<html><head></head><body><table>\r\n{}</table></body></html>", rows.collect::<String>()));
             message.subject = "A very long table".to_owned();
         }
         9 | 10 => message.internet_id = "<duplicate-0001@mail.contoso.example>".to_owned(),
         11 => message.from = None,
-        12 => {
-            message.subject = "Quotes \" and 'apostrophes' \\ back\\slashes\tand a tab".to_owned()
-        }
+        12 => message.subject = "Quotes \" and 'apostrophes' \\ back\\slashes\tand a tab".to_owned(),
         13 => {
             message.attachments = vec![Attachment {
                 index: 0,
@@ -289,11 +205,7 @@ fn nasty(message: &mut Message, index: usize, prng: &mut Prng) {
                 content_type: "image/jpeg".to_owned(),
                 inline: true,
                 content_id: Some("image001.jpg@01DA0000.00000000".to_owned()),
-                content: Content::Seeded {
-                    seed: prng.next(),
-                    length: 3_400_000,
-                    text: false,
-                },
+                content: Content::Seeded { seed: prng.next(), length: 3_400_000, text: false },
             }];
         }
         14 => message.body = given(false, String::new()),

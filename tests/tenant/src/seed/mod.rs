@@ -71,15 +71,8 @@ struct Amounts {
     mail_days: i64,
 }
 
-const SMALL: Amounts = Amounts {
-    messages: 400,
-    mail_folders: 30,
-    drive_items: 300,
-    drive_folders: 80,
-    contacts: 120,
-    events: 80,
-    mail_days: 120,
-};
+const SMALL: Amounts =
+    Amounts { messages: 400, mail_folders: 30, drive_items: 300, drive_folders: 80, contacts: 120, events: 80, mail_days: 120 };
 const LARGE: Amounts = Amounts {
     messages: 50_000,
     mail_folders: 5_000,
@@ -96,11 +89,7 @@ pub(crate) fn build(size: Size, seed: u64) -> State {
     let mut mailboxes = Vec::new();
     let mut drives = Vec::new();
     for (index, user) in users.iter().enumerate() {
-        let amounts = if index == 0 && size == Size::Large {
-            &LARGE
-        } else {
-            &SMALL
-        };
+        let amounts = if index == 0 && size == Size::Large { &LARGE } else { &SMALL };
         let zone = ["Europe/Berlin", "America/New_York", "Europe/London", "UTC"][index % 4];
         let mut mailbox = Mailbox::new(ids::MailboxKey::new(seed, &user.username), zone);
         mail::fill(&mut mailbox, user, amounts, seed);
@@ -117,17 +106,10 @@ pub(crate) fn build(size: Size, seed: u64) -> State {
         drive::fill(&mut drive, user, amounts, seed);
         drives.push(drive);
     }
-    State {
-        users,
-        mailboxes,
-        drives,
-        late: Vec::new(),
-        lag: std::time::Duration::ZERO,
-    }
+    State { users, mailboxes, drives, late: Vec::new(), lag: std::time::Duration::ZERO }
 }
 
 /// So many seconds before [`NOW`] (negative: after).
 fn before_now(seconds: i64) -> Timestamp {
-    NOW.checked_sub(jiff::SignedDuration::from_secs(seconds))
-        .unwrap_or(NOW)
+    NOW.checked_sub(jiff::SignedDuration::from_secs(seconds)).unwrap_or(NOW)
 }

@@ -18,10 +18,7 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn new(name: &str, address: &str) -> Self {
-        Self {
-            name: Arc::from(name),
-            address: Arc::from(address),
-        }
+        Self { name: Arc::from(name), address: Arc::from(address) }
     }
 }
 
@@ -113,48 +110,18 @@ const FAMILY: &[&str] = &[
     "Aziz",
     "Zając",
 ];
-const FIRMS: &[&str] = &[
-    "contoso.example",
-    "fabrikam.example",
-    "northwind.example",
-    "tailspin.example",
-    "adatum.example",
-    "woodgrove.example",
-];
+const FIRMS: &[&str] =
+    &["contoso.example", "fabrikam.example", "northwind.example", "tailspin.example", "adatum.example", "woodgrove.example"];
 
 /// Where people work, in words.
-pub(crate) const COMPANIES: &[&str] = &[
-    "Contoso, Ltd.",
-    "Fabrikam, Inc.",
-    "Northwind Traders",
-    "Tailspin Toys",
-    "A. Datum Corporation",
-    "Woodgrove Bank",
-];
+pub(crate) const COMPANIES: &[&str] =
+    &["Contoso, Ltd.", "Fabrikam, Inc.", "Northwind Traders", "Tailspin Toys", "A. Datum Corporation", "Woodgrove Bank"];
 /// What they are.
-pub(crate) const JOBS: &[&str] = &[
-    "Buyer",
-    "Site manager",
-    "Accountant",
-    "Engineer",
-    "Curator",
-    "Planner",
-    "Head of sales",
-    "Legal counsel",
-    "Driver",
-    "Analyst",
-];
+pub(crate) const JOBS: &[&str] =
+    &["Buyer", "Site manager", "Accountant", "Engineer", "Curator", "Planner", "Head of sales", "Legal counsel", "Driver", "Analyst"];
 /// Where in the firm.
-pub(crate) const DEPARTMENTS: &[&str] = &[
-    "Purchasing",
-    "Operations",
-    "Finance",
-    "Research",
-    "Collections",
-    "Sales & Marketing",
-    "Legal",
-    "Logistics",
-];
+pub(crate) const DEPARTMENTS: &[&str] =
+    &["Purchasing", "Operations", "Finance", "Research", "Collections", "Sales & Marketing", "Legal", "Logistics"];
 
 /// A person by number: given name, family name, address. Equal numbers are equal people.
 pub(crate) fn person(number: usize) -> (&'static str, &'static str, String, usize) {
@@ -174,17 +141,8 @@ pub(crate) fn person(number: usize) -> (&'static str, &'static str, String, usiz
         })
         .collect();
     let twin = number / (GIVEN.len() * FAMILY.len());
-    let suffix = if twin == 0 {
-        String::new()
-    } else {
-        format!("{twin}")
-    };
-    (
-        given,
-        family,
-        format!("{local}{suffix}@{}", FIRMS[firm]),
-        firm,
-    )
+    let suffix = if twin == 0 { String::new() } else { format!("{twin}") };
+    (given, family, format!("{local}{suffix}@{}", FIRMS[firm]), firm)
 }
 
 /// Everybody who writes mail to the tenant.
@@ -214,21 +172,13 @@ pub(crate) fn users(seed: u64) -> Vec<User> {
             // Personal accounts have an object id made of zeros and sixteen digits.
             Kind::Personal => {
                 let cid = prng.next();
-                format!(
-                    "00000000-0000-0000-{:04x}-{:012x}",
-                    cid >> 48,
-                    cid & 0xffff_ffff_ffff
-                )
+                format!("00000000-0000-0000-{:04x}-{:012x}", cid >> 48, cid & 0xffff_ffff_ffff)
             }
             Kind::Work | Kind::Shared => prng.guid(),
         };
         User {
             id,
-            tenant_id: if kind == Kind::Personal {
-                PERSONAL_TENANT.to_owned()
-            } else {
-                tenant.clone()
-            },
+            tenant_id: if kind == Kind::Personal { PERSONAL_TENANT.to_owned() } else { tenant.clone() },
             username: username.to_owned(),
             display_name: display_name.to_owned(),
             kind,

@@ -259,23 +259,8 @@ pub(crate) const ANGLES: &[&str] = &[
     "invoice",
 ];
 
-const GREETINGS: &[&str] = &[
-    "Hello,",
-    "Hi all,",
-    "Good morning,",
-    "Dear colleagues,",
-    "Hi,",
-    "Dear Alex,",
-    "Hello everyone,",
-];
-const SIGNOFFS: &[&str] = &[
-    "Best regards",
-    "Kind regards",
-    "Thanks",
-    "Cheers",
-    "Many thanks",
-    "Until tomorrow",
-];
+const GREETINGS: &[&str] = &["Hello,", "Hi all,", "Good morning,", "Dear colleagues,", "Hi,", "Dear Alex,", "Hello everyone,"];
+const SIGNOFFS: &[&str] = &["Best regards", "Kind regards", "Thanks", "Cheers", "Many thanks", "Until tomorrow"];
 
 fn sentence(prng: &mut Prng, out: &mut String) {
     let start = out.len();
@@ -290,40 +275,19 @@ fn sentence(prng: &mut Prng, out: &mut String) {
             }
         }
         3 | 4 => {
-            for part in [
-                *prng.pick(OPENERS),
-                " ",
-                *prng.pick(SUBJECTS),
-                " ",
-                *prng.pick(PREDICATES),
-                ".",
-            ] {
+            for part in [*prng.pick(OPENERS), " ", *prng.pick(SUBJECTS), " ", *prng.pick(PREDICATES), "."] {
                 out.push_str(part);
             }
         }
         5 | 6 => {
-            for part in [
-                *prng.pick(SUBJECTS),
-                " ",
-                *prng.pick(PREDICATES),
-                ", ",
-                *prng.pick(CLOSERS),
-                ".",
-            ] {
+            for part in [*prng.pick(SUBJECTS), " ", *prng.pick(PREDICATES), ", ", *prng.pick(CLOSERS), "."] {
                 out.push_str(part);
             }
         }
         _ => {
-            for part in [
-                *prng.pick(SUBJECTS),
-                " ",
-                *prng.pick(PREDICATES),
-                ", while ",
-                *prng.pick(SUBJECTS),
-                " ",
-                *prng.pick(PREDICATES),
-                ".",
-            ] {
+            for part in
+                [*prng.pick(SUBJECTS), " ", *prng.pick(PREDICATES), ", while ", *prng.pick(SUBJECTS), " ", *prng.pick(PREDICATES), "."]
+            {
                 out.push_str(part);
             }
         }
@@ -358,8 +322,7 @@ pub(crate) fn paragraphs(seed: u64, target: usize, canary: bool) -> Vec<String> 
 
 /// The paragraphs as an HTML document, the way Exchange hands it out.
 pub(crate) fn html(paragraphs: &[String]) -> String {
-    let mut out =
-        String::with_capacity(paragraphs.iter().map(|p| p.len() + 10).sum::<usize>() + 160);
+    let mut out = String::with_capacity(paragraphs.iter().map(|p| p.len() + 10).sum::<usize>() + 160);
     out.push_str("<html>\r\n<head>\r\n<meta http-equiv=\"Content-Type\" content=\"text/html; charset=utf-8\">\r\n</head>\r\n<body>\r\n");
     for paragraph in paragraphs {
         out.push_str("<p>");
@@ -389,35 +352,19 @@ pub(crate) fn text_of(html: &str) -> String {
             let end = rest.find('>').unwrap_or(rest.len() - 1);
             let tag = rest[1..end].trim_start_matches('/').to_ascii_lowercase();
             let name = tag.split([' ', '/']).next().unwrap_or("");
-            if name == "br"
-                || (rest.starts_with("</")
-                    && matches!(name, "p" | "div" | "tr" | "li" | "h1" | "h2"))
-            {
+            if name == "br" || (rest.starts_with("</") && matches!(name, "p" | "div" | "tr" | "li" | "h1" | "h2")) {
                 out.push_str("\r\n");
             }
             rest = &rest[end + 1..];
         } else if rest.starts_with('&') {
-            let known = [
-                ("&amp;", "&"),
-                ("&lt;", "<"),
-                ("&gt;", ">"),
-                ("&quot;", "\""),
-                ("&nbsp;", "\u{a0}"),
-                ("&#39;", "'"),
-            ];
-            let (written, length) = known
-                .iter()
-                .find(|(entity, _)| rest.starts_with(entity))
-                .map_or(("&", 1), |(entity, text)| (*text, entity.len()));
+            let known = [("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&nbsp;", "\u{a0}"), ("&#39;", "'")];
+            let (written, length) =
+                known.iter().find(|(entity, _)| rest.starts_with(entity)).map_or(("&", 1), |(entity, text)| (*text, entity.len()));
             out.push_str(written);
             rest = &rest[length..];
         } else {
             rest = rest.trim_start_matches(['\r', '\n']);
-            if !out.is_empty()
-                && !out.ends_with(['\n', ' '])
-                && !rest.is_empty()
-                && !rest.starts_with('<')
-            {
+            if !out.is_empty() && !out.ends_with(['\n', ' ']) && !rest.is_empty() && !rest.starts_with('<') {
                 out.push(' ');
             }
         }
@@ -458,10 +405,7 @@ mod tests {
     #[test]
     fn text_of_html_gives_the_paragraphs_back() {
         let paragraphs = vec!["A & B <c>".to_owned(), "second \u{5d0}\u{5d1}".to_owned()];
-        assert_eq!(
-            text_of(&html(&paragraphs)).trim(),
-            "A & B <c>\r\nsecond \u{5d0}\u{5d1}"
-        );
+        assert_eq!(text_of(&html(&paragraphs)).trim(), "A & B <c>\r\nsecond \u{5d0}\u{5d1}");
         assert_eq!(text_of("They were <b>awesome</b>!"), "They were awesome!");
         assert_eq!(text_of("a < b"), "a ");
     }

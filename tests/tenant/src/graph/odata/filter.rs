@@ -68,27 +68,10 @@ pub(crate) enum Filter {
 impl Filter {
     /// Parses the text and holds it to the type's properties.
     pub(crate) fn parse(text: &str, schema: &Schema) -> Answer<Self> {
-        let tokens = lex(text)
-            .map_err(|at| malformed(&format!("Syntax error at position {at} in '{text}'.")))?;
-        let mut parser = Parser {
-            tokens: &tokens,
-            at: 0,
-            variable: None,
-            depth: 0,
-        };
-        let filter = parser.or().and_then(|filter| {
-            if parser.at == tokens.len() {
-                Some(filter)
-            } else {
-                None
-            }
-        });
-        let filter = filter.ok_or_else(|| {
-            malformed(&format!(
-                "Syntax error at position {} in '{text}'.",
-                parser.position(text)
-            ))
-        })?;
+        let tokens = lex(text).map_err(|at| malformed(&format!("Syntax error at position {at} in '{text}'.")))?;
+        let mut parser = Parser { tokens: &tokens, at: 0, variable: None, depth: 0 };
+        let filter = parser.or().and_then(|filter| if parser.at == tokens.len() { Some(filter) } else { None });
+        let filter = filter.ok_or_else(|| malformed(&format!("Syntax error at position {} in '{text}'.", parser.position(text))))?;
         filter.check(schema)?;
         Ok(filter)
     }
@@ -100,18 +83,14 @@ impl Filter {
             Self::Or(a, b) => a.matches(row) || b.matches(row),
             Self::Not(inner) => !inner.matches(row),
             Self::Flag(path) => value_at(row, path) == Value::Bool(true),
-            Self::Compare { path, op, literal } => {
-                compare(&value_at(row, path), *op, literal, is_exact(path))
-            }
+            Self::Compare { path, op, literal } => compare(&value_at(row, path), *op, literal, is_exact(path)),
             Self::Call { func, path, text } => match value_at(row, path) {
                 Value::String(value) => call(*func, &value.to_lowercase(), &text.to_lowercase()),
                 _ => false,
             },
             Self::Any { path, inner } => match (value_at(row, path), inner) {
                 (Value::Array(items), None) => !items.is_empty(),
-                (Value::Array(items), Some(inner)) => {
-                    items.into_iter().any(|item| inner.matches(&Element(item)))
-                }
+                (Value::Array(items), Some(inner)) => items.into_iter().any(|item| inner.matches(&Element(item))),
                 _ => false,
             },
         }
@@ -131,10 +110,7 @@ impl Filter {
                 b.collect(out);
             }
             Self::Not(inner) => inner.collect(out),
-            Self::Compare { path, .. }
-            | Self::Call { path, .. }
-            | Self::Flag(path)
-            | Self::Any { path, .. } => {
+            Self::Compare { path, .. } | Self::Call { path, .. } | Self::Flag(path) | Self::Any { path, .. } => {
                 if !out.contains(&path.as_slice()) {
                     out.push(path);
                 }
@@ -145,9 +121,7 @@ impl Filter {
     fn check(&self, schema: &Schema) -> Answer<()> {
         let known = |path: &[String]| {
             let first = path.first().map_or("", String::as_str);
-            schema
-                .kind(first)
-                .ok_or_else(|| Fault::unknown_property(first, schema.name))
+            schema.kind(first).ok_or_else(|| Fault::unknown_property(first, schema.name))
         };
         match self {
             Self::And(a, b) | Self::Or(a, b) => a.check(schema).and_then(|()| b.check(schema)),
@@ -155,15 +129,11 @@ impl Filter {
             Self::Call { path, .. } => known(path).map(|_| ()),
             Self::Flag(path) => match known(path)? {
                 Ty::Bool | Ty::Complex => Ok(()),
-                _ => Err(malformed(
-                    "The query specified in the URI is not valid. A condition must be a boolean.",
-                )),
+                _ => Err(malformed("The query specified in the URI is not valid. A condition must be a boolean.")),
             },
             Self::Any { path, .. } => match known(path)? {
                 Ty::Many | Ty::Complex => Ok(()),
-                _ => Err(malformed(
-                    "Any/All may only be used following a collection.",
-                )),
+                _ => Err(malformed("Any/All may only be used following a collection.")),
             },
             Self::Compare { path, literal, .. } => {
                 let kind = known(path)?;
@@ -177,13 +147,7 @@ impl Filter {
                         (Ty::Date, Literal::Text(text)) => instant(text).is_some(),
                         _ => false,
                     };
-                if fits {
-                    Ok(())
-                } else {
-                    Err(malformed(
-                        "A binary operator with incompatible types was detected.",
-                    ))
-                }
+                if fits { Ok(()) } else { Err(malformed("A binary operator with incompatible types was detected.")) }
             }
         }
     }
@@ -193,11 +157,7 @@ struct Element(Value);
 
 impl Row for Element {
     fn property(&self, name: &str) -> Option<Value> {
-        if name.is_empty() {
-            Some(self.0.clone())
-        } else {
-            self.0.get(name).cloned()
-        }
+        if name.is_empty() { Some(self.0.clone()) } else { self.0.get(name).cloned() }
     }
 }
 
@@ -206,8 +166,7 @@ fn malformed(detail: &str) -> Box<Fault> {
 }
 
 fn is_exact(path: &[String]) -> bool {
-    path.last()
-        .is_some_and(|name| name == "id" || name.ends_with("Id") || name == "changeKey")
+    path.last().is_some_and(|name| name == "id" || name.ends_with("Id") || name == "changeKey")
 }
 
 fn call(func: Func, value: &str, text: &str) -> bool {
@@ -227,10 +186,7 @@ pub(crate) fn instant(text: &str) -> Option<Timestamp> {
         return Some(at);
     }
     let civil = text.parse::<DateTime>().ok()?;
-    civil
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .ok()
-        .map(|zoned| zoned.timestamp())
+    civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
 
 fn compare(value: &Value, op: Op, literal: &Literal, exact: bool) -> bool {
@@ -321,11 +277,10 @@ fn lex(text: &str) -> Result<Vec<Token>, usize> {
                 let digit = c.is_ascii_digit();
                 let mut word = String::new();
                 // A colon belongs to a time, not to the variable of a lambda.
-                while let Some(c) = characters.get(at).filter(|c| {
-                    c.is_alphanumeric()
-                        || matches!(c, '_' | '/' | '.' | '-' | '+' | '@')
-                        || (digit && **c == ':')
-                }) {
+                while let Some(c) = characters
+                    .get(at)
+                    .filter(|c| c.is_alphanumeric() || matches!(c, '_' | '/' | '.' | '-' | '+' | '@') || (digit && **c == ':'))
+                {
                     word.push(*c);
                     at += 1;
                 }
@@ -473,31 +428,21 @@ impl Parser<'_> {
         let inner = self.or()?;
         self.variable = outer;
         self.eat(&Token::Close)?;
-        Some(Filter::Any {
-            path,
-            inner: Some(Box::new(inner)),
-        })
+        Some(Filter::Any { path, inner: Some(Box::new(inner)) })
     }
 
     /// A property path. Inside a lambda it begins with the variable, which alone means the element itself.
     fn path(&self, word: &str) -> Option<Vec<String>> {
         let names: Vec<String> = word.split('/').map(str::to_owned).collect();
         let named = |name: &String| {
-            name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-                && name
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || c == '_' || c == '.')
+            name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.')
         };
-        if !names.iter().all(named)
-            || matches!(word, "and" | "or" | "not" | "null" | "true" | "false")
-        {
+        if !names.iter().all(named) || matches!(word, "and" | "or" | "not" | "null" | "true" | "false") {
             return None;
         }
         match &self.variable {
             None => Some(names),
-            Some(variable) if names.first() == Some(variable) && names.len() == 1 => {
-                Some(vec![String::new()])
-            }
+            Some(variable) if names.first() == Some(variable) && names.len() == 1 => Some(vec![String::new()]),
             Some(variable) if names.first() == Some(variable) => Some(names[1..].to_vec()),
             Some(_) => None,
         }
@@ -512,12 +457,9 @@ impl Parser<'_> {
                 "null" => Some(Literal::Null),
                 "true" => Some(Literal::Bool(true)),
                 "false" => Some(Literal::Bool(false)),
-                _ => instant(&word).map(Literal::Instant).or_else(|| {
-                    word.parse()
-                        .ok()
-                        .filter(|n: &f64| n.is_finite())
-                        .map(Literal::Number)
-                }),
+                _ => {
+                    instant(&word).map(Literal::Instant).or_else(|| word.parse().ok().filter(|n: &f64| n.is_finite()).map(Literal::Number))
+                }
             },
             _ => None,
         }

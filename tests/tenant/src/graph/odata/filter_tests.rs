@@ -14,9 +14,7 @@ fn row(value: Value) -> Map<String, Value> {
 }
 
 fn passes(filter: &str, value: Value) -> bool {
-    Filter::parse(filter, &MESSAGE)
-        .unwrap_or_else(|fault| panic!("{filter}: {}", fault.message))
-        .matches(&row(value))
+    Filter::parse(filter, &MESSAGE).unwrap_or_else(|fault| panic!("{filter}: {}", fault.message)).matches(&row(value))
 }
 
 #[test]
@@ -39,17 +37,11 @@ fn the_documented_forms_parse_and_decide() {
         ("contains(subject,'TER')", true),
         ("contains(subject,'x') eq false", true),
         ("categories/any(c:c eq 'Late')", true),
-        (
-            "categories/any(c: startswith(c,'b') and c ne 'Blue')",
-            false,
-        ),
+        ("categories/any(c: startswith(c,'b') and c ne 'Blue')", false),
         ("categories/any()", true),
         ("flag eq null", true),
         ("subject ne null", true),
-        (
-            "isRead eq true or isRead eq false and subject eq 'no'",
-            false,
-        ),
+        ("isRead eq true or isRead eq false and subject eq 'no'", false),
     ] {
         assert_eq!(passes(filter, message()), expected, "{filter}");
     }
@@ -79,19 +71,13 @@ fn what_is_not_a_filter_is_refused() {
         "()",
     ] {
         if filter == "isRead" {
-            assert!(
-                Filter::parse(filter, &MESSAGE).is_ok(),
-                "a boolean stands for itself"
-            );
+            assert!(Filter::parse(filter, &MESSAGE).is_ok(), "a boolean stands for itself");
             continue;
         }
         let fault = Filter::parse(filter, &MESSAGE).expect_err(filter);
         assert_eq!(fault.status.as_u16(), 400);
     }
-    assert!(
-        Filter::parse(&"not ".repeat(100_000), &MESSAGE).is_err(),
-        "no stack is deep enough"
-    );
+    assert!(Filter::parse(&"not ".repeat(100_000), &MESSAGE).is_err(), "no stack is deep enough");
     assert!(Filter::parse(&"(".repeat(100_000), &MESSAGE).is_err());
 }
 
@@ -103,11 +89,7 @@ fn text(filter: &Filter) -> String {
         Filter::Or(a, b) => format!("({}) or ({})", text(a), text(b)),
         Filter::Not(a) => format!("not ({})", text(a)),
         Filter::Flag(p) => path(p),
-        Filter::Compare {
-            path: p,
-            op,
-            literal,
-        } => {
+        Filter::Compare { path: p, op, literal } => {
             let op = format!("{op:?}").to_lowercase();
             let literal = match literal {
                 Literal::Null => "null".to_owned(),
@@ -118,63 +100,32 @@ fn text(filter: &Filter) -> String {
             };
             format!("{} {op} {literal}", path(p))
         }
-        Filter::Call {
-            func,
-            path: p,
-            text,
-        } => {
-            format!(
-                "{}({},'{}')",
-                format!("{func:?}").to_lowercase(),
-                path(p),
-                text.replace('\'', "''")
-            )
+        Filter::Call { func, path: p, text } => {
+            format!("{}({},'{}')", format!("{func:?}").to_lowercase(), path(p), text.replace('\'', "''"))
         }
-        Filter::Any {
-            path: p,
-            inner: None,
-        } => format!("{}/any()", path(p)),
-        Filter::Any {
-            path: p,
-            inner: Some(_),
-        } => format!("{}/any(v:v eq 'Blue')", path(p)),
+        Filter::Any { path: p, inner: None } => format!("{}/any()", path(p)),
+        Filter::Any { path: p, inner: Some(_) } => format!("{}/any(v:v eq 'Blue')", path(p)),
     }
 }
 
 /// The second opinion: plain nested matches on the JSON, sharing nothing with the evaluator.
 fn naive(filter: &Filter, message: &Value) -> bool {
-    let at = |p: &[String]| {
-        message
-            .pointer(&format!("/{}", p.join("/")))
-            .cloned()
-            .unwrap_or(Value::Null)
-    };
+    let at = |p: &[String]| message.pointer(&format!("/{}", p.join("/"))).cloned().unwrap_or(Value::Null);
     match filter {
         Filter::And(a, b) => naive(a, message) & naive(b, message),
         Filter::Or(a, b) => naive(a, message) | naive(b, message),
         Filter::Not(a) => !naive(a, message),
         Filter::Flag(p) => at(p).as_bool() == Some(true),
         Filter::Call { func, path, text } => {
-            let (value, text) = (
-                at(path).as_str().unwrap_or("").to_lowercase(),
-                text.to_lowercase(),
-            );
-            let positions: Vec<usize> = value
-                .match_indices(text.as_str())
-                .map(|(at, _)| at)
-                .collect();
+            let (value, text) = (at(path).as_str().unwrap_or("").to_lowercase(), text.to_lowercase());
+            let positions: Vec<usize> = value.match_indices(text.as_str()).map(|(at, _)| at).collect();
             match func {
                 Func::StartsWith => positions.contains(&0),
                 Func::Contains => !positions.is_empty(),
-                Func::EndsWith => {
-                    value.len() >= text.len()
-                        && value.get(value.len() - text.len()..) == Some(text.as_str())
-                }
+                Func::EndsWith => value.len() >= text.len() && value.get(value.len() - text.len()..) == Some(text.as_str()),
             }
         }
-        Filter::Any { path, .. } => at(path)
-            .as_array()
-            .is_some_and(|list| list.iter().any(|v| v == "Blue")),
+        Filter::Any { path, .. } => at(path).as_array().is_some_and(|list| list.iter().any(|v| v == "Blue")),
         Filter::Compare { path, op, literal } => {
             let value = at(path);
             let less = match literal {
@@ -219,33 +170,21 @@ fn filters() -> impl Strategy<Value = Filter> {
             op,
             literal: Literal::Text(t.to_owned())
         }),
-        (op.clone(), any::<bool>()).prop_map(move |(op, b)| Filter::Compare {
-            path: path("isRead"),
-            op,
-            literal: Literal::Bool(b)
-        }),
+        (op.clone(), any::<bool>()).prop_map(move |(op, b)| Filter::Compare { path: path("isRead"), op, literal: Literal::Bool(b) }),
         (op.clone(), second).prop_map(move |(op, s)| Filter::Compare {
             path: path("receivedDateTime"),
             op,
             literal: Literal::Instant(jiff::Timestamp::from_second(s).unwrap())
         }),
         Just(Filter::Flag(path("hasAttachments"))),
-        (
-            prop::sample::select(vec![Func::StartsWith, Func::EndsWith, Func::Contains]),
-            words
-        )
-            .prop_map(move |(func, t)| Filter::Call {
-                func,
-                path: path("subject"),
-                text: t.to_owned()
-            }),
+        (prop::sample::select(vec![Func::StartsWith, Func::EndsWith, Func::Contains]), words).prop_map(move |(func, t)| Filter::Call {
+            func,
+            path: path("subject"),
+            text: t.to_owned()
+        }),
         Just(Filter::Any {
             path: path("categories"),
-            inner: Some(Box::new(Filter::Compare {
-                path: vec![String::new()],
-                op: Op::Eq,
-                literal: Literal::Text("Blue".to_owned())
-            }))
+            inner: Some(Box::new(Filter::Compare { path: vec![String::new()], op: Op::Eq, literal: Literal::Text("Blue".to_owned()) }))
         }),
         prop::sample::select(vec![Op::Eq, Op::Ne]).prop_map(move |op| Filter::Compare {
             path: path("importance"),

@@ -33,9 +33,7 @@ pub(crate) fn value_at(row: &dyn Row, path: &[String]) -> serde_json::Value {
     let mut value = row.property(first).unwrap_or(serde_json::Value::Null);
     for name in rest {
         value = match value {
-            serde_json::Value::Object(mut fields) => {
-                fields.swap_remove(name).unwrap_or(serde_json::Value::Null)
-            }
+            serde_json::Value::Object(mut fields) => fields.swap_remove(name).unwrap_or(serde_json::Value::Null),
             _ => serde_json::Value::Null,
         };
     }

@@ -5,16 +5,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::Answer;
 use crate::graph::errors::Fault;
 
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b',')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b':');
+const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',').remove(b'\'').remove(b'(').remove(b')').remove(b':');
 
 /// Percent-encodes one part of a query string or path.
 pub(crate) fn encode(text: &str) -> String {
@@ -30,35 +22,19 @@ pub(crate) struct Query {
 impl Query {
     /// Takes a raw query string apart. `+` means a space, as in forms.
     pub(crate) fn parse(raw: &str) -> Self {
-        let decode = |part: &str| {
-            percent_decode_str(&part.replace('+', " "))
-                .decode_utf8_lossy()
-                .into_owned()
-        };
+        let decode = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
         let pairs = raw
             .split('&')
             .filter(|part| !part.is_empty())
-            .map(|part| {
-                part.split_once('=').map_or_else(
-                    || (decode(part), String::new()),
-                    |(k, v)| (decode(k), decode(v)),
-                )
-            })
+            .map(|part| part.split_once('=').map_or_else(|| (decode(part), String::new()), |(k, v)| (decode(k), decode(v))))
             .collect();
         Self { pairs }
     }
 
     /// The option of this name, which is written without its `$`; Graph takes it either way and in any case.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let same = |key: &str| {
-            key.strip_prefix('$')
-                .unwrap_or(key)
-                .eq_ignore_ascii_case(name)
-        };
-        self.pairs
-            .iter()
-            .find(|(key, _)| same(key))
-            .map(|(_, value)| value.as_str())
+        let same = |key: &str| key.strip_prefix('$').unwrap_or(key).eq_ignore_ascii_case(name);
+        self.pairs.iter().find(|(key, _)| same(key)).map(|(_, value)| value.as_str())
     }
 
     /// A count: `$top`, `$skip`.
@@ -76,23 +52,14 @@ impl Query {
 
     /// True for `$count=true` and the like.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// The same query with one option replaced, encoded as Graph writes it into a nextLink.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
-        let same = |key: &str| {
-            key.strip_prefix('$')
-                .unwrap_or(key)
-                .eq_ignore_ascii_case(name.trim_start_matches('$'))
-        };
-        let mut parts: Vec<String> = self
-            .pairs
-            .iter()
-            .filter(|(key, _)| !same(key))
-            .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-            .collect();
+        let same = |key: &str| key.strip_prefix('$').unwrap_or(key).eq_ignore_ascii_case(name.trim_start_matches('$'));
+        let mut parts: Vec<String> =
+            self.pairs.iter().filter(|(key, _)| !same(key)).map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
         parts.push(format!("{}={}", encode(name), encode(value)));
         parts.join("&")
     }

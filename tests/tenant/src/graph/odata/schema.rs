@@ -31,11 +31,7 @@ pub(crate) struct Schema {
 impl Schema {
     /// The kind of a property; `None` when the type has no such property.
     pub(crate) fn kind(&self, name: &str) -> Option<Ty> {
-        self.properties
-            .iter()
-            .chain(self.on_request)
-            .find(|(known, _)| *known == name)
-            .map(|(_, kind)| *kind)
+        self.properties.iter().chain(self.on_request).find(|(known, _)| *known == name).map(|(_, kind)| *kind)
     }
 }
 
@@ -163,11 +159,7 @@ pub(crate) const CONTACT: Schema = Schema {
 /// `contactFolder`.
 pub(crate) const CONTACT_FOLDER: Schema = Schema {
     name: "microsoft.graph.contactFolder",
-    properties: &[
-        ("id", Text),
-        ("parentFolderId", Text),
-        ("displayName", Text),
-    ],
+    properties: &[("id", Text), ("parentFolderId", Text), ("displayName", Text)],
     on_request: &[],
     outlook: true,
 };
@@ -267,13 +259,7 @@ pub(crate) const DRIVE_ITEM: Schema = Schema {
         ("root", Complex),
         ("specialFolder", Complex),
     ],
-    on_request: &[
-        ("searchResult", Complex),
-        ("deleted", Complex),
-        ("shared", Complex),
-        ("package", Complex),
-        ("webDavUrl", Text),
-    ],
+    on_request: &[("searchResult", Complex), ("deleted", Complex), ("shared", Complex), ("package", Complex), ("webDavUrl", Text)],
     outlook: false,
 };
 

@@ -25,23 +25,11 @@ impl Selection {
     /// The same from the option's value.
     pub(crate) fn from_text(text: Option<&str>, schema: &'static Schema) -> Answer<Self> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-            return Ok(Self {
-                schema,
-                names: None,
-                asked: None,
-            });
+            return Ok(Self { schema, names: None, asked: None });
         };
-        let asked: Vec<&str> = text
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .collect();
+        let asked: Vec<&str> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         if asked.contains(&"*") {
-            return Ok(Self {
-                schema,
-                names: None,
-                asked: Some("*".to_owned()),
-            });
+            return Ok(Self { schema, names: None, asked: Some("*".to_owned()) });
         }
         for name in &asked {
             // A path into a structure selects the structure.
@@ -59,19 +47,12 @@ impl Selection {
             .map(|(name, _)| *name)
             .filter(|name| wanted(name) || (schema.outlook && *name == "id"))
             .collect();
-        Ok(Self {
-            schema,
-            names: Some(names),
-            asked: Some(asked.join(",")),
-        })
+        Ok(Self { schema, names: Some(names), asked: Some(asked.join(",")) })
     }
 
     /// `(id,subject)` behind the collection's name in a context URL, or nothing.
     pub(crate) fn context(&self) -> String {
-        self.asked
-            .as_ref()
-            .map(|asked| format!("({asked})"))
-            .unwrap_or_default()
+        self.asked.as_ref().map(|asked| format!("({asked})")).unwrap_or_default()
     }
 
     /// True when `$select` was given.
@@ -103,10 +84,8 @@ impl Selection {
 fn is_navigation(schema: &Schema, name: &str) -> bool {
     matches!(
         (schema.name, name),
-        (
-            "microsoft.graph.message" | "microsoft.graph.event",
-            "attachments"
-        ) | ("microsoft.graph.mailFolder", "childFolders" | "messages")
+        ("microsoft.graph.message" | "microsoft.graph.event", "attachments")
+            | ("microsoft.graph.mailFolder", "childFolders" | "messages")
             | ("microsoft.graph.driveItem", "children" | "content")
     )
 }
@@ -145,8 +124,6 @@ impl Expand {
         let inner = rest.trim().trim_start_matches('(').trim_end_matches(')');
         let options = Query::parse(&inner.replace(';', "&"));
         let select = options.get("select").map(str::to_owned);
-        Ok(Self {
-            attachments: Some(Selection::from_text(select.as_deref(), &ATTACHMENT)?),
-        })
+        Ok(Self { attachments: Some(Selection::from_text(select.as_deref(), &ATTACHMENT)?) })
     }
 }

@@ -86,8 +86,7 @@ impl Event {
     /// The properties of an event about which nothing was said, organised by `organizer`.
     pub(crate) fn blank(organizer: &Address, mine: bool, number: u64) -> Map<String, Value> {
         let never = "0001-01-01T00:00:00Z";
-        let organizer =
-            json!({"emailAddress": {"name": &*organizer.name, "address": &*organizer.address}});
+        let organizer = json!({"emailAddress": {"name": &*organizer.name, "address": &*organizer.address}});
         let data = json!({
             "categories": [], "transactionId": null, "iCalUId": format!("040000008200E00074C5B7101A82E008{number:016X}{:016X}", mix(number)),
             "reminderMinutesBeforeStart": 15, "isReminderOn": true, "hasAttachments": false, "subject": "",
@@ -113,24 +112,12 @@ impl Mailbox {
             Some(day) => (IdKind::Occurrence, day_number(day)),
             None => (IdKind::Event, if immutable { 0 } else { event.calendar }),
         };
-        self.key.encode(Named {
-            kind,
-            immutable,
-            number: event.number,
-            generation: 0,
-            place,
-        })
+        self.key.encode(Named { kind, immutable, number: event.number, generation: 0, place })
     }
 
     /// A calendar's id.
     pub(crate) fn calendar_id(&self, number: u32) -> String {
-        self.key.encode(Named {
-            kind: IdKind::Calendar,
-            immutable: false,
-            number,
-            generation: 0,
-            place: 0,
-        })
+        self.key.encode(Named { kind: IdKind::Calendar, immutable: false, number, generation: 0, place: 0 })
     }
 
     /// The calendar with this number.
@@ -147,12 +134,7 @@ impl Mailbox {
     pub(crate) fn add_calendar(&mut self, name: String, color: &'static str) -> u32 {
         let number = u32::try_from(self.calendars.len()).unwrap_or(u32::MAX);
         let sequence = self.tick();
-        self.calendars.push(Some(Calendar {
-            number,
-            name,
-            color,
-            sequence,
-        }));
+        self.calendars.push(Some(Calendar { number, name, color, sequence }));
         number
     }
 
@@ -166,18 +148,9 @@ impl Mailbox {
     }
 
     /// Changes an event.
-    pub(crate) fn change_event(
-        &mut self,
-        number: u32,
-        now: Timestamp,
-        change: impl FnOnce(&mut Event),
-    ) {
+    pub(crate) fn change_event(&mut self, number: u32, now: Timestamp, change: impl FnOnce(&mut Event)) {
         let sequence = self.tick();
-        if let Some(event) = self
-            .events
-            .get_mut(number as usize)
-            .and_then(Option::as_mut)
-        {
+        if let Some(event) = self.events.get_mut(number as usize).and_then(Option::as_mut) {
             change(event);
             event.modified = now;
             event.sequence = sequence;
@@ -195,18 +168,12 @@ impl Mailbox {
 
 /// Days since 1970-01-01, for ids.
 fn day_number(day: Date) -> u32 {
-    let days = day
-        .to_datetime(jiff::civil::Time::midnight())
-        .to_zoned(jiff::tz::TimeZone::UTC);
-    days.map_or(0, |zoned| {
-        u32::try_from(zoned.timestamp().as_second() / 86_400).unwrap_or(0)
-    })
+    let days = day.to_datetime(jiff::civil::Time::midnight()).to_zoned(jiff::tz::TimeZone::UTC);
+    days.map_or(0, |zoned| u32::try_from(zoned.timestamp().as_second() / 86_400).unwrap_or(0))
 }
 
 /// The day with this number.
 pub(crate) fn day_of(number: u32) -> Option<Date> {
     let second = i64::from(number) * 86_400;
-    Timestamp::from_second(second)
-        .ok()
-        .map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date())
+    Timestamp::from_second(second).ok().map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).date())
 }

@@ -62,14 +62,7 @@ impl Contact {
         ] {
             out.insert(name.to_owned(), Value::Null);
         }
-        for name in [
-            "categories",
-            "imAddresses",
-            "homePhones",
-            "businessPhones",
-            "children",
-            "emailAddresses",
-        ] {
+        for name in ["categories", "imAddresses", "homePhones", "businessPhones", "children", "emailAddresses"] {
             out.insert(name.to_owned(), Value::Array(Vec::new()));
         }
         for name in ["homeAddress", "businessAddress", "otherAddress"] {
@@ -79,14 +72,7 @@ impl Contact {
     }
 
     fn key(&self) -> (String, u32) {
-        (
-            self.data
-                .get("displayName")
-                .and_then(Value::as_str)
-                .unwrap_or("")
-                .to_lowercase(),
-            self.number,
-        )
+        (self.data.get("displayName").and_then(Value::as_str).unwrap_or("").to_lowercase(), self.number)
     }
 }
 
@@ -94,24 +80,12 @@ impl Mailbox {
     /// A contact's id in either form.
     pub(crate) fn contact_id(&self, contact: &Contact, immutable: bool) -> String {
         let place = if immutable { 0 } else { contact.folder };
-        self.key.encode(Named {
-            kind: IdKind::Contact,
-            immutable,
-            number: contact.number,
-            generation: 0,
-            place,
-        })
+        self.key.encode(Named { kind: IdKind::Contact, immutable, number: contact.number, generation: 0, place })
     }
 
     /// A contact folder's id.
     pub(crate) fn contact_folder_id(&self, number: u32) -> String {
-        self.key.encode(Named {
-            kind: IdKind::ContactFolder,
-            immutable: false,
-            number,
-            generation: 0,
-            place: 0,
-        })
+        self.key.encode(Named { kind: IdKind::ContactFolder, immutable: false, number, generation: 0, place: 0 })
     }
 
     /// The contact folder with this number.
@@ -128,38 +102,16 @@ impl Mailbox {
     pub(crate) fn add_contact_folder(&mut self, name: String, parent: Option<u32>) -> u32 {
         let number = u32::try_from(self.contact_folders.len()).unwrap_or(u32::MAX);
         let (contacts, feed) = (BTreeSet::new(), Feed::default());
-        self.contact_folders.push(Some(ContactFolder {
-            number,
-            name,
-            parent,
-            contacts,
-            feed,
-        }));
+        self.contact_folders.push(Some(ContactFolder { number, name, parent, contacts, feed }));
         number
     }
 
     /// Adds a contact.
-    pub(crate) fn add_contact(
-        &mut self,
-        folder: u32,
-        data: Map<String, Value>,
-        now: Timestamp,
-    ) -> u32 {
+    pub(crate) fn add_contact(&mut self, folder: u32, data: Map<String, Value>, now: Timestamp) -> u32 {
         let number = u32::try_from(self.contacts.len()).unwrap_or(u32::MAX);
         let sequence = self.tick();
-        let contact = Contact {
-            number,
-            folder,
-            data,
-            created: now,
-            modified: now,
-            sequence,
-        };
-        if let Some(folder) = self
-            .contact_folders
-            .get_mut(folder as usize)
-            .and_then(Option::as_mut)
-        {
+        let contact = Contact { number, folder, data, created: now, modified: now, sequence };
+        if let Some(folder) = self.contact_folders.get_mut(folder as usize).and_then(Option::as_mut) {
             folder.contacts.insert(contact.key());
             folder.feed.touch(0, sequence, number);
         }
@@ -168,18 +120,9 @@ impl Mailbox {
     }
 
     /// Replaces the given properties of a contact.
-    pub(crate) fn change_contact(
-        &mut self,
-        number: u32,
-        now: Timestamp,
-        changes: Map<String, Value>,
-    ) {
+    pub(crate) fn change_contact(&mut self, number: u32, now: Timestamp, changes: Map<String, Value>) {
         let sequence = self.tick();
-        let Some(contact) = self
-            .contacts
-            .get_mut(number as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(contact) = self.contacts.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
         let (old_key, old) = (contact.key(), contact.sequence);
@@ -188,11 +131,7 @@ impl Mailbox {
         }
         contact.modified = now;
         contact.sequence = sequence;
-        if let Some(folder) = self
-            .contact_folders
-            .get_mut(contact.folder as usize)
-            .and_then(Option::as_mut)
-        {
+        if let Some(folder) = self.contact_folders.get_mut(contact.folder as usize).and_then(Option::as_mut) {
             folder.contacts.remove(&old_key);
             folder.contacts.insert(contact.key());
             folder.feed.touch(old, sequence, number);
@@ -201,24 +140,12 @@ impl Mailbox {
 
     /// Deletes a contact.
     pub(crate) fn remove_contact(&mut self, number: u32) {
-        let Some(contact) = self
-            .contacts
-            .get_mut(number as usize)
-            .and_then(Option::take)
-        else {
+        let Some(contact) = self.contacts.get_mut(number as usize).and_then(Option::take) else {
             return;
         };
-        let gone = Gone {
-            number,
-            id: self.contact_id(&contact, false),
-            immutable: self.contact_id(&contact, true),
-        };
+        let gone = Gone { number, id: self.contact_id(&contact, false), immutable: self.contact_id(&contact, true) };
         let sequence = self.tick();
-        if let Some(folder) = self
-            .contact_folders
-            .get_mut(contact.folder as usize)
-            .and_then(Option::as_mut)
-        {
+        if let Some(folder) = self.contact_folders.get_mut(contact.folder as usize).and_then(Option::as_mut) {
             folder.contacts.remove(&contact.key());
             folder.feed.leave(contact.sequence, sequence, gone);
         }

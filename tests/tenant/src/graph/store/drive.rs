@@ -46,13 +46,7 @@ pub(crate) struct Item {
 
 impl Item {
     /// An item that lies nowhere yet.
-    pub(crate) fn new(
-        name: String,
-        parent: u32,
-        content: Option<Content>,
-        now: Timestamp,
-        by: usize,
-    ) -> Self {
+    pub(crate) fn new(name: String, parent: u32, content: Option<Content>, now: Timestamp, by: usize) -> Self {
         let mime = content.as_ref().map_or("", |_| mime_of(&name));
         let size = content.as_ref().map_or(0, Content::len);
         Self {
@@ -84,11 +78,7 @@ impl Item {
 
     /// The `quickXorHash` of the content; empty for a folder. Computed once per content.
     pub(crate) fn quick_xor(&self) -> &str {
-        self.hash.get_or_init(|| {
-            self.content
-                .as_ref()
-                .map_or_else(String::new, |c| hash::quick_xor(&c.bytes()))
-        })
+        self.hash.get_or_init(|| self.content.as_ref().map_or_else(String::new, |c| hash::quick_xor(&c.bytes())))
     }
 
     /// Puts other bytes in place of the file's.
@@ -117,16 +107,7 @@ impl Drive {
     /// A drive with nothing but its root.
     pub(crate) fn new(key: DriveKey, personal: bool, owner: usize, now: Timestamp) -> Self {
         let (items, numbers) = (Vec::new(), HashMap::new());
-        let mut drive = Self {
-            key,
-            personal,
-            owner,
-            items,
-            feed: Feed::default(),
-            sequence: 0,
-            epoch: 0,
-            numbers,
-        };
+        let mut drive = Self { key, personal, owner, items, feed: Feed::default(), sequence: 0, epoch: 0, numbers };
         let root = drive.add(Item::new("root".to_owned(), ROOT, None, now, owner));
         drive.place(root);
         drive
@@ -247,9 +228,7 @@ impl Drive {
     /// Reports an item and all under it, parents first.
     fn touch_tree(&mut self, number: u32) {
         self.touch(number);
-        let children: Vec<u32> = self
-            .item(number)
-            .map_or_else(Vec::new, |item| item.children.values().copied().collect());
+        let children: Vec<u32> = self.item(number).map_or_else(Vec::new, |item| item.children.values().copied().collect());
         for child in children {
             self.touch_tree(child);
         }
@@ -257,37 +236,20 @@ impl Drive {
 
     /// True when another item of the folder has this name.
     pub(crate) fn taken(&self, parent: u32, name: &str, except: u32) -> bool {
-        self.item(parent)
-            .and_then(|p| p.children.get(&fold(name)))
-            .is_some_and(|other| *other != except)
+        self.item(parent).and_then(|p| p.children.get(&fold(name))).is_some_and(|other| *other != except)
     }
 
     /// `name`, or `stem 1.ext`, `stem 2.ext` … whichever is free first.
     pub(crate) fn free_name(&self, parent: u32, name: &str) -> String {
-        let (stem, extension) = name
-            .rsplit_once('.')
-            .map_or((name, String::new()), |(s, e)| (s, format!(".{e}")));
+        let (stem, extension) = name.rsplit_once('.').map_or((name, String::new()), |(s, e)| (s, format!(".{e}")));
         (0..)
-            .map(|n| {
-                if n == 0 {
-                    name.to_owned()
-                } else {
-                    format!("{stem} {n}{extension}")
-                }
-            })
+            .map(|n| if n == 0 { name.to_owned() } else { format!("{stem} {n}{extension}") })
             .find(|candidate| !self.taken(parent, candidate, u32::MAX))
             .unwrap_or_else(|| name.to_owned())
     }
 
     /// Renames or moves an item; both may stay as they are.
-    pub(crate) fn relocate(
-        &mut self,
-        number: u32,
-        parent: u32,
-        name: &str,
-        now: Timestamp,
-        by: usize,
-    ) -> Result<(), NameTaken> {
+    pub(crate) fn relocate(&mut self, number: u32, parent: u32, name: &str, now: Timestamp, by: usize) -> Result<(), NameTaken> {
         if self.taken(parent, name, number) {
             return Err(NameTaken);
         }
@@ -351,11 +313,7 @@ impl Drive {
         let Some(item) = self.item(number) else {
             return;
         };
-        let (parent, name, size) = (
-            item.parent,
-            fold(&item.name),
-            i64::try_from(item.size).unwrap_or(0),
-        );
+        let (parent, name, size) = (item.parent, fold(&item.name), i64::try_from(item.size).unwrap_or(0));
         self.forget(number);
         if let Some(above) = self.items.get_mut(parent as usize).and_then(Option::as_mut) {
             above.children.remove(&name);
@@ -373,26 +331,11 @@ impl Drive {
         let id = self.key.item(number);
         self.numbers.remove(&id);
         let sequence = self.tick();
-        self.feed.leave(
-            item.sequence,
-            sequence,
-            Gone {
-                number,
-                immutable: id.clone(),
-                id,
-            },
-        );
+        self.feed.leave(item.sequence, sequence, Gone { number, immutable: id.clone(), id });
     }
 
     /// Copies an item with all under it below `parent`; the copy lies nowhere until [`Drive::place`].
-    pub(crate) fn copy(
-        &mut self,
-        number: u32,
-        parent: u32,
-        name: String,
-        now: Timestamp,
-        by: usize,
-    ) -> Option<u32> {
+    pub(crate) fn copy(&mut self, number: u32, parent: u32, name: String, now: Timestamp, by: usize) -> Option<u32> {
         let source = self.item(number)?;
         let children: Vec<u32> = source.children.values().copied().collect();
         let copy = self.add(Item::new(name, parent, source.content.clone(), now, by));
@@ -413,11 +356,7 @@ impl Drive {
 
 /// The media type that OneDrive gives a file of this name.
 pub(crate) fn mime_of(name: &str) -> &'static str {
-    match name
-        .rsplit_once('.')
-        .map(|(_, extension)| extension.to_lowercase())
-        .as_deref()
-    {
+    match name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).as_deref() {
         Some("txt" | "log") => "text/plain",
         Some("md") => "text/markdown",
         Some("csv") => "text/csv",

@@ -43,15 +43,11 @@ impl Feed {
 
     /// What changed after `after`, oldest first.
     pub(crate) fn after(&self, after: u64) -> impl Iterator<Item = (u64, &Entry)> {
-        self.entries
-            .range(after + 1..)
-            .map(|(sequence, entry)| (*sequence, entry))
+        self.entries.range(after + 1..).map(|(sequence, entry)| (*sequence, entry))
     }
 
     /// The place of the last change.
     pub(crate) fn last(&self) -> u64 {
-        self.entries
-            .last_key_value()
-            .map_or(0, |(sequence, _)| *sequence)
+        self.entries.last_key_value().map_or(0, |(sequence, _)| *sequence)
     }
 }

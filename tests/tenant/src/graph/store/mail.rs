@@ -48,12 +48,7 @@ pub(crate) struct MailFolder {
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     /// About `target` bytes of prose, written anew each time.
-    Seeded {
-        seed: u64,
-        target: u32,
-        html: bool,
-        canary: bool,
-    },
+    Seeded { seed: u64, target: u32, html: bool, canary: bool },
     /// As somebody wrote it.
     Given { html: bool, content: Arc<str> },
 }
@@ -70,18 +65,9 @@ impl Body {
     pub(crate) fn stored(&self) -> String {
         match self {
             Self::Given { content, .. } => content.to_string(),
-            Self::Seeded {
-                seed,
-                target,
-                html,
-                canary,
-            } => {
+            Self::Seeded { seed, target, html, canary } => {
                 let paragraphs = prose::paragraphs(*seed, *target as usize, *canary);
-                if *html {
-                    prose::html(&paragraphs)
-                } else {
-                    paragraphs.join("\r\n")
-                }
+                if *html { prose::html(&paragraphs) } else { paragraphs.join("\r\n") }
             }
         }
     }
@@ -89,29 +75,16 @@ impl Body {
     /// As text.
     pub(crate) fn text(&self) -> String {
         match self {
-            Self::Given {
-                html: true,
-                content,
-            } => prose::text_of(content).trim().to_owned(),
+            Self::Given { html: true, content } => prose::text_of(content).trim().to_owned(),
             Self::Given { content, .. } => content.to_string(),
-            Self::Seeded {
-                seed,
-                target,
-                canary,
-                ..
-            } => prose::paragraphs(*seed, *target as usize, *canary).join("\r\n"),
+            Self::Seeded { seed, target, canary, .. } => prose::paragraphs(*seed, *target as usize, *canary).join("\r\n"),
         }
     }
 
     /// The beginning of the text; short even when the body is long.
     pub(crate) fn preview(&self) -> String {
         match self {
-            Self::Seeded {
-                seed,
-                target,
-                canary,
-                ..
-            } if *target > 600 => {
+            Self::Seeded { seed, target, canary, .. } if *target > 600 => {
                 // The same generator, stopped early: the first paragraphs do not depend on the target.
                 prose::preview(&prose::paragraphs(*seed, 600, *canary).join("\r\n"))
             }
@@ -191,13 +164,7 @@ impl Mailbox {
 
     /// A folder's id.
     pub(crate) fn folder_id(&self, number: u32) -> String {
-        self.key.encode(Named {
-            kind: IdKind::MailFolder,
-            immutable: false,
-            number,
-            generation: 0,
-            place: 0,
-        })
+        self.key.encode(Named { kind: IdKind::MailFolder, immutable: false, number, generation: 0, place: 0 })
     }
 
     /// The folder with this number.
@@ -213,10 +180,7 @@ impl Mailbox {
     pub(crate) fn well_known(&self, name: &str) -> Option<u32> {
         // They are seeded first, in the order of the table.
         let name = name.to_ascii_lowercase();
-        WELL_KNOWN
-            .iter()
-            .position(|(known, _)| *known == name)
-            .and_then(|at| u32::try_from(at).ok())
+        WELL_KNOWN.iter().position(|(known, _)| *known == name).and_then(|at| u32::try_from(at).ok())
     }
 
     /// The message with this number.
@@ -225,13 +189,7 @@ impl Mailbox {
     }
 
     /// Adds a folder; the caller has looked for a namesake.
-    pub(crate) fn add_folder(
-        &mut self,
-        name: String,
-        parent: u32,
-        hidden: bool,
-        well_known: Option<&'static str>,
-    ) -> u32 {
+    pub(crate) fn add_folder(&mut self, name: String, parent: u32, hidden: bool, well_known: Option<&'static str>) -> u32 {
         let number = u32::try_from(self.folders.len()).unwrap_or(u32::MAX);
         let sequence = self.tick();
         if number != parent
@@ -322,11 +280,7 @@ impl Mailbox {
             return;
         };
         let children: Vec<u32> = folder.children.values().copied().collect();
-        let messages: Vec<u32> = folder
-            .messages
-            .iter()
-            .map(|(_, message)| *message)
-            .collect();
+        let messages: Vec<u32> = folder.messages.iter().map(|(_, message)| *message).collect();
         for child in children {
             self.remove_folder(child);
         }
@@ -336,15 +290,7 @@ impl Mailbox {
         let id = self.folder_id(number);
         let sequence = self.tick();
         if let Some(folder) = self.folders.get_mut(number as usize).and_then(Option::take) {
-            self.folder_feed.leave(
-                folder.sequence,
-                sequence,
-                Gone {
-                    number,
-                    immutable: id.clone(),
-                    id,
-                },
-            );
+            self.folder_feed.leave(folder.sequence, sequence, Gone { number, immutable: id.clone(), id });
             if let Some(above) = self.folder_mut(folder.parent) {
                 above.children.remove(&fold(&folder.name));
             }
@@ -365,11 +311,7 @@ impl Mailbox {
     /// Shows a message in its folder: list, counts and feed.
     pub(crate) fn place(&mut self, number: u32) {
         let sequence = self.tick();
-        let Some(message) = self
-            .messages
-            .get_mut(number as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(message) = self.messages.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
         if message.placed {
@@ -379,11 +321,7 @@ impl Mailbox {
         message.sequence = sequence;
         let (key, folder, unread) = (message.key(), message.folder, u32::from(!message.read));
         insert_sorted(&mut self.everything, key);
-        if let Some(folder) = self
-            .folders
-            .get_mut(folder as usize)
-            .and_then(Option::as_mut)
-        {
+        if let Some(folder) = self.folders.get_mut(folder as usize).and_then(Option::as_mut) {
             insert_sorted(&mut folder.messages, key);
             folder.unread += unread;
             folder.feed.touch(0, sequence, number);
@@ -396,17 +334,8 @@ impl Mailbox {
         let Some(message) = self.message(number).filter(|message| message.placed) else {
             return;
         };
-        let gone = Gone {
-            number,
-            id: self.message_id(message, false),
-            immutable: self.message_id(message, true),
-        };
-        let (key, place, unread, old) = (
-            message.key(),
-            message.folder,
-            u32::from(!message.read),
-            message.sequence,
-        );
+        let gone = Gone { number, id: self.message_id(message, false), immutable: self.message_id(message, true) };
+        let (key, place, unread, old) = (message.key(), message.folder, u32::from(!message.read), message.sequence);
         let sequence = self.tick();
         remove_sorted(&mut self.everything, key);
         if let Some(folder) = self.folder_mut(place) {
@@ -414,37 +343,23 @@ impl Mailbox {
             folder.unread -= unread;
             folder.feed.leave(old, sequence, gone);
         }
-        if let Some(message) = self
-            .messages
-            .get_mut(number as usize)
-            .and_then(Option::as_mut)
-        {
+        if let Some(message) = self.messages.get_mut(number as usize).and_then(Option::as_mut) {
             message.placed = false;
         }
         self.touch_folder(place);
     }
 
     /// Changes a message where it lies; its change key and feed place move on.
-    pub(crate) fn change_message(
-        &mut self,
-        number: u32,
-        now: Timestamp,
-        change: impl FnOnce(&mut Message),
-    ) {
+    pub(crate) fn change_message(&mut self, number: u32, now: Timestamp, change: impl FnOnce(&mut Message)) {
         let sequence = self.tick();
-        let Some(message) = self
-            .messages
-            .get_mut(number as usize)
-            .and_then(Option::as_mut)
-        else {
+        let Some(message) = self.messages.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
         let (old_key, old_sequence, was_read) = (message.key(), message.sequence, message.read);
         change(message);
         message.modified = now;
         message.sequence = sequence;
-        let (key, place, read, placed) =
-            (message.key(), message.folder, message.read, message.placed);
+        let (key, place, read, placed) = (message.key(), message.folder, message.read, message.placed);
         if !placed {
             return;
         }
@@ -468,11 +383,7 @@ impl Mailbox {
     /// Moves a message, which gives it another ordinary id; visible at once unless `place` is left to the caller.
     pub(crate) fn move_message(&mut self, number: u32, folder: u32, now: Timestamp, visible: bool) {
         self.displace(number);
-        if let Some(message) = self
-            .messages
-            .get_mut(number as usize)
-            .and_then(Option::as_mut)
-        {
+        if let Some(message) = self.messages.get_mut(number as usize).and_then(Option::as_mut) {
             message.folder = folder;
             message.generation = message.generation.wrapping_add(1);
             message.modified = now;

@@ -14,9 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub(crate) use calendar::{
-    Calendar, Event, Exception, Moment, Pattern, Recurrence, RecurrenceEnd, day_of,
-};
+pub(crate) use calendar::{Calendar, Event, Exception, Moment, Pattern, Recurrence, RecurrenceEnd, day_of};
 pub(crate) use contacts::{Contact, ContactFolder};
 pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
@@ -151,9 +149,7 @@ impl Content {
                 if *text {
                     let mut round = *seed;
                     while out.len() < length {
-                        for paragraph in
-                            prose::paragraphs(round, (length - out.len()).min(65_536), true)
-                        {
+                        for paragraph in prose::paragraphs(round, (length - out.len()).min(65_536), true) {
                             out.extend_from_slice(paragraph.as_bytes());
                             out.push(b'\n');
                         }

@@ -116,6 +116,8 @@ pub struct Link {
     closing: Option<Duration>,
     retry: Retry,
     trouble: String,
+    /// Why no daemon can be started from here; the better reason while there is none.
+    cannot_start: Option<String>,
 }
 
 impl Link {
@@ -136,6 +138,7 @@ impl Link {
             closing: None,
             retry: Retry::new(seed),
             trouble: "the daemon has not answered yet".to_owned(),
+            cannot_start: None,
         }
     }
 
@@ -213,6 +216,7 @@ impl Link {
     /// A connection was made.
     pub fn connected(&mut self, now: Duration, out: &mut Out) {
         let epoch = self.epoch.map_or(0, |epoch| epoch + 1);
+        self.cannot_start = None;
         self.epoch = Some(epoch);
         out.daemon.push_back(ToDaemon::Hello(Hello { epoch, ..self.hello.clone() }));
         self.phase = Phase::Greeting(now);
@@ -229,10 +233,12 @@ impl Link {
         self.settle(now, out);
     }
 
-    /// A daemon cannot be started at all: whoever waits is told now.
+    /// A daemon cannot be started from here. Whoever waits is told now, unless there has been one: then somebody else starts it.
     pub fn start_failed(&mut self, now: Duration, message: String, out: &mut Out) {
-        self.trouble = message;
-        self.give_up_held(out, |_| true);
+        self.cannot_start = Some(message);
+        if self.epoch.is_none() {
+            self.give_up_held(out, |_| true);
+        }
         self.settle(now, out);
     }
 
@@ -417,7 +423,7 @@ impl Link {
         if !self.held.iter().any(&which) {
             return;
         }
-        let message = format!("m365-cached cannot be reached: {}", self.trouble);
+        let message = format!("m365-cached cannot be reached: {}", self.cannot_start.as_ref().unwrap_or(&self.trouble));
         for held in std::mem::take(&mut self.held) {
             if !which(&held) {
                 self.held.push_back(held);

@@ -1,1 +1,34 @@
-//! x
+//! The one integration binary: everything is judged from outside, on real processes.
+
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod cachectl;
+#[cfg(test)]
+mod locked;
+#[cfg(test)]
+mod shim;
+#[cfg(test)]
+mod sign_in;
+#[cfg(test)]
+mod source;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod trip;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod writes;
+
+#[test]
+fn no_file_is_forgotten() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.extension().is_some_and(|extension| extension == "rs") && name != "main" {
+            assert!(include_str!("main.rs").contains(&format!("\nmod {name};\n")), "tests/{name}.rs is not listed in tests/main.rs");
+        }
+    }
+}

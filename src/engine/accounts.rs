@@ -123,6 +123,15 @@ impl Engine {
         self.accounts.all().into_iter().map(account).collect()
     }
 
+    /// The id of the account whose id or username is `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn account_id(&self, name: &str) -> Result<AccountId, CallError> {
+        Ok(self.accounts.find(name)?.id.clone())
+    }
+
     /// Begins a sign-in.
     ///
     /// # Errors

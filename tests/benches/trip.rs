@@ -1,2 +1,39 @@
-//! x
-fn main() {}
+//! The whole trip of a cached answer, stdin to stdout over real shim processes, beside what no program can beat.
+//!
+//! - F(n), the floor: a pipe echo of n bytes plus a blocking ping-pong of n bytes over a Unix socket.
+//! - R(n), the yardstick: a raw shim and a raw daemon, length-prefixed frames, the answer escaped beforehand and in memory.
+//! - hot: the product, the answer in the daemon's hot tier. cold: a daemon without a hot tier, so SQLCipher and zstd each time.
+//!
+//! All in one run, rounds interleaved, medians of medians: absolute times move by a third between runs, the ratios do not.
+//! The bench runs itself again as echo, raw shim and raw daemon.
+
+#[path = "trip/figures.rs"]
+mod figures;
+#[path = "trip/lanes.rs"]
+mod lanes;
+#[path = "trip/roles.rs"]
+mod roles;
+#[path = "trip/rounds.rs"]
+mod rounds;
+#[path = "trip/stage.rs"]
+mod stage;
+
+use std::io::Write as _;
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let ["role", role, rest @ ..] = words.as_slice() {
+        return roles::play(role, rest);
+    }
+    // `--bench` is Cargo's own word.
+    let known = ["--json", "--quick", "--bench"];
+    if let Some(strange) = words.iter().find(|word| !known.contains(word)) {
+        anyhow::bail!("unknown word {strange}; there are --json and --quick");
+    }
+    let stage = stage::Stage::set()?;
+    let figures = rounds::run(&stage, words.contains(&"--quick"))?;
+    let text = if words.contains(&"--json") { serde_json::to_string(&figures)? } else { figures.table()? };
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The product's programs, built once for each run through the Cargo that runs us; what lies in `target/` is never trusted.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+/// Where the built programs are.
+#[derive(Debug, Clone)]
+pub struct Bins {
+    /// `m365-cached`
+    pub daemon: PathBuf,
+    /// `m365-mcp`
+    pub shim: PathBuf,
+    /// `m365-cachectl`
+    pub cachectl: PathBuf,
+    /// `m365-tenant`
+    pub tenant: PathBuf,
+}
+
+/// On whose behalf the programs are built: features of dependencies are chosen by what is built together, so naming the caller
+/// makes Cargo find everything it has built for the caller already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// The integration binary, in the profile it was built in.
+    Tests,
+    /// A bench, by name, in release.
+    Bench(&'static str),
+    /// The demo, in release.
+    Demo,
+}
+
+/// The programs, built at the first call of this process.
+///
+/// # Errors
+/// When the build fails; the compiler's words are on stderr.
+pub fn bins(whose: For) -> anyhow::Result<&'static Bins> {
+    static BUILT: OnceLock<Result<Bins, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build(whose).map_err(|error| format!("{error:#}")));
+    built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn build(whose: For) -> anyhow::Result<Bins> {
+    let mut words = vec!["--bins"];
+    match whose {
+        For::Tests => {
+            words.extend(["--test", "main"]);
+            if !cfg!(debug_assertions) {
+                words.push("--release");
+            }
+        }
+        For::Bench(name) => words.extend(["--bench", name, "--release"]),
+        For::Demo => words.push("--release"),
+    }
+    let built = cargo(&words)?;
+    let find = |name: &str| {
+        built.iter().find(|(bin, _)| bin == name).map(|(_, path)| path.clone()).with_context(|| format!("Cargo built no {name}"))
+    };
+    Ok(Bins { daemon: find("m365-cached")?, shim: find("m365-mcp")?, cachectl: find("m365-cachectl")?, tenant: find("m365-tenant")? })
+}
+
+/// The shim as packages ship it: the smallest and quickest build of it.
+///
+/// # Errors
+/// When the build fails.
+pub fn packaged_shim() -> anyhow::Result<PathBuf> {
+    let built = cargo(&["--profile", "shim", "--package", "m365-cached-shim", "--bin", "m365-mcp"])?;
+    built.into_iter().find(|(name, _)| name == "m365-mcp").map(|(_, path)| path).context("Cargo built no m365-mcp")
+}
+
+/// Runs `cargo build` in the workspace; names and paths of the programs it made.
+fn cargo(words: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace")?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(["build", "--locked", "--quiet", "--message-format=json-render-diagnostics"]).args(words);
+    // What the Cargo that runs us says of our own package; build scripts that look at it would run again.
+    let about_us = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(about_us) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("CARGO_TARGET_TMPDIR").env_remove("CARGO_PRIMARY_PACKAGE").env_remove("OUT_DIR");
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("running Cargo")?;
+    if !output.status.success() {
+        bail!("building the programs failed: cargo build {}", words.join(" "));
+    }
+    let mut found = Vec::new();
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let message: Value = serde_json::from_str(line).context("Cargo's message")?;
+        let bin = message["target"]["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "bin"));
+        if let (true, Some(name), Some(path)) = (bin, message["target"]["name"].as_str(), message["executable"].as_str()) {
+            found.push((name.to_owned(), PathBuf::from(path)));
+        }
+    }
+    Ok(found)
+}

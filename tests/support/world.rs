@@ -1,0 +1,231 @@
+//! A whole world for one test: the demo tenant, the real daemon on a real socket, a temporary profile, clients on demand.
+//!
+//! When it ends it fails the test if the daemon logged a warning nobody expected or a process was left behind.
+
+use anyhow::Context as _;
+use m365_cached_tenant::{Control, Options, Tenant};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{
+    PATIENCE,
+    bins::{Bins, For, bins},
+    ctl::{self, Said},
+    daemon::Daemon,
+    home::Home,
+    mcp::{Era, Mcp},
+    process, signin,
+};
+
+/// The first work account of the demo tenant.
+pub const ALEX: &str = "alex@contoso.example";
+/// The second one.
+pub const BEA: &str = "bea@contoso.example";
+/// The personal one.
+pub const CASEY: &str = "casey@outlook.example";
+
+/// How a world begins.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// The tenant's options.
+    pub tenant: Options,
+    /// Further lines of the daemon's `config.toml`.
+    pub config: &'static str,
+    /// Speak TLS and HTTP/2 with the tenant.
+    pub tls: bool,
+    /// Who signs in at the beginning.
+    pub accounts: &'static [&'static str],
+    /// Leave the daemon without a key.
+    pub keyless: bool,
+}
+
+/// A running world.
+#[derive(Debug)]
+pub struct World {
+    /// The programs.
+    pub bins: &'static Bins,
+    /// The profile.
+    pub home: Home,
+    /// Ids of the accounts that were signed in at the beginning, in that order.
+    pub ids: Vec<String>,
+    daemon: Option<Daemon>,
+    tenant: Option<Tenant>,
+    runtime: Runtime,
+    expected: Vec<String>,
+}
+
+impl World {
+    /// A small tenant, one daemon, and Alex signed in.
+    ///
+    /// # Errors
+    /// When something cannot be started.
+    pub fn start() -> anyhow::Result<Self> {
+        Self::with(Setup { accounts: &[ALEX], ..Setup::default() })
+    }
+
+    /// A world to order.
+    ///
+    /// # Errors
+    /// When something cannot be started.
+    pub fn with(setup: Setup) -> anyhow::Result<Self> {
+        let bins = bins(For::Tests)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let tenant = runtime.block_on(Tenant::start(setup.tenant)).context("starting the tenant")?;
+        let mut home = Home::new(1)?;
+        if setup.keyless {
+            home.key = None;
+        }
+        m365_cached_tenant::profile::write(home.path(), &tenant, setup.tls)?;
+        home.configure(setup.config)?;
+        let daemon = Some(Daemon::start(bins, &home)?);
+        let mut world = Self { bins, home, ids: Vec::new(), daemon, tenant: Some(tenant), runtime, expected: Vec::new() };
+        for account in setup.accounts {
+            let id = world.sign_in(account)?;
+            world.ids.push(id);
+        }
+        Ok(world)
+    }
+
+    /// The hand in the tenant.
+    ///
+    /// # Panics
+    /// After the tenant was stopped.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        match &self.tenant {
+            Some(tenant) => tenant.control(),
+            None => panic!("the tenant was stopped"),
+        }
+    }
+
+    /// Waits for something of the tenant.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Takes the tenant away: from now on nobody answers on its ports.
+    pub fn stop_tenant(&mut self) {
+        if let Some(tenant) = self.tenant.take() {
+            self.runtime.block_on(tenant.stop());
+        }
+    }
+
+    /// The daemon.
+    ///
+    /// # Panics
+    /// While it is stopped.
+    pub fn daemon(&mut self) -> &mut Daemon {
+        match &mut self.daemon {
+            Some(daemon) => daemon,
+            None => panic!("the daemon was stopped"),
+        }
+    }
+
+    /// Stops the daemon properly.
+    ///
+    /// # Errors
+    /// When it does not end with success.
+    pub fn stop_daemon(&mut self) -> anyhow::Result<()> {
+        self.daemon.take().map_or(Ok(()), Daemon::stop)
+    }
+
+    /// Starts the daemon again.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start_daemon(&mut self) -> anyhow::Result<()> {
+        self.daemon = Some(Daemon::start(self.bins, &self.home)?);
+        Ok(())
+    }
+
+    /// Kills the daemon as the system would when memory runs out.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill_daemon(&mut self) -> anyhow::Result<()> {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.signal(rustix::process::Signal::KILL)?;
+            daemon.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Signs an account in without a browser; its id.
+    ///
+    /// # Errors
+    /// When the sign-in fails.
+    pub fn sign_in(&self, username: &str) -> anyhow::Result<String> {
+        let account = self.runtime.block_on(signin::sign_in(self.bins, &self.home, username))?;
+        Ok(account["id"].as_str().with_context(|| format!("an account without id: {account}"))?.to_owned())
+    }
+
+    /// A new client that has greeted.
+    ///
+    /// # Errors
+    /// When the shim cannot be started or the greeting is refused.
+    pub fn client(&self, era: Era) -> anyhow::Result<Mcp> {
+        Mcp::start(self.bins, &self.home, era)
+    }
+
+    /// Runs `m365-cachectl`.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub fn ctl(&self, words: &[&str]) -> anyhow::Result<Said> {
+        ctl::run(self.bins, &self.home, words)
+    }
+
+    /// Runs `m365-cachectl --json` and reads what it says.
+    ///
+    /// # Errors
+    /// When it fails or says no JSON.
+    pub fn ctl_json(&self, words: &[&str]) -> anyhow::Result<Value> {
+        let words: Vec<&str> = ["--json"].into_iter().chain(words.iter().copied()).collect();
+        self.ctl(&words)?.ok()?.json()
+    }
+
+    /// Log lines at `warn` or `error` that contain this are part of the test.
+    pub fn expect_log(&mut self, part: &str) {
+        self.expected.push(part.to_owned());
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.stop_daemon()?;
+        if let Ok(status) = ctl::run(self.bins, &self.home, &["--json", "status"])
+            && status.code == Some(0)
+        {
+            ctl::run(self.bins, &self.home, &["stop"])?.ok()?;
+        }
+        if let Some(tenant) = &self.tenant {
+            let bearers = tenant.control().stats().bearer_on_downloads;
+            anyhow::ensure!(bearers == 0, "{bearers} requests took a bearer token to the download port");
+        }
+        let mut left = Vec::new();
+        for (pid, command) in process::of_profile(self.home.path())? {
+            if process::wait_for_stranger(pid, PATIENCE).is_err() {
+                process::send(pid, rustix::process::Signal::KILL)?;
+                left.push(command);
+            }
+        }
+        anyhow::ensure!(left.is_empty(), "left behind: {left:?}");
+        for log in [self.home.log(), self.home.path().join("m365-cached.log")] {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let loud = |line: &&str| line.contains(" WARN ") || line.contains("ERROR ") || line.contains("panicked");
+            let strange: Vec<&str> =
+                text.lines().filter(loud).filter(|line| !self.expected.iter().any(|part| line.contains(part))).collect();
+            anyhow::ensure!(strange.is_empty(), "the daemon logged:\n{}", strange.join("\n"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let ended = self.end();
+        if let Err(error) = ended
+            && !std::thread::panicking()
+        {
+            panic!("the world did not end well: {error:#}");
+        }
+    }
+}

@@ -280,7 +280,7 @@ async fn patterns_remove_what_they_name(store: &dyn Backend) {
     let state = store.source(&mailbox()).await.unwrap();
     let other = AccountId::new("o2.t1");
     let long = "x".repeat(600);
-    let all: Vec<(AccountId, &str, Vec<(&str, Value)>)> = vec![
+    let all = [
         (account(), "email_get", vec![("email_id", json!("X"))]),
         (account(), "email_get", vec![("email_id", json!("x"))]),
         (other.clone(), "email_get", vec![("email_id", json!("X"))]),

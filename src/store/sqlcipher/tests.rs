@@ -238,10 +238,24 @@ async fn a_row_moved_to_another_key_or_account_is_a_miss() {
         assert_eq!(store.get(kept.meta.key.hash).await.unwrap(), None);
     }
     assert_eq!(store.health_check().await.damaged, 5);
-    let left = store.thread.read(|db| Ok(db.one("SELECT count(*) FROM cache_entries", (), |row| row.get::<_, i64>(0))?)).await.unwrap();
+    let left = store.thread.read(|db| db.one("SELECT count(*) FROM cache_entries", (), |row| row.get::<_, i64>(0))).await.unwrap();
     assert_eq!(left, Some(0), "the rows are gone");
     put(&store, &all[0]).await;
     assert_eq!(store.get(all[0].meta.key.hash).await.unwrap().as_ref(), Some(&all[0]), "and may be stored again");
+}
+
+#[tokio::test]
+async fn an_entry_whose_body_is_gone_is_a_miss_and_begins_anew() {
+    let profile = Profile::new();
+    let store = profile.open().unwrap();
+    let mut kept = entry(&store, &account("a"), 1, "\"a\":1}").await;
+    put(&store, &kept).await;
+    store.thread.cache(0, |db| db.run("DELETE FROM cache_bodies", ())).await.unwrap();
+    assert_eq!(store.get(kept.meta.key.hash).await.unwrap(), None);
+    put(&store, &kept).await;
+    kept.meta.revision = 2;
+    assert_eq!(store.get(kept.meta.key.hash).await.unwrap(), Some(kept));
+    assert_eq!(store.stats().await.unwrap().entries, 1);
 }
 
 #[tokio::test]

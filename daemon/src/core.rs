@@ -13,6 +13,10 @@ use serde_json::{Map, Value};
 /// The engine as the services see it.
 #[async_trait]
 pub trait Core: Send + Sync {
+    /// A cached answer from memory, fresh; does not wait for anything.
+    fn peek(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
+    /// A cached answer from memory or the store, without asking Microsoft.
+    async fn lookup(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// Runs one tool.
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// How store, accounts, Graph and queue are doing. Never fails: what is unhealthy is said in it.

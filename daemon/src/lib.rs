@@ -3,11 +3,13 @@
 pub mod clients;
 pub mod core;
 pub mod daemon;
+mod engine;
 pub mod flags;
 pub mod harden;
 pub mod instance;
 pub mod listener;
 pub mod logging;
+mod mcp;
 pub mod parts;
 pub mod service;
 pub mod signals;

@@ -114,7 +114,8 @@ where
         if ours {
             event.record(&mut fields);
         } else {
-            fields.0.insert("message".into(), metadata.name().into());
+            // Where it comes from is its target; its name would add a path of the machine it was built on.
+            fields.0.insert("message".into(), "has something to say; the text is left out, it may hold content".into());
         }
         let (at, level) = (SystemClock.now().rfc3339(), metadata.level().as_str());
         if self.json {

@@ -9,11 +9,22 @@ use m365_cached::{
     config::{Config, KeySource, Sources},
     hint::Kind,
     secret::Secret,
+    store::{Limits, StoreError},
+    tools,
     vault::{self, KEY_VARIABLE, Keys, OsKeyring, Source, SourceKind, Unlocked, Vault},
 };
 use m365_cached_proto::dirs::Profile;
 
-use crate::core::{Core, Problem, ToolRow, Warning};
+#[cfg(feature = "sqlcipher")]
+use m365_cached::store::{
+    StoreKeys,
+    sqlcipher::{OpenOptions, Sqlcipher},
+};
+
+use crate::{
+    core::{Core, Problem, ToolRow, Warning},
+    engine::Store,
+};
 
 /// Which profile a daemon serves, for status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,13 +129,44 @@ impl Parts {
 
 /// The engine over an open vault.
 async fn engine(opened: Opened<'_>) -> Result<Arc<dyn Core>, Problem> {
-    drop(opened);
-    Err(Problem::new(Kind::Internal, "no_engine", "This build has no engine.", ""))
+    let store = store(&opened).map_err(|error| Problem::of(&error))?;
+    crate::engine::start(&opened, store).await
+}
+
+/// The encrypted store.
+#[cfg(feature = "sqlcipher")]
+fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
+    let path = opened.profile.database();
+    let Keys { database, wrapping } = &opened.keys;
+    let options = OpenOptions {
+        path: path.clone(),
+        keys: StoreKeys { database: database.clone(), wrapping: wrapping.clone() },
+        dice: Arc::clone(&opened.dice),
+        new_epochs: false,
+        limits: Limits::default(),
+    };
+    let store = Arc::new(Sqlcipher::open(options)?);
+    let closing = Arc::clone(&store);
+    Ok(Store { entries: store.clone(), ledger: store, backend: "sqlcipher", path, close: Box::new(move || closing.close()) })
+}
+
+/// A build without SQLCipher keeps everything in memory and nothing on disk.
+#[cfg(not(feature = "sqlcipher"))]
+fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
+    let store = Arc::new(m365_cached::store::Memory::new(Arc::clone(&opened.dice), Limits::default()));
+    Ok(Store { entries: store.clone(), ledger: store, backend: "memory", path: std::path::PathBuf::new(), close: Box::new(|| ()) })
 }
 
 /// Every tool, for people and tests.
 fn catalogue() -> Vec<ToolRow> {
-    Vec::new()
+    let row = |tool: &tools::Tool| ToolRow {
+        name: tool.name.into(),
+        title: tool.title.into(),
+        description: tool.description(),
+        input_schema: serde_json::Value::Object(tool.input_schema()).to_string().into(),
+        read_only: tool.annotations().read_only,
+    };
+    tools::all().map(row).collect()
 }
 
 /// Reads the configuration of a profile: its file, this process's environment, and `flags` as key and value.

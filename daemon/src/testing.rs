@@ -71,6 +71,14 @@ pub(crate) fn ada() -> AccountState {
 
 #[async_trait]
 impl Core for FakeCore {
+    fn peek(&self, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+        None
+    }
+
+    async fn lookup(&self, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+        None
+    }
+
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
         assert!(!self.shut.load(Ordering::SeqCst), "a call came after the end");
         match tool {

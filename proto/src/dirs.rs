@@ -293,6 +293,7 @@ pub fn private_dir(dir: &Path) -> Result<(), PrivateDirError> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 #[path = "dirs_tests.rs"]
 mod tests;

@@ -132,7 +132,8 @@ async fn open(pipe: &Path) -> Result<tokio::net::windows::named_pipe::NamedPipeC
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

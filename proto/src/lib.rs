@@ -5,7 +5,7 @@ pub mod endpoint;
 pub mod fault;
 
 /// The generated messages and services of package `m365.cached.v1`.
-#[allow(missing_docs, unused_qualifications, clippy::all, reason = "generated code")]
+#[allow(missing_docs, unused_qualifications, clippy::all, clippy::allow_attributes_without_reason, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("m365.cached.v1");
 }

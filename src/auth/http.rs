@@ -13,6 +13,8 @@ pub struct HttpSettings {
     pub idle_timeout: Duration,
     /// How often a connection in use is probed (TCP keep-alive, HTTP/2 ping).
     pub keep_alive: Duration,
+    /// HTTP/2 where the server offers it.
+    pub http2: bool,
     /// How we introduce ourselves.
     pub user_agent: String,
 }
@@ -23,6 +25,7 @@ impl Default for HttpSettings {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(90),
             keep_alive: Duration::from_secs(30),
+            http2: true,
             user_agent: concat!("m365-cached/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
@@ -76,6 +79,9 @@ impl Http {
             .tcp_keepalive(settings.keep_alive)
             .http2_keep_alive_interval(settings.keep_alive)
             .http2_keep_alive_timeout(settings.connect_timeout);
+        if !settings.http2 {
+            builder = builder.http1_only();
+        }
         let roots = [&self.cloud.identity, &self.cloud.graph];
         let tls = roots.iter().any(|root| root.scheme() == "https");
         match &self.cloud.ca_pem {

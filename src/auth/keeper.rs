@@ -68,12 +68,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// Drops what is held of an account that signs out. Whoever waits for a token of it gets none.
-    pub fn forget(&self, account: &AccountId) {
-        let held = self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
-        if let Some(held) = held {
-            *held.lock() = State::Ended(SignInProblem::ours(Reason::NoTokens));
-        }
+    /// Drops what is held of an account that signs out. Whoever asks for a token of it from now on gets none; a renewal under way is
+    /// waited for, so that nothing is saved after this has returned.
+    pub async fn forget(&self, account: &AccountId) {
+        let held = self.account(account);
+        *held.lock() = State::Ended(SignInProblem::ours(Reason::NoTokens));
+        drop(held.turn.lock().await);
     }
 
     /// How the account's sign-in stands.

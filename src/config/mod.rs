@@ -189,7 +189,8 @@ impl Default for Config {
                 http2: true,
                 concurrency: 4,
             },
-            log: LogSettings { filter: "info".into(), format: LogFormat::Text },
+            // rmcp warns of every call it answers with an error, which is a client's affair.
+            log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
             drain: Duration::from_secs(10),
             origins: BTreeMap::new(),
             draft: cloud::Draft::default(),

@@ -123,6 +123,15 @@ impl Engine {
         self.accounts.all().into_iter().map(account).collect()
     }
 
+    /// The id of the account whose id or username is `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn account_id(&self, name: &str) -> Result<AccountId, CallError> {
+        Ok(self.accounts.find(name)?.id.clone())
+    }
+
     /// Begins a sign-in.
     ///
     /// # Errors
@@ -195,14 +204,12 @@ impl Engine {
         let row = self.accounts.find(name)?;
         // Out of memory first: from here on no call finds the account.
         self.accounts.remove(&row.id);
-        self.keeper.forget(&row.id);
+        self.keeper.forget(&row.id).await;
+        // Answers that are being stored are stored before this, and none afterwards: see `Engine::keep`.
+        let _leaving = self.leaving.write().await;
         self.hot.remove_account(&row.id);
         match self.ledger.remove_account(&row.id).await {
-            Ok(entries) => {
-                // A fetch that was under way may have put its answer back meanwhile.
-                self.hot.remove_account(&row.id);
-                Ok((row, entries))
-            }
+            Ok(entries) => Ok((row, entries)),
             Err(error) => {
                 self.accounts.add(row.as_ref().clone());
                 Err(error.into())

@@ -129,6 +129,11 @@ impl Engine {
 
     /// Stores an answer; false when the store could not.
     async fn keep(&self, key: CacheKey, from: &Position, fetched: &Fetched, body: Body, at: Timestamp) -> bool {
+        let _staying = self.leaving.read().await;
+        if self.accounts.find(key.account.as_str()).is_err() {
+            // Signed out meanwhile: its data key is gone, and must not be made anew for an answer nobody may see again.
+            return true;
+        }
         let mut scopes = fetched.scopes.clone();
         scopes.push(Scope::all(from.service));
         let reading = Reading { source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, scopes };

@@ -28,7 +28,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
@@ -140,6 +140,8 @@ pub struct Engine {
     used: Notify,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
+    /// Held for reading while an answer is stored, for writing while an account is forgotten.
+    leaving: RwLock<()>,
     /// Why the store did not do its work, as last seen; cleared when it does.
     store_trouble: Mutex<Option<String>>,
 }
@@ -188,6 +190,7 @@ impl Engine {
             unsettled: Notify::new(),
             used: Notify::new(),
             acts: write::Acts::default(),
+            leaving: RwLock::new(()),
             store_trouble: Mutex::new(None),
         }))
     }

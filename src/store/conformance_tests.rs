@@ -76,6 +76,7 @@ every_backend!(
     a_later_write_keeps_the_longer_unsettled_time,
     others_changes_mark_changed,
     forgetting_raises_floors_and_bumps_containers,
+    an_item_shown_again_within_the_hour_is_no_younger,
     accounts_and_tokens_are_kept_and_forgotten,
     tasks_run_in_order_once_and_are_put_back,
 );
@@ -280,7 +281,7 @@ async fn patterns_remove_what_they_name(store: &dyn Backend) {
     let state = store.source(&mailbox()).await.unwrap();
     let other = AccountId::new("o2.t1");
     let long = "x".repeat(600);
-    let all: Vec<(AccountId, &str, Vec<(&str, Value)>)> = vec![
+    let all = [
         (account(), "email_get", vec![("email_id", json!("X"))]),
         (account(), "email_get", vec![("email_id", json!("x"))]),
         (other.clone(), "email_get", vec![("email_id", json!("X"))]),
@@ -476,6 +477,25 @@ async fn forgetting_raises_floors_and_bumps_containers(store: &dyn Backend) {
     let state = store.source(&mailbox()).await.unwrap();
     assert_eq!(state.scopes.len(), 3, "unsettled rows stay: {:?}", state.scopes);
     assert_eq!(store.forget(&SourceId::drive("global", "t", "unknown"), 0).await.unwrap(), vec![]);
+}
+
+async fn an_item_shown_again_within_the_hour_is_no_younger(store: &dyn Backend) {
+    const MINUTE: i64 = 60_000;
+    let entry = list_entry(store, "inbox").await;
+    let show = async |item: &str, at: i64| {
+        let shown = vec![shown(item, &[&format!("{item} folder")])];
+        store.put(entry.clone(), shown, Timestamp(at)).await.unwrap();
+    };
+    show("a", MINUTE).await;
+    show("b", 10 * MINUTE).await;
+    show("a", 60 * MINUTE).await;
+    assert_eq!(names(&store.forget(&mailbox(), 1).await.unwrap()), set(&["messages:a folder", "any:mail"]));
+    let entry = list_entry(store, "inbox").await;
+    let shown = vec![shown("c", &["c folder"])];
+    store.put(entry.clone(), shown, Timestamp(20 * MINUTE)).await.unwrap();
+    let again = vec![self::shown("b", &["b folder"])];
+    store.put(entry, again, Timestamp(80 * MINUTE)).await.unwrap();
+    assert_eq!(names(&store.forget(&mailbox(), 1).await.unwrap()), set(&["messages:c folder", "any:mail"]), "after the hour it is");
 }
 
 async fn accounts_and_tokens_are_kept_and_forgotten(store: &dyn Backend) {

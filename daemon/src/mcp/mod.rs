@@ -8,14 +8,14 @@ mod transport;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use m365_cached::{engine::Answer, hint::Kind, ids::Caller};
 use m365_cached_proto::MAX_LINE_OUT;
 use rmcp::{ServiceExt, model::ClientJsonRpcMessage};
 use serde::Deserialize;
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::{json, value::RawValue};
 use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{core::Answer, daemon::Daemon};
 
 pub(crate) use catalogue::read_only;
 pub(crate) use handler::Session;
@@ -28,33 +28,9 @@ const BACKLOG: usize = 64;
 /// Our name in results of the modern era, as JSON.
 const SERVER_INFO: &str = concat!(r#"{"name":"m365-cached","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
-/// Why a call failed, in plain words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Who has to act.
-    pub kind: Kind,
-    /// Stable, snake case.
-    pub code: String,
-    /// What happened and what it means.
-    pub message: String,
-    /// One thing to do.
-    pub hint: Option<String>,
-}
-
-/// What MCP needs of the engine; a locked daemon has one that fails every call with the reason.
-#[async_trait]
-pub trait Calls: Send + Sync {
-    /// A cached answer from memory, fresh, without waiting.
-    fn peek(&self, name: &str, arguments: &Map<String, Value>) -> Option<Answer>;
-    /// A cached answer from memory or the store, without asking Microsoft.
-    async fn lookup(&self, name: &str, arguments: &Map<String, Value>) -> Option<Answer>;
-    /// The whole way.
-    async fn call(&self, caller: &Caller, name: &str, arguments: &Map<String, Value>) -> Result<Answer, Fault>;
-}
-
 /// One client's side of MCP: takes its lines, sends ours.
 pub(crate) struct Conversation {
-    calls: Arc<dyn Calls>,
+    daemon: Arc<Daemon>,
     session: Arc<Session>,
     outlet: Outlet,
     to_rmcp: Option<mpsc::Sender<ClientJsonRpcMessage>>,
@@ -64,9 +40,9 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// Begins; rmcp waits for the client's first message.
-    pub(crate) fn begin(calls: Arc<dyn Calls>, session: Arc<Session>, outlet: Outlet) -> Self {
+    pub(crate) fn begin(daemon: Arc<Daemon>, session: Arc<Session>, outlet: Outlet) -> Self {
         let (to_rmcp, incoming) = mpsc::channel(BACKLOG);
-        let handler = handler::Handler { calls: calls.clone(), session: session.clone() };
+        let handler = handler::Handler { daemon: daemon.clone(), session: session.clone() };
         let frames = Frames::new(incoming, outlet.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -76,7 +52,7 @@ impl Conversation {
                 Err(error) => tracing::debug!(error = %error_name(&error), "a session ended before it began"),
             }
         });
-        Self { calls, session, outlet, to_rmcp: Some(to_rmcp), tasks }
+        Self { daemon, session, outlet, to_rmcp: Some(to_rmcp), tasks }
     }
 
     /// Takes one line of the client.
@@ -85,14 +61,16 @@ impl Conversation {
         while self.tasks.try_join_next().is_some() {}
         let accepted = self.session.accepted.load(Relaxed);
         let Some(call) = splice::read(&line, accepted) else { return self.forward(&line).await };
-        if let Some(answer) = self.calls.peek(&call.name, &call.arguments) {
+        // A locked daemon's answer is rmcp's to give.
+        let Ok(core) = self.daemon.core() else { return self.forward(&line).await };
+        if let Some(answer) = core.peek(&call.name, &call.arguments) {
             return self.outlet.send(spliced(&call, &answer)).await;
         }
         let Some(to_rmcp) = self.to_rmcp.clone() else { return };
-        let (calls, outlet, line) = (self.calls.clone(), self.outlet.clone(), line.clone());
+        let (core, outlet, line) = (Arc::clone(core), self.outlet.clone(), line.clone());
         self.tasks.spawn(async move {
             let Some(call) = splice::read(&line, accepted) else { return };
-            match calls.lookup(&call.name, &call.arguments).await {
+            match core.lookup(&call.name, &call.arguments).await {
                 Some(answer) => outlet.send(spliced(&call, &answer)).await,
                 None => forward(&line, &to_rmcp, &outlet).await,
             }
@@ -144,9 +122,8 @@ fn error_line(id: &str, code: i32, message: &str) -> Bytes {
 
 /// What stands in for an answer over the limit of a line. `id` is JSON text.
 fn too_large(id: &str, bytes: usize) -> Bytes {
-    let text = format!(
-        "the answer has {bytes} bytes and a line may have {MAX_LINE_OUT}: ask for less, with a smaller limit or without bodies"
-    );
+    let text =
+        format!("the answer has {bytes} bytes and a line may have {MAX_LINE_OUT}: ask for less, with a smaller limit or without bodies");
     error_line(id, -32603, &text)
 }
 

@@ -8,11 +8,11 @@
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use m365_cached::engine::Answer;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{SERVER_INFO, handler::MODERN};
+use crate::core::Answer;
 
 /// How a result has to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,9 @@ fn era(meta: &Map<String, Value>, accepted: bool) -> Option<Era> {
         None if meta.contains_key(CAPABILITIES) => None,
         None => accepted.then_some(Era::Legacy),
         Some(version) => {
-            let client = meta.get(CLIENT).is_none_or(|client| client.get("name").is_some_and(Value::is_string) && client.get("version").is_some_and(Value::is_string));
+            let client = meta.get(CLIENT).is_none_or(|client| {
+                client.get("name").is_some_and(Value::is_string) && client.get("version").is_some_and(Value::is_string)
+            });
             let empty = meta.get(CAPABILITIES).and_then(Value::as_object).is_some_and(Map::is_empty);
             // Capabilities that say something are read by rmcp, which knows them.
             (version == MODERN && client && empty).then_some(Era::Modern)
@@ -102,17 +104,17 @@ fn era(meta: &Map<String, Value>, accepted: bool) -> Option<Era> {
 
 /// The whole line of the result, newline included.
 pub(crate) fn result(call: &Call<'_>, answer: &Answer) -> Bytes {
-    let prefix = answer.escaped_prefix();
-    let body = answer.escaped_body();
-    let mut line = BytesMut::with_capacity(call.id.len() + prefix.0.len() + body.0.len() + 256);
+    let bytes: usize = answer.pieces.iter().map(|piece| piece.0.len()).sum();
+    let mut line = BytesMut::with_capacity(call.id.len() + bytes + 256);
     line.put_slice(br#"{"jsonrpc":"2.0","id":"#);
     line.put_slice(call.id.as_bytes());
     line.put_slice(match call.era {
         Era::Legacy => br#","result":{"content":[{"type":"text","text":""#.as_slice(),
         Era::Modern => br#","result":{"resultType":"complete","content":[{"type":"text","text":""#.as_slice(),
     });
-    line.put_slice(&prefix.0);
-    line.put_slice(&body.0);
+    for piece in &answer.pieces {
+        line.put_slice(&piece.0);
+    }
     line.put_slice(br#""}],"isError":false"#);
     if call.era == Era::Modern {
         line.put_slice(br#","_meta":{"io.modelcontextprotocol/serverInfo":"#);
@@ -134,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_plain_call_is_read_and_an_odd_one_is_left_to_rmcp() {
-        let call = legacy(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"email_list","arguments":{"limit":5}}}"#).unwrap();
+        let call =
+            legacy(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"email_list","arguments":{"limit":5}}}"#).unwrap();
         assert_eq!((call.id, call.name.as_str(), call.era), ("7", "email_list", Era::Legacy));
         assert_eq!(call.arguments["limit"], 5);
         for odd in [

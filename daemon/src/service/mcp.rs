@@ -2,10 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -14,12 +11,15 @@ use m365_cached_proto::{
     PROTOCOL_MIN, PROTOCOL_VERSION,
     v1::{ClientFrame, Drain, Hello, ServerFrame, Welcome, client_frame, mcp_server, server_frame::Frame},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::clients::{Attached, Clients};
-use crate::mcp::{Calls, Conversation, Outgoing, Outlet, Session, read_only};
+use crate::{
+    clients::ClientState,
+    daemon::{Daemon, VERSION},
+    mcp::{Conversation, Outgoing, Outlet, Session, read_only},
+};
 
 /// Frames a client may be behind by before its session waits for it.
 const BACKLOG: usize = 32;
@@ -29,30 +29,28 @@ const HELLO: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The `Mcp` service.
-pub struct McpService {
-    calls: Arc<dyn Calls>,
-    clients: Arc<Clients>,
-    instance: String,
-    /// Set when the daemon begins to drain.
-    draining: watch::Receiver<bool>,
-    numbers: AtomicU64,
+pub(super) struct McpService {
+    daemon: Arc<Daemon>,
 }
 
 impl McpService {
-    /// Serves `calls`; sessions are told when `draining` becomes true.
-    pub fn new(calls: Arc<dyn Calls>, clients: Arc<Clients>, instance: String, draining: watch::Receiver<bool>) -> Self {
-        Self { calls, clients, instance, draining, numbers: AtomicU64::new(1) }
+    pub(super) fn new(daemon: Arc<Daemon>) -> Self {
+        Self { daemon }
     }
+}
 
-    fn welcome(&self) -> Frame {
-        Frame::Welcome(Welcome {
-            daemon_version: env!("CARGO_PKG_VERSION").into(),
-            instance: self.instance.clone(),
-            protocol_min: PROTOCOL_MIN,
-            protocol_max: PROTOCOL_VERSION,
-            read_only_tools: read_only(),
-        })
-    }
+fn welcome(daemon: &Daemon) -> Frame {
+    Frame::Welcome(Welcome {
+        daemon_version: VERSION.into(),
+        instance: daemon.instance.clone(),
+        protocol_min: PROTOCOL_MIN,
+        protocol_max: PROTOCOL_VERSION,
+        read_only_tools: read_only(),
+    })
+}
+
+fn introduced(hello: &Hello, daemon: &Daemon) -> ClientState {
+    ClientState { pid: hello.pid, shim_version: hello.shim_version.clone(), connected_at: daemon.now(), ..ClientState::default() }
 }
 
 #[tonic::async_trait]
@@ -63,9 +61,7 @@ impl mcp_server::Mcp for McpService {
         let mut incoming = request.into_inner();
         let (frames, outgoing) = mpsc::channel::<Outgoing>(BACKLOG);
         let outlet = Outlet::new(frames.clone());
-        let number = self.numbers.fetch_add(1, Relaxed);
-        let session = Arc::new(Session { number, ..Session::default() });
-        let (calls, clients, draining, welcome) = (self.calls.clone(), self.clients.clone(), self.draining.clone(), self.welcome());
+        let daemon = Arc::clone(&self.daemon);
         tokio::spawn(async move {
             let hello = match tokio::time::timeout(HELLO, incoming.message()).await {
                 Ok(Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Hello(hello)) }))) => hello,
@@ -74,21 +70,21 @@ impl mcp_server::Mcp for McpService {
                 _ => return,
             };
             if !(PROTOCOL_MIN..=PROTOCOL_VERSION).contains(&hello.protocol) {
-                return refuse(&frames, "this shim speaks another protocol: restart the client, so that it starts the installed m365-mcp").await;
+                return refuse(&frames, "this shim speaks another protocol: restart the client, so that it starts the installed m365-mcp")
+                    .await;
             }
             drop(frames);
-            outlet.frame(welcome).await;
-            let attached = clients.attach(session.clone(), &hello);
-            log_begin(number, &hello);
-            drive(incoming, Conversation::begin(calls, session, outlet.clone()), outlet, draining, &attached).await;
+            outlet.frame(welcome(&daemon)).await;
+            let seat = daemon.clients.join(introduced(&hello, &daemon));
+            let number = seat.session();
+            tracing::debug!(session = number, pid = hello.pid, epoch = hello.epoch, "a client attached");
+            let session = Arc::new(Session { seat, accepted: AtomicBool::new(false), client: OnceLock::new() });
+            let conversation = Conversation::begin(Arc::clone(&daemon), Arc::clone(&session), outlet.clone());
+            drive(incoming, conversation, outlet, &daemon, &session).await;
             tracing::debug!(session = number, "a client left");
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
     }
-}
-
-fn log_begin(session: u64, hello: &Hello) {
-    tracing::debug!(session, pid = hello.pid, epoch = hello.epoch, "a client attached");
 }
 
 async fn refuse(frames: &mpsc::Sender<Outgoing>, why: &'static str) {
@@ -97,18 +93,14 @@ async fn refuse(frames: &mpsc::Sender<Outgoing>, why: &'static str) {
 }
 
 /// Moves lines until the client ends, is gone, or the daemon drains.
-async fn drive(
-    mut incoming: Streaming<ClientFrame>,
-    mut conversation: Conversation,
-    outlet: Outlet,
-    mut draining: watch::Receiver<bool>,
-    attached: &Attached,
-) {
+async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversation, outlet: Outlet, daemon: &Daemon, session: &Session) {
+    let stopping = daemon.stopping();
+    tokio::pin!(stopping);
     loop {
         tokio::select! {
             frame = incoming.message() => match frame {
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Line(line)) })) => {
-                    attached.called();
+                    session.seat.called();
                     conversation.line(line).await;
                 }
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break,
@@ -116,7 +108,7 @@ async fn drive(
                 // The client is gone: what it asked for is dropped with its conversation, writes go on by themselves.
                 Ok(None) | Err(_) => return,
             },
-            _ = draining.wait_for(|draining| *draining) => {
+            () = &mut stopping => {
                 outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
                 break;
             }

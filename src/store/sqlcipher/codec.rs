@@ -56,14 +56,14 @@ thread_local! {
 
 fn compressor(codec: Codec) -> std::io::Result<Compressor<'static>> {
     match codec {
-        Codec::ZstdDict1 => Compressor::with_prepared_dictionary(&*ENCODER_1),
+        Codec::ZstdDict1 => Compressor::with_prepared_dictionary(&ENCODER_1),
         _ => Compressor::new(LEVEL),
     }
 }
 
 fn decompressor(codec: Codec) -> std::io::Result<Decompressor<'static>> {
     match codec {
-        Codec::ZstdDict1 => Decompressor::with_prepared_dictionary(&*DECODER_1),
+        Codec::ZstdDict1 => Decompressor::with_prepared_dictionary(&DECODER_1),
         _ => Decompressor::new(),
     }
 }

@@ -38,6 +38,7 @@ async fn one_flipped_bit_anywhere_never_serves_a_wrong_byte() {
     while chosen.len() < 60 {
         chosen.insert(below(pages));
     }
+    let mut refused = BTreeSet::new();
     let (mut hits, mut misses, mut unopened, mut reopened) = (0, 0, 0, 0);
     for page in chosen {
         let mut bytes = whole.clone();
@@ -63,12 +64,14 @@ async fn one_flipped_bit_anywhere_never_serves_a_wrong_byte() {
         hits += all.len() - lost;
         misses += lost;
         reopened += store.reopened();
-        assert_eq!(store.reopened() > 0, lost > 0 || store.reopened() > 0);
         // What was lost is stored again, or the damage is reported; either way what is whole is still served.
         for kept in &all {
             match store.put(kept.clone(), vec![], Timestamp(10)).await {
                 Ok(stored) => assert!(matches!(stored, Put::Stored { .. })),
-                Err(error) => assert!(matches!(error, StoreError::Damaged(_)), "page {page}: {error}"),
+                Err(error) => {
+                    refused.insert(page);
+                    assert!(matches!(error, StoreError::Damaged(_)), "page {page}: {error}");
+                }
             }
             if let Some(seen) = store.get(kept.meta.key.hash).await.unwrap() {
                 assert!(seen.body == kept.body, "page {page}: a wrong answer");
@@ -78,7 +81,8 @@ async fn one_flipped_bit_anywhere_never_serves_a_wrong_byte() {
         let _ = std::fs::remove_file(profile.place().beside("-wal"));
         let _ = std::fs::remove_file(profile.place().beside("-shm"));
     }
-    eprintln!("hits {hits}, misses {misses}, not opened {unopened}, reopened {reopened}");
+    // What is left are pages every store must pass: inner ones of an index, and the last one.
+    assert!(refused.len() <= 3, "no answer could be stored with these pages damaged: {refused:?}");
     assert!(hits > 2000 && misses > 0 && reopened > 0, "hits {hits}, misses {misses}, not opened {unopened}, reopened {reopened}");
 }
 

@@ -1,7 +1,7 @@
 //! Entries: read by key, stored unless overtaken, removed. Bodies are compressed and opened on the caller's side, so that the store's
 //! thread is not held up by them.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 
@@ -28,18 +28,18 @@ const GET: &str = "SELECT e.owner, e.tool, e.codec, e.raw_len, e.fetch_started, 
     FROM cache_entries e CROSS JOIN cache_bodies b ON b.id = e.id WHERE e.key_hash = ?1";
 const OLD: &str = "SELECT id, owner, tool, revision, raw_len, stored_len FROM cache_entries WHERE key_hash = ?1";
 const INSERT: &str = "INSERT INTO cache_entries
-    (key_hash, owner, tool, codec, raw_len, stored_len, fetch_started, created, last_used, revision)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 1) RETURNING id";
+    (id, key_hash, owner, tool, codec, raw_len, stored_len, fetch_started, created, last_used, revision)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)";
 const REPLACE: &str = "UPDATE cache_entries SET codec = ?2, raw_len = ?3, stored_len = ?4, fetch_started = ?5, revision = ?6 WHERE id = ?1";
-const BODY: &str = "INSERT INTO cache_bodies (id, head, body) VALUES (?1, ?2, ?3)
-    ON CONFLICT (id) DO UPDATE SET head = excluded.head, body = excluded.body";
+const NEW_BODY: &str = "INSERT INTO cache_bodies (head, body) VALUES (?1, ?2) RETURNING id";
+const REPLACE_BODY: &str = "UPDATE cache_bodies SET head = ?2, body = ?3 WHERE id = ?1";
 const ARG: &str = "INSERT INTO entry_args (entry, name, value, whole) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (entry, name) DO UPDATE SET value = excluded.value, whole = excluded.whole";
 const REMOVED: &str = "DELETE FROM cache_entries WHERE id = ?1 RETURNING owner, tool, raw_len, stored_len, hits";
 const REMOVE_BODY: &str = "DELETE FROM cache_bodies WHERE id = ?1";
 const REMOVE_ARGS: &str = "DELETE FROM entry_args WHERE entry = ?1";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[GET, OLD, INSERT, REPLACE, BODY, ARG, REMOVED, REMOVE_BODY, REMOVE_ARGS];
+pub(super) const SQL: &[&str] = &[GET, OLD, INSERT, REPLACE, NEW_BODY, REPLACE_BODY, ARG, REMOVED, REMOVE_BODY, REMOVE_ARGS];
 
 /// Bodies up to this size are compressed and opened where they are asked for; larger ones on a thread for blocking work.
 const ON_THE_SPOT: usize = 256 * 1024;
@@ -162,14 +162,16 @@ impl Sqlcipher {
             // The bad page was handed out as a good one, so the connection does not know yet, but it is poisoned.
             let _ = self.thread.read(|db| db.reopen()).await;
         }
-        let _ = self
-            .thread
-            .cache(0, move |db| match old(db, key)? {
-                // Not one that has been replaced since.
-                Some(old) if revision.is_none_or(|revision| revision == old.revision) => remove(db, old.id).map(drop),
-                _ => Ok(()),
-            })
-            .await;
+        // The name goes first and by itself, so that the key can be stored again under a new number even when the page of the body
+        // is past deleting; such a body stays behind, and nothing names it.
+        let named = self.thread.cache(0, move |db| match old(db, key)? {
+            // Not one that has been replaced since.
+            Some(old) if revision.is_none_or(|revision| revision == old.revision) => unname(db, old.id).map(|_| Some(old.id)),
+            _ => Ok(None),
+        });
+        if let Ok(Some(id)) = named.await {
+            let _ = self.thread.cache(0, move |db| db.run(REMOVE_BODY, [id]).map(drop)).await;
+        }
         None
     }
 
@@ -185,7 +187,17 @@ impl Sqlcipher {
             prepare(entry)
         };
         let weight = prepared.packed.len() + prepared.head.len() + OVERHEAD;
-        self.thread.cache(weight, move |db| put(db, &prepared, &shown, now)).await
+        let key = prepared.meta.key.hash;
+        let ready = Arc::new((prepared, shown));
+        let again = ready.clone();
+        match self.thread.cache(weight, move |db| put(db, &ready.0, &ready.1, now)).await {
+            // What stands in the way is most likely the damaged row that was to be replaced.
+            Err(StoreError::Damaged(_)) => {
+                self.lost(key, None).await;
+                self.thread.cache(weight, move |db| put(db, &again.0, &again.1, now)).await
+            }
+            done => done,
+        }
     }
 }
 
@@ -238,24 +250,31 @@ fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<P
     let sealed = owner.key.seal(&*db.dice, &aad, &[&new.places, &new.packed]);
     let stored_len = i64::try_from(sealed.len()).unwrap_or(i64::MAX);
     let started = new.meta.fetch_started.0;
-    let (id, change) = match old {
+    // An entry whose body is gone begins anew.
+    if let Some(bare) = old.as_ref().map(|old| old.id)
+        && db.run(REPLACE_BODY, (bare, &new.head, &sealed))? == 0
+    {
+        unname(db, bare)?;
+        old = None;
+    }
+    let change = match old {
         Some(old) => {
             db.run(REPLACE, (old.id, new.codec as u8, new.raw_len, stored_len, started, revision))?;
-            let change = Change { raw: new.raw_len - old.raw_len, stored: stored_len - old.stored_len, ..Change::default() };
-            (old.id, change)
+            Change { raw: new.raw_len - old.raw_len, stored: stored_len - old.stored_len, ..Change::default() }
         }
         None => {
-            let row = (key.hash.0, owner.id, &*key.tool, new.codec as u8, new.raw_len, stored_len, started, now.0);
-            let id = db.one(INSERT, row, |row| row.get(0))?.ok_or_else(|| StoreError::Damaged("a row was not kept".into()))?;
+            // The body gives the number, because one that could not be deleted may outlive its entry.
+            let id: i64 =
+                db.one(NEW_BODY, (&new.head, sealed), |row| row.get(0))?.ok_or_else(|| StoreError::Damaged("a row was not kept".into()))?;
+            db.run(INSERT, (id, key.hash.0, owner.id, &*key.tool, new.codec as u8, new.raw_len, stored_len, started, now.0, revision))?;
             for (name, value) in &key.args {
                 let text = arg_text(value);
                 let cut = text.char_indices().nth(INDEXED).map(|(at, _)| at);
                 db.run(ARG, (id, name, &text[..cut.unwrap_or(text.len())], cut.is_none()))?;
             }
-            (id, Change { entries: 1, raw: new.raw_len, stored: stored_len, hits: 0 })
+            Change { entries: 1, raw: new.raw_len, stored: stored_len, hits: 0 }
         }
     };
-    db.run(BODY, (id, &new.head, sealed))?;
     stats::add(db, owner.id, &key.tool, change)?;
     items::add(db, shown, now)?;
     Ok(Put::Stored { revision: revision.cast_unsigned() })
@@ -263,11 +282,16 @@ fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<P
 
 /// Removes an entry with all that belongs to it. Returns whether there was one.
 pub(super) fn remove(db: &mut Db, id: i64) -> Result<bool, StoreError> {
+    db.run(REMOVE_BODY, [id])?;
+    unname(db, id)
+}
+
+/// Removes an entry but for its body. Returns whether there was one.
+fn unname(db: &mut Db, id: i64) -> Result<bool, StoreError> {
     let row = db.one(REMOVED, [id], |row| {
         let change = Change { entries: -1, raw: -row.get::<_, i64>(2)?, stored: -row.get::<_, i64>(3)?, hits: -row.get::<_, i64>(4)? };
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, change))
     })?;
-    db.run(REMOVE_BODY, [id])?;
     db.run(REMOVE_ARGS, [id])?;
     let Some((owner, tool, change)) = row else { return Ok(false) };
     stats::add(db, owner, &tool, change)?;

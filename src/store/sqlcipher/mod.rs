@@ -161,7 +161,7 @@ impl Entries for Sqlcipher {
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.thread.read(|db| stats::totals(db)).await
+        self.thread.read(stats::totals).await
     }
 
     async fn health_check(&self) -> Health {
@@ -216,7 +216,7 @@ impl Ledger for Sqlcipher {
     }
 
     async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
-        self.thread.read(|db| accounts::list(db)).await
+        self.thread.read(accounts::list).await
     }
 
     async fn save_account(&self, account: AccountRow) -> Result<(), StoreError> {
@@ -251,10 +251,10 @@ impl Ledger for Sqlcipher {
     }
 
     async fn requeue(&self) -> Result<u64, StoreError> {
-        self.thread.ledger(|db| tasks::requeue(db)).await
+        self.thread.ledger(tasks::requeue).await
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
-        self.thread.read(|db| tasks::counts(db)).await
+        self.thread.read(tasks::counts).await
     }
 }

@@ -174,11 +174,11 @@ struct Worker {
 impl Worker {
     fn run(&mut self) {
         let mut tidy = false;
-        let mut reads = 0;
+        let mut reads = 0u32;
         loop {
             match self.next(tidy, reads) {
                 Next::Read(job) => {
-                    reads += 1;
+                    reads = reads.saturating_add(1);
                     self.alone(job, |db, job| job.run(db));
                 }
                 Next::Ledger(job) => {

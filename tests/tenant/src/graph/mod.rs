@@ -1,113 +1,279 @@
-//! Stand-in for the data behind Graph: a list of messages per user, enough to test the plumbing with.
+//! Microsoft Graph v1.0 over the tenant's data: mail, contacts, calendars, files, `$batch`. Knows no sockets.
+//!
+//! One lock guards the whole state. A read takes it shared, a write alone; nothing waits for anything else.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+mod apply;
+mod batch;
+mod calendar;
+mod calendar_write;
+mod call;
+mod churn;
+mod contacts;
+mod delta;
+mod drive;
+mod drive_write;
+mod dump;
+mod errors;
+mod events;
+mod folders;
+mod items;
+mod mail;
+mod mail_write;
+mod messages;
+mod mime;
+mod odata;
+mod people;
+mod recur;
+mod route;
+pub(crate) mod store;
+mod view;
+mod zones;
+
+#[cfg(test)]
+mod csdl_tests;
+#[cfg(test)]
+mod graph_tests;
+#[cfg(test)]
+mod sync_tests;
+#[cfg(test)]
+mod testing;
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::seed::{Kind, Size, User};
+use crate::seed::{self, Size, User};
 use crate::wire::{Reply, Request};
+use call::Call;
+use errors::Fault;
+use odata::Answer;
+use route::{FolderAction, ItemPart, MessageAction, Owner, Resource};
+use store::State;
 
-/// Reads the tenant's clock.
-pub type ReadClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// The clock that the tenant runs by.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The data.
+/// The whole state of the tenant's data and the Graph service over it.
 pub struct Graph {
-    users: Vec<User>,
-    messages: Mutex<BTreeMap<String, Vec<Value>>>,
+    state: RwLock<State>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Graph").finish_non_exhaustive()
+    }
 }
 
 impl Graph {
-    /// Seeds the data.
-    pub fn new(_size: Size, _seed: u64, _clock: ReadClock) -> Self {
-        let user = |n: u8, name: &str, kind: Kind, tenant: &str| User {
-            id: format!("00000000-0000-4000-a000-00000000000{n}"),
-            tenant_id: tenant.to_owned(),
-            username: name.to_owned(),
-            display_name: name.split('@').next().unwrap_or_default().to_owned(),
-            kind,
-            mailbox_id: format!("mailbox-{n}"),
-            drive_id: format!("drive-{n}"),
-        };
-        let work = "11111111-1111-4111-a111-111111111111";
-        let users = vec![
-            user(1, "alex@contoso.example", Kind::Work, work),
-            user(2, "bea@contoso.example", Kind::Work, work),
-            user(3, "casey@outlook.example", Kind::Personal, "9188040d-6c67-4c5b-b112-36a304b66dad"),
-            user(4, "support@contoso.example", Kind::Shared, work),
-        ];
-        Self { users, messages: Mutex::default() }
+    /// Builds the tenant. Equal sizes and seeds give equal data, ids included.
+    #[must_use]
+    pub fn new(size: Size, seed: u64, clock: Clock) -> Self {
+        Self { state: RwLock::new(seed::build(size, seed)), clock }
     }
 
-    /// All users.
+    /// The accounts: two at work, one personal, one shared mailbox.
+    #[must_use]
     pub fn users(&self) -> Vec<User> {
-        self.users.clone()
+        self.read(|state| state.users.clone())
     }
 
-    /// Answers a request.
+    /// Answers one Graph request, `$batch` included; never blocks on anything but the state's lock.
+    ///
+    /// `gate` is asked once for each inner request of a `$batch` (throttle or fault) and may give the reply to use.
     pub fn handle(&self, request: &Request, gate: &dyn Fn(&Request) -> Option<Reply>) -> Reply {
-        let reply = |status, body: &Value| Reply { status, headers: HeaderMap::new(), body: Bytes::from(body.to_string()) };
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&request.method, request.path.as_str()) {
-            (&Method::GET, "/me") => reply(StatusCode::OK, &json!({"id": request.user})),
-            (&Method::GET, "/me/messages") => {
-                let list = messages.get(&request.user).cloned().unwrap_or_default();
-                reply(StatusCode::OK, &json!({"value": list}))
+        let now = (self.clock)();
+        self.settle(now);
+        let answer = if request.path.trim_matches('/').eq_ignore_ascii_case("$batch") {
+            if request.method == Method::POST { batch::run(self, request, gate) } else { Err(Fault::method_not_allowed()) }
+        } else {
+            self.answer(request, now)
+        };
+        answer.unwrap_or_else(|fault| fault.reply(request, now))
+    }
+
+    /// Content behind a pre-authenticated URL: the path and query that followed the download base, its content type and
+    /// bytes. `None` when the URL is unknown or has expired. Monitors of copies answer here too.
+    #[must_use]
+    pub fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
+        let now = (self.clock)();
+        self.settle(now);
+        self.read(|state| items::download(state, path_and_query, now))
+    }
+
+    /// Applies a change made by another person or program and says what changed.
+    ///
+    /// `change` is an object with `verb`, mostly `user` (name or object id; default: the first account) and:
+    ///
+    /// | verb | further members | gives |
+    /// |---|---|---|
+    /// | `new_message` | `folder`? (id or well-known, default inbox), `subject`?, `body`? (HTML), `from`? (address), `received`?, `is_read`? | `id`, `immutableId`, `folder` |
+    /// | `update_message` | `id` and any of `subject`, `body`, `isRead`, `importance`, `categories`, `flag`, `inferenceClassification` | `id` |
+    /// | `delete_message` | `id` (for good, no Deleted Items) | `id` |
+    /// | `move_message` | `id`, `folder` | `id` (the new one), `immutableId` |
+    /// | `new_event` | any of an event's writable properties (`subject`, `start`, `end`, `recurrence` …), `calendar`? | `id` |
+    /// | `delete_event` | `id` | `id` |
+    /// | `new_contact` | any of a contact's writable properties, `folder`? | `id` |
+    /// | `new_file` | `parent`? (item id, default root), `name`, `content`? (text) | `id` |
+    /// | `new_folder` | `parent`?, `name` | `id` |
+    /// | `rename_item` | `id`, `name` | `id` |
+    /// | `move_item` | `id`, `parent` | `id` |
+    /// | `delete_item` | `id` | `id` |
+    /// | `new_mail_folder` | `name`, `parent`? (id or well-known, default root) | `id` |
+    /// | `rename_mail_folder` | `id`, `name` | `id` |
+    /// | `expire_delta_tokens` | nothing (all accounts when `user` is absent) | `expired` |
+    /// | `churn` | `count`, `seed`: that many random changes of all the kinds above | `changes`: the log |
+    ///
+    /// # Errors
+    /// A sentence that names the member which is missing, unknown or points to nothing.
+    pub fn apply(&self, change: &Value) -> Result<Value, String> {
+        let now = (self.clock)();
+        self.settle(now);
+        self.write(|state| apply::apply(state, change, now))
+    }
+
+    /// The whole state as deterministic JSON: `{"users":[{"username","id","messages":[…],"mailFolders":[…],"driveItems":[…],
+    /// "contacts":[…],"events":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
+    /// Rows are as Graph sends them with all properties but bodies, plus `immutableId`.
+    #[must_use]
+    pub fn dump(&self, user: Option<&str>, kind: Option<&str>) -> Value {
+        let now = (self.clock)();
+        self.settle(now);
+        self.read(|state| dump::dump(state, user, kind, now))
+    }
+
+    /// Which mailbox or drive a request counts against for concurrency: `mailbox:<id>` or `drive:<id>`; `None` for
+    /// profiles and for addresses that name nothing.
+    #[must_use]
+    pub fn owner(&self, request: &Request) -> Option<String> {
+        let (owner, resource) = route::parse(&request.path).ok()?;
+        self.read(|state| {
+            let user = match &owner {
+                Owner::Me => state.users.iter().find(|user| user.id == request.user)?,
+                Owner::User(id) => &state.users[call::find_user(state, id)?],
+                Owner::Drive(id) => state.users.iter().find(|user| user.drive_id.eq_ignore_ascii_case(id))?,
+            };
+            match resource {
+                Resource::User => None,
+                Resource::Drive | Resource::Drives | Resource::Item(..) => Some(format!("drive:{}", user.drive_id)),
+                _ => Some(format!("mailbox:{}", user.mailbox_id)),
             }
-            (&Method::POST, "/me/messages") => {
-                let message: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-                messages.entry(request.user.clone()).or_default().push(message.clone());
-                reply(StatusCode::CREATED, &message)
-            }
-            (&Method::POST, "/$batch") => {
-                drop(messages);
-                let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-                let answers = body["requests"].as_array().into_iter().flatten().map(|item| {
-                    let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-                    let inner = Request { method: text("method").parse().unwrap_or(Method::GET), path: text("url"), ..request.clone() };
-                    let answer = gate(&inner).unwrap_or_else(|| self.handle(&inner, gate));
-                    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                    json!({"id": item["id"], "status": answer.status.as_u16(), "body": body})
-                });
-                let answers: Vec<Value> = answers.collect();
-                reply(StatusCode::OK, &json!({"responses": answers}))
-            }
-            _ => reply(StatusCode::NOT_FOUND, &json!({"error": {"code": "ErrorItemNotFound", "message": "no"}})),
+        })
+    }
+
+    /// A route label for counting: `GET /me/mailFolders/{id}/messages`.
+    #[must_use]
+    pub fn route(&self, request: &Request) -> String {
+        route::label(&request.method, &request.path)
+    }
+
+    /// From now on copies, what was sent, and search results become visible this long after the write's reply.
+    pub fn set_lag(&self, lag: std::time::Duration) {
+        self.write(|state| state.lag = lag);
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn settle(&self, now: Timestamp) {
+        if self.read(|state| state.late.iter().any(|(due, _)| *due <= now)) {
+            self.write(|state| state.settle(now));
         }
     }
 
-    /// Content behind a pre-authenticated URL.
-    pub fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
-        (path_and_query == "/hello?k=1").then(|| ("text/plain".to_owned(), Bytes::from_static(b"hello world")))
+    /// Answers one plain request.
+    fn answer(&self, request: &Request, now: Timestamp) -> Answer<Reply> {
+        let (owner, resource) = route::parse(&request.path)?;
+        if request.method == Method::GET {
+            return self.read(|state| get(state, &Call::new(state, request, &owner, &resource, now)?, &resource));
+        }
+        self.write(|state| {
+            let call = Call::new(state, request, &owner, &resource, now)?;
+            change(state, &call, &resource)
+        })
     }
+}
 
-    /// Applies a change.
-    pub fn apply(&self, change: &Value) -> Result<Value, String> {
-        Ok(change.clone())
+fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
+    match resource {
+        Resource::User => people::user(state, call),
+        Resource::MailboxSettings(property) => people::mailbox_settings(state, call, property.as_deref()),
+        Resource::MailFolders => folders::list(state, call, None),
+        Resource::ChildFolders(id) => folders::list(state, call, Some(id)),
+        Resource::MailFolder(id) => folders::get(state, call, id),
+        Resource::MailFoldersDelta => folders::delta(state, call),
+        Resource::Messages(folder) => messages::list(state, call, folder.as_deref()),
+        Resource::MessagesCount(folder) => messages::count(state, call, folder.as_deref()),
+        Resource::MessagesDelta(folder) => messages::delta(state, call, folder),
+        Resource::Message(id) => messages::get(state, call, id),
+        Resource::MessageMime(id) => messages::mime(state, call, id),
+        Resource::Attachments(id) => messages::attachments(state, call, id),
+        Resource::Attachment(id, attachment) => messages::attachment(state, call, id, attachment),
+        Resource::AttachmentContent(id, attachment) => messages::attachment_content(state, call, id, attachment),
+        Resource::ContactFolders => contacts::folders(state, call),
+        Resource::ContactFolder(id) => contacts::folder(state, call, id),
+        Resource::Contacts(folder) => contacts::list(state, call, folder.as_deref()),
+        Resource::ContactsDelta(folder) => contacts::delta(state, call, folder.as_deref()),
+        Resource::Contact(id) => contacts::get(state, call, id),
+        Resource::Calendars => calendar::calendars(state, call),
+        Resource::Calendar(id) => calendar::calendar(state, call, id.as_deref()),
+        Resource::Events(calendar) => calendar::events(state, call, calendar.as_deref()),
+        Resource::Event(id) => calendar::event(state, call, id),
+        Resource::Instances(id) => calendar::instances(state, call, id),
+        Resource::CalendarView(calendar) => calendar::view(state, call, calendar.as_deref()),
+        Resource::Drives => drive::drives(state, call),
+        Resource::Drive => drive::drive(state, call),
+        Resource::Item(at, ItemPart::Itself) => drive::item(state, call, at),
+        Resource::Item(at, ItemPart::Children) => drive::children(state, call, at),
+        Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
+        Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
+        Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
+        Resource::SendMail | Resource::MailFolderAction(..) | Resource::MessageAction(..) => Err(Fault::method_not_allowed()),
+        Resource::Item(_, ItemPart::Copy | ItemPart::CreateLink) => Err(Fault::method_not_allowed()),
     }
+}
 
-    /// The state.
-    pub fn dump(&self, user: Option<&str>, _kind: Option<&str>) -> Value {
-        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let list: Vec<_> = messages.iter().filter(|(id, _)| user.is_none_or(|user| user == *id)).collect();
-        json!({"messages": list})
+fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
+    match (call.request.method.as_str(), resource) {
+        ("POST", Resource::MailFolders) => folders::create(state, call, None),
+        ("POST", Resource::ChildFolders(id)) => folders::create(state, call, Some(id)),
+        ("PATCH", Resource::MailFolder(id)) => folders::rename(state, call, id),
+        ("DELETE", Resource::MailFolder(id)) => folders::delete(state, call, id),
+        ("POST", Resource::MailFolderAction(id, FolderAction::Move)) => folders::shift(state, call, id),
+        ("POST", Resource::MailFolderAction(id, FolderAction::Copy)) => folders::copy(state, call, id),
+        ("POST", Resource::Messages(folder)) => mail_write::draft(state, call, folder.as_deref()),
+        ("PATCH", Resource::Message(id)) => mail_write::update(state, call, id),
+        ("DELETE", Resource::Message(id)) => mail_write::delete(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Move)) => mail_write::shift(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Copy)) => mail_write::copy(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Send)) => mail_write::send(state, call, id),
+        ("POST", Resource::SendMail) => mail_write::send_mail(state, call),
+        ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
+        ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
+        ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
+        ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),
+        ("POST", Resource::Events(calendar)) => calendar_write::create(state, call, calendar.as_deref()),
+        ("PATCH", Resource::Event(id)) => calendar_write::update(state, call, id),
+        ("DELETE", Resource::Event(id)) => calendar_write::delete(state, call, id),
+        ("POST", Resource::Item(at, ItemPart::Children)) => drive_write::create_folder(state, call, at),
+        ("PATCH", Resource::Item(at, ItemPart::Itself)) => drive_write::update(state, call, at),
+        ("DELETE", Resource::Item(at, ItemPart::Itself)) => drive_write::delete(state, call, at),
+        ("PUT", Resource::Item(at, ItemPart::Content)) => drive_write::put(state, call, at),
+        ("POST", Resource::Item(at, ItemPart::Copy)) => drive_write::copy(state, call, at),
+        ("POST", Resource::Item(at, ItemPart::CreateLink)) => drive_write::create_link(state, call, at),
+        _ => Err(Fault::method_not_allowed()),
     }
+}
 
-    /// Whose place a request takes.
-    pub fn owner(&self, request: &Request) -> Option<String> {
-        let user = self.users.iter().find(|user| user.id == request.user)?;
-        request.path.starts_with("/me/messages").then(|| format!("mailbox:{}", user.mailbox_id))
-    }
-
-    /// A route label.
-    pub fn route(&self, request: &Request) -> String {
-        format!("{} {}", request.method, request.path)
-    }
-
-    /// Sets the lag.
-    pub fn set_lag(&self, _lag: Duration) {}
+/// A reply without a body.
+fn empty(status: StatusCode) -> Reply {
+    Reply { status, headers: http::HeaderMap::new(), body: Bytes::new() }
 }

@@ -1,0 +1,348 @@
+//! The library's engine as the services see it: built from settings, and translated into [`Core`]'s plain types.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use m365_cached::{
+    auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
+    cache::Escaped,
+    config::Config,
+    engine::{self, Engine, GraphRemote, LoginStart, Policy, ToolPolicy},
+    graph::{self, Budget},
+    hint::Kind,
+    ids::{AccountId, Caller},
+    secret::Secret,
+    store::{Entries, HotTier, Ledger},
+    tools, worker,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    core::{
+        AccountState, AccountStats, Answer, CacheStats, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep,
+        Problem, QueueState, StoreState, ToolStats, Warning,
+    },
+    parts::Opened,
+};
+
+/// A running engine with its background tasks.
+pub(crate) struct Running {
+    engine: Arc<Engine>,
+    backend: &'static str,
+    path: PathBuf,
+    background: Vec<tokio::task::AbortHandle>,
+    close: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.background.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+}
+
+/// What the rest of the daemon calls the engine's errors.
+fn problem(error: &engine::CallError) -> Problem {
+    Problem::of(error)
+}
+
+/// Tokens sleep in the ledger, sealed under their account's key.
+struct LedgerTokens(Arc<dyn Ledger>);
+
+#[async_trait]
+impl TokenPort for LedgerTokens {
+    async fn load(&self, account: &AccountId) -> Result<Option<Secret<Vec<u8>>>, AuthError> {
+        self.0.tokens(account).await.map_err(|error| AuthError::not_loaded(&error))
+    }
+
+    async fn save(&self, account: &AccountId, record: Secret<Vec<u8>>) -> Result<(), AuthError> {
+        self.0.save_tokens(account, record).await.map_err(|error| AuthError::not_saved(&error))
+    }
+}
+
+/// An opened store.
+pub(crate) struct Store {
+    /// Where answers are kept.
+    pub(crate) entries: Arc<dyn Entries>,
+    /// What must be remembered exactly.
+    pub(crate) ledger: Arc<dyn Ledger>,
+    /// `sqlcipher` or `memory`.
+    pub(crate) backend: &'static str,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Closes it for good.
+    pub(crate) close: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Builds the engine over an opened store and starts its background tasks.
+pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn Core>, Problem> {
+    let config = opened.config;
+    let (clock, dice) = (Arc::clone(&opened.clock), Arc::clone(&opened.dice));
+    let http = Arc::new(Http::new(opened.cloud.clone(), http_settings(config)));
+    let identity = Arc::new(Identity::new(Arc::clone(&http), identity_settings(config), Arc::clone(&clock)));
+    let tokens = Arc::new(LedgerTokens(Arc::clone(&store.ledger)));
+    let keeper = Keeper::new(Arc::clone(&identity), tokens, Arc::clone(&clock), Arc::clone(&dice));
+    let logins = Logins::new(identity, Arc::clone(&clock), Arc::clone(&dice));
+    let concurrency = usize::try_from(config.graph.concurrency).unwrap_or(graph::OUTLOOK_LIMIT);
+    let client = Arc::new(graph::Client::new(
+        http,
+        Arc::<Keeper>::clone(&keeper),
+        graph::Settings { request_timeout: config.graph.request_timeout },
+        Budget::new(Arc::clone(&clock), concurrency),
+        Arc::clone(&clock),
+        Arc::clone(&dice),
+    ));
+    let parts = engine::Parts {
+        entries: store.entries,
+        ledger: store.ledger,
+        hot: HotTier::new(config.cache.hot_bytes),
+        remote: Arc::new(GraphRemote::new(Arc::clone(&client))),
+        graph: Some(client),
+        logins,
+        keeper,
+        clock,
+        dice,
+        policy: policy(config),
+    };
+    let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
+    let background = vec![
+        tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
+    ];
+    Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close }))
+}
+
+fn http_settings(config: &Config) -> HttpSettings {
+    HttpSettings {
+        connect_timeout: config.graph.connect_timeout,
+        idle_timeout: config.graph.pool_idle,
+        keep_alive: config.graph.keepalive,
+        http2: config.graph.http2,
+        ..HttpSettings::default()
+    }
+}
+
+fn identity_settings(config: &Config) -> IdentitySettings {
+    let usual = IdentitySettings::default();
+    IdentitySettings { client_id: config.client_id.clone(), tenant: config.tenant.clone().unwrap_or(usual.tenant), scopes: usual.scopes }
+}
+
+fn policy(config: &Config) -> Policy {
+    let tools: BTreeMap<String, ToolPolicy> = config
+        .cache
+        .tools
+        .iter()
+        .map(|(name, given)| {
+            let own = tools::find(name).ok().and_then(|tool| match tool.effect {
+                tools::Effect::Read { ttl, .. } => ttl.ok(),
+                _ => None,
+            });
+            let ttl = own.map(|mut ttl| {
+                ttl.fresh = given.fresh.unwrap_or(ttl.fresh);
+                // A longer fresh time than the stale one means that nothing is ever stale.
+                ttl.stale = given.stale.unwrap_or(ttl.stale).max(ttl.fresh);
+                ttl.if_error = given.if_error.unwrap_or(ttl.if_error);
+                ttl
+            });
+            (name.clone(), ToolPolicy { caching: given.enabled.unwrap_or(true), ttl })
+        })
+        .collect();
+    let uncached_accounts = config.cache.accounts.iter().filter(|(_, cached)| !**cached).map(|(name, _)| name.to_lowercase()).collect();
+    Policy {
+        caching: config.cache.enabled,
+        tools,
+        uncached_accounts,
+        deadline: config.graph.call_deadline,
+        cloud: config.cloud.name.clone(),
+        ..Policy::default()
+    }
+}
+
+fn answer(answer: &engine::Answer) -> Answer {
+    Answer { pieces: vec![answer.escaped_prefix(), Escaped(answer.escaped_body().0.clone())] }
+}
+
+fn account(account: &engine::Account) -> AccountState {
+    let (signed_in, expires) = match &account.token {
+        TokenState::Unread => (true, 0),
+        TokenState::Held { expires } => (true, u64::try_from(expires.0).unwrap_or(0)),
+        TokenState::SignInRequired(_) => (false, 0),
+    };
+    AccountState {
+        id: account.row.id.to_string(),
+        username: account.row.username.clone(),
+        display_name: account.row.display_name.clone(),
+        tenant_id: account.row.tenant_id.clone(),
+        personal: account.account_type() == "personal",
+        signed_in,
+        access_token_expires_ms: expires,
+        caching: account.caching,
+    }
+}
+
+#[async_trait]
+impl Core for Running {
+    fn peek(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
+        self.engine.peek(tool, args).as_ref().map(answer)
+    }
+
+    async fn lookup(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
+        self.engine.lookup(tool, args).await.as_ref().map(answer)
+    }
+
+    async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
+        self.engine.call(caller, tool, args).await.as_ref().map(answer).map_err(problem)
+    }
+
+    async fn status(&self) -> CoreStatus {
+        let status = self.engine.status().await;
+        let sizes = status.store.unwrap_or_default();
+        let mut warnings = Vec::new();
+        if let Some(trouble) = status.store_trouble.or_else(|| status.health.detail.clone()) {
+            warnings.push(Warning {
+                code: "store_unusable".into(),
+                message: format!("The store does not do its work: {trouble}. Answers are fetched and not kept."),
+                hint: "Look at the disk that holds the profile, and at the daemon's log.".into(),
+            });
+        }
+        if status.health.damaged > 0 {
+            warnings.push(Warning {
+                code: "damaged_entries".into(),
+                message: format!("{} stored answers were damaged; they were dropped and fetched again.", status.health.damaged),
+                hint: "Check the disk; nothing wrong was served.".into(),
+            });
+        }
+        let accounts: Vec<AccountState> = self.engine.accounts().iter().map(account).collect();
+        for lost in accounts.iter().filter(|account| !account.signed_in) {
+            warnings.push(Warning {
+                code: "sign_in_required".into(),
+                message: format!("The account {} has to sign in again.", lost.username),
+                hint: format!("Run `m365-cachectl login --username {}`.", lost.username),
+            });
+        }
+        let graph = status.graph.map(|gauges| GraphState {
+            breaker: gauges.breaker.as_str().into(),
+            requests: gauges.requests,
+            failures: gauges.failures,
+            throttled: gauges.throttled,
+            in_flight: u32::try_from(gauges.budget.in_flight).unwrap_or(u32::MAX),
+            waiting: u32::try_from(gauges.budget.waiting).unwrap_or(u32::MAX),
+        });
+        CoreStatus {
+            store: StoreState {
+                backend: self.backend.into(),
+                path: self.path.display().to_string(),
+                healthy: status.health.healthy,
+                schema: status.health.schema,
+                entries: sizes.entries,
+                raw_bytes: sizes.raw_bytes,
+                stored_bytes: sizes.stored_bytes,
+                file_bytes: status.health.file_bytes,
+                hot_entries: u64::try_from(status.hot_entries).unwrap_or(u64::MAX),
+                hot_bytes: status.hot_bytes,
+            },
+            accounts,
+            graph: graph.unwrap_or_default(),
+            queue: QueueState { queued: status.tasks.queued, running: status.tasks.running, failed: status.tasks.failed },
+            warnings,
+        }
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {
+        Ok(self.engine.accounts().iter().map(account).collect())
+    }
+
+    async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem> {
+        let start = LoginStart { device: options.device, personal: options.personal, username: options.username };
+        let flow = self.engine.login(start).await.map_err(|error| Problem::of(&error))?;
+        let step = match (flow.device, flow.url) {
+            (Some(device), _) => LoginStep::DeviceCode {
+                user_code: device.user_code,
+                verification_uri: device.verification_uri,
+                message: device.message,
+                expires_in_s: device.expires_in.as_secs(),
+            },
+            (None, Some(url)) => LoginStep::OpenUrl(url),
+            (None, None) => return Err(Problem::new(Kind::Internal, "no_prompt", "The sign-in has nothing to show.", "")),
+        };
+        let cancel = Cancel { engine: Arc::clone(&self.engine), handle: flow.handle };
+        let done =
+            async move {
+                let row = cancel.engine.wait_login(&cancel.handle).await.map_err(|error| Problem::of(&error))?;
+                let known = cancel.engine.accounts();
+                known.iter().find(|known| known.row.id == row.id).map(account).ok_or_else(|| {
+                    Problem::new(Kind::SignIn, "signed_out", "The account was signed out again meanwhile.", "Sign in again.")
+                })
+            };
+        Ok(LoginFlow { step, done: done.boxed() })
+    }
+
+    async fn logout(&self, name: &str) -> Result<(AccountState, u64), Problem> {
+        let before = self.engine.accounts();
+        let (row, entries) = self.engine.logout(name).await.map_err(|error| problem(&error))?;
+        let gone = before.iter().find(|known| known.row.id == row.id).map(account).unwrap_or_default();
+        Ok((AccountState { signed_in: false, access_token_expires_ms: 0, ..gone }, entries))
+    }
+
+    async fn stats(&self) -> Result<CacheStats, Problem> {
+        let (stats, status) = (self.engine.stats(), self.engine.status().await);
+        let sizes = status.store.unwrap_or_default();
+        let mut by_tool: BTreeMap<String, ToolStats> = BTreeMap::new();
+        for (tool, counts) in &stats.by_tool {
+            let row = by_tool.entry((*tool).to_owned()).or_default();
+            (row.hits, row.misses) = (counts.hits + counts.stale_hits, counts.misses);
+        }
+        for (tool, group) in &sizes.by_tool {
+            let row = by_tool.entry(tool.clone()).or_default();
+            (row.entries, row.raw_bytes, row.stored_bytes) = (group.entries, group.raw_bytes, group.stored_bytes);
+        }
+        let by_account = sizes
+            .by_account
+            .iter()
+            .map(|(account, group)| AccountStats { account: account.to_string(), entries: group.entries, stored_bytes: group.stored_bytes })
+            .collect();
+        Ok(CacheStats {
+            hits: stats.total.hits,
+            stale_hits: stats.total.stale_hits,
+            misses: stats.total.misses,
+            bypassed: stats.total.bypassed,
+            coalesced: stats.total.coalesced,
+            stale_if_error: stats.total.stale_if_error,
+            refreshes: stats.total.refreshes,
+            graph_requests: status.graph.map(|gauges| gauges.requests).unwrap_or_default(),
+            entries: sizes.entries,
+            raw_bytes: sizes.raw_bytes,
+            stored_bytes: sizes.stored_bytes,
+            by_tool: by_tool.into_iter().map(|(tool, stats)| ToolStats { tool, ..stats }).collect(),
+            by_account,
+        })
+    }
+
+    async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem> {
+        let account = match &what.account {
+            None => None,
+            Some(name) => Some(self.engine.account_id(name).map_err(|error| problem(&error))?),
+        };
+        let invalidated = self.engine.invalidate(&what.pattern, account, what.reason, &what.caller).await;
+        invalidated.map(|(_, deleted)| deleted).map_err(|error| problem(&error))
+    }
+
+    async fn shutdown(&self) {
+        self.engine.shutdown().await;
+        self.background.iter().for_each(tokio::task::AbortHandle::abort);
+        (self.close)();
+    }
+}
+
+/// Gives a sign-in up when nobody waits for it any more.
+struct Cancel {
+    engine: Arc<Engine>,
+    handle: String,
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        self.engine.cancel_login(&self.handle);
+    }
+}

@@ -1,0 +1,75 @@
+//! A request on its way: what to do with it when the daemon goes away.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::peek::{self, Id};
+
+/// A request may be sent this often; one that outlives as many daemons is likely what ends them.
+pub(super) const MAX_SENDS: u8 = 3;
+
+/// A request of the client that has no answer yet.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub id: Id,
+    pub raw_id: Box<str>,
+    pub line: Bytes,
+    pub what: What,
+    /// How often it was handed to a daemon.
+    pub sends: u8,
+}
+
+/// What kind of request it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// The legacy handshake.
+    Initialize,
+    /// `subscriptions/listen`: open for long; asking again is invisible when the second acknowledgement is swallowed.
+    Listen,
+    /// Changes nothing, whatever the daemon.
+    Safe,
+    /// `tools/call`; the daemon's list of read-only tools decides.
+    Tool { name: String, modern: bool },
+    /// Anything else.
+    Other,
+}
+
+impl What {
+    pub(super) fn of(method: &str, params: Option<&RawValue>) -> Self {
+        match method {
+            "initialize" => Self::Initialize,
+            "subscriptions/listen" => Self::Listen,
+            "tools/call" => {
+                let (name, modern) = peek::tool_call(params);
+                Self::Tool { name: name.unwrap_or_default(), modern }
+            }
+            "ping"
+            | "server/discover"
+            | "completion/complete"
+            | "prompts/get"
+            | "logging/setLevel"
+            | "resources/subscribe"
+            | "resources/unsubscribe"
+            | "tasks/get" => Self::Safe,
+            _ if method.ends_with("/list") || method.ends_with("/read") => Self::Safe,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Call {
+    pub(super) fn new(id: Id, raw_id: &str, method: &str, params: Option<&RawValue>, line: Bytes) -> Self {
+        Self { id, raw_id: raw_id.into(), line, what: What::of(method, params), sends: 0 }
+    }
+
+    /// True when sending it a second time cannot do anything twice.
+    pub(super) fn may_repeat(&self, read_only: &BTreeSet<String>) -> bool {
+        match &self.what {
+            What::Initialize | What::Listen | What::Safe => true,
+            What::Tool { name, .. } => read_only.contains(name),
+            What::Other => false,
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Keeps a client connected across daemons: frames in, actions out. Pure: no clock, no socket, no stdio.
+//!
+//! Why the shim has a state machine at all: a stdio server that dies is not restarted by the clients in the field, so the daemon
+//! may come and go but the shim may not. What it must therefore know of each request is kept here: its id, and whether sending it
+//! twice could do something twice. Requests that arrive without a daemon are held for a few seconds; requests that were running
+//! when one went away are sent again when that is safe, and are otherwise answered with the truth: nobody knows.
+
+mod call;
+mod retry;
+pub mod said;
+mod server;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use m365_cached_proto::v1::client_frame::Frame as ToDaemon;
+use m365_cached_proto::v1::server_frame::Frame as FromDaemon;
+use m365_cached_proto::v1::{Eof, Hello, ServerFrame, Welcome};
+use m365_cached_proto::{MAX_LINE_IN, PROTOCOL_VERSION};
+
+use self::call::{Call, MAX_SENDS, What};
+use self::retry::Retry;
+use crate::lines::Oversize;
+use crate::peek::{self, FromClient, Id, Unreadable};
+
+/// How long a request waits for a daemon. Clients give a server 10 s to start.
+pub const HOLD: Duration = Duration::from_secs(8);
+/// After the end of input everything is over within this; clients kill after 2 s.
+pub const CLOSING: Duration = Duration::from_millis(1800);
+/// After the end of input with nothing in flight: time for the daemon to end the stream.
+const LINGER: Duration = Duration::from_millis(250);
+/// Requests in flight or held beyond which input is left in the pipe.
+const MAX_CALLS: usize = 1024;
+/// Bytes held beyond which input is left in the pipe.
+const MAX_HELD: usize = 2 * MAX_LINE_IN;
+
+/// What the pump has to do, in this order.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// Lines for the client, newline included.
+    pub client: VecDeque<Bytes>,
+    /// Frames for the daemon.
+    pub daemon: VecDeque<ToDaemon>,
+    /// Then end the stream towards the daemon.
+    pub half_close: bool,
+    /// Drop the connection, or the attempt at one.
+    pub hang_up: bool,
+    /// Start a daemon.
+    pub start: bool,
+    /// Connect.
+    pub dial: bool,
+    /// Everything is over.
+    pub exit: bool,
+}
+
+/// Why an attempt to connect failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialFailure {
+    /// Nobody listens, so starting a daemon helps.
+    pub not_running: bool,
+    /// What to tell a person.
+    pub message: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// No connection; the next attempt is due at this time.
+    Down(Duration),
+    /// An attempt has been running since.
+    Dialing(Duration),
+    /// Connected, `Hello` sent; the answer is missing since.
+    Greeting(Duration),
+    /// The legacy handshake is repeated towards a new daemon; its answer is missing since.
+    Replaying(Duration),
+    /// Lines flow.
+    Up,
+    /// The daemon takes no more and will end the stream.
+    Draining,
+}
+
+/// A line that waits for a daemon.
+#[derive(Debug)]
+struct Held {
+    line: Bytes,
+    /// `None` for a notification.
+    call: Option<Call>,
+    until: Duration,
+}
+
+/// The legacy handshake as the client saw it.
+#[derive(Debug)]
+struct Handshake {
+    request: Bytes,
+    answered: bool,
+    initialized: Option<Bytes>,
+    list_changed: bool,
+}
+
+/// The state machine. Times are durations since the start of the process.
+#[derive(Debug)]
+pub struct Link {
+    hello: Hello,
+    phase: Phase,
+    /// The number of the current or last connection; `None` before the first.
+    epoch: Option<u64>,
+    instance: String,
+    read_only: BTreeSet<String>,
+    held: VecDeque<Held>,
+    flights: Vec<Call>,
+    handshake: Option<Handshake>,
+    /// Requests of the daemon that the client has not answered, ids as the daemon wrote them.
+    asked: BTreeSet<Box<str>>,
+    /// Subscriptions whose next acknowledgement the client has already seen.
+    acknowledged: BTreeSet<Id>,
+    closing: Option<Duration>,
+    retry: Retry,
+    trouble: String,
+    /// Why no daemon can be started from here; the better reason while there is none.
+    cannot_start: Option<String>,
+}
+
+impl Link {
+    /// A link that introduces itself with `hello` (its epoch is filled in) and spreads its retries by `seed`.
+    #[must_use]
+    pub fn new(hello: Hello, seed: u64) -> Self {
+        Self {
+            hello,
+            phase: Phase::Down(Duration::ZERO),
+            epoch: None,
+            instance: String::new(),
+            read_only: BTreeSet::new(),
+            held: VecDeque::new(),
+            flights: Vec::new(),
+            handshake: None,
+            asked: BTreeSet::new(),
+            acknowledged: BTreeSet::new(),
+            closing: None,
+            retry: Retry::new(seed),
+            trouble: "the daemon has not answered yet".to_owned(),
+            cannot_start: None,
+        }
+    }
+
+    /// True while more input is welcome; otherwise it stays in the pipe.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        let held: usize = self.held.iter().map(|held| held.line.len()).sum();
+        self.closing.is_none() && self.flights.len() + self.held.len() < MAX_CALLS && held < MAX_HELD
+    }
+
+    /// When `tick` must be called at the latest; `None` while everything waits for others.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        let phase = match self.phase {
+            Phase::Down(retry) => Some(retry),
+            Phase::Dialing(since) | Phase::Greeting(since) | Phase::Replaying(since) => Some(since + HOLD),
+            Phase::Up | Phase::Draining => None,
+        };
+        let held = self.held.iter().map(|held| held.until).min();
+        let closing = self.closing.map(|at| at + if self.calls() == 0 { LINGER } else { CLOSING });
+        [phase, held, closing].into_iter().flatten().min()
+    }
+
+    /// A line of the client.
+    pub fn line(&mut self, now: Duration, line: Bytes, out: &mut Out) {
+        match peek::client_line(&line) {
+            Ok(FromClient::Request { raw_id, id, method, params }) => {
+                let call = Call::new(id, raw_id, &method, params, line.clone());
+                if call.what == What::Initialize {
+                    self.handshake = Some(Handshake { request: line.clone(), answered: false, initialized: None, list_changed: false });
+                }
+                if self.phase == Phase::Up {
+                    self.send(call, out);
+                } else {
+                    self.hold(now, line.clone(), Some(call));
+                }
+            }
+            Ok(FromClient::Notification { method, params }) => match &*method {
+                "notifications/cancelled" => self.cancel(peek::cancelled(params).map(|(_, id)| id), &line, out),
+                "notifications/initialized" => self.initialized(now, &line, out),
+                _ if self.phase == Phase::Up => out.daemon.push_back(ToDaemon::Line(line.clone())),
+                _ => self.hold(now, line.clone(), None),
+            },
+            Ok(FromClient::Response { span, id }) => self.answer_of_client(&line, span, &id, out),
+            Err(Unreadable::Json) => out.client.push_back(said::error(None, said::PARSE_ERROR, "the line is not valid JSON", None)),
+            Err(Unreadable::Shape(id)) => {
+                let message = "the line is no JSON-RPC request, notification or response";
+                out.client.push_back(said::error(id.as_deref(), said::INVALID_REQUEST, message, None));
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// A line of the client that was too long to keep.
+    pub fn oversize(&mut self, over: &Oversize, out: &mut Out) {
+        let id = peek::id_of_oversize(&over.head, &over.tail);
+        let message = format!("the line is {} bytes long; at most {MAX_LINE_IN} are accepted", over.length);
+        let hint = "send large content in parts, or name a file in place of its content";
+        out.client.push_back(said::error(id.as_deref(), said::INVALID_REQUEST, &message, Some(hint)));
+    }
+
+    /// The client closed its side, or we were asked to stop: finish what is in flight, then exit.
+    pub fn end_of_input(&mut self, now: Duration, out: &mut Out) {
+        if self.closing.is_some() {
+            return;
+        }
+        self.closing = Some(now);
+        if self.phase == Phase::Up {
+            out.daemon.push_back(ToDaemon::Eof(Eof {}));
+            out.half_close = true;
+        }
+        self.settle(now, out);
+    }
+
+    /// A connection was made.
+    pub fn connected(&mut self, now: Duration, out: &mut Out) {
+        let epoch = self.epoch.map_or(0, |epoch| epoch + 1);
+        self.cannot_start = None;
+        self.epoch = Some(epoch);
+        out.daemon.push_back(ToDaemon::Hello(Hello { epoch, ..self.hello.clone() }));
+        self.phase = Phase::Greeting(now);
+        self.settle(now, out);
+    }
+
+    /// An attempt to connect failed.
+    pub fn dial_failed(&mut self, now: Duration, failure: DialFailure, out: &mut Out) {
+        self.trouble = failure.message;
+        if failure.not_running && self.demand() && self.retry.may_start(now) {
+            out.start = true;
+        }
+        self.phase = Phase::Down(now + self.retry.wait(self.demand()));
+        self.settle(now, out);
+    }
+
+    /// A daemon cannot be started from here. Whoever waits is told now, unless there has been one: then somebody else starts it.
+    pub fn start_failed(&mut self, now: Duration, message: String, out: &mut Out) {
+        self.cannot_start = Some(message);
+        if self.epoch.is_none() {
+            self.give_up_held(out, |_| true);
+        }
+        self.settle(now, out);
+    }
+
+    /// The connection ended.
+    pub fn disconnected(&mut self, now: Duration, why: String, out: &mut Out) {
+        self.trouble = why;
+        for raw_id in std::mem::take(&mut self.asked) {
+            out.client.push_back(said::withdraw(&said::outward_id(self.epoch.unwrap_or(0), &raw_id)));
+        }
+        let (again, lost): (Vec<Call>, Vec<Call>) =
+            std::mem::take(&mut self.flights).into_iter().partition(|call| call.may_repeat(&self.read_only) && call.sends < MAX_SENDS);
+        for call in &lost {
+            out.client.push_back(lost_answer(call));
+        }
+        for call in again.into_iter().rev() {
+            self.held.push_front(Held { line: call.line.clone(), call: Some(call), until: now + HOLD });
+        }
+        self.phase = Phase::Down(now + self.retry.wait(self.demand()));
+        self.settle(now, out);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Duration, out: &mut Out) {
+        self.settle(now, out);
+    }
+
+    /// A frame of the daemon.
+    pub fn frame(&mut self, now: Duration, frame: ServerFrame, out: &mut Out) {
+        match frame.frame {
+            Some(FromDaemon::Line(line)) => self.line_of_daemon(now, line, out),
+            Some(FromDaemon::Welcome(welcome)) => self.welcomed(now, welcome, out),
+            Some(FromDaemon::Drain(drain)) => {
+                self.trouble = format!("the daemon is stopping ({})", drain.reason);
+                self.phase = Phase::Draining;
+            }
+            // A frame of a newer protocol that this shim can do without.
+            None => {}
+        }
+        self.settle(now, out);
+    }
+
+    fn welcomed(&mut self, now: Duration, welcome: Welcome, out: &mut Out) {
+        if !(welcome.protocol_min..=welcome.protocol_max).contains(&PROTOCOL_VERSION) {
+            self.trouble = format!(
+                "daemon {} speaks frame protocols {} to {}, this m365-mcp {} speaks {PROTOCOL_VERSION}: install one version of both",
+                welcome.daemon_version, welcome.protocol_min, welcome.protocol_max, self.hello.shim_version
+            );
+            self.give_up_held(out, |_| true);
+            out.hang_up = true;
+            self.phase = Phase::Down(now + self.retry.wait(false));
+            return;
+        }
+        let another = !self.instance.is_empty() && self.instance != welcome.instance;
+        self.instance = welcome.instance;
+        self.read_only = welcome.read_only_tools.into_iter().collect();
+        let Some(handshake) = self.handshake.as_ref().filter(|handshake| handshake.answered) else { return self.go_up(now, out) };
+        if another && handshake.list_changed {
+            out.client.push_back(said::tools_changed());
+        }
+        match peek::client_line(&handshake.request) {
+            Ok(FromClient::Request { raw_id, .. }) => {
+                let start = raw_id.as_ptr() as usize - handshake.request.as_ptr() as usize;
+                let replay = said::replaced(&handshake.request, start..start + raw_id.len(), &self.replay_id());
+                out.daemon.push_back(ToDaemon::Line(replay));
+                self.phase = Phase::Replaying(now);
+            }
+            _ => self.go_up(now, out),
+        }
+    }
+
+    /// The id of the repeated handshake; its answer is for us alone.
+    fn replay_id(&self) -> String {
+        format!("\"m365-mcp:replay:{}\"", self.epoch.unwrap_or(0))
+    }
+
+    /// Lets everything flow that was held.
+    fn go_up(&mut self, now: Duration, out: &mut Out) {
+        self.phase = Phase::Up;
+        for held in std::mem::take(&mut self.held) {
+            match held.call {
+                Some(call) => self.send(call, out),
+                None if now < held.until => out.daemon.push_back(ToDaemon::Line(held.line)),
+                None => {}
+            }
+        }
+        if self.closing.is_some() {
+            out.daemon.push_back(ToDaemon::Eof(Eof {}));
+            out.half_close = true;
+        }
+    }
+
+    fn send(&mut self, mut call: Call, out: &mut Out) {
+        if call.sends > 0 && call.what == What::Listen {
+            self.acknowledged.insert(call.id.clone());
+        }
+        call.sends += 1;
+        out.daemon.push_back(ToDaemon::Line(call.line.clone()));
+        self.flights.push(call);
+    }
+
+    fn hold(&mut self, now: Duration, line: Bytes, call: Option<Call>) {
+        let first = !self.demand();
+        self.held.push_back(Held { line, call, until: now + HOLD });
+        if let Phase::Down(_) = self.phase
+            && first
+            && self.demand()
+        {
+            self.retry.reset();
+            self.phase = Phase::Down(now);
+        }
+    }
+
+    /// Somebody waits for an answer, so a daemon is worth starting.
+    fn demand(&self) -> bool {
+        self.held.iter().any(|held| held.call.is_some())
+    }
+
+    fn calls(&self) -> usize {
+        self.flights.len() + self.held.iter().filter(|held| held.call.is_some()).count()
+    }
+
+    /// The client no longer wants an answer: it will get none, so nothing needs to be repeated.
+    fn cancel(&mut self, id: Option<Id>, line: &Bytes, out: &mut Out) {
+        let Some(id) = id else { return };
+        self.acknowledged.remove(&id);
+        let is_it = |call: &Call| call.id == id;
+        self.held.retain(|held| !held.call.as_ref().is_some_and(is_it));
+        if let Some(at) = self.flights.iter().position(is_it) {
+            self.flights.remove(at);
+            if self.phase == Phase::Up {
+                out.daemon.push_back(ToDaemon::Line(line.clone()));
+            }
+        }
+    }
+
+    fn initialized(&mut self, now: Duration, line: &Bytes, out: &mut Out) {
+        let answered = self.handshake.as_ref().is_some_and(|handshake| handshake.answered);
+        if let Some(handshake) = &mut self.handshake {
+            handshake.initialized = Some(line.clone());
+        }
+        if self.phase == Phase::Up {
+            out.daemon.push_back(ToDaemon::Line(line.clone()));
+        } else if !answered {
+            self.hold(now, line.clone(), None);
+        }
+        // Otherwise the repeated handshake will carry it.
+    }
+
+    /// Does what only time or several events together bring about. Ends every event.
+    fn settle(&mut self, now: Duration, out: &mut Out) {
+        self.give_up_held(out, |held| held.until <= now);
+        if let Phase::Dialing(since) | Phase::Greeting(since) | Phase::Replaying(since) = self.phase
+            && now >= since + HOLD
+        {
+            out.hang_up = true;
+            let why = format!("the daemon did not answer within {} s", HOLD.as_secs());
+            // Nothing but our own words was sent in these phases.
+            self.trouble = why;
+            self.phase = Phase::Down(now + self.retry.wait(self.demand()));
+        }
+        if let Some(at) = self.closing {
+            if now >= at + CLOSING {
+                self.give_up_held(out, |_| true);
+                for call in std::mem::take(&mut self.flights) {
+                    out.client.push_back(lost_answer(&call));
+                }
+            }
+            let open = matches!(self.phase, Phase::Up | Phase::Draining);
+            out.exit = self.calls() == 0 && (!open || now >= at + LINGER);
+        }
+        if let Phase::Down(retry) = self.phase
+            && now >= retry
+            && !out.exit
+        {
+            self.phase = Phase::Dialing(now);
+            out.dial = true;
+        }
+    }
+
+    /// Answers held requests with what keeps the daemon away, and forgets held notifications.
+    fn give_up_held(&mut self, out: &mut Out, which: impl Fn(&Held) -> bool) {
+        if !self.held.iter().any(&which) {
+            return;
+        }
+        let message = format!("m365-cached cannot be reached: {}", self.cannot_start.as_ref().unwrap_or(&self.trouble));
+        for held in std::mem::take(&mut self.held) {
+            if !which(&held) {
+                self.held.push_back(held);
+                continue;
+            }
+            let Some(call) = held.call else { continue };
+            if call.what == What::Initialize {
+                // The client was told that there is no session; there is nothing to repeat.
+                self.handshake = None;
+            }
+            let hint = "run `m365-cachectl status`; the next request tries again";
+            out.client.push_back(said::error(Some(&call.raw_id), said::UNREACHABLE, &message, Some(hint)));
+        }
+    }
+}
+
+/// What a client is told of a request that was running when the daemon went away and is not sent again.
+fn lost_answer(call: &Call) -> Bytes {
+    match call.what {
+        What::Tool { modern, .. } => said::unknown_outcome(&call.raw_id, modern),
+        _ => said::error(Some(&call.raw_id), said::LOST, said::UNKNOWN_OUTCOME, None),
+    }
+}
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+//! Connects a program that asks once and ends, starting the daemon when that is wanted.
+
+use std::time::Duration;
+
+use m365_cached_proto::dirs::Profile;
+use m365_cached_proto::endpoint::{ConnectError, connect};
+use m365_cached_proto::fault::NOT_RUNNING;
+use m365_cached_proto::v1::{Fault, Kind};
+use tonic::transport::Channel;
+
+use crate::start::Starter;
+
+/// A daemon that was started answers within this or has failed.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// At most one start in this time.
+const START_EVERY: Duration = Duration::from_secs(2);
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// A connection to the daemon of `profile`. With a `starter` a daemon that is not running is started and waited for.
+///
+/// # Errors
+/// `daemon_not_running`, or why it cannot be reached or started.
+pub async fn reach(profile: &Profile, starter: Option<&mut Starter>) -> Result<Channel, Fault> {
+    let error = match connect(profile.socket()).await {
+        Ok(channel) => return Ok(channel),
+        Err(error) => error,
+    };
+    match starter {
+        Some(starter) if error.is_not_running() => start(profile, starter).await,
+        _ => Err(fault(profile, &error)),
+    }
+}
+
+async fn start(profile: &Profile, starter: &mut Starter) -> Result<Channel, Fault> {
+    let cannot = |message| Fault::new(Kind::Config, NOT_RUNNING, message, "run `m365-cached` by hand to see what it says");
+    let began = tokio::time::Instant::now();
+    let mut wait = FIRST_WAIT;
+    let mut started: Option<tokio::time::Instant> = None;
+    let mut trouble = None;
+    loop {
+        if started.is_none_or(|at| at.elapsed() >= START_EVERY) {
+            starter.start().map_err(&cannot)?;
+            started = Some(tokio::time::Instant::now());
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+        let error = match connect(profile.socket()).await {
+            Ok(channel) => {
+                starter.answered();
+                return Ok(channel);
+            }
+            Err(error) => error,
+        };
+        trouble = starter.obituary().or(trouble);
+        if !error.is_not_running() || began.elapsed() >= PATIENCE {
+            return Err(trouble.map_or_else(|| fault(profile, &error), cannot));
+        }
+    }
+}
+
+fn fault(profile: &Profile, error: &ConnectError) -> Fault {
+    let dir = profile.dir.display();
+    match error {
+        ConnectError::NotRunning { .. } => {
+            Fault::new(Kind::Config, NOT_RUNNING, format!("No daemon is running for the profile `{dir}`."), "start it: `m365-cached`")
+        }
+        ConnectError::Foreign { socket, .. } => {
+            Fault::new(Kind::Config, "foreign_socket", format!("{error}."), format!("see who owns it: `ls -l {}`", socket.display()))
+        }
+        ConnectError::Io { .. } | ConnectError::Handshake { .. } => {
+            let hint =
+                format!("check the rights of `{}` and the daemon's log `{}`", profile.runtime.display(), profile.log_file().display());
+            Fault::new(Kind::Config, "cannot_connect", format!("{error}."), hint)
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Changes by other people and programs, from the control port. The verbs are documented at [`super::Graph::apply`].
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::calendar::find_calendar;
+use super::call::find_user;
+use super::churn::churn;
+use super::contacts::{complete, find_folder as find_contact_folder, writable};
+use super::drive_write::check_name;
+use super::errors::Fault;
+use super::events;
+use super::mail::{find_folder, find_message};
+use super::mail_write::{Changes, new_message};
+use super::odata::CONTACT;
+use super::store::{Content, Item, MAIL_ROOT, ROOT, State, fold};
+use crate::seed::people::Address;
+
+type Outcome = Result<Value, String>;
+
+/// The members of a change, less `verb` and `user`.
+struct Members<'a> {
+    fields: &'a Map<String, Value>,
+}
+
+impl Members<'_> {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).and_then(Value::as_str)
+    }
+
+    fn need(&self, name: &str) -> Result<&str, String> {
+        self.text(name).ok_or_else(|| format!("the member '{name}' is missing"))
+    }
+
+    fn rest(&self, but: &[&str]) -> Map<String, Value> {
+        let left = |name: &&String| !["verb", "user"].contains(&name.as_str()) && !but.contains(&name.as_str());
+        self.fields.iter().filter(|(name, _)| left(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+fn said(fault: &Fault) -> String {
+    format!("{}: {}", fault.code, fault.message)
+}
+
+/// Makes one change.
+pub(crate) fn apply(state: &mut State, change: &Value, now: Timestamp) -> Outcome {
+    let fields = change.as_object().ok_or("a change is a JSON object")?;
+    let members = Members { fields };
+    let verb = members.need("verb")?;
+    let owner = match members.text("user") {
+        Some(id) => find_user(state, id).ok_or_else(|| format!("there is no user '{id}'"))?,
+        None => 0,
+    };
+    match verb {
+        "new_message" | "update_message" | "delete_message" | "move_message" => mail(state, owner, verb, &members, now),
+        "new_mail_folder" | "rename_mail_folder" => mail_folder(state, owner, verb, &members),
+        "new_file" | "new_folder" | "rename_item" | "move_item" | "delete_item" => drive(state, owner, verb, &members, now),
+        "new_event" => {
+            let calendar = find_calendar(&state.mailboxes[owner], members.text("calendar")).map_err(|f| said(&f))?;
+            let number =
+                super::calendar_write::new_event(state, owner, calendar, members.rest(&["calendar"]), now).map_err(|f| said(&f))?;
+            let mailbox = &state.mailboxes[owner];
+            Ok(json!({"id": mailbox.event(number).map(|event| mailbox.event_id(event, None, false))}))
+        }
+        "delete_event" => {
+            let id = members.need("id")?;
+            let number = events::find(&state.mailboxes[owner], id).map_err(|f| said(&f))?.0.number;
+            state.mailboxes[owner].remove_event(number);
+            Ok(json!({"id": id}))
+        }
+        "new_contact" => {
+            let mailbox = &mut state.mailboxes[owner];
+            let folder = find_contact_folder(mailbox, members.text("folder")).map_err(|f| said(&f))?;
+            let given = writable(members.rest(&["folder"]), &CONTACT, &["id"]).map_err(|f| said(&f))?;
+            let number = mailbox.add_contact(folder, complete(given), now);
+            Ok(json!({"id": mailbox.contact(number).map(|contact| mailbox.contact_id(contact, false))}))
+        }
+        "expire_delta_tokens" => {
+            let all = members.text("user").is_none();
+            let expired: Vec<usize> = (0..state.users.len()).filter(|index| all || *index == owner).collect();
+            for index in &expired {
+                state.mailboxes[*index].epoch += 1;
+                state.drives[*index].epoch += 1;
+            }
+            Ok(json!({"expired": expired.iter().map(|index| &state.users[*index].username).collect::<Vec<_>>()}))
+        }
+        "churn" => {
+            let number = |name: &str| fields.get(name).and_then(Value::as_u64).ok_or_else(|| format!("the number '{name}' is missing"));
+            Ok(json!({"changes": churn(state, owner, number("count")?, number("seed")?, now)}))
+        }
+        other => Err(format!("there is no verb '{other}'")),
+    }
+}
+
+fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now: Timestamp) -> Outcome {
+    let user = &state.users[owner];
+    let me = Address::new(&user.display_name, &user.username);
+    let mailbox = &mut state.mailboxes[owner];
+    if verb == "new_message" {
+        let folder = find_folder(mailbox, members.text("folder").unwrap_or("inbox")).map_err(|f| said(&f))?;
+        let from = members.text("from").unwrap_or("somebody@fabrikam.example");
+        let mut message = new_message(folder, Address::new(from, from), now, mailbox.sequence);
+        let html = members.text("body").unwrap_or("<p>Hello from outside.</p>");
+        let mut body = Map::new();
+        body.insert("subject".to_owned(), json!(members.text("subject").unwrap_or("News from outside")));
+        body.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
+        Changes::parse(&body, true).map_err(|f| said(&f))?.put(&mut message);
+        message.draft = false;
+        message.to = vec![me];
+        message.read = members.fields.get("is_read").and_then(Value::as_bool).unwrap_or(false);
+        if let Some(received) = members.text("received") {
+            message.received = received.parse().map_err(|_| format!("'{received}' is not an instant"))?;
+        }
+        let number = mailbox.add_message(message);
+        mailbox.place(number);
+        let message = mailbox.message(number).ok_or("the message went at once")?;
+        let (id, immutable) = (mailbox.message_id(message, false), mailbox.message_id(message, true));
+        return Ok(json!({"id": id, "immutableId": immutable, "folder": mailbox.folder_id(folder)}));
+    }
+    let id = members.need("id")?;
+    let number = find_message(mailbox, id).map_err(|f| said(&f))?.number;
+    match verb {
+        "update_message" => {
+            let mut wishes = members.rest(&["id"]);
+            if let Some(html) = members.text("body") {
+                wishes.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
+            }
+            let changes = Changes::parse(&wishes, false).map_err(|f| said(&f))?;
+            mailbox.change_message(number, now, |message| changes.put(message));
+        }
+        "delete_message" => {
+            mailbox.remove_message(number);
+            return Ok(json!({"id": id}));
+        }
+        _ => {
+            let folder = find_folder(mailbox, members.need("folder")?).map_err(|f| said(&f))?;
+            mailbox.move_message(number, folder, now, true);
+        }
+    }
+    let message = mailbox.message(number).ok_or("the message has gone")?;
+    Ok(json!({"id": mailbox.message_id(message, false), "immutableId": mailbox.message_id(message, true)}))
+}
+
+fn mail_folder(state: &mut State, owner: usize, verb: &str, members: &Members<'_>) -> Outcome {
+    let mailbox = &mut state.mailboxes[owner];
+    let name = members.need("name")?.to_owned();
+    let taken =
+        |mailbox: &super::store::Mailbox, parent: u32| mailbox.folder(parent).is_some_and(|p| p.children.contains_key(&fold(&name)));
+    let number = if verb == "new_mail_folder" {
+        let parent = members.text("parent").map_or(Ok(MAIL_ROOT), |id| find_folder(mailbox, id)).map_err(|f| said(&f))?;
+        if taken(mailbox, parent) {
+            return Err(format!("there is a folder '{name}' already"));
+        }
+        mailbox.add_folder(name, parent, false, None)
+    } else {
+        let number = find_folder(mailbox, members.need("id")?).map_err(|f| said(&f))?;
+        let parent = mailbox.folder(number).map_or(MAIL_ROOT, |folder| folder.parent);
+        if taken(mailbox, parent) {
+            return Err(format!("there is a folder '{name}' already"));
+        }
+        mailbox.rename_folder(number, name);
+        number
+    };
+    Ok(json!({"id": mailbox.folder_id(number)}))
+}
+
+fn drive(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now: Timestamp) -> Outcome {
+    let drive = &mut state.drives[owner];
+    let find =
+        |drive: &super::store::Drive, id: &str| drive.by_id(id).map(|item| item.number).ok_or_else(|| format!("there is no item '{id}'"));
+    if let "new_file" | "new_folder" = verb {
+        let parent = members.text("parent").map_or(Ok(ROOT), |id| find(drive, id))?;
+        let name = members.need("name")?;
+        check_name(name).map_err(|f| said(&f))?;
+        if drive.taken(parent, name, u32::MAX) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
+            return Err(format!("'{name}' cannot be put there: the name is taken or the parent is a file"));
+        }
+        let text = members.text("content").unwrap_or("A file from outside.\n").to_owned();
+        let content = (verb == "new_file").then(|| Content::Given(bytes::Bytes::from(text)));
+        let number = drive.add(Item::new(name.to_owned(), parent, content, now, owner));
+        drive.place(number);
+        return Ok(json!({"id": drive.key.item(number)}));
+    }
+    let id = members.need("id")?;
+    let number = find(drive, id)?;
+    let item = drive.item(number).filter(|item| item.number != ROOT).ok_or("the root stays as it is")?;
+    let (name, parent) = (item.name.clone(), item.parent);
+    match verb {
+        "delete_item" => drive.remove(number),
+        "rename_item" => {
+            let name = members.need("name")?;
+            check_name(name).map_err(|f| said(&f))?;
+            drive.relocate(number, parent, name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
+        }
+        _ => {
+            let parent = find(drive, members.need("parent")?)?;
+            if drive.is_within(parent, number) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
+                return Err("the item cannot be moved there".to_owned());
+            }
+            drive.relocate(number, parent, &name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
+        }
+    }
+    Ok(json!({"id": id}))
+}

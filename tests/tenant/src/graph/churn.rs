@@ -1,0 +1,66 @@
+//! A seeded log of random changes by others: what delta and caches are tried with.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::apply::apply;
+use super::store::{ROOT, State};
+use crate::seed::prng::Prng;
+
+/// Makes `count` changes in one account; equal seeds on equal states give equal changes. Gives the log: each change and,
+/// under `result`, what came of it.
+pub(crate) fn churn(state: &mut State, owner: usize, count: u64, seed: u64, now: Timestamp) -> Vec<Value> {
+    let mut prng = Prng::new(seed, "churn");
+    let mut log = Vec::new();
+    for round in 0..count {
+        let Some(mut change) = propose(state, owner, &mut prng, seed, round) else {
+            continue;
+        };
+        change["user"] = json!(state.users[owner].username);
+        // What is refused (a name taken, a folder into itself) is part of life and of the log.
+        let result = apply(state, &change, now).unwrap_or_else(|error| json!({"error": error}));
+        change["result"] = result;
+        log.push(change);
+    }
+    log
+}
+
+fn propose(state: &State, owner: usize, prng: &mut Prng, seed: u64, round: u64) -> Option<Value> {
+    let mailbox = &state.mailboxes[owner];
+    let drive = &state.drives[owner];
+    let message = |prng: &mut Prng| {
+        let (_, number) = *mailbox.everything.get(prng.below(mailbox.everything.len().min(200)))?;
+        mailbox.message(number).map(|message| mailbox.message_id(message, false))
+    };
+    let folder = |prng: &mut Prng| {
+        let folders: Vec<u32> = mailbox.folders.iter().flatten().filter(|f| f.number != 0 && !f.hidden).map(|f| f.number).collect();
+        mailbox.folder_id(*prng.pick(&folders))
+    };
+    let item = |prng: &mut Prng, folders_only: bool| {
+        let fits = |number: &u32| {
+            drive
+                .item(*number)
+                .is_some_and(|i| i.placed && i.sequence > 0 && (i.is_folder() || !folders_only) && (folders_only || i.number != ROOT))
+        };
+        let items: Vec<u32> = drive.items.iter().flatten().map(|i| i.number).filter(fits).collect();
+        if items.is_empty() { None } else { Some(drive.key.item(*prng.pick(&items))) }
+    };
+    let name = format!("churn {seed}-{round}");
+    Some(match prng.below(14) {
+        0 | 1 => json!({"verb": "new_message", "subject": name, "folder": folder(prng)}),
+        2 | 3 => {
+            json!({"verb": "update_message", "id": message(prng)?, "isRead": prng.percent(50), "categories": [name]})
+        }
+        4 => json!({"verb": "delete_message", "id": message(prng)?}),
+        5 | 6 => json!({"verb": "move_message", "id": message(prng)?, "folder": folder(prng)}),
+        7 => json!({"verb": "new_mail_folder", "name": name, "parent": folder(prng)}),
+        8 => json!({"verb": "new_contact", "givenName": "Churn", "surname": name}),
+        9 => {
+            json!({"verb": "new_file", "name": format!("{name}.txt"), "parent": item(prng, true)?})
+        }
+        10 => json!({"verb": "new_folder", "name": name, "parent": item(prng, true)?}),
+        11 => json!({"verb": "rename_item", "id": item(prng, false)?, "name": name}),
+        12 => json!({"verb": "move_item", "id": item(prng, false)?, "parent": item(prng, true)?}),
+        _ => json!({"verb": "delete_item", "id": item(prng, false)?}),
+    })
+}

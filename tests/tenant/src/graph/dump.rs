@@ -1,0 +1,85 @@
+//! The whole state as JSON: the oracle to which caches and replays of delta are compared.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::call::find_user;
+use super::contacts::ContactRow;
+use super::events::EventRow;
+use super::items::ItemRow;
+use super::mail::{FolderRow, MessageRow};
+use super::odata::{CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
+use super::store::State;
+
+/// Properties that are not dumped: bodies for their size, addresses that hold the time of asking.
+const LEFT_OUT: &[&str] = &["body", "uniqueBody", "@microsoft.graph.downloadUrl"];
+
+fn whole(row: &dyn Row, schema: &Schema, immutable: Option<String>) -> Value {
+    let mut out = Map::new();
+    for (name, _) in schema.properties.iter().filter(|(name, _)| !LEFT_OUT.contains(name)) {
+        if let Some(value) = row.property(name) {
+            out.insert((*name).to_owned(), value);
+        }
+    }
+    if let Some(immutable) = immutable {
+        out.insert("immutableId".to_owned(), json!(immutable));
+    }
+    Value::Object(out)
+}
+
+/// Everything, of one user or all, of one kind or all. A user or kind that does not exist gives nothing.
+pub(crate) fn dump(state: &State, user: Option<&str>, kind: Option<&str>, now: Timestamp) -> Value {
+    let wanted = user.map(|id| find_user(state, id));
+    let users = (0..state.users.len()).filter(|index| wanted.is_none_or(|w| w == Some(*index)));
+    let list: Vec<Value> = users
+        .map(|index| {
+            let user = &state.users[index];
+            let mut out = Map::new();
+            out.insert("username".to_owned(), json!(user.username));
+            out.insert("id".to_owned(), json!(user.id));
+            for (name, rows) in KINDS {
+                if kind.is_none_or(|k| k == *name) {
+                    out.insert((*name).to_owned(), Value::Array(rows(state, index, now)));
+                }
+            }
+            Value::Object(out)
+        })
+        .collect();
+    json!({"users": list})
+}
+
+type Rows = fn(&State, usize, Timestamp) -> Vec<Value>;
+
+const KINDS: &[(&str, Rows)] =
+    &[("messages", messages), ("mailFolders", mail_folders), ("driveItems", drive_items), ("contacts", contacts), ("events", events)];
+
+fn messages(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let mailbox = &state.mailboxes[index];
+    let placed = mailbox.everything.iter().filter_map(|(_, number)| mailbox.message(*number));
+    let row = |message| MessageRow { mailbox, message, immutable: false, text: false };
+    placed.map(|m| whole(&row(m), &MESSAGE, Some(mailbox.message_id(m, true)))).collect()
+}
+
+fn mail_folders(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let mailbox = &state.mailboxes[index];
+    mailbox.folders.iter().flatten().map(|folder| whole(&FolderRow { mailbox, folder }, &MAIL_FOLDER, None)).collect()
+}
+
+fn drive_items(state: &State, index: usize, now: Timestamp) -> Vec<Value> {
+    let drive = &state.drives[index];
+    let row = |item| ItemRow { users: &state.users, drive, item, downloads: "", now, paths: true, found: false };
+    let reachable = drive.items.iter().flatten().filter(|item| item.placed && item.sequence > 0);
+    reachable.map(|item| whole(&row(item), &DRIVE_ITEM, None)).collect()
+}
+
+fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let mailbox = &state.mailboxes[index];
+    let row = |contact| ContactRow { mailbox, contact, immutable: false };
+    mailbox.contacts.iter().flatten().map(|c| whole(&row(c), &CONTACT, Some(mailbox.contact_id(c, true)))).collect()
+}
+
+fn events(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let mailbox = &state.mailboxes[index];
+    let row = |event| EventRow { mailbox, event, occurrence: None, immutable: false, text: false, zone: None };
+    mailbox.events.iter().flatten().map(|e| whole(&row(e), &EVENT, Some(mailbox.event_id(e, None, true)))).collect()
+}

@@ -1,0 +1,171 @@
+//! An event as Graph shows it: single, master, occurrence or exception, its times in the zone asked for.
+
+use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use super::errors::Fault;
+use super::mail::item_body;
+use super::odata::{Answer, Row, Selection, encode};
+use super::recur::{Occurrence, instant};
+use super::store::{Event, Mailbox, Moment, Pattern, Recurrence, RecurrenceEnd};
+use crate::seed::ids::{IdKind, looks_like_exchange_id};
+use crate::seed::prose;
+
+/// An event in the form that the caller wants.
+pub(crate) struct EventRow<'a> {
+    pub(crate) mailbox: &'a Mailbox,
+    pub(crate) event: &'a Event,
+    /// Which happening of a series; `None` for the master or a single event.
+    pub(crate) occurrence: Option<Occurrence>,
+    pub(crate) immutable: bool,
+    pub(crate) text: bool,
+    pub(crate) zone: Option<&'a (String, TimeZone)>,
+}
+
+/// The words of the recurrence patterns.
+pub(crate) const WEEKDAYS: &[(&str, Weekday)] = &[
+    ("sunday", Weekday::Sunday),
+    ("monday", Weekday::Monday),
+    ("tuesday", Weekday::Tuesday),
+    ("wednesday", Weekday::Wednesday),
+    ("thursday", Weekday::Thursday),
+    ("friday", Weekday::Friday),
+    ("saturday", Weekday::Saturday),
+];
+
+fn weekday(day: Weekday) -> &'static str {
+    WEEKDAYS.iter().find(|(_, known)| *known == day).map_or("sunday", |(name, _)| name)
+}
+
+fn recurrence(series: &Recurrence) -> Value {
+    let mut pattern =
+        json!({"type": "daily", "interval": series.interval, "month": 0, "dayOfMonth": 0, "firstDayOfWeek": "sunday", "index": "first"});
+    match &series.pattern {
+        Pattern::Daily => {}
+        Pattern::Weekly { days, first } => {
+            pattern["type"] = json!("weekly");
+            pattern["daysOfWeek"] = days.iter().map(|day| weekday(*day)).collect();
+            pattern["firstDayOfWeek"] = json!(weekday(*first));
+        }
+        Pattern::Monthly { day } => {
+            pattern["type"] = json!("absoluteMonthly");
+            pattern["dayOfMonth"] = json!(day);
+        }
+        Pattern::Yearly { month, day } => {
+            pattern["type"] = json!("absoluteYearly");
+            pattern["month"] = json!(month);
+            pattern["dayOfMonth"] = json!(day);
+        }
+    }
+    let (kind, end, count) = match series.end {
+        RecurrenceEnd::Never => ("noEnd", "0001-01-01".to_owned(), 0),
+        RecurrenceEnd::On(end) => ("endDate", end.to_string(), 0),
+        RecurrenceEnd::After(count) => ("numbered", "0001-01-01".to_owned(), count),
+    };
+    json!({"pattern": pattern, "range": {"type": kind, "startDate": series.start.to_string(), "endDate": end,
+        "recurrenceTimeZone": series.zone, "numberOfOccurrences": count}})
+}
+
+impl EventRow<'_> {
+    fn day(&self) -> Option<Date> {
+        self.occurrence.as_ref().and_then(|o| o.day)
+    }
+
+    /// The property as changed for this one day.
+    fn own(&self, name: &str) -> Option<&Value> {
+        self.day().and_then(|day| self.event.exceptions.get(&day)).and_then(|exception| exception.data.get(name))
+    }
+
+    fn data(&self, name: &str) -> Option<&Value> {
+        self.own(name).or_else(|| self.event.data.get(name))
+    }
+
+    fn content(&self) -> &str {
+        self.data("body").and_then(|body| body.get("content")).and_then(Value::as_str).unwrap_or("")
+    }
+
+    fn id(&self) -> String {
+        self.mailbox.event_id(self.event, self.day(), self.immutable)
+    }
+
+    fn moment(&self, moment: &Moment) -> Value {
+        let all_day = self.data("isAllDay").and_then(Value::as_bool).unwrap_or(false);
+        let (name, at) = match self.zone {
+            // Days have no zone: midnight stays midnight wherever one looks from.
+            zone if all_day => (zone.map_or("UTC", |(name, _)| name.as_str()), moment.at),
+            Some((name, zone)) => (name.as_str(), zone.to_datetime(instant(moment))),
+            None => ("UTC", TimeZone::UTC.to_datetime(instant(moment))),
+        };
+        json!({"dateTime": at.strftime("%Y-%m-%dT%H:%M:%S.0000000").to_string(), "timeZone": name})
+    }
+
+    /// The whole object with its tag.
+    pub(crate) fn write(&self, selection: &Selection) -> Map<String, Value> {
+        let mut out = Map::new();
+        out.insert("@odata.etag".to_owned(), json!(self.etag()));
+        selection.write(self, &mut out);
+        out
+    }
+
+    /// The tag, `W/"<changeKey>"`.
+    pub(crate) fn etag(&self) -> String {
+        format!("W/\"{}\"", self.mailbox.key.change_key(self.event.sequence))
+    }
+}
+
+impl Row for EventRow<'_> {
+    fn property(&self, name: &str) -> Option<Value> {
+        let event = self.event;
+        Some(match name {
+            "id" => json!(self.id()),
+            "createdDateTime" => json!(event.created.to_string()),
+            "lastModifiedDateTime" => json!(event.modified.to_string()),
+            "changeKey" => json!(self.mailbox.key.change_key(event.sequence)),
+            "originalStartTimeZone" => json!(event.start.zone),
+            "originalEndTimeZone" => json!(event.end.zone),
+            "bodyPreview" => json!(prose::preview(&prose::text_of(self.content()))),
+            "body" if self.text => item_body(false, prose::text_of(self.content()).trim().to_owned()),
+            "start" => self.moment(self.occurrence.as_ref().map_or(&event.start, |o| &o.start)),
+            "end" => self.moment(self.occurrence.as_ref().map_or(&event.end, |o| &o.end)),
+            "recurrence" => match (&event.recurrence, self.day()) {
+                (Some(series), None) => recurrence(series),
+                _ => Value::Null,
+            },
+            "seriesMasterId" => match self.day() {
+                Some(_) => json!(self.mailbox.event_id(event, None, self.immutable)),
+                None => Value::Null,
+            },
+            "type" => json!(match (self.day(), &event.recurrence) {
+                (Some(day), _) if event.exceptions.contains_key(&day) => "exception",
+                (Some(_), _) => "occurrence",
+                (None, Some(_)) => "seriesMaster",
+                (None, None) => "singleInstance",
+            }),
+            "originalStart" => match self.day() {
+                Some(day) => {
+                    let planned = Moment { at: day.to_datetime(event.start.at.time()), zone: event.start.zone.clone() };
+                    json!(instant(&planned).to_string())
+                }
+                None => Value::Null,
+            },
+            "webLink" => json!(format!("https://outlook.office365.com/owa/?itemid={}&exvsurl=1&path=/calendar/item", encode(&self.id()))),
+            _ => return self.data(name).cloned(),
+        })
+    }
+}
+
+/// What an event id names: the event and, for one happening of a series, its day.
+pub(crate) fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<(&'a Event, Option<Date>)> {
+    let named = mailbox.key.decode(id).filter(|named| matches!(named.kind, IdKind::Event | IdKind::Occurrence));
+    let Some(named) = named else {
+        return Err(if looks_like_exchange_id(id) { Fault::item_gone() } else { Fault::malformed_id() });
+    };
+    let event = mailbox.event(named.number).ok_or_else(Fault::item_gone)?;
+    if named.kind == IdKind::Event {
+        return Ok((event, None));
+    }
+    let day = super::store::day_of(named.place).ok_or_else(Fault::item_gone)?;
+    let happens = event.recurrence.as_ref().is_some_and(|series| super::recur::days(series, day).last() == Some(&day));
+    if happens && !event.cancelled.contains(&day) { Ok((event, Some(day))) } else { Err(Fault::item_gone()) }
+}

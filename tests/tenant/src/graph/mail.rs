@@ -1,0 +1,203 @@
+//! A message and a mail folder as Graph shows them, and how their ids are found.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::errors::Fault;
+use super::odata::{Answer, Expand, Row, Selection, encode};
+use super::store::{Attachment, MailFolder, Mailbox, Message};
+use crate::seed::ids::{IdKind, looks_like_exchange_id};
+use crate::seed::people::Address;
+use crate::seed::prng::mix;
+
+/// A message in the form that the caller wants.
+pub(crate) struct MessageRow<'a> {
+    pub(crate) mailbox: &'a Mailbox,
+    pub(crate) message: &'a Message,
+    pub(crate) immutable: bool,
+    pub(crate) text: bool,
+}
+
+fn recipient(address: &Address) -> Value {
+    let mut email = Map::with_capacity(2);
+    email.insert("name".to_owned(), Value::from(&*address.name));
+    email.insert("address".to_owned(), Value::from(&*address.address));
+    let mut out = Map::with_capacity(1);
+    out.insert("emailAddress".to_owned(), Value::Object(email));
+    Value::Object(out)
+}
+
+fn recipients(addresses: &[Address]) -> Value {
+    Value::Array(addresses.iter().map(recipient).collect())
+}
+
+/// A body as `itemBody`.
+pub(crate) fn item_body(html: bool, content: String) -> Value {
+    let mut out = Map::with_capacity(2);
+    out.insert("contentType".to_owned(), Value::from(if html { "html" } else { "text" }));
+    out.insert("content".to_owned(), Value::String(content));
+    Value::Object(out)
+}
+
+impl Row for MessageRow<'_> {
+    fn property(&self, name: &str) -> Option<Value> {
+        let message = self.message;
+        Some(match name {
+            "id" => Value::String(self.id()),
+            "createdDateTime" => json!(message.created.to_string()),
+            "lastModifiedDateTime" => json!(message.modified.to_string()),
+            "changeKey" => json!(self.mailbox.key.change_key(message.sequence)),
+            "categories" => json!(message.categories),
+            "receivedDateTime" => json!(message.received.to_string()),
+            "sentDateTime" => json!(message.sent.to_string()),
+            "hasAttachments" => json!(message.attachments.iter().any(|a| !a.inline)),
+            "internetMessageId" => json!(message.internet_id),
+            "subject" => json!(message.subject),
+            "bodyPreview" => json!(message.body.preview()),
+            "importance" => json!(message.importance),
+            "parentFolderId" => json!(self.mailbox.folder_id(message.folder)),
+            "conversationId" => json!(self.mailbox.key.conversation(message.conversation)),
+            "conversationIndex" => {
+                let mut raw = vec![1, 0xd9];
+                raw.extend_from_slice(&mix(message.conversation).to_be_bytes());
+                raw.extend_from_slice(&mix(message.conversation ^ 7).to_be_bytes());
+                json!(STANDARD.encode(raw))
+            }
+            "isDeliveryReceiptRequested" => json!(message.delivery_receipt),
+            "isReadReceiptRequested" => json!(message.read_receipt),
+            "isRead" => json!(message.read),
+            "isDraft" => json!(message.draft),
+            "webLink" => {
+                let id = encode(&self.id());
+                json!(format!("https://outlook.office365.com/owa/?ItemID={id}&exvsurl=1&viewmodel=ReadMessageItem"))
+            }
+            "inferenceClassification" => json!(if message.focused { "focused" } else { "other" }),
+            "body" | "uniqueBody" => {
+                let html = message.body.is_html() && !self.text;
+                item_body(html, if html { message.body.stored() } else { message.body.text() })
+            }
+            "sender" | "from" => message.from.as_ref().map_or(Value::Null, recipient),
+            "toRecipients" => recipients(&message.to),
+            "ccRecipients" => recipients(&message.cc),
+            "bccRecipients" => recipients(&message.bcc),
+            "replyTo" => recipients(&message.reply_to),
+            "flag" => message.flag.clone().unwrap_or_else(|| json!({"flagStatus": "notFlagged"})),
+            "internetMessageHeaders" => {
+                let given = message.headers.iter().map(|(name, value)| json!({"name": name, "value": value}));
+                let usual =
+                    [("MIME-Version", "1.0"), ("Content-Type", "multipart/alternative"), ("Message-ID", message.internet_id.as_str())];
+                Value::Array(usual.iter().map(|(name, value)| json!({"name": name, "value": value})).chain(given).collect())
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl MessageRow<'_> {
+    /// The id in the caller's form.
+    pub(crate) fn id(&self) -> String {
+        self.mailbox.message_id(self.message, self.immutable)
+    }
+
+    /// The tag, `W/"<changeKey>"`.
+    pub(crate) fn etag(&self) -> String {
+        format!("W/\"{}\"", self.mailbox.key.change_key(self.message.sequence))
+    }
+
+    /// The whole object with its tag, and its attachments when they are wanted.
+    pub(crate) fn write(&self, selection: &Selection, expand: &Expand) -> Map<String, Value> {
+        let mut out = Map::new();
+        out.insert("@odata.etag".to_owned(), Value::String(self.etag()));
+        selection.write(self, &mut out);
+        if let Some(attachments) = &expand.attachments {
+            let rows = self.message.attachments.iter().map(|a| Value::Object(self.attachment(a, attachments)));
+            out.insert("attachments".to_owned(), Value::Array(rows.collect()));
+        }
+        out
+    }
+
+    /// One attachment with its type in front.
+    pub(crate) fn attachment(&self, attachment: &Attachment, selection: &Selection) -> Map<String, Value> {
+        let mut out = Map::new();
+        out.insert("@odata.type".to_owned(), Value::from("#microsoft.graph.fileAttachment"));
+        out.insert("@odata.mediaContentType".to_owned(), Value::from(attachment.content_type.as_str()));
+        selection.write(&AttachmentRow { message: self, attachment }, &mut out);
+        out
+    }
+
+    /// An attachment's id.
+    pub(crate) fn attachment_id(&self, attachment: &Attachment) -> String {
+        self.mailbox.key.attachment(&self.id(), attachment.index)
+    }
+}
+
+struct AttachmentRow<'a> {
+    message: &'a MessageRow<'a>,
+    attachment: &'a Attachment,
+}
+
+impl Row for AttachmentRow<'_> {
+    fn property(&self, name: &str) -> Option<Value> {
+        let attachment = self.attachment;
+        Some(match name {
+            "id" => json!(self.message.attachment_id(attachment)),
+            "lastModifiedDateTime" => json!(self.message.message.created.to_string()),
+            "name" => json!(attachment.name),
+            "contentType" => json!(attachment.content_type),
+            // What Exchange counts is the bytes and some overhead.
+            "size" => json!(attachment.content.len() + 178),
+            "isInline" => json!(attachment.inline),
+            "contentId" => json!(attachment.content_id),
+            "contentLocation" => Value::Null,
+            "contentBytes" => json!(STANDARD.encode(attachment.content.bytes())),
+            _ => return None,
+        })
+    }
+}
+
+/// A mail folder as Graph shows it.
+pub(crate) struct FolderRow<'a> {
+    pub(crate) mailbox: &'a Mailbox,
+    pub(crate) folder: &'a MailFolder,
+}
+
+impl Row for FolderRow<'_> {
+    fn property(&self, name: &str) -> Option<Value> {
+        let folder = self.folder;
+        Some(match name {
+            "id" => json!(self.mailbox.folder_id(folder.number)),
+            "displayName" => json!(folder.name),
+            "parentFolderId" => json!(self.mailbox.folder_id(folder.parent)),
+            "childFolderCount" => json!(folder.children.len()),
+            "unreadItemCount" => json!(folder.unread),
+            "totalItemCount" => json!(folder.messages.len()),
+            "isHidden" => json!(folder.hidden),
+            _ => return None,
+        })
+    }
+}
+
+/// The message with this id, in either form; an ordinary id is good only where the message lay when it was given.
+pub(crate) fn find_message<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<&'a Message> {
+    let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::Message) else {
+        return Err(if looks_like_exchange_id(id) { Fault::item_gone() } else { Fault::malformed_id() });
+    };
+    let message = mailbox.message(named.number).ok_or_else(Fault::item_gone)?;
+    if named.immutable || (named.generation == message.generation && named.place == message.folder) {
+        Ok(message)
+    } else {
+        Err(Fault::item_gone())
+    }
+}
+
+/// The number of the folder with this id or well-known name.
+pub(crate) fn find_folder(mailbox: &Mailbox, id: &str) -> Answer<u32> {
+    if let Some(number) = mailbox.well_known(id) {
+        return Ok(number);
+    }
+    let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::MailFolder) else {
+        return Err(if looks_like_exchange_id(id) { Fault::folder_gone() } else { Fault::malformed_id() });
+    };
+    mailbox.folder(named.number).map(|folder| folder.number).ok_or_else(Fault::folder_gone)
+}

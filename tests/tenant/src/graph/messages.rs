@@ -1,0 +1,274 @@
+//! Reading mail: lists, search, single messages, attachments, delta of a folder.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+use super::delta::{Line, Token, page, reply};
+use super::errors::Fault;
+use super::mail::{MessageRow, find_folder, find_message};
+use super::mime::mime as mime_text;
+use super::odata::{ATTACHMENT, Answer, Expand, Filter, Limits, MESSAGE, Selection, encode, filter::Op, list as page_of};
+use super::store::{Attachment, Mailbox, Message, State};
+use crate::wire::Reply;
+
+const LIMITS: Limits = Limits { usual: 10, most: 1_000, strict_order: true, falling: Some("receivedDateTime") };
+/// The most that a search finds.
+const SEARCH_MOST: usize = 250;
+
+fn open<'a>(call: &Call<'_>, mailbox: &'a Mailbox, message: &'a Message) -> MessageRow<'a> {
+    MessageRow { mailbox, message, immutable: call.view.immutable, text: call.view.text }
+}
+
+fn place(folder: Option<&str>) -> String {
+    folder.map(|id| format!("/mailFolders('{}')", encode(id))).unwrap_or_default()
+}
+
+/// The newest-first list asked about.
+fn numbers<'a>(mailbox: &'a Mailbox, folder: Option<&str>) -> Answer<&'a [(i64, u32)]> {
+    let Some(id) = folder else {
+        return Ok(&mailbox.everything);
+    };
+    let number = find_folder(mailbox, id)?;
+    Ok(mailbox.folder(number).map_or(&[], |folder| folder.messages.as_slice()))
+}
+
+/// `GET …/messages`
+pub(crate) fn list(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
+    let mailbox = call.mailbox(state);
+    let numbers = numbers(mailbox, folder)?;
+    let selection = Selection::parse(&call.query, &MESSAGE)?;
+    let expand = Expand::parse(&call.query)?;
+    let context = call.context(&format!("{}/messages{}", place(folder), selection.context()));
+    let row = |(_, number): (i64, u32)| mailbox.message(number).map(|message| open(call, mailbox, message));
+    let write = |row: &MessageRow<'_>| Value::Object(row.write(&selection, &expand));
+    if let Some(text) = call.query.get("search") {
+        for other in ["filter", "orderby"] {
+            if call.query.get(other).is_some() {
+                let (code, name) = if other == "filter" { ("SearchWithFilter", "$filter") } else { ("SearchWithOrderBy", "$orderBy") };
+                let message = format!("The query parameter '{name}' is not supported with '$search'.");
+                return Err(Fault::new(StatusCode::BAD_REQUEST, code, message));
+            }
+        }
+        let terms = Terms::parse(text)?;
+        let found: Vec<(i64, u32)> = numbers
+            .iter()
+            .filter(|(_, number)| mailbox.message(*number).is_some_and(|m| m.searchable <= call.now && terms.found_in(m)))
+            .take(SEARCH_MOST)
+            .copied()
+            .collect();
+        let body = page_of(&found, &call.query, &MESSAGE, LIMITS, &call.address(), row, write)?;
+        return Ok(call.json(StatusCode::OK, &context, body));
+    }
+    let body = page_of(numbers, &call.query, &MESSAGE, LIMITS, &call.address(), row, write)?;
+    Ok(call.json(StatusCode::OK, &context, body))
+}
+
+/// `GET …/messages/$count`, with `$filter`.
+pub(crate) fn count(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
+    let mailbox = call.mailbox(state);
+    let numbers = numbers(mailbox, folder)?;
+    let filter = call.query.get("filter").map(|text| Filter::parse(text, &MESSAGE)).transpose()?;
+    let passes = |number: u32| filter.as_ref().is_none_or(|f| mailbox.message(number).is_some_and(|m| f.matches(&open(call, mailbox, m))));
+    let count = numbers.iter().filter(|(_, number)| passes(*number)).count();
+    Ok(call.reply(StatusCode::OK, Bytes::from(count.to_string()), "text/plain"))
+}
+
+/// `GET …/messages/{id}`
+pub(crate) fn get(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
+    let mailbox = call.mailbox(state);
+    let row = open(call, mailbox, find_message(mailbox, id)?);
+    let selection = Selection::parse(&call.query, &MESSAGE)?;
+    let body = row.write(&selection, &Expand::parse(&call.query)?);
+    Ok(call.json(StatusCode::OK, &call.context(&format!("/messages{}/$entity", selection.context())), body))
+}
+
+/// `GET …/messages/{id}/$value`
+pub(crate) fn mime(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
+    let message = find_message(call.mailbox(state), id)?;
+    Ok(call.reply(StatusCode::OK, Bytes::from(mime_text(message)), "text/plain"))
+}
+
+/// `GET …/messages/{id}/attachments`
+pub(crate) fn attachments(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
+    let mailbox = call.mailbox(state);
+    let row = open(call, mailbox, find_message(mailbox, id)?);
+    let selection = Selection::parse(&call.query, &ATTACHMENT)?;
+    let value = row.message.attachments.iter().map(|a| Value::Object(row.attachment(a, &selection))).collect();
+    let mut body = Map::new();
+    body.insert("value".to_owned(), Value::Array(value));
+    let context = call.context(&format!("/messages('{}')/attachments{}", encode(&row.id()), selection.context()));
+    Ok(call.json(StatusCode::OK, &context, body))
+}
+
+fn find_attachment<'a>(row: &MessageRow<'a>, id: &str) -> Answer<&'a Attachment> {
+    row.message.attachments.iter().find(|a| row.attachment_id(a) == id || alternative(row, a) == id).ok_or_else(Fault::item_gone)
+}
+
+/// The id that the attachment has under the message's other id.
+fn alternative(row: &MessageRow<'_>, attachment: &Attachment) -> String {
+    row.mailbox.key.attachment(&row.mailbox.message_id(row.message, !row.immutable), attachment.index)
+}
+
+/// `GET …/messages/{id}/attachments/{id}`
+pub(crate) fn attachment(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
+    let mailbox = call.mailbox(state);
+    let row = open(call, mailbox, find_message(mailbox, id)?);
+    let found = find_attachment(&row, attachment)?;
+    let selection = Selection::parse(&call.query, &ATTACHMENT)?;
+    let context = call.context(&format!("/messages('{}')/attachments{}/$entity", encode(&row.id()), selection.context()));
+    Ok(call.json(StatusCode::OK, &context, row.attachment(found, &selection)))
+}
+
+/// `GET …/messages/{id}/attachments/{id}/$value`
+pub(crate) fn attachment_content(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
+    let mailbox = call.mailbox(state);
+    let row = open(call, mailbox, find_message(mailbox, id)?);
+    let found = find_attachment(&row, attachment)?;
+    Ok(call.reply(StatusCode::OK, found.content.bytes(), &found.content_type))
+}
+
+/// `GET …/mailFolders/{id}/messages/delta`, first and later rounds.
+pub(crate) fn delta(state: &State, call: &Call<'_>, folder: &str) -> Answer<Reply> {
+    let mailbox = call.mailbox(state);
+    let number = find_folder(mailbox, folder)?;
+    let Some(folder) = mailbox.folder(number) else {
+        return Err(Fault::folder_gone());
+    };
+    let resumed = call.query.get("skiptoken").or_else(|| call.query.get("deltatoken"));
+    let token = match resumed {
+        Some(text) => Token::resume(text, "messages", mailbox, number)?,
+        None => begin(call, mailbox, number, folder.feed.last())?,
+    };
+    let selection = Selection::from_text(token.select.as_deref(), &MESSAGE)?;
+    let expand = Expand::from_text(token.expand.as_deref())?;
+    let filter = token.filter.as_deref().map(|text| Filter::parse(text, &MESSAGE)).transpose()?;
+    let size = call.view.page.or(token.top).unwrap_or(10).clamp(1, 1_000);
+    let row = |number: u32| mailbox.message(number).map(|message| open(call, mailbox, message));
+    let keep = |number: u32| row(number).is_some_and(|row| filter.as_ref().is_none_or(|f| f.matches(&row)));
+    let here =
+        |gone: &super::store::Gone| call.view.immutable && mailbox.message(gone.number).is_some_and(|m| m.placed && m.folder == number);
+    let page = page(&folder.feed, &token, size, keep, here);
+    let value = page.lines.iter().filter_map(|line| match line {
+        Line::Changed(number) => row(*number).map(|row| Value::Object(row.write(&selection, &expand))),
+        Line::Removed(gone) => {
+            let id = if call.view.immutable { &gone.immutable } else { &gone.id };
+            Some(json!({"@odata.type": "#microsoft.graph.message", "id": id, "@removed": {"reason": "deleted"}}))
+        }
+    });
+    Ok(reply(call, "message", value.collect(), &page, resumed.is_none()))
+}
+
+fn begin(call: &Call<'_>, mailbox: &Mailbox, container: u32, last: u64) -> Answer<Token> {
+    let query = &call.query;
+    if query.get("search").is_some() {
+        return Err(Fault::bad_request("'$search' is not supported in delta queries of messages."));
+    }
+    if let Some(order) = query.get("orderby")
+        && !order.trim().eq_ignore_ascii_case("receivedDateTime desc")
+    {
+        return Err(Fault::bad_request("The only supported '$orderby' expression is '$orderby=receivedDateTime desc'."));
+    }
+    if let Some(text) = query.get("filter") {
+        let allowed =
+            matches!(Filter::parse(text, &MESSAGE)?, Filter::Compare { path, op: Op::Ge | Op::Gt, .. } if path == ["receivedDateTime"]);
+        if !allowed {
+            return Err(Fault::bad_request(
+                "The only supported '$filter' expressions are 'receivedDateTime ge' and 'receivedDateTime gt'.",
+            ));
+        }
+    }
+    LIMITS.top(query)?;
+    Token::begin(call, "messages", mailbox, container, last)
+}
+
+/// A search in the part of KQL that is served: words, `from:`, `to:`, `subject:`, `body:`, `hasattachment:`; all must match.
+struct Terms(Vec<(Option<String>, String)>);
+
+impl Terms {
+    fn parse(text: &str) -> Answer<Self> {
+        let text = text.trim();
+        let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text).replace("\\\"", "\"");
+        let mut out = Vec::new();
+        let mut rest = inner.trim_start();
+        while !rest.is_empty() {
+            let end = rest.find([' ', ':', '"']).unwrap_or(rest.len());
+            let (mut key, mut value) = (None, &rest[..end]);
+            rest = &rest[end..];
+            if let Some(after) = rest.strip_prefix(':') {
+                key = Some(value.to_lowercase());
+                let end = after.find(' ').unwrap_or(after.len());
+                (value, rest) = (&after[..end], &after[end..]);
+            }
+            let quoted = if value.is_empty() {
+                rest.strip_prefix('"')
+            } else {
+                value.starts_with('"').then(|| &inner[inner.len() - rest.len() - value.len() + 1..])
+            };
+            if let Some(quoted) = quoted {
+                let end = quoted.find('"').ok_or_else(|| syntax(text))?;
+                value = &quoted[..end];
+                rest = &quoted[end + 1..];
+            }
+            let known = key
+                .as_deref()
+                .is_none_or(|k| matches!(k, "from" | "to" | "subject" | "body" | "hasattachment" | "hasattachments" | "participants"));
+            if !known || (key.is_some() && value.is_empty()) {
+                return Err(syntax(text));
+            }
+            if !value.is_empty() && !value.eq_ignore_ascii_case("and") {
+                out.push((key, value.trim_end_matches('*').to_lowercase()));
+            }
+            rest = rest.trim_start();
+        }
+        if out.is_empty() { Err(syntax(text)) } else { Ok(Self(out)) }
+    }
+
+    fn found_in(&self, message: &Message) -> bool {
+        let of =
+            |a: &crate::seed::people::Address, word: &str| a.name.to_lowercase().contains(word) || a.address.to_lowercase().contains(word);
+        let from = |word: &str| message.from.as_ref().is_some_and(|a| of(a, word));
+        let to = |word: &str| message.to.iter().chain(&message.cc).any(|a| of(a, word));
+        let subject = |word: &str| message.subject.to_lowercase().contains(word);
+        let body = |word: &str| message.body.text().to_lowercase().contains(word);
+        self.0.iter().all(|(key, word)| match key.as_deref() {
+            Some("from") => from(word),
+            Some("to") => to(word),
+            Some("participants") => from(word) || to(word),
+            Some("subject") => subject(word),
+            Some("body") => body(word),
+            Some(_) => message.attachments.is_empty() != matches!(word.as_str(), "true" | "yes" | "1"),
+            None => {
+                subject(word)
+                    || from(word)
+                    || to(word)
+                    || message.attachments.iter().any(|a| a.name.to_lowercase().contains(word))
+                    || body(word)
+            }
+        })
+    }
+}
+
+fn syntax(text: &str) -> Box<Fault> {
+    Fault::bad_request(format!("Syntax error: the search clause '{text}' is not valid."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Terms;
+
+    #[test]
+    fn search_clauses_are_taken_apart() {
+        let terms = |text: &str| Terms::parse(text).map(|t| t.0).map_err(|f| f.message);
+        let pair = |k: Option<&str>, v: &str| (k.map(str::to_owned), v.to_owned());
+        assert_eq!(terms("\"pizza\""), Ok(vec![pair(None, "pizza")]));
+        assert_eq!(
+            terms("\"subject:has plans from:Ann\""),
+            Ok(vec![pair(Some("subject"), "has"), pair(None, "plans"), pair(Some("from"), "ann")])
+        );
+        assert_eq!(terms("\"subject:\\\"two words\\\" AND x*\""), Ok(vec![pair(Some("subject"), "two words"), pair(None, "x")]));
+        assert_eq!(terms("\"\\\"a phrase\\\"\""), Ok(vec![pair(None, "a phrase")]));
+        assert!(terms("\"\"").is_err() && terms("\"nosuch:x\"").is_err() && terms("\"subject:\"").is_err());
+    }
+}

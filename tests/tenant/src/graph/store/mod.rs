@@ -1,0 +1,174 @@
+//! What the tenant holds: mailboxes and drives in memory, and the few ways in which they change.
+//!
+//! Every change takes the next number of its mailbox's or drive's sequence and moves the thing to the end of its
+//! container's [`Feed`], which is all that delta needs. Knows nothing of requests, JSON options or replies.
+
+mod calendar;
+mod contacts;
+mod drive;
+mod feed;
+mod hash;
+mod mail;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub(crate) use calendar::{Calendar, Event, Exception, Moment, Pattern, Recurrence, RecurrenceEnd, day_of};
+pub(crate) use contacts::{Contact, ContactFolder};
+pub(crate) use drive::{Drive, Item, ROOT};
+pub(crate) use feed::{Entry, Feed, Gone};
+pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
+
+use crate::seed::ids::MailboxKey;
+use crate::seed::{User, prose};
+
+/// One user's mail, contacts and calendars.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    pub(crate) key: MailboxKey,
+    /// The last number handed out to a change.
+    pub(crate) sequence: u64,
+    /// IANA name of the owner's time zone.
+    pub(crate) zone: &'static str,
+    /// Delta tokens of an older epoch are gone.
+    pub(crate) epoch: u32,
+    pub(crate) folders: Vec<Option<MailFolder>>,
+    pub(crate) messages: Vec<Option<Box<Message>>>,
+    /// All placed messages, newest first.
+    pub(crate) everything: Vec<(i64, u32)>,
+    pub(crate) folder_feed: Feed,
+    pub(crate) contact_folders: Vec<Option<ContactFolder>>,
+    pub(crate) contacts: Vec<Option<Contact>>,
+    pub(crate) calendars: Vec<Option<Calendar>>,
+    pub(crate) events: Vec<Option<Event>>,
+}
+
+impl Mailbox {
+    pub(crate) fn new(key: MailboxKey, zone: &'static str) -> Self {
+        Self {
+            key,
+            sequence: 0,
+            zone,
+            epoch: 0,
+            folders: Vec::new(),
+            messages: Vec::new(),
+            everything: Vec::new(),
+            folder_feed: Feed::default(),
+            contact_folders: Vec::new(),
+            contacts: Vec::new(),
+            calendars: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes the next change number.
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+}
+
+/// An effect that becomes visible later than the reply to its cause.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Late {
+    /// A message enters the folder it names: a copy, or what was sent.
+    Message { mailbox: usize, number: u32 },
+    /// A drive item enters the folder it names.
+    Item { drive: usize, number: u32 },
+}
+
+/// The whole data of the tenant. User `n` owns mailbox `n` and drive `n`.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) users: Vec<User>,
+    pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) drives: Vec<Drive>,
+    /// Late effects, by when they are due.
+    pub(crate) late: Vec<(Timestamp, Late)>,
+    pub(crate) lag: std::time::Duration,
+}
+
+impl State {
+    /// Lets the effects that are due become visible.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        let (due, rest): (Vec<_>, Vec<_>) = self.late.drain(..).partition(|(at, _)| *at <= now);
+        self.late = rest;
+        for (_, late) in due {
+            self.perform(late);
+        }
+    }
+
+    /// Makes an effect visible now or after the lag; says when.
+    pub(crate) fn defer(&mut self, now: Timestamp, late: Late) -> Timestamp {
+        let due = self.visible_from(now);
+        if self.lag.is_zero() {
+            self.perform(late);
+        } else {
+            self.late.push((due, late));
+        }
+        due
+    }
+
+    /// When a change made now shows in search.
+    pub(crate) fn visible_from(&self, now: Timestamp) -> Timestamp {
+        now.checked_add(self.lag).unwrap_or(now)
+    }
+
+    fn perform(&mut self, late: Late) {
+        match late {
+            Late::Message { mailbox, number } => self.mailboxes[mailbox].place(number),
+            Late::Item { drive, number } => self.drives[drive].place(number),
+        }
+    }
+}
+
+/// Bytes that are generated when asked for, or that somebody gave.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// `length` bytes from a seed; readable text or noise.
+    Seeded { seed: u64, length: u64, text: bool },
+    /// As uploaded.
+    Given(bytes::Bytes),
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Seeded { length, .. } => *length,
+            Self::Given(bytes) => bytes.len() as u64,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> bytes::Bytes {
+        match self {
+            Self::Given(bytes) => bytes.clone(),
+            Self::Seeded { seed, length, text } => {
+                let length = usize::try_from(*length).unwrap_or(0);
+                let mut out = Vec::with_capacity(length + 512);
+                if *text {
+                    let mut round = *seed;
+                    while out.len() < length {
+                        for paragraph in prose::paragraphs(round, (length - out.len()).min(65_536), true) {
+                            out.extend_from_slice(paragraph.as_bytes());
+                            out.push(b'\n');
+                        }
+                        round = crate::seed::prng::mix(round);
+                    }
+                } else {
+                    let mut prng = crate::seed::prng::Prng::new(*seed, "noise");
+                    while out.len() < length {
+                        out.extend_from_slice(&prng.next().to_le_bytes());
+                    }
+                }
+                out.truncate(length);
+                bytes::Bytes::from(out)
+            }
+        }
+    }
+}
+
+/// A name compared as folders and drives compare it: without regard to case.
+pub(crate) fn fold(name: &str) -> Arc<str> {
+    Arc::from(name.to_lowercase())
+}

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use rmcp::model::{ClientCapabilities, Implementation};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
@@ -91,13 +92,11 @@ fn era(meta: &Map<String, Value>, accepted: bool) -> Option<Era> {
     match meta.get(VERSION) {
         None if meta.contains_key(CAPABILITIES) => None,
         None => accepted.then_some(Era::Legacy),
+        // What rmcp would not read is rmcp's to refuse.
         Some(version) => {
-            let client = meta.get(CLIENT).is_none_or(|client| {
-                client.get("name").is_some_and(Value::is_string) && client.get("version").is_some_and(Value::is_string)
-            });
-            let empty = meta.get(CAPABILITIES).and_then(Value::as_object).is_some_and(Map::is_empty);
-            // Capabilities that say something are read by rmcp, which knows them.
-            (version == MODERN && client && empty).then_some(Era::Modern)
+            let capable = meta.get(CAPABILITIES).is_some_and(|given| ClientCapabilities::deserialize(given).is_ok());
+            let named = meta.get(CLIENT).is_none_or(|given| Implementation::deserialize(given).is_ok());
+            (version == MODERN && capable && named).then_some(Era::Modern)
         }
     }
 }

@@ -43,7 +43,8 @@ struct Running {
     key: Option<KeyView>,
     accounts: Vec<AccountView>,
     clients: Vec<ClientView>,
-    graph: GraphView,
+    /// `null` while locked.
+    graph: Option<GraphView>,
     queue: QueueView,
     warnings: Vec<WarningView>,
 }
@@ -141,7 +142,6 @@ impl Status {
 impl From<StatusReply> for Running {
     fn from(reply: StatusReply) -> Self {
         let profile = reply.profile.unwrap_or_default();
-        let graph = reply.graph.unwrap_or_default();
         let queue = reply.queue.unwrap_or_default();
         Self {
             state: reply.state,
@@ -167,14 +167,14 @@ impl From<StatusReply> for Running {
             key: reply.key.filter(|key| !key.source.is_empty()).map(|key| KeyView { location: known(&key.location), source: key.source }),
             accounts: reply.accounts.into_iter().map(AccountView::from).collect(),
             clients: reply.clients.into_iter().map(ClientView::from).collect(),
-            graph: GraphView {
+            graph: reply.graph.filter(|graph| !graph.breaker.is_empty()).map(|graph| GraphView {
                 breaker: graph.breaker,
                 requests: graph.requests,
                 failures: graph.failures,
                 throttled: graph.throttled,
                 in_flight: graph.in_flight,
                 waiting: graph.waiting,
-            },
+            }),
             queue: QueueView { queued: queue.queued, running: queue.running, failed: queue.failed },
             warnings: reply.warnings.into_iter().map(WarningView::from).collect(),
         }
@@ -239,8 +239,9 @@ impl Running {
         if !self.caching {
             rows.push(("caching", paint.warn("off")));
         }
-        let (requests, failures, throttled) = (self.graph.requests, self.graph.failures, self.graph.throttled);
-        rows.push(("graph", format!("breaker {}, {requests} requests, {failures} failed, {throttled} throttled", self.graph.breaker)));
+        if let Some(GraphView { breaker, requests, failures, throttled, .. }) = &self.graph {
+            rows.push(("graph", format!("breaker {breaker}, {requests} requests, {failures} failed, {throttled} throttled")));
+        }
         rows.push(("queue", format!("{} queued, {} running, {} failed", self.queue.queued, self.queue.running, self.queue.failed)));
         rows.push(("clients", self.clients.len().to_string()));
         rows.push(("accounts", self.accounts.len().to_string()));
@@ -324,6 +325,7 @@ mod tests {
             locked: Some(locked),
             store: None,
             key: None,
+            graph: None,
             accounts: vec![],
             warnings: vec![],
             ..reply()

@@ -34,6 +34,8 @@ pub struct Starter {
     /// Held from the start of the daemon until it answers.
     turn: Option<File>,
     child: Option<Child>,
+    /// How the last process that was started ended, until a daemon answers.
+    words: Option<String>,
 }
 
 impl Starter {
@@ -41,7 +43,7 @@ impl Starter {
     #[must_use]
     pub fn new(profile: Profile, env: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
-        Self { profile, program: program(env, beside.as_deref()), turn: None, child: None }
+        Self { profile, program: program(env, beside.as_deref()), turn: None, child: None, words: None }
     }
 
     /// Starts the daemon unless another client is doing so.
@@ -78,19 +80,23 @@ impl Starter {
     /// The daemon answered: the next client that finds none may start one.
     pub fn answered(&mut self) {
         self.turn = None;
+        self.words = None;
         self.reap();
     }
 
-    /// What became of the process that was started, when it has ended: its status and its last words.
+    /// What became of the process that was started, when it has failed: its status and its last words. Remembered until a daemon answers.
     pub fn obituary(&mut self) -> Option<String> {
-        let status = self.child.as_mut()?.try_wait().ok().flatten()?;
-        self.child = None;
-        self.turn = None;
-        // Ending well means that another daemon was faster.
-        (!status.success()).then(|| {
-            let words = last_line(&self.profile.log_file()).unwrap_or_default();
-            format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", self.profile.log_file().display())
-        })
+        if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+            self.child = None;
+            self.turn = None;
+            // Ending well means that another daemon was faster.
+            if !status.success() {
+                let words = last_line(&self.profile.log_file()).unwrap_or_default();
+                self.words =
+                    Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", self.profile.log_file().display()));
+            }
+        }
+        self.words.clone()
     }
 
     fn reap(&mut self) {
@@ -247,7 +253,7 @@ mod tests {
     #[test]
     fn no_program_is_said_with_what_to_do() {
         let home = tempfile::tempdir().unwrap();
-        let mut starter = Starter { profile: Profile::at(home.path()).unwrap(), program: None, turn: None, child: None };
+        let mut starter = Starter { profile: Profile::at(home.path()).unwrap(), program: None, turn: None, child: None, words: None };
         assert!(starter.start().unwrap_err().contains(DAEMON_VARIABLE));
     }
 }

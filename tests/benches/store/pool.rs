@@ -3,9 +3,10 @@
 //! Both are made here, alike but for that, so that nothing else is compared: encrypted, the store's settings, answers of 10 KB.
 
 use std::{
+    collections::VecDeque,
     path::Path,
     sync::{
-        Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
@@ -19,6 +20,8 @@ use crate::{Figure, bodies::Writer};
 
 const ROWS: usize = 2_000;
 const POOL: usize = 5;
+/// Rows an eviction takes at a time.
+const SLICE: usize = 8;
 
 /// What the clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +67,14 @@ fn put(connection: &Connection, id: usize, blob: &[u8]) -> rusqlite::Result<usiz
 /// Removes a batch of rows and puts them back, as eviction and refilling would.
 fn evict(connection: &Connection, first: usize, blob: &[u8]) -> rusqlite::Result<usize> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    for id in first..first + 32 {
+    for id in first..first + SLICE {
         connection.prepare_cached("DELETE FROM body WHERE id = ?1")?.execute(params![(id % ROWS) as i64])?;
     }
-    for id in first..first + 32 {
+    for id in first..first + SLICE {
         put(connection, id % ROWS, blob)?;
     }
     connection.execute_batch("COMMIT")?;
-    Ok(32)
+    Ok(SLICE)
 }
 
 /// A way to the table.
@@ -81,29 +84,61 @@ trait Table: Sync {
     fn evict(&self, first: usize) -> anyhow::Result<usize>;
 }
 
-/// One connection on its own thread, jobs over a channel.
-struct One(mpsc::Sender<Job>);
+/// One connection on its own thread, which takes reads before writes, as the store does.
+struct One(Arc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<(VecDeque<Job>, VecDeque<Job>)>,
+    more: Condvar,
+}
+
+impl Queue {
+    fn put(&self, job: Job) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(job, Job::Get(..)) {
+            waiting.0.push_back(job)
+        } else {
+            waiting.1.push_back(job)
+        }
+        drop(waiting);
+        self.more.notify_one();
+    }
+
+    fn take(&self) -> Job {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let (reads, writes) = &mut *waiting;
+            if let Some(job) = reads.pop_front().or_else(|| writes.pop_front()) {
+                return job;
+            }
+            waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
 
 impl One {
     fn start(path: &Path, blob: Vec<u8>) -> anyhow::Result<Self> {
         let connection = connect(path)?;
-        let (jobs, inbox) = mpsc::channel();
+        let queue = Arc::new(Queue::default());
+        let jobs = Arc::clone(&queue);
+        // Lives as long as the bench.
         std::thread::spawn(move || {
-            for job in inbox {
+            loop {
                 // A client that is gone needs no answer.
-                let _ = match job {
+                let _ = match jobs.take() {
                     Job::Get(id, reply) => reply.send(get(&connection, id)),
                     Job::Put(id, reply) => reply.send(put(&connection, id, &blob)),
                     Job::Evict(first, reply) => reply.send(evict(&connection, first, &blob)),
                 };
             }
         });
-        Ok(Self(jobs))
+        Ok(Self(queue))
     }
 
     fn ask(&self, job: impl FnOnce(mpsc::Sender<rusqlite::Result<usize>>) -> Job) -> anyhow::Result<usize> {
         let (reply, answer) = mpsc::channel();
-        self.0.send(job(reply)).map_err(|_| anyhow::anyhow!("the store's thread has ended"))?;
+        self.0.put(job(reply));
         Ok(answer.recv()??)
     }
 }
@@ -174,7 +209,7 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Figure>> {
         ("pool of 5", Box::new(Pool::start(&dir.path().join("pool.db"), blob)?)),
     ];
     for (_, table) in &tables {
-        for first in (0..ROWS).step_by(32) {
+        for first in (0..ROWS).step_by(SLICE) {
             table.evict(first)?;
         }
     }
@@ -203,7 +238,7 @@ fn press(table: &dyn Table, load: Load, clients: usize, span: Duration) -> anyho
                 let mut first = 0;
                 while !over.load(Relaxed) {
                     table.evict(first)?;
-                    first = (first + 32) % ROWS;
+                    first = (first + SLICE) % ROWS;
                 }
                 Ok(())
             })

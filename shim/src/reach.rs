@@ -37,7 +37,6 @@ async fn start(profile: &Profile, starter: &mut Starter) -> Result<Channel, Faul
     let began = tokio::time::Instant::now();
     let mut wait = FIRST_WAIT;
     let mut started: Option<tokio::time::Instant> = None;
-    let mut trouble = None;
     loop {
         if started.is_none_or(|at| at.elapsed() >= START_EVERY) {
             starter.start().map_err(&cannot)?;
@@ -52,7 +51,7 @@ async fn start(profile: &Profile, starter: &mut Starter) -> Result<Channel, Faul
             }
             Err(error) => error,
         };
-        trouble = starter.obituary().or(trouble);
+        let trouble = starter.obituary();
         if !error.is_not_running() || began.elapsed() >= PATIENCE {
             return Err(trouble.map_or_else(|| fault(profile, &error), cannot));
         }

@@ -39,7 +39,7 @@ enum State {
     Opening(Opening, Channel),
     /// The channel is kept because its last handle closes the connection.
     Open {
-        stream: Streaming<ServerFrame>,
+        stream: Box<Streaming<ServerFrame>>,
         _channel: Channel,
     },
 }
@@ -134,7 +134,7 @@ impl Wire {
             },
             State::Opening(opening, channel) => match opening.await {
                 Ok(response) => {
-                    self.state = State::Open { stream: response.into_inner(), _channel: channel.clone() };
+                    self.state = State::Open { stream: Box::new(response.into_inner()), _channel: channel.clone() };
                     Event::Opened
                 }
                 Err(status) => self.ended(&status),

@@ -1,2 +1,48 @@
-//! x
-fn main() {}
+//! `m365-cachectl`: the daemon's face for people and scripts. Parses, asks, prints; knows nothing of the daemon's inside.
+
+mod cli;
+mod commands;
+mod context;
+mod output;
+mod views;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use m365_cached_proto::v1::{Fault, Kind};
+
+use crate::cli::Cli;
+use crate::context::Context;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
+    let output = Output::of_this_process(cli.json);
+    let result = Context::new(&cli, output).and_then(|context| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Fault::new(Kind::Internal, "internal", format!("The runtime cannot be made: {error}."), ""))?;
+        runtime.block_on(commands::run(&context, cli.command))
+    });
+    ExitCode::from(result.unwrap_or_else(|fault| {
+        output.fault(&fault);
+        fault.exit_code()
+    }))
+}
+
+/// A command line that says nothing we know. `--help` and `--version` arrive here too.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    if error.use_stderr() && json {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Output::of_this_process(true).fault(&Fault::new(Kind::User, "usage", first, "`m365-cachectl --help`"));
+    } else {
+        // With the stream gone there is nobody left to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}

@@ -1,0 +1,156 @@
+//! The command line: every verb and flag, and the help a person reads.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// What stands below the list of verbs.
+const AFTER_HELP: &str = "\
+Output:
+  Text goes to stdout; `error:` and `hint:` lines go to stderr. Colours only on a terminal, without NO_COLOR.
+  With --json stdout carries one JSON object on one line (`login`: a line for each event), and an error is
+  {\"error\":{\"kind\":…,\"code\":…,\"message\":…,\"hint\":…}} there. `code` is stable; `hint` may be null.
+
+Exit codes:
+  0  done
+  1  internal    our own mistake
+  2  user        the request is wrong: an unknown verb, tool or argument
+  3  sign_in     somebody has to sign in
+  4  offline     Microsoft cannot be reached
+  5  throttled   Microsoft asked us to slow down
+  6  denied      Microsoft refused: rights, policy, a missing object
+  7  config      the daemon's configuration, key or store needs attention (also: `status` of a locked daemon)
+  8  no daemon   none is running (`status`), or none could be started (the other verbs start one)";
+
+/// Look after m365-cached: sign in, see what it does, call its tools
+#[derive(Debug, Parser)]
+#[command(name = "m365-cachectl", version, after_help = AFTER_HELP, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Every file of the profile lies under DIR; as the variable M365_CACHED_DIR
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) profile: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One verb each; its doing is the file of its name under `commands/`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say whether the daemon runs and how it is; starts nothing
+    Status,
+    /// Sign in to a Microsoft account
+    Login(Login),
+    /// Forget the tokens and the data of an account
+    Logout {
+        /// Id or username, as `accounts` shows them
+        account: String,
+    },
+    /// List the accounts
+    Accounts,
+    /// Call a tool and print its answer
+    Call(Call),
+    /// List the tools, or show one
+    Tools {
+        #[command(subcommand)]
+        action: Option<Tools>,
+    },
+    /// Show what the cache has done and holds
+    Stats,
+    /// Delete entries from the cache
+    Invalidate(Invalidate),
+    /// Let the daemon finish what is running and end
+    Stop,
+}
+
+/// How to sign in.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// Show a code to enter on any device in place of opening a browser here
+    #[arg(long)]
+    pub(crate) device: bool,
+    /// A personal account (outlook.com, hotmail.com, live.com)
+    #[arg(long)]
+    pub(crate) personal: bool,
+    /// The account to suggest to the sign-in page
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) username: Option<String>,
+    /// Print the address without opening a browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
+
+/// What to call.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl call email_list --arg folder=inbox --arg limit=5
+  m365-cachectl call email_get '{\"email_id\":\"AAMk…\"}'
+
+A value is read as the type the tool declares: `--arg limit=5` is a number where the tool wants one and text where it wants text.
+`m365-cachectl tools show TOOL` lists the arguments.")]
+pub(crate) struct Call {
+    /// The tool's name
+    pub(crate) tool: String,
+    /// One argument; may be repeated
+    #[arg(long = "arg", value_name = "NAME=VALUE", conflicts_with = "arguments")]
+    pub(crate) args: Vec<String>,
+    /// All arguments as one JSON object
+    #[arg(value_name = "JSON")]
+    pub(crate) arguments: Option<String>,
+}
+
+/// What to do with the catalogue.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tools {
+    /// Show one tool with its arguments
+    Show {
+        /// The tool's name
+        tool: String,
+    },
+}
+
+/// What to delete.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl invalidate 'email_list*'
+  m365-cachectl invalidate 'folder_get_tree' --account ada@contoso.com")]
+pub(crate) struct Invalidate {
+    /// `type[:account][:name=value]`, with `*`
+    pub(crate) pattern: String,
+    /// Only of this account: id or username
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn help(path: &[&str]) -> String {
+        let mut command = Cli::command().term_width(110);
+        command.build();
+        let command = path.iter().fold(&mut command, |command, name| command.find_subcommand_mut(name).unwrap());
+        command.render_long_help().to_string()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_reads_well() {
+        insta::assert_snapshot!("help", help(&[]));
+        insta::assert_snapshot!("help_call", help(&["call"]));
+        insta::assert_snapshot!("help_login", help(&["login"]));
+    }
+}

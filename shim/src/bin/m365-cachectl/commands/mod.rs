@@ -1,0 +1,33 @@
+//! One file for each verb: ask the daemon, make a view of the answer, show it.
+
+mod accounts;
+mod arguments;
+mod call;
+mod invalidate;
+mod login;
+mod logout;
+mod stats;
+mod status;
+mod stop;
+mod tools;
+
+use m365_cached_proto::v1::Fault;
+
+use crate::cli::Command;
+use crate::context::Context;
+
+/// Does what was asked for and gives the exit code.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault> {
+    match command {
+        Command::Status => return status::run(context).await,
+        Command::Login(args) => login::run(context, args).await?,
+        Command::Logout { account } => logout::run(context, account).await?,
+        Command::Accounts => accounts::run(context).await?,
+        Command::Call(args) => call::run(context, args).await?,
+        Command::Tools { action } => tools::run(context, action).await?,
+        Command::Stats => stats::run(context).await?,
+        Command::Invalidate(args) => invalidate::run(context, args).await?,
+        Command::Stop => stop::run(context).await?,
+    }
+    Ok(0)
+}

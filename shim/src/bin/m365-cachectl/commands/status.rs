@@ -1,0 +1,344 @@
+//! `status`: whether the daemon runs and how it is. Exits 8 when it does not run and 7 when it is locked.
+
+use std::fmt::Write;
+
+use m365_cached_proto::dirs::Profile;
+use m365_cached_proto::fault::NOT_RUNNING;
+use m365_cached_proto::v1::{Fault, Kind, StatusReply, StatusRequest, Warning};
+use serde::Serialize;
+
+use super::accounts;
+use crate::context::{Context, promptly};
+use crate::output::{Paint, View, bytes, seconds, table};
+use crate::views::{AccountView, FaultView, known};
+
+/// `{"state":"ready",…}`; `state` is `ready`, `locked`, `draining`, or `not_running`, and then only `profile` stands beside it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Status {
+    Running(Box<Running>),
+    NotRunning { state: &'static str, profile: Place },
+}
+
+/// Where a daemon would be.
+#[derive(Debug, Serialize)]
+struct Place {
+    dir: String,
+    socket: String,
+}
+
+/// A running daemon. `locked` is `null` unless `state` is `locked`.
+#[derive(Debug, Serialize)]
+struct Running {
+    state: String,
+    version: String,
+    pid: u32,
+    instance: String,
+    uptime_s: u64,
+    /// False when caching is switched off by configuration.
+    caching: bool,
+    locked: Option<FaultView>,
+    profile: ProfileView,
+    store: Option<StoreView>,
+    key: Option<KeyView>,
+    accounts: Vec<AccountView>,
+    clients: Vec<ClientView>,
+    /// `null` while locked.
+    graph: Option<GraphView>,
+    queue: QueueView,
+    warnings: Vec<WarningView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProfileView {
+    dir: String,
+    socket: String,
+    demo: bool,
+    cloud: String,
+}
+
+/// `raw_bytes` before compression, `stored_bytes` after, `file_bytes` on disk.
+#[derive(Debug, Serialize)]
+struct StoreView {
+    backend: String,
+    path: Option<String>,
+    healthy: bool,
+    schema: u32,
+    entries: u64,
+    raw_bytes: u64,
+    stored_bytes: u64,
+    file_bytes: u64,
+    hot_entries: u64,
+    hot_bytes: u64,
+}
+
+/// Where the key sleeps: `source` is `keyring`, `environment` or `file`.
+#[derive(Debug, Serialize)]
+struct KeyView {
+    source: String,
+    location: Option<String>,
+}
+
+/// A connected MCP client; `name`, `version` and `protocol` are `null` before its handshake.
+#[derive(Debug, Serialize)]
+struct ClientView {
+    session: u64,
+    pid: u32,
+    name: Option<String>,
+    version: Option<String>,
+    protocol: Option<String>,
+    calls: u64,
+    connected_ms: u64,
+    shim_version: String,
+}
+
+/// The line to Microsoft; `breaker` is `closed` when all is well, `open` or `half_open`.
+#[derive(Debug, Serialize)]
+struct GraphView {
+    breaker: String,
+    requests: u64,
+    failures: u64,
+    throttled: u64,
+    in_flight: u32,
+    waiting: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct QueueView {
+    queued: u64,
+    running: u64,
+    failed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct WarningView {
+    code: String,
+    message: String,
+    hint: Option<String>,
+}
+
+pub(super) async fn run(context: &Context) -> Result<u8, Fault> {
+    let mut admin = match context.running().await {
+        Ok(admin) => admin,
+        Err(fault) if fault.code == NOT_RUNNING => {
+            context.output.show(&Status::not_running(&context.profile));
+            return Ok(fault.exit_code());
+        }
+        Err(fault) => return Err(fault),
+    };
+    let reply = promptly(admin.status(StatusRequest {})).await?;
+    let locked = if reply.state == "locked" { Fault::new(Kind::Config, "locked", "", "").exit_code() } else { 0 };
+    context.output.show(&Status::Running(Box::new(reply.into())));
+    Ok(locked)
+}
+
+impl Status {
+    fn not_running(profile: &Profile) -> Self {
+        let place = Place { dir: profile.dir.display().to_string(), socket: profile.socket().display().to_string() };
+        Self::NotRunning { state: "not_running", profile: place }
+    }
+}
+
+impl From<StatusReply> for Running {
+    fn from(reply: StatusReply) -> Self {
+        let profile = reply.profile.unwrap_or_default();
+        let queue = reply.queue.unwrap_or_default();
+        Self {
+            state: reply.state,
+            version: reply.version,
+            pid: reply.pid,
+            instance: reply.instance,
+            uptime_s: reply.uptime_s,
+            caching: reply.caching,
+            locked: reply.locked.as_ref().map(FaultView::from),
+            profile: ProfileView { dir: profile.dir, socket: profile.socket, demo: profile.demo, cloud: profile.cloud },
+            store: reply.store.map(|store| StoreView {
+                path: known(&store.path),
+                backend: store.backend,
+                healthy: store.healthy,
+                schema: store.schema,
+                entries: store.entries,
+                raw_bytes: store.raw_bytes,
+                stored_bytes: store.stored_bytes,
+                file_bytes: store.file_bytes,
+                hot_entries: store.hot_entries,
+                hot_bytes: store.hot_bytes,
+            }),
+            key: reply.key.filter(|key| !key.source.is_empty()).map(|key| KeyView { location: known(&key.location), source: key.source }),
+            accounts: reply.accounts.into_iter().map(AccountView::from).collect(),
+            clients: reply.clients.into_iter().map(ClientView::from).collect(),
+            graph: reply.graph.filter(|graph| !graph.breaker.is_empty()).map(|graph| GraphView {
+                breaker: graph.breaker,
+                requests: graph.requests,
+                failures: graph.failures,
+                throttled: graph.throttled,
+                in_flight: graph.in_flight,
+                waiting: graph.waiting,
+            }),
+            queue: QueueView { queued: queue.queued, running: queue.running, failed: queue.failed },
+            warnings: reply.warnings.into_iter().map(WarningView::from).collect(),
+        }
+    }
+}
+
+impl From<m365_cached_proto::v1::Client> for ClientView {
+    fn from(client: m365_cached_proto::v1::Client) -> Self {
+        Self {
+            session: client.session,
+            pid: client.pid,
+            name: known(&client.name),
+            version: known(&client.version),
+            protocol: known(&client.protocol),
+            calls: client.calls,
+            connected_ms: client.connected_ms,
+            shim_version: client.shim_version,
+        }
+    }
+}
+
+impl From<Warning> for WarningView {
+    fn from(warning: Warning) -> Self {
+        Self { hint: known(&warning.hint), code: warning.code, message: warning.message }
+    }
+}
+
+impl View for Status {
+    fn text(&self, paint: Paint) -> String {
+        match self {
+            Self::Running(running) => running.text(paint),
+            Self::NotRunning { profile, .. } => {
+                let rows = [("daemon", paint.warn("not running")), ("profile", profile.dir.clone()), ("socket", profile.socket.clone())];
+                table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+            }
+        }
+    }
+}
+
+impl Running {
+    fn text(&self, paint: Paint) -> String {
+        let state = match self.state.as_str() {
+            "ready" => paint.good("ready"),
+            "locked" => paint.bad("locked"),
+            other => paint.warn(other),
+        };
+        let uptime = seconds(self.uptime_s);
+        let cloud = if self.profile.demo { "demo".to_owned() } else { format!("cloud {}", self.profile.cloud) };
+        let mut rows = vec![
+            ("daemon", format!("{state}, version {}, pid {}, up {uptime}", self.version, self.pid)),
+            ("profile", format!("{} ({cloud})", self.profile.dir)),
+        ];
+        if let Some(key) = &self.key {
+            let location = key.location.as_ref().map_or_else(String::new, |location| format!(" ({location})"));
+            rows.push(("key", format!("{}{location}", key.source)));
+        }
+        if let Some(store) = &self.store {
+            let health = if store.healthy { paint.good("healthy") } else { paint.bad("broken") };
+            let (entries, raw, stored) = (store.entries, bytes(store.raw_bytes), bytes(store.stored_bytes));
+            rows.push(("store", format!("{}, {health}, {entries} entries, {raw} stored in {stored}", store.backend)));
+        }
+        if !self.caching {
+            rows.push(("caching", paint.warn("off")));
+        }
+        if let Some(GraphView { breaker, requests, failures, throttled, .. }) = &self.graph {
+            rows.push(("graph", format!("breaker {breaker}, {requests} requests, {failures} failed, {throttled} throttled")));
+        }
+        rows.push(("queue", format!("{} queued, {} running, {} failed", self.queue.queued, self.queue.running, self.queue.failed)));
+        rows.push(("clients", self.clients.len().to_string()));
+        rows.push(("accounts", self.accounts.len().to_string()));
+        let mut text = table(&rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>());
+        for line in accounts::list(&self.accounts).lines() {
+            let _ = writeln!(text, "  {line}");
+        }
+        let trouble = self.locked.iter().map(|fault| (&fault.message, &fault.hint));
+        for (message, hint) in trouble.chain(self.warnings.iter().map(|warning| (&warning.message, &warning.hint))) {
+            let _ = writeln!(text, "{} {message}", paint.warn("warning:"));
+            if let Some(hint) = hint {
+                let _ = writeln!(text, "{} {hint}", paint.strong("hint:"));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use m365_cached_proto::v1::{Client, GraphLink, Key, Queue, Store};
+
+    use super::*;
+
+    fn reply() -> StatusReply {
+        StatusReply {
+            version: "0.1.0".into(),
+            pid: 4242,
+            instance: "f00d".into(),
+            uptime_s: 11_520,
+            state: "ready".into(),
+            profile: Some(m365_cached_proto::v1::Profile {
+                dir: "/srv/demo".into(),
+                socket: "/srv/demo/m365-cached.sock".into(),
+                demo: true,
+                cloud: "demo".into(),
+            }),
+            store: Some(Store {
+                backend: "sqlcipher".into(),
+                path: "/srv/demo/cache.db".into(),
+                healthy: true,
+                schema: 1,
+                entries: 120,
+                raw_bytes: 2_400_000,
+                stored_bytes: 610_000,
+                file_bytes: 700_416,
+                hot_entries: 12,
+                hot_bytes: 240_000,
+            }),
+            key: Some(Key { source: "file".into(), location: "/srv/demo/key".into() }),
+            accounts: accounts::tests::two(),
+            clients: vec![Client {
+                session: 1,
+                pid: 77,
+                name: "claude-code".into(),
+                calls: 5,
+                connected_ms: 1_790_000_000_000,
+                shim_version: "0.1.0".into(),
+                ..Client::default()
+            }],
+            graph: Some(GraphLink { breaker: "closed".into(), requests: 40, ..GraphLink::default() }),
+            queue: Some(Queue::default()),
+            warnings: vec![Warning { code: "clock".into(), message: "The clock jumped.".into(), hint: "check the time".into() }],
+            caching: true,
+            locked: None,
+        }
+    }
+
+    #[test]
+    fn a_running_daemon_reads_well() {
+        let view = Status::Running(Box::new(reply().into()));
+        insta::assert_snapshot!("status_text", view.text(Paint::OFF));
+        insta::assert_json_snapshot!("status_json", view);
+    }
+
+    #[test]
+    fn a_locked_daemon_says_why() {
+        let locked = Fault::new(Kind::Config, "keyring_locked", "The keyring is locked.", "unlock it and restart the daemon");
+        let reply = StatusReply {
+            state: "locked".into(),
+            locked: Some(locked),
+            store: None,
+            key: None,
+            graph: None,
+            accounts: vec![],
+            warnings: vec![],
+            ..reply()
+        };
+        let view = Status::Running(Box::new(reply.into()));
+        insta::assert_snapshot!("status_locked_text", view.text(Paint::OFF));
+    }
+
+    #[test]
+    fn no_daemon_reads_well() {
+        let profile = Profile::at(std::path::Path::new("/srv/demo")).unwrap();
+        let view = Status::not_running(&profile);
+        insta::assert_snapshot!("status_not_running_text", view.text(Paint::OFF));
+        insta::assert_json_snapshot!("status_not_running_json", view);
+    }
+}

@@ -1,0 +1,213 @@
+//! Printing: text or JSON on stdout, `error:` and `hint:` lines on stderr.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+
+use m365_cached_proto::v1::Fault;
+use serde::Serialize;
+
+use crate::views::FaultView;
+
+/// Something that can be shown both ways.
+pub(crate) trait View: Serialize {
+    /// What a person reads; ends with a newline.
+    fn text(&self, paint: Paint) -> String;
+}
+
+/// Where and how to print.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    stdout: Paint,
+    stderr: Paint,
+}
+
+impl Output {
+    pub(crate) fn of_this_process(json: bool) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { json, stdout: Paint(wanted && std::io::stdout().is_terminal()), stderr: Paint(wanted && std::io::stderr().is_terminal()) }
+    }
+
+    /// Prints `view`; in JSON on one line.
+    pub(crate) fn show(&self, view: &impl View) {
+        if self.json {
+            self.line(&serde_json::to_string(view).unwrap_or_default());
+        } else {
+            write(&harmless(&view.text(self.stdout), self.stdout));
+        }
+    }
+
+    /// Prints one line as it is.
+    pub(crate) fn line(&self, line: &str) {
+        write(&format!("{line}\n"));
+    }
+
+    /// Prints why it failed.
+    pub(crate) fn fault(&self, fault: &Fault) {
+        if self.json {
+            #[derive(Serialize)]
+            struct Envelope {
+                error: FaultView,
+            }
+            self.line(&serde_json::to_string(&Envelope { error: fault.into() }).unwrap_or_default());
+        } else {
+            // With stderr gone there is nobody left to tell.
+            let _ = std::io::stderr().write_all(harmless(&fault_text(fault, self.stderr), self.stderr).as_bytes());
+        }
+    }
+}
+
+fn fault_text(fault: &Fault, paint: Paint) -> String {
+    let mut text = format!("{} {}\n", paint.bad("error:"), fault.message);
+    if !fault.hint.is_empty() {
+        let _ = writeln!(text, "{} {}", paint.strong("hint:"), fault.hint);
+    }
+    text
+}
+
+fn write(text: &str) {
+    // A reader that has gone (`| head`) wants no more.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Takes the teeth out of control characters, which a subject or a name may carry to play with a terminal.
+fn harmless(text: &str, paint: Paint) -> String {
+    let tame = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    if text.chars().all(tame) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if paint.0
+            && let Some(code) = CODES.iter().find(|code| rest.starts_with(**code))
+        {
+            out.push_str(code);
+            rest = &rest[code.len()..];
+            continue;
+        }
+        if tame(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    out
+}
+
+const RED: &str = "\u{1b}[1;31m";
+const GREEN: &str = "\u{1b}[32m";
+const YELLOW: &str = "\u{1b}[33m";
+const STRONG: &str = "\u{1b}[1m";
+const PLAIN: &str = "\u{1b}[0m";
+const CODES: [&str; 5] = [RED, GREEN, YELLOW, STRONG, PLAIN];
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint(bool);
+
+impl Paint {
+    #[cfg(test)]
+    pub(crate) const OFF: Self = Self(false);
+
+    pub(crate) fn good(self, text: &str) -> String {
+        self.paint(GREEN, text)
+    }
+
+    pub(crate) fn warn(self, text: &str) -> String {
+        self.paint(YELLOW, text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.paint(RED, text)
+    }
+
+    pub(crate) fn strong(self, text: &str) -> String {
+        self.paint(STRONG, text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.0 { format!("{code}{text}{PLAIN}") } else { text.to_owned() }
+    }
+}
+
+/// Rows in columns as wide as they must be, two spaces apart. The last column is not padded.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let pad = if column + 1 == row.len() { 0 } else { widths[column] + 2 - cell.chars().count() };
+            let _ = write!(line, "{cell}{:pad$}", "");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `1.4 MB`: decimal units, as disks are sold.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let mut tenths = count / 100;
+    let mut unit = 0;
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// `3 h 12 min`: the two largest units.
+pub(crate) fn seconds(count: u64) -> String {
+    match count {
+        0..60 => format!("{count} s"),
+        60..3600 => format!("{} min {} s", count / 60, count % 60),
+        3600..86_400 => format!("{} h {} min", count / 3600, count % 3600 / 60),
+        _ => format!("{} d {} h", count / 86_400, count % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use m365_cached_proto::v1::Kind;
+
+    use super::*;
+
+    #[test]
+    fn faults_are_two_lines_or_one() {
+        let fault = Fault::new(Kind::SignIn, "sign_in_required", "Nobody is signed in.", "`m365-cachectl login`");
+        assert_eq!(fault_text(&fault, Paint::OFF), "error: Nobody is signed in.\nhint: `m365-cachectl login`\n");
+        assert_eq!(fault_text(&Fault { hint: String::new(), ..fault }, Paint::OFF), "error: Nobody is signed in.\n");
+    }
+
+    #[test]
+    fn a_name_cannot_play_with_the_terminal() {
+        let hostile = "Ada\u{1b}[2J\u{9b}31m\u{7}\n";
+        let shown = "Ada\\u{1b}[2J\\u{9b}31m\\u{7}\n";
+        assert_eq!(harmless(hostile, Paint::OFF), shown);
+        let painted = Paint(true).good("ok");
+        assert_eq!(harmless(&format!("{painted} {hostile}"), Paint(true)), format!("{painted} {shown}"));
+    }
+
+    #[test]
+    fn figures_read_well() {
+        let figures = [0, 999, 1000, 1449, 999_999, 20_100_000, 3_000_000_000, u64::MAX].map(bytes);
+        assert_eq!(figures, ["0 B", "999 B", "1.0 kB", "1.4 kB", "999.9 kB", "20.1 MB", "3.0 GB", "18446744.0 TB"]);
+        assert_eq!([5, 65, 11_520, 90_000].map(seconds), ["5 s", "1 min 5 s", "3 h 12 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [vec!["a".into(), "bcd".into(), "e".into()], vec!["fgé".into(), "h".into()]];
+        assert_eq!(table(&rows), "a    bcd  e\nfgé  h\n");
+    }
+}

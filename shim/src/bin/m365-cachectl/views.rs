@@ -1,0 +1,53 @@
+//! JSON shapes that several verbs share. Every field is always present; what is unknown is `null`.
+
+use m365_cached_proto::v1::{Account, Fault};
+use serde::Serialize;
+
+/// `{"kind":"sign_in","code":"sign_in_required","message":"…","hint":"…"}`; kinds are those of the exit codes.
+#[derive(Debug, Serialize)]
+pub(crate) struct FaultView {
+    kind: &'static str,
+    code: String,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl From<&Fault> for FaultView {
+    fn from(fault: &Fault) -> Self {
+        Self { kind: fault.kind().word(), code: fault.code.clone(), message: fault.message.clone(), hint: known(&fault.hint) }
+    }
+}
+
+/// One account. `account_type` is `personal` or `work_school`, `state` is `signed_in` or `sign_in_required`.
+#[derive(Debug, Serialize)]
+pub(crate) struct AccountView {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    pub(crate) account_type: String,
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) state: String,
+    /// Unix milliseconds; `null` without a token.
+    pub(crate) access_token_expires_ms: Option<u64>,
+    pub(crate) caching: bool,
+}
+
+impl From<Account> for AccountView {
+    fn from(account: Account) -> Self {
+        Self {
+            tenant_id: known(&account.tenant_id),
+            display_name: known(&account.display_name),
+            id: account.id,
+            username: account.username,
+            account_type: account.account_type,
+            state: account.state,
+            access_token_expires_ms: (account.access_token_expires_ms != 0).then_some(account.access_token_expires_ms),
+            caching: account.caching,
+        }
+    }
+}
+
+/// The text, unless it is empty, which is how the wire says unknown.
+pub(crate) fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

@@ -159,7 +159,7 @@ fn every_file_begins_with_its_job() {
         let job: Vec<&str> =
             file.text.lines().map_while(|line| line.strip_prefix("//!")).take_while(|line| !line.trim().is_empty()).collect();
         let job = job.join(" ");
-        let sentence = job.trim().len() >= 15 && (job.contains('.') || job.contains(':'));
+        let sentence = job.trim().len() >= 10 && (job.contains('.') || job.contains(':'));
         if !sentence {
             wrong.push(format!("{}: begins with {:?}", file.name, file.text.lines().next().unwrap_or_default()));
         }

@@ -18,7 +18,9 @@ fn data(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Status, tools and verbs of a locked daemon.
 fn assert_locked(world: &World, code: &str) {
-    let status = world.ctl_json(&["status"]).unwrap();
+    let said = world.ctl(&["--json", "status"]).unwrap();
+    assert_eq!(said.code, Some(7), "{said:?}");
+    let status = said.json().unwrap();
     assert_eq!(status["state"], "locked", "{status}");
     assert_eq!(status["locked"]["code"], code, "{status}");
     for word in ["message", "hint"] {

@@ -1,9 +1,6 @@
 //! Reads Rust files as text: their code without comments and tests, and what it imports from its own crate.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 /// A Rust file.
 pub(crate) struct Source {
@@ -39,7 +36,7 @@ pub(crate) fn under(folder: &Path) -> Vec<Source> {
     found
 }
 
-fn is_code(path: &PathBuf) -> bool {
+fn is_code(path: &Path) -> bool {
     let name = path.file_name().unwrap().to_str().unwrap();
     path.extension().is_some_and(|extension| extension == "rs") && !name.ends_with("_tests.rs") && name != "tests.rs"
 }

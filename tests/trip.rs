@@ -202,13 +202,13 @@ fn many_shims_without_a_daemon_start_one() {
     world.stop_daemon().unwrap();
     let start = Barrier::new(20);
     let clients: Vec<Mcp> = std::thread::scope(|scope| {
-        let world = &world;
-        let start = &start;
+        // Not the world itself: its daemon belongs to one thread.
+        let (bins, home, start) = (world.bins, &world.home, &start);
         let running: Vec<_> = (0..20)
             .map(|nth| {
                 scope.spawn(move || {
                     start.wait();
-                    let mut client = world.client(ERAS[nth % 2]).unwrap();
+                    let mut client = Mcp::start(bins, home, ERAS[nth % 2]).unwrap();
                     assert!(!client.call("server_get_version", &json!({})).unwrap().is_error);
                     client
                 })

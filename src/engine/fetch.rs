@@ -89,6 +89,8 @@ impl Engine {
             && flight.source == source
             && flight.epoch == epoch
             && any.written_at <= flight.read_seq
+            // One that has landed and is not swept away yet answered somebody who may have asked again since.
+            && flight.landed.borrow().is_none()
         {
             return Ok((flight.landed.clone(), true));
         }

@@ -22,6 +22,8 @@ use super::{
 pub struct Daemon {
     process: Running,
     log: PathBuf,
+    /// Where it says that it is ready, and later that it stops.
+    _ear: (UnixDatagram, tempfile::TempDir),
 }
 
 impl Daemon {
@@ -44,7 +46,6 @@ impl Daemon {
         let ear = tempfile::Builder::new().prefix("m365-ready-").tempdir()?;
         let ready = ear.path().join("ready");
         let socket = UnixDatagram::bind(&ready).context("listening for readiness")?;
-        socket.set_read_timeout(Some(PATIENCE))?;
         let mut command = home.command(bins, &bins.daemon);
         command.args(words).env("NOTIFY_SOCKET", &ready).stdin(Stdio::null()).stdout(Stdio::null()).stderr(out);
         let mut process = Running::new("m365-cached", spawn(&mut command)?);
@@ -68,7 +69,7 @@ impl Daemon {
                 Err(error) => return Err(error).context("waiting for the daemon"),
             }
         }
-        Ok(Self { process, log })
+        Ok(Self { process, log, _ear: (socket, ear) })
     }
 
     /// Its process id.

@@ -12,6 +12,7 @@ pub const DIR_VARIABLE: &str = "M365_CACHED_DIR";
 /// Name of our folders inside the system's own places.
 const FOLDER: &str = "m365-cached";
 /// Name of the socket file.
+#[cfg(unix)]
 const SOCKET: &str = "m365-cached.sock";
 /// Longest socket path the system takes, in bytes, without the closing zero: `sun_path` is 104 bytes on macOS and the BSDs, 108 on Linux.
 #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]

@@ -10,7 +10,7 @@ mod threaded;
 use std::collections::VecDeque;
 use std::io;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 /// Where the client's lines come from.
 #[derive(Debug)]
@@ -134,10 +134,11 @@ impl Output {
 }
 
 /// Removes the first `count` bytes.
+#[cfg(unix)]
 fn advance(queue: &mut VecDeque<Bytes>, mut count: usize) {
     while let Some(first) = queue.front_mut() {
         if count < first.len() {
-            first.advance(count);
+            bytes::Buf::advance(first, count);
             return;
         }
         count -= first.len();
@@ -168,6 +169,7 @@ impl Output {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -85,3 +85,51 @@ fn decode<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{auth::testing::reply, secret::Secret};
+
+    fn with(claims: &Value, client_info: Option<Value>) -> TokenReply {
+        let mut reply = reply("access", Some("refresh"));
+        reply.id_token = Some(Secret::new(format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string()))));
+        reply.client_info = client_info.map(|info| URL_SAFE_NO_PAD.encode(info.to_string()));
+        reply
+    }
+
+    fn claims() -> Value {
+        json!({"aud": "app", "tid": PERSONAL_TENANT, "oid": "00000000-0000-0000-1111-222222222222", "nonce": "n", "preferred_username": "ada@fabrikam.example", "name": "Ada"})
+    }
+
+    #[test]
+    fn the_tenant_makes_an_account_personal_not_its_domain() {
+        let who = SignedIn::from_reply(&with(&claims(), None), "app", Some("n")).unwrap();
+        assert!(who.personal);
+        assert_eq!(who.account_id.as_str(), format!("00000000-0000-0000-1111-222222222222.{PERSONAL_TENANT}"));
+        let mut work = claims();
+        work["tid"] = json!("72f988bf-86f1-41af-91ab-2d7cd011db47");
+        work["preferred_username"] = json!("ada@outlook.com");
+        assert!(!SignedIn::from_reply(&with(&work, None), "app", Some("n")).unwrap().personal);
+    }
+
+    #[test]
+    fn a_guest_is_named_by_its_home() {
+        let who = SignedIn::from_reply(&with(&claims(), Some(json!({"uid": "home-user", "utid": "home-tenant"}))), "app", None).unwrap();
+        assert_eq!(who.account_id.as_str(), "home-user.home-tenant");
+        assert_eq!(who.tenant_id, PERSONAL_TENANT);
+    }
+
+    #[test]
+    fn a_token_for_somebody_else_is_refused() {
+        let refused = |reply: &TokenReply, app: &str, nonce: &str| SignedIn::from_reply(reply, app, Some(nonce)).is_err();
+        assert!(refused(&with(&claims(), None), "other", "n"));
+        assert!(refused(&with(&claims(), None), "app", "replayed"));
+        let mut path = claims();
+        path["tid"] = json!("../common");
+        assert!(refused(&with(&path, None), "app", "n"));
+        assert!(refused(&reply("a", None), "app", "n"));
+    }
+}

@@ -1,47 +1,47 @@
-//! Waits until somebody has entered the device's code somewhere else (RFC 8628).
+//! The device code flow (RFC 8628): asks at the given interval until somebody has entered the code.
 
 use std::time::Duration;
 
 use super::{
-    AuthError, Identity,
+    AuthError, Identity, Reason, SignInProblem,
     identity::{DeviceStart, Failure, TokenReply},
 };
 use crate::clock::Clock;
 
-/// What `slow_down` adds to the interval (RFC 8628, 3.5).
-const SLOW_DOWN: Duration = Duration::from_secs(5);
+/// How much slower to ask after `slow_down` (RFC 8628, 3.5).
+const SLOWER: Duration = Duration::from_secs(5);
 
-/// Asks at the service's pace until there is an answer or the code has run out.
-pub(super) async fn wait(identity: &Identity, tenant: &str, started: &DeviceStart, clock: &dyn Clock) -> Result<TokenReply, AuthError> {
-    let ends = clock.now().plus(started.expires_in);
-    let mut interval = started.interval.max(Duration::from_millis(100));
+/// Asks until there are tokens, a refusal, or the code has expired.
+pub(super) async fn wait(identity: &Identity, clock: &dyn Clock, tenant: &str, started: &DeviceStart) -> Result<TokenReply, AuthError> {
+    let end = clock.now().plus(started.expires_in);
+    let mut interval = started.interval;
     loop {
         clock.sleep(interval).await;
-        if clock.now() >= ends {
+        if clock.now() >= end {
             return Err(AuthError::TooLate);
         }
-        match identity.device_poll(tenant, &started.device_code).await {
+        let failure = match identity.device_poll(tenant, &started.device_code).await {
             Ok(reply) => return Ok(reply),
-            Err(Failure::Refused(refusal)) => match refusal.error.as_str() {
-                "authorization_pending" => {}
-                "slow_down" => interval += SLOW_DOWN,
+            Err(failure) => failure,
+        };
+        if let Failure::Refused(refusal) = &failure {
+            match refusal.error.as_str() {
+                "authorization_pending" => continue,
+                "slow_down" => {
+                    interval += SLOWER;
+                    continue;
+                }
                 "expired_token" | "code_expired" => return Err(AuthError::TooLate),
-                _ => {
-                    let error = Failure::Refused(refusal).at_sign_in();
-                    if !error.is_passing() {
-                        return Err(error);
-                    }
-                    interval += SLOW_DOWN;
-                }
-            },
-            // A lost connection is no answer: ask again, more slowly.
-            Err(broken) => {
-                let error = broken.at_sign_in();
-                if !error.is_passing() {
-                    return Err(error);
-                }
-                interval += SLOW_DOWN;
+                "authorization_declined" | "access_denied" => return Err(AuthError::Refused(SignInProblem::ours(Reason::Declined))),
+                _ => {}
             }
+        }
+        match failure.at_sign_in() {
+            // No network for a moment: the code is still good. Ask less often (RFC 8628, 3.5).
+            AuthError::Unreachable { retry_after, .. } => {
+                interval = retry_after.unwrap_or(interval * 2).clamp(interval, Duration::from_secs(60))
+            }
+            error => return Err(error),
         }
     }
 }

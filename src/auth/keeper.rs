@@ -1,17 +1,36 @@
-//! The keeper of tokens: the only one who holds them, renews them, and hands out what is good.
+//! The keeper of tokens: the only holder of refresh tokens, one refresh at a time for each account.
 //!
-//! One refresh at a time for each account, however many requests want one; what it brings is saved before it is used, so that a crash in
-//! between costs nothing. A token is renewed ahead of its end, while the old one still serves.
+//! A refresh runs as a task of its own, so that a caller that goes away does not lose a token that was issued but not yet saved. New
+//! tokens are saved before anybody gets them. Ahead of expiry a refresh runs behind the caller's back: nobody waits for it. A refusal
+//! that does not pass by itself is remembered, so that the identity service is not asked again and again for what it has refused.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::{AuthError, Bearer, Identity, Reason, Refused, SignInProblem, TokenPort, TokenRecord};
-use crate::{chance::Dice, clock::Clock, clock::Timestamp, ids::AccountId, secret::Secret};
+use crate::{
+    chance::Dice,
+    clock::{Clock, Timestamp},
+    hint::Hint,
+    ids::AccountId,
+    secret::Secret,
+};
+
+/// After this long a remembered refusal is tried once more: a policy may depend on the place, an administrator may have acted.
+const REASK: Duration = Duration::from_secs(3600);
+/// Refreshes forced by Graph that are allowed within [`FORCED_WINDOW`]; beyond them new tokens are plainly no help.
+const FORCED_MOST: usize = 5;
+const FORCED_WINDOW: Duration = Duration::from_secs(60);
+/// The longest pause after failures that pass by themselves.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The shortest: those who waited for a failed attempt take its outcome rather than make one of their own.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How an account's sign-in stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,171 +46,243 @@ pub enum TokenState {
     SignInRequired(SignInProblem),
 }
 
-/// Holds the tokens of every account.
+/// Holds and renews the tokens of all accounts.
 pub struct Keeper {
-    me: Weak<Self>,
+    parts: Arc<Parts>,
+    slots: Mutex<BTreeMap<AccountId, Arc<Slot>>>,
+}
+
+struct Parts {
     identity: Arc<Identity>,
     port: Arc<dyn TokenPort>,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
-    accounts: Mutex<BTreeMap<AccountId, Arc<Account>>>,
 }
 
-struct Account {
-    state: Mutex<State>,
-    /// Held by who loads or renews.
-    turn: tokio::sync::Mutex<()>,
+struct Slot {
+    account: AccountId,
+    held: Mutex<Held>,
+    /// Whoever has this loads, renews or replaces the tokens.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Becomes true at sign-out: a refresh under way must not save any more.
+    gone: watch::Sender<bool>,
 }
 
-enum State {
-    Unread,
-    Held(TokenRecord),
-    Ended(SignInProblem),
+#[derive(Default)]
+struct Held {
+    record: Option<TokenRecord>,
+    problem: Option<(SignInProblem, Timestamp)>,
+    /// The last failure that passes by itself, and until when not to ask again.
+    pause: Option<(AuthError, Timestamp)>,
+    failures: u32,
+    /// Counts ended attempts, so that those who waited for one take its outcome.
+    attempts: u64,
+    forced: VecDeque<Timestamp>,
+}
+
+impl Slot {
+    fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
+        look(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a look at the slot says.
+enum Look {
+    Token(Secret<String>),
+    /// Good, but due for renewal.
+    Due(Secret<String>),
+    Fail(AuthError),
+    Load,
+    Renew,
 }
 
 impl Keeper {
-    /// A keeper whose records sleep behind `port`.
+    /// A keeper without tokens; records are loaded from `port` when first asked for.
     pub fn new(identity: Arc<Identity>, port: Arc<dyn TokenPort>, clock: Arc<dyn Clock>, dice: Arc<dyn Dice>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self { me: me.clone(), identity, port, clock, dice, accounts: Mutex::default() })
+        Arc::new(Self { parts: Arc::new(Parts { identity, port, clock, dice }), slots: Mutex::default() })
     }
 
-    /// Takes in the tokens of a finished sign-in: saved first, used afterwards.
+    /// Takes over a fresh sign-in's tokens: saved first, used afterwards.
     ///
     /// # Errors
     ///
-    /// When they cannot be saved; they are then not used.
+    /// When they cannot be saved; the account is then as before.
     pub async fn adopt(&self, account: &AccountId, record: TokenRecord) -> Result<(), AuthError> {
-        let held = self.account(account);
-        let _turn = held.turn.lock().await;
-        self.port.save(account, record.to_bytes()).await?;
-        *held.lock() = State::Held(record);
+        let slot = self.slot(account);
+        let _turn = slot.turn.lock().await;
+        self.parts.port.save(account, record.to_bytes()).await?;
+        slot.gone.send_replace(false);
+        slot.held(|held| *held = Held { record: Some(record), attempts: held.attempts + 1, ..Held::default() });
         Ok(())
     }
 
-    /// Drops what is held of an account that signs out. Whoever asks for a token of it from now on gets none; a renewal under way is
-    /// waited for, so that nothing is saved after this has returned.
+    /// Drops what is held of an account that signs out. Whoever asks for a token of it from now on gets none; a refresh under way gives
+    /// up, and nothing is saved after this has returned.
     pub async fn forget(&self, account: &AccountId) {
-        let held = self.account(account);
-        *held.lock() = State::Ended(SignInProblem::ours(Reason::NoTokens));
-        drop(held.turn.lock().await);
+        let slot = self.slot(account);
+        slot.gone.send_replace(true);
+        let _turn = slot.turn.lock().await;
+        let problem = (SignInProblem::ours(Reason::NoTokens), self.parts.clock.now());
+        slot.held(|held| *held = Held { problem: Some(problem), attempts: held.attempts + 1, ..Held::default() });
     }
 
-    /// How the account's sign-in stands.
+    /// How the account's sign-in stands, without asking anybody.
     pub fn state(&self, account: &AccountId) -> TokenState {
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        match accounts.get(account).map(|held| held.lock()).as_deref() {
-            None | Some(State::Unread) => TokenState::Unread,
-            Some(State::Held(record)) => TokenState::Held { expires: record.expires },
-            Some(State::Ended(problem)) => TokenState::SignInRequired(problem.clone()),
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned();
+        let Some(slot) = slot else { return TokenState::Unread };
+        slot.held(|held| match (&held.problem, &held.record) {
+            (Some((problem, _)), _) => TokenState::SignInRequired(problem.clone()),
+            (None, Some(record)) => TokenState::Held { expires: record.expires },
+            (None, None) => TokenState::Unread,
+        })
+    }
+
+    fn slot(&self, account: &AccountId) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(account.clone()).or_insert_with(|| {
+            Arc::new(Slot { account: account.clone(), held: Mutex::default(), turn: Arc::default(), gone: watch::Sender::new(false) })
+        });
+        slot.clone()
+    }
+
+    /// Loads or renews, as one task for everybody who waits.
+    async fn advance(&self, slot: &Arc<Slot>, refused: Option<&Refused>, seen: u64) -> Result<(), AuthError> {
+        let turn = slot.turn.clone().lock_owned().await;
+        if slot.held(|held| held.attempts) != seen {
+            // Somebody else's attempt ended while we waited: look again.
+            return Ok(());
         }
-    }
-
-    fn account(&self, account: &AccountId) -> Arc<Account> {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Account { state: Mutex::new(State::Unread), turn: tokio::sync::Mutex::new(()) });
-        accounts.entry(account.clone()).or_insert_with(new).clone()
-    }
-
-    /// The token in hand, when it is good enough; whether it is time for the next one.
-    fn in_hand(&self, held: &Account, refused: Option<&Refused>) -> Result<Option<(Secret<String>, bool)>, AuthError> {
-        let now = self.clock.now();
-        match &*held.lock() {
-            State::Ended(problem) => Err(AuthError::SignInRequired(problem.clone())),
-            State::Held(record) if record.usable(now) && refused.is_none_or(|refused| refused.token.expose() != record.access.expose()) => {
-                Ok(Some((record.access.clone(), now >= record.refresh_at)))
-            }
-            State::Held(_) | State::Unread => Ok(None),
+        if refused.is_some() {
+            slot.held(|held| held.force(self.parts.clock.now()))?;
         }
-    }
-
-    /// Loads or renews, one at a time. `ahead` is a renewal that nobody waits for.
-    async fn renew(
-        &self,
-        account: &AccountId,
-        held: &Account,
-        refused: Option<&Refused>,
-        ahead: bool,
-    ) -> Result<Secret<String>, AuthError> {
-        let _turn = held.turn.lock().await;
-        // Somebody may have done it while we waited.
-        match self.in_hand(held, refused)? {
-            Some((token, due)) if !(ahead && due) => return Ok(token),
-            _ => {}
-        }
-        let record = match &*held.lock() {
-            State::Held(record) => Some(record.clone()),
-            State::Unread => None,
-            State::Ended(problem) => return Err(AuthError::SignInRequired(problem.clone())),
-        };
-        let record = match record {
-            Some(record) => record,
-            None => {
-                let loaded = self.load(account).await?;
-                set(held, State::Held(loaded.clone()));
-                if loaded.usable(self.clock.now()) && refused.is_none() {
-                    return Ok(loaded.access);
-                }
-                loaded
-            }
-        };
-        let claims = refused.and_then(|refused| refused.claims.as_deref());
-        match self.identity.refresh(&record.authority, &record.client_id, &record.scopes, &record.refresh, claims).await {
-            Ok(reply) => {
-                let renewed = record.renewed(&reply, self.clock.now(), self.dice.as_ref());
-                self.port.save(account, renewed.to_bytes()).await?;
-                let token = renewed.access.clone();
-                set(held, State::Held(renewed));
-                tracing::debug!("a token was renewed");
-                Ok(token)
-            }
-            Err(failure) => {
-                let error = failure.at_refresh();
-                if let AuthError::SignInRequired(problem) = &error {
-                    tracing::warn!(reason = ?problem.reason, aadsts = problem.aadsts, "an account has to sign in again");
-                    set(held, State::Ended(problem.clone()));
-                }
-                // A passing trouble does not take away what still works.
-                if error.is_passing() && refused.is_none() && record.usable(self.clock.now()) { Ok(record.access) } else { Err(error) }
-            }
-        }
-    }
-
-    async fn load(&self, account: &AccountId) -> Result<TokenRecord, AuthError> {
-        let kept = self.port.load(account).await?;
-        kept.and_then(|bytes| TokenRecord::from_bytes(bytes.expose())).ok_or_else(|| AuthError::sign_in(Reason::NoTokens))
-    }
-}
-
-impl Account {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Changes the state, unless the account has been forgotten or refused meanwhile.
-fn set(held: &Account, state: State) {
-    let mut now = held.lock();
-    if !matches!(*now, State::Ended(_)) {
-        *now = state;
+        let claims = refused.and_then(|refused| refused.claims.clone());
+        let task = tokio::spawn(attempt(self.parts.clone(), slot.clone(), claims, turn));
+        task.await.unwrap_or(Err(AuthError::Unexpected("an end")))
     }
 }
 
 #[async_trait]
 impl Bearer for Keeper {
     async fn bearer(&self, account: &AccountId, refused: Option<&Refused>) -> Result<Secret<String>, AuthError> {
-        let held = self.account(account);
-        match self.in_hand(&held, refused)? {
-            Some((token, due)) => {
-                if due && let Some(me) = self.me.upgrade() {
-                    let account = account.clone();
-                    tokio::spawn(async move {
-                        // A failure is logged where it happens; the token in hand still serves.
-                        let _ = me.renew(&account, &held, None, true).await;
-                    });
-                }
-                Ok(token)
+        let slot = self.slot(account);
+        loop {
+            if *slot.gone.borrow() {
+                return Err(AuthError::sign_in(Reason::NoTokens));
             }
-            None => self.renew(account, &held, refused, false).await,
+            let now = self.parts.clock.now();
+            let (look, seen) = slot.held(|held| (held.look(refused, now), held.attempts));
+            match look {
+                Look::Token(token) => return Ok(token),
+                Look::Due(token) => {
+                    if let Ok(turn) = slot.turn.clone().try_lock_owned()
+                        && slot.held(|held| held.attempts) == seen
+                    {
+                        tokio::spawn(attempt(self.parts.clone(), slot.clone(), None, turn));
+                    }
+                    return Ok(token);
+                }
+                Look::Fail(error) => return Err(error),
+                Look::Load => self.advance(&slot, None, seen).await?,
+                Look::Renew => self.advance(&slot, refused, seen).await?,
+            }
         }
     }
 }
+
+impl Held {
+    fn look(&mut self, refused: Option<&Refused>, now: Timestamp) -> Look {
+        let Some(record) = &self.record else {
+            return match self.failure(now) {
+                Some(error) => Look::Fail(error),
+                None => Look::Load,
+            };
+        };
+        let refused_now = refused.is_some_and(|refused| refused.token.expose() == record.access.expose());
+        let usable = record.usable(now) && !refused_now;
+        let token = record.access.clone();
+        let due = now >= record.refresh_at;
+        match self.failure(now) {
+            // What is still good is used, whatever was said about renewing it.
+            Some(_) if usable => Look::Token(token),
+            Some(error) => Look::Fail(error),
+            None if usable && due => Look::Due(token),
+            None if usable => Look::Token(token),
+            None => Look::Renew,
+        }
+    }
+
+    /// Why not to ask now, when there is a reason.
+    fn failure(&self, now: Timestamp) -> Option<AuthError> {
+        if let Some((problem, at)) = &self.problem
+            && now.since(*at) < REASK
+        {
+            return Some(AuthError::SignInRequired(problem.clone()));
+        }
+        self.pause.as_ref().filter(|(_, until)| now < *until).map(|(error, _)| error.clone())
+    }
+
+    /// Counts a refresh that Graph forced, and refuses it when there were too many.
+    fn force(&mut self, now: Timestamp) -> Result<(), AuthError> {
+        self.forced.retain(|at| now.since(*at) < FORCED_WINDOW);
+        if self.forced.len() >= FORCED_MOST {
+            return Err(AuthError::sign_in(Reason::TokenRefused));
+        }
+        self.forced.push_back(now);
+        Ok(())
+    }
+
+    fn settle(&mut self, result: &Result<TokenRecord, AuthError>, now: Timestamp, dice: &dyn Dice) {
+        self.attempts += 1;
+        match result {
+            Ok(record) => {
+                self.record = Some(record.clone());
+                (self.problem, self.pause, self.failures) = (None, None, 0);
+            }
+            Err(AuthError::SignInRequired(problem)) => self.problem = Some((problem.clone(), now)),
+            Err(error) => {
+                self.failures = (self.failures + 1).min(16);
+                let asked = if let AuthError::Unreachable { retry_after, .. } = error { *retry_after } else { None };
+                let grown = Duration::from_millis(250 << self.failures).min(LONGEST_PAUSE);
+                let pause = asked.unwrap_or_default().max(SHORTEST_PAUSE + dice.jitter(grown));
+                self.pause = Some((error.clone(), now.plus(pause)));
+            }
+        }
+    }
+}
+
+/// One attempt to have tokens: loads them when there are none, else renews them. Holds the account's turn until the outcome is recorded.
+async fn attempt(parts: Arc<Parts>, slot: Arc<Slot>, claims: Option<String>, turn: OwnedMutexGuard<()>) -> Result<(), AuthError> {
+    let mut gone = slot.gone.subscribe();
+    let result = tokio::select! {
+        biased;
+        _ = gone.wait_for(|gone| *gone) => Err(AuthError::sign_in(Reason::NoTokens)),
+        result = tokens(&parts, &slot, claims.as_deref()) => result,
+    };
+    match &result {
+        Ok(_) => {}
+        Err(AuthError::SignInRequired(problem)) => {
+            tracing::warn!(reason = ?problem.reason, aadsts = problem.aadsts, "an account has to sign in again")
+        }
+        Err(error) => tracing::debug!(code = error.code(), "no new token: {error}"),
+    }
+    slot.held(|held| held.settle(&result, parts.clock.now(), parts.dice.as_ref()));
+    drop(turn);
+    result.map(drop)
+}
+
+async fn tokens(parts: &Parts, slot: &Slot, claims: Option<&str>) -> Result<TokenRecord, AuthError> {
+    let Some(record) = slot.held(|held| held.record.clone()) else {
+        let kept = parts.port.load(&slot.account).await?;
+        return kept.and_then(|kept| TokenRecord::from_bytes(kept.expose())).ok_or_else(|| AuthError::sign_in(Reason::NoTokens));
+    };
+    let reply = parts.identity.refresh(&record.authority, &record.client_id, &record.scopes, &record.refresh, claims).await;
+    let record = record.renewed(&reply.map_err(|failure| failure.at_refresh())?, parts.clock.now(), parts.dice.as_ref());
+    // Saved before used. The old refresh token stays valid, so a crash before this line loses nothing.
+    parts.port.save(&slot.account, record.to_bytes()).await?;
+    tracing::debug!("a token was renewed");
+    Ok(record)
+}
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

@@ -1,4 +1,7 @@
-//! Sign-ins in progress: begun, waited for, given up. Secrets of a sign-in stay in here; others get a handle.
+//! Sign-ins under way: begun here, finished by a person elsewhere, waited for by anybody who knows the handle.
+//!
+//! Each runs as a task of its own until it ends or is too late. Whoever wants to begin one that waits already, with the same options,
+//! gets that one: a person sees one prompt, however many clients ask.
 
 use std::{
     collections::BTreeMap,
@@ -9,31 +12,43 @@ use std::{
 
 use tokio::{sync::watch, task::AbortHandle};
 
-use super::{AuthError, Identity, SignedIn, TokenRecord, device, identity::TokenReply, loopback::Loopback, pkce::Proof};
-use crate::{chance::Dice, clock::Clock};
+use super::{
+    AuthError, Identity, Reason, SignInProblem, SignedIn, TokenRecord, device,
+    identity::TokenReply,
+    loopback::{Brought, Loopback},
+    pkce::Proof,
+    problem::classify,
+};
+use crate::{
+    chance::Dice,
+    clock::{Clock, Timestamp},
+    hint::Hint,
+};
 
-/// How long a browser sign-in may take.
-const BROWSER: Duration = Duration::from_secs(15 * 60);
-/// Sign-ins that may wait at a time.
-const MOST: usize = 16;
-/// Tenant part of the address for personal accounts.
+/// How long a browser sign-in may take: as long as Microsoft's own page waits.
+const BROWSER_LIFE: Duration = Duration::from_secs(900);
+/// How long an outcome is kept for those who ask late.
+const KEPT: Duration = Duration::from_secs(300);
+/// The most sign-ins that wait at once.
+const MOST: usize = 8;
+/// The tenant of personal accounts.
 const CONSUMERS: &str = "consumers";
 
 /// How to sign in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoginOptions {
-    /// To a personal account.
+    /// To a personal account: through the tenant `consumers`.
     pub personal: bool,
     /// Name to suggest to the sign-in page.
     pub login_hint: Option<String>,
 }
 
-/// A sign-in through the browser of this machine.
+/// A browser sign-in that waits for somebody.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BrowserPrompt {
-    /// Names the sign-in.
+    /// Names it.
     pub handle: String,
-    /// Where the browser goes.
+    /// The address to open in a browser on this machine.
     pub url: String,
 }
 
@@ -44,172 +59,249 @@ impl fmt::Debug for BrowserPrompt {
     }
 }
 
-/// A sign-in by code on another device.
+/// A device sign-in that waits for somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevicePrompt {
-    /// Names the sign-in.
+    /// Names it. The secret device code stays here.
     pub handle: String,
-    /// To be entered by the person.
+    /// What to enter.
     pub user_code: String,
-    /// Where.
+    /// Where to enter it.
     pub verification_uri: String,
-    /// Microsoft's own words for it.
+    /// Microsoft's own words for both.
     pub message: String,
-    /// How long the code is good.
+    /// How long the code was good for when the sign-in began.
     pub expires_in: Duration,
 }
 
-/// A sign-in that worked.
+/// What a sign-in came to.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// Who.
+    /// Who signed in.
     pub signed_in: SignedIn,
-    /// Their tokens, not kept yet.
+    /// The tokens, for [`Keeper::adopt`](super::Keeper::adopt); not saved yet.
     pub record: TokenRecord,
 }
 
-type Ended = Option<Result<Finished, AuthError>>;
-
-struct Flow {
-    ended: watch::Receiver<Ended>,
-    task: AbortHandle,
-}
-
-impl Drop for Flow {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Every sign-in in progress.
+/// The sign-ins under way.
 pub struct Logins {
+    parts: Arc<Parts>,
+    flows: Mutex<BTreeMap<String, Flow>>,
+    /// One is begun at a time, so that two who ask at once get the same.
+    beginning: tokio::sync::Mutex<()>,
+}
+
+struct Parts {
     identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
-    flows: Mutex<BTreeMap<String, Flow>>,
+}
+
+#[derive(Clone)]
+enum Prompt {
+    Browser(BrowserPrompt),
+    Device(DevicePrompt),
+}
+
+type Outcome = Option<Result<Finished, AuthError>>;
+
+struct Flow {
+    options: LoginOptions,
+    prompt: Prompt,
+    outcome: watch::Receiver<Outcome>,
+    /// When it is forgotten.
+    forgotten: Timestamp,
+    task: AbortHandle,
+}
+
+impl Flow {
+    fn waits(&self) -> bool {
+        self.outcome.borrow().is_none() && self.outcome.has_changed().is_ok()
+    }
 }
 
 impl Logins {
-    /// None yet.
+    /// No sign-ins yet.
     pub fn new(identity: Arc<Identity>, clock: Arc<dyn Clock>, dice: Arc<dyn Dice>) -> Arc<Self> {
-        Arc::new(Self { identity, clock, dice, flows: Mutex::default() })
+        let parts = Arc::new(Parts { identity, clock, dice });
+        Arc::new(Self { parts, flows: Mutex::default(), beginning: tokio::sync::Mutex::default() })
     }
 
-    /// Begins a sign-in through the browser of this machine.
+    /// Begins a sign-in in a browser on this machine.
     ///
     /// # Errors
     ///
-    /// When no application is configured, or no loopback address can be listened on.
+    /// When no application is configured, no port is to be had, or too many sign-ins wait.
     pub async fn start_browser(&self, options: LoginOptions) -> Result<BrowserPrompt, AuthError> {
-        let tenant = self.tenant(&options);
-        let proof = Proof::new(self.dice.as_ref());
-        let loopback = Loopback::bind().await?;
-        let url = self.identity.authorize_url(&tenant, &loopback.redirect(), &proof, options.login_hint.as_deref())?.to_string();
-        let (identity, clock, dice) = (self.identity.clone(), self.clock.clone(), self.dice.clone());
-        let handle = self.begin(async move {
-            let code = tokio::select! {
-                code = loopback.code(&proof.state) => code?,
-                () = clock.sleep(BROWSER) => return Err(AuthError::TooLate),
-            };
-            let redirect = loopback.redirect();
-            drop(loopback);
-            let reply = identity.redeem(&tenant, &code, &redirect, &proof).await.map_err(super::identity::Failure::at_sign_in)?;
-            finish(&identity, clock.as_ref(), dice.as_ref(), &tenant, &reply, Some(&proof.nonce)).await
-        })?;
-        Ok(BrowserPrompt { handle, url })
+        let _one = self.beginning.lock().await;
+        let same = self.waiting(&options, |prompt| if let Prompt::Browser(prompt) = prompt { Some(prompt.clone()) } else { None })?;
+        if let Some(prompt) = same {
+            return Ok(prompt);
+        }
+        let parts = &self.parts;
+        let loopback = Loopback::bind().await.map_err(|error| AuthError::Loopback(error.to_string()))?;
+        let (redirect, proof, tenant) = (loopback.redirect(), Proof::new(parts.dice.as_ref()), self.tenant(&options));
+        let url = parts.identity.authorize_url(&tenant, &redirect, &proof, options.login_hint.as_deref())?;
+        let expires = parts.clock.now().plus(BROWSER_LIFE);
+        let prompt = BrowserPrompt { handle: parts.dice.hex(16), url: url.into() };
+        let task = {
+            let parts = parts.clone();
+            async move {
+                let brought = tokio::select! {
+                    brought = loopback.answer(&proof.state, &parts.clock) => brought,
+                    () = parts.clock.sleep(BROWSER_LIFE) => return Err(AuthError::TooLate),
+                };
+                let code = match brought {
+                    Brought::Code(code) => code,
+                    Brought::Error(error, number) => return Err(refused(error, number, &tenant)),
+                };
+                let reply = parts.identity.redeem(&tenant, &code, &redirect, &proof).await.map_err(|failure| failure.at_sign_in())?;
+                parts.finish(reply, &tenant, Some(&proof.nonce)).await
+            }
+        };
+        self.begin(&prompt.handle, options, Prompt::Browser(prompt.clone()), expires, task);
+        Ok(prompt)
     }
 
-    /// Begins a sign-in by code on another device.
+    /// Begins a sign-in on whatever device the person has at hand.
     ///
     /// # Errors
     ///
-    /// When no application is configured, or the identity service gives no code.
+    /// When the identity service cannot be reached or refuses the application, or too many sign-ins wait.
     pub async fn start_device(&self, options: LoginOptions) -> Result<DevicePrompt, AuthError> {
-        let tenant = self.tenant(&options);
-        let started = self.identity.device_start(&tenant).await.map_err(super::identity::Failure::at_sign_in)?;
-        let prompt = |handle| DevicePrompt {
-            handle,
+        let _one = self.beginning.lock().await;
+        let same = self.waiting(&options, |prompt| if let Prompt::Device(prompt) = prompt { Some(prompt.clone()) } else { None })?;
+        if let Some(prompt) = same {
+            return Ok(prompt);
+        }
+        let (parts, tenant) = (&self.parts, self.tenant(&options));
+        let started = parts.identity.device_start(&tenant).await.map_err(|failure| failure.at_sign_in())?;
+        let prompt = DevicePrompt {
+            handle: parts.dice.hex(16),
             user_code: started.user_code.clone(),
             verification_uri: started.verification_uri.clone(),
             message: started.message.clone(),
             expires_in: started.expires_in,
         };
-        let prompt = prompt(String::new());
-        let (identity, clock, dice) = (self.identity.clone(), self.clock.clone(), self.dice.clone());
-        let handle = self.begin(async move {
-            let reply = device::wait(&identity, &tenant, &started, clock.as_ref()).await?;
-            finish(&identity, clock.as_ref(), dice.as_ref(), &tenant, &reply, None).await
-        })?;
-        Ok(DevicePrompt { handle, ..prompt })
+        let expires = parts.clock.now().plus(started.expires_in);
+        let task = {
+            let parts = parts.clone();
+            async move {
+                let reply = device::wait(&parts.identity, parts.clock.as_ref(), &tenant, &started).await?;
+                parts.finish(reply, &tenant, None).await
+            }
+        };
+        self.begin(&prompt.handle, options, Prompt::Device(prompt.clone()), expires, task);
+        Ok(prompt)
     }
 
-    /// Waits until the sign-in has ended. May be asked again when a wait was given up; once it has been answered, the sign-in is gone.
+    /// Waits until the sign-in has ended. May be given up and asked again, and by several at once; once it has been answered, the
+    /// sign-in is gone, so that an old handle signs nobody in again.
     ///
     /// # Errors
     ///
-    /// When it was refused, cancelled or too late, or there is none of that handle.
+    /// Why it came to nothing, or that there is no such sign-in.
     pub async fn wait(&self, handle: &str) -> Result<Finished, AuthError> {
-        let mut ended = self.lock().get(handle).map(|flow| flow.ended.clone()).ok_or(AuthError::UnknownFlow)?;
-        // The sender goes without a word only when the flow is cancelled.
-        let result = ended.wait_for(Option::is_some).await.map_err(|_| AuthError::Cancelled)?.clone();
-        self.lock().remove(handle);
-        result.unwrap_or(Err(AuthError::Cancelled))
+        let outcome = self.flows().get(handle).map(|flow| flow.outcome.clone());
+        let mut outcome = outcome.ok_or(AuthError::UnknownFlow)?;
+        let ended = outcome.wait_for(Option::is_some).await.map_err(|_| AuthError::Cancelled)?;
+        let ended = ended.clone();
+        self.flows().remove(handle);
+        ended.unwrap_or(Err(AuthError::Cancelled))
     }
 
-    /// Gives a sign-in up.
+    /// Gives a sign-in up. Those who wait for it are told.
     pub fn cancel(&self, handle: &str) {
-        self.lock().remove(handle);
+        if let Some(flow) = self.flows().remove(handle) {
+            flow.task.abort();
+        }
+    }
+
+    fn flows(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Flow>> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tenant(&self, options: &LoginOptions) -> String {
-        if options.personal { CONSUMERS.to_owned() } else { self.identity.settings().tenant.clone() }
+        if options.personal { CONSUMERS.to_owned() } else { self.parts.identity.settings().tenant.clone() }
     }
 
-    fn begin(&self, flow: impl Future<Output = Result<Finished, AuthError>> + Send + 'static) -> Result<String, AuthError> {
-        let mut flows = self.lock();
-        if flows.len() >= MOST {
-            // Sign-ins that have ended and were never asked about make room.
-            flows.retain(|_, flow| flow.ended.borrow().is_none());
+    /// The prompt of a sign-in with these options that still waits; an error when another one would be too many.
+    fn waiting<T>(&self, options: &LoginOptions, pick: impl Fn(&Prompt) -> Option<T>) -> Result<Option<T>, AuthError> {
+        self.parts.identity.client_id()?;
+        let now = self.parts.clock.now();
+        let mut flows = self.flows();
+        flows.retain(|_, flow| now < flow.forgotten);
+        let same = flows.values().filter(|flow| flow.options == *options && flow.waits()).find_map(|flow| pick(&flow.prompt));
+        let waiting = flows.values().filter(|flow| flow.waits()).count();
+        if same.is_none() && waiting >= MOST {
+            return Err(AuthError::TooManyFlows(waiting));
         }
-        if flows.len() >= MOST {
-            return Err(AuthError::TooManyFlows(MOST));
-        }
-        let (end, ended) = watch::channel(None);
+        Ok(same)
+    }
+
+    fn begin(
+        &self,
+        handle: &str,
+        options: LoginOptions,
+        prompt: Prompt,
+        expires: Timestamp,
+        task: impl Future<Output = Result<Finished, AuthError>> + Send + 'static,
+    ) {
+        let (tell, outcome) = watch::channel(None);
         let task = tokio::spawn(async move {
-            let result = flow.await;
-            end.send_replace(Some(result));
+            let result = task.await;
+            match &result {
+                Ok(finished) => tracing::info!(account = %finished.signed_in.account_id, "signed in"),
+                Err(error) => tracing::info!(code = error.code(), "sign-in failed: {error}"),
+            }
+            tell.send_replace(Some(result));
         });
-        let handle = self.dice.hex(16);
-        flows.insert(handle.clone(), Flow { ended, task: task.abort_handle() });
-        Ok(handle)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Flow>> {
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+        let flow = Flow { options, prompt, outcome, forgotten: expires.plus(KEPT), task: task.abort_handle() };
+        self.flows().insert(handle.to_owned(), flow);
     }
 }
 
-/// Who signed in, and their tokens, to be renewed where they will keep working.
-async fn finish(
-    identity: &Identity,
-    clock: &dyn Clock,
-    dice: &dyn Dice,
-    tenant: &str,
-    reply: &TokenReply,
-    nonce: Option<&str>,
-) -> Result<Finished, AuthError> {
-    let client_id = identity.client_id()?.to_owned();
-    let signed_in = SignedIn::from_reply(reply, &client_id, nonce)?;
-    let scopes = &identity.settings().scopes;
-    let authority = if signed_in.personal { CONSUMERS } else { &signed_in.tenant_id };
-    let record =
-        TokenRecord::first(reply, authority, &client_id, scopes, clock.now(), dice).ok_or(AuthError::Unexpected("a refresh token"))?;
-    if !signed_in.personal || tenant == CONSUMERS {
-        return Ok(Finished { signed_in, record });
+impl Drop for Logins {
+    fn drop(&mut self) {
+        for flow in self.flows().values() {
+            flow.task.abort();
+        }
     }
-    // A personal account's refresh token from `common` stops after an hour; one from `consumers` does not.
-    let renewed =
-        identity.refresh(CONSUMERS, &client_id, scopes, &record.refresh, None).await.map_err(super::identity::Failure::at_sign_in)?;
-    let record = record.renewed(&renewed, clock.now(), dice);
-    Ok(Finished { signed_in, record })
 }
+
+impl Parts {
+    /// Who signed in, and the record to keep.
+    async fn finish(&self, reply: TokenReply, tenant: &str, nonce: Option<&str>) -> Result<Finished, AuthError> {
+        let (settings, client_id) = (self.identity.settings(), self.identity.client_id()?);
+        let signed_in = SignedIn::from_reply(&reply, client_id, nonce)?;
+        // Renewed where the account lives: personal accounts' tokens from `common` stop after an hour.
+        let authority = if signed_in.personal { CONSUMERS } else { signed_in.tenant_id.as_str() };
+        let make =
+            |reply: &TokenReply| TokenRecord::first(reply, authority, client_id, &settings.scopes, self.clock.now(), self.dice.as_ref());
+        let mut record = make(&reply).ok_or(AuthError::Unexpected("a refresh token; is `offline_access` among the scopes?"))?;
+        if signed_in.personal && tenant != CONSUMERS {
+            // Exchanged at once while they still work.
+            match self.identity.refresh(authority, client_id, &settings.scopes, &record.refresh, None).await {
+                Ok(reply) => record = record.renewed(&reply, self.clock.now(), self.dice.as_ref()),
+                Err(failure) => {
+                    let error = failure.at_refresh();
+                    tracing::warn!(code = error.code(), "tokens of a personal account stay those of `{tenant}` for now: {error}");
+                }
+            }
+        }
+        Ok(Finished { signed_in, record })
+    }
+}
+
+/// What the browser brought in place of a code.
+fn refused(error: String, number: Option<u32>, tenant: &str) -> AuthError {
+    let numbers: Vec<u32> = number.into_iter().collect();
+    match classify(&error, &numbers, 400, tenant) {
+        Some(Reason::Expired) | None => AuthError::Unreachable { reason: format!("it answered {error}"), retry_after: None },
+        Some(reason) => AuthError::Refused(SignInProblem { reason, aadsts: number, error, correlation: None }),
+    }
+}
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;

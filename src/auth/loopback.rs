@@ -1,165 +1,213 @@
-//! Receives the browser's answer on this machine (RFC 8252, 7.3): one small HTTP responder, gone when the sign-in is over.
+//! Receives the browser's answer on `http://localhost:PORT` (RFC 8252, 7.3): one answer, then nobody listens any more.
+//!
+//! Only this machine can connect. A request without the right `state` gets an error page and changes nothing, so that no web page can
+//! end somebody's sign-in. What a request says is never repeated on a page.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 use url::Url;
 
-use super::{AuthError, Reason, SignInProblem, problem::classify};
-use crate::secret::Secret;
+use crate::{clock::Clock, secret::Secret};
 
-/// Longest request that is read.
-const LONGEST: usize = 16 * 1024;
-/// How long one connection may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest request head that is read, in bytes; codes take up to two thousand.
+const MOST: usize = 32 << 10;
+/// How long a connection may take to say what it wants. Browsers open some that they never use.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More connections than this at once are not a browser.
+const CROWD: usize = 32;
 
-const SIGNED_IN: &str = "You are signed in. You can close this page.";
-const REFUSED: &str = "The sign-in was refused. The terminal or client that asked for it says why. You can close this page.";
-const UNRELATED: &str = "This page belongs to another sign-in.";
-
-/// A listener that waits for one browser.
+/// Listens for one answer.
 pub(super) struct Loopback {
-    four: TcpListener,
-    /// `localhost` may mean `::1` to a browser; not every machine has it.
-    six: Option<TcpListener>,
     port: u16,
+    v4: TcpListener,
+    v6: Option<TcpListener>,
+}
+
+/// What the browser brought.
+pub(super) enum Brought {
+    /// The sign-in's code.
+    Code(Secret<String>),
+    /// An OAuth error such as `access_denied`, and the `AADSTS` number of its description.
+    Error(String, Option<u32>),
 }
 
 impl Loopback {
-    /// Listens on a free port of this machine, and on no other address.
-    pub(super) async fn bind() -> Result<Self, AuthError> {
-        let failed = |error: std::io::Error| AuthError::Loopback(error.kind().to_string());
-        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
-        let port = four.local_addr().map_err(failed)?.port();
-        let six = TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, port)).await.ok();
-        Ok(Self { four, six, port })
+    /// Takes a free port, on IPv6 too where that is to be had: `localhost` means either.
+    pub(super) async fn bind() -> io::Result<Self> {
+        let v4 = TcpListener::bind("127.0.0.1:0").await?;
+        let port = v4.local_addr()?.port();
+        let v6 = TcpListener::bind(("::1", port)).await.ok();
+        Ok(Self { port, v4, v6 })
     }
 
-    /// The redirect address. Microsoft accepts any port for a registered `http://localhost`.
+    /// The redirect address. Microsoft accepts any port on a registered `http://localhost`.
     pub(super) fn redirect(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
 
-    /// Waits for the answer that carries `state`. Anything else that connects is told so and changes nothing.
-    pub(super) async fn code(&self, state: &str) -> Result<Secret<String>, AuthError> {
+    /// Waits for the answer that carries `state`. Ends only with it: give it a deadline.
+    pub(super) async fn answer(self, state: &str, clock: &Arc<dyn Clock>) -> Brought {
+        let state: Arc<str> = state.into();
+        let mut connections = JoinSet::new();
         loop {
             let stream = tokio::select! {
-                accepted = self.four.accept() => accepted,
-                accepted = accept(self.six.as_ref()) => accepted,
+                Some(done) = connections.join_next() => match done {
+                    Ok(Some(brought)) => return brought,
+                    _ => continue,
+                },
+                stream = accept(Some(&self.v4)), if connections.len() < CROWD => stream,
+                stream = accept(self.v6.as_ref()), if connections.len() < CROWD => stream,
             };
-            let Ok((mut stream, _)) = stream else { continue };
-            // One slow visitor must not keep the browser waiting for ever.
-            let Ok(Some(target)) = tokio::time::timeout(PATIENCE, target(&mut stream)).await else { continue };
-            let answer = read(&target, state);
-            let (status, page) = match &answer {
-                Some(Ok(_)) => ("200 OK", SIGNED_IN),
-                Some(Err(_)) => ("200 OK", REFUSED),
-                None => ("400 Bad Request", UNRELATED),
+            let Some(stream) = stream else {
+                // Out of file handles, say: not a reason to spin.
+                clock.sleep(Duration::from_millis(100)).await;
+                continue;
             };
-            let _ = tokio::time::timeout(PATIENCE, respond(&mut stream, status, page)).await;
-            if let Some(answer) = answer {
-                return answer;
-            }
+            let (state, clock) = (state.clone(), clock.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    brought = serve(stream, &state) => brought.ok().flatten(),
+                    () = clock.sleep(PATIENCE) => None,
+                }
+            });
         }
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> std::io::Result<(TcpStream, std::net::SocketAddr)> {
+/// The next connection; never ends without a listener, so that a select waits for the others.
+async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
     match listener {
-        Some(listener) => listener.accept().await,
+        Some(listener) => listener.accept().await.ok().map(|(stream, _)| stream),
         None => std::future::pending().await,
     }
 }
 
-/// The target of the request line, once the whole head has come.
-async fn target(stream: &mut TcpStream) -> Option<Secret<String>> {
-    let mut head = Vec::new();
-    let mut chunk = [0; 2048];
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        let read = stream.read(&mut chunk).await.ok()?;
-        if read == 0 || head.len() + read > LONGEST {
-            return None;
+/// Serves one connection and says what it brought, once the page has been written.
+async fn serve(mut stream: TcpStream, state: &str) -> io::Result<Option<Brought>> {
+    let mut head = Vec::with_capacity(4096);
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        if head.len() > MOST || stream.read_buf(&mut head).await? == 0 {
+            return Ok(None);
         }
-        head.extend_from_slice(&chunk[..read]);
     }
-    let line = head.split(|byte| *byte == b'\r').next()?;
-    let mut words = std::str::from_utf8(line).ok()?.split(' ');
-    let target = (words.next()? == "GET").then(|| words.next())??.to_owned();
-    Some(Secret::new(target))
-}
-
-/// The answer in a redirect's target; `None` when it is not an answer to `state`.
-fn read(target: &Secret<String>, state: &str) -> Option<Result<Secret<String>, AuthError>> {
-    let url = Url::parse("http://localhost").ok()?.join(target.expose()).ok()?;
-    let value = |name: &str| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
-    if value("state")? != state {
-        return None;
-    }
-    if let Some(code) = value("code") {
-        return Some(Ok(Secret::new(code)));
-    }
-    let error: String = value("error")?.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').take(64).collect();
-    // The description's words are for people and may name them; only its number is taken.
-    let aadsts = value("error_description").and_then(|text| {
-        let digits: String = text.split("AADSTS").nth(1)?.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().ok()
-    });
-    let numbers: Vec<u32> = aadsts.into_iter().collect();
-    let reason = classify(&error, &numbers, 400, "").unwrap_or(Reason::Other);
-    Some(Err(AuthError::Refused(SignInProblem { reason, aadsts, error, correlation: None })))
-}
-
-async fn respond(stream: &mut TcpStream, status: &str, text: &str) -> std::io::Result<()> {
-    let page = format!("<!doctype html><meta charset=utf-8><title>m365-cached</title><p style=\"font:1.2em sans-serif;margin:3em\">{text}");
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n",
+    let head = Secret::new(String::from_utf8_lossy(&head).into_owned());
+    let (status, page, brought) = match read(head.expose(), state) {
+        Read::Brought(Brought::Code(code)) => ("200 OK", DONE, Some(Brought::Code(code))),
+        Read::Brought(error) => ("200 OK", REFUSED, Some(error)),
+        Read::Stranger => ("400 Bad Request", STRANGER, None),
+        Read::Elsewhere => ("404 Not Found", NOTHING, None),
+    };
+    let reply = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\nCache-Control: no-store\r\n\
+         Referrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\r\n{page}",
         page.len()
     );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(page.as_bytes()).await?;
-    stream.shutdown().await
+    // The answer counts even if the browser did not wait for its page.
+    if stream.write_all(reply.as_bytes()).await.is_ok() {
+        let _ = stream.shutdown().await;
+    }
+    Ok(brought)
 }
+
+enum Read {
+    Brought(Brought),
+    /// The right place without the right state.
+    Stranger,
+    Elsewhere,
+}
+
+/// Reads a request's head.
+fn read(head: &str, state: &str) -> Read {
+    let mut lines = head.split("\r\n");
+    let mut words = lines.next().unwrap_or_default().split(' ');
+    let (Some("GET"), Some(target)) = (words.next(), words.next()) else { return Read::Elsewhere };
+    // A name that merely resolves to this machine is not us (DNS rebinding).
+    let host =
+        lines.find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, host)| host.trim()));
+    let local = host.is_some_and(|host| {
+        let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+        matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+    });
+    if !local {
+        return Read::Stranger;
+    }
+    let Ok(url) = Url::parse("http://localhost/").and_then(|base| base.join(target)) else { return Read::Elsewhere };
+    if url.path() != "/" {
+        return Read::Elsewhere;
+    }
+    let of = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    if of("state").as_deref() != Some(state) {
+        return Read::Stranger;
+    }
+    match (of("code"), of("error")) {
+        (Some(code), _) if !code.is_empty() => Read::Brought(Brought::Code(Secret::new(code))),
+        (_, Some(error)) => {
+            let text = of("error_description").unwrap_or_default();
+            let number =
+                text.split("AADSTS").nth(1).and_then(|text| text.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok());
+            Read::Brought(Brought::Error(
+                error.chars().filter(|letter| letter.is_ascii_lowercase() || *letter == '_').take(64).collect(),
+                number,
+            ))
+        }
+        _ => Read::Stranger,
+    }
+}
+
+macro_rules! page {
+    ($title:literal, $text:literal) => {
+        concat!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>",
+            $title,
+            "</title><body style=\"font:18px system-ui,sans-serif;max-width:32em;margin:15vh auto;padding:0 1em\"><h1>",
+            $title,
+            "</h1><p>",
+            $text,
+            "</p></body></html>"
+        )
+    };
+}
+
+const DONE: &str = page!("Thank you", "The sign-in has arrived. You can close this window.");
+const REFUSED: &str = page!("Not signed in", "Microsoft did not sign you in. You can close this window; the program that asked says why.");
+const STRANGER: &str = page!("Nothing to do here", "This answer belongs to no sign-in that is waiting. Begin the sign-in again.");
+const NOTHING: &str = page!("Nothing here", "This address waits for the answer of a sign-in.");
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn get(target: &str) -> Option<Result<Secret<String>, AuthError>> {
-        read(&Secret::new(target.to_owned()), "right")
+    const HEAD: &str = " HTTP/1.1\r\nHost: localhost:4711\r\nAccept: */*\r\n\r\n";
+
+    fn of(target: &str) -> Read {
+        read(&format!("GET {target}{HEAD}"), "right")
     }
 
     #[test]
-    fn only_the_answer_to_our_question_counts() {
-        assert_eq!(get("/?code=abc&state=right").unwrap().ok().unwrap().expose(), "abc");
-        assert!(get("/?code=abc&state=wrong").is_none());
-        assert!(get("/?code=abc").is_none());
-        assert!(get("/favicon.ico").is_none());
-        let Some(Err(AuthError::Refused(problem))) = get("/?state=right&error=access_denied&error_description=AADSTS65004%3A+ada+said+no")
-        else {
-            panic!("a refusal is an answer");
-        };
-        assert_eq!((problem.reason, problem.aadsts), (Reason::Declined, Some(65_004)));
-        assert!(!problem.to_string().contains("ada"));
+    fn only_the_right_state_brings_a_code() {
+        assert!(matches!(of("/?code=a%2Bb&state=right"), Read::Brought(Brought::Code(code)) if code.expose() == "a+b"));
+        assert!(matches!(of("/?code=c&state=wrong"), Read::Stranger));
+        assert!(matches!(of("/?code=c"), Read::Stranger));
+        assert!(matches!(of("/?code=&state=right"), Read::Stranger));
+        assert!(matches!(of("/favicon.ico"), Read::Elsewhere));
+        assert!(matches!(read(&format!("POST /?code=c&state=right{HEAD}"), "right"), Read::Elsewhere));
+        assert!(matches!(read("GET /?code=c&state=right HTTP/1.1\r\nHost: evil.example\r\n\r\n", "right"), Read::Stranger));
+        assert!(matches!(read("GET /?code=c&state=right HTTP/1.1\r\n\r\n", "right"), Read::Stranger));
+        assert!(matches!(read("GET /?code=c&state=right HTTP/1.1\r\nhost: [::1]:80\r\n\r\n", "right"), Read::Brought(_)));
     }
 
-    #[tokio::test]
-    async fn a_stranger_changes_nothing_and_the_browser_gets_a_page() {
-        let loopback = Loopback::bind().await.unwrap();
-        let port = loopback.port;
-        let visit = |target: &'static str| async move {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-            stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
-            let mut page = String::new();
-            stream.read_to_string(&mut page).await.unwrap();
-            page
+    #[test]
+    fn a_refusal_is_read_without_its_text() {
+        let Read::Brought(Brought::Error(error, number)) =
+            of("/?error=access_denied&error_description=AADSTS65004%3A+User+declined&state=right")
+        else {
+            panic!("not an error");
         };
-        let (code, pages) = tokio::join!(loopback.code("right"), async {
-            (visit("/?code=evil&state=guess").await, visit("/?code=good&state=right").await)
-        });
-        assert_eq!(code.unwrap().expose(), "good");
-        assert!(pages.0.starts_with("HTTP/1.1 400") && pages.1.contains(SIGNED_IN));
+        assert_eq!((error.as_str(), number), ("access_denied", Some(65_004)));
     }
 }

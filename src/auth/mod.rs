@@ -18,6 +18,7 @@ mod tokens;
 
 pub use accounts::SignedIn;
 pub use error::AuthError;
+pub(crate) use http::plain;
 pub use http::{Http, HttpError, HttpSettings};
 pub use identity::{DEFAULT_SCOPES, Identity, IdentitySettings};
 pub use keeper::{Keeper, TokenState};
@@ -25,3 +26,6 @@ pub use login::{BrowserPrompt, DevicePrompt, Finished, LoginOptions, Logins};
 pub use port::{Bearer, Refused, TokenPort};
 pub use problem::{Reason, SignInProblem};
 pub use tokens::TokenRecord;
+
+#[cfg(test)]
+pub(crate) mod testing;

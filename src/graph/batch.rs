@@ -1,124 +1,179 @@
-//! `$batch`: up to 20 reads in one request, each with an outcome of its own (Graph documentation, *Combine multiple HTTP requests using JSON batching*).
+//! Many requests in one: `$batch`, twenty at a time.
 //!
-//! A batch that says 200 says nothing of its items: each can be throttled alone. Those are sent again after the longest wait that was asked
-//! for, the others are kept.
+//! The batch's own 200 says nothing of its items. Only the items that failed in passing are sent again, after the longest wait that
+//! any of them was asked for (Graph documentation, *JSON batching*). Answers may come in any order; they go back in the order asked.
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
-    Client, Context, GraphError, GraphReply, GraphRequest, Method,
-    client::preferences,
-    error::code_of,
-    retry::{self, Failed},
+    Cause, Client, Context, GraphError, GraphReply, GraphRequest, Method,
+    client::prefer,
+    reply::retry_after,
+    retry::{self, Decision, Outcome, Tries},
 };
 
-/// Requests in one batch.
+/// The most items in one batch.
 const MOST: usize = 20;
 
+type Answer = Result<GraphReply, GraphError>;
+
 impl Client {
-    /// Sends `requests` through `$batch`, 20 at a time; the outcomes come in the order asked.
+    /// Sends `requests` through `$batch`. Each has its own outcome, in the order asked.
     ///
     /// # Errors
     ///
-    /// When a whole batch fails. The failure of one request is its own outcome.
-    pub async fn batch(&self, context: &Context, requests: &[GraphRequest]) -> Result<Vec<Result<GraphReply, GraphError>>, GraphError> {
-        let mut outcomes = Vec::with_capacity(requests.len());
-        for some in requests.chunks(MOST) {
-            outcomes.extend(self.batch_of(context, some).await?);
+    /// When a batch as a whole came to nothing.
+    pub async fn batch(&self, context: &Context, requests: &[GraphRequest]) -> Result<Vec<Answer>, GraphError> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for chunk in requests.chunks(MOST) {
+            answers.extend(self.batch_of(context, chunk).await?);
         }
-        Ok(outcomes)
+        Ok(answers)
     }
 
-    async fn batch_of(&self, context: &Context, requests: &[GraphRequest]) -> Result<Vec<Result<GraphReply, GraphError>>, GraphError> {
-        let mut outcomes: Vec<Option<Result<GraphReply, GraphError>>> = requests.iter().map(|_| None).collect();
-        let mut left: Vec<usize> = (0..requests.len()).collect();
-        let mut attempt = 1;
-        while !left.is_empty() {
-            let envelope = GraphRequest {
-                // Repeating a batch of reads repeats reads.
-                idempotent: left.iter().all(|at| requests[*at].idempotent),
-                ..GraphRequest::post(
-                    &["$batch"],
-                    json!({ "requests": left.iter().map(|at| item(*at, &requests[*at])).collect::<Vec<_>>() }),
-                )
-            };
-            let reply = self.send_slots(context, &envelope, left.len()).await?.json()?;
-            let responses = reply.get("responses").and_then(Value::as_array).ok_or_else(|| garbled("a batch without `responses`"))?;
-            let mut again = Vec::new();
-            let mut longest = Duration::ZERO;
-            for at in left {
-                let id = at.to_string();
-                let response = responses.iter().find(|response| response.get("id").and_then(Value::as_str) == Some(&id));
+    async fn batch_of(&self, context: &Context, requests: &[GraphRequest]) -> Result<Vec<Answer>, GraphError> {
+        let mut answers: Vec<Option<Answer>> = vec![None; requests.len()];
+        // The batch's own token was accepted, so another one is no help to an item.
+        let mut tries = vec![Tries { renewed: true, ..Tries::default() }; requests.len()];
+        let mut happened = vec![false; requests.len()];
+        let mut items = Vec::with_capacity(requests.len());
+        for (at, request) in requests.iter().enumerate() {
+            items.push(self.item(at, request).unwrap_or_else(|cause| {
+                answers[at] = Some(Err(GraphError::new(cause).outcome(false, true)));
+                Value::Null
+            }));
+        }
+        loop {
+            let pending: Vec<usize> = (0..requests.len()).filter(|at| answers[*at].is_none()).collect();
+            if pending.is_empty() {
+                return Ok(answers.into_iter().flatten().collect());
+            }
+            let body = json!({ "requests": pending.iter().map(|at| &items[*at]).collect::<Vec<_>>() });
+            let mut outer = GraphRequest::post(&[], body);
+            outer.path = "/$batch".into();
+            outer.idempotent = pending.iter().all(|at| requests[*at].idempotent);
+            let acts = pending.iter().any(|at| requests[*at].method != Method::Get);
+            let places = self.budget.places(pending.len(), context.urgency);
+            let reply = self.send_for(context, &outer, places, acts).await?;
+            let mut said = Said::of(&reply)?;
+            let (mut sleep, mut pause) = (Duration::ZERO, None);
+            for at in pending {
                 let request = &requests[at];
-                let (failed, outcome) = self.outcome(request, response);
-                let remaining = context.deadline.since(self.now());
-                match failed.and_then(|failed| retry::wait(request.idempotent, failed, attempt, remaining, self.dice())) {
-                    Some(wait) => {
-                        longest = longest.max(wait);
-                        again.push(at);
+                let (outcome, answer) = self.read(said.take(at), request, &reply);
+                happened[at] |= request.method != Method::Get && outcome.may_have_happened();
+                if let Err(GraphError { cause: Cause::Throttled { retry_after }, .. }) = &answer {
+                    self.count_throttled();
+                    pause = pause.max(*retry_after);
+                }
+                let left = context.deadline.since(self.clock.now());
+                match retry::decide(&self.policy, request.idempotent, &mut tries[at], outcome, left, self.dice.as_ref()) {
+                    Decision::Done | Decision::GiveUp | Decision::Renew => {
+                        answers[at] = Some(answer.map_err(|error| error.outcome(happened[at], false)));
                     }
-                    None => outcomes[at] = Some(outcome),
+                    Decision::Pause(wait) => pause = pause.max(Some(wait)),
+                    Decision::Again(wait) => sleep = sleep.max(wait),
                 }
             }
-            left = again;
-            if !left.is_empty() {
-                self.wait(longest).await;
-                attempt += 1;
+            if let Some(wait) = pause {
+                self.budget.pause(&context.mailbox, wait);
+            }
+            if !sleep.is_zero() {
+                self.clock.sleep(sleep).await;
             }
         }
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(garbled("a batch that lost a request")))).collect())
     }
 
-    fn outcome(&self, request: &GraphRequest, response: Option<&Value>) -> (Option<Failed>, Result<GraphReply, GraphError>) {
-        let Some(response) = response else {
-            return (Some(Failed::Lost), Err(garbled("a batch without an answer to one of its requests")));
-        };
-        let status = response.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok()).unwrap_or(500);
-        let header = |name: &str| {
-            let headers = response.get("headers").and_then(Value::as_object)?;
-            headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_str()).map(str::to_owned)
-        };
-        let body = response.get("body").unwrap_or(&Value::Null);
-        if (200..300).contains(&status) || status == 304 {
-            let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
-            let acts = request.method != Method::Get;
-            return (None, Ok(GraphReply { status, etag: header("etag"), location: header("location"), body, acts }));
-        }
-        let retry_after = header("retry-after").and_then(|value| retry::retry_after(&value, self.now().0 / 1000));
-        let error = if status == 429 {
-            GraphError::Throttled { retry_after_s: retry_after.map(|wait| wait.as_secs()), unknown_outcome: false }
+    /// A request as an item of a batch.
+    fn item(&self, at: usize, request: &GraphRequest) -> Result<Value, Cause> {
+        // The same checks as for a request of its own; an item's address is relative to the version root.
+        let url = self.url(request)?;
+        let target = request.target();
+        let relative = if target.starts_with('/') {
+            target
         } else {
-            let acts = request.method != Method::Get && status >= 500;
-            GraphError::Refused { status, code: code_of(body), request_id: None, unknown_outcome: acts }
+            url.as_str().strip_prefix(&self.root()).filter(|rest| rest.starts_with('/')).ok_or(Cause::ForeignHost)?.to_owned()
         };
-        (Some(Failed::Status { status, retry_after }), Err(error))
+        let mut headers = Map::new();
+        headers.insert("Prefer".into(), prefer(request).into());
+        for (name, value) in &request.headers {
+            headers.insert((*name).to_owned(), value.as_str().into());
+        }
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Patch => "PATCH",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        };
+        let mut item = json!({ "id": id(at), "method": method, "url": relative });
+        if let Some(body) = &request.body {
+            headers.insert("Content-Type".into(), "application/json".into());
+            item["body"] = body.clone();
+        }
+        item["headers"] = headers.into();
+        Ok(item)
+    }
+
+    /// What came of one item.
+    fn read(&self, said: Option<Value>, request: &GraphRequest, reply: &GraphReply) -> (Outcome, Answer) {
+        let status = said.as_ref().and_then(|said| said["status"].as_u64()).and_then(|status| u16::try_from(status).ok());
+        let (Some(mut said), Some(status)) = (said, status) else {
+            return (Outcome::Lost, Err(reply.without("each item's answer")));
+        };
+        let header = |name: &str| {
+            let headers = said["headers"].as_object()?;
+            headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_str()).map(str::to_owned)
+        };
+        let wait = retry_after(header("retry-after").as_deref(), None, self.clock.now());
+        let (etag, location, content_type) = (header("etag"), header("location"), header("content-type"));
+        let request_id = header("request-id").or_else(|| reply.request_id.clone());
+        let json = content_type.as_ref().is_none_or(|kind| kind.contains("json"));
+        let body = match said["body"].take() {
+            Value::Null => Bytes::new(),
+            // Anything but JSON comes as base64.
+            Value::String(text) if !json => match STANDARD.decode(&text) {
+                Ok(bytes) => bytes.into(),
+                Err(_) => return (Outcome::Lost, Err(reply.without("readable content"))),
+            },
+            value => Bytes::from(value.to_string()),
+        };
+        let answer = if matches!(status, 200..=299 | 302 | 304) {
+            Ok(GraphReply { status, etag, location, content_type, request_id, body })
+        } else {
+            let error = GraphError::refused(status, &body, location, wait, request_id);
+            tracing::debug!(method = ?request.method, status, code = error.graph_code(), request_id = error.request_id(), "an item was refused by Microsoft Graph");
+            Err(error)
+        };
+        (Outcome::Status(status, wait), answer)
     }
 }
 
-/// One request of a batch. The version root is not part of its `url`.
-fn item(at: usize, request: &GraphRequest) -> Value {
-    let method = match request.method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-        Method::Patch => "PATCH",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-    };
-    let mut item =
-        json!({ "id": at.to_string(), "method": method, "url": request.target(), "headers": { "Prefer": preferences(request) } });
-    for (name, value) in &request.headers {
-        item["headers"][*name] = value.as_str().into();
+/// The answers of a batch.
+struct Said(Vec<Value>);
+
+impl Said {
+    fn of(reply: &GraphReply) -> Result<Self, GraphError> {
+        match reply.json()?["responses"].take() {
+            Value::Array(responses) => Ok(Self(responses)),
+            _ => Err(reply.without("its items' answers")),
+        }
     }
-    if let Some(body) = &request.body {
-        item["headers"]["Content-Type"] = "application/json".into();
-        item["body"] = body.clone();
+
+    fn take(&mut self, at: usize) -> Option<Value> {
+        let id = id(at);
+        let found = self.0.iter().position(|said| said["id"] == id.as_str())?;
+        Some(self.0.swap_remove(found))
     }
-    item
 }
 
-fn garbled(reason: &str) -> GraphError {
-    GraphError::Garbled { reason: reason.into(), unknown_outcome: false }
+fn id(at: usize) -> String {
+    (at + 1).to_string()
 }
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

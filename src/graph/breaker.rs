@@ -1,4 +1,7 @@
-//! The circuit breaker towards Graph: after several failures in a row nobody waits for the next one; one probe at a time finds out when it is over.
+//! The circuit breaker towards Graph: when Microsoft cannot be reached, nobody waits to find that out again.
+//!
+//! Failures of the transport and 5xx answers in a row open it. After a pause one request probes; its success closes the breaker, its
+//! failure opens it for twice as long. Any other answer, refusals and throttling too, shows that Graph is there.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,23 +11,25 @@ use std::{
 use crate::clock::Timestamp;
 
 /// Failures in a row that open it.
-const OPENS_AFTER: u32 = 5;
-/// How long it stays open before a probe.
-const COOL_DOWN: Duration = Duration::from_secs(15);
+const MOST: u32 = 5;
+/// The first pause.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The longest.
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// Where the breaker stands.
+/// What the breaker does with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
-    /// Requests go through.
+    /// Lets them through.
     Closed,
-    /// Requests fail at once.
+    /// Refuses them at once.
     Open,
-    /// One request is finding out.
+    /// Lets one through to see, and refuses the others.
     HalfOpen,
 }
 
 impl BreakerState {
-    /// The word in status.
+    /// `closed`, `open` or `half_open`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -34,63 +39,107 @@ impl BreakerState {
     }
 }
 
-/// One for the whole cloud: a mailbox's throttling is not a failure.
+#[derive(Default)]
 pub(super) struct Breaker(Mutex<Inner>);
 
+#[derive(Default)]
 struct Inner {
+    /// Failures in a row.
     failures: u32,
-    opened: Option<Timestamp>,
-    /// When the probe left; one that never came back is given up after another cool-down.
-    probe: Option<Timestamp>,
+    /// While open: until when, and how long the pause is.
+    open: Option<(Timestamp, Duration)>,
+    probing: bool,
+}
+
+impl Inner {
+    fn refuses(&self, now: Timestamp) -> Option<Duration> {
+        let (until, pause) = self.open?;
+        // A clock that was set back must not keep it open for longer than its pause.
+        let left = until.since(now).min(pause);
+        (self.probing || !left.is_zero()).then_some(left)
+    }
+}
+
+/// Leave to send one request; must be told how it went. Dropped untold, as when a caller goes away, it counts for nothing.
+pub(super) struct Pass<'a> {
+    breaker: &'a Breaker,
+    probe: bool,
+    told: bool,
 }
 
 impl Breaker {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Inner { failures: 0, opened: None, probe: None }))
+    fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a request may go out now. In the half-open state the first to ask is the probe.
-    pub(super) fn admits(&self, now: Timestamp) -> bool {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(opened) = inner.opened else { return true };
-        if now.since(opened) < COOL_DOWN && now >= opened {
-            return false;
-        }
-        let free = inner.probe.is_none_or(|left| now.since(left) >= COOL_DOWN || left > now);
-        if free {
-            inner.probe = Some(now);
-        }
-        free
-    }
-
-    /// Graph answered, whatever it said.
-    pub(super) fn answered(&self) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.opened.is_some() {
-            tracing::info!("Microsoft Graph answers again");
-        }
-        *inner = Inner { failures: 0, opened: None, probe: None };
-    }
-
-    /// Graph did not answer, or answered with a failure of its own.
-    pub(super) fn failed(&self, now: Timestamp) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.failures = inner.failures.saturating_add(1);
-        if inner.failures >= OPENS_AFTER {
-            if inner.opened.is_none() {
-                tracing::warn!(failures = inner.failures, "Microsoft Graph does not answer: requests fail at once until it does");
+    /// Leave to send, or how long nobody gets any.
+    pub(super) fn pass(&self, now: Timestamp) -> Result<Pass<'_>, Duration> {
+        self.with(|inner| match inner.refuses(now) {
+            Some(left) => Err(left),
+            None => {
+                inner.probing = inner.open.is_some();
+                Ok(inner.probing)
             }
-            inner.opened = Some(now);
-            inner.probe = None;
-        }
+        })
+        .map(|probe| Pass { breaker: self, probe, told: false })
+    }
+
+    /// How long nobody gets leave, when that is so; takes nothing.
+    pub(super) fn refuses(&self, now: Timestamp) -> Option<Duration> {
+        self.with(|inner| inner.refuses(now))
     }
 
     pub(super) fn state(&self, now: Timestamp) -> BreakerState {
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match inner.opened {
-            None => BreakerState::Closed,
-            Some(opened) if now.since(opened) < COOL_DOWN => BreakerState::Open,
-            Some(_) => BreakerState::HalfOpen,
+        self.with(|inner| match inner.refuses(now) {
+            _ if inner.open.is_none() => BreakerState::Closed,
+            _ if inner.probing => BreakerState::HalfOpen,
+            Some(_) => BreakerState::Open,
+            None => BreakerState::HalfOpen,
+        })
+    }
+}
+
+impl Pass<'_> {
+    /// Graph answered.
+    pub(super) fn succeeded(mut self) {
+        self.told = true;
+        let was_open = self.breaker.with(|inner| std::mem::take(inner).open.is_some());
+        if was_open {
+            tracing::info!("Microsoft Graph answers again");
+        }
+    }
+
+    /// Graph could not be reached, or answered as if it were not there.
+    pub(super) fn failed(mut self, now: Timestamp) {
+        self.told = true;
+        let opened = self.breaker.with(|inner| {
+            inner.failures = inner.failures.saturating_add(1);
+            match inner.open {
+                Some((_, pause)) if self.probe => {
+                    let pause = (pause * 2).min(LONGEST);
+                    (inner.open, inner.probing) = (Some((now.plus(pause), pause)), false);
+                    Some(pause)
+                }
+                None if inner.failures >= MOST => {
+                    inner.open = Some((now.plus(PAUSE), PAUSE));
+                    Some(PAUSE)
+                }
+                _ => None,
+            }
+        });
+        if let Some(pause) = opened {
+            tracing::warn!(
+                wait_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                "Microsoft Graph does not answer: requests fail at once until it does"
+            );
+        }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.probe && !self.told {
+            self.breaker.with(|inner| inner.probing = false);
         }
     }
 }
@@ -99,30 +148,66 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_opens_probes_once_and_closes() {
-        let breaker = Breaker::new();
-        let at = |seconds: i64| Timestamp(seconds * 1000);
-        for _ in 0..4 {
-            breaker.failed(at(0));
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1000)
+    }
+
+    fn fail(breaker: &Breaker, times: u32, now: Timestamp) {
+        for _ in 0..times {
+            breaker.pass(now).ok().unwrap().failed(now);
         }
-        assert!(breaker.admits(at(0)), "four failures are not five");
-        breaker.failed(at(0));
-        assert_eq!((breaker.admits(at(1)), breaker.state(at(1))), (false, BreakerState::Open));
-        assert!(breaker.admits(at(15)), "the probe");
-        assert!(!breaker.admits(at(16)), "one probe at a time");
-        breaker.failed(at(16));
-        assert!(!breaker.admits(at(20)), "a failed probe opens it again");
-        assert!(breaker.admits(at(31)));
-        breaker.answered();
-        assert!(breaker.admits(at(31)) && breaker.state(at(31)) == BreakerState::Closed);
     }
 
     #[test]
-    fn a_probe_that_never_came_back_does_not_hold_it_shut() {
-        let breaker = Breaker::new();
-        (0..5).for_each(|_| breaker.failed(Timestamp(0)));
-        assert!(breaker.admits(Timestamp(15_000)));
-        assert!(breaker.admits(Timestamp(30_000)));
+    fn failures_in_a_row_open_it_and_one_success_between_them_does_not() {
+        let breaker = Breaker::default();
+        fail(&breaker, MOST - 1, at(0));
+        breaker.pass(at(0)).ok().unwrap().succeeded();
+        fail(&breaker, MOST - 1, at(0));
+        assert_eq!(breaker.state(at(0)), BreakerState::Closed);
+        fail(&breaker, 1, at(0));
+        assert_eq!(breaker.state(at(0)), BreakerState::Open);
+        assert_eq!(breaker.pass(at(1)).map(drop), Err(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn one_probe_decides() {
+        let breaker = Breaker::default();
+        fail(&breaker, MOST, at(0));
+        let probe = breaker.pass(at(5)).ok().unwrap();
+        assert_eq!(breaker.state(at(5)), BreakerState::HalfOpen);
+        assert!(breaker.pass(at(6)).is_err(), "one probe at a time");
+        probe.failed(at(6));
+        assert_eq!(breaker.pass(at(6)).map(drop), Err(Duration::from_secs(10)), "twice as long");
+        breaker.pass(at(16)).ok().unwrap().succeeded();
+        assert_eq!(breaker.state(at(16)), BreakerState::Closed);
+        fail(&breaker, 1, at(17));
+        assert_eq!(breaker.state(at(17)), BreakerState::Closed, "counted from the beginning");
+    }
+
+    #[test]
+    fn a_probe_that_goes_away_lets_the_next_one_try() {
+        let breaker = Breaker::default();
+        fail(&breaker, MOST, at(0));
+        drop(breaker.pass(at(5)).ok().unwrap());
+        assert!(breaker.pass(at(5)).is_ok());
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_prolong_the_pause() {
+        let breaker = Breaker::default();
+        fail(&breaker, MOST, at(1_000_000));
+        assert_eq!(breaker.pass(at(0)).map(drop), Err(PAUSE));
+    }
+
+    #[test]
+    fn the_pause_has_an_end() {
+        let breaker = Breaker::default();
+        fail(&breaker, MOST, at(0));
+        for probe in 1..20 {
+            let now = at(probe * 100);
+            breaker.pass(now).ok().unwrap().failed(now);
+        }
+        assert_eq!(breaker.pass(at(1900)).map(drop), Err(LONGEST));
     }
 }

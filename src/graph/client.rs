@@ -1,76 +1,45 @@
-//! Sends requests: one attempt after another, each in its turn, with a bearer that goes to Graph and nowhere else.
+//! Sends one request to Graph: the token, the budget, the breaker and the repeats around a pooled HTTP client.
+//!
+//! The bearer goes to this cloud's Graph and nowhere else: a whole address from a link is checked first, and no redirect is followed.
+//! Logged are the method, the status and Microsoft's request id; a path carries ids and search words and is not.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde_json::Value;
-use url::Url;
+use bytes::Bytes;
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde::de::IgnoredAny;
 
 use super::{
-    BreakerState, Budget, GraphError, GraphRequest, Method,
+    BreakerState, Budget, Cause, GraphError, GraphReply, GraphRequest, Method,
     breaker::Breaker,
-    error::code_of,
-    retry::{self, Failed},
+    reply::{claims_challenge, retry_after},
+    retry::{self, Decision, Outcome, Policy, Tries},
 };
 use crate::{
-    auth::{Bearer, Http, Refused},
+    auth::{Bearer, Http, Refused, plain},
     chance::Dice,
     clock::{Clock, Timestamp},
     ids::{AccountId, Urgency},
     secret::Secret,
 };
 
-/// Largest answer that is read.
-const LARGEST: usize = 32 * 1024 * 1024;
+/// Ids that survive a move within the mailbox, on every request (Graph documentation, *Obtain immutable identifiers*).
+const IMMUTABLE: &str = "IdType=\"ImmutableId\"";
 
-/// What a request is sent for.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// Whose token.
-    pub account: AccountId,
-    /// Who waits.
-    pub urgency: Urgency,
-    /// When the whole call has to end.
-    pub deadline: Timestamp,
-    /// The mailbox or drive that Graph counts the request against.
-    pub mailbox: String,
-}
+/// Silence shorter than this does not count against Graph.
+const TELLING: Duration = Duration::from_secs(5);
 
-/// An answer of Graph that was a success.
-#[derive(Debug, Clone)]
-pub struct GraphReply {
-    /// HTTP status, 200 to 299 or 304.
-    pub status: u16,
-    /// The `ETag` header.
-    pub etag: Option<String>,
-    /// The `Location` header.
-    pub location: Option<String>,
-    /// The body.
-    pub body: Bytes,
-    /// The request was one whose outcome matters.
-    pub(super) acts: bool,
-}
-
-impl GraphReply {
-    /// The body as JSON; `null` when there is none.
-    ///
-    /// # Errors
-    ///
-    /// When it is not JSON.
-    pub fn json(&self) -> Result<Value, GraphError> {
-        if self.body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&self.body).map_err(|_| GraphError::Garbled { reason: "it is not JSON".into(), unknown_outcome: self.acts })
-    }
-}
+/// The largest answer that is read, in bytes.
+const LARGEST: usize = 32 << 20;
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,48 +48,73 @@ pub struct Settings {
     pub request_timeout: Duration,
 }
 
+/// For whom and how urgently something is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// Whose token.
+    pub account: AccountId,
+    /// Whether somebody waits.
+    pub urgency: Urgency,
+    /// When an answer is no longer of use.
+    pub deadline: Timestamp,
+    /// What Microsoft counts the request against: a mailbox or a drive. Shared ones are shared by accounts.
+    pub mailbox: String,
+}
+
 /// Numbers for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientGauges {
-    /// Requests sent, every attempt counted.
+    /// Requests sent, every attempt counted; a batch counts once.
     pub requests: u64,
     /// Attempts that brought no answer, or a failure of Graph's own.
     pub failures: u64,
-    /// Answers 429.
+    /// Answers that asked to slow down, those of a batch's items too.
     pub throttled: u64,
-    /// Slots taken, requests waiting.
+    /// Places taken, requests waiting.
     pub budget: super::Gauges,
     /// The circuit breaker.
     pub breaker: BreakerState,
 }
 
-/// The client, shared by everybody who asks Graph.
+/// Asks Graph.
 pub struct Client {
     http: Arc<Http>,
-    bearer: Arc<dyn Bearer>,
     settings: Settings,
-    clock: Arc<dyn Clock>,
-    dice: Arc<dyn Dice>,
-    budget: Arc<Budget>,
+    tokens: Arc<dyn Bearer>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) dice: Arc<dyn Dice>,
+    pub(super) budget: Arc<Budget>,
     breaker: Breaker,
+    pub(super) policy: Policy,
+    largest: usize,
     requests: AtomicU64,
     failures: AtomicU64,
     throttled: AtomicU64,
 }
 
-/// How one attempt ended.
-enum Attempt {
-    Answered(GraphReply),
-    /// 401, with the claims Graph asked for.
-    Unauthorized(Option<String>),
-    Failed(Failed, GraphError),
+/// A request ready to be sent any number of times.
+struct Prepared<'a> {
+    request: &'a GraphRequest,
+    url: Url,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    /// Whether the answer is content rather than JSON.
+    raw: bool,
+}
+
+/// What one attempt brought.
+struct Attempt {
+    outcome: Outcome,
+    result: Result<GraphReply, GraphError>,
+    /// Set when the token was not accepted: what to tell the keeper of tokens.
+    refused: Option<Refused>,
 }
 
 impl Client {
-    /// A client; nothing is connected before the first request.
+    /// A client for the cloud of `http`, with tokens from `tokens`; nothing is connected before the first request.
     pub fn new(
         http: Arc<Http>,
-        bearer: Arc<dyn Bearer>,
+        tokens: Arc<dyn Bearer>,
         settings: Settings,
         budget: Arc<Budget>,
         clock: Arc<dyn Clock>,
@@ -128,12 +122,14 @@ impl Client {
     ) -> Self {
         Self {
             http,
-            bearer,
             settings,
+            tokens,
             clock,
             dice,
             budget,
-            breaker: Breaker::new(),
+            breaker: Breaker::default(),
+            policy: Policy::default(),
+            largest: LARGEST,
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
@@ -143,225 +139,242 @@ impl Client {
     /// Numbers now.
     pub fn gauges(&self) -> ClientGauges {
         ClientGauges {
-            requests: self.requests.load(Relaxed),
-            failures: self.failures.load(Relaxed),
-            throttled: self.throttled.load(Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            throttled: self.throttled.load(Ordering::Relaxed),
             budget: self.budget.gauges(),
             breaker: self.breaker.state(self.clock.now()),
         }
     }
 
-    /// Sends `request` until it has an answer, the policy says no, or the deadline is there.
+    /// Sends one request. Idempotent ones are repeated after a passing failure; others only when they are known to have had no effect.
     ///
     /// # Errors
     ///
-    /// See [`GraphError`]; `unknown_outcome` is set when an attempt may have taken effect.
+    /// When Graph refuses, cannot be reached in time, or sends what is not an answer.
     pub async fn send(&self, context: &Context, request: &GraphRequest) -> Result<GraphReply, GraphError> {
-        self.send_slots(context, request, 1).await
+        self.send_for(context, request, 1, request.method != Method::Get).await
     }
 
-    /// As [`Client::send`], counting as `slots` requests.
-    pub(super) async fn send_slots(&self, context: &Context, request: &GraphRequest, slots: usize) -> Result<GraphReply, GraphError> {
-        let url = self.url(request)?;
-        let acts = request.method != Method::Get;
-        let mut happened = false;
-        let mut token_renewed = false;
-        let mut attempt = 1;
-        let mut token = self.bearer.bearer(&context.account, None).await?;
-        loop {
-            let remaining = self.remaining(context);
-            if remaining.is_zero() {
-                return Err(GraphError::Unreachable {
-                    reason: "no answer in time".into(),
-                    unknown_outcome: happened && acts,
-                    never_sent: attempt == 1,
-                });
-            }
-            if !self.breaker.admits(self.clock.now()) {
-                let reason = "it did not answer several times; it is tried again shortly".to_owned();
-                return Err(GraphError::Unreachable { reason, unknown_outcome: happened && acts, never_sent: attempt == 1 });
-            }
-            match self.attempt(context, request, &url, &token, slots, remaining).await {
-                Attempt::Answered(reply) => return Ok(reply),
-                // A 401 is said before anything is done, so even a write may be sent again, once.
-                Attempt::Unauthorized(claims) if !token_renewed => {
-                    token_renewed = true;
-                    token = self.bearer.bearer(&context.account, Some(&Refused { token, claims })).await?;
-                }
-                Attempt::Unauthorized(_) => {
-                    return Err(GraphError::Refused { status: 401, code: None, request_id: None, unknown_outcome: happened && acts });
-                }
-                Attempt::Failed(failed, error) => {
-                    happened |= retry::may_have_happened(failed);
-                    let remaining = self.remaining(context);
-                    match retry::wait(request.idempotent, failed, attempt, remaining, self.dice.as_ref()) {
-                        Some(wait) => self.clock.sleep(wait).await,
-                        None => return Err(with_outcome(error, happened && acts)),
-                    }
-                    attempt += 1;
-                }
-            }
-        }
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    pub(super) fn dice(&self) -> &dyn Dice {
-        self.dice.as_ref()
-    }
-
-    pub(super) async fn wait(&self, wait: Duration) {
-        self.clock.sleep(wait).await;
-    }
-
-    fn remaining(&self, context: &Context) -> Duration {
-        context.deadline.since(self.clock.now())
-    }
-
-    /// Where the request goes. A link that Graph gave is followed only to Graph itself: the bearer goes with it.
-    fn url(&self, request: &GraphRequest) -> Result<Url, GraphError> {
-        let cloud = self.http.cloud();
-        let target = request.target();
-        let url = if target.starts_with('/') {
-            Url::parse(&format!("{}/v1.0{target}", cloud.graph.as_str().trim_end_matches('/')))
-        } else {
-            Url::parse(&target)
-        };
-        url.ok().filter(|url| cloud.is_graph(url)).ok_or(GraphError::ForeignHost)
-    }
-
-    async fn attempt(
+    /// Sends a request that takes `places` of the budget. `acts` says whether it changes anything, so that it matters what became of it.
+    pub(super) async fn send_for(
         &self,
         context: &Context,
         request: &GraphRequest,
-        url: &Url,
-        token: &Secret<String>,
-        slots: usize,
-        remaining: Duration,
-    ) -> Attempt {
-        // Waiting for a turn counts against the deadline too.
-        let permit = tokio::select! {
-            permit = self.budget.take(&context.mailbox, context.urgency, slots) => permit,
-            () = self.clock.sleep(remaining) => return failed(Failed::NeverSent, "no turn in time"),
-        };
-        let client = match self.http.client() {
-            Ok(client) => client,
-            Err(error) => return failed(Failed::NeverSent, &error.to_string()),
-        };
-        let headers = match headers(request, token) {
-            Ok(headers) => headers,
-            Err(error) => return Attempt::Failed(Failed::Status { status: 400, retry_after: None }, error),
-        };
-        let mut outgoing = client.request(method(request.method), url.clone()).headers(headers);
-        if let Some(body) = &request.body {
-            outgoing = outgoing.json(body);
-        } else if !matches!(request.method, Method::Get | Method::Delete) {
-            outgoing = outgoing.body(Vec::new());
-        }
-        self.requests.fetch_add(1, Relaxed);
-        let timeout = self.settings.request_timeout.min(remaining);
-        let exchanged = tokio::select! {
-            exchanged = exchange(outgoing) => exchanged,
-            () = self.clock.sleep(timeout) => Err((Failed::Lost, "no answer in time".to_owned())),
-        };
-        drop(permit);
-        match exchanged {
-            Ok((status, headers, body)) => self.judge(context, request, status, &headers, body),
-            Err((how, reason)) => {
-                self.failures.fetch_add(1, Relaxed);
-                self.breaker.failed(self.clock.now());
-                tracing::debug!(%reason, "a request to Graph failed");
-                failed(how, &reason)
+        places: usize,
+        acts: bool,
+    ) -> Result<GraphReply, GraphError> {
+        let prepared = self.prepare(request).map_err(|cause| GraphError::new(cause).outcome(false, true))?;
+        // What is known of all attempts: one may have taken effect even if the last one certainly did not.
+        let (mut sent, mut happened) = (false, false);
+        let (mut tries, mut refused) = (Tries::default(), None);
+        loop {
+            let attempt = match self.attempt(context, &prepared, places, refused.as_ref()).await {
+                Ok(attempt) => attempt,
+                Err(error) => {
+                    // Too large an answer is one all the same; anything else is an attempt that did not come about.
+                    let too_large = matches!(error.cause, Cause::TooLarge(_));
+                    return Err(error.outcome(acts && (happened || too_large), !sent && !too_large));
+                }
+            };
+            sent |= attempt.outcome != Outcome::NeverSent;
+            happened |= attempt.outcome.may_have_happened();
+            if let Err(GraphError { cause: Cause::Throttled { retry_after: Some(wait) }, .. }) = &attempt.result {
+                // Whatever becomes of this request: nobody asks before that.
+                self.budget.pause(&context.mailbox, *wait);
+            }
+            refused = attempt.refused.or(refused);
+            let left = context.deadline.since(self.clock.now());
+            match retry::decide(&self.policy, request.idempotent, &mut tries, attempt.outcome, left, self.dice.as_ref()) {
+                Decision::Done | Decision::GiveUp => return attempt.result.map_err(|error| error.outcome(acts && happened, !sent)),
+                Decision::Renew => {}
+                Decision::Pause(wait) => self.budget.pause(&context.mailbox, wait),
+                Decision::Again(wait) => self.clock.sleep(wait).await,
             }
         }
     }
 
-    fn judge(&self, context: &Context, request: &GraphRequest, status: u16, headers: &HeaderMap, body: Bytes) -> Attempt {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        if status >= 500 {
-            self.failures.fetch_add(1, Relaxed);
-            self.breaker.failed(self.clock.now());
+    /// One attempt. An error is final: no time, no place, no sign-in, an open breaker.
+    async fn attempt(
+        &self,
+        context: &Context,
+        prepared: &Prepared<'_>,
+        places: usize,
+        refused: Option<&Refused>,
+    ) -> Result<Attempt, GraphError> {
+        let closed = |retry_after| GraphError::new(Cause::Unreachable { retry_after });
+        if let Some(left) = self.breaker.refuses(self.clock.now()) {
+            return Err(closed(left));
+        }
+        let time_up = self.clock.sleep(context.deadline.since(self.clock.now()));
+        let token = tokio::select! {
+            biased;
+            token = self.tokens.bearer(&context.account, refused) => token,
+            () = time_up => return Err(GraphError::new(Cause::Deadline)),
+        };
+        let token = match token {
+            Ok(token) => token,
+            Err(error) if error.is_passing() => {
+                return Ok(Attempt { outcome: Outcome::NeverSent, result: Err(error.into()), refused: None });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let place = self.budget.acquire(&context.mailbox, context.urgency, places, context.deadline).await;
+        let _place = place.map_err(|full| match full.paused {
+            Some(wait) => GraphError::new(Cause::Throttled { retry_after: Some(wait) }),
+            None => GraphError::new(Cause::Deadline),
+        })?;
+        let pass = self.breaker.pass(self.clock.now()).map_err(closed)?;
+        let left = context.deadline.since(self.clock.now());
+        if left.is_zero() {
+            return Err(GraphError::new(Cause::Deadline));
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let patience = left.min(self.settings.request_timeout);
+        let exchanged = tokio::select! {
+            biased;
+            exchanged = self.exchange(prepared, &token) => exchanged,
+            () = self.clock.sleep(patience) => Err((Outcome::Lost, Cause::Deadline)),
+        };
+        match exchanged {
+            Ok((reply, headers)) => {
+                if reply.status >= 500 && !matches!(reply.status, 501 | 507) {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    pass.failed(self.clock.now());
+                } else {
+                    pass.succeeded();
+                }
+                Ok(self.judge(prepared, reply, &headers, token))
+            }
+            Err((outcome, cause)) => {
+                // An answer that is too large came from a Graph that is there.
+                if matches!(cause, Cause::TooLarge(_)) {
+                    pass.succeeded();
+                    return Err(GraphError::new(cause));
+                }
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                // A caller in a hurry proves nothing about Graph.
+                if !matches!(cause, Cause::Deadline) || patience >= TELLING {
+                    pass.failed(self.clock.now());
+                }
+                tracing::debug!(method = ?prepared.request.method, reason = ?outcome, "no answer from Microsoft Graph");
+                Ok(Attempt { outcome, result: Err(GraphError::new(cause)), refused: None })
+            }
+        }
+    }
+
+    /// The exchange itself: the whole answer, or how far it came.
+    async fn exchange(&self, prepared: &Prepared<'_>, token: &Secret<String>) -> Result<(GraphReply, HeaderMap), (Outcome, Cause)> {
+        let client = self.http.client().map_err(|error| (Outcome::NeverSent, Cause::Setup(error)))?;
+        let mut sending = client
+            .request(method(prepared.request.method), prepared.url.clone())
+            .headers(prepared.headers.clone())
+            .header("client-request-id", self.request_id())
+            .bearer_auth(token.expose());
+        if let Some(body) = &prepared.body {
+            sending = sending.header("content-type", "application/json").body(body.clone());
+        }
+        let broken = |error: &reqwest::Error| {
+            let outcome = if error.is_connect() || error.is_builder() { Outcome::NeverSent } else { Outcome::Lost };
+            (outcome, Cause::Broken(plain(error)))
+        };
+        let mut reply = sending.send().await.map_err(|error| broken(&error))?;
+        let (status, headers) = (reply.status().as_u16(), std::mem::take(reply.headers_mut()));
+        let most = self.largest;
+        let mut body = Vec::with_capacity(usize::try_from(reply.content_length().unwrap_or(0)).unwrap_or(0).min(most));
+        while let Some(piece) = reply.chunk().await.map_err(|error| (Outcome::Lost, Cause::Broken(plain(&error))))? {
+            if body.len() + piece.len() > most {
+                return Err((Outcome::Lost, Cause::TooLarge(most)));
+            }
+            body.extend_from_slice(&piece);
+        }
+        let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let reply = GraphReply {
+            status,
+            etag: of("etag"),
+            location: of("location"),
+            content_type: of("content-type"),
+            request_id: of("request-id"),
+            body: body.into(),
+        };
+        Ok((reply, headers))
+    }
+
+    /// What an answer means.
+    fn judge(&self, prepared: &Prepared<'_>, reply: GraphReply, headers: &HeaderMap, token: Secret<String>) -> Attempt {
+        let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let status = reply.status;
+        if matches!(status, 200..=299 | 302 | 304) {
+            let whole = prepared.raw || reply.body.is_empty() || serde_json::from_slice::<IgnoredAny>(&reply.body).is_ok();
+            // A body that is not JSON was cut short or is somebody else's: as good as lost.
+            let outcome = if whole { Outcome::Status(status, None) } else { Outcome::Lost };
+            let result = if whole { Ok(reply) } else { Err(reply.without("JSON")) };
+            return Attempt { outcome, result, refused: None };
+        }
+        let wait = retry_after(of("retry-after"), of("date"), self.clock.now());
+        let claims = of("www-authenticate").and_then(claims_challenge);
+        let error = GraphError::refused(status, &reply.body, reply.location, wait, reply.request_id);
+        tracing::debug!(method = ?prepared.request.method, status, code = error.graph_code(), request_id = error.request_id(), "refused by Microsoft Graph");
+        if matches!(error.cause, Cause::Throttled { .. }) {
+            self.count_throttled();
+        }
+        // A claims challenge is a question for another token, whatever its status.
+        let outcome = Outcome::Status(if claims.is_some() { 401 } else { status }, wait);
+        let refused = (outcome == Outcome::Status(401, wait)).then_some(Refused { token, claims });
+        Attempt { outcome, result: Err(error), refused }
+    }
+
+    pub(super) fn count_throttled(&self) {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The version root, without a slash at the end.
+    pub(super) fn root(&self) -> String {
+        format!("{}/v1.0", self.http.cloud().graph.as_str().trim_end_matches('/'))
+    }
+
+    /// The address of a request, when a bearer may go there.
+    pub(super) fn url(&self, request: &GraphRequest) -> Result<Url, Cause> {
+        let target = request.target();
+        let url = if target.starts_with('/') {
+            let path = target.split('?').next().unwrap_or_default();
+            // An address is resolved once more on its way: `%2E%2E` would take its parent's place.
+            let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+            if path.split(['/', '\\']).any(dots) {
+                return Err(Cause::InvalidPath);
+            }
+            Url::parse(&format!("{}{target}", self.root()))
         } else {
-            self.breaker.answered();
+            Url::parse(&target)
+        };
+        url.ok().filter(|url| self.http.cloud().is_graph(url)).ok_or(Cause::ForeignHost)
+    }
+
+    fn prepare<'a>(&self, request: &'a GraphRequest) -> Result<Prepared<'a>, Cause> {
+        self.http.client().map_err(Cause::Setup)?;
+        let url = self.url(request)?;
+        let mut headers = HeaderMap::new();
+        headers.insert("prefer", HeaderValue::from_str(&prefer(request)).map_err(|_| Cause::InvalidPath)?);
+        for (name, value) in &request.headers {
+            let value = HeaderValue::from_str(value).map_err(|_| Cause::InvalidPath)?;
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| Cause::InvalidPath)?, value);
         }
-        if (200..300).contains(&status) || status == 304 {
-            return Attempt::Answered(GraphReply {
-                status,
-                etag: text("etag"),
-                location: text("location"),
-                body,
-                acts: request.method != Method::Get,
-            });
-        }
-        if status == 401 {
-            return Attempt::Unauthorized(text(WWW_AUTHENTICATE.as_str()).as_deref().and_then(claims));
-        }
-        let now = self.clock.now().0 / 1000;
-        let retry_after = text(RETRY_AFTER.as_str()).and_then(|value| retry::retry_after(&value, now));
-        let request_id = text("request-id");
-        let code = serde_json::from_slice::<Value>(&body).ok().as_ref().and_then(code_of);
-        tracing::debug!(status, code, request_id, "Graph refused a request");
-        if status == 429 {
-            self.throttled.fetch_add(1, Relaxed);
-            // Everybody who wants this mailbox waits, not only this call.
-            self.budget.pause(&context.mailbox, retry_after.unwrap_or(Duration::from_secs(1)));
-            let error = GraphError::Throttled { retry_after_s: retry_after.map(|wait| wait.as_secs()), unknown_outcome: false };
-            return Attempt::Failed(Failed::Status { status, retry_after }, error);
-        }
-        Attempt::Failed(Failed::Status { status, retry_after }, GraphError::Refused { status, code, request_id, unknown_outcome: false })
+        let path = url.path();
+        let raw = ["/$value", "/%24value", "/content"].iter().any(|end| path.ends_with(end));
+        let body = request.body.as_ref().map(|body| Bytes::from(body.to_string()));
+        Ok(Prepared { request, url, headers, body, raw })
+    }
+
+    /// A GUID for Microsoft's logs.
+    fn request_id(&self) -> String {
+        let hex = self.dice.hex(16);
+        format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
     }
 }
 
-fn failed(how: Failed, reason: &str) -> Attempt {
-    let never_sent = how == Failed::NeverSent;
-    Attempt::Failed(how, GraphError::Unreachable { reason: reason.to_owned(), unknown_outcome: false, never_sent })
-}
-
-/// The error with what is known of all attempts: one of them may have taken effect, even if the last one certainly did not.
-fn with_outcome(mut error: GraphError, happened: bool) -> GraphError {
-    match &mut error {
-        GraphError::Refused { unknown_outcome, .. }
-        | GraphError::Throttled { unknown_outcome, .. }
-        | GraphError::Garbled { unknown_outcome, .. } => {
-            *unknown_outcome = happened;
-        }
-        GraphError::Unreachable { unknown_outcome, never_sent, .. } => {
-            *unknown_outcome = happened;
-            *never_sent = *never_sent && !happened;
-        }
-        GraphError::ForeignHost | GraphError::Resync | GraphError::Auth(_) => {}
-    }
-    error
-}
-
-/// Sends and reads the whole answer, up to [`LARGEST`] bytes.
-async fn exchange(request: reqwest::RequestBuilder) -> Result<(u16, HeaderMap, Bytes), (Failed, String)> {
-    let mut response = request.send().await.map_err(|error| {
-        let how = if error.is_connect() { Failed::NeverSent } else { Failed::Lost };
-        // Without the address: it can hold a search.
-        (how, cause(&error.without_url()))
-    })?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let mut body = BytesMut::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err((Failed::Lost, "the answer is too large".into())),
-            Ok(None) => return Ok((status, headers, body.freeze())),
-            Err(error) => return Err((Failed::Lost, cause(&error.without_url()))),
-        }
-    }
-}
-
-/// The innermost cause, which says more than "error sending request".
-fn cause(error: &reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+/// All preferences of a request in one header.
+pub(super) fn prefer(request: &GraphRequest) -> String {
+    request.prefer.iter().fold(IMMUTABLE.to_owned(), |joined, one| joined + ", " + one)
 }
 
 fn method(method: Method) -> reqwest::Method {
@@ -374,36 +387,6 @@ fn method(method: Method) -> reqwest::Method {
     }
 }
 
-fn headers(request: &GraphRequest, token: &Secret<String>) -> Result<HeaderMap, GraphError> {
-    let unusable = |what: &str| GraphError::Garbled { reason: format!("{what} cannot be sent in a header"), unknown_outcome: false };
-    let mut headers = HeaderMap::new();
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| unusable("the token"))?;
-    bearer.set_sensitive(true);
-    headers.insert(reqwest::header::AUTHORIZATION, bearer);
-    headers.insert(HeaderName::from_static("prefer"), HeaderValue::try_from(preferences(request)).map_err(|_| unusable("a preference"))?);
-    for (name, value) in &request.headers {
-        let name = HeaderName::try_from(*name).map_err(|_| unusable("a name"))?;
-        headers.insert(name, HeaderValue::try_from(value.as_str()).map_err(|_| unusable("a value"))?);
-    }
-    Ok(headers)
-}
-
-/// `Prefer`, with immutable ids on every request: without them an id changes when its item moves.
-pub(super) fn preferences(request: &GraphRequest) -> String {
-    let mut preferences = String::from("IdType=\"ImmutableId\"");
-    for preference in &request.prefer {
-        preferences.push_str(", ");
-        preferences.push_str(preference);
-    }
-    preferences
-}
-
-/// The claims of a continuous access evaluation challenge, decoded: `WWW-Authenticate: Bearer …, error="insufficient_claims", claims="<base64>"`.
-fn claims(challenge: &str) -> Option<String> {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    if !challenge.contains("insufficient_claims") {
-        return None;
-    }
-    let encoded = challenge.split("claims=\"").nth(1)?.split('"').next()?;
-    String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
-}
+#[cfg(test)]
+#[path = "client_tests.rs"]
+pub(in crate::graph) mod tests;

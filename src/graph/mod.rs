@@ -1,17 +1,19 @@
-//! How we ask Microsoft: requests, the client, its budget, retries, pages, batches. Knows no cache, no store and no tool.
+//! How we ask Microsoft: requests, replies, the client, its budget, retries, pages, batches, deltas. Knows no cache, no store and no tool.
 
 mod batch;
 mod breaker;
 mod client;
 mod error;
 mod pages;
+mod reply;
 mod request;
 mod retry;
 mod throttle;
 
 pub use breaker::BreakerState;
-pub use client::{Client, ClientGauges, Context, GraphReply, Settings};
-pub use error::GraphError;
+pub use client::{Client, ClientGauges, Context, Settings};
+pub use error::{Cause, GraphError};
 pub use pages::Pages;
+pub use reply::GraphReply;
 pub use request::{GraphRequest, Method, drive_path, path};
-pub use throttle::{Budget, Gauges, OUTLOOK_LIMIT, Permit};
+pub use throttle::{Budget, Gauges, OUTLOOK_LIMIT};

@@ -1,123 +1,189 @@
-//! Whether a failed attempt is made again, and after how long. Pure: no clock, no network.
+//! Whether a request is sent again, and when: a pure rule.
 //!
-//! A request that is not idempotent is repeated only when it certainly did nothing: it never left this machine, or Graph said 429, which it
-//! says before acting. Anything else might do the thing twice.
+//! Decided here: only what is known not to have taken effect is repeated for everybody (never sent, 401, 429); what may have taken
+//! effect is repeated only for idempotent requests. Graph has no idempotency keys, so a lost answer to anything else stays lost, 5xx
+//! included. Waits are full jitter on a doubling bound; a wait that would outlast the call's deadline is not begun.
+//! Sources: Graph documentation, *Throttling guidance*; requirement W40.
 
 use std::time::Duration;
 
 use crate::chance::Dice;
 
-/// Attempts in all.
-pub(super) const ATTEMPTS: u32 = 4;
-/// Longest wait of the first repetition; doubles with each.
-const FIRST: Duration = Duration::from_millis(500);
-/// Longest wait of any.
-const LONGEST: Duration = Duration::from_secs(30);
+/// How often and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Policy {
+    /// How often a request may fail before it is given up.
+    pub(super) most_failures: u32,
+    /// How often it may be refused for throttling before it is given up.
+    pub(super) most_refusals: u32,
+    /// The bound of the first wait; it doubles.
+    pub(super) base: Duration,
+    /// The bound of any wait.
+    pub(super) cap: Duration,
+}
 
-/// How an attempt failed.
+impl Default for Policy {
+    fn default() -> Self {
+        Self { most_failures: 4, most_refusals: 8, base: Duration::from_millis(500), cap: Duration::from_secs(16) }
+    }
+}
+
+/// What came of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failed {
-    /// No connection was made: nothing was sent.
+pub(super) enum Outcome {
+    /// An answer of this status, and how long it asked to wait.
+    Status(u16, Option<Duration>),
+    /// Nothing was sent: no connection, no token.
     NeverSent,
-    /// It was sent, or may have been, and no whole answer came.
+    /// Something may have been sent, and no whole answer came back.
     Lost,
-    /// Graph answered with a failure.
-    Status {
-        /// HTTP status.
-        status: u16,
-        /// What Graph asked to wait.
-        retry_after: Option<Duration>,
-    },
 }
 
-/// Whether a request that failed so may have taken effect.
-pub(super) fn may_have_happened(failed: Failed) -> bool {
-    match failed {
-        Failed::NeverSent => false,
-        Failed::Lost => true,
-        Failed::Status { status, .. } => status >= 500,
+/// What has happened to a request so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tries {
+    pub(super) failures: u32,
+    pub(super) refusals: u32,
+    pub(super) renewed: bool,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It is an answer, good or bad.
+    Done,
+    /// Send again with a new token.
+    Renew,
+    /// Send again after the wait.
+    Again(Duration),
+    /// The whole throttle key waits, then send again.
+    Pause(Duration),
+    /// No more attempts.
+    GiveUp,
+}
+
+impl Outcome {
+    /// Whether the request may have taken effect without our knowing: no whole answer came, or one that says neither yes nor no.
+    pub(super) fn may_have_happened(self) -> bool {
+        match self {
+            Self::NeverSent => false,
+            Self::Lost => true,
+            Self::Status(status, _) => status == 408 || (status >= 500 && !matches!(status, 501 | 507)),
+        }
+    }
+
+    /// Whether the outcome is one of Microsoft's passing troubles.
+    fn passes(self) -> bool {
+        matches!(self, Self::NeverSent | Self::Lost | Self::Status(408 | 429 | 500 | 502 | 503 | 504 | 509, _))
     }
 }
 
-/// How long to wait before attempt `attempt + 1` (`attempt` counts from 1), or `None` when there shall be none.
-pub(super) fn wait(idempotent: bool, failed: Failed, attempt: u32, remaining: Duration, dice: &dyn Dice) -> Option<Duration> {
-    let passing = match failed {
-        Failed::NeverSent | Failed::Lost => true,
-        Failed::Status { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 509),
+/// Decides what to do after `outcome`. `tries` counts what happened before it, `left` is the time to the deadline.
+pub(super) fn decide(policy: &Policy, idempotent: bool, tries: &mut Tries, outcome: Outcome, left: Duration, dice: &dyn Dice) -> Decision {
+    if let Outcome::Status(401, _) = outcome
+        && !std::mem::replace(&mut tries.renewed, true)
+    {
+        return Decision::Renew;
+    }
+    if !outcome.passes() {
+        return Decision::Done;
+    }
+    let throttled = matches!(outcome, Outcome::Status(429, _) | Outcome::Status(503 | 504 | 509, Some(_)));
+    let (count, most) = if throttled { (&mut tries.refusals, policy.most_refusals) } else { (&mut tries.failures, policy.most_failures) };
+    *count += 1;
+    if (!idempotent && outcome.may_have_happened()) || *count >= most {
+        return Decision::GiveUp;
+    }
+    let bound = policy.base.saturating_mul(1 << (*count - 1).min(16)).min(policy.cap);
+    let asked = if let Outcome::Status(_, asked) = outcome { asked } else { None };
+    // What Microsoft asked for is waited in full, and a little more, so that not everybody comes back at once.
+    let wait = match asked {
+        Some(asked) => asked + dice.jitter(policy.base),
+        None => dice.jitter(bound),
     };
-    let safe = idempotent || !may_have_happened(failed);
-    if !passing || !safe || attempt >= ATTEMPTS {
-        return None;
+    match wait {
+        wait if wait >= left => Decision::GiveUp,
+        wait if throttled => Decision::Pause(wait),
+        wait => Decision::Again(wait),
     }
-    let wait = match failed {
-        Failed::Status { retry_after: Some(asked), .. } => asked,
-        // Full jitter: spreads those who failed together.
-        _ => dice.jitter(FIRST.saturating_mul(1 << (attempt - 1).min(8)).min(LONGEST)),
-    };
-    (wait < remaining).then_some(wait)
-}
-
-/// Reads `Retry-After`: seconds, or an HTTP date (RFC 9110, 10.2.3). `now` in seconds since 1970.
-pub(super) fn retry_after(value: &str, now: i64) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp().as_second();
-    Some(Duration::from_secs(u64::try_from(date - now).unwrap_or(0)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::chance::SeededDice;
     use proptest::prelude::*;
 
-    fn failed() -> impl Strategy<Value = Failed> {
+    use super::*;
+    use crate::chance::SeededDice;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn first(idempotent: bool, outcome: Outcome) -> Decision {
+        decide(&Policy::default(), idempotent, &mut Tries::default(), outcome, LONG, &SeededDice::new(1))
+    }
+
+    #[test]
+    fn what_may_have_taken_effect_is_not_sent_twice() {
+        for outcome in [Outcome::Lost, Outcome::Status(500, None), Outcome::Status(503, Some(Duration::ZERO)), Outcome::Status(504, None)] {
+            assert_eq!(first(false, outcome), Decision::GiveUp, "{outcome:?}");
+            assert!(matches!(first(true, outcome), Decision::Again(_) | Decision::Pause(_)), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_refused_before_it_acted_is_sent_again() {
+        assert!(
+            matches!(first(false, Outcome::Status(429, Some(Duration::from_secs(7)))), Decision::Pause(wait) if wait >= Duration::from_secs(7))
+        );
+        assert!(matches!(first(false, Outcome::NeverSent), Decision::Again(_)));
+        assert_eq!(first(false, Outcome::Status(401, None)), Decision::Renew);
+    }
+
+    #[test]
+    fn a_token_is_renewed_once() {
+        let mut tries = Tries::default();
+        let mut next = || decide(&Policy::default(), true, &mut tries, Outcome::Status(401, None), LONG, &SeededDice::new(1));
+        assert_eq!((next(), next()), (Decision::Renew, Decision::Done));
+    }
+
+    #[test]
+    fn answers_are_answers() {
+        for status in [200, 204, 302, 304, 400, 403, 404, 409, 410, 412, 501, 507] {
+            assert_eq!(first(true, Outcome::Status(status, None)), Decision::Done, "{status}");
+        }
+    }
+
+    fn outcomes() -> impl Strategy<Value = Outcome> {
+        let asked = proptest::option::of((0u64..600_000).prop_map(Duration::from_millis));
         prop_oneof![
-            Just(Failed::NeverSent),
-            Just(Failed::Lost),
-            (400_u16..600, prop::option::of(0_u64..100))
-                .prop_map(|(status, wait)| Failed::Status { status, retry_after: wait.map(Duration::from_secs) }),
+            (100u16..600, asked).prop_map(|(status, asked)| Outcome::Status(status, asked)),
+            Just(Outcome::NeverSent),
+            Just(Outcome::Lost)
         ]
     }
 
     proptest! {
         #[test]
-        fn what_may_have_happened_is_never_repeated(failed in failed(), attempt in 1_u32..6, remaining in 0_u64..200, seed: u64) {
-            let dice = SeededDice::new(seed);
-            let remaining = Duration::from_secs(remaining);
-            let again = wait(false, failed, attempt, remaining, &dice);
-            prop_assert!(again.is_none() || !may_have_happened(failed));
-            for idempotent in [true, false] {
-                if let Some(pause) = wait(idempotent, failed, attempt, remaining, &dice) {
-                    prop_assert!(pause < remaining && attempt < ATTEMPTS);
-                    if let Failed::Status { retry_after: Some(asked), .. } = failed {
-                        prop_assert!(pause >= asked);
+        fn every_history_ends_and_keeps_the_rules(idempotent: bool, seed: u64, left in 0u64..120_000, history in proptest::collection::vec(outcomes(), 0..40)) {
+            let (policy, dice, left) = (Policy::default(), SeededDice::new(seed), Duration::from_millis(left));
+            let (mut tries, mut sent) = (Tries::default(), 0);
+            for outcome in history {
+                sent += 1;
+                let decision = decide(&policy, idempotent, &mut tries, outcome, left, &dice);
+                let again = matches!(decision, Decision::Renew | Decision::Again(_) | Decision::Pause(_));
+                prop_assert!(!again || idempotent || !outcome.may_have_happened(), "{outcome:?} sent again");
+                if let Decision::Again(wait) | Decision::Pause(wait) = decision {
+                    prop_assert!(wait < left);
+                    if let Outcome::Status(_, Some(asked)) = outcome {
+                        prop_assert!(wait >= asked);
+                    } else {
+                        prop_assert!(wait <= policy.cap);
                     }
                 }
+                if !again {
+                    break;
+                }
             }
+            prop_assert!(sent <= 1 + policy.most_failures + policy.most_refusals);
         }
-    }
-
-    #[test]
-    fn a_refusal_is_final_and_a_429_is_not() {
-        let dice = SeededDice::new(1);
-        let status = |status| Failed::Status { status, retry_after: None };
-        let minute = Duration::from_secs(60);
-        for code in [400, 401, 403, 404, 409, 412] {
-            assert_eq!(wait(true, status(code), 1, minute, &dice), None, "{code}");
-        }
-        assert!(wait(false, status(429), 1, minute, &dice).is_some());
-        assert!(wait(false, status(503), 1, minute, &dice).is_none());
-        assert!(wait(true, status(503), 1, minute, &dice).is_some());
-    }
-
-    #[test]
-    fn both_forms_of_retry_after_are_read() {
-        assert_eq!(retry_after(" 7 ", 0), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Fri, 20 Nov 2026 09:00:10 GMT", 1_795_165_200), Some(Duration::from_secs(10)));
-        assert_eq!(retry_after("Fri, 20 Nov 2020 09:00:10 GMT", 1_795_165_200), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon", 0), None);
     }
 }

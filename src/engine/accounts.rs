@@ -66,12 +66,17 @@ pub(super) struct Accounts {
     rows: RwLock<BTreeMap<AccountId, Arc<AccountRow>>>,
     /// Sign-ins that somebody waits for, so that a second wait does not take the first one's result.
     finishing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// How the latest sign-ins ended well, for whoever asks again after a wait was given up.
+    finished: Mutex<BTreeMap<String, AccountId>>,
 }
+
+/// Ends of sign-ins that are remembered.
+const REMEMBERED: usize = 32;
 
 impl Accounts {
     pub(super) fn new(rows: Vec<AccountRow>) -> Self {
         let rows = rows.into_iter().map(|row| (row.id.clone(), Arc::new(row))).collect();
-        Self { rows: RwLock::new(rows), finishing: Mutex::default() }
+        Self { rows: RwLock::new(rows), finishing: Mutex::default(), finished: Mutex::default() }
     }
 
     /// The account whose id or username is `name`. Ids are compared exactly, names without regard to case.
@@ -158,16 +163,36 @@ impl Engine {
             let mut finishing = self.accounts.finishing.lock().unwrap_or_else(PoisonError::into_inner);
             finishing.entry(handle.to_owned()).or_default().clone()
         };
-        let _turn = turn.lock().await;
-        let result = self.keep_login(self.logins.wait(handle).await?).await;
+        let result = {
+            let _turn = turn.lock().await;
+            self.ended(handle).await
+        };
         self.accounts.finishing.lock().unwrap_or_else(PoisonError::into_inner).remove(handle);
         result
     }
 
+    /// The end of the sign-in: remembered, or waited for.
+    async fn ended(&self, handle: &str) -> Result<Arc<AccountRow>, LoginError> {
+        let known = self.accounts.finished.lock().unwrap_or_else(PoisonError::into_inner).get(handle).cloned();
+        if let Some(row) = known.and_then(|id| self.accounts.find(id.as_str()).ok()) {
+            return Ok(row);
+        }
+        let row = self.keep_login(self.logins.wait(handle).await?).await?;
+        let mut finished = self.accounts.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        if finished.len() >= REMEMBERED {
+            finished.clear();
+        }
+        finished.insert(handle.to_owned(), row.id.clone());
+        Ok(row)
+    }
+
     /// As [`Engine::wait_login`], but returns `None` when nobody has signed in within a moment.
-    pub(super) async fn finish_login(&self, handle: &str) -> Result<Option<Arc<AccountRow>>, LoginError> {
+    pub(super) async fn finish_login(self: &Arc<Self>, handle: &str) -> Result<Option<Arc<AccountRow>>, LoginError> {
+        let (engine, name) = (self.clone(), handle.to_owned());
+        // A task of its own: giving the wait up must not lose tokens that are just being kept.
+        let waiting = tokio::spawn(async move { engine.wait_login(&name).await });
         tokio::select! {
-            done = self.wait_login(handle) => done.map(Some),
+            done = waiting => done.unwrap_or(Err(AuthError::Cancelled)).map(Some),
             () = self.clock.sleep(Duration::from_secs(8)) => Ok(None),
         }
     }

@@ -520,7 +520,7 @@ impl World {
             Step::Forget => {
                 let source = testing::mailbox();
                 let bumps = self.memory.forget(&source, 1).await.unwrap();
-                // The image in memory forgets with the ledger: it is loaded anew.
+                // The image in memory keeps its rows and learns of the bumps; storing is judged by the ledger's floors.
                 self.engine.truth.apply(&bumps);
             }
         }

@@ -1,11 +1,11 @@
 //! Contacts of the default contact folder.
 
 use super::{
-    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+    Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     listing::{every, read_list},
     named,
     shape::{etag, id, list_answer, pick, text},
-    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+    tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
 };
 use crate::{
     cache::{Scope, Service, Ttl},
@@ -26,10 +26,12 @@ pub(super) const TOOLS: &[Tool] = &[
             Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most contacts to return."),
             USE_CACHE,
             FORCE_REFRESH,
+            MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Contacts, ttl: Ok(Ttl::seconds(1200, 7200)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Read(|steps, args| Box::pin(list(steps, args))),
     },
@@ -37,10 +39,17 @@ pub(super) const TOOLS: &[Tool] = &[
         name: "contact_get",
         title: "Get a contact",
         help: "One contact by id with all its fields: names, addresses, phones, birthday, notes and so on.",
-        params: &[Param::required("contact_id", ParamType::Id, "The contact's id, from contact_list."), ACCOUNT, USE_CACHE, FORCE_REFRESH],
+        params: &[
+            Param::required("contact_id", ParamType::Id, "The contact's id, from contact_list."),
+            ACCOUNT,
+            USE_CACHE,
+            FORCE_REFRESH,
+            MAX_AGE,
+        ],
         effect: Effect::Read { service: Service::Contacts, ttl: Ok(Ttl::seconds(1800, 14_400)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Read(|steps, args| Box::pin(get(steps, args))),
     },
@@ -82,6 +91,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes,
         shown,
         whole: true,
+        more: None,
         etag: None,
     })
 }
@@ -101,6 +111,7 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: ids.iter().map(|id| Scope::item(id)).collect(),
         shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
         whole: true,
+        more: None,
         etag,
     })
 }

@@ -1,10 +1,10 @@
 //! Mail folders.
 
 use super::{
-    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+    Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     listing::{every, read_list},
     shape::{list_answer, pick},
-    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+    tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
 };
 use crate::{
     cache::{Scope, Service, Ttl},
@@ -24,10 +24,12 @@ pub(super) const TOOLS: &[Tool] = &[Tool {
         Param::optional("limit", ParamType::Int { min: 1, max: 250 }, "100", "Most folders to return."),
         USE_CACHE,
         FORCE_REFRESH,
+        MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(900, 3600)) },
     risk: Risk::Safe,
     idempotent: true,
+    asks: Asks::Never,
     canonical: Some(one_parent),
     does: Does::Read(|steps, args| Box::pin(list(steps, args))),
 }];
@@ -61,6 +63,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: vec![Scope::folders()],
         shown: Vec::new(),
         whole: true,
+        more: None,
         etag: None,
     })
 }

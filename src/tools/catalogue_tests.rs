@@ -224,7 +224,7 @@ fn right(kind: ParamType) -> BoxedStrategy<Value> {
         ParamType::Choices(words) => many(right(ParamType::Choice(&words[..1]))),
         ParamType::Int { min, max } => (min..=max).prop_map(Value::from).boxed(),
         ParamType::Bool => any::<bool>().prop_map(Value::from).boxed(),
-        ParamType::Addresses { .. } => many(right(ParamType::Mailbox)),
+        ParamType::Addresses { .. } | ParamType::People { .. } => many(right(ParamType::Mailbox)),
         ParamType::Texts { .. } => prop_oneof![text(), many(text())].boxed(),
         ParamType::Objects(members) => many(right(ParamType::Object(members))),
         ParamType::Object(members) => {

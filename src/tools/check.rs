@@ -90,6 +90,7 @@ pub(super) fn checked(kind: ParamType, value: &Value) -> Result<Value, Wrong> {
         }
         ParamType::Mailbox => address(text_of(value, 1, NAME_MAX)?).map(Value::from),
         ParamType::Addresses { max } => addresses(value, max),
+        ParamType::People { max } => people(value, max),
         ParamType::Object(members) => object(value, members),
         ParamType::Objects(members) => {
             let list = match value {
@@ -159,6 +160,45 @@ fn addresses(value: &Value, most: usize) -> Result<Value, Wrong> {
         many if many > most => Err(Wrong::new(format!("it names more than {most} people"), format!("at most {most} addresses"))),
         _ => Ok(unique.into()),
     }
+}
+
+/// People by address, each once, with the name that came first.
+fn people(value: &Value, most: usize) -> Result<Value, Wrong> {
+    let one = |value: &Value| -> Result<Value, Wrong> {
+        let inner = value.get("emailAddress").unwrap_or(value);
+        let Some(given) = inner.get("address") else {
+            return Err(Wrong::new("a member of it has no address", "addresses, or objects with address and name"));
+        };
+        let mut person = Map::new();
+        person.insert("address".into(), address(text_of(given, 1, NAME_MAX)?)?.into());
+        if let Some(name) = inner.get("name").filter(|name| !name.is_null()) {
+            person.insert("name".into(), text_of(name, 0, NAME_MAX)?.into());
+        }
+        Ok(person.into())
+    };
+    let list = match value {
+        Value::Array(list) => list.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let mut unique: Vec<Value> = Vec::new();
+    for member in list {
+        let found = match member {
+            Value::Object(_) => vec![one(member)?],
+            text => match addresses(text, most)? {
+                Value::Array(found) => found.into_iter().map(|address| serde_json::json!({ "address": address })).collect(),
+                _ => Vec::new(),
+            },
+        };
+        for person in found {
+            if !unique.iter().any(|known| known["address"] == person["address"]) {
+                unique.push(person);
+            }
+        }
+    }
+    if unique.len() > most {
+        return Err(Wrong::new(format!("it names more than {most} people"), format!("at most {most} addresses")));
+    }
+    Ok(unique.into())
 }
 
 /// An address in lower case, as the original has it. Deliberately simple: Exchange decides what can be delivered.
@@ -285,6 +325,20 @@ mod tests {
         {
             assert!(people(wrong.clone()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn people_may_have_names_in_either_form() {
+        let people = |value| checked(ParamType::People { max: 2 }, &value);
+        let given =
+            json!(["Ada@x.org", {"emailAddress": {"name": "Bob", "address": "bob@x.org"}}, {"address": "BOB@x.org", "name": "Robert"}]);
+        assert_eq!(people(given).unwrap(), json!([{"address": "ada@x.org"}, {"address": "bob@x.org", "name": "Bob"}]));
+        assert_eq!(people(json!([])).unwrap(), json!([]));
+        for wrong in [json!([{"name": "x"}]), json!(["x"]), json!(["a@b", "c@d", "e@f"]), json!(5)] {
+            assert!(people(wrong.clone()).is_err(), "{wrong}");
+        }
+        let once = people(json!({"address": "A@b", "name": ""})).unwrap();
+        assert_eq!(people(once.clone()).unwrap(), once);
     }
 
     #[test]

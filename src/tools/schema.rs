@@ -44,7 +44,9 @@ fn property(param: &Param) -> Value {
         ParamType::LocalPath => text(LOCAL_PATH_MAX),
         ParamType::Mailbox => text(NAME_MAX),
         // One text is taken for a list of one, without being offered: a union is what strict dialects refuse.
-        ParamType::Addresses { max } => json!({ "type": "array", "items": { "type": "string" }, "maxItems": max }),
+        ParamType::Addresses { max } | ParamType::People { max } => {
+            json!({ "type": "array", "items": { "type": "string" }, "maxItems": max })
+        }
         ParamType::Texts { most, max } => json!({ "type": "array", "items": text(max), "minItems": 1, "maxItems": most }),
         ParamType::Choices(words) => json!({ "type": "array", "items": { "type": "string", "enum": words }, "minItems": 1 }),
         ParamType::Object(members) => Value::Object(object(members)),

@@ -264,6 +264,12 @@ pub enum ParamType {
         /// Most of them.
         max: usize,
     },
+    /// People with or without a name: as [`ParamType::Addresses`], or objects `{address, name}`, bare or inside `emailAddress` as Graph has
+    /// them. As a list of `{address, name}`, each address once.
+    People {
+        /// Most of them.
+        max: usize,
+    },
     /// Texts: one or a list; as a list.
     Texts {
         /// Most of them.

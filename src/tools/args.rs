@@ -65,7 +65,7 @@ impl Hint for ArgError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Unknown { nearest: Some(nearest), .. } => format!("Did you mean `{nearest}`?"),
-            Self::Unknown { tool, .. } | Self::Missing { tool, .. } => format!("`m365-cachectl tools show {tool}` lists its arguments."),
+            Self::Unknown { tool, .. } | Self::Missing { tool, .. } => format!("`m365-cachectl tools {tool}` lists its arguments."),
             Self::Invalid { expected, .. } => format!("Expected: {expected}."),
             Self::NotAnObject => "Give an object such as {\"limit\": 10}.".into(),
         })
@@ -174,8 +174,16 @@ pub(super) fn nearest_of(words: impl Iterator<Item = &'static str>, name: &str) 
     words
         .map(|word| (distance(word, &name), word))
         .min()
-        .filter(|(distance, word)| *distance <= 2 + word.len() / 4 || word.contains(name.as_str()) || name.contains(word))
+        .filter(|(distance, word)| {
+            *distance <= 2 + word.len() / 4 || word.contains(name.as_str()) || name.contains(word) || is_within(word, &name)
+        })
         .map(|(_, word)| word)
+}
+
+/// Whether a word of some length is left when letters of `name` are struck out: `senderContains` of `senderAddressContains`.
+fn is_within(word: &str, name: &str) -> bool {
+    let mut letters = name.chars();
+    word.len() >= 8 && word.to_lowercase().chars().all(|letter| letters.any(|other| other == letter))
 }
 
 /// Levenshtein distance.

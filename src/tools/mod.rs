@@ -13,6 +13,7 @@ mod contact;
 mod drive;
 mod email;
 mod emailfolders;
+mod emailrules;
 mod file;
 mod folder;
 mod listing;

@@ -151,7 +151,6 @@ impl Param {
     }
 
     /// A member of an object that may be left out, and may not be null. See [`ParamType::Object`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "rows with objects use it"))]
     pub(super) const fn member(name: &'static str, kind: ParamType, help: &'static str) -> Self {
         Self { name, help, kind, default: Some("") }
     }

@@ -43,7 +43,7 @@ fn value(name: &str, schema: &Value, text: &str) -> Result<Value, Fault> {
         _ if types.contains(&"string") => Ok(text.into()),
         _ => Err(wrong(
             format!("`{name}` must be {}, not `{text}`.", types.join(" or ")),
-            "`m365-cachectl tools show TOOL` lists the arguments",
+            "`m365-cachectl tools TOOL` lists the arguments",
         )),
     }
 }

@@ -69,7 +69,8 @@ pub(super) fn checked(kind: ParamType, value: &Value) -> Result<Value, Wrong> {
         ParamType::Account => Ok(text_of(value, 1, NAME_MAX)?.trim().into()),
         ParamType::Text { max } => Ok(text_of(value, 1, max)?.into()),
         ParamType::Prose { max } => Ok(text_of(value, 0, max)?.into()),
-        ParamType::Texts { most, max } => {
+        ParamType::Texts { least: 0, .. } if value.as_array().is_some_and(Vec::is_empty) => Ok(value.clone()),
+        ParamType::Texts { most, max, .. } => {
             let texts = one_or_many(value, most)?;
             texts.into_iter().map(|text| text_of(&text.into(), 1, max).map(Value::from)).collect::<Result<Vec<_>, _>>().map(Value::Array)
         }

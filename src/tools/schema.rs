@@ -47,7 +47,7 @@ fn property(param: &Param) -> Value {
         ParamType::Addresses { max } | ParamType::People { max } => {
             json!({ "type": "array", "items": { "type": "string" }, "maxItems": max })
         }
-        ParamType::Texts { most, max } => json!({ "type": "array", "items": text(max), "minItems": 1, "maxItems": most }),
+        ParamType::Texts { least, most, max } => json!({ "type": "array", "items": text(max), "minItems": least, "maxItems": most }),
         ParamType::Choices(words) => json!({ "type": "array", "items": { "type": "string", "enum": words }, "minItems": 1 }),
         ParamType::Object(members) => Value::Object(object(members)),
         ParamType::Objects(members) => json!({ "type": "array", "items": object(members) }),

@@ -271,6 +271,8 @@ pub enum ParamType {
     },
     /// Texts: one or a list; as a list.
     Texts {
+        /// Fewest of them.
+        least: usize,
         /// Most of them.
         most: usize,
         /// Longest, in characters.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::tools::{Param, ParamType, StepError, email::well_known};
 
-const TEXTS: ParamType = ParamType::Texts { most: 100, max: 255 };
+const TEXTS: ParamType = ParamType::Texts { least: 1, most: 100, max: 255 };
 const PEOPLE: ParamType = ParamType::People { max: 100 };
 
 /// A flag that is looked at when it is given.

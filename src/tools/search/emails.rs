@@ -1,0 +1,117 @@
+//! `search_emails`.
+
+use super::{Found, LIMIT, Outcome, QUERY, TTL, balanced};
+use crate::{
+    cache::{Scope, Service},
+    graph::GraphRequest,
+    tools::{
+        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        email::well_known,
+        listing::{every, read_list},
+        mailbox::at,
+        shape::{id, list_answer, pick, text},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
+    },
+};
+
+/// What is shown of a message that was found.
+const FIELDS: [&str; 9] = [
+    "id",
+    "subject",
+    "from",
+    "toRecipients",
+    "receivedDateTime",
+    "hasAttachments",
+    "conversationId",
+    "isRead",
+    "bodyPreview",
+];
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
+    name: "search_emails",
+    title: "Search email",
+    help: "Searches messages: sender, recipients, subject, body and attachments; newest first, under `messages`. Takes words, \"phrases\" and \
+           Outlook's fields, such as from:ada subject:budget hasattachments:true received>=2026-01-01. Ids go to email_get.",
+    params: &[
+        QUERY,
+        ACCOUNT,
+        LIMIT,
+        Param::optional("folder", ParamType::Id, "null", "Only this folder: inbox, sent, drafts, deleted, junk, archive, or any folder's id."),
+        USE_CACHE,
+        FORCE_REFRESH,
+        MAILBOX,
+        CURSOR,
+        MAX_AGE,
+    ],
+    effect: Effect::Read { service: Service::Mail, ttl: Ok(TTL) },
+    risk: Risk::Safe,
+    idempotent: true,
+    asks: Asks::Never,
+    canonical: Some(one_folder),
+    does: Does::Read(|steps, args| Box::pin(search(steps, args))),
+}];
+
+/// One spelling for the names of folders.
+fn one_folder(args: &mut Args) {
+    if let Some((_, graphs)) = args.text("folder").and_then(well_known) {
+        args.set("folder", graphs);
+    }
+}
+
+/// Finds messages; also for `search_unified`.
+pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
+    let limit = args.count("limit");
+    // The query goes inside quotes, its own ones escaped (Graph documentation, *$search*).
+    let query = balanced(args.text("query").unwrap_or_default()).replace('\\', "\\\\").replace('"', "\\\"");
+    let path = match args.text("folder") {
+        Some(folder) => at(args, &["mailFolders", folder, "messages"]),
+        None => at(args, &["messages"]),
+    };
+    // Neither $orderby nor $filter goes with $search; it sorts by date by itself.
+    let request = GraphRequest::get(&path)
+        .with("$search", format!("\"{query}\""))
+        .with("$top", limit.to_string())
+        .with("$select", format!("{},parentFolderId", FIELDS.join(",")));
+    let found = read_list(steps, request, limit, every).await?;
+    let shown = found.items.iter().map(|message| {
+        let containers = text(message, "parentFolderId").map(Scope::messages).into_iter().collect();
+        Ok((id(message)?.to_owned(), containers))
+    });
+    let shown = shown.collect::<Result<_, StepError>>()?;
+    let items = found.items.iter().map(|message| pick(message, &FIELDS).into()).collect();
+    Ok(Found { items, complete: found.complete, more: found.more, shown })
+}
+
+async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let found = find(steps, args).await?;
+    Ok(Fetched {
+        answer: list_answer("messages", found.items, found.complete),
+        list: Some("messages"),
+        scopes: vec![Scope::any(Service::Mail)],
+        shown: found.shown,
+        whole: true,
+        more: found.more,
+        etag: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::fake::{Fake, fetch};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn words_go_to_graph_in_quotes_and_only_our_fields_come_back() {
+        let message = json!({"@odata.etag": "e", "id": "m", "subject": "s", "bodyPreview": "p", "parentFolderId": "F", "body": {}});
+        let fake = Fake::answering([("GET /me/messages", json!({"value": [message]})), ("GET /me/mailFolders/sentitems/messages", json!({"value": []}))]);
+        let got = fetch(&fake, "search_emails", json!({"account_id": "a", "query": r#"from:ada "big \plan" oops""#})).await.unwrap();
+        assert_eq!(got.answer, json!({"messages": [{"id": "m", "subject": "s", "bodyPreview": "p"}], "complete": true}));
+        assert_eq!((got.scopes, got.shown), (vec![Scope::any(Service::Mail)], vec![("m".into(), vec![Scope::messages("F")])]));
+        let asked = fake.requests().remove(0);
+        assert_eq!(asked.query[0], ("$search", r#""from:ada \"big \\plan\" oops""#.to_owned()));
+        assert!(asked.query.iter().all(|(name, _)| !["$orderby", "$filter"].contains(name)));
+        fetch(&fake, "search_emails", json!({"account_id": "a", "query": "x", "folder": "Sent"})).await.unwrap();
+        assert!(fake.log()[1].starts_with("GET /me/mailFolders/sentitems/messages?$search=%22x%22"));
+    }
+}

@@ -1,0 +1,113 @@
+//! `search_files`.
+
+use serde_json::{Map, Value};
+
+use super::{Found, LIMIT, Outcome, QUERY, TTL, query::hits};
+use crate::{
+    cache::{Scope, Service},
+    graph::{GraphRequest, drive_search_path},
+    tools::{
+        Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
+        drive::is_folder,
+        listing::{every, read_list},
+        shape::{id, list_answer, text},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    },
+};
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
+    name: "search_files",
+    title: "Search files",
+    help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then drive_id is another \
+           drive's). New files show after some minutes. For a download address use file_download_url.",
+    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_AGE],
+    effect: Effect::Read { service: Service::Files, ttl: Ok(TTL) },
+    risk: Risk::Safe,
+    idempotent: true,
+    asks: Asks::Never,
+    canonical: None,
+    does: Does::Read(|steps, args| Box::pin(search(steps, args))),
+}];
+
+/// Finds files; also for `search_unified`.
+pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
+    let (limit, query) = (args.count("limit"), args.text("query").unwrap_or_default());
+    if steps.personal() {
+        let request = GraphRequest::get_path(drive_search_path("/me/drive", query))
+            .with("$top", limit.to_string())
+            .with("$select", "id,name,size,lastModifiedDateTime,folder,file,webUrl,parentReference");
+        let found = read_list(steps, request, limit, every).await?;
+        let shown = found.items.iter().map(|item| Ok((id(item)?.to_owned(), containers(item)))).collect::<Result<_, StepError>>()?;
+        let items = found.items.iter().map(|item| Ok(shape(id(item)?, item, None))).collect::<Result<_, StepError>>()?;
+        return Ok(Found { items, complete: found.complete, more: found.more, shown });
+    }
+    let (found, complete) = hits(steps, "driveItem", query, limit, &|_| true).await?;
+    let shown = found.iter().map(|hit| (hit.id.clone(), containers(&hit.resource))).collect();
+    let items = found.iter().map(|hit| shape(&hit.id, &hit.resource, hit.summary.as_deref())).collect();
+    Ok(Found { items, complete, more: None, shown })
+}
+
+/// The folder a found item is in, when it says so.
+fn containers(item: &Value) -> Vec<Scope> {
+    item.get("parentReference").and_then(|parent| text(parent, "id")).map(Scope::children).into_iter().collect()
+}
+
+/// The original's fields, without the address that lets anybody download it.
+fn shape(id: &str, item: &Value, summary: Option<&str>) -> Value {
+    let mut file = Map::new();
+    file.insert("id".into(), id.into());
+    file.insert("name".into(), item.get("name").cloned().unwrap_or_default());
+    file.insert("type".into(), if is_folder(item) { "folder" } else { "file" }.into());
+    file.insert("size".into(), item.get("size").cloned().unwrap_or_default());
+    file.insert("modified".into(), item.get("lastModifiedDateTime").cloned().unwrap_or_default());
+    if let Some(address) = text(item, "webUrl") {
+        file.insert("web_url".into(), address.into());
+    }
+    if let Some(drive) = item.get("parentReference").and_then(|parent| text(parent, "driveId")) {
+        file.insert("drive_id".into(), drive.into());
+    }
+    if let Some(summary) = summary.filter(|summary| !summary.is_empty()) {
+        file.insert("summary".into(), summary.into());
+    }
+    file.into()
+}
+
+async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let found = find(steps, args).await?;
+    Ok(Fetched {
+        answer: list_answer("files", found.items, found.complete),
+        list: Some("files"),
+        scopes: vec![Scope::any(Service::Files)],
+        shown: found.shown,
+        whole: true,
+        more: found.more,
+        etag: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::fake::{Fake, fetch};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_work_account_asks_microsoft_search() {
+        let resource = json!({"@odata.type": "#microsoft.graph.driveItem", "name": "Plan.docx", "size": 7, "webUrl": "https://x/Plan.docx",
+            "lastModifiedDateTime": "2026-01-01T00:00:00Z", "parentReference": {"id": "P", "driveId": "b!1"}, "@microsoft.graph.downloadUrl": "secret"});
+        let reply = json!({"value": [{"hitsContainers": [{"hits": [{"hitId": "01A", "summary": "the <c0>plan</c0>", "resource": resource}], "moreResultsAvailable": false}]}]});
+        let got = fetch(&Fake::answering([("POST /search/query", reply)]), "search_files", json!({"account_id": "a", "query": "plan"})).await.unwrap();
+        let expected = json!({"files": [{"id": "01A", "name": "Plan.docx", "type": "file", "size": 7, "modified": "2026-01-01T00:00:00Z",
+            "web_url": "https://x/Plan.docx", "drive_id": "b!1", "summary": "the plan"}], "complete": true});
+        assert_eq!(got.answer, expected);
+        assert_eq!(got.scopes, [Scope::any(Service::Files)]);
+    }
+
+    #[tokio::test]
+    async fn a_personal_account_asks_its_drive_with_quotes_doubled() {
+        let fake = Fake::new(|request| request.path.contains("/search(q=").then(|| Ok(json!({"value": [{"id": "1", "name": "n", "folder": {}}]})))).of_personal();
+        let got = fetch(&fake, "search_files", json!({"account_id": "a", "query": "it's/50%"})).await.unwrap();
+        assert_eq!(got.answer["files"][0], json!({"id": "1", "name": "n", "type": "folder", "size": null, "modified": null}));
+        assert!(fake.log()[0].starts_with("GET /me/drive/root/search(q='it%27%27s%2F50%25')?$top=50"), "{:?}", fake.log());
+    }
+}

@@ -40,7 +40,6 @@ impl Fake {
     }
 
     /// The same, for a personal account.
-    #[expect(dead_code, reason = "search differs for personal accounts")]
     pub(super) fn of_personal(mut self) -> Self {
         self.personal = true;
         self

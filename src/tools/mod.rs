@@ -23,7 +23,9 @@ mod schema;
 mod server;
 mod shape;
 mod steps;
+mod time;
 mod tool;
+mod zone;
 
 #[cfg(test)]
 mod catalogue_tests;

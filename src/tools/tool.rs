@@ -151,7 +151,6 @@ impl Param {
     }
 
     /// A member of an object that may be left out, and may not be null. See [`ParamType::Object`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "rows with objects use it"))]
     pub(super) const fn member(name: &'static str, kind: ParamType, help: &'static str) -> Self {
         Self { name, help, kind, default: Some("") }
     }
@@ -280,6 +279,12 @@ pub enum ParamType {
     Object(&'static [Param]),
     /// A list of objects with these members.
     Objects(&'static [Param]),
+    /// A time in ISO 8601, with an offset or without, or a day. In one spelling; what it is without an offset is decided when it is used.
+    Time,
+    /// A day: `2026-11-20`.
+    Date,
+    /// A time zone by its IANA or Windows name; as the IANA name.
+    Zone,
 }
 
 /// A fresh answer from Graph.

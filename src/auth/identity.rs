@@ -12,8 +12,18 @@ use super::{AuthError, Http, SignInProblem, http, pkce::Proof, problem::classify
 use crate::{clock::Clock, secret::Secret};
 
 /// The permissions of the tools there are, no more.
-pub const DEFAULT_SCOPES: [&str; 8] =
-    ["openid", "profile", "offline_access", "User.Read", "Mail.ReadWrite", "Calendars.Read", "Contacts.Read", "Files.Read"];
+pub const DEFAULT_SCOPES: [&str; 10] = [
+    "openid",
+    "profile",
+    "offline_access",
+    "User.Read",
+    "Mail.ReadWrite",
+    "Calendars.ReadWrite",
+    "Calendars.ReadWrite.Shared",
+    "MailboxSettings.Read",
+    "Contacts.Read",
+    "Files.Read",
+];
 
 /// The longest an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);

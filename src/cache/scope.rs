@@ -109,6 +109,10 @@ impl Scope {
     pub fn calendar(id: &str) -> Self {
         Self(format!("calendar:{id}").into())
     }
+    /// Which calendars there are.
+    pub fn calendars() -> Self {
+        Self("calendars".into())
+    }
     /// The contacts of one contact folder.
     pub fn contacts(folder: &str) -> Self {
         Self(format!("contacts:{folder}").into())

@@ -65,31 +65,47 @@ impl Consents {
 
 impl Engine {
     /// Whether the call may be done: nobody has to agree, or somebody has.
-    pub(super) fn consented(&self, call: &Call) -> Result<(), CallError> {
-        let takes = |name: &str| call.tool.params.iter().any(|param| param.name == name);
+    ///
+    /// A token that was given is looked at even where the arguments need none: some tools see only at Microsoft whether they reach
+    /// others (see [`StepError::unconfirmed`](crate::tools::StepError::unconfirmed)), and take a token as agreed.
+    pub(super) fn consented(&self, call: &mut Call) -> Result<(), CallError> {
         let [flag, token] = CONSENTS;
         // The original's own answers: it asked only where it had a parameter for it.
-        let unasked = self.policy.compat && !takes(flag);
-        if !call.tool.asks_for(&call.args) || unasked || call.args.flag(flag) {
+        if self.policy.compat && !call.takes(flag) {
+            if call.takes(token) {
+                call.args.set(token, "not asked for");
+            }
             return Ok(());
         }
-        let agreed: BTreeMap<&String, &Value> =
-            call.args.all().iter().filter(|(name, value)| !CONSENTS.contains(&name.as_str()) && !value.is_null()).collect();
-        let named = json!([call.tool.name, call.account.id.as_str(), agreed]).to_string();
-        let digest: [u8; 32] = Sha256::digest(named.as_bytes()).into();
-        if call.args.text(token).is_some_and(|given| self.consents.close(given, digest, call.now)) {
+        let given = call.args.text(token);
+        if (!call.tool.asks_for(&call.args) && given.is_none()) || call.args.flag(flag) {
             return Ok(());
         }
-        let arguments: Map<String, Value> = agreed.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        if given.is_some_and(|given| self.consents.close(given, self.agreement(call).1, call.now)) { Ok(()) } else { Err(self.ask(call)) }
+    }
+
+    /// Asks for consent to a call.
+    pub(super) fn ask(&self, call: &Call) -> CallError {
+        let [flag, token] = CONSENTS;
+        let (arguments, digest) = self.agreement(call);
         let preview = json!({ "tool": call.tool.name, "title": call.tool.title, "risk": call.tool.risk.level(), "arguments": arguments });
-        let consent = if takes(flag) {
+        let consent = if call.takes(flag) {
             Consent { preview, argument: flag, value: true.into() }
         } else {
             let fresh = self.uuid();
             self.consents.open(fresh.clone(), digest, call.now);
             Consent { preview, argument: token, value: fresh.into() }
         };
-        Err(CallError::Unconfirmed(Box::new(consent)))
+        CallError::Unconfirmed(Box::new(consent))
+    }
+
+    /// What is agreed to: the arguments as they were understood, and a digest of the whole call.
+    fn agreement(&self, call: &Call) -> (Map<String, Value>, [u8; 32]) {
+        let agreed: BTreeMap<&String, &Value> =
+            call.args.all().iter().filter(|(name, value)| !CONSENTS.contains(&name.as_str()) && !value.is_null()).collect();
+        let named = json!([call.tool.name, call.account.id.as_str(), agreed]).to_string();
+        let digest: [u8; 32] = Sha256::digest(named.as_bytes()).into();
+        (agreed.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect(), digest)
     }
 }
 

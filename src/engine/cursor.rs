@@ -18,13 +18,17 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Answer, CacheStatus, Call, CallError, Engine, answer::encode, fetch::Position};
+use super::{
+    Answer, CacheStatus, Call, CallError, Engine,
+    answer::encode,
+    fetch::{Position, readings},
+};
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Reading, Scope, Ttl, Verdict, judge},
+    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Ttl, Verdict, judge},
     clock::Timestamp,
     graph::GraphRequest,
     store::Put,
-    tools::{Does, Fetched, More, Page, Reply, StepError, Steps},
+    tools::{Fetched, More, Page, Reply, StepError, Steps},
 };
 
 /// The family of snapshots among the keys.
@@ -45,17 +49,16 @@ struct Snapshot {
 
 impl Engine {
     /// Keeps what `fetched`, the `page`th page of the list `key`, left out and puts the cursor into its answer. Without a store to keep it in, the answer has no cursor.
-    pub(super) async fn leave_cursor(&self, key: &CacheKey, page: u32, from: &Position, fetched: &mut Fetched, at: Timestamp) {
+    pub(super) async fn leave_cursor(&self, key: &CacheKey, page: u32, from: &[Position], fetched: &mut Fetched, at: Timestamp) {
         let Some(more) = fetched.more.take() else { return };
         let (slot, nonce) = (at.0.div_euclid(SLOT).rem_euclid(SLOTS), self.uuid());
         let Ok(text) = serde_json::to_string(&Snapshot { nonce: nonce.clone(), more }) else { return };
-        let mut scopes = fetched.scopes.clone();
-        scopes.push(Scope::all(from.service));
-        let reading = Reading { source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, scopes };
-        let meta = EntryMeta { key: place(key, page, slot), readings: vec![reading], fetch_started: at, etag: None, revision: 0 };
+        let Some(main) = from.first() else { return };
+        let readings = readings(from, &fetched.scopes);
+        let meta = EntryMeta { key: place(key, page, slot), readings, fetch_started: at, etag: None, revision: 0 };
         let hash = meta.key.hash;
         let entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };
-        match self.entries.put(entry, fetched.shown_in(&from.source), self.clock.now()).await {
+        match self.entries.put(entry, fetched.shown_in(&main.source), self.clock.now()).await {
             Ok(Put::Stored { .. }) => {
                 // One of the same place that was read a moment ago must not be found in memory.
                 self.hot.remove(hash);
@@ -85,8 +88,8 @@ impl Engine {
         };
         self.counters.of(call.tool.name).missed();
         let call = self.with_source(call).await?;
-        let from = self.position(&call).await?;
-        let Does::Read(fetch) = call.tool.does else { return Err(CallError::Broken) };
+        let from = self.positions(&call).await?;
+        let fetch = call.tool.does.fetch().ok_or(CallError::Broken)?;
         // Items kept since the list was read are as old as the list; without any the page is as new as this call.
         let at = if more.rest.is_empty() { self.clock.now() } else { since };
         let steps = Resumed { inner: self.steps(&call), more: Mutex::new(Some(more)) };

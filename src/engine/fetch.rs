@@ -18,7 +18,7 @@ use crate::{
     hint::Hint,
     ids::Urgency,
     store::Put,
-    tools::{Does, Fetched, StepError},
+    tools::{Fetched, StepError},
 };
 
 /// A fetched answer.
@@ -43,9 +43,8 @@ pub(super) struct Flights {
 
 struct Flight {
     number: u64,
-    source: SourceId,
-    epoch: Epoch,
-    read_seq: Seq,
+    /// Where its sources stood when it began.
+    from: Vec<Position>,
     landed: watch::Receiver<Landed>,
 }
 
@@ -64,7 +63,7 @@ impl Flights {
 impl Engine {
     /// Joins the flight for `key`, or begins one.
     pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
-        let from = self.position(call).await?;
+        let from = self.positions(call).await?;
         let (mut landed, joined) = self.join_or_begin(call, key, from)?;
         if joined {
             self.counters.of(call.tool.name).coalesced();
@@ -73,13 +72,23 @@ impl Engine {
         result.clone().unwrap_or(Err(CallError::Broken))
     }
 
-    fn join_or_begin(self: &Arc<Self>, call: &Call, key: &CacheKey, from: Position) -> Result<(watch::Receiver<Landed>, bool), CallError> {
-        let any = self.truth.marks(&from.source, &Scope::any(from.service)).ok_or(CallError::Broken)?;
+    fn join_or_begin(
+        self: &Arc<Self>,
+        call: &Call,
+        key: &CacheKey,
+        from: Vec<Position>,
+    ) -> Result<(watch::Receiver<Landed>, bool), CallError> {
+        let any = |position: &Position| {
+            let marks = self.truth.marks(&position.source, &Scope::any(position.service));
+            marks.map(|marks| marks.written_at).ok_or(CallError::Broken)
+        };
+        let written = from.iter().map(any).collect::<Result<Vec<_>, _>>()?;
         let mut flying = self.flights.flying.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flying.get(&key.hash)
-            && flight.source == from.source
-            && flight.epoch == from.epoch
-            && any.written_at <= flight.read_seq
+            && flight.from.len() == from.len()
+            && flight.from.iter().zip(&from).zip(&written).all(|((flown, now), written)| {
+                flown.source == now.source && flown.epoch == now.epoch && *written <= flown.read_seq
+            })
             // One that has landed and is not swept away yet answered somebody who may have asked again since.
             && flight.landed.borrow().is_none()
         {
@@ -87,10 +96,7 @@ impl Engine {
         }
         let (land, landed) = watch::channel(None);
         let number = self.dice.number();
-        flying.insert(
-            key.hash,
-            Flight { number, source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, landed: landed.clone() },
-        );
+        flying.insert(key.hash, Flight { number, from: from.clone(), landed: landed.clone() });
         drop(flying);
 
         let engine = self.clone();
@@ -105,7 +111,7 @@ impl Engine {
     }
 
     /// Asks, and stores what may be stored.
-    async fn fly(&self, call: &Call, key: CacheKey, from: Position) -> Result<Fetch, CallError> {
+    async fn fly(&self, call: &Call, key: CacheKey, from: Vec<Position>) -> Result<Fetch, CallError> {
         let at = self.clock.now();
         let mut fetched = match self.run(call).await {
             Ok(fetched) => fetched,
@@ -125,19 +131,18 @@ impl Engine {
     }
 
     /// Stores an answer; false when the store could not.
-    async fn keep(&self, key: CacheKey, from: &Position, fetched: &Fetched, body: Body, at: Timestamp) -> bool {
+    async fn keep(&self, key: CacheKey, from: &[Position], fetched: &Fetched, body: Body, at: Timestamp) -> bool {
         let _staying = self.leaving.read().await;
         if self.accounts.find(key.account.as_str()).is_err() {
             // Signed out meanwhile: its data key is gone, and must not be made anew for an answer nobody may see again.
             return true;
         }
-        let mut scopes = fetched.scopes.clone();
-        scopes.push(Scope::all(from.service));
-        let reading = Reading { source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, scopes };
         let hash = key.hash;
-        let meta = EntryMeta { key, readings: vec![reading], fetch_started: at, etag: fetched.etag.clone(), revision: 0 };
+        let readings = readings(from, &fetched.scopes);
+        let Some(main) = from.first() else { return false };
+        let meta = EntryMeta { key, readings, fetch_started: at, etag: fetched.etag.clone(), revision: 0 };
         let mut entry = Entry { meta, body };
-        match self.entries.put(entry.clone(), fetched.shown_in(&from.source), self.clock.now()).await {
+        match self.entries.put(entry.clone(), fetched.shown_in(&main.source), self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
                 self.hot.insert(Arc::new(entry));
@@ -160,11 +165,11 @@ impl Engine {
     }
 
     /// Microsoft says that the thing is not there: what we hold of it must not be served again, nor stand in for a failure.
-    async fn learn_of_absence(&self, key: &CacheKey, from: &Position, error: &StepError) {
+    async fn learn_of_absence(&self, key: &CacheKey, from: &[Position], error: &StepError) {
         if !matches!(error.status, Some(404 | 410)) {
             return;
         }
-        let Some(entry) = self.entry(key).await else { return };
+        let (Some(entry), Some(from)) = (self.entry(key).await, from.first()) else { return };
         let items = entry.meta.readings.iter().flat_map(|reading| &reading.scopes);
         let touches: Vec<Touch> =
             items.filter(|scope| scope.as_str().starts_with("item:")).map(|scope| Touch::Scope(scope.clone())).collect();
@@ -188,7 +193,7 @@ impl Engine {
 
     /// Runs the row of a read.
     async fn run(&self, call: &Call) -> Result<Fetched, StepError> {
-        let Does::Read(fetch) = call.tool.does else { return Err(StepError::unexpected("a read")) };
+        let fetch = call.tool.does.fetch().ok_or_else(|| StepError::unexpected("a read"))?;
         let steps = self.steps(call);
         fetch(steps.as_ref(), &call.args).await
     }
@@ -212,7 +217,18 @@ impl Engine {
     }
 }
 
-/// Where a flight began.
+/// What an answer depends on: its scopes in the first source, and all of what was read of a further one.
+pub(super) fn readings(from: &[Position], scopes: &[Scope]) -> Vec<Reading> {
+    let each = from.iter().enumerate().map(|(at, position)| {
+        let mut scopes = if at == 0 { scopes.to_vec() } else { vec![Scope::any(position.service)] };
+        scopes.push(Scope::all(position.service));
+        Reading { source: position.source.clone(), epoch: position.epoch, read_seq: position.read_seq, scopes }
+    });
+    each.collect()
+}
+
+/// Where a source stood when a fetch began.
+#[derive(Debug, Clone)]
 pub(super) struct Position {
     pub(super) service: Service,
     pub(super) source: SourceId,

@@ -169,6 +169,13 @@ struct Call {
     urgency: Urgency,
 }
 
+impl Call {
+    /// Whether the tool has a parameter of that name.
+    fn takes(&self, name: &str) -> bool {
+        self.tool.params.iter().any(|param| param.name == name)
+    }
+}
+
 impl Engine {
     /// Builds the engine and closes what a crash left open: writes become "outcome unknown", running tasks go back to the queue.
     ///

@@ -14,7 +14,7 @@ use crate::{
     hint::Kind,
     ids::PERSONAL_TENANT,
     store::AccountRow,
-    tools::{Effect, StepError, Steps},
+    tools::{Does, Effect, StepError, Steps},
 };
 
 /// The argument that names another mailbox.
@@ -39,33 +39,49 @@ impl Engine {
     /// The mailbox or drive the call is about; `None` when it has to be asked for first.
     pub(super) fn source(&self, call: &Call) -> Option<SourceId> {
         let (Effect::Read { service, .. } | Effect::Write { service }) = call.tool.effect else { return None };
-        let (cloud, account) = (&self.policy.cloud, &call.account);
         match (service, call.args.text(MAILBOX)) {
-            (Service::Files, _) => account.drive_id.as_deref().map(|drive| SourceId::drive(cloud, &account.tenant_id, drive)),
-            (_, None) => Some(SourceId::mailbox(cloud, &account.tenant_id, &account.object_id)),
-            (_, Some(_)) => call.mailbox.as_deref().map(|id| SourceId::mailbox(cloud, &account.tenant_id, id)),
+            (Service::Files, _) | (_, None) => self.own_source(service, &call.account),
+            (_, Some(_)) => call.mailbox.as_deref().map(|id| SourceId::mailbox(&self.policy.cloud, &call.account.tenant_id, id)),
         }
     }
 
-    /// The call with its source known.
-    pub(super) async fn with_source(&self, mut call: Call) -> Result<Call, CallError> {
-        if self.source(&call).is_some() {
-            return Ok(call);
+    /// The account's own mailbox or drive; `None` when the drive is not known yet.
+    fn own_source(&self, service: Service, account: &AccountRow) -> Option<SourceId> {
+        let (cloud, tenant) = (&self.policy.cloud, &account.tenant_id);
+        match service {
+            Service::Files => account.drive_id.as_deref().map(|drive| SourceId::drive(cloud, tenant, drive)),
+            _ => Some(SourceId::mailbox(cloud, tenant, &account.object_id)),
         }
-        match call.args.text(MAILBOX).map(str::to_owned) {
-            Some(address) => call.mailbox = Some(self.learn_mailbox(&call, address).await?),
-            None => call.account = self.learn_drive(&call).await?,
+    }
+
+    /// The call with its sources known.
+    pub(super) async fn with_source(&self, mut call: Call) -> Result<Call, CallError> {
+        if self.source(&call).is_none() {
+            match call.args.text(MAILBOX).map(str::to_owned) {
+                Some(address) => call.mailbox = Some(self.learn_mailbox(&call, address).await?),
+                None => call.account = self.learn_drive(&call).await?,
+            }
+        }
+        if matches!(call.tool.does, Does::ReadAcross { also: Service::Files, .. }) && call.account.drive_id.is_none() {
+            call.account = self.learn_drive(&call).await?;
         }
         Ok(call)
     }
 
-    /// Where the source of `call` stands now, to be read before it is asked.
-    pub(super) async fn position(&self, call: &Call) -> Result<Position, CallError> {
+    /// Where the sources of `call` stand now, its own first; to be read before they are asked.
+    pub(super) async fn positions(&self, call: &Call) -> Result<Vec<Position>, CallError> {
         let Effect::Read { service, .. } = call.tool.effect else { return Err(CallError::Broken) };
-        let source = self.source(call).ok_or(CallError::Broken)?;
-        self.truth.load(&source).await?;
-        let (epoch, read_seq) = self.truth.position(&source).ok_or(CallError::Broken)?;
-        Ok(Position { service, source, epoch, read_seq })
+        let mut sources = vec![(service, self.source(call).ok_or(CallError::Broken)?)];
+        if let Does::ReadAcross { also, .. } = call.tool.does {
+            sources.push((also, self.own_source(also, &call.account).ok_or(CallError::Broken)?));
+        }
+        let mut positions = Vec::with_capacity(sources.len());
+        for (service, source) in sources {
+            self.truth.load(&source).await?;
+            let (epoch, read_seq) = self.truth.position(&source).ok_or(CallError::Broken)?;
+            positions.push(Position { service, source, epoch, read_seq });
+        }
+        Ok(positions)
     }
 
     /// A way to Microsoft for `call`, which may take as long as a call may.

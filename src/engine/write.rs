@@ -60,10 +60,10 @@ impl Engine {
         act.await.map_err(|_| CallError::Broken)?
     }
 
-    async fn act(self: &Arc<Self>, caller: &Caller, call: Call) -> Result<Answer, CallError> {
+    async fn act(self: &Arc<Self>, caller: &Caller, mut call: Call) -> Result<Answer, CallError> {
         let Effect::Write { service } = call.tool.effect else { return Err(CallError::Broken) };
         let Does::Write { touches, act } = call.tool.does else { return Err(CallError::Broken) };
-        self.consented(&call)?;
+        self.consented(&mut call)?;
         let call = self.with_source(call).await?;
         let source = self.source(&call).ok_or(CallError::Broken)?;
         let touched = Touched { source: source.clone(), service, touches: touches(&call.args) };
@@ -74,6 +74,7 @@ impl Engine {
         self.close(id, &source, service, &result).await;
         match result {
             Ok(written) => Ok(Answer::plain(&written.answer)),
+            Err(error) if error.is_unconfirmed() => Err(self.ask(&call)),
             Err(error) if outcome_of(&error) == Outcome::Unknown => Err(CallError::UnknownOutcome(error)),
             Err(error) => Err(error.into()),
         }

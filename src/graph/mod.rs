@@ -15,5 +15,5 @@ pub use client::{Client, ClientGauges, Context, Settings};
 pub use error::{Cause, GraphError};
 pub use pages::Pages;
 pub use reply::GraphReply;
-pub use request::{GraphRequest, Method, drive_path, path};
+pub use request::{GraphRequest, Method, drive_path, drive_search_path, path};
 pub use throttle::{Budget, Gauges, OUTLOOK_LIMIT};

@@ -128,6 +128,11 @@ pub fn drive_path(drive: &str, at: &str) -> String {
     if segments.is_empty() { format!("{drive}/root") } else { format!("{drive}/root:/{}:", segments.join("/")) }
 }
 
+/// `/me/drive/root/search(q='words')`: an OData literal, so a quote inside is doubled before all is percent-encoded.
+pub fn drive_search_path(drive: &str, words: &str) -> String {
+    format!("{drive}/root/search(q='{}')", utf8_percent_encode(&words.replace('\'', "''"), UNRESERVED))
+}
+
 /// One segment, percent-encoded. A lone `.` or `..` would be resolved by an HTTP client, so its dots are encoded too.
 fn encode(segment: &str) -> String {
     match segment {

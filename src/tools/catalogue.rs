@@ -1,6 +1,6 @@
 //! The one list of tools, and how one is found.
 
-use super::{Tool, account, args::nearest_of, cache, calendar, contact, email, emailfolders, emailrules, file, folder, server};
+use super::{Tool, account, args::nearest_of, cache, calendar, contact, email, emailfolders, emailrules, file, folder, search, server};
 use crate::hint::{Hint, Kind};
 
 /// Every tool there is, by family, in the order in which clients see them.
@@ -14,12 +14,22 @@ pub const CATALOGUE: &[&[Tool]] = &[
     emailrules::READS,
     emailrules::CHANGES,
     emailrules::ORDER,
-    calendar::TOOLS,
+    calendar::EVENTS,
+    calendar::CHANGES,
+    calendar::DELETES,
+    calendar::INVITES,
+    calendar::SCHEDULE,
+    calendar::CALENDARS,
     contact::READS,
     contact::CHANGES,
     contact::EXPORT,
     file::TOOLS,
     folder::TOOLS,
+    search::FILES,
+    search::EMAILS,
+    search::EVENTS,
+    search::CONTACTS,
+    search::UNIFIED,
     cache::TOOLS,
     server::TOOLS,
 ];

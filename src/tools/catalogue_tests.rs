@@ -90,7 +90,7 @@ fn each_row_keeps_the_rules() {
         let names: Vec<&str> = tool.params.iter().map(|param| param.name).collect();
         let controls: Vec<&str> = names.iter().copied().filter(|name| CACHE_CONTROLS.contains(name)).collect();
         match (tool.effect, tool.does) {
-            (Effect::Read { ttl, .. }, Does::Read(_)) => {
+            (Effect::Read { ttl, .. }, Does::Read(_) | Does::ReadAcross { .. }) => {
                 assert_eq!((tool.risk, tool.idempotent), (Risk::Safe, true), "{name}");
                 if ttl.is_ok() {
                     assert_eq!(controls, CACHE_CONTROLS, "{name}: the cache controls and their order");
@@ -225,6 +225,11 @@ fn right(kind: ParamType) -> BoxedStrategy<Value> {
         ParamType::Int { min, max } => (min..=max).prop_map(Value::from).boxed(),
         ParamType::Bool => any::<bool>().prop_map(Value::from).boxed(),
         ParamType::Addresses { .. } | ParamType::People { .. } => many(right(ParamType::Mailbox)),
+        ParamType::Time => "20[0-9]{2}-(0[1-9]|1[0-2])-[12][0-9]([T ][01][0-9]:[0-5][0-9](:[0-5][0-9])?(Z|[+-]0[0-9]:[034]0)?)?"
+            .prop_map(Value::from)
+            .boxed(),
+        ParamType::Date => "20[0-9]{2}-(0[1-9]|1[0-2])-[12][0-9]".prop_map(Value::from).boxed(),
+        ParamType::Zone => prop::sample::select(vec!["europe/berlin", "Pacific Standard Time", "utc"]).prop_map(Value::from).boxed(),
         ParamType::Texts { .. } => prop_oneof![text(), many(text())].boxed(),
         ParamType::Objects(members) => many(right(ParamType::Object(members))),
         ParamType::Object(members) => {

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ArgError, Param, ParamType, Tool, args::nearest_of};
+use super::{ArgError, Param, ParamType, Tool, args::nearest_of, time::Given, zone::Zone};
 
 /// Longest account name or id, in characters: a UPN has at most 64 + 1 + 255.
 pub(super) const NAME_MAX: usize = 320;
@@ -14,6 +14,8 @@ pub(super) const ID_MAX: usize = 1024;
 pub(super) const DRIVE_PATH_MAX: usize = 400;
 /// Longest path of a file on this machine, in characters (Linux: `PATH_MAX`).
 pub(super) const LOCAL_PATH_MAX: usize = 4096;
+/// Longest time or name of a time zone, in characters.
+pub(super) const TIME_MAX: usize = 64;
 /// Most members of a list of objects.
 pub(super) const OBJECTS_MAX: usize = 500;
 
@@ -93,6 +95,22 @@ pub(super) fn checked(kind: ParamType, value: &Value) -> Result<Value, Wrong> {
         ParamType::Addresses { max } => addresses(value, max),
         ParamType::People { max } => people(value, max),
         ParamType::Object(members) => object(value, members),
+        ParamType::Time => {
+            let expected = "ISO 8601, such as 2026-11-20T10:00, 2026-11-20T10:00+01:00 or 2026-11-20";
+            let given = Given::read(text_of(value, 1, TIME_MAX)?).ok_or_else(|| Wrong::new("it is not a date or a time", expected))?;
+            Ok(given.spelled().into())
+        }
+        ParamType::Date => match Given::read(text_of(value, 1, TIME_MAX)?) {
+            Some(day @ Given::Day(_)) => Ok(day.spelled().into()),
+            _ => Err(Wrong::new("it is not a date", "a date such as 2026-11-20")),
+        },
+        ParamType::Zone => {
+            let zone = Zone::find(text_of(value, 1, TIME_MAX)?);
+            let zone = zone.ok_or_else(|| {
+                Wrong::new("no time zone has this name", "an IANA or Windows name, such as Europe/Berlin or Pacific Standard Time")
+            })?;
+            Ok(zone.name().into())
+        }
         ParamType::Objects(members) => {
             let list = match value {
                 Value::Array(list) => list.as_slice(),

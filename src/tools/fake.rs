@@ -40,7 +40,6 @@ impl Fake {
     }
 
     /// The same, for a personal account.
-    #[expect(dead_code, reason = "search differs for personal accounts")]
     pub(super) fn of_personal(mut self) -> Self {
         self.personal = true;
         self
@@ -135,9 +134,9 @@ pub(super) fn args(tool: &str, given: Value) -> Result<Args, ArgError> {
 /// Does a read.
 pub(super) async fn fetch(steps: &Fake, tool: &str, given: Value) -> Result<Fetched, StepError> {
     let args = args(tool, given).unwrap();
-    match find(tool).unwrap().does {
-        Does::Read(read) => read(steps, &args).await,
-        _ => panic!("{tool} is not a read"),
+    match find(tool).unwrap().does.fetch() {
+        Some(read) => read(steps, &args).await,
+        None => panic!("{tool} is not a read"),
     }
 }
 

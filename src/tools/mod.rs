@@ -21,10 +21,13 @@ mod mailbox;
 mod named;
 mod risk;
 mod schema;
+mod search;
 mod server;
 mod shape;
 mod steps;
+mod time;
 mod tool;
+mod zone;
 
 #[cfg(test)]
 mod catalogue_tests;
@@ -40,6 +43,6 @@ pub use catalogue::{CATALOGUE, UnknownTool, all, find};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
 pub use tool::{
-    Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, More, Param, ParamType, Risk, Tool, Touches,
-    Written,
+    Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, More, Param, ParamType, Read, Risk, Tool,
+    Touches, Written,
 };

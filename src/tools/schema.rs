@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Param, ParamType, Tool,
-    check::{DRIVE_PATH_MAX, ID_MAX, LOCAL_PATH_MAX, NAME_MAX},
+    check::{DRIVE_PATH_MAX, ID_MAX, LOCAL_PATH_MAX, NAME_MAX, TIME_MAX},
 };
 
 impl Tool {
@@ -50,6 +50,8 @@ fn property(param: &Param) -> Value {
         ParamType::Texts { least, most, max } => json!({ "type": "array", "items": text(max), "minItems": least, "maxItems": most }),
         ParamType::Choices(words) => json!({ "type": "array", "items": { "type": "string", "enum": words }, "minItems": 1 }),
         ParamType::Object(members) => Value::Object(object(members)),
+        ParamType::Time | ParamType::Zone => text(TIME_MAX),
+        ParamType::Date => json!({ "type": "string", "format": "date" }),
         ParamType::Objects(members) => json!({ "type": "array", "items": object(members) }),
     };
     property["description"] = param.help.into();

@@ -82,6 +82,8 @@ impl Hint for StepError {
     }
 }
 
+const UNCONFIRMED: &str = "confirmation_required";
+
 impl StepError {
     /// An answer of Graph that does not have the shape it should have.
     pub fn unexpected(what: &str) -> Self {
@@ -95,6 +97,17 @@ impl StepError {
             unknown_outcome: false,
             never_sent: false,
         }
+    }
+
+    /// Only now it shows that the call reaches others, and nobody has agreed to it: nothing was sent, and the engine asks. A tool that
+    /// gives this has `confirm_token`, and takes one that is there as agreed: the engine has looked at it.
+    pub fn unconfirmed() -> Self {
+        Self::user(UNCONFIRMED, "this needs the user's consent; nothing was done", "Ask the user.")
+    }
+
+    /// Whether it is [`StepError::unconfirmed`].
+    pub fn is_unconfirmed(&self) -> bool {
+        self.code == UNCONFIRMED
     }
 
     /// A wrong argument that only shows once Graph was asked.

@@ -89,7 +89,15 @@ impl std::fmt::Debug for Asks {
 #[derive(Clone, Copy)]
 pub enum Does {
     /// A read: fetches from Graph and shapes the answer.
-    Read(for<'a> fn(&'a dyn Steps, &'a Args) -> BoxFuture<'a, Result<Fetched, StepError>>),
+    Read(Read),
+    /// A read of the row's service and of one in another source: mail, and files from the drive. What is read of the other service counts as
+    /// all of it, as in a search.
+    ReadAcross {
+        /// The other service.
+        also: Service,
+        /// Fetches and shapes.
+        fetch: Read,
+    },
     /// A write: what it touches as known before, and the act itself, which sends each change once.
     Write {
         /// What it will touch, from the arguments alone.
@@ -105,9 +113,23 @@ impl std::fmt::Debug for Does {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Read(_) => "Read",
+            Self::ReadAcross { .. } => "ReadAcross",
             Self::Write { .. } => "Write",
             Self::Local(_) => "Local",
         })
+    }
+}
+
+/// How a read is done.
+pub type Read = for<'a> fn(&'a dyn Steps, &'a Args) -> BoxFuture<'a, Result<Fetched, StepError>>;
+
+impl Does {
+    /// How a read is done; `None` for what is none.
+    pub fn fetch(&self) -> Option<Read> {
+        match self {
+            Self::Read(fetch) | Self::ReadAcross { fetch, .. } => Some(*fetch),
+            Self::Write { .. } | Self::Local(_) => None,
+        }
     }
 }
 
@@ -287,6 +309,12 @@ pub enum ParamType {
     Object(&'static [Param]),
     /// A list of objects with these members.
     Objects(&'static [Param]),
+    /// A time in ISO 8601, with an offset or without, or a day. In one spelling; what it is without an offset is decided when it is used.
+    Time,
+    /// A day: `2026-11-20`.
+    Date,
+    /// A time zone by its IANA or Windows name; as the IANA name.
+    Zone,
 }
 
 /// A fresh answer from Graph.

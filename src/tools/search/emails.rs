@@ -15,17 +15,8 @@ use crate::{
 };
 
 /// What is shown of a message that was found.
-const FIELDS: [&str; 9] = [
-    "id",
-    "subject",
-    "from",
-    "toRecipients",
-    "receivedDateTime",
-    "hasAttachments",
-    "conversationId",
-    "isRead",
-    "bodyPreview",
-];
+const FIELDS: [&str; 9] =
+    ["id", "subject", "from", "toRecipients", "receivedDateTime", "hasAttachments", "conversationId", "isRead", "bodyPreview"];
 
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_emails",
@@ -36,7 +27,12 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
         QUERY,
         ACCOUNT,
         LIMIT,
-        Param::optional("folder", ParamType::Id, "null", "Only this folder: inbox, sent, drafts, deleted, junk, archive, or any folder's id."),
+        Param::optional(
+            "folder",
+            ParamType::Id,
+            "null",
+            "Only this folder: inbox, sent, drafts, deleted, junk, archive, or any folder's id.",
+        ),
         USE_CACHE,
         FORCE_REFRESH,
         MAILBOX,
@@ -104,7 +100,10 @@ mod tests {
     #[tokio::test]
     async fn words_go_to_graph_in_quotes_and_only_our_fields_come_back() {
         let message = json!({"@odata.etag": "e", "id": "m", "subject": "s", "bodyPreview": "p", "parentFolderId": "F", "body": {}});
-        let fake = Fake::answering([("GET /me/messages", json!({"value": [message]})), ("GET /me/mailFolders/sentitems/messages", json!({"value": []}))]);
+        let fake = Fake::answering([
+            ("GET /me/messages", json!({"value": [message]})),
+            ("GET /me/mailFolders/sentitems/messages", json!({"value": []})),
+        ]);
         let got = fetch(&fake, "search_emails", json!({"account_id": "a", "query": r#"from:ada "big \plan" oops""#})).await.unwrap();
         assert_eq!(got.answer, json!({"messages": [{"id": "m", "subject": "s", "bodyPreview": "p"}], "complete": true}));
         assert_eq!((got.scopes, got.shown), (vec![Scope::any(Service::Mail)], vec![("m".into(), vec![Scope::messages("F")])]));

@@ -96,7 +96,9 @@ mod tests {
         let resource = json!({"@odata.type": "#microsoft.graph.driveItem", "name": "Plan.docx", "size": 7, "webUrl": "https://x/Plan.docx",
             "lastModifiedDateTime": "2026-01-01T00:00:00Z", "parentReference": {"id": "P", "driveId": "b!1"}, "@microsoft.graph.downloadUrl": "secret"});
         let reply = json!({"value": [{"hitsContainers": [{"hits": [{"hitId": "01A", "summary": "the <c0>plan</c0>", "resource": resource}], "moreResultsAvailable": false}]}]});
-        let got = fetch(&Fake::answering([("POST /search/query", reply)]), "search_files", json!({"account_id": "a", "query": "plan"})).await.unwrap();
+        let got = fetch(&Fake::answering([("POST /search/query", reply)]), "search_files", json!({"account_id": "a", "query": "plan"}))
+            .await
+            .unwrap();
         let expected = json!({"files": [{"id": "01A", "name": "Plan.docx", "type": "file", "size": 7, "modified": "2026-01-01T00:00:00Z",
             "web_url": "https://x/Plan.docx", "drive_id": "b!1", "summary": "the plan"}], "complete": true});
         assert_eq!(got.answer, expected);
@@ -105,7 +107,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_personal_account_asks_its_drive_with_quotes_doubled() {
-        let fake = Fake::new(|request| request.path.contains("/search(q=").then(|| Ok(json!({"value": [{"id": "1", "name": "n", "folder": {}}]})))).of_personal();
+        let fake = Fake::new(|request| {
+            request.path.contains("/search(q=").then(|| Ok(json!({"value": [{"id": "1", "name": "n", "folder": {}}]})))
+        })
+        .of_personal();
         let got = fetch(&fake, "search_files", json!({"account_id": "a", "query": "it's/50%"})).await.unwrap();
         assert_eq!(got.answer["files"][0], json!({"id": "1", "name": "n", "type": "folder", "size": null, "modified": null}));
         assert!(fake.log()[0].starts_with("GET /me/drive/root/search(q='it%27%27s%2F50%25')?$top=50"), "{:?}", fake.log());

@@ -33,14 +33,16 @@ pub(super) async fn hits(
     let mut found = Vec::new();
     let mut from = 0;
     loop {
-        let body = json!({ "requests": [{ "entityTypes": [kind], "query": { "queryString": balanced(query) }, "from": from, "size": page }] });
+        let body =
+            json!({ "requests": [{ "entityTypes": [kind], "query": { "queryString": balanced(query) }, "from": from, "size": page }] });
         // A POST that only reads.
         let reply = steps.send(GraphRequest::post(&["search", "query"], body).repeatable()).await?.body;
         let Some(container) = reply.pointer("/value/0/hitsContainers/0") else { return Err(StepError::unexpected("a container of hits")) };
         // Without hits Graph leaves the member out.
         let hits = container.get("hits").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for hit in hits {
-            let id = text(hit, "hitId").or_else(|| text(hit.get("resource")?, "id")).ok_or_else(|| StepError::unexpected("the id of a hit"))?;
+            let id =
+                text(hit, "hitId").or_else(|| text(hit.get("resource")?, "id")).ok_or_else(|| StepError::unexpected("the id of a hit"))?;
             let resource = hit.get("resource").cloned().unwrap_or_default();
             let hit = Hit { id: id.to_owned(), resource, summary: text(hit, "summary").map(plain) };
             if keep(&hit) {
@@ -83,7 +85,11 @@ mod tests {
             let to = (from + size).min(count);
             let hits: Vec<Value> =
                 (from..to).map(|at| json!({"hitId": format!("h{at}"), "summary": "a <c0>b</c0><ddd/>", "resource": {"n": at}})).collect();
-            let container = if hits.is_empty() { json!({"total": 0, "moreResultsAvailable": false}) } else { json!({"hits": hits, "total": count, "moreResultsAvailable": to < count}) };
+            let container = if hits.is_empty() {
+                json!({"total": 0, "moreResultsAvailable": false})
+            } else {
+                json!({"hits": hits, "total": count, "moreResultsAvailable": to < count})
+            };
             Some(Ok(json!({"value": [{"searchTerms": ["x"], "hitsContainers": [container]}]})))
         })
     }
@@ -91,7 +97,9 @@ mod tests {
     #[tokio::test]
     async fn pages_are_read_until_the_limit_of_kept_hits() {
         let even = |hit: &Hit| hit.resource["n"].as_u64().unwrap() % 2 == 0;
-        for (count, limit, expected, complete) in [(60, 20, 20, false), (60, 30, 30, true), (60, 50, 30, true), (0, 5, 0, true), (25, 13, 13, true)] {
+        for (count, limit, expected, complete) in
+            [(60, 20, 20, false), (60, 30, 30, true), (60, 50, 30, true), (0, 5, 0, true), (25, 13, 13, true)]
+        {
             let (found, whole) = hits(&fake(count), "event", "x", limit, &even).await.unwrap();
             assert_eq!((found.len(), whole), (expected, complete), "{count} {limit}");
         }

@@ -1,0 +1,77 @@
+//! `calendar_delete_event`: cancels, declines or deletes, by what the account is to the event.
+//!
+//! Graph refuses to cancel a meeting of somebody else's, and a meeting that its organizer just deletes is cancelled too: Exchange tells
+//! the attendees in any case. So the event is looked at first, and the answer says what was done and whether others were told.
+
+use serde_json::{Map, Value, json};
+
+use super::{EVENT_ID, attendees, event_id, event_touches, look, says};
+use crate::{
+    cache::Service,
+    graph::GraphRequest,
+    tools::{
+        Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
+        mailbox::at,
+        tool::{ACCOUNT, CONFIRM, MAILBOX},
+    },
+};
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
+    name: "calendar_delete_event",
+    title: "Delete an event",
+    help: "Removes an event: a meeting of yours is cancelled and its attendees get word, somebody else's is declined, any other is deleted. \
+           With send_cancellation=false somebody else's meeting goes without a word to its organizer; attendees of your own meeting get \
+           word from Exchange all the same. An id of a series removes all of it, one of an occurrence only that day. Returns status, \
+           action (cancelled, declined, deleted) and others_told.",
+    params: &[
+        ACCOUNT,
+        EVENT_ID,
+        Param::optional("send_cancellation", ParamType::Bool, "true", "Whether to tell the others."),
+        CONFIRM,
+        MAILBOX,
+    ],
+    effect: Effect::Write { service: Service::Calendar },
+    risk: Risk::Critical,
+    idempotent: true,
+    asks: Asks::Always,
+    canonical: None,
+    does: Does::Write { touches: event_touches, act: |steps, args| Box::pin(delete(steps, args)) },
+}];
+
+async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
+    let event = look(steps, args, "id,isOrganizer,attendees,isCancelled,responseRequested").await?;
+    let tell = args.flag("send_cancellation");
+    let organizer = says(&event, "isOrganizer", true);
+    let meeting = !attendees(&event).is_empty() || !organizer;
+    let (action, others_told) = match (meeting, organizer) {
+        (true, true) if tell => ("cancelled", true),
+        (true, true) => ("deleted", true),
+        // What was cancelled cannot be declined any more; and some organizers want no answers.
+        (true, false) if tell && !says(&event, "isCancelled", false) && says(&event, "responseRequested", true) => ("declined", true),
+        _ => ("deleted", false),
+    };
+    match action {
+        "cancelled" => act(steps, args, "cancel", Map::new()).await?,
+        "declined" => act(steps, args, "decline", Map::from_iter([("sendResponse".to_owned(), Value::Bool(true))])).await?,
+        _ => match steps.send(GraphRequest::delete(&at(args, &["events", event_id(args)])).repeatable()).await {
+            // It was there a moment ago: a first attempt whose reply was lost has done it, or somebody else.
+            Err(error) if error.status == Some(404) => {}
+            other => drop(other?),
+        },
+    }
+    Ok(Written {
+        answer: json!({ "status": "deleted", "action": action, "others_told": others_told }),
+        touches: Vec::new(),
+        learned: vec![(event_id(args).to_owned(), Vec::new())],
+        late: others_told,
+    })
+}
+
+/// Sends an action with its parameters, once.
+async fn act(steps: &dyn Steps, args: &Args, action: &str, parameters: Map<String, Value>) -> Result<(), StepError> {
+    steps.send(GraphRequest::post(&at(args, &["events", event_id(args), action]), parameters.into())).await.map(drop)
+}
+
+#[cfg(test)]
+#[path = "delete_tests.rs"]
+mod tests;

@@ -1,0 +1,274 @@
+//! `calendar_list_events` and `calendar_get_event`.
+//!
+//! The question is "the next n days", so the key holds the number of days, and each fetch asks for the window that begins with the
+//! minute it is made in. The window is read to its end, sorted here and only then cut: Graph puts occurrences of recurring
+//! meetings on the last pages, and a list cut at the first page would lose just those.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures_util::future::try_join;
+use serde_json::Value;
+
+use super::{
+    EVENT_ID, TEXT_BODY, TIMEZONE, UTC, event_id, home,
+    plan::{given, skipped},
+    shown::{Clocks, FIELDS, event, shorten},
+};
+use crate::{
+    cache::{Scope, Service, Ttl},
+    clock::Timestamp,
+    graph::GraphRequest,
+    tools::{
+        Args, Asks, Does, Effect, Fetched, More, Param, ParamType, Risk, StepError, Steps, Tool,
+        listing::{every, read_list},
+        mailbox::at,
+        named,
+        shape::{etag, id, list_answer, text},
+        time::{Given, moment_of, wall_of},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
+        zone::Zone,
+    },
+};
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "calendar_list_events",
+        title: "List calendar events",
+        help: "Lists what happens in a calendar by start, under `events`: from now on for days_ahead days, or from start to end. Each \
+               occurrence of a recurring meeting stands by itself; running events are included. start.dateTime is UTC, start.local the \
+               local time in `timezone`; all-day events have start.date, and the day after their last as end.date. `complete` is false \
+               when there is more than `limit`. Answers come from the local cache (fresh for 5 minutes).",
+        params: &[
+            ACCOUNT,
+            Param::optional("days_ahead", ParamType::Int { min: 1, max: 365 }, "7", "How many days to look ahead; of no use with `end`."),
+            Param::optional(
+                "include_details",
+                ParamType::Bool,
+                "false",
+                "Whether to return the body as text, attendees, recurrence and online meeting too.",
+            ),
+            Param::optional("limit", ParamType::Int { min: 1, max: 200 }, "50", "Most events to return."),
+            USE_CACHE,
+            FORCE_REFRESH,
+            Param::optional("start", ParamType::Time, "null", "Begin here in place of now; may lie in the past."),
+            Param::optional("end", ParamType::Time, "null", "End here in place of days_ahead; a date alone is included as a whole day."),
+            Param::optional("calendar_id", ParamType::Id, "null", "A calendar from calendar_list_calendars; the default one otherwise."),
+            TIMEZONE,
+            Param::optional(
+                "body_max_length",
+                ParamType::Int { min: 1, max: 500_000 },
+                "500",
+                "Characters of each body to return at most, with include_details.",
+            ),
+            MAILBOX,
+            CURSOR,
+            MAX_AGE,
+        ],
+        effect: Effect::Read { service: Service::Calendar, ttl: Ok(Ttl::seconds(300, 1800)) },
+        risk: Risk::Safe,
+        idempotent: true,
+        asks: Asks::Never,
+        canonical: Some(one_window),
+        does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+    },
+    Tool {
+        name: "calendar_get_event",
+        title: "Get an event",
+        help: "One event by id, with body as text, attendees and their answers, recurrence and online meeting. start.dateTime is UTC, \
+               start.local the local time in `timezone`; all-day events have start.date, and the day after their last as end.date. A body \
+               over body_max_length is cut and says so: body.truncated, body.total_length; `complete` is then false.",
+        params: &[
+            EVENT_ID,
+            ACCOUNT,
+            USE_CACHE,
+            FORCE_REFRESH,
+            TIMEZONE,
+            Param::optional(
+                "body_max_length",
+                ParamType::Int { min: 1, max: 500_000 },
+                "50000",
+                "Characters of the body to return at most.",
+            ),
+            MAILBOX,
+            MAX_AGE,
+        ],
+        effect: Effect::Read { service: Service::Calendar, ttl: Ok(Ttl::seconds(600, 3600)) },
+        risk: Risk::Safe,
+        idempotent: true,
+        asks: Asks::Never,
+        canonical: None,
+        does: Does::Read(|steps, args| Box::pin(get(steps, args))),
+    },
+];
+
+const LIST_FIELDS: [&str; 8] = ["id", "subject", "start", "end", "location", "organizer", "isAllDay", "isCancelled"];
+const DETAIL_FIELDS: [&str; 4] = ["body", "attendees", "recurrence", "onlineMeeting"];
+
+/// Events on one page: most windows take one.
+const PAGE: &str = "250";
+/// The longest window Graph takes.
+const WINDOW: Duration = Duration::from_secs(1825 * DAY);
+const DAY: u64 = 24 * 3600;
+
+/// An end makes the number of days irrelevant, and bodies that are not returned have no length.
+fn one_window(args: &mut Args) {
+    if args.has("end") {
+        args.set("days_ahead", 7);
+    }
+    if !args.flag("include_details") {
+        args.set("body_max_length", 500);
+    }
+}
+
+async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let details = args.flag("include_details");
+    let mut fields = LIST_FIELDS.to_vec();
+    if details {
+        fields.extend(DETAIL_FIELDS);
+    }
+    let view = match args.text("calendar_id") {
+        Some(calendar) => at(args, &["calendars", calendar, "calendarView"]),
+        None => at(args, &["calendarView"]),
+    };
+    let read = |(from, to): (Timestamp, Timestamp)| {
+        let mut request = GraphRequest::get(&view)
+            .with("startDateTime", from.rfc3339())
+            .with("endDateTime", to.rfc3339())
+            .with("$top", PAGE)
+            .with("$orderby", "start/dateTime")
+            // The series is named too, so that a change of it is known to concern its occurrences.
+            .with("$select", format!("{},seriesMasterId", fields.join(",")))
+            .prefer(UTC);
+        if details {
+            request = request.prefer(TEXT_BODY);
+        }
+        read_list(steps, request, usize::MAX, every)
+    };
+    let by_the_clock = ["start", "end"].iter().any(|name| given(args, name).is_some_and(Given::needs_zone));
+    let ((clocks, default), found) = if by_the_clock {
+        let facts = home::facts(steps, args).await?;
+        let found = read(window(args, steps.now(), &facts.0.zone)?).await?;
+        (facts, found)
+    } else {
+        try_join(home::facts(steps, args), read(window(args, steps.now(), &Zone::utc())?)).await?
+    };
+
+    let mut events = found.items;
+    events.sort_by_cached_key(|event| (begins(event, &clocks), text(event, "id").unwrap_or_default().to_owned()));
+    let limit = args.count("limit");
+    let complete = found.complete && events.len() <= limit;
+    let rest = events.split_off(limit.min(events.len()));
+
+    let containers = containers(args, &default);
+    let mut scopes = containers.clone();
+    if found.several_pages {
+        scopes.push(Scope::moves(Service::Calendar));
+    }
+    let max = args.count("body_max_length");
+    let items = events.iter().map(|one| {
+        let mut shown = event(one, &fields, &clocks);
+        shorten(&mut shown, max);
+        shown.into()
+    });
+    let mut answer = list_answer("events", items.collect(), complete);
+    if let Some(answer) = answer.as_object_mut() {
+        clocks.sign(answer);
+    }
+    Ok(Fetched {
+        answer,
+        list: Some("events"),
+        scopes,
+        shown: places(&events, &containers)?,
+        whole: true,
+        more: (!complete).then_some(More { rest, link: None }),
+        etag: None,
+    })
+}
+
+/// From the start of the minute of `now`, or from `start`; to `end`, or `days_ahead` days on.
+fn window(args: &Args, now: Timestamp, zone: &Zone) -> Result<(Timestamp, Timestamp), StepError> {
+    const MINUTE: i64 = 60_000;
+    let moment = |given: Given| {
+        let moment = given.moment(zone).ok_or_else(|| skipped(zone))?;
+        Ok::<_, StepError>(Timestamp(moment.as_millisecond()))
+    };
+    let from = match given(args, "start") {
+        Some(start) => moment(start)?,
+        None => Timestamp(now.0 - now.0.rem_euclid(MINUTE)),
+    };
+    let to = match given(args, "end") {
+        Some(Given::Day(last)) => moment(Given::Day(last.saturating_add(jiff::Span::new().days(1))))?,
+        Some(end) => moment(end)?,
+        None => from.plus(Duration::from_secs(u64::try_from(args.int("days_ahead")).unwrap_or_default() * DAY)),
+    };
+    if from >= to {
+        return Err(StepError::user("invalid_argument", "start does not lie before end", "Without start, the window begins now."));
+    }
+    if to.since(from) > WINDOW {
+        return Err(StepError::user("invalid_argument", "the window is longer than five years", "Ask for at most 1825 days at a time."));
+    }
+    Ok((from, to))
+}
+
+/// When an event begins by the clocks of who asks: a day at its local midnight.
+fn begins(event: &Value, clocks: &Clocks) -> Option<i64> {
+    let start = event.get("start")?;
+    let moment = match super::says(event, "isAllDay", false) {
+        true => Given::Day(wall_of(start)?.date()).moment(&clocks.zone),
+        false => moment_of(start),
+    };
+    moment.map(|moment| moment.as_millisecond())
+}
+
+/// The scopes of the calendar that is listed.
+fn containers(args: &Args, default: &str) -> Vec<Scope> {
+    match args.text("calendar_id") {
+        Some(calendar) if calendar != default => vec![Scope::calendar(calendar)],
+        _ => vec![named::default_calendar(), Scope::calendar(default)],
+    }
+}
+
+/// The events and their series, each in its calendar, and the occurrences in their series.
+fn places(events: &[Value], calendar: &[Scope]) -> Result<Vec<(String, Vec<Scope>)>, StepError> {
+    let mut places = Vec::new();
+    let mut series = BTreeSet::new();
+    for event in events {
+        let mut containers = calendar.to_vec();
+        if let Some(master) = text(event, "seriesMasterId") {
+            containers.push(Scope::item(master));
+            series.insert(master);
+        }
+        places.push((id(event)?.to_owned(), containers));
+    }
+    places.extend(series.into_iter().map(|master| (master.to_owned(), calendar.to_vec())));
+    Ok(places)
+}
+
+async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let asked = event_id(args);
+    let fields = [&FIELDS[..], &["body"]].concat();
+    let request = GraphRequest::get(&at(args, &["events", asked])).with("$select", fields.join(",")).prefer(UTC).prefer(TEXT_BODY);
+    let (clocks, reply) = try_join(home::clocks(steps, args), steps.send(request)).await?;
+    let found = reply.body;
+    let mut answer = event(&found, &fields, &clocks);
+    let complete = !shorten(&mut answer, args.count("body_max_length"));
+    answer.insert("complete".into(), complete.into());
+    clocks.sign(&mut answer);
+
+    let ids = BTreeSet::from([asked, id(&found)?]);
+    let with_series: BTreeSet<&str> = ids.iter().copied().chain(text(&found, "seriesMasterId")).collect();
+    Ok(Fetched {
+        answer: answer.into(),
+        list: None,
+        scopes: with_series.into_iter().map(Scope::item).collect(),
+        // Graph does not tell its calendar. Naming less than all of its places would have a write reach less than it changes.
+        shown: ids.into_iter().map(|id| (id.to_owned(), Vec::new())).collect(),
+        whole: true,
+        more: None,
+        etag: etag(&found),
+    })
+}
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

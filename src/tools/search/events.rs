@@ -1,0 +1,189 @@
+//! `search_events`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Found, LIMIT, Outcome, QUERY, TTL, matches, query::hits, words};
+use crate::{
+    cache::{Scope, Service},
+    clock::Timestamp,
+    graph::GraphRequest,
+    tools::{
+        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        calendar::{Clocks, clocks, shown_event},
+        shape::{id, list_answer, text},
+        time::moment_of,
+        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    },
+};
+
+/// What is shown of an event that was found.
+const FIELDS: [&str; 9] = ["id", "subject", "start", "end", "location", "organizer", "isAllDay", "isCancelled", "bodyPreview"];
+/// Most occurrences that are read for a personal account.
+const MOST: usize = 10_000;
+const DAY: u64 = 24 * 3600;
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
+    name: "search_events",
+    title: "Search events",
+    help: "Searches events that begin between days_back ago and days_ahead from now, by start, under `events`: subject, text, place and people. \
+           start.dateTime is UTC, start.local the mailbox's local time. Ids go to calendar_get_event.",
+    params: &[
+        QUERY,
+        ACCOUNT,
+        Param::optional("days_ahead", ParamType::Int { min: 0, max: 730 }, "365", "How many days ahead."),
+        Param::optional("days_back", ParamType::Int { min: 0, max: 730 }, "365", "How many days back."),
+        LIMIT,
+        USE_CACHE,
+        FORCE_REFRESH,
+        MAX_AGE,
+    ],
+    effect: Effect::Read { service: Service::Calendar, ttl: Ok(TTL) },
+    risk: Risk::Safe,
+    idempotent: true,
+    asks: Asks::Never,
+    canonical: None,
+    does: Does::Read(|steps, args| Box::pin(search(steps, args))),
+}];
+
+/// Days back and ahead of a search over everything.
+pub(super) const EVERYTHING: (u64, u64) = (365, 365);
+
+/// Finds events that begin in the window; also for `search_unified`.
+pub(super) async fn find(steps: &dyn Steps, args: &Args, (back, ahead): (u64, u64), clocks: &Clocks) -> Outcome {
+    let (limit, query) = (args.count("limit"), args.text("query").unwrap_or_default());
+    let from = Timestamp(steps.now().0.saturating_sub(i64::try_from(back * DAY * 1000).unwrap_or(i64::MAX)));
+    let to = steps.now().plus(Duration::from_secs(ahead * DAY));
+    let (mut events, complete) = if steps.personal() {
+        occurrences(steps, query, limit, from, to).await?
+    } else {
+        let within = |event: &Value| {
+            let start = event.get("start").and_then(moment_of).map(|moment| Timestamp(moment.as_millisecond()));
+            start.is_none_or(|start| (from..=to).contains(&start))
+        };
+        let (found, complete) = hits(steps, "event", query, limit, &|hit| within(&hit.resource)).await?;
+        let named = found.into_iter().map(|mut hit| {
+            // Microsoft Search names what it found beside the thing itself.
+            if let Some(event) = hit.resource.as_object_mut() {
+                event.insert("id".into(), hit.id.into());
+                if let (None, Some(summary)) = (event.get("bodyPreview"), hit.summary) {
+                    event.insert("bodyPreview".into(), summary.into());
+                }
+            }
+            hit.resource
+        });
+        (named.collect(), complete)
+    };
+    events.sort_by_cached_key(|event| event.get("start").and_then(moment_of));
+    let shown = events.iter().map(|event| Ok((id(event)?.to_owned(), Vec::new()))).collect::<Result<_, StepError>>()?;
+    let items = events.iter().map(|event| shown_event(event, &FIELDS, clocks).into()).collect();
+    Ok(Found { items, complete, more: None, shown })
+}
+
+/// Occurrences of the window that hold all words; Graph has no search of events for personal accounts.
+async fn occurrences(
+    steps: &dyn Steps,
+    query: &str,
+    limit: usize,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(Vec<Value>, bool), StepError> {
+    let words = words(query);
+    let found = |event: &Value| {
+        let mut texts = vec![text(event, "subject").unwrap_or_default(), text(event, "bodyPreview").unwrap_or_default()];
+        texts.extend(event.pointer("/location/displayName").and_then(Value::as_str));
+        let attendees = event.get("attendees").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for person in attendees.iter().chain(event.get("organizer")).filter_map(|person| person.get("emailAddress")) {
+            texts.extend(["name", "address"].into_iter().filter_map(|name| text(person, name)));
+        }
+        matches(&words, &texts)
+    };
+    let request = GraphRequest::get(&["me", "calendarView"])
+        .with("startDateTime", from.rfc3339())
+        .with("endDateTime", to.rfc3339())
+        .with("$top", "1000")
+        .with("$orderby", "start/dateTime")
+        .with("$select", format!("{},attendees", FIELDS.join(",")))
+        .prefer("outlook.timezone=\"UTC\"");
+    let page = steps.pages(request, &|items| items.len() >= MOST).await?;
+    let mut events: Vec<Value> = page.items.into_iter().filter(found).collect();
+    let complete = page.next.is_none() && events.len() <= limit;
+    events.truncate(limit);
+    Ok((events, complete))
+}
+
+async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let days = |name: &str| u64::try_from(args.int(name)).unwrap_or_default();
+    let clocks = clocks(steps, args).await?;
+    let found = find(steps, args, (days("days_back"), days("days_ahead")), &clocks).await?;
+    let mut answer = list_answer("events", found.items, found.complete);
+    if let Some(answer) = answer.as_object_mut() {
+        clocks.sign(answer);
+    }
+    Ok(Fetched {
+        answer,
+        list: Some("events"),
+        scopes: vec![Scope::any(Service::Calendar)],
+        shown: Vec::new(),
+        whole: true,
+        more: None,
+        etag: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::fake::{Fake, fetch, named};
+    use serde_json::json;
+
+    // The fake's day is 2026-11-20.
+    fn event(subject: &str, start: &str) -> Value {
+        json!({"id": subject, "subject": subject, "start": {"dateTime": start, "timeZone": "UTC"}, "end": {"dateTime": start, "timeZone": "UTC"}})
+    }
+
+    fn subjects(answer: &Value) -> Vec<&str> {
+        answer["events"].as_array().unwrap().iter().map(|event| event["subject"].as_str().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_work_account_is_searched_by_microsoft_and_cut_to_the_window() {
+        let hits: Vec<Value> =
+            [("late", "2027-01-05T09:00:00.0000000"), ("soon", "2026-11-21T09:00:00.0000000"), ("old", "2026-01-01T09:00:00.0000000")]
+                .into_iter()
+                .map(|(subject, start)| {
+                    let mut resource = event(subject, start);
+                    resource.as_object_mut().unwrap().remove("id");
+                    json!({"hitId": format!("hit-{subject}"), "summary": "<c0>x</c0>", "resource": resource})
+                })
+                .collect();
+        let fake = Fake::new(move |request| match named(request).as_str() {
+            "POST /search/query" => Some(Ok(json!({"value": [{"hitsContainers": [{"hits": hits, "moreResultsAvailable": false}]}]}))),
+            "GET /me/mailboxSettings/timeZone" => Some(Ok(json!({"value": "Pacific Standard Time"}))),
+            _ => None,
+        });
+        let got = fetch(&fake, "search_events", json!({"account_id": "a", "query": "x", "days_back": 30, "days_ahead": 90})).await.unwrap();
+        assert_eq!(subjects(&got.answer), ["soon", "late"]);
+        assert_eq!(got.answer["events"][0]["id"], "hit-soon");
+        assert_eq!(got.answer["events"][0]["bodyPreview"], "x");
+        assert!(got.answer["events"][0]["start"]["local"].as_str().unwrap().starts_with("2026-11-21T01:00"), "{}", got.answer);
+        let all = fetch(&fake, "search_events", json!({"account_id": "a", "query": "x"})).await.unwrap();
+        assert_eq!(subjects(&all.answer), ["old", "soon", "late"]);
+    }
+
+    #[tokio::test]
+    async fn a_personal_account_has_the_occurrences_of_the_window_matched() {
+        let mut other = event("Review", "2026-11-25T09:00:00.0000000");
+        other["attendees"] = json!([{"emailAddress": {"name": "Ada Lovelace", "address": "ada@x.org"}}]);
+        let view = json!({"value": [event("Standup with ada", "2026-11-24T09:00:00.0000000"), other, event("Lunch", "2026-11-26T09:00:00.0000000")]});
+        let fake =
+            Fake::answering([("GET /me/calendarView", view), ("GET /me/mailboxSettings/timeZone", json!({"value": "UTC"}))]).of_personal();
+        let got =
+            fetch(&fake, "search_events", json!({"account_id": "a", "query": "ADA", "days_ahead": 10, "days_back": 0})).await.unwrap();
+        assert_eq!((subjects(&got.answer), &got.answer["complete"]), (vec!["Standup with ada", "Review"], &json!(true)));
+        let one = fetch(&fake, "search_events", json!({"account_id": "a", "query": "ada", "limit": 1})).await.unwrap();
+        assert_eq!((subjects(&one.answer), &one.answer["complete"]), (vec!["Standup with ada"], &json!(false)));
+        assert!(got.answer["events"][0].get("attendees").is_none());
+    }
+}

@@ -1,0 +1,165 @@
+//! `search_unified`: mail, events and files at once.
+//!
+//! Each type is searched as its own tool does it, at the same time as the others. One that fails is named under `errors` with its reason,
+//! and the answer is then not kept; when all fail, so does the call.
+
+use futures_util::future::join3;
+use serde_json::{Map, Value, json};
+
+use super::{Found, Outcome, QUERY, TTL, emails, events, files};
+use crate::{
+    cache::{Scope, Service},
+    tools::{
+        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        calendar::clocks,
+        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    },
+};
+
+const TYPES: &[&str] = &["message", "event", "driveItem"];
+
+pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
+    name: "search_unified",
+    title: "Search mail, events and files",
+    help: "Searches messages, events (a year back and ahead) and files at once, under message, event and driveItem; each as search_emails, \
+           search_events and search_files do it. A type that could not be searched is named under `errors`; complete says whether each list \
+           is whole.",
+    params: &[
+        QUERY,
+        ACCOUNT,
+        Param::optional("entity_types", ParamType::Choices(TYPES), "null", "Which of message, event and driveItem; all by default."),
+        Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most results of each type."),
+        USE_CACHE,
+        FORCE_REFRESH,
+        MAX_AGE,
+    ],
+    effect: Effect::Read { service: Service::Mail, ttl: Ok(TTL) },
+    risk: Risk::Safe,
+    idempotent: true,
+    asks: Asks::Never,
+    canonical: Some(all_types),
+    does: Does::ReadAcross { also: Service::Files, fetch: |steps, args| Box::pin(search(steps, args)) },
+}];
+
+/// All types by name and no types are the same question.
+fn all_types(args: &mut Args) {
+    if args.texts("entity_types").is_empty() {
+        args.set("entity_types", TYPES.to_vec());
+    }
+}
+
+async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    let types = args.texts("entity_types");
+    let (messages, events, items) = join3(
+        asked(&types, TYPES[0], emails::find(steps, args)),
+        asked(&types, TYPES[1], async {
+            let clocks = clocks(steps, args).await?;
+            events::find(steps, args, events::EVERYTHING, &clocks).await
+        }),
+        asked(&types, TYPES[2], files::find(steps, args)),
+    )
+    .await;
+
+    let (mut answer, mut errors, mut complete, mut failure) = (Map::new(), Map::new(), true, None);
+    let mut shown = Vec::new();
+    for (name, outcome) in TYPES.iter().zip([messages, events, items]) {
+        match outcome {
+            None => {}
+            Some(Ok(found)) => {
+                complete &= found.complete;
+                // Events and files show their items too, but their places belong to other services.
+                if *name == TYPES[0] {
+                    shown = found.shown;
+                }
+                answer.insert((*name).to_owned(), found.items.into());
+            }
+            Some(Err(error)) => {
+                errors.insert((*name).to_owned(), json!({ "code": error.code, "message": error.message }));
+                failure = Some(error);
+            }
+        }
+    }
+    if let (true, Some(failure)) = (answer.is_empty(), failure) {
+        return Err(failure);
+    }
+    let whole = errors.is_empty();
+    if !whole {
+        answer.insert("errors".into(), errors.into());
+    }
+    answer.insert("complete".into(), (complete && whole).into());
+    Ok(Fetched {
+        answer: Value::from(answer),
+        list: None,
+        scopes: vec![Scope::any(Service::Mail), Scope::any(Service::Calendar), Scope::all(Service::Calendar)],
+        shown,
+        whole,
+        more: None,
+        etag: None,
+    })
+}
+
+/// The search of one type, when it is asked for.
+async fn asked(types: &[&str], name: &str, search: impl Future<Output = Outcome>) -> Option<Result<Found, StepError>> {
+    if types.contains(&name) { Some(search.await) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::fake::{Fake, args, named, refusal};
+
+    fn fake(broken: &'static [&'static str]) -> Fake {
+        Fake::new(move |request| {
+            let name = named(request);
+            let kind = request
+                .body
+                .as_ref()
+                .and_then(|body| body["requests"][0]["entityTypes"][0].as_str().map(str::to_owned))
+                .unwrap_or_default();
+            if broken.iter().any(|broken| name.contains(broken) || kind == *broken) {
+                return Some(Err(refusal(503, "busy")));
+            }
+            Some(Ok(match (name.as_str(), kind.as_str()) {
+                ("GET /me/messages", _) => json!({"value": [{"id": "m", "parentFolderId": "F"}]}),
+                ("GET /me/mailboxSettings/timeZone", _) => json!({"value": "UTC"}),
+                (_, "driveItem") => {
+                    json!({"value": [{"hitsContainers": [{"hits": [{"hitId": "f", "resource": {"name": "n"}}], "moreResultsAvailable": false}]}]})
+                }
+                _ => json!({"value": [{"hitsContainers": [{"total": 0, "moreResultsAvailable": false}]}]}),
+            }))
+        })
+    }
+
+    async fn read(fake: &Fake, given: Value) -> Result<Fetched, StepError> {
+        search(fake, &args("search_unified", given).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn each_type_has_its_list() {
+        let got = read(&fake(&[]), json!({"account_id": "a", "query": "x"})).await.unwrap();
+        assert_eq!(got.answer["message"][0]["id"], "m");
+        assert_eq!(
+            (&got.answer["event"], &got.answer["driveItem"][0]["id"], &got.answer["complete"]),
+            (&json!([]), &json!("f"), &json!(true))
+        );
+        assert!(got.whole && got.answer.get("errors").is_none());
+        let one = read(&fake(&["event"]), json!({"account_id": "a", "query": "x", "entity_types": ["driveItem"]})).await.unwrap();
+        assert_eq!(one.answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["driveItem", "complete"]);
+    }
+
+    #[tokio::test]
+    async fn a_type_that_fails_is_named_and_the_answer_not_kept() {
+        let got = read(&fake(&["event"]), json!({"account_id": "a", "query": "x"})).await.unwrap();
+        assert!(got.answer.get("event").is_none() && !got.whole);
+        assert_eq!((&got.answer["errors"]["event"]["message"], &got.answer["complete"]), (&json!("busy"), &json!(false)));
+        let none = read(&fake(&["/me/messages", "event", "driveItem"]), json!({"account_id": "a", "query": "x"})).await.unwrap_err();
+        assert_eq!(none.status, Some(503));
+    }
+
+    #[test]
+    fn all_types_and_none_share_one_key() {
+        let key = |types: Value| args("search_unified", json!({"account_id": "a", "query": "x", "entity_types": types})).unwrap().shaping();
+        assert_eq!(key(Value::Null), key(json!(["driveItem", "event", "message"])));
+        assert_ne!(key(Value::Null), key(json!("event")));
+    }
+}

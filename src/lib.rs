@@ -49,5 +49,6 @@ pub mod ids;
 pub mod secret;
 pub mod store;
 pub mod tools;
+pub mod transfer;
 pub mod vault;
 pub mod worker;

@@ -13,6 +13,7 @@ mod stream;
 mod throttle;
 
 pub use bare::Bare;
+pub(crate) use bare::BareError;
 pub use breaker::BreakerState;
 pub use client::{Client, ClientGauges, Context, Settings};
 pub use error::{Cause, GraphError};

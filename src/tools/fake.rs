@@ -1,14 +1,18 @@
 //! For tests: [`Steps`] that answer from JSON and record what was asked.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 
-use super::{ArgError, Args, Does, Fetched, Page, Reply, StepError, Steps, Written, find};
+use super::{ArgError, Args, Does, Fetched, LocalFile, Page, Reply, Saved, StepError, Steps, Written, find};
 use crate::{
     clock::Timestamp,
-    graph::{GraphRequest, Method},
+    graph::{Content, GraphRequest, Method, Upload},
     hint::Kind,
 };
 
@@ -19,12 +23,14 @@ pub(super) struct Fake {
     handler: Handler,
     asked: Mutex<Vec<GraphRequest>>,
     now: Timestamp,
+    /// Path, media type and bytes of the local files that there are.
+    local: Vec<(&'static str, &'static str, Vec<u8>)>,
 }
 
 impl Fake {
     /// Answers through `handler`; `None` is a 404.
     pub(super) fn new(handler: impl Fn(&GraphRequest) -> Option<Result<Value, StepError>> + Send + Sync + 'static) -> Self {
-        Self { handler: Box::new(handler), asked: Mutex::default(), now: Timestamp(1_795_165_200_000) }
+        Self { handler: Box::new(handler), asked: Mutex::default(), now: Timestamp(1_795_165_200_000), local: Vec::new() }
     }
 
     /// Answers each `METHOD /path` (without its query) with one body, however often it is asked.
@@ -35,6 +41,12 @@ impl Fake {
     /// The same, at another time.
     pub(super) fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
+        self
+    }
+
+    /// With a local file at `path`.
+    pub(super) fn with_file(mut self, path: &'static str, content_type: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.local.push((path, content_type, bytes.into()));
         self
     }
 
@@ -108,6 +120,54 @@ impl Steps for Fake {
 
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
         Ok(requests.into_iter().map(|request| self.answer(request)).collect())
+    }
+
+    /// Fetches what a request answers with (a JSON string is its text) and says where it would lie: below `/allowed`.
+    async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
+        let request = match what {
+            Content::Graph(request) => request,
+            Content::Address(address) => GraphRequest::get_path(address),
+        };
+        if self.local.iter().any(|(path, ..)| *path == to) {
+            return Err(StepError::user("file_exists", "there is a local file of that name already", "Choose another name."));
+        }
+        let body = self.answer(request)?.body;
+        let size = body.as_str().map_or_else(|| body.to_string().len(), str::len) as u64;
+        if size > most {
+            return Err(StepError::user("file_too_large", "the file is too large", "Choose a smaller file."));
+        }
+        Ok(Saved { path: format!("/allowed/{to}"), size, content_type: "application/octet-stream".into() })
+    }
+
+    async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
+        let missing = || StepError::user("no_file", "there is no such local file", "Check the path.");
+        let number = self.local.iter().position(|(known, ..)| *known == path).ok_or_else(missing)?;
+        let (_, content_type, bytes) = &self.local[number];
+        if bytes.len() as u64 > most {
+            return Err(StepError::user("file_too_large", "the file is too large", "Choose a smaller file."));
+        }
+        let name = path.rsplit('/').next().unwrap_or(path).to_owned();
+        Ok(LocalFile { name, size: bytes.len() as u64, content_type: (*content_type).into(), number })
+    }
+
+    async fn read_local(&self, file: &LocalFile) -> Result<Bytes, StepError> {
+        assert!(file.size <= super::INLINE, "too large to be read at once");
+        Ok(self.local[file.number].2.clone().into())
+    }
+
+    /// A file of up to 4 MiB is one request where that is possible; a larger one is its session's opening, which answers with the item.
+    async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError> {
+        match to.whole {
+            Some(mut whole) if file.size <= 4 << 20 => {
+                whole.content = Some((file.content_type.clone(), self.local[file.number].2.clone().into()));
+                self.answer(whole)
+            }
+            _ => self.answer(to.session),
+        }
+    }
+
+    async fn follow(&self, monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
+        self.answer(GraphRequest::get_path(monitor.into()))
     }
 
     fn now(&self) -> Timestamp {

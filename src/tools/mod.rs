@@ -13,6 +13,7 @@ mod drive;
 mod email;
 mod emailfolders;
 mod file;
+mod files;
 mod folder;
 mod listing;
 mod named;
@@ -32,6 +33,7 @@ mod matrix_tests;
 
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
+pub use files::{INLINE, LocalFile, Saved};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
 pub use tool::{CACHE_CONTROLS, Does, Effect, Fetched, Local, Param, ParamType, Risk, Tool, Touches, Written};

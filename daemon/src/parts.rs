@@ -1,6 +1,6 @@
 //! The one place where settings become objects and concrete types meet.
 
-use std::{collections::BTreeMap, fs, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use m365_cached::{
     chance::{Dice, OsDice},
@@ -120,11 +120,30 @@ impl Parts {
             core: Err(Problem::new(Kind::Internal, "no_engine", "The engine has not been started.", "")),
             catalogue: catalogue(),
             caching: config.cache.enabled,
-            warnings: Vec::new(),
+            warnings: old_names(config),
             drain: config.drain,
             clock,
         }
     }
+}
+
+/// What is said of names of the original that are still in use.
+fn old_names(config: &Config) -> Vec<Warning> {
+    let warning = |(name, key): &(&str, Option<&str>)| Warning {
+        code: "old_name".into(),
+        message: format!("The environment still has `{name}`, a name of m365-mcp."),
+        hint: match key {
+            Some(key) => format!("Write `{key}` in `config.toml` in its place."),
+            None => "Nothing needs it any more; remove it.".into(),
+        },
+    };
+    config.old_names.iter().map(warning).collect()
+}
+
+/// The local folders that files may come from and go to.
+pub(crate) fn allowed_roots(config: &Config, profile: &Profile) -> Vec<PathBuf> {
+    let usual = || if config.demo { Some(profile.dir.join("downloads")) } else { profile.downloads() };
+    if config.files.allowed_roots.is_empty() { usual().into_iter().collect() } else { config.files.allowed_roots.clone() }
 }
 
 /// The engine over an open vault.
@@ -239,6 +258,28 @@ mod tests {
         assert_eq!(cloud(&config, &profile).unwrap().ca_pem.as_deref(), Some("PEM"));
         fs::remove_file(profile.dir.join("ca.pem")).unwrap();
         assert_eq!(cloud(&config, &profile).unwrap_err().code, "ca_unreadable");
+    }
+
+    #[test]
+    fn files_go_below_the_profile_unless_told_otherwise() {
+        let (_dir, profile) = profile(&[("config.toml", "")]);
+        let mut config = configuration(&profile, &[]).unwrap();
+        assert_eq!(allowed_roots(&config, &profile), [profile.dir.join("downloads")]);
+        let folder = || PathBuf::from("/usual");
+        let usual = Profile::system(&Places { config: folder(), data: folder(), runtime: None, short: folder() });
+        assert!(allowed_roots(&config, &usual).iter().all(|root| root.ends_with("m365") && !root.starts_with("/usual")));
+        config.demo = true;
+        assert_eq!(allowed_roots(&config, &usual), [PathBuf::from("/usual/downloads")], "a demo stays out of the real downloads");
+        config.files.allowed_roots = vec!["/srv".into()];
+        assert_eq!(allowed_roots(&config, &usual), [PathBuf::from("/srv")]);
+    }
+
+    #[test]
+    fn a_name_of_the_original_is_told() {
+        let config = Config { old_names: vec![("OLD", Some("files.idle_s")), ("GONE", None)], ..Config::default() };
+        let warnings = old_names(&config);
+        assert!(warnings[0].message.contains("`OLD`") && warnings[0].hint.contains("`files.idle_s`"));
+        assert!(warnings[1].hint.contains("remove"));
     }
 
     #[test]

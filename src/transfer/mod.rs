@@ -81,4 +81,4 @@ impl Transfer {
 }
 
 #[cfg(test)]
-mod testing;
+mod world_tests;

@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_name_of_the_original_is_told() {
-        let config = Config { old_names: vec![("OLD", Some("files.idle_s")), ("GONE", None)], ..Config::default() };
+        let mut config = Config::default();
+        config.old_names = vec![("OLD", Some("files.idle_s")), ("GONE", None)];
         let warnings = old_names(&config);
         assert!(warnings[0].message.contains("`OLD`") && warnings[0].hint.contains("`files.idle_s`"));
         assert!(warnings[1].hint.contains("remove"));
@@ -291,7 +292,7 @@ mod tests {
         assert_eq!(settings.entry, vault::entry_name(Some(&profile.dir)));
         let flags = [("keys.source".to_owned(), "environment".to_owned())];
         assert_eq!(key_settings(&configuration(&profile, &flags).unwrap(), &profile).only, Some(SourceKind::Environment));
-        let folder = || std::path::PathBuf::from("/usual");
+        let folder = || PathBuf::from("/usual");
         let usual = Profile::system(&Places { config: folder(), data: folder(), runtime: None, short: folder() });
         let mut config = Config::default();
         assert_eq!(key_settings(&config, &usual).entry, "default");

@@ -102,12 +102,7 @@ drain_s = 0
     assert_eq!(config.log, LogSettings { filter: "debug".into(), format: LogFormat::Json });
     assert_eq!(
         config.files,
-        FileSettings {
-            allowed_roots: vec!["/srv/a".into(), "/srv/b".into()],
-            download_max_mb: 9,
-            idle: seconds(8),
-            deadline: seconds(7)
-        }
+        FileSettings { allowed_roots: vec!["/srv/a".into(), "/srv/b".into()], download_max_mb: 9, idle: seconds(8), deadline: seconds(7) }
     );
     assert_eq!(config.drain, Duration::ZERO);
 }

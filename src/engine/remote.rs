@@ -99,8 +99,7 @@ impl Steps for GraphSteps {
     async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
         let file = self.transfer.open_local(path, most).await?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let local =
-            LocalFile { name: file.name.clone(), size: file.size, content_type: file.content_type.clone(), number: opened.len() };
+        let local = LocalFile { name: file.name.clone(), size: file.size, content_type: file.content_type.clone(), number: opened.len() };
         opened.push(file);
         Ok(local)
     }

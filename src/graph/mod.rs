@@ -1,7 +1,7 @@
 //! How we ask Microsoft: requests, replies, the client, its budget, retries, pages, batches, deltas. Knows no cache, no store and no tool.
 
-mod batch;
 mod bare;
+mod batch;
 mod breaker;
 mod client;
 mod error;

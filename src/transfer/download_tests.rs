@@ -40,7 +40,8 @@ fn whole() -> Act {
 /// All bytes from what the request asks for; of `BODY`, as version `tag`.
 fn ranged(seen: &Seen, body: &[u8], tag: &str) -> (u16, Vec<(&'static str, String)>, Vec<u8>) {
     let mut headers = vec![("etag", tag.to_owned())];
-    let from = seen.header("range").strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).map(|from| from.parse::<usize>().unwrap());
+    let from =
+        seen.header("range").strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).map(|from| from.parse::<usize>().unwrap());
     match from {
         Some(from) if seen.header("if-range") == tag && from < body.len() => {
             headers.push(("content-range", format!("bytes {from}-{}/{}", body.len() - 1, body.len())));
@@ -167,7 +168,8 @@ async fn redirects_lead_to_allowed_hosts_only() {
         assert!(matches!(world.failed(&content(), 99).await, Cause::ForeignHost), "{to}");
         assert!(matches!(world.failed(&Content::Address(to), 99).await, Cause::ForeignHost));
     }
-    let world = World::leading(|_, seen| Act::Reply(302, vec![("location", format!("http://me:pw@{}/", seen.header("host")))], Vec::new())).await;
+    let world =
+        World::leading(|_, seen| Act::Reply(302, vec![("location", format!("http://me:pw@{}/", seen.header("host")))], Vec::new())).await;
     assert!(matches!(world.failed(&content(), 99).await, Cause::ForeignHost));
     assert_eq!((foreign.count(), world.files.count()), (0, 1));
 }

@@ -16,8 +16,8 @@ mod upload;
 
 pub use draft::Saved;
 pub use error::{Cause, TransferError};
-pub use path::Fault;
 pub use monitor::Job;
+pub use path::Fault;
 pub use roots::{Opened, Roots};
 
 use std::{sync::Arc, time::Duration};

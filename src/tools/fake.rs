@@ -202,18 +202,23 @@ pub(super) async fn act(steps: &Fake, tool: &str, given: Value) -> Result<Writte
     }
 }
 
-#[tokio::test]
-async fn local_files_of_the_fake_are_read_and_sent() {
-    let answers = [("PUT /x/content", serde_json::json!({"id": "1"})), ("GET /x/content", serde_json::json!("hello"))];
-    let fake = Fake::answering(answers).with_file("a/b.txt", "text/plain", "hello");
-    let file = fake.open_local("a/b.txt", 5).await.unwrap();
-    assert_eq!((file.name.as_str(), file.size), ("b.txt", 5));
-    assert_eq!(fake.read_local(&file).await.unwrap(), "hello");
-    assert_eq!(fake.open_local("a/b.txt", 4).await.unwrap_err().code, "file_too_large");
-    assert_eq!(fake.open_local("c", 4).await.unwrap_err().code, "no_file");
-    assert_eq!(fake.upload(Upload::to_drive("/x", crate::graph::Conflict::Fail), &file).await.unwrap().body["id"], "1");
-    assert_eq!(fake.requests()[0].content, Some(("text/plain".into(), "hello".into())));
-    let what = || Content::Graph(GraphRequest::get(&["x", "content"]));
-    assert_eq!(fake.save(what(), "new", 5).await.unwrap().size, 5);
-    assert_eq!(fake.save(what(), "a/b.txt", 5).await.unwrap_err().code, "file_exists");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn local_files_of_the_fake_are_read_and_sent() {
+        let answers = [("PUT /x/content", serde_json::json!({"id": "1"})), ("GET /x/content", serde_json::json!("hello"))];
+        let fake = Fake::answering(answers).with_file("a/b.txt", "text/plain", "hello");
+        let file = fake.open_local("a/b.txt", 5).await.unwrap();
+        assert_eq!((file.name.as_str(), file.size), ("b.txt", 5));
+        assert_eq!(fake.read_local(&file).await.unwrap(), "hello");
+        assert_eq!(fake.open_local("a/b.txt", 4).await.unwrap_err().code, "file_too_large");
+        assert_eq!(fake.open_local("c", 4).await.unwrap_err().code, "no_file");
+        assert_eq!(fake.upload(Upload::to_drive("/x", crate::graph::Conflict::Fail), &file).await.unwrap().body["id"], "1");
+        assert_eq!(fake.requests()[0].content, Some(("text/plain".into(), "hello".into())));
+        let what = || Content::Graph(GraphRequest::get(&["x", "content"]));
+        assert_eq!(fake.save(what(), "new", 5).await.unwrap().size, 5);
+        assert_eq!(fake.save(what(), "a/b.txt", 5).await.unwrap_err().code, "file_exists");
+    }
 }

@@ -114,7 +114,7 @@ impl Transfer {
         let at = task.draft.written();
         match stream.status() {
             206 if at > 0 => match content_range(stream.header("content-range")) {
-                Some((from, total)) if from == at && (task.total.is_none() || total.is_none() || total == task.total) => {
+                Some((from, total)) if from == at && task.is_still(total, stream.header("etag")) => {
                     task.total = task.total.or(total);
                 }
                 // Not what was asked for, or not the same content any more.
@@ -228,6 +228,14 @@ impl Task<'_> {
             headers.extend(tag.map(|tag| ("if-range", tag)));
         }
         headers
+    }
+
+    /// Whether a further answer is of the same content, as far as it says.
+    fn is_still(&self, total: Option<u64>, etag: Option<&str>) -> bool {
+        let same_total = self.total.is_none() || total.is_none() || total == self.total;
+        // A date in the tag's place has no quotes.
+        let tag = self.tag.as_deref().filter(|tag| tag.starts_with('"'));
+        same_total && (tag.is_none() || etag.is_none() || etag == tag)
     }
 
     /// Forgets what came; the next attempt begins from nothing.

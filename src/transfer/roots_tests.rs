@@ -67,6 +67,9 @@ fn links_are_followed_neither_to_read_nor_to_write() {
     assert!(matches!(cause(home.roots.open("inside/x", 9)), Cause::NoFolder));
     assert!(matches!(cause(home.roots.create("way/new")), Cause::NoFolder));
     assert!(matches!(cause(home.roots.create("link")), Cause::Exists));
+    // Nor one that stays within the folder: what it leads to may be exchanged.
+    std::os::unix::fs::symlink("a.txt", home.path("allowed/near")).unwrap();
+    assert!(matches!(cause(home.roots.open("near", 9)), Cause::NotAFile));
     home.link("outside/nothing", "allowed/dangling");
     assert!(matches!(cause(home.roots.create("dangling")), Cause::Exists));
     assert!(!home.path("outside/new").exists() && !home.path("outside/nothing").exists());
@@ -100,7 +103,8 @@ async fn a_link_planted_after_the_opening_leads_nowhere() {
 async fn a_race_of_file_and_link_never_shows_the_secret() {
     let home = Home::new();
     std::fs::write(home.path("file"), b"public").unwrap();
-    home.link("outside/secret", "link");
+    std::fs::write(home.path("allowed/secret"), b"secret").unwrap();
+    std::os::unix::fs::symlink("secret", home.path("link")).unwrap();
     let (one, other, name) = (home.path("file"), home.path("link"), home.path("allowed/name"));
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let stop = done.clone();

@@ -103,6 +103,7 @@ async fn a_dropped_download_goes_on_where_it_was() {
         world.save(&content(), 99).await.unwrap();
         assert_eq!(world.content(), BODY);
         assert_eq!(world.asked(), ["GET".to_owned(), format!("GET bytes={at}-")]);
+        assert_eq!(world.files.seen()[1].header("if-range"), "\"v1\"");
     }
 }
 

@@ -91,7 +91,8 @@ fn each_row_keeps_the_rules() {
         let controls: Vec<&str> = names.iter().copied().filter(|name| CACHE_CONTROLS.contains(name)).collect();
         match (tool.effect, tool.does) {
             (Effect::Read { ttl, .. }, Does::Read(_) | Does::ReadAcross { .. }) => {
-                assert_eq!((tool.risk, tool.idempotent), (Risk::Safe, true), "{name}");
+                // One that writes a local file reads for the cache's purposes and is not safe to repeat.
+                assert!(tool.risk == Risk::Safe && tool.idempotent || ttl.is_err() && tool.risk == Risk::Moderate, "{name}");
                 if ttl.is_ok() {
                     assert_eq!(controls, CACHE_CONTROLS, "{name}: the cache controls and their order");
                     assert_eq!(names.last(), Some(&CACHE_CONTROLS[2]), "{name}: max_age comes last");

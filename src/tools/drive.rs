@@ -14,9 +14,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{
-    Args, StepError, Steps,
+    Args, StepError, Steps, Written,
     listing::{Listing, read_list},
-    shape::{id, text},
+    shape::{id, pick, text},
 };
 use crate::{
     cache::{Scope, Service},
@@ -165,6 +165,53 @@ pub(super) fn parent_path(item: &Value) -> Option<String> {
     let (_, below) = text(item.get("parentReference")?, "path")?.split_once("root:")?;
     let decoded = percent_decode_str(below).decode_utf8_lossy();
     Some(if decoded.is_empty() { "/".to_owned() } else { decoded.into_owned() })
+}
+
+/// What is shown of an item that was just written.
+const WRITTEN_FIELDS: [&str; 10] =
+    ["id", "name", "size", "webUrl", "createdDateTime", "lastModifiedDateTime", "eTag", "parentReference", "file", "folder"];
+
+/// An item as Graph has it after a write, and the folder it is in; where Graph said nothing, that the act was done.
+pub(super) fn written(item: &Value, done: &str) -> Written {
+    let mut answer = pick(item, &WRITTEN_FIELDS);
+    let learned = match (id(item), parent(item)) {
+        (Ok(id), Some(parent)) => vec![(id.to_owned(), vec![Scope::children(parent)])],
+        _ => Vec::new(),
+    };
+    if answer.is_empty() {
+        answer.insert("status".into(), done.into());
+    }
+    Written { answer: answer.into(), touches: Vec::new(), learned, late: false }
+}
+
+/// Sets properties of an item; doing it twice does what doing it once does.
+pub(super) async fn change_item(steps: &dyn Steps, item: &str, change: Value, done: &str) -> Result<Written, StepError> {
+    let request = GraphRequest::patch(&["me", "drive", "items", item], change).repeatable();
+    let changed = steps.send(request).await.map_err(|error| match error.status {
+        Some(409) => StepError { hint: Some("Something of that name is there already; choose another name or folder.".into()), ..error },
+        _ => error,
+    })?;
+    Ok(written(&changed.body, done))
+}
+
+/// The id of a folder; where things are moved to Graph takes no alias for the top.
+pub(super) async fn folder_by_id(steps: &dyn Steps, folder: &str) -> Result<String, StepError> {
+    if folder != "root" {
+        return Ok(folder.to_owned());
+    }
+    let root = steps.send(GraphRequest::get(&["me", "drive", "root"]).with("$select", "id")).await?.body;
+    Ok(id(&root)?.to_owned())
+}
+
+/// A name OneDrive takes for a file or folder (Microsoft: restrictions on file names).
+pub(super) fn new_name<'a>(args: &'a Args, argument: &str) -> Result<&'a str, StepError> {
+    let name = args.text(argument).unwrap_or_default().trim();
+    let odd = |letter: char| letter.is_control() || "\"*:<>?/\\|".contains(letter);
+    if name.is_empty() || name.chars().any(odd) || name.ends_with('.') {
+        let what = format!("invalid {argument}: OneDrive takes no such name");
+        return Err(StepError::user("invalid_argument", what, "Leave out \" * : < > ? / \\ | and a dot at the end."));
+    }
+    Ok(name)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use m365_cached::tools::{self, Effect};
+use m365_cached::tools;
 use rmcp::model::{ListToolsResult, Tool};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ pub(super) fn list() -> ListToolsResult {
 
 /// Names of tools that change nothing: a shim may send calls of these again.
 pub(crate) fn read_only() -> Vec<String> {
-    tools::all().filter(|row| matches!(row.effect, Effect::Read { .. })).map(|row| row.name.to_owned()).collect()
+    tools::all().filter(|row| row.annotations().read_only).map(|row| row.name.to_owned()).collect()
 }
 
 #[cfg(test)]

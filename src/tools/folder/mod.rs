@@ -1,18 +1,21 @@
-//! OneDrive folders: one level (`folder_list`) and the tree (`folder_get_tree`, in `folder/tree.rs`).
+//! OneDrive folders: one level (`folder_list`), one folder (`folder_get`), the tree (`folder/tree.rs`) and changes (`folder/change.rs`).
 //!
 //! `path` in an answer is the folder's own path, in the form the `path` parameter takes.
 
+mod change;
 mod tree;
+
+pub(super) use change::TOOLS as CHANGES;
 
 use serde_json::{Map, Value};
 
 use super::{
     Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     drive::{Place, child_count, is_folder, join, one_place, parent, parent_path, read_children, shown},
-    shape::{list_answer, text},
-    tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    shape::{id, list_answer, text},
+    tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
 };
-use crate::cache::{Service, Ttl};
+use crate::cache::{Scope, Service, Ttl};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -27,6 +30,7 @@ pub(super) const TOOLS: &[Tool] = &[
             Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most folders to return."),
             USE_CACHE,
             FORCE_REFRESH,
+            CURSOR,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(900, 3600)) },
@@ -35,6 +39,25 @@ pub(super) const TOOLS: &[Tool] = &[
         asks: Asks::Never,
         canonical: Some(one_place),
         does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+    },
+    Tool {
+        name: "folder_get",
+        title: "Get a folder",
+        help: "One OneDrive folder by folder_id or path: id, name, childCount, path, parentId, modified, webUrl.",
+        params: &[
+            ACCOUNT,
+            Param::optional("folder_id", ParamType::Id, "null", "The folder's id; wins over `path`. Give one of the two."),
+            Param::optional("path", ParamType::DrivePath, "null", "The folder's path; / is the top."),
+            USE_CACHE,
+            FORCE_REFRESH,
+            MAX_AGE,
+        ],
+        effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(900, 3600)) },
+        risk: Risk::Safe,
+        idempotent: true,
+        asks: Asks::Never,
+        canonical: Some(either),
+        does: Does::Read(|steps, args| Box::pin(get(steps, args))),
     },
     Tool {
         name: "folder_get_tree",
@@ -71,9 +94,41 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: found.scopes,
         shown,
         whole: true,
-        more: None,
+        more: found.listing.more,
         etag: None,
     })
+}
+
+/// An id makes the path beside it irrelevant, and the root's alias is the path `/`.
+fn either(args: &mut Args) {
+    match args.text("folder_id") {
+        Some("root") => {
+            args.set("folder_id", Value::Null);
+            args.set("path", "/");
+        }
+        Some(_) => args.set("path", Value::Null),
+        None => {}
+    }
+}
+
+async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
+    if !args.has("folder_id") && !args.has("path") {
+        return Err(StepError::user("missing_argument", "`folder_get` needs folder_id or path", "Give one of them; path=/ is the top."));
+    }
+    let place = Place::of(args);
+    let request = place.item().with("$select", "id,name,folder,parentReference,lastModifiedDateTime,webUrl,root");
+    let item = steps.send(request).await?.body;
+    if !is_folder(&item) && item.get("root").is_none() {
+        return Err(StepError::user("not_a_folder", "that item is a file, not a folder", "`folder_list` shows folders and their ids."));
+    }
+    let mut answer = row(&item, None);
+    answer["webUrl"] = item.get("webUrl").cloned().unwrap_or_default();
+    if item.get("root").is_some() {
+        answer["path"] = "/".into();
+    }
+    let mut scopes = vec![Scope::item(id(&item)?), Scope::structure()];
+    scopes.extend(parent(&item).map(Scope::children));
+    Ok(Fetched { answer, list: None, scopes, shown: shown(std::slice::from_ref(&item))?, whole: true, more: None, etag: None })
 }
 
 /// One folder as it is answered; `within` is the path of the folder it lies in, for when Graph does not tell.
@@ -93,11 +148,35 @@ fn row(item: &Value, within: Option<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cache::Scope,
-        tools::fake::{Fake, fetch},
-    };
+    use crate::tools::fake::{Fake, args, fetch};
     use serde_json::json;
+
+    #[tokio::test]
+    async fn one_folder_by_id_by_path_or_the_top() {
+        let folder = |id: &str, name: &str| {
+            json!({"id": id, "name": name, "folder": {"childCount": 2}, "webUrl": "https://x", "lastModifiedDateTime": "t",
+            "parentReference": {"id": "R", "path": "/drive/root:"}})
+        };
+        let fake = Fake::answering([
+            ("GET /me/drive/items/D", folder("D", "Docs")),
+            ("GET /me/drive/root:/Docs", folder("D", "Docs")),
+            ("GET /me/drive/root", json!({"id": "R", "name": "root", "root": {}, "folder": {"childCount": 1}})),
+            ("GET /me/drive/items/F", json!({"id": "F", "file": {}})),
+        ]);
+        let by = |given: Value| fetch(&fake, "folder_get", given);
+        let docs = by(json!({"account_id": "a", "folder_id": "D"})).await.unwrap();
+        assert_eq!(
+            docs.answer,
+            json!({"id": "D", "name": "Docs", "childCount": 2, "path": "/Docs", "parentId": "R", "modified": "t", "webUrl": "https://x"})
+        );
+        assert_eq!(docs.scopes, [Scope::item("D"), Scope::structure(), Scope::children("R")]);
+        assert_eq!(by(json!({"account_id": "a", "path": "/Docs"})).await.unwrap().answer, docs.answer);
+        assert_eq!(by(json!({"account_id": "a", "folder_id": "root"})).await.unwrap().answer["path"], "/");
+        assert_eq!(by(json!({"account_id": "a", "folder_id": "F"})).await.unwrap_err().code, "not_a_folder");
+        assert_eq!(by(json!({"account_id": "a"})).await.unwrap_err().code, "missing_argument");
+        let key = |given: Value| args("folder_get", given).unwrap().shaping();
+        assert_eq!(key(json!({"account_id": "a", "folder_id": "root"})), key(json!({"account_id": "a", "path": "/"})));
+    }
 
     #[tokio::test]
     async fn folders_hidden_behind_a_page_of_files_are_found() {

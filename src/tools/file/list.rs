@@ -1,16 +1,18 @@
-//! OneDrive: what lies in a folder.
+//! `file_list`: what lies in a folder.
 
 use serde_json::{Map, Value};
 
-use super::{
-    Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
-    drive::{Place, is_folder, one_place, read_children, shown},
-    shape::list_answer,
-    tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+use crate::{
+    cache::{Service, Ttl},
+    tools::{
+        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        drive::{Place, is_folder, one_place, read_children, shown},
+        shape::list_answer,
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    },
 };
-use crate::cache::{Service, Ttl};
 
-pub(super) const TOOLS: &[Tool] = &[Tool {
+pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "file_list",
     title: "List files",
     help: "Lists what lies in one OneDrive folder, by name, under `items`: id, name, type (file or folder), size in bytes, modified. \
@@ -24,6 +26,7 @@ pub(super) const TOOLS: &[Tool] = &[Tool {
         Param::optional("type_filter", ParamType::Choice(&["all", "files", "folders"]), "\"all\"", "Which items to return."),
         USE_CACHE,
         FORCE_REFRESH,
+        CURSOR,
         MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(600, 3600)) },
@@ -51,7 +54,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: found.scopes,
         shown,
         whole: true,
-        more: None,
+        more: found.listing.more,
         etag: None,
     })
 }

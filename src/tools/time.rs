@@ -61,7 +61,9 @@ impl Given {
         match self {
             Self::Fixed(at, offset) => offset.to_timestamp(at).ok(),
             // Some zones skip midnight, and their day begins when the clocks go on.
-            Self::Day(date) => zone.rules().to_ambiguous_zoned(date.to_datetime(Time::midnight())).compatible().ok().map(|at| at.timestamp()),
+            Self::Day(date) => {
+                zone.rules().to_ambiguous_zoned(date.to_datetime(Time::midnight())).compatible().ok().map(|at| at.timestamp())
+            }
             Self::Wall(at) => {
                 let ambiguous = zone.rules().to_ambiguous_timestamp(at);
                 if matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. }) { None } else { ambiguous.earlier().ok() }

@@ -24,7 +24,8 @@ fn iso_8601_is_read_with_and_without_an_offset() {
         assert_eq!(spelled(given).as_deref(), Some(once), "{given}");
         assert_eq!(spelled(once).as_deref(), Some(once), "{once} is read as something else");
     }
-    for wrong in ["", "tomorrow", "10:00", "2026-13-01", "2026-11-20T25:00", "2026-11-20T10:00[Europe/Berlin]", "0999-01-01", "9999-12-31"] {
+    for wrong in ["", "tomorrow", "10:00", "2026-13-01", "2026-11-20T25:00", "2026-11-20T10:00[Europe/Berlin]", "0999-01-01", "9999-12-31"]
+    {
         assert_eq!(spelled(wrong), None, "{wrong}");
     }
 }

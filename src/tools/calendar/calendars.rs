@@ -45,7 +45,12 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         name: "calendar_delete_calendar",
         title: "Delete a calendar",
         help: "Deletes a calendar and every event in it. The default calendar cannot be deleted.",
-        params: &[ACCOUNT, Param::required("calendar_id", ParamType::Id, "The calendar's id, from calendar_list_calendars."), CONFIRM, MAILBOX],
+        params: &[
+            ACCOUNT,
+            Param::required("calendar_id", ParamType::Id, "The calendar's id, from calendar_list_calendars."),
+            CONFIRM,
+            MAILBOX,
+        ],
         effect: Effect::Write { service: Service::Calendar },
         risk: Risk::Critical,
         idempotent: true,

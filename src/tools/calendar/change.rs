@@ -90,7 +90,11 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
 
 const UPDATES: &[Param] = &[
     Param::member("subject", SUBJECT, "The subject."),
-    Param::member("start", ParamType::Time, "ISO 8601; without an offset by the clocks of `timezone`, or of the mailbox. A date if all-day."),
+    Param::member(
+        "start",
+        ParamType::Time,
+        "ISO 8601; without an offset by the clocks of `timezone`, or of the mailbox. A date if all-day.",
+    ),
     Param::member("end", ParamType::Time, "The same; all-day events end on the day after their last."),
     Param::member("timezone", ParamType::Zone, "The zone the event is to live in, with start or end; its own by default."),
     Param::member("location", ParamType::Prose { max: 1000 }, "Where it takes place; empty for nowhere."),
@@ -225,12 +229,7 @@ async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
 }
 
 /// The new start and end: read by `clocks`, those of the zone that was named or of the mailbox; kept in the zone named or the event's own.
-fn moved(
-    updates: &Map<String, Value>,
-    now: &Value,
-    named: Option<&Zone>,
-    clocks: Option<&Zone>,
-) -> Result<Map<String, Value>, StepError> {
+fn moved(updates: &Map<String, Value>, now: &Value, named: Option<&Zone>, clocks: Option<&Zone>) -> Result<Map<String, Value>, StepError> {
     let asked = |name: &str| updates.get(name).and_then(Value::as_str).and_then(Given::read);
     let (start, end) = (asked("start"), asked("end"));
     let own = named.cloned().or_else(|| text(now, "originalStartTimeZone").and_then(Zone::find));

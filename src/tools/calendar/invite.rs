@@ -27,7 +27,12 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         params: &[
             ACCOUNT,
             EVENT_ID,
-            Param::optional("response", ParamType::Choice(RESPONSES), "\"accept\"", "The answer; tentative is short for tentativelyAccept."),
+            Param::optional(
+                "response",
+                ParamType::Choice(RESPONSES),
+                "\"accept\"",
+                "The answer; tentative is short for tentativelyAccept.",
+            ),
             MESSAGE,
             MAILBOX,
             CONFIRM_TOKEN,

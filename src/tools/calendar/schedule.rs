@@ -3,7 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{PEOPLE, TIMEZONE, UTC, home, plan, shown::{Clocks, show_time}};
+use super::{
+    PEOPLE, TIMEZONE, UTC, home, plan,
+    shown::{Clocks, show_time},
+};
 use crate::{
     cache::Service,
     graph::GraphRequest,
@@ -95,7 +98,11 @@ async fn free_busy(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError>
 fn for_work(steps: &dyn Steps) -> Result<(), StepError> {
     if steps.personal() {
         let hint = "Use a work or school account, or calendar_list_events for your own events.";
-        return Err(StepError::user("work_account_needed", "Microsoft 365 tells free and busy times only to work and school accounts", hint));
+        return Err(StepError::user(
+            "work_account_needed",
+            "Microsoft 365 tells free and busy times only to work and school accounts",
+            hint,
+        ));
     }
     Ok(())
 }

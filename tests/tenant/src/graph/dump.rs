@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::call::find_user;
 use super::contacts::ContactRow;
-use super::events::EventRow;
-use super::items::ItemRow;
+use super::calendar::EventRow;
+use super::drive::ItemRow;
 use super::mail::{FolderRow, MessageRow};
 use super::odata::{CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
 use super::store::State;

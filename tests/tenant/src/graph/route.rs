@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::calendar;
 use super::errors::Fault;
 use super::odata::Answer;
 
@@ -64,12 +65,7 @@ pub(crate) enum Resource {
     Contacts(Option<String>),
     ContactsDelta(Option<String>),
     Contact(String),
-    Calendars,
-    Calendar(Option<String>),
-    Events(Option<String>),
-    Event(String),
-    Instances(String),
-    CalendarView(Option<String>),
+    Calendar(calendar::Part),
     Drives,
     Drive,
     Item(ItemAt, ItemPart),
@@ -194,17 +190,9 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["contacts"] => Resource::Contacts(None),
         ["contacts", "delta" | "delta()"] => Resource::ContactsDelta(None),
         ["contacts", _] => Resource::Contact(own(1)),
-        ["calendars"] => Resource::Calendars,
-        ["calendars", _] => Resource::Calendar(Some(own(1))),
-        ["calendars", _, "events"] => Resource::Events(Some(own(1))),
-        ["calendars", _, "events", _] => Resource::Event(own(3)),
-        ["calendars", _, "calendarview"] => Resource::CalendarView(Some(own(1))),
-        ["calendar"] => Resource::Calendar(None),
-        ["calendar", "events"] | ["events"] => Resource::Events(None),
-        ["calendar", "events", _] => Resource::Event(own(2)),
-        ["events", _] => Resource::Event(own(1)),
-        ["events", _, "instances"] => Resource::Instances(own(1)),
-        ["calendar", "calendarview"] | ["calendarview"] => Resource::CalendarView(None),
+        ["calendars" | "calendar" | "calendargroups" | "calendarview" | "events" | "findmeetingtimes", ..] => {
+            Resource::Calendar(calendar::parse(&names, &lower)?)
+        }
         ["drives"] => Resource::Drives,
         ["drive", ..] => drive(&rest[1..])?,
         _ => {
@@ -321,6 +309,13 @@ const LITERALS: &[&str] = &[
     "replyAll",
     "forward",
     "getSchedule",
+    "calendarGroups",
+    "findMeetingTimes",
+    "accept",
+    "decline",
+    "tentativelyAccept",
+    "cancel",
+    "dismissReminder",
 ];
 /// Behind these comes an id.
 const KEYED: &[&str] = &[
@@ -333,6 +328,7 @@ const KEYED: &[&str] = &[
     "contacts",
     "contactfolders",
     "calendars",
+    "calendargroups",
     "events",
     "items",
     "instances",
@@ -352,7 +348,7 @@ pub(crate) fn label(method: &http::Method, path: &str) -> String {
             Step::Name(name) => {
                 let bare = name.split('(').next().unwrap_or("").to_owned();
                 let known = LITERALS.iter().find(|known| known.eq_ignore_ascii_case(&bare));
-                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count");
+                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count" | "createuploadsession");
                 out.push('/');
                 match known {
                     Some(known) if !keyed || operation => {

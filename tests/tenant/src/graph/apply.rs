@@ -104,7 +104,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
         let mut body = Map::new();
         body.insert("subject".to_owned(), json!(members.text("subject").unwrap_or("News from outside")));
         body.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
-        Changes::parse(&body, true).map_err(|f| said(&f))?.put(&mut message);
+        Changes::parse(&body, true, now).map_err(|f| said(&f))?.put(&mut message);
         message.draft = false;
         message.to = vec![me];
         message.read = members.fields.get("is_read").and_then(Value::as_bool).unwrap_or(false);
@@ -125,7 +125,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
             if let Some(html) = members.text("body") {
                 wishes.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
             }
-            let changes = Changes::parse(&wishes, false).map_err(|f| said(&f))?;
+            let changes = Changes::parse(&wishes, false, now).map_err(|f| said(&f))?;
             mailbox.change_message(number, now, |message| changes.put(message));
         }
         "delete_message" => {

@@ -6,11 +6,12 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::attachment_write;
 use super::call::Call;
 use super::errors::Fault;
 use super::mail::{MessageRow, find_folder, find_message};
 use super::odata::{Answer, Expand, MESSAGE, Selection};
-use super::store::{Attachment, Body, Content, Late, Message, State};
+use super::store::{Body, Late, Message, State};
 use crate::seed::people::Address;
 use crate::seed::prng::mix;
 use crate::wire::Reply;
@@ -24,7 +25,7 @@ fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Ans
 }
 
 /// The number of the message with this id; refused when `If-Match` names another version.
-fn target(state: &State, call: &Call<'_>, id: &str) -> Answer<u32> {
+pub(crate) fn target(state: &State, call: &Call<'_>, id: &str) -> Answer<u32> {
     let mailbox = call.mailbox(state);
     let message = find_message(mailbox, id)?;
     let tag = format!("W/\"{}\"", mailbox.key.change_key(message.sequence));
@@ -37,7 +38,7 @@ fn target(state: &State, call: &Call<'_>, id: &str) -> Answer<u32> {
 /// `PATCH …/messages/{id}`
 pub(crate) fn update(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let number = target(state, call, id)?;
-    let changes = Changes::parse(&call.body()?, false)?;
+    let changes = Changes::parse(&call.body()?, false, call.now)?;
     let searchable = state.visible_from(call.now);
     let mailbox = &mut state.mailboxes[call.owner];
     if changes.only_for_drafts && mailbox.message(number).is_some_and(|m| !m.draft) {
@@ -102,7 +103,7 @@ pub(crate) fn copy(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply
 /// `POST …/messages`: a draft; `POST …/mailFolders/{id}/messages`: one in that folder.
 pub(crate) fn draft(state: &mut State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
     let folder = find_folder(call.mailbox(state), folder.unwrap_or("drafts"))?;
-    let changes = Changes::parse(&call.body()?, true)?;
+    let changes = Changes::parse(&call.body()?, true, call.now)?;
     let searchable = state.visible_from(call.now);
     let mut message = blank(state, call, folder);
     message.searchable = searchable;
@@ -144,7 +145,7 @@ pub(crate) fn send_mail(state: &mut State, call: &Call<'_>) -> Answer<Reply> {
     let Some(Value::Object(given)) = member("message") else {
         return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", "The required parameter 'Message' is missing."));
     };
-    let changes = Changes::parse(given, true)?;
+    let changes = Changes::parse(given, true, call.now)?;
     let sent = find_folder(call.mailbox(state), "sentitems")?;
     let searchable = state.visible_from(call.now);
     let mut message = blank(state, call, sent);
@@ -255,7 +256,7 @@ fn text(name: &str, value: &Value) -> Answer<String> {
 
 impl Changes {
     /// Reads a body. `fresh` is a message being made, to which more may be said.
-    pub(crate) fn parse(body: &Map<String, Value>, fresh: bool) -> Answer<Self> {
+    pub(crate) fn parse(body: &Map<String, Value>, fresh: bool, now: Timestamp) -> Answer<Self> {
         let mut out = Self { list: Vec::new(), only_for_drafts: false };
         for (name, value) in body {
             let flag = || value.as_bool().ok_or_else(|| wrong(name));
@@ -339,7 +340,8 @@ impl Changes {
                 }
                 "attachments" if fresh => {
                     let list = value.as_array().ok_or_else(|| wrong(name))?;
-                    let files = list.iter().zip(0..).map(|(file, index)| attachment(file, index)).collect::<Answer<Vec<_>>>()?;
+                    let files =
+                        list.iter().zip(0..).map(|(file, index)| attachment_write::read(file, index, now)).collect::<Answer<Vec<_>>>()?;
                     (Box::new(move |m| m.attachments = files), true)
                 }
                 known if MESSAGE.kind(known).is_some() => {
@@ -371,23 +373,4 @@ impl Changes {
             change(message);
         }
     }
-}
-
-fn attachment(value: &Value, index: u32) -> Answer<Attachment> {
-    use base64::Engine as _;
-    let kind = value.get("@odata.type").and_then(Value::as_str).unwrap_or("");
-    if kind != "#microsoft.graph.fileAttachment" {
-        return Err(Fault::bad_request("Only '#microsoft.graph.fileAttachment' can be attached in one request."));
-    }
-    let name = value.get("name").and_then(Value::as_str).ok_or_else(|| wrong("name"))?;
-    let encoded = value.get("contentBytes").and_then(Value::as_str).ok_or_else(|| wrong("contentBytes"))?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|_| wrong("contentBytes"))?;
-    Ok(Attachment {
-        index,
-        name: name.to_owned(),
-        content_type: value.get("contentType").and_then(Value::as_str).unwrap_or("application/octet-stream").to_owned(),
-        inline: value.get("isInline").and_then(Value::as_bool).unwrap_or(false),
-        content_id: value.get("contentId").and_then(Value::as_str).map(str::to_owned),
-        content: Content::Given(bytes::Bytes::from(bytes)),
-    })
 }

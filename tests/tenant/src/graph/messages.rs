@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::call::Call;
 use super::delta::{Line, Token, page, reply};
 use super::errors::Fault;
 use super::mail::{MessageRow, find_folder, find_message};
 use super::mime::mime as mime_text;
-use super::odata::{ATTACHMENT, Answer, Expand, Filter, Limits, MESSAGE, Selection, encode, filter::Op, list as page_of};
-use super::store::{Attachment, Mailbox, Message, State};
+use super::odata::{Answer, Expand, Filter, Limits, MESSAGE, Selection, encode, filter::Op, list as page_of};
+use super::store::{Mailbox, Message, State};
 use crate::wire::Reply;
 
 const LIMITS: Limits = Limits { usual: 10, most: 1_000, strict_order: true, falling: Some("receivedDateTime") };
@@ -90,43 +90,31 @@ pub(crate) fn mime(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     Ok(call.reply(StatusCode::OK, Bytes::from(mime_text(message)), "text/plain"))
 }
 
+/// The message in a context URL.
+pub(crate) fn place_of(row: &MessageRow<'_>) -> String {
+    format!("/messages('{}')", encode(&row.id()))
+}
+
 /// `GET …/messages/{id}/attachments`
 pub(crate) fn attachments(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let row = open(call, mailbox, find_message(mailbox, id)?);
-    let selection = Selection::parse(&call.query, &ATTACHMENT)?;
-    let value = row.message.attachments.iter().map(|a| Value::Object(row.attachment(a, &selection))).collect();
-    let mut body = Map::new();
-    body.insert("value".to_owned(), Value::Array(value));
-    let context = call.context(&format!("/messages('{}')/attachments{}", encode(&row.id()), selection.context()));
-    Ok(call.json(StatusCode::OK, &context, body))
-}
-
-fn find_attachment<'a>(row: &MessageRow<'a>, id: &str) -> Answer<&'a Attachment> {
-    row.message.attachments.iter().find(|a| row.attachment_id(a) == id || alternative(row, a) == id).ok_or_else(Fault::item_gone)
-}
-
-/// The id that the attachment has under the message's other id.
-fn alternative(row: &MessageRow<'_>, attachment: &Attachment) -> String {
-    row.mailbox.key.attachment(&row.mailbox.message_id(row.message, !row.immutable), attachment.index)
+    row.holder().list(call, &place_of(&row))
 }
 
 /// `GET …/messages/{id}/attachments/{id}`
 pub(crate) fn attachment(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let row = open(call, mailbox, find_message(mailbox, id)?);
-    let found = find_attachment(&row, attachment)?;
-    let selection = Selection::parse(&call.query, &ATTACHMENT)?;
-    let context = call.context(&format!("/messages('{}')/attachments{}/$entity", encode(&row.id()), selection.context()));
-    Ok(call.json(StatusCode::OK, &context, row.attachment(found, &selection)))
+    let holder = row.holder();
+    holder.one(call, &place_of(&row), holder.find(attachment)?, StatusCode::OK)
 }
 
 /// `GET …/messages/{id}/attachments/{id}/$value`
 pub(crate) fn attachment_content(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
-    let row = open(call, mailbox, find_message(mailbox, id)?);
-    let found = find_attachment(&row, attachment)?;
-    Ok(call.reply(StatusCode::OK, found.content.bytes(), &found.content_type))
+    let holder = open(call, mailbox, find_message(mailbox, id)?).holder();
+    Ok(holder.content(call, holder.find(attachment)?))
 }
 
 /// `GET …/mailFolders/{id}/messages/delta`, first and later rounds.

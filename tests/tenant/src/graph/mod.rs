@@ -3,6 +3,8 @@
 //! One lock guards the whole state. A read takes it shared, a write alone; nothing waits for anything else.
 
 mod apply;
+mod attachment_write;
+mod attachments;
 mod batch;
 mod calendar;
 mod calendar_write;
@@ -13,6 +15,7 @@ mod delta;
 mod drive;
 mod drive_write;
 mod dump;
+mod embedded;
 mod errors;
 mod events;
 mod folders;
@@ -26,6 +29,7 @@ mod people;
 mod recur;
 mod route;
 pub(crate) mod store;
+mod uploads;
 mod view;
 mod zones;
 
@@ -52,6 +56,7 @@ use errors::Fault;
 use odata::Answer;
 use route::{FolderAction, ItemPart, MessageAction, Owner, Resource};
 use store::State;
+pub(crate) use uploads::{PATH as UPLOADS, Uploads};
 
 /// The clock that the tenant runs by.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -102,6 +107,17 @@ impl Graph {
         let now = (self.clock)();
         self.settle(now);
         self.read(|state| items::download(state, path_and_query, now))
+    }
+
+    /// Answers a request to an upload session's address, which is pre-authenticated. `None`: it is no such address.
+    #[must_use]
+    pub fn upload(&self, request: &Request) -> Option<Reply> {
+        if !request.path.starts_with(uploads::PATH) {
+            return None;
+        }
+        let now = (self.clock)();
+        self.settle(now);
+        Some(self.write(|state| uploads::serve(state, request, now)).unwrap_or_else(|fault| fault.reply(request, now)))
     }
 
     /// Applies a change made by another person or program and says what changed.
@@ -236,7 +252,9 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
         Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
         Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
-        Resource::SendMail | Resource::MailFolderAction(..) | Resource::MessageAction(..) => Err(Fault::method_not_allowed()),
+        Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
+            Err(Fault::method_not_allowed())
+        }
         Resource::Item(_, ItemPart::Copy | ItemPart::CreateLink) => Err(Fault::method_not_allowed()),
     }
 }
@@ -255,6 +273,9 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("POST", Resource::MessageAction(id, MessageAction::Move)) => mail_write::shift(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Copy)) => mail_write::copy(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Send)) => mail_write::send(state, call, id),
+        ("POST", Resource::Attachments(id)) => attachment_write::add(state, call, id),
+        ("DELETE", Resource::Attachment(id, attachment)) => attachment_write::remove(state, call, id, attachment),
+        ("POST", Resource::AttachmentUpload(id)) => attachment_write::begin(state, call, id),
         ("POST", Resource::SendMail) => mail_write::send_mail(state, call),
         ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),

@@ -57,6 +57,7 @@ pub(crate) enum Resource {
     MessageMime(String),
     MessageAction(String, MessageAction),
     Attachments(String),
+    AttachmentUpload(String),
     Attachment(String, String),
     AttachmentContent(String, String),
     ContactFolders,
@@ -222,6 +223,7 @@ fn message(names: &[&str], lower: &[&str]) -> Answer<Resource> {
         [_, "copy"] => Resource::MessageAction(own(0), MessageAction::Copy),
         [_, "send"] => Resource::MessageAction(own(0), MessageAction::Send),
         [_, "attachments"] => Resource::Attachments(own(0)),
+        [_, "attachments", "createuploadsession"] => Resource::AttachmentUpload(own(0)),
         [_, "attachments", _] => Resource::Attachment(own(0), own(2)),
         [_, "attachments", _, "$value"] => Resource::AttachmentContent(own(0), own(2)),
         _ => return Err(Fault::unknown_segment(names.get(1).unwrap_or(&""))),
@@ -352,7 +354,7 @@ pub(crate) fn label(method: &http::Method, path: &str) -> String {
             Step::Name(name) => {
                 let bare = name.split('(').next().unwrap_or("").to_owned();
                 let known = LITERALS.iter().find(|known| known.eq_ignore_ascii_case(&bare));
-                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count");
+                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count" | "createuploadsession");
                 out.push('/');
                 match known {
                     Some(known) if !keyed || operation => {

@@ -28,6 +28,7 @@ mod odata;
 mod people;
 mod recur;
 mod route;
+mod search;
 pub(crate) mod store;
 mod uploads;
 mod view;
@@ -173,7 +174,7 @@ impl Graph {
                 Owner::Drive(id) => state.users.iter().find(|user| user.drive_id.eq_ignore_ascii_case(id))?,
             };
             match resource {
-                Resource::User => None,
+                Resource::User | Resource::SearchQuery => None,
                 Resource::Drive | Resource::Drives | Resource::Item(..) => Some(format!("drive:{}", user.drive_id)),
                 _ => Some(format!("mailbox:{}", user.mailbox_id)),
             }
@@ -213,6 +214,9 @@ impl Graph {
         }
         self.write(|state| {
             let call = Call::new(state, request, &owner, &resource, now)?;
+            if resource == Resource::SearchQuery && request.method == Method::POST {
+                return search::query(state, &call);
+            }
             change(state, &call, &resource)
         })
     }
@@ -252,6 +256,7 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
         Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
         Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
+        Resource::SearchQuery => Err(Fault::method_not_allowed()),
         Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
             Err(Fault::method_not_allowed())
         }

@@ -42,6 +42,7 @@ pub(crate) enum ItemPart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resource {
     User,
+    SearchQuery,
     MailboxSettings(Option<String>),
     SendMail,
     MailFolders,
@@ -150,6 +151,9 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
         "users" => (Owner::User(name(1).ok_or_else(|| Fault::unknown_segment("users"))?.to_owned()), &steps[2..]),
         "drives" => (Owner::Drive(name(1).ok_or_else(|| Fault::unknown_segment("drives"))?.to_owned()), &steps[2..]),
         "drive" => (Owner::Me, &steps[..]),
+        "search" if name(1).is_some_and(|n| n.eq_ignore_ascii_case("query")) && steps.len() == 2 => {
+            return Ok((Owner::Me, Resource::SearchQuery));
+        }
         _ => return Err(Fault::unknown_segment(first)),
     };
     if matches!(owner, Owner::Drive(_)) {
@@ -314,6 +318,7 @@ const LITERALS: &[&str] = &[
     "$batch",
     "permissions",
     "search",
+    "query",
     "people",
     "photo",
     "messageRules",

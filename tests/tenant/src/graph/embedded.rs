@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::contacts::writable;
+use super::drafting::{Changes, new_message};
 use super::errors::Fault;
 use super::mail::{item_body, recipients};
-use super::mail_write::{Changes, new_message};
 use super::mime::mime;
 use super::odata::{Answer, CONTACT, EVENT};
 use crate::seed::people::Address;

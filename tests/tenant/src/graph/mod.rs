@@ -12,6 +12,7 @@ mod call;
 mod churn;
 mod contacts;
 mod delta;
+mod drafting;
 mod drive;
 mod drive_write;
 mod dump;
@@ -24,11 +25,14 @@ mod mail;
 mod mail_write;
 mod messages;
 mod mime;
+mod mime_read;
 mod odata;
 mod people;
 mod recur;
+mod replying;
 mod route;
 mod search;
+mod sending;
 pub(crate) mod store;
 mod uploads;
 mod view;
@@ -277,11 +281,14 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("DELETE", Resource::Message(id)) => mail_write::delete(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Move)) => mail_write::shift(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Copy)) => mail_write::copy(state, call, id),
-        ("POST", Resource::MessageAction(id, MessageAction::Send)) => mail_write::send(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Send)) => sending::send(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::PermanentDelete)) => mail_write::purge(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Answer(kind))) => replying::answer(state, call, id, *kind),
+        ("POST", Resource::MessageAction(id, MessageAction::Draft(kind))) => replying::draft(state, call, id, *kind),
         ("POST", Resource::Attachments(id)) => attachment_write::add(state, call, id),
         ("DELETE", Resource::Attachment(id, attachment)) => attachment_write::remove(state, call, id, attachment),
         ("POST", Resource::AttachmentUpload(id)) => attachment_write::begin(state, call, id),
-        ("POST", Resource::SendMail) => mail_write::send_mail(state, call),
+        ("POST", Resource::SendMail) => sending::send_mail(state, call),
         ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),

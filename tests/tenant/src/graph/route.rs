@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use super::errors::Fault;
 use super::odata::Answer;
+use super::replying::Answering;
 
 /// Whose things a path is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,11 @@ pub(crate) enum MessageAction {
     Move,
     Copy,
     Send,
+    PermanentDelete,
+    /// Sent at once.
+    Answer(Answering),
+    /// Left as a draft.
+    Draft(Answering),
 }
 
 /// One decoded step of a path.
@@ -226,6 +232,13 @@ fn message(names: &[&str], lower: &[&str]) -> Answer<Resource> {
         [_, "move"] => Resource::MessageAction(own(0), MessageAction::Move),
         [_, "copy"] => Resource::MessageAction(own(0), MessageAction::Copy),
         [_, "send"] => Resource::MessageAction(own(0), MessageAction::Send),
+        [_, "permanentdelete"] => Resource::MessageAction(own(0), MessageAction::PermanentDelete),
+        [_, "reply"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Sender)),
+        [_, "replyall"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::All)),
+        [_, "forward"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Others)),
+        [_, "createreply"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Sender)),
+        [_, "createreplyall"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::All)),
+        [_, "createforward"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Others)),
         [_, "attachments"] => Resource::Attachments(own(0)),
         [_, "attachments", "createuploadsession"] => Resource::AttachmentUpload(own(0)),
         [_, "attachments", _] => Resource::Attachment(own(0), own(2)),
@@ -327,6 +340,10 @@ const LITERALS: &[&str] = &[
     "reply",
     "replyAll",
     "forward",
+    "createReply",
+    "createReplyAll",
+    "createForward",
+    "permanentDelete",
     "getSchedule",
 ];
 /// Behind these comes an id.

@@ -7,10 +7,10 @@ use super::apply_calendar;
 use super::call::find_user;
 use super::churn::churn;
 use super::contacts::{complete, find_folder as find_contact_folder, writable};
+use super::drafting::{Changes, new_message};
 use super::drive::check_name;
 use super::errors::Fault;
 use super::mail::{find_folder, find_message};
-use super::mail_write::{Changes, new_message};
 use super::odata::CONTACT;
 use super::store::{Content, Item, MAIL_ROOT, ROOT, State, fold};
 use crate::seed::people::Address;
@@ -91,7 +91,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
         let mut body = Map::new();
         body.insert("subject".to_owned(), json!(members.text("subject").unwrap_or("News from outside")));
         body.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
-        Changes::parse(&body, true).map_err(|f| said(&f))?.put(&mut message);
+        Changes::parse(&body, true, now).map_err(|f| said(&f))?.put(&mut message);
         message.draft = false;
         message.to = vec![me];
         message.read = members.fields.get("is_read").and_then(Value::as_bool).unwrap_or(false);
@@ -112,7 +112,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
             if let Some(html) = members.text("body") {
                 wishes.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
             }
-            let changes = Changes::parse(&wishes, false).map_err(|f| said(&f))?;
+            let changes = Changes::parse(&wishes, false, now).map_err(|f| said(&f))?;
             mailbox.change_message(number, now, |message| changes.put(message));
         }
         "delete_message" => {

@@ -4,24 +4,33 @@
 
 mod apply;
 mod apply_calendar;
+mod attachment_write;
+mod attachments;
 mod batch;
 mod calendar;
 mod call;
 mod churn;
 mod contacts;
 mod delta;
+mod drafting;
 mod drive;
 mod dump;
+mod embedded;
 mod errors;
 mod folders;
 mod mail;
 mod mail_write;
 mod messages;
 mod mime;
+mod mime_read;
 mod odata;
 mod people;
+mod replying;
 mod route;
+mod search;
+mod sending;
 pub(crate) mod store;
+mod uploads;
 mod view;
 mod zones;
 
@@ -48,6 +57,7 @@ use errors::Fault;
 use odata::Answer;
 use route::{FolderAction, MessageAction, Owner, Resource};
 use store::State;
+pub(crate) use uploads::{PATH as UPLOADS, Uploads};
 
 /// The clock that the tenant runs by.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -98,6 +108,17 @@ impl Graph {
         let now = (self.clock)();
         self.settle(now);
         self.read(|state| drive::download(state, path_and_query, now))
+    }
+
+    /// Answers a request to an upload session's address, which is pre-authenticated. `None`: it is no such address.
+    #[must_use]
+    pub fn upload(&self, request: &Request) -> Option<Reply> {
+        if !request.path.starts_with(uploads::PATH) {
+            return None;
+        }
+        let now = (self.clock)();
+        self.settle(now);
+        Some(self.write(|state| uploads::serve(state, request, now)).unwrap_or_else(|fault| fault.reply(request, now)))
     }
 
     /// Applies a change made by another person or program and says what changed.
@@ -157,7 +178,7 @@ impl Graph {
                 Owner::Drive(id) => state.users.iter().find(|user| user.drive_id.eq_ignore_ascii_case(id))?,
             };
             match resource {
-                Resource::User => None,
+                Resource::User | Resource::SearchQuery => None,
                 Resource::Drive | Resource::Drives | Resource::Item(..) => Some(format!("drive:{}", user.drive_id)),
                 _ => Some(format!("mailbox:{}", user.mailbox_id)),
             }
@@ -197,6 +218,9 @@ impl Graph {
         }
         self.write(|state| {
             let call = Call::new(state, request, &owner, &resource, now)?;
+            if resource == Resource::SearchQuery && request.method == Method::POST {
+                return search::query(state, &call);
+            }
             change(state, &call, &resource)
         })
     }
@@ -227,7 +251,10 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Drives => drive::drives(state, call),
         Resource::Drive => drive::drive(state, call),
         Resource::Item(at, part) => drive::get(state, call, at, part),
-        Resource::SendMail | Resource::MailFolderAction(..) | Resource::MessageAction(..) => Err(Fault::method_not_allowed()),
+        Resource::SearchQuery => Err(Fault::method_not_allowed()),
+        Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
+            Err(Fault::method_not_allowed())
+        }
     }
 }
 
@@ -244,8 +271,14 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("DELETE", Resource::Message(id)) => mail_write::delete(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Move)) => mail_write::shift(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Copy)) => mail_write::copy(state, call, id),
-        ("POST", Resource::MessageAction(id, MessageAction::Send)) => mail_write::send(state, call, id),
-        ("POST", Resource::SendMail) => mail_write::send_mail(state, call),
+        ("POST", Resource::MessageAction(id, MessageAction::Send)) => sending::send(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::PermanentDelete)) => mail_write::purge(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Answer(kind))) => replying::answer(state, call, id, *kind),
+        ("POST", Resource::MessageAction(id, MessageAction::Draft(kind))) => replying::draft(state, call, id, *kind),
+        ("POST", Resource::Attachments(id)) => attachment_write::add(state, call, id),
+        ("DELETE", Resource::Attachment(id, attachment)) => attachment_write::remove(state, call, id, attachment),
+        ("POST", Resource::AttachmentUpload(id)) => attachment_write::begin(state, call, id),
+        ("POST", Resource::SendMail) => sending::send_mail(state, call),
         ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 use super::calendar;
 use super::errors::Fault;
 use super::odata::Answer;
+use super::replying::Answering;
 
 /// Whose things a path is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(crate) enum ItemPart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resource {
     User,
+    SearchQuery,
     MailboxSettings(Option<String>),
     SendMail,
     MailFolders,
@@ -58,6 +60,7 @@ pub(crate) enum Resource {
     MessageMime(String),
     MessageAction(String, MessageAction),
     Attachments(String),
+    AttachmentUpload(String),
     Attachment(String, String),
     AttachmentContent(String, String),
     ContactFolders,
@@ -84,6 +87,11 @@ pub(crate) enum MessageAction {
     Move,
     Copy,
     Send,
+    PermanentDelete,
+    /// Sent at once.
+    Answer(Answering),
+    /// Left as a draft.
+    Draft(Answering),
 }
 
 /// One decoded step of a path.
@@ -145,6 +153,9 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
         "users" => (Owner::User(name(1).ok_or_else(|| Fault::unknown_segment("users"))?.to_owned()), &steps[2..]),
         "drives" => (Owner::Drive(name(1).ok_or_else(|| Fault::unknown_segment("drives"))?.to_owned()), &steps[2..]),
         "drive" => (Owner::Me, &steps[..]),
+        "search" if name(1).is_some_and(|n| n.eq_ignore_ascii_case("query")) && steps.len() == 2 => {
+            return Ok((Owner::Me, Resource::SearchQuery));
+        }
         _ => return Err(Fault::unknown_segment(first)),
     };
     if matches!(owner, Owner::Drive(_)) {
@@ -209,7 +220,15 @@ fn message(names: &[&str], lower: &[&str]) -> Answer<Resource> {
         [_, "move"] => Resource::MessageAction(own(0), MessageAction::Move),
         [_, "copy"] => Resource::MessageAction(own(0), MessageAction::Copy),
         [_, "send"] => Resource::MessageAction(own(0), MessageAction::Send),
+        [_, "permanentdelete"] => Resource::MessageAction(own(0), MessageAction::PermanentDelete),
+        [_, "reply"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Sender)),
+        [_, "replyall"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::All)),
+        [_, "forward"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Others)),
+        [_, "createreply"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Sender)),
+        [_, "createreplyall"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::All)),
+        [_, "createforward"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Others)),
         [_, "attachments"] => Resource::Attachments(own(0)),
+        [_, "attachments", "createuploadsession"] => Resource::AttachmentUpload(own(0)),
         [_, "attachments", _] => Resource::Attachment(own(0), own(2)),
         [_, "attachments", _, "$value"] => Resource::AttachmentContent(own(0), own(2)),
         _ => return Err(Fault::unknown_segment(names.get(1).unwrap_or(&""))),
@@ -300,6 +319,7 @@ const LITERALS: &[&str] = &[
     "$batch",
     "permissions",
     "search",
+    "query",
     "people",
     "photo",
     "messageRules",
@@ -308,6 +328,10 @@ const LITERALS: &[&str] = &[
     "reply",
     "replyAll",
     "forward",
+    "createReply",
+    "createReplyAll",
+    "createForward",
+    "permanentDelete",
     "getSchedule",
     "calendarGroups",
     "findMeetingTimes",

@@ -23,6 +23,7 @@ pub(crate) use feed::{Entry, Feed, Gone};
 pub(crate) use meeting::{Response, Word, status};
 pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
 
+use super::uploads::Uploads;
 use crate::seed::ids::MailboxKey;
 use crate::seed::{User, prose};
 
@@ -96,6 +97,7 @@ pub(crate) struct State {
     pub(crate) drives: Vec<Drive>,
     /// Late effects, by when they are due.
     pub(crate) late: Vec<(Timestamp, Late)>,
+    pub(crate) uploads: Uploads,
     pub(crate) lag: std::time::Duration,
 }
 

@@ -165,6 +165,12 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
     if matches!(owner, Owner::Drive(_)) {
         return Ok((owner, drive(rest)?));
     }
+    // A user's drive by its id is that drive, whoever asks.
+    if let [Step::Name(drives), Step::Name(id), below @ ..] = rest
+        && drives.eq_ignore_ascii_case("drives")
+    {
+        return Ok((Owner::Drive(id.clone()), drive(below)?));
+    }
     Ok((owner, below_user(rest)?))
 }
 
@@ -425,6 +431,7 @@ mod tests {
         assert_eq!(named("/drives/b!x/items/01ABC:/new.txt:/content").1, item(Some("01ABC"), Some("new.txt"), ItemPart::Content));
         assert_eq!(named("/me/drive/root/search(q='it''s%20me')").1, item(None, None, ItemPart::Search("it's me".to_owned())));
         assert_eq!(named("/me/drive/root/delta(token='abc')").1, item(None, None, ItemPart::Delta(Some("abc".to_owned()))));
+        assert_eq!(named("/me/drives/b!x/root/children"), (Owner::Drive("b!x".to_owned()), item(None, None, ItemPart::Children)));
         assert_eq!(named("/drive/items/A!1/content").1, item(Some("A!1"), None, ItemPart::Content));
     }
 

@@ -160,6 +160,7 @@ fn same(copy: &Event, master: &Event) -> bool {
         && copy.recurrence == master.recurrence
         && copy.exceptions == master.exceptions
         && copy.cancelled == master.cancelled
+        && copy.attachments.iter().map(|file| file.index).eq(master.attachments.iter().map(|file| file.index))
 }
 
 fn follow(copy: &mut Event, master: &Event) {
@@ -197,10 +198,6 @@ impl Event {
         let length = self.start.at.until(self.end.at).unwrap_or_default();
         let end = start.checked_add(length).unwrap_or(start);
         let moment = |at, zone: &str| super::Moment { at, zone: zone.to_owned() };
-        Exception {
-            start: moment(start, &self.start.zone),
-            end: moment(end, &self.end.zone),
-            data: serde_json::Map::new(),
-        }
+        Exception { start: moment(start, &self.start.zone), end: moment(end, &self.end.zone), data: serde_json::Map::new() }
     }
 }

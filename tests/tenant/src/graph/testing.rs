@@ -61,6 +61,11 @@ impl Tenant {
         self.graph.handle(&self.request(method, url, headers, body), &|_| None)
     }
 
+    /// A request to an upload session's address, given without the download port.
+    pub(crate) fn upload(&self, method: &str, address: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
+        self.graph.upload(&self.request(method, address, headers, body)).unwrap_or_else(|| panic!("{address} is no upload session"))
+    }
+
     /// Asks and expects this status; gives the JSON body, null when there is none.
     pub(crate) fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Value, status: u16) -> Value {
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
@@ -102,6 +107,12 @@ impl Tenant {
                 None => return out,
             }
         }
+    }
+
+    /// What lies behind a pre-authenticated address: its content type and its bytes.
+    pub(crate) fn download(&self, url: &str) -> Option<(String, Bytes)> {
+        let found = self.graph.download(url.strip_prefix(DOWNLOADS).unwrap_or(url))?;
+        Some((found.content_type, found.content.bytes()))
     }
 
     pub(crate) fn apply(&self, change: Value) -> Value {

@@ -9,7 +9,9 @@ mod batch;
 mod calendar;
 mod calendar_write;
 mod call;
+mod categories;
 mod churn;
+mod contact_folders;
 mod contacts;
 mod delta;
 mod drafting;
@@ -22,6 +24,7 @@ mod events;
 mod folders;
 mod items;
 mod mail;
+mod mail_tips;
 mod mail_write;
 mod messages;
 mod mime;
@@ -31,8 +34,11 @@ mod people;
 mod recur;
 mod replying;
 mod route;
+mod rule_check;
+pub(crate) mod rules;
 mod search;
 mod sending;
+mod settings;
 pub(crate) mod store;
 mod uploads;
 mod view;
@@ -218,9 +224,6 @@ impl Graph {
         }
         self.write(|state| {
             let call = Call::new(state, request, &owner, &resource, now)?;
-            if resource == Resource::SearchQuery && request.method == Method::POST {
-                return search::query(state, &call);
-            }
             change(state, &call, &resource)
         })
     }
@@ -229,7 +232,7 @@ impl Graph {
 fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
     match resource {
         Resource::User => people::user(state, call),
-        Resource::MailboxSettings(property) => people::mailbox_settings(state, call, property.as_deref()),
+        Resource::MailboxSettings(property) => settings::get(state, call, property.as_deref()),
         Resource::MailFolders => folders::list(state, call, None),
         Resource::ChildFolders(id) => folders::list(state, call, Some(id)),
         Resource::MailFolder(id) => folders::get(state, call, id),
@@ -242,8 +245,13 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Attachments(id) => messages::attachments(state, call, id),
         Resource::Attachment(id, attachment) => messages::attachment(state, call, id, attachment),
         Resource::AttachmentContent(id, attachment) => messages::attachment_content(state, call, id, attachment),
-        Resource::ContactFolders => contacts::folders(state, call),
-        Resource::ContactFolder(id) => contacts::folder(state, call, id),
+        Resource::MessageRules(folder) => rules::list(state, call, folder),
+        Resource::MessageRule(folder, id) => rules::get(state, call, folder, id),
+        Resource::Categories => categories::list(state, call),
+        Resource::Category(id) => categories::get(state, call, id),
+        Resource::ContactFolders(parent) => contact_folders::list(state, call, parent.as_deref()),
+        Resource::ContactFoldersDelta => contact_folders::delta(state, call),
+        Resource::ContactFolder(id) => contact_folders::get(state, call, id),
         Resource::Contacts(folder) => contacts::list(state, call, folder.as_deref()),
         Resource::ContactsDelta(folder) => contacts::delta(state, call, folder.as_deref()),
         Resource::Contact(id) => contacts::get(state, call, id),
@@ -260,7 +268,7 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
         Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
         Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
-        Resource::SearchQuery => Err(Fault::method_not_allowed()),
+        Resource::SearchQuery | Resource::MailTips => Err(Fault::method_not_allowed()),
         Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
             Err(Fault::method_not_allowed())
         }
@@ -289,7 +297,18 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("DELETE", Resource::Attachment(id, attachment)) => attachment_write::remove(state, call, id, attachment),
         ("POST", Resource::AttachmentUpload(id)) => attachment_write::begin(state, call, id),
         ("POST", Resource::SendMail) => sending::send_mail(state, call),
-        ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
+        ("POST", Resource::SearchQuery) => search::query(state, call),
+        ("PATCH", Resource::MailboxSettings(None)) => settings::update(state, call),
+        ("POST", Resource::MailTips) => mail_tips::tips(state, call),
+        ("POST", Resource::MessageRules(folder)) => rules::create(state, call, folder),
+        ("PATCH", Resource::MessageRule(folder, id)) => rules::update(state, call, folder, id),
+        ("DELETE", Resource::MessageRule(folder, id)) => rules::delete(state, call, folder, id),
+        ("POST", Resource::Categories) => categories::create(state, call),
+        ("PATCH", Resource::Category(id)) => categories::update(state, call, id),
+        ("DELETE", Resource::Category(id)) => categories::delete(state, call, id),
+        ("POST", Resource::ContactFolders(parent)) => contact_folders::create(state, call, parent.as_deref()),
+        ("PATCH", Resource::ContactFolder(id)) => contact_folders::rename(state, call, id),
+        ("DELETE", Resource::ContactFolder(id)) => contact_folders::delete(state, call, id),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
         ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),

@@ -9,6 +9,7 @@ mod drive;
 mod feed;
 mod hash;
 mod mail;
+mod settings;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub(crate) use contacts::{Contact, ContactFolder};
 pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
 pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
+pub(crate) use settings::{Category, Rule, Settings};
 
 use super::uploads::Uploads;
 use crate::seed::ids::MailboxKey;
@@ -40,9 +42,11 @@ pub(crate) struct Mailbox {
     pub(crate) everything: Vec<(i64, u32)>,
     pub(crate) folder_feed: Feed,
     pub(crate) contact_folders: Vec<Option<ContactFolder>>,
+    pub(crate) contact_folder_feed: Feed,
     pub(crate) contacts: Vec<Option<Contact>>,
     pub(crate) calendars: Vec<Option<Calendar>>,
     pub(crate) events: Vec<Option<Event>>,
+    pub(crate) settings: Settings,
 }
 
 impl Mailbox {
@@ -57,6 +61,8 @@ impl Mailbox {
             everything: Vec::new(),
             folder_feed: Feed::default(),
             contact_folders: Vec::new(),
+            contact_folder_feed: Feed::default(),
+            settings: Settings::default(),
             contacts: Vec::new(),
             calendars: Vec::new(),
             events: Vec::new(),

@@ -57,7 +57,8 @@ pub(crate) fn find_folder(mailbox: &Mailbox, id: Option<&str>) -> Answer<u32> {
     mailbox.contact_folder(named.number).map(|folder| folder.number).ok_or_else(Fault::folder_gone)
 }
 
-fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<&'a Contact> {
+/// The contact with this id, in either form.
+pub(crate) fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<&'a Contact> {
     let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::Contact) else {
         return Err(if looks_like_exchange_id(id) { Fault::item_gone() } else { Fault::malformed_id() });
     };

@@ -19,6 +19,10 @@ const SMALL_ONE: &[(&str, &str)] = &[
     ("contacts", "2d13b35ab7e38b90"),
     ("events", "7a801a64c373b02c"),
     ("uploadSessions", "340fc460a2fd77ef"),
+    ("messageRules", ""),
+    ("masterCategories", ""),
+    ("contactFolders", ""),
+    ("mailboxSettings", ""),
 ];
 
 fn hashes(tenant: &Tenant) -> Vec<(&'static str, String)> {
@@ -33,7 +37,7 @@ fn one_seed_gives_one_tenant() {
     let dump = tenant.graph.dump(Some("alex@contoso.example"), None);
     let kinds: Vec<&str> = dump["users"][0].as_object().unwrap().keys().map(String::as_str).skip(2).collect();
     assert_eq!(kinds, SMALL_ONE.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
-    assert_ne!(hashes(&Tenant::new(Size::Small, 2))[..5], hashes(&tenant)[..5]);
+    assert_ne!(hashes(&Tenant::new(Size::Small, 2)), hashes(&tenant));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Graph;
+use super::csdl::Csdl;
 use crate::seed::{NOW, Size};
 use crate::wire::{Reply, Request};
 
@@ -66,13 +67,18 @@ impl Tenant {
         self.graph.upload(&self.request(method, address, headers, body)).unwrap_or_else(|| panic!("{address} is no upload session"))
     }
 
-    /// Asks and expects this status; gives the JSON body, null when there is none.
+    /// Asks and expects this status; gives the JSON body, null when there is none. What it says is held to the CSDL.
     pub(crate) fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Value, status: u16) -> Value {
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let reply = self.raw(method, url, headers, bytes);
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         assert_eq!(reply.status.as_u16(), status, "{method} {url}: {text}");
-        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}")) }
+        if text.is_empty() {
+            return Value::Null;
+        }
+        let value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}"));
+        Csdl::reply(&value);
+        value
     }
 
     pub(crate) fn get(&self, url: &str) -> Value {

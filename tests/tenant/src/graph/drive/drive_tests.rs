@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::graph::csdl_tests::Csdl;
+use crate::graph::csdl::Csdl;
 use crate::graph::testing::{DOWNLOADS, Tenant, path, rows, text};
 
 const PIECE: usize = 320 << 10;

@@ -111,7 +111,17 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::testing;
     use super::*;
+    use crate::{
+        chance::SeededDice,
+        clock::ManualClock,
+        ids::Urgency,
+        store::{AccountRow, Ledger as _, Limits, Memory},
+        tools::{Args, Steps, find},
+    };
 
     #[test]
     fn a_token_is_good_once_for_one_call_and_not_for_ever() {
@@ -132,5 +142,56 @@ mod tests {
         }
         assert!(!consents.close("0", [0; 32], Timestamp(300)));
         assert!(consents.close("1", [0; 32], Timestamp(300)) && consents.close("256", [0; 32], Timestamp(300)));
+    }
+
+    /// No call of these tests gets as far as Microsoft.
+    struct Nowhere;
+
+    impl super::super::Remote for Nowhere {
+        fn steps(&self, _: &AccountRow, _: Option<&str>, _: Urgency, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
+            unreachable!("nothing is sent")
+        }
+    }
+
+    async fn engine() -> Arc<Engine> {
+        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(3)), Limits::default()));
+        memory.save_account(testing::account()).await.unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
+        testing::engine(memory.clone(), memory, Arc::new(Nowhere), clock, Arc::new(SeededDice::new(7))).await
+    }
+
+    /// An update of an event: with attendees it asks by its arguments, otherwise only once Microsoft was looked at.
+    fn update(engine: &Engine, updates: Value, token: Option<&str>) -> Call {
+        let tool = find("calendar_update_event").unwrap();
+        let given = json!({"account_id": testing::ACCOUNT, "event_id": "e", "updates": updates, "confirm_token": token});
+        let args = Args::check(tool, given.as_object().unwrap()).unwrap();
+        engine.begin(tool, args, engine.accounts.find(testing::ACCOUNT).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_token_is_looked_at_even_where_the_arguments_ask_for_none() {
+        let engine = engine().await;
+        let quiet = |token| update(&engine, json!({"subject": "s"}), token);
+        assert!(engine.consented(&mut quiet(None)).is_ok());
+        let Err(CallError::Unconfirmed(_)) = engine.consented(&mut quiet(Some("made up"))) else { panic!("a forged token passed") };
+        let CallError::Unconfirmed(consent) = engine.ask(&quiet(None)) else { panic!() };
+        assert_eq!((consent.argument, &consent.preview["arguments"]["updates"]["subject"]), ("confirm_token", &json!("s")));
+        let token = consent.value.as_str().unwrap().to_owned();
+        let Err(CallError::Unconfirmed(_)) = engine.consented(&mut update(&engine, json!({"subject": "t"}), Some(&token))) else {
+            panic!("a token for one call passed with another")
+        };
+        assert!(engine.consented(&mut quiet(Some(&token))).is_ok());
+        assert!(engine.consented(&mut quiet(Some(&token))).is_err(), "it is good once");
+        assert!(engine.consented(&mut update(&engine, json!({"attendees": []}), None)).is_err());
+    }
+
+    /// Who wants the original's answers is asked where the original asked, and the tool that looks has to know.
+    #[tokio::test]
+    async fn in_the_originals_manner_nobody_is_asked_where_it_had_no_parameter_for_it() {
+        let mut engine = engine().await;
+        Arc::get_mut(&mut engine).unwrap().policy.compat = true;
+        let mut call = update(&engine, json!({"attendees": []}), None);
+        engine.consented(&mut call).unwrap();
+        assert!(call.args.text(CONSENTS[1]).is_some());
     }
 }

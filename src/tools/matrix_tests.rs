@@ -34,6 +34,7 @@ fn tenant() -> Fake {
             "GET /me/mailFolders" => json!({"value": [{"id": "INBOX-1"}]}),
             "GET /me/contacts" => json!({"value": [{"id": "c1", "parentFolderId": "CF"}]}),
             "GET /me/contacts/c1" => json!({"id": "c1", "parentFolderId": "CF"}),
+            "GET /me/calendar" => json!({"id": "CAL"}),
             "GET /me/calendarView" => json!({"value": [{"id": "e1"}]}),
             "GET /me/drive/root/children" | "GET /me/drive/root:/Docs:/children" => json!({"value": [file("D")]}),
             "GET /me/drive/root:/Docs" => json!({"id": "D", "parentReference": {"id": "ROOT"}}),

@@ -35,6 +35,8 @@ mod catalogue_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod matrix_calendar_tests;
+#[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]
 mod original_tests;

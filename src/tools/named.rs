@@ -10,8 +10,9 @@
 //! The price is that a write to a named folder also has lists of other folders *by id* fetched again. Asking Graph for the ids of
 //! the six names at every fetch, or bumping all of the mailbox at every move, would cost more.
 //!
-//! Calendars and contact folders have one name each, the default. `/me/events` and `/me/contacts` mean it, and every tool of this
-//! catalogue does; a tool for other calendars or contact folders adds the scope of the real id beside it.
+//! Calendars and contact folders have one name each, the default. `/me/events` and `/me/contacts` mean it. A list of events asks which
+//! calendar is the default one and so carries its id beside its name, or its name beside its id; a tool for other contact folders adds
+//! the scope of the real id likewise.
 
 use crate::cache::Scope;
 

@@ -45,8 +45,17 @@ fn propose(state: &State, owner: usize, prng: &mut Prng, seed: u64, round: u64) 
         let items: Vec<u32> = drive.items.iter().flatten().map(|i| i.number).filter(fits).collect();
         if items.is_empty() { None } else { Some(drive.key.item(*prng.pick(&items))) }
     };
+    let event = |prng: &mut Prng| {
+        let events: Vec<u32> = mailbox.events.iter().flatten().map(|event| event.number).collect();
+        if events.is_empty() { None } else { mailbox.event(*prng.pick(&events)).map(|event| mailbox.event_id(event, None, false)) }
+    };
+    let file = |prng: &mut Prng| {
+        let files: Vec<u32> =
+            drive.items.iter().flatten().filter(|i| i.placed && i.sequence > 0 && !i.is_folder()).map(|i| i.number).collect();
+        if files.is_empty() { None } else { Some(drive.key.item(*prng.pick(&files))) }
+    };
     let name = format!("churn {seed}-{round}");
-    Some(match prng.below(14) {
+    Some(match prng.below(18) {
         0 | 1 => json!({"verb": "new_message", "subject": name, "folder": folder(prng)}),
         2 | 3 => {
             json!({"verb": "update_message", "id": message(prng)?, "isRead": prng.percent(50), "categories": [name]})
@@ -61,6 +70,14 @@ fn propose(state: &State, owner: usize, prng: &mut Prng, seed: u64, round: u64) 
         10 => json!({"verb": "new_folder", "name": name, "parent": item(prng, true)?}),
         11 => json!({"verb": "rename_item", "id": item(prng, false)?, "name": name}),
         12 => json!({"verb": "move_item", "id": item(prng, false)?, "parent": item(prng, true)?}),
-        _ => json!({"verb": "delete_item", "id": item(prng, false)?}),
+        13 => json!({"verb": "delete_item", "id": item(prng, false)?}),
+        14 => json!({"verb": "write_file", "id": file(prng)?, "content": name}),
+        15 => {
+            let day = prng.between(1, 28);
+            let time = |hour: &str| json!({"dateTime": format!("2026-12-{day:02}T{hour}:00:00"), "timeZone": "Europe/Berlin"});
+            json!({"verb": "new_event", "subject": name, "start": time("09"), "end": time("10")})
+        }
+        16 => json!({"verb": "update_event", "id": event(prng)?, "subject": name}),
+        _ => json!({"verb": "delete_event", "id": event(prng)?}),
     })
 }

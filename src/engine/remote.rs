@@ -15,14 +15,15 @@ use crate::{
     hint::Hint,
     ids::{PERSONAL_TENANT, Urgency},
     store::AccountRow,
-    tools::{INLINE, LocalFile, Page, Reply, Saved, StepError, Steps},
+    tools::{Files, INLINE, LocalFile, Page, Reply, Saved, StepError, Steps},
     transfer::{Opened, Transfer, TransferError},
 };
 
 /// Makes the steps of one call.
 pub trait Remote: Send + Sync {
-    /// Steps for `account`, to end by `deadline`; `now` is when the call began.
-    fn steps(&self, account: &AccountRow, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps>;
+    /// Steps for `account`, to end by `deadline`; `now` is when the call began. `mailbox` is the id of the one they are about, when it is
+    /// not the account's own: Microsoft counts requests by mailbox.
+    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps>;
 }
 
 /// Steps through Microsoft Graph.
@@ -39,8 +40,9 @@ impl GraphRemote {
 }
 
 impl Remote for GraphRemote {
-    fn steps(&self, account: &AccountRow, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
-        let context = graph::Context { account: account.id.clone(), urgency, deadline, mailbox: account.object_id.clone() };
+    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
+        let mailbox = mailbox.unwrap_or(&account.object_id).to_owned();
+        let context = graph::Context { account: account.id.clone(), urgency, deadline, mailbox };
         Box::new(GraphSteps {
             client: self.client.clone(),
             transfer: self.transfer.clone(),
@@ -91,6 +93,21 @@ impl Steps for GraphSteps {
         Ok(replies.into_iter().map(|reply| reply.map_err(StepError::from).and_then(|reply| reply_of(&reply))).collect())
     }
 
+    fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn personal(&self) -> bool {
+        self.personal
+    }
+}
+
+#[async_trait]
+impl Files for GraphSteps {
     async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
         let saved = self.transfer.save(&self.context, &what, to, most, &moved).await?;
         Ok(Saved { path: saved.path.to_string_lossy().into_owned(), size: saved.size, content_type: saved.content_type })
@@ -120,14 +137,6 @@ impl Steps for GraphSteps {
     async fn follow(&self, monitor: &str, patience: Duration) -> Result<Reply, StepError> {
         let job = self.transfer.follow(monitor, patience).await?;
         Ok(Reply { status: if job.done { 200 } else { 202 }, body: job.body, etag: None, location: job.location })
-    }
-
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    fn personal(&self) -> bool {
-        self.personal
     }
 }
 

@@ -28,10 +28,10 @@ use super::{testing, *};
 use crate::{
     chance::SeededDice,
     clock::ManualClock,
-    graph::{Content, GraphRequest, Method, Upload},
+    graph::{GraphRequest, Method},
     hint::Kind,
     store::{Limits, Memory},
-    tools::{LocalFile, Page, Reply, Saved, StepError, Steps},
+    tools::{Files, Page, Reply, StepError, Steps},
 };
 
 const FOLDERS: [&str; 3] = ["F0", "F1", "F2"];
@@ -182,24 +182,8 @@ impl Steps for FakeSteps {
         unreachable!("no tool of this test sends a batch")
     }
 
-    async fn save(&self, _what: Content, _to: &str, _most: u64) -> Result<Saved, StepError> {
+    fn files(&self) -> &dyn Files {
         unreachable!("no tool of this test moves files")
-    }
-
-    async fn open_local(&self, _path: &str, _most: u64) -> Result<LocalFile, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-
-    async fn read_local(&self, _file: &LocalFile) -> Result<bytes::Bytes, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-
-    async fn upload(&self, _to: Upload, _file: &LocalFile) -> Result<Reply, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-
-    async fn follow(&self, _monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
-        unreachable!("no tool of this test follows a copy")
     }
 
     fn now(&self) -> Timestamp {

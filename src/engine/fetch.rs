@@ -11,13 +11,17 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Call, CallError, Engine, answer::encode};
+use super::{
+    Call, CallError, Engine,
+    answer::encode,
+    watch::{Seen, Watch},
+};
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, SourceId, Touch, Touched},
+    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, Touch, Touched},
     clock::Timestamp,
     hint::Hint,
     ids::Urgency,
-    store::{AccountRow, Put},
+    store::{AccountRow, FeedKey, Put},
     tools::{Does, Effect, Fetched, StepError},
 };
 
@@ -66,8 +70,13 @@ impl Engine {
     pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
         let Effect::Read { service, .. } = call.tool.effect else { return Err(CallError::Broken) };
         let source = self.source(call.tool, &call.account).ok_or(CallError::Broken)?;
-        self.truth.load(&source).await?;
-        let (mut landed, joined) = self.join_or_begin(call, key, service, source)?;
+        let (mut landed, joined) = loop {
+            self.truth.load(&source).await?;
+            // Unless it was dropped this very moment.
+            if let Some(flight) = self.join_or_begin(call, key, service, &source) {
+                break flight;
+            }
+        };
         if joined {
             self.counters.of(call.tool.name).coalesced();
         }
@@ -80,19 +89,19 @@ impl Engine {
         call: &Call,
         key: &CacheKey,
         service: Service,
-        source: SourceId,
-    ) -> Result<(watch::Receiver<Landed>, bool), CallError> {
-        let any = self.truth.marks(&source, &Scope::any(service)).ok_or(CallError::Broken)?;
-        let (epoch, read_seq) = self.truth.position(&source).ok_or(CallError::Broken)?;
+        source: &SourceId,
+    ) -> Option<(watch::Receiver<Landed>, bool)> {
+        let any = self.truth.marks(source, &Scope::any(service))?;
+        let (epoch, read_seq) = self.truth.position(source)?;
         let mut flying = self.flights.flying.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flying.get(&key.hash)
-            && flight.source == source
+            && flight.source == *source
             && flight.epoch == epoch
             && any.written_at <= flight.read_seq
             // One that has landed and is not swept away yet answered somebody who may have asked again since.
             && flight.landed.borrow().is_none()
         {
-            return Ok((flight.landed.clone(), true));
+            return Some((flight.landed.clone(), true));
         }
         let (land, landed) = watch::channel(None);
         let number = self.dice.number();
@@ -101,21 +110,25 @@ impl Engine {
 
         let engine = self.clone();
         let call = Call { tool: call.tool, args: call.args.clone(), account: call.account.clone(), now: call.now, urgency: call.urgency };
-        let key = key.clone();
+        let (key, source) = (key.clone(), source.clone());
         tokio::spawn(async move {
             let arrival = Arrival { engine, hash: key.hash, number, land };
             let result = arrival.engine.fly(&call, key, Position { service, source, epoch, read_seq }).await;
             arrival.land.send_replace(Some(result));
         });
-        Ok((landed, false))
+        Some((landed, false))
     }
 
     /// Asks, and stores what may be stored.
     async fn fly(&self, call: &Call, key: CacheKey, from: Position) -> Result<Fetch, CallError> {
         let at = self.clock.now();
-        let fetched = match self.run(call).await {
-            Ok(fetched) => fetched,
-            Err(error) => {
+        // Only files have tags that can be asked by.
+        let known = if from.service == Service::Files { self.entry(&key).await.filter(|entry| entry.meta.etag.is_some()) } else { None };
+        let (result, seen) = self.run(call, known.as_ref().and_then(|entry| entry.meta.etag.clone())).await;
+        let fetched = match (result, known) {
+            (Ok(fetched), _) => fetched,
+            (Err(_), Some(known)) if seen.unchanged => return Ok(self.keep_unchanged(&known, &from, at).await),
+            (Err(error), _) => {
                 self.learn_of_absence(&key, &from, &error).await;
                 return Err(error.into());
             }
@@ -125,12 +138,12 @@ impl Engine {
         if !fetched.whole {
             return Ok(Fetch { body, at, kept: true });
         }
-        let kept = self.keep(key, &from, &fetched, body.clone(), at).await;
+        let kept = self.keep(key, &from, &fetched, seen, body.clone(), at).await;
         Ok(Fetch { body, at, kept })
     }
 
     /// Stores an answer; false when the store could not.
-    async fn keep(&self, key: CacheKey, from: &Position, fetched: &Fetched, body: Body, at: Timestamp) -> bool {
+    async fn keep(&self, key: CacheKey, from: &Position, fetched: &Fetched, seen: Seen, body: Body, at: Timestamp) -> bool {
         let _staying = self.leaving.read().await;
         if self.accounts.find(key.account.as_str()).is_err() {
             // Signed out meanwhile: its data key is gone, and must not be made anew for an answer nobody may see again.
@@ -138,15 +151,40 @@ impl Engine {
         }
         let mut scopes = fetched.scopes.clone();
         scopes.push(Scope::all(from.service));
-        let reading = Reading { source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, scopes };
-        let hash = key.hash;
+        let mut reading = Reading { source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, scopes };
+        if let Some((feed, link)) = seen.walk {
+            let feed = FeedKey { account: key.account.clone(), source: from.source.clone(), feed };
+            let shown = fetched.shown.iter().map(|(item, _)| Scope::item(item)).collect();
+            self.base(&feed, link, &mut reading, shown, at).await;
+        }
         let meta = EntryMeta { key, readings: vec![reading], fetch_started: at, etag: fetched.etag.clone(), revision: 0 };
-        let mut entry = Entry { meta, body };
-        match self.entries.put(entry.clone(), fetched.shown_in(&from.source), self.clock.now()).await {
+        self.put(Entry { meta, body }, fetched.shown_in(&from.source)).await
+    }
+
+    /// Graph says that what the entry's tag stands for has not changed: the entry is as if fetched now (`truth.md`, *Checks*).
+    async fn keep_unchanged(&self, known: &Entry, from: &Position, at: Timestamp) -> Fetch {
+        let mut entry = known.clone();
+        entry.meta.fetch_started = at;
+        for reading in &mut entry.meta.readings {
+            (reading.epoch, reading.read_seq) = (from.epoch, from.read_seq);
+        }
+        let body = entry.body.clone();
+        let _staying = self.leaving.read().await;
+        let gone = self.accounts.find(entry.meta.key.account.as_str()).is_err();
+        // An answer of two sources was not looked at whole.
+        let kept = gone || entry.meta.readings.len() != 1 || self.put(entry, Vec::new()).await;
+        Fetch { body, at, kept }
+    }
+
+    /// Stores an entry; false when the store could not. While the account stays.
+    async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> bool {
+        let hash = entry.meta.key.hash;
+        match self.entries.put(entry.clone(), shown, self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
                 self.hot.insert(Arc::new(entry));
                 self.note_store(None);
+                self.chores.stir();
                 true
             }
             Ok(Put::Overtaken) => {
@@ -186,17 +224,18 @@ impl Engine {
     /// A read that neither looks into the cache nor leaves anything there.
     pub(super) async fn fetch_uncached(self: &Arc<Self>, call: Call) -> Result<super::Answer, CallError> {
         let at = call.now;
-        let fetched = self.run(&call).await?;
+        let fetched = self.run(&call, None).await.0?;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         Ok(super::Answer::cached(super::CacheStatus::Bypass, at, body.text, None))
     }
 
-    /// Runs the row of a read.
-    async fn run(&self, call: &Call) -> Result<Fetched, StepError> {
-        let Does::Read(fetch) = call.tool.does else { return Err(StepError::unexpected("a read")) };
+    /// Runs the row of a read, and tells what was seen on the way. `etag` is the tag of the answer it is to replace.
+    async fn run(&self, call: &Call, etag: Option<String>) -> (Result<Fetched, StepError>, Seen) {
+        let Does::Read(fetch) = call.tool.does else { return (Err(StepError::unexpected("a read")), Seen::default()) };
         let now = self.clock.now();
-        let steps = self.remote.steps(&call.account, call.urgency, now.plus(self.policy.deadline), now);
-        fetch(steps.as_ref(), &call.args).await
+        let watch = Watch::new(self.remote.steps(&call.account, call.urgency, now.plus(self.policy.deadline), now), etag);
+        let fetched = fetch(&watch, &call.args).await;
+        (fetched, watch.seen())
     }
 
     /// The call with its account's drive known, asking for it once when it is not.
@@ -236,6 +275,10 @@ impl Engine {
         let _ended = RefreshEnd(self, key.hash);
         let call = self.with_source(call).await.map_err(|error| error.code().to_owned())?;
         self.counters.of(tool.name).refreshed();
+        // A small request may tell that it is still true.
+        if self.check(&call, &key).await.map_err(|error| error.code.to_owned())? {
+            return Ok(());
+        }
         self.fetch(&call, &key).await.map(drop).map_err(|error| error.code().to_owned())
     }
 }

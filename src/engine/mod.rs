@@ -6,16 +6,24 @@
 mod accounts;
 mod answer;
 mod background;
+mod check;
+mod doubt;
 mod error;
 mod fetch;
+mod forget;
 mod local;
 mod read;
 mod remote;
 mod stats;
 mod status;
 mod truth;
+mod watch;
 mod write;
 
+#[cfg(test)]
+mod check_tests;
+#[cfg(test)]
+mod faulty;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]
@@ -32,12 +40,12 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
-    cache::{CacheKey, Mode, SourceId, Ttl},
+    cache::{Bounds, CacheKey, Mode, Service, SourceId, Ttl},
     chance::Dice,
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
-    store::{AccountRow, Entries, HotTier, Ledger, Uses},
+    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Uses},
     tools::{self, Args, Effect, Tool},
 };
 
@@ -74,6 +82,8 @@ pub struct Policy {
     pub deadline: Duration,
     /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late.
     pub unsettled: Duration,
+    /// How many scopes and items are remembered.
+    pub bounds: Bounds,
     /// Name of the cloud, part of every source's name.
     pub cloud: String,
 }
@@ -86,6 +96,7 @@ impl Default for Policy {
             uncached_accounts: Vec::new(),
             deadline: Duration::from_secs(120),
             unsettled: Duration::from_secs(60),
+            bounds: Bounds::default(),
             cloud: "global".into(),
         }
     }
@@ -111,6 +122,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub dice: Arc<dyn Dice>,
+    /// The mark of writes that could not be recorded, where the store outlives the process.
+    pub doubt: Option<DoubtMark>,
     /// Settings.
     pub policy: Policy,
 }
@@ -132,6 +145,12 @@ pub struct Engine {
     flights: Flights,
     counters: Counters,
     accounts: accounts::Accounts,
+    /// Sources whose writes could not be recorded.
+    doubts: doubt::Doubts,
+    /// Delta feeds that are being asked.
+    checks: check::Checks,
+    /// What is due in idle time.
+    chores: forget::Chores,
     /// Wakes the worker: a task was queued.
     queued: Notify,
     /// Wakes the settler: scopes became unsettled.
@@ -162,6 +181,9 @@ impl Engine {
     ///
     /// When the ledger cannot be read or written.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, CallError> {
+        if let Some(mark) = &parts.doubt {
+            doubt::after_a_crash(&*parts.ledger, mark).await?;
+        }
         let truth = Truth::new(parts.ledger.clone(), parts.dice.clone());
         let now = parts.clock.now();
         let open = parts.ledger.recover_writes(now.plus(parts.policy.unsettled), now).await?;
@@ -186,6 +208,9 @@ impl Engine {
             policy: parts.policy,
             flights: Flights::default(),
             counters: Counters::default(),
+            doubts: doubt::Doubts::new(parts.doubt),
+            checks: check::Checks::default(),
+            chores: forget::Chores::default(),
             queued: Notify::new(),
             unsettled: Notify::new(),
             used: Notify::new(),
@@ -258,10 +283,13 @@ impl Engine {
     /// The mailbox or drive a call is about; `None` when the account's drive is not known yet.
     fn source(&self, tool: &Tool, account: &AccountRow) -> Option<SourceId> {
         let (Effect::Read { service, .. } | Effect::Write { service }) = tool.effect else { return None };
+        self.source_of(service, account)
+    }
+
+    /// The account's own mailbox or drive, which holds `service`.
+    fn source_of(&self, service: Service, account: &AccountRow) -> Option<SourceId> {
         match service {
-            crate::cache::Service::Files => {
-                account.drive_id.as_deref().map(|drive| SourceId::drive(&self.policy.cloud, &account.tenant_id, drive))
-            }
+            Service::Files => account.drive_id.as_deref().map(|drive| SourceId::drive(&self.policy.cloud, &account.tenant_id, drive)),
             _ => Some(SourceId::mailbox(&self.policy.cloud, &account.tenant_id, &account.object_id)),
         }
     }

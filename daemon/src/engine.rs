@@ -161,6 +161,7 @@ fn policy(config: &Config) -> Policy {
         unsettled: config.cache.unsettled,
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
+        ..Policy::default()
     }
 }
 

@@ -48,7 +48,7 @@ impl Engine {
     ///
     /// When Microsoft could not be asked at all, so that a fetch would fail in the same way.
     pub(super) async fn check(&self, call: &Call, key: &CacheKey) -> Result<bool, StepError> {
-        let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl(call.tool)) else { return Ok(false) };
+        let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl_for(call)) else { return Ok(false) };
         let Some(asked) = feeds(&entry.meta, &self.truth.view()) else { return Ok(false) };
         for FeedOf { source, feed } in asked {
             let feed = FeedKey { account: key.account.clone(), source, feed };
@@ -82,7 +82,7 @@ impl Engine {
             }
         };
         let started = self.clock.now();
-        let steps = self.remote.steps(&call.account, call.urgency, started.plus(self.policy.deadline), started);
+        let steps = self.steps(call);
         let request = GraphRequest::get_path(token.link.expose().clone());
         let (changes, next) = match steps.pages(request, &|items| items.len() > MOST_CHANGES).await {
             Ok(page) => match (found(&page.items), page.delta) {

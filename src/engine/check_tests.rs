@@ -21,7 +21,7 @@ use super::{
     *,
 };
 use crate::{
-    cache::{Learned, Scope, Touch, Touched},
+    cache::{Learned, Scope, Service, SourceId, Touch, Touched},
     chance::SeededDice,
     clock::ManualClock,
     graph::GraphRequest,

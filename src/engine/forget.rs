@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::Engine;
 use crate::{
-    cache::{Keep, Service, SourceId, trim},
+    cache::{Keep, SourceId, trim},
     clock::Timestamp,
     store::{AccountRow, StoreError},
 };
@@ -72,7 +72,10 @@ impl Engine {
 
     /// The mailbox and the drive of an account.
     fn sources_of(&self, account: &AccountRow) -> Vec<SourceId> {
-        [Service::Mail, Service::Files].into_iter().filter_map(|service| self.source_of(service, account)).collect()
+        let cloud = &self.policy.cloud;
+        let mailbox = SourceId::mailbox(cloud, &account.tenant_id, &account.object_id);
+        let drive = account.drive_id.as_deref().map(|drive| SourceId::drive(cloud, &account.tenant_id, drive));
+        std::iter::once(mailbox).chain(drive).collect()
     }
 
     /// An account has signed out: what was remembered of its mailbox and drive is dropped soon.

@@ -119,7 +119,14 @@ impl Scripted {
 struct ScriptedRemote(Arc<Scripted>);
 
 impl Remote for ScriptedRemote {
-    fn steps(&self, _account: &AccountRow, _urgency: Urgency, _deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
+    fn steps(
+        &self,
+        _account: &AccountRow,
+        _mailbox: Option<&str>,
+        _urgency: Urgency,
+        _deadline: Timestamp,
+        now: Timestamp,
+    ) -> Box<dyn Steps> {
         Box::new(ScriptedSteps(self.0.clone(), now))
     }
 }

@@ -17,7 +17,7 @@ use m365_cached_proto::dirs::Profile;
 
 #[cfg(feature = "sqlcipher")]
 use m365_cached::store::{
-    StoreKeys,
+    DoubtMark, StoreKeys,
     sqlcipher::{OpenOptions, Sqlcipher},
 };
 
@@ -166,14 +166,23 @@ fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
     };
     let store = Arc::new(Sqlcipher::open(options)?);
     let closing = Arc::clone(&store);
-    Ok(Store { entries: store.clone(), ledger: store, backend: "sqlcipher", path, close: Box::new(move || closing.close()) })
+    // Beside the database, for it stands for what the database could not take.
+    let doubt = Some(DoubtMark::at(&path.with_file_name("unrecorded")));
+    Ok(Store { entries: store.clone(), ledger: store, backend: "sqlcipher", path, doubt, close: Box::new(move || closing.close()) })
 }
 
 /// A build without SQLCipher keeps everything in memory and nothing on disk.
 #[cfg(not(feature = "sqlcipher"))]
 fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
     let store = Arc::new(m365_cached::store::Memory::new(Arc::clone(&opened.dice), Limits::default()));
-    Ok(Store { entries: store.clone(), ledger: store, backend: "memory", path: std::path::PathBuf::new(), close: Box::new(|| ()) })
+    Ok(Store {
+        entries: store.clone(),
+        ledger: store,
+        backend: "memory",
+        path: std::path::PathBuf::new(),
+        doubt: None,
+        close: Box::new(|| ()),
+    })
 }
 
 /// Every tool, for people and tests.

@@ -81,6 +81,12 @@ pub struct CacheSettings {
     pub enabled: bool,
     /// `cache.hot_bytes`: bytes of opened answers kept in memory.
     pub hot_bytes: u64,
+    /// `cache.unsettled_s`: after a write whose outcome is unknown or shows late, answers it touches are not kept for this long.
+    pub unsettled: Duration,
+    /// `cache.rows_per_source`: scopes, and places of items, remembered of one mailbox or drive. Forgetting costs fetches, never truth.
+    pub rows_per_source: u64,
+    /// `cache.rows`: the same over all mailboxes and drives.
+    pub rows: u64,
     /// `cache.accounts.<username>.enabled`, where set; names in lower case.
     pub accounts: BTreeMap<String, bool>,
     /// `cache.tools.<tool>.*`, where set.
@@ -198,7 +204,15 @@ impl Default for Config {
             cloud: cloud::global(),
             cloud_ca: None,
             keys: KeySettings { source: KeySource::Auto, file: None },
-            cache: CacheSettings { enabled: true, hot_bytes: 64 * 1024 * 1024, accounts: BTreeMap::new(), tools: BTreeMap::new() },
+            cache: CacheSettings {
+                enabled: true,
+                hot_bytes: 64 * 1024 * 1024,
+                unsettled: Duration::from_secs(60),
+                rows_per_source: 20_000,
+                rows: 100_000,
+                accounts: BTreeMap::new(),
+                tools: BTreeMap::new(),
+            },
             graph: GraphSettings {
                 connect_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),

@@ -16,6 +16,8 @@ pub(super) struct Setting {
 
 /// A day: nobody waits longer.
 const DAY: u64 = 24 * 3600;
+/// Fewer remembered rows than a few answers show would have everything forgotten at once.
+const LEAST_ROWS: u64 = 100;
 /// Four years in seconds: more than any answer is kept.
 const YEARS: u64 = 4 * 366 * DAY;
 
@@ -83,6 +85,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "cache.hot_bytes",
         set: |config, _, value| put(&mut config.cache.hot_bytes, value.whole(0, 1 << 40)),
         show: |config, _| config.cache.hot_bytes.to_string(),
+    },
+    Setting {
+        key: "cache.unsettled_s",
+        set: |config, _, value| put(&mut config.cache.unsettled, value.seconds(1, DAY)),
+        show: |config, _| whole(config.cache.unsettled),
+    },
+    Setting {
+        key: "cache.rows_per_source",
+        set: |config, _, value| put(&mut config.cache.rows_per_source, value.whole(LEAST_ROWS, 1 << 32)),
+        show: |config, _| config.cache.rows_per_source.to_string(),
+    },
+    Setting {
+        key: "cache.rows",
+        set: |config, _, value| put(&mut config.cache.rows, value.whole(LEAST_ROWS, 1 << 32)),
+        show: |config, _| config.cache.rows.to_string(),
     },
     Setting {
         key: "cache.accounts.*.enabled",

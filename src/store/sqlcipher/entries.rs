@@ -11,7 +11,7 @@ use super::{
     db::{Db, Owner},
     items,
     pack::{Head, pack_places, unpack_places},
-    scopes::Ask,
+    scopes::{self, Ask},
     seal::{BodyIdentity, OVERHEAD},
     stats::{self, Change},
 };
@@ -277,6 +277,9 @@ fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<P
     };
     stats::add(db, owner.id, &key.tool, change)?;
     items::add(db, shown, now)?;
+    for reading in &new.meta.readings {
+        scopes::used(db, &reading.source, now)?;
+    }
     Ok(Put::Stored { revision: revision.cast_unsigned() })
 }
 

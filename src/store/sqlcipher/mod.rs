@@ -7,7 +7,9 @@
 mod accounts;
 pub mod codec;
 mod db;
+mod delta;
 mod entries;
+mod forget;
 mod invalidate;
 mod items;
 mod migrations;
@@ -18,6 +20,7 @@ pub mod seal;
 mod stats;
 mod tasks;
 mod thread;
+mod totals;
 mod writes;
 
 #[cfg(test)]
@@ -43,11 +46,11 @@ use async_trait::async_trait;
 
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
-    AccountRow, Entries, EntryUse, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys,
-    StoreStats, TaskCounts, TaskRow, WriteId,
+    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Health, Invalidation, Ledger,
+    Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskRow, TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
-    cache::{Bumped, Entry, KeyHash, Learned, Shown, SourceId, SourceState, Touched},
+    cache::{Bumped, Entry, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},
     chance::Dice,
     clock::Timestamp,
     ids::AccountId,
@@ -164,6 +167,10 @@ impl Entries for Sqlcipher {
         self.thread.read(stats::totals).await
     }
 
+    async fn check_totals(&self, after: Option<TotalsAt>) -> Result<TotalsStep, StoreError> {
+        self.thread.cache(0, move |db| totals::step(db, after.as_ref())).await
+    }
+
     async fn health_check(&self) -> Health {
         self.look_at_health().await
     }
@@ -210,9 +217,36 @@ impl Ledger for Sqlcipher {
         self.thread.ledger(move |db| scopes::changed(db, &touched)).await
     }
 
-    async fn forget(&self, source: &SourceId, keep: usize) -> Result<Vec<Bumped>, StoreError> {
+    async fn sources(&self) -> Result<Vec<SourceSize>, StoreError> {
+        self.thread.read(forget::sizes).await
+    }
+
+    async fn forget(&self, source: &SourceId, keep: Keep, most: usize) -> Result<Forgotten, StoreError> {
         let source = source.clone();
-        self.thread.ledger(move |db| scopes::forget(db, &source, keep)).await
+        self.thread.ledger(move |db| forget::step(db, &source, keep, most)).await
+    }
+
+    async fn drop_source(&self, source: &SourceId) -> Result<bool, StoreError> {
+        let source = source.clone();
+        self.thread.ledger(move |db| forget::drop_source(db, &source)).await
+    }
+
+    async fn renew(&self, source: &SourceId) -> Result<SourceState, StoreError> {
+        let source = source.clone();
+        self.thread.ledger(move |db| scopes::renew(db, &source)).await
+    }
+
+    async fn delta_token(&self, feed: &FeedKey) -> Result<Option<DeltaToken>, StoreError> {
+        let feed = feed.clone();
+        self.thread.read(move |db| delta::token(db, &feed)).await
+    }
+
+    async fn baseline(&self, baseline: Baseline) -> Result<Based, StoreError> {
+        self.thread.ledger(move |db| delta::base(db, &baseline)).await
+    }
+
+    async fn checked(&self, checked: Checked) -> Result<CheckNoted, StoreError> {
+        self.thread.ledger(move |db| delta::check(db, &checked)).await
     }
 
     async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {

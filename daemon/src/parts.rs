@@ -77,8 +77,8 @@ pub struct Opened<'a> {
 
 impl Parts {
     /// The real parts. Never fails: what is missing makes a locked daemon, which says why.
-    pub async fn real(config: &Config, profile: &Profile) -> Self {
-        let (clock, dice): (Arc<dyn Clock>, Arc<dyn Dice>) = (Arc::new(SystemClock), Arc::new(OsDice));
+    pub async fn real(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
+        let dice: Arc<dyn Dice> = Arc::new(OsDice);
         let mut parts = Self::without_engine(config, profile, Arc::clone(&clock));
         let cloud = match cloud(config, profile) {
             Ok(cloud) => cloud,

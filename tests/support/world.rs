@@ -2,8 +2,10 @@
 //!
 //! When it ends it fails the test if the daemon logged a warning nobody expected or a process was left behind.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
-use m365_cached_tenant::{Control, Options, Tenant};
+use m365_cached_tenant::{ClockSetting, Control, Options, Tenant};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -37,6 +39,8 @@ pub struct Setup {
     pub accounts: &'static [&'static str],
     /// Leave the daemon without a key.
     pub keyless: bool,
+    /// Let the daemon's time be the tenant's, which stands still: see [`World::advance`].
+    pub stopped_clock: bool,
 }
 
 /// A running world.
@@ -52,6 +56,8 @@ pub struct World {
     tenant: Option<Tenant>,
     runtime: Runtime,
     expected: Vec<String>,
+    /// Further words on the daemon's command line.
+    words: Vec<String>,
 }
 
 impl World {
@@ -77,8 +83,13 @@ impl World {
         }
         m365_cached_tenant::profile::write(home.path(), &tenant, setup.tls)?;
         home.configure(setup.config)?;
-        let daemon = Some(Daemon::start(bins, &home)?);
-        let mut world = Self { bins, home, ids: Vec::new(), daemon, tenant: Some(tenant), runtime, expected: Vec::new() };
+        let mut words = Vec::new();
+        if setup.stopped_clock {
+            tenant.control().set_clock(&ClockSetting { freeze: true, ..ClockSetting::default() });
+            words.extend(["--clock-from".to_owned(), tenant.addresses().control.clone()]);
+        }
+        let mut world = Self { bins, home, ids: Vec::new(), daemon: None, tenant: Some(tenant), runtime, expected: Vec::new(), words };
+        world.start_daemon()?;
         for account in setup.accounts {
             let id = world.sign_in(account)?;
             world.ids.push(id);
@@ -101,6 +112,17 @@ impl World {
     /// Waits for something of the tenant.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// Moves the clock of tenant and daemon on, and returns when the daemon has seen it. Needs [`Setup::stopped_clock`].
+    ///
+    /// # Errors
+    /// When the daemon does not look at the tenant's clock.
+    pub fn advance(&self, by: Duration) -> anyhow::Result<()> {
+        let revision = self.control().advance(by).revision;
+        let seen = self.runtime.block_on(self.control().clock_followed(revision, PATIENCE));
+        anyhow::ensure!(seen, "the daemon does not follow the tenant's clock");
+        Ok(())
     }
 
     /// Takes the tenant away: from now on nobody answers on its ports.
@@ -134,7 +156,8 @@ impl World {
     /// # Errors
     /// When it does not get ready.
     pub fn start_daemon(&mut self) -> anyhow::Result<()> {
-        self.daemon = Some(Daemon::start(self.bins, &self.home)?);
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        self.daemon = Some(Daemon::start_with(self.bins, &self.home, &words)?);
         Ok(())
     }
 

@@ -47,7 +47,7 @@ use super::{
     StoreStats, TaskCounts, TaskRow, WriteId,
 };
 use crate::{
-    cache::{Bumped, Entry, KeyHash, Learned, Shown, SourceId, SourceState, Touched},
+    cache::{Bumped, Entry, EntryMeta, KeyHash, Learned, Shown, SourceId, SourceState, Touched},
     chance::Dice,
     clock::Timestamp,
     ids::AccountId,
@@ -171,6 +171,14 @@ impl Entries for Sqlcipher {
 
 #[async_trait]
 impl Ledger for Sqlcipher {
+    async fn admit(&self, meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> Result<bool, StoreError> {
+        self.thread.cache(shown.len() * 64, move |db| entries::admit(db, &meta, &shown, now)).await
+    }
+
+    async fn record_invalidation(&self, what: Invalidation, removed: u64) -> Result<(), StoreError> {
+        self.thread.cache(64, move |db| invalidate::record(db, &what, removed)).await
+    }
+
     async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError> {
         let id = id.clone();
         let wanted = id.clone();

@@ -16,7 +16,7 @@ use super::{
     daemon::Daemon,
     home::Home,
     mcp::{Era, Mcp},
-    process, signin,
+    process, signin, stopwatch,
 };
 
 /// The first work account of the demo tenant.
@@ -54,10 +54,10 @@ pub struct World {
     pub ids: Vec<String>,
     daemon: Option<Daemon>,
     tenant: Option<Tenant>,
+    /// Further words on the daemon's command line, from its next start on.
+    pub words: Vec<String>,
     runtime: Runtime,
     expected: Vec<String>,
-    /// Further words on the daemon's command line.
-    words: Vec<String>,
 }
 
 impl World {
@@ -205,6 +205,21 @@ impl World {
     pub fn ctl_json(&self, words: &[&str]) -> anyhow::Result<Value> {
         let words: Vec<&str> = ["--json"].into_iter().chain(words.iter().copied()).collect();
         self.ctl(&words)?.ok()?.json()
+    }
+
+    /// Asks for the status until it is as it must become.
+    ///
+    /// # Errors
+    /// When it does not become so in time; the last status is in the error.
+    pub fn until(&self, becomes: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let deadline = stopwatch::now() + PATIENCE;
+        loop {
+            let status = self.ctl_json(&["status"])?;
+            if becomes(&status) {
+                return Ok(status);
+            }
+            anyhow::ensure!(stopwatch::now() < deadline, "it stays so: {status}");
+        }
     }
 
     /// Log lines at `warn` or `error` that contain this are part of the test.

@@ -84,7 +84,7 @@ fn a_key_file_that_is_not_there_is_made_once_and_never_again() {
 
 #[test]
 fn a_key_file_that_others_may_read_is_refused() {
-    for mode in [0o644, 0o640, 0o604, 0o666] {
+    for mode in [0o644, 0o604, 0o666, 0o660] {
         let (mut world, file, _folder) = with_key_file();
         write(&file, &key(5), mode);
         let before = data(&world);

@@ -157,7 +157,8 @@ impl SecretService {
     pub(crate) fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let (settings, address) = (folder.path().join("bus.conf"), format!("unix:path={}", folder.path().join("bus").display()));
-        let policy = r#"<policy context="default"><allow send_destination="*"/><allow own="*"/><allow user="*"/></policy>"#;
+        let policy =
+            r#"<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>"#;
         let head = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">"#;
         fs::write(&settings, format!("{head}<busconfig><type>session</type><listen>{address}</listen>{policy}</busconfig>")).unwrap();
         let mut command = Command::new("dbus-daemon");

@@ -9,6 +9,8 @@ mod cachectl;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod fuzzing;
+#[cfg(test)]
 mod keyring;
 #[cfg(test)]
 mod keys;

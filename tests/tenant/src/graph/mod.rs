@@ -50,6 +50,8 @@ use crate::wire::{Reply, Request};
 use call::Call;
 use errors::Fault;
 use odata::Answer;
+#[doc(hidden)]
+pub use odata::filter_for_fuzz;
 use route::{FolderAction, ItemPart, MessageAction, Owner, Resource};
 use store::State;
 

@@ -189,6 +189,11 @@ mod tests {
 
     use super::*;
 
+    /// Fails a test whose sleeper is never woken; paused time jumps there when nothing else is left to do.
+    async fn woken(sleeper: tokio::task::JoinHandle<()>) {
+        tokio::time::timeout(Duration::from_secs(1_000_000), sleeper).await.expect("it sleeps on").unwrap();
+    }
+
     /// A sleeper on `clock`, asleep when this returns.
     async fn sleeper(clock: &Arc<FollowedClock>, wait: Duration) -> tokio::task::JoinHandle<()> {
         let clock = Arc::clone(clock);
@@ -213,7 +218,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());
         clock.hear(Timestamp(61_000), true);
-        sleeper.await.unwrap();
+        woken(sleeper).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -224,7 +229,7 @@ mod tests {
         assert_eq!((clock.now(), began.elapsed()), (Timestamp(5000), Duration::from_secs(5)));
         let sleeper = sleeper(&clock, Duration::from_secs(3600)).await;
         clock.hear(Timestamp(3_605_000), false);
-        sleeper.await.unwrap();
+        woken(sleeper).await;
         assert_eq!(began.elapsed(), Duration::from_secs(5));
     }
 
@@ -234,7 +239,7 @@ mod tests {
         let sleeper = sleeper(&clock, Duration::from_secs(2)).await;
         clock.hear(Timestamp(1500), false);
         let began = Instant::now();
-        sleeper.await.unwrap();
+        woken(sleeper).await;
         assert_eq!(began.elapsed(), Duration::from_millis(500));
     }
 }

@@ -1,5 +1,6 @@
 //! Why a call came to nothing, in the words a person or a model can act on.
 
+use super::Consent;
 use crate::{
     hint::{Hint, Kind},
     store::StoreError,
@@ -30,6 +31,9 @@ pub enum CallError {
     /// The store failed where there is no way round it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Somebody has to agree first. Nothing was done.
+    #[error("this needs the user's consent; nothing was done")]
+    Unconfirmed(Box<Consent>),
     /// A write was sent and no answer came.
     #[error("it is unknown whether this took effect: {0}")]
     UnknownOutcome(StepError),
@@ -49,6 +53,7 @@ impl Hint for CallError {
             Self::UnknownAccount { .. } => Kind::SignIn,
             Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
             Self::NotJournalled(error) | Self::Store(error) => error.kind(),
+            Self::Unconfirmed(_) => Kind::User,
             Self::Stopping => Kind::Offline,
             Self::Broken => Kind::Internal,
         }
@@ -63,6 +68,7 @@ impl Hint for CallError {
             Self::NotJournalled(_) => "not_journalled",
             Self::Store(error) => error.code(),
             Self::UnknownOutcome(_) => "outcome_unknown",
+            Self::Unconfirmed(_) => "confirmation_required",
             Self::Stopping => "stopping",
             Self::Broken => "internal",
         }
@@ -77,6 +83,10 @@ impl Hint for CallError {
             Self::Step(error) => error.hint(),
             Self::NotJournalled(error) | Self::Store(error) => error.hint(),
             Self::UnknownOutcome(_) => Some("Read the item again before you repeat this.".into()),
+            Self::Unconfirmed(consent) => Some(format!(
+                "Show the user what would be done; once they agree, call again with {}={} and the same arguments.",
+                consent.argument, consent.value
+            )),
             Self::Stopping => Some("Try again in a moment.".into()),
             Self::Broken => Some("Try again; if it stays, look at the daemon's log.".into()),
         }

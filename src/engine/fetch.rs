@@ -17,8 +17,8 @@ use crate::{
     clock::Timestamp,
     hint::Hint,
     ids::Urgency,
-    store::{AccountRow, Put},
-    tools::{Does, Effect, Fetched, StepError},
+    store::Put,
+    tools::{Does, Fetched, StepError},
 };
 
 /// A fetched answer.
@@ -64,10 +64,8 @@ impl Flights {
 impl Engine {
     /// Joins the flight for `key`, or begins one.
     pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
-        let Effect::Read { service, .. } = call.tool.effect else { return Err(CallError::Broken) };
-        let source = self.source(call.tool, &call.account).ok_or(CallError::Broken)?;
-        self.truth.load(&source).await?;
-        let (mut landed, joined) = self.join_or_begin(call, key, service, source)?;
+        let from = self.position(call).await?;
+        let (mut landed, joined) = self.join_or_begin(call, key, from)?;
         if joined {
             self.counters.of(call.tool.name).coalesced();
         }
@@ -75,19 +73,12 @@ impl Engine {
         result.clone().unwrap_or(Err(CallError::Broken))
     }
 
-    fn join_or_begin(
-        self: &Arc<Self>,
-        call: &Call,
-        key: &CacheKey,
-        service: Service,
-        source: SourceId,
-    ) -> Result<(watch::Receiver<Landed>, bool), CallError> {
-        let any = self.truth.marks(&source, &Scope::any(service)).ok_or(CallError::Broken)?;
-        let (epoch, read_seq) = self.truth.position(&source).ok_or(CallError::Broken)?;
+    fn join_or_begin(self: &Arc<Self>, call: &Call, key: &CacheKey, from: Position) -> Result<(watch::Receiver<Landed>, bool), CallError> {
+        let any = self.truth.marks(&from.source, &Scope::any(from.service)).ok_or(CallError::Broken)?;
         let mut flying = self.flights.flying.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flying.get(&key.hash)
-            && flight.source == source
-            && flight.epoch == epoch
+            && flight.source == from.source
+            && flight.epoch == from.epoch
             && any.written_at <= flight.read_seq
             // One that has landed and is not swept away yet answered somebody who may have asked again since.
             && flight.landed.borrow().is_none()
@@ -96,15 +87,18 @@ impl Engine {
         }
         let (land, landed) = watch::channel(None);
         let number = self.dice.number();
-        flying.insert(key.hash, Flight { number, source: source.clone(), epoch, read_seq, landed: landed.clone() });
+        flying.insert(
+            key.hash,
+            Flight { number, source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, landed: landed.clone() },
+        );
         drop(flying);
 
         let engine = self.clone();
-        let call = Call { tool: call.tool, args: call.args.clone(), account: call.account.clone(), now: call.now, urgency: call.urgency };
+        let call = call.clone();
         let key = key.clone();
         tokio::spawn(async move {
             let arrival = Arrival { engine, hash: key.hash, number, land };
-            let result = arrival.engine.fly(&call, key, Position { service, source, epoch, read_seq }).await;
+            let result = arrival.engine.fly(&call, key, from).await;
             arrival.land.send_replace(Some(result));
         });
         Ok((landed, false))
@@ -113,13 +107,14 @@ impl Engine {
     /// Asks, and stores what may be stored.
     async fn fly(&self, call: &Call, key: CacheKey, from: Position) -> Result<Fetch, CallError> {
         let at = self.clock.now();
-        let fetched = match self.run(call).await {
+        let mut fetched = match self.run(call).await {
             Ok(fetched) => fetched,
             Err(error) => {
                 self.learn_of_absence(&key, &from, &error).await;
                 return Err(error.into());
             }
         };
+        self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
         let answer = fetched.answer.as_object().ok_or(CallError::Broken)?;
         let body = encode(answer, fetched.list);
         if !fetched.whole {
@@ -194,31 +189,8 @@ impl Engine {
     /// Runs the row of a read.
     async fn run(&self, call: &Call) -> Result<Fetched, StepError> {
         let Does::Read(fetch) = call.tool.does else { return Err(StepError::unexpected("a read")) };
-        let now = self.clock.now();
-        let steps = self.remote.steps(&call.account, call.urgency, now.plus(self.policy.deadline), now);
+        let steps = self.steps(call);
         fetch(steps.as_ref(), &call.args).await
-    }
-
-    /// The call with its account's drive known, asking for it once when it is not.
-    pub(super) async fn with_source(&self, mut call: Call) -> Result<Call, CallError> {
-        if self.source(call.tool, &call.account).is_none() {
-            call.account = self.learn_drive(&call.account, call.urgency).await?;
-        }
-        Ok(call)
-    }
-
-    /// Asks which drive is behind `/me/drive` and remembers it with the account.
-    async fn learn_drive(&self, account: &AccountRow, urgency: Urgency) -> Result<Arc<AccountRow>, CallError> {
-        let now = self.clock.now();
-        let steps = self.remote.steps(account, urgency, now.plus(self.policy.deadline), now);
-        let reply = steps.send(crate::graph::GraphRequest::get(&["me", "drive"]).with("$select", "id")).await?;
-        let id = reply.body.get("id").and_then(serde_json::Value::as_str).ok_or_else(|| StepError::unexpected("the id of the drive"))?;
-        let known = AccountRow { drive_id: Some(id.to_owned()), ..account.clone() };
-        if let Err(error) = self.ledger.save_account(known.clone()).await {
-            // It will be asked again after the next start; nothing else is lost.
-            self.note_store(Some(error.to_string()));
-        }
-        self.accounts.replace(known)
     }
 
     /// Runs a queued refresh, through the same flight a call takes.
@@ -231,7 +203,7 @@ impl Engine {
         let args = serde_json::from_str(&task.args).map_err(|_| "damaged arguments".to_owned())?;
         let account = self.accounts.find(task.account.as_str()).map_err(|error| error.code().to_owned())?;
         let args = crate::tools::Args::from_canonical(args);
-        let call = Call { tool, args, account, now: self.clock.now(), urgency: Urgency::Background };
+        let call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Background };
         let key = self.key(&call).ok_or("not a cached tool")?;
         let _ended = RefreshEnd(self, key.hash);
         let call = self.with_source(call).await.map_err(|error| error.code().to_owned())?;
@@ -241,11 +213,11 @@ impl Engine {
 }
 
 /// Where a flight began.
-struct Position {
-    service: Service,
-    source: SourceId,
-    epoch: Epoch,
-    read_seq: Seq,
+pub(super) struct Position {
+    pub(super) service: Service,
+    pub(super) source: SourceId,
+    pub(super) epoch: Epoch,
+    pub(super) read_seq: Seq,
 }
 
 /// Takes the flight off the board when it ends, also by a panic; those who wait then see the channel closed.

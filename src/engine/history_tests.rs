@@ -194,7 +194,14 @@ impl Steps for FakeSteps {
 struct FakeRemote(Arc<FakeGraph>);
 
 impl Remote for FakeRemote {
-    fn steps(&self, _account: &AccountRow, _urgency: Urgency, _deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
+    fn steps(
+        &self,
+        _account: &AccountRow,
+        _mailbox: Option<&str>,
+        _urgency: Urgency,
+        _deadline: Timestamp,
+        now: Timestamp,
+    ) -> Box<dyn Steps> {
         Box::new(FakeSteps(self.0.clone(), now))
     }
 }

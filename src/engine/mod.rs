@@ -6,11 +6,14 @@
 mod accounts;
 mod answer;
 mod background;
+mod confirm;
+mod cursor;
 mod error;
 mod fetch;
 mod local;
 mod read;
 mod remote;
+mod source;
 mod stats;
 mod status;
 mod truth;
@@ -18,6 +21,8 @@ mod write;
 
 #[cfg(test)]
 mod history_tests;
+#[cfg(test)]
+mod reading_on_tests;
 #[cfg(test)]
 mod testing;
 
@@ -32,7 +37,7 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
-    cache::{CacheKey, Mode, SourceId, Ttl},
+    cache::{CacheKey, Mode, Ttl},
     chance::Dice,
     clock::{Clock, Timestamp},
     graph,
@@ -43,6 +48,7 @@ use crate::{
 
 pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
+pub use confirm::Consent;
 pub use error::CallError;
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Stats, ToolStats};
@@ -76,6 +82,8 @@ pub struct Policy {
     pub unsettled: Duration,
     /// Name of the cloud, part of every source's name.
     pub cloud: String,
+    /// Answers and confirmations as the original had them.
+    pub compat: bool,
 }
 
 impl Default for Policy {
@@ -87,6 +95,7 @@ impl Default for Policy {
             deadline: Duration::from_secs(120),
             unsettled: Duration::from_secs(60),
             cloud: "global".into(),
+            compat: false,
         }
     }
 }
@@ -132,6 +141,8 @@ pub struct Engine {
     flights: Flights,
     counters: Counters,
     accounts: accounts::Accounts,
+    mailboxes: source::Mailboxes,
+    consents: confirm::Consents,
     /// Wakes the worker: a task was queued.
     queued: Notify,
     /// Wakes the settler: scopes became unsettled.
@@ -147,10 +158,13 @@ pub struct Engine {
 }
 
 /// A call whose tool, arguments and account are known to be good.
+#[derive(Clone)]
 struct Call {
     tool: &'static Tool,
     args: Args,
     account: Arc<AccountRow>,
+    /// Id of the mailbox it is about, once it was asked for; `None` for the account's own.
+    mailbox: Option<Arc<str>>,
     now: Timestamp,
     urgency: Urgency,
 }
@@ -185,6 +199,8 @@ impl Engine {
             dice: parts.dice,
             policy: parts.policy,
             flights: Flights::default(),
+            mailboxes: source::Mailboxes::default(),
+            consents: confirm::Consents::default(),
             counters: Counters::default(),
             queued: Notify::new(),
             unsettled: Notify::new(),
@@ -207,7 +223,7 @@ impl Engine {
             return self.local(caller, tool, &args).await;
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
-        let call = Call { tool, args, account, now: self.clock.now(), urgency: Urgency::Foreground };
+        let call = self.begin(tool, args, account);
         match tool.effect {
             Effect::Read { .. } => self.read(call).await,
             Effect::Write { .. } => self.write(caller, call).await,
@@ -234,11 +250,18 @@ impl Engine {
         let tool = find(name).ok()?;
         let Effect::Read { ttl: Ok(_), .. } = tool.effect else { return None };
         let args = Args::check(tool, given).ok()?;
-        if !args.flag("use_cache") || args.flag("force_refresh") {
+        if !args.flag("use_cache") || args.flag("force_refresh") || args.text(cursor::ARGUMENT).is_some() {
             return None;
         }
         let account = self.accounts.find(args.text("account_id")?).ok()?;
-        self.caching(tool, &account).then(|| Call { tool, args, account, now: self.clock.now(), urgency: Urgency::Foreground })
+        self.caching(tool, &account).then(|| self.begin(tool, args, account))
+    }
+
+    /// A call that somebody waits for. The clock is read here, once.
+    fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
+        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground };
+        Self::own_mailbox(&mut call);
+        call
     }
 
     /// Whether answers of `tool` for `account` may be read from and written to the cache.
@@ -255,15 +278,14 @@ impl Engine {
         Some(self.policy.tools.get(tool.name).and_then(|policy| policy.ttl).unwrap_or(ttl))
     }
 
-    /// The mailbox or drive a call is about; `None` when the account's drive is not known yet.
-    fn source(&self, tool: &Tool, account: &AccountRow) -> Option<SourceId> {
-        let (Effect::Read { service, .. } | Effect::Write { service }) = tool.effect else { return None };
-        match service {
-            crate::cache::Service::Files => {
-                account.drive_id.as_deref().map(|drive| SourceId::drive(&self.policy.cloud, &account.tenant_id, drive))
-            }
-            _ => Some(SourceId::mailbox(&self.policy.cloud, &account.tenant_id, &account.object_id)),
-        }
+    /// The times of `call`: those of its tool, within the age it asked for.
+    fn ttl_for(&self, call: &Call) -> Option<Ttl> {
+        let ttl = self.ttl(call.tool)?;
+        let within = call.args.number(tools::MAX_AGE).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+        Some(match within {
+            Some(age) => Ttl { fresh: ttl.fresh.min(age), stale: ttl.stale.min(age), ..ttl },
+            None => ttl,
+        })
     }
 
     /// The name of the entry that answers `call`.

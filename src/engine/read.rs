@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, CacheStatus, Call, CallError, Engine, fetch::Fetch};
+use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::Fetch};
 use crate::{
     cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback},
     hint::{Hint, Kind},
@@ -12,6 +12,9 @@ use crate::{
 impl Engine {
     /// Answers a read.
     pub(super) async fn read(self: &Arc<Self>, call: Call) -> Result<Answer, CallError> {
+        if call.args.text(cursor::ARGUMENT).is_some() {
+            return self.read_on(call).await;
+        }
         let key = self.key(&call).filter(|_| call.args.flag("use_cache") && self.caching(call.tool, &call.account));
         let Some(key) = key else {
             self.counters.of(call.tool.name).bypassed();
@@ -35,7 +38,7 @@ impl Engine {
 
     /// The answer from memory, when it is there and fresh.
     pub(super) fn peek_hot(&self, call: &Call, key: &CacheKey) -> Option<Answer> {
-        let ttl = self.ttl(call.tool)?;
+        let ttl = self.ttl_for(call)?;
         let entry = self.hot.get(key.hash)?;
         match judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now) {
             Verdict::Serve { .. } => Some(self.served(call, &entry, CacheStatus::Fresh)),
@@ -46,7 +49,7 @@ impl Engine {
     /// The answer from memory or the store, fresh or stale. A stale one is queued for a refresh.
     pub(super) async fn stored(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Option<Answer> {
         let entry = self.entry(key).await?;
-        let verdict = judge(&entry.meta, &self.truth.view(), self.ttl(call.tool)?, Mode::Normal, call.now);
+        let verdict = judge(&entry.meta, &self.truth.view(), self.ttl_for(call)?, Mode::Normal, call.now);
         match verdict {
             Verdict::Serve { .. } => Some(self.served(call, &entry, CacheStatus::Fresh)),
             Verdict::ServeThenRefresh { .. } => {

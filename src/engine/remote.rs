@@ -16,8 +16,9 @@ use crate::{
 
 /// Makes the steps of one call.
 pub trait Remote: Send + Sync {
-    /// Steps for `account`, to end by `deadline`; `now` is when the call began.
-    fn steps(&self, account: &AccountRow, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps>;
+    /// Steps for `account`, to end by `deadline`; `now` is when the call began. `mailbox` is the id of the one they are about, when it is
+    /// not the account's own: Microsoft counts requests by mailbox.
+    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps>;
 }
 
 /// Steps through Microsoft Graph.
@@ -33,8 +34,9 @@ impl GraphRemote {
 }
 
 impl Remote for GraphRemote {
-    fn steps(&self, account: &AccountRow, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
-        let context = graph::Context { account: account.id.clone(), urgency, deadline, mailbox: account.object_id.clone() };
+    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
+        let mailbox = mailbox.unwrap_or(&account.object_id).to_owned();
+        let context = graph::Context { account: account.id.clone(), urgency, deadline, mailbox };
         Box::new(GraphSteps { client: self.client.clone(), context, now, personal: account.tenant_id == PERSONAL_TENANT })
     }
 }

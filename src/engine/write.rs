@@ -63,12 +63,13 @@ impl Engine {
     async fn act(self: &Arc<Self>, caller: &Caller, call: Call) -> Result<Answer, CallError> {
         let Effect::Write { service } = call.tool.effect else { return Err(CallError::Broken) };
         let Does::Write { touches, act } = call.tool.does else { return Err(CallError::Broken) };
+        self.consented(&call)?;
         let call = self.with_source(call).await?;
-        let source = self.source(call.tool, &call.account).ok_or(CallError::Broken)?;
+        let source = self.source(&call).ok_or(CallError::Broken)?;
         let touched = Touched { source: source.clone(), service, touches: touches(&call.args) };
         let id = self.journal(caller, &call, touched).await?;
 
-        let steps = self.remote.steps(&call.account, call.urgency, call.now.plus(self.policy.deadline), call.now);
+        let steps = self.steps(&call);
         let result = act(steps.as_ref(), &call.args).await;
         self.close(id, &source, service, &result).await;
         match result {

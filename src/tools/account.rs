@@ -1,6 +1,6 @@
 //! Accounts: who is signed in, and signing in. Answered by the daemon itself.
 
-use super::{Does, Effect, Local, Param, ParamType, Risk, Tool};
+use super::{Asks, Does, Effect, Local, Param, ParamType, Risk, Tool};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -12,6 +12,7 @@ pub(super) const TOOLS: &[Tool] = &[
         effect: Effect::Local,
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Local(Local::AccountList),
     },
@@ -25,6 +26,7 @@ pub(super) const TOOLS: &[Tool] = &[
         effect: Effect::Local,
         risk: Risk::Moderate,
         idempotent: false,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Local(Local::AccountAuthenticate),
     },
@@ -37,6 +39,7 @@ pub(super) const TOOLS: &[Tool] = &[
         effect: Effect::Local,
         risk: Risk::Moderate,
         idempotent: false,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Local(Local::AccountCompleteAuth),
     },

@@ -1,6 +1,6 @@
 //! The cache itself: figures, and forgetting on request. Answered by the daemon itself.
 
-use super::{Does, Effect, Local, Param, ParamType, Risk, Tool};
+use super::{Asks, Does, Effect, Local, Param, ParamType, Risk, Tool};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -11,6 +11,7 @@ pub(super) const TOOLS: &[Tool] = &[
         effect: Effect::Local,
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Local(Local::CacheStats),
     },
@@ -29,6 +30,7 @@ pub(super) const TOOLS: &[Tool] = &[
         effect: Effect::Local,
         risk: Risk::Moderate,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Local(Local::CacheInvalidate),
     },

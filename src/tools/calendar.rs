@@ -8,11 +8,11 @@ use serde_json::Value;
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+    Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     listing::{every, read_list},
     named,
     shape::{id, list_answer, pick, text},
-    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+    tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
 };
 use crate::{
     cache::{Service, Ttl},
@@ -38,10 +38,12 @@ pub(super) const TOOLS: &[Tool] = &[Tool {
         Param::optional("limit", ParamType::Int { min: 1, max: 200 }, "50", "Most events to return."),
         USE_CACHE,
         FORCE_REFRESH,
+        MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Calendar, ttl: Ok(Ttl::seconds(300, 1800)) },
     risk: Risk::Safe,
     idempotent: true,
+    asks: Asks::Never,
     canonical: None,
     does: Does::Read(|steps, args| Box::pin(list(steps, args))),
 }];
@@ -90,6 +92,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: vec![named::default_calendar()],
         shown,
         whole: true,
+        more: None,
         etag: None,
     })
 }

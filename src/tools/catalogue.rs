@@ -1,6 +1,6 @@
 //! The one list of tools, and how one is found.
 
-use super::{Tool, account, args::nearest_of, cache, calendar, contact, email, emailfolders, file, folder, server};
+use super::{Tool, account, args::nearest_of, cache, calendar, contact, email, emailfolders, emailrules, file, folder, server};
 use crate::hint::{Hint, Kind};
 
 /// Every tool there is, by family, in the order in which clients see them.
@@ -8,9 +8,16 @@ pub const CATALOGUE: &[&[Tool]] = &[
     account::TOOLS,
     email::READS,
     email::CHANGES,
-    emailfolders::TOOLS,
+    emailfolders::READS,
+    emailfolders::CHANGES,
+    emailfolders::BULK,
+    emailrules::READS,
+    emailrules::CHANGES,
+    emailrules::ORDER,
     calendar::TOOLS,
-    contact::TOOLS,
+    contact::READS,
+    contact::CHANGES,
+    contact::EXPORT,
     file::TOOLS,
     folder::TOOLS,
     cache::TOOLS,

@@ -19,12 +19,13 @@ pub(super) struct Fake {
     handler: Handler,
     asked: Mutex<Vec<GraphRequest>>,
     now: Timestamp,
+    personal: bool,
 }
 
 impl Fake {
     /// Answers through `handler`; `None` is a 404.
     pub(super) fn new(handler: impl Fn(&GraphRequest) -> Option<Result<Value, StepError>> + Send + Sync + 'static) -> Self {
-        Self { handler: Box::new(handler), asked: Mutex::default(), now: Timestamp(1_795_165_200_000) }
+        Self { handler: Box::new(handler), asked: Mutex::default(), now: Timestamp(1_795_165_200_000), personal: false }
     }
 
     /// Answers each `METHOD /path` (without its query) with one body, however often it is asked.
@@ -35,6 +36,13 @@ impl Fake {
     /// The same, at another time.
     pub(super) fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
+        self
+    }
+
+    /// The same, for a personal account.
+    #[expect(dead_code, reason = "search differs for personal accounts")]
+    pub(super) fn of_personal(mut self) -> Self {
+        self.personal = true;
         self
     }
 
@@ -115,7 +123,7 @@ impl Steps for Fake {
     }
 
     fn personal(&self) -> bool {
-        false
+        self.personal
     }
 }
 

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+    Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     drive::{Place, is_folder, one_place, read_children, shown},
     shape::list_answer,
-    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+    tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
 };
 use crate::cache::{Service, Ttl};
 
@@ -24,10 +24,12 @@ pub(super) const TOOLS: &[Tool] = &[Tool {
         Param::optional("type_filter", ParamType::Choice(&["all", "files", "folders"]), "\"all\"", "Which items to return."),
         USE_CACHE,
         FORCE_REFRESH,
+        MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(600, 3600)) },
     risk: Risk::Safe,
     idempotent: true,
+    asks: Asks::Never,
     canonical: Some(one_place),
     does: Does::Read(|steps, args| Box::pin(list(steps, args))),
 }];
@@ -49,6 +51,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: found.scopes,
         shown,
         whole: true,
+        more: None,
         etag: None,
     })
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::OnceLock};
 
 use serde_json::Value;
 
-use super::{StepError, Steps, shape::text};
+use super::{More, StepError, Steps, shape::text};
 use crate::graph::GraphRequest;
 
 /// A list as far as it was asked for.
@@ -14,6 +14,8 @@ pub(super) struct Listing {
     pub(super) items: Vec<Value>,
     /// Nothing was left out but what the filter refused.
     pub(super) complete: bool,
+    /// What was left out, when something was.
+    pub(super) more: Option<More>,
     /// It was put together from more than one page, so that it also depends on what moved between them.
     pub(super) several_pages: bool,
 }
@@ -38,8 +40,9 @@ pub(super) async fn read_list(
     let mut items: Vec<Value> =
         page.items.into_iter().filter(|item| keep(item) && text(item, "id").is_none_or(|id| seen.insert(id.to_owned()))).collect();
     let complete = page.next.is_none() && items.len() <= limit;
-    items.truncate(limit);
-    Ok(Listing { items, complete, several_pages })
+    let rest = items.split_off(limit.min(items.len()));
+    let more = (!complete).then_some(More { rest, link: page.next });
+    Ok(Listing { items, complete, more, several_pages })
 }
 
 /// Keeps all.

@@ -8,13 +8,16 @@ mod args;
 mod cache;
 mod calendar;
 mod catalogue;
+mod check;
 mod contact;
 mod drive;
 mod email;
 mod emailfolders;
+mod emailrules;
 mod file;
 mod folder;
 mod listing;
+mod mailbox;
 mod named;
 mod risk;
 mod schema;
@@ -29,9 +32,14 @@ mod catalogue_tests;
 mod fake;
 #[cfg(test)]
 mod matrix_tests;
+#[cfg(test)]
+mod original_tests;
 
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
-pub use tool::{CACHE_CONTROLS, Does, Effect, Fetched, Local, Param, ParamType, Risk, Tool, Touches, Written};
+pub use tool::{
+    Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, More, Param, ParamType, Risk, Tool, Touches,
+    Written,
+};

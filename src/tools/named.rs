@@ -30,6 +30,11 @@ pub(super) fn default_calendar() -> Scope {
     Scope::calendar("default")
 }
 
+/// The contacts of any contact folder that was asked for by id.
+pub(super) fn contact_folders_by_id() -> Scope {
+    Scope::contacts("by-id")
+}
+
 /// The contacts of the default contact folder.
 pub(super) fn default_contacts() -> Scope {
     Scope::contacts("default")

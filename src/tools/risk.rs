@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Effect, Risk, Tool};
+use super::{Args, Asks, Effect, Risk, Tool};
 
 impl Risk {
     /// The word in `_meta.safety_level`.
@@ -23,11 +23,6 @@ impl Risk {
             Self::Dangerous | Self::Critical => "🔴",
         }
     }
-
-    /// Whether a person has to agree before it is done: whatever leaves the account or cannot be undone.
-    pub fn needs_confirmation(self) -> bool {
-        self >= Self::Dangerous
-    }
 }
 
 /// MCP's tool annotations: hints to a client about when to ask its user.
@@ -44,6 +39,15 @@ pub struct Annotations {
 }
 
 impl Tool {
+    /// Whether a person has to agree to a call with these arguments before it is done.
+    pub fn asks_for(&self, args: &Args) -> bool {
+        match self.asks {
+            Asks::Never => false,
+            Asks::Always => true,
+            Asks::When(needs) => needs(args),
+        }
+    }
+
     /// The annotations, all four always stated because MCP's own defaults differ from what most rows mean.
     pub fn annotations(&self) -> Annotations {
         Annotations {
@@ -69,7 +73,7 @@ impl Tool {
         let meta = json!({
             "category": self.category(),
             "safety_level": self.risk.level(),
-            "requires_confirmation": self.risk.needs_confirmation(),
+            "requires_confirmation": !matches!(self.asks, Asks::Never),
         });
         match meta {
             Value::Object(meta) => meta,

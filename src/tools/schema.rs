@@ -5,22 +5,29 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Param, ParamType, Tool, args::DRIVE_PATH_MAX, args::ID_MAX, args::NAME_MAX};
+use super::{
+    Param, ParamType, Tool,
+    check::{DRIVE_PATH_MAX, ID_MAX, LOCAL_PATH_MAX, NAME_MAX},
+};
 
 impl Tool {
     /// The JSON Schema of the arguments, as MCP's `inputSchema`.
     pub fn input_schema(&self) -> Map<String, Value> {
-        let properties: Map<String, Value> = self.params.iter().map(|param| (param.name.to_owned(), property(param))).collect();
-        let required: Vec<&str> = self.params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
-        let mut schema = Map::new();
-        schema.insert("type".into(), "object".into());
-        schema.insert("properties".into(), Value::Object(properties));
-        if !required.is_empty() {
-            schema.insert("required".into(), required.into());
-        }
-        schema.insert("additionalProperties".into(), false.into());
-        schema
+        object(self.params)
     }
+}
+
+fn object(params: &[Param]) -> Map<String, Value> {
+    let properties: Map<String, Value> = params.iter().map(|param| (param.name.to_owned(), property(param))).collect();
+    let required: Vec<&str> = params.iter().filter(|param| param.default.is_none()).map(|param| param.name).collect();
+    let mut schema = Map::new();
+    schema.insert("type".into(), "object".into());
+    schema.insert("properties".into(), Value::Object(properties));
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+    schema.insert("additionalProperties".into(), false.into());
+    schema
 }
 
 fn property(param: &Param) -> Value {
@@ -33,6 +40,17 @@ fn property(param: &Param) -> Value {
         ParamType::Choice(words) => json!({ "type": "string", "enum": words }),
         ParamType::Int { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         ParamType::Bool => json!({ "type": "boolean" }),
+        ParamType::Prose { max } => json!({ "type": "string", "maxLength": max }),
+        ParamType::LocalPath => text(LOCAL_PATH_MAX),
+        ParamType::Mailbox => text(NAME_MAX),
+        // One text is taken for a list of one, without being offered: a union is what strict dialects refuse.
+        ParamType::Addresses { max } | ParamType::People { max } => {
+            json!({ "type": "array", "items": { "type": "string" }, "maxItems": max })
+        }
+        ParamType::Texts { least, most, max } => json!({ "type": "array", "items": text(max), "minItems": least, "maxItems": most }),
+        ParamType::Choices(words) => json!({ "type": "array", "items": { "type": "string", "enum": words }, "minItems": 1 }),
+        ParamType::Object(members) => Value::Object(object(members)),
+        ParamType::Objects(members) => json!({ "type": "array", "items": object(members) }),
     };
     property["description"] = param.help.into();
     // A default of null would need a nullable type: leaving the parameter out says the same.

@@ -1,6 +1,6 @@
 //! The server itself. Answered by the daemon.
 
-use super::{Does, Effect, Local, Risk, Tool};
+use super::{Asks, Does, Effect, Local, Risk, Tool};
 
 pub(super) const TOOLS: &[Tool] = &[Tool {
     name: "server_get_version",
@@ -10,6 +10,7 @@ pub(super) const TOOLS: &[Tool] = &[Tool {
     effect: Effect::Local,
     risk: Risk::Safe,
     idempotent: true,
+    asks: Asks::Never,
     canonical: None,
     does: Does::Local(Local::ServerVersion),
 }];

@@ -23,6 +23,8 @@ pub struct Tool {
     pub risk: Risk,
     /// Whether doing it twice does what doing it once does.
     pub idempotent: bool,
+    /// Whether a person is asked first.
+    pub asks: Asks,
     /// Brings arguments that ask for the same thing into one spelling, so that they share one key; applied after checking.
     /// Doing it twice does what doing it once does, and its result passes the check again.
     pub canonical: Option<fn(&mut Args)>,
@@ -60,6 +62,27 @@ pub enum Risk {
     Dangerous,
     /// Destroys.
     Critical,
+}
+
+/// Whether a person is asked before a call is done.
+#[derive(Clone, Copy)]
+pub enum Asks {
+    /// Nothing leaves the account and nothing is lost.
+    Never,
+    /// It reaches other people, or destroys.
+    Always,
+    /// Only with some arguments: an event with attendees, a rule that forwards. Looks at checked arguments.
+    When(fn(&Args) -> bool),
+}
+
+impl std::fmt::Debug for Asks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Never => "Never",
+            Self::Always => "Always",
+            Self::When(_) => "When",
+        })
+    }
 }
 
 /// How a tool is done.
@@ -109,7 +132,7 @@ pub enum Local {
 }
 
 /// A parameter.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Param {
     /// As clients spell it.
     pub name: &'static str,
@@ -125,6 +148,11 @@ impl Param {
     /// One that has to be given.
     pub(super) const fn required(name: &'static str, kind: ParamType, help: &'static str) -> Self {
         Self { name, help, kind, default: None }
+    }
+
+    /// A member of an object that may be left out, and may not be null. See [`ParamType::Object`].
+    pub(super) const fn member(name: &'static str, kind: ParamType, help: &'static str) -> Self {
+        Self { name, help, kind, default: Some("") }
     }
 
     /// One that may be left out; `default` is JSON text.
@@ -153,11 +181,53 @@ pub(super) const FORCE_REFRESH: Param = Param::optional(
     "true asks Microsoft 365 again and keeps the new answer. Rarely needed: writes through this server show at once.",
 );
 
-/// Parameters that say how the cache is used; the last ones of every cached read, and no part of its key.
-pub const CACHE_CONTROLS: [&str; 2] = [USE_CACHE.name, FORCE_REFRESH.name];
+/// Third of the [`CACHE_CONTROLS`], and the last parameter of every cached read: the original does not have it.
+pub(super) const MAX_AGE: Param = Param::optional(
+    "max_age",
+    ParamType::Int { min: 0, max: 604_800 },
+    "null",
+    "Oldest answer that will do, in seconds; an older one is fetched again first.",
+);
+
+/// Name of the third.
+pub const MAX_AGE_NAME: &str = MAX_AGE.name;
+
+/// Parameters that say how the cache is used, and are no part of an answer's key.
+pub const CACHE_CONTROLS: [&str; 3] = [USE_CACHE.name, FORCE_REFRESH.name, MAX_AGE.name];
+
+/// Another mailbox, on mail and calendar tools; before `max_age`.
+pub(super) const MAILBOX: Param = Param::optional(
+    "mailbox",
+    ParamType::Mailbox,
+    "null",
+    "Address of a shared or delegated mailbox to use in place of the account's own.",
+);
+
+/// Where to go on in a list; before `max_age`. The engine resolves it: see `engine/cursor.rs`.
+pub(super) const CURSOR: Param = Param::optional(
+    "cursor",
+    ParamType::Text { max: 64 },
+    "null",
+    "`next_cursor` of an earlier answer, with the same other arguments, to read on from there.",
+);
+
+/// Consent, where the original asks for it.
+pub(super) const CONFIRM: Param =
+    Param::optional("confirm", ParamType::Bool, "false", "true only after the user has agreed to exactly this call.");
+
+/// Consent, where the original did not ask; the last parameter.
+pub(super) const CONFIRM_TOKEN: Param = Param::optional(
+    "confirm_token",
+    ParamType::Text { max: 64 },
+    "null",
+    "From the preview that a call without it returns, once the user has agreed to it; for exactly the same arguments.",
+);
+
+/// Parameters that give consent, and are no part of what is agreed to.
+pub const CONSENTS: [&str; 2] = [CONFIRM.name, CONFIRM_TOKEN.name];
 
 /// Type and limits of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ParamType {
     /// An account: id or username.
     Account,
@@ -181,6 +251,42 @@ pub enum ParamType {
     },
     /// True or false.
     Bool,
+    /// Text of 0 to `max` characters, line breaks and all: a body, a comment.
+    Prose {
+        /// Longest.
+        max: usize,
+    },
+    /// An e-mail address.
+    Mailbox,
+    /// E-mail addresses: one, several separated by commas, or a list. Checked, each once, in a list.
+    Addresses {
+        /// Most of them.
+        max: usize,
+    },
+    /// People with or without a name: as [`ParamType::Addresses`], or objects `{address, name}`, bare or inside `emailAddress` as Graph has
+    /// them. As a list of `{address, name}`, each address once.
+    People {
+        /// Most of them.
+        max: usize,
+    },
+    /// Texts: one or a list; as a list.
+    Texts {
+        /// Fewest of them.
+        least: usize,
+        /// Most of them.
+        most: usize,
+        /// Longest, in characters.
+        max: usize,
+    },
+    /// Some of these words: one or a list; as a list, each once, in the order of the row.
+    Choices(&'static [&'static str]),
+    /// A file on this machine. Where it may lie is decided when it is opened.
+    LocalPath,
+    /// An object with these members and no others. A member with the default `null` may be null, one without default has to be there, and
+    /// one made by [`Param::member`] may be left out. What is left out stays out.
+    Object(&'static [Param]),
+    /// A list of objects with these members.
+    Objects(&'static [Param]),
 }
 
 /// A fresh answer from Graph.
@@ -196,8 +302,19 @@ pub struct Fetched {
     pub shown: Vec<(String, Vec<Scope>)>,
     /// False when something is missing that should be there: such an answer is given, and never stored.
     pub whole: bool,
+    /// What the list goes on with, when there is more.
+    pub more: Option<More>,
     /// Graph's tag of the answer.
     pub etag: Option<String>,
+}
+
+/// The part of a collection that an answer left out.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct More {
+    /// Items that were read and not shown, as Graph sent them.
+    pub rest: Vec<Value>,
+    /// Graph's `@odata.nextLink` behind them.
+    pub link: Option<String>,
 }
 
 /// A write that Graph accepted.

@@ -7,9 +7,11 @@ use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
     tools::{
-        Args, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written, named,
+        Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
+        mailbox::at,
+        named,
         shape::{id, pick, text},
-        tool::ACCOUNT,
+        tool::{ACCOUNT, MAILBOX},
     },
 };
 
@@ -23,10 +25,12 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             Param::required("email_id", ParamType::Id, "The message's id, from email_list."),
             ACCOUNT,
             Param::optional("is_read", ParamType::Bool, "true", "true for read, false for unread."),
+            MAILBOX,
         ],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Moderate,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Write { touches: mark_read_touches, act: |steps, args| Box::pin(mark_read(steps, args)) },
     },
@@ -43,11 +47,13 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
                 "inbox, sent, drafts, deleted, junk or archive; or any folder's id, from emailfolders_list.",
             ),
             ACCOUNT,
+            MAILBOX,
         ],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Moderate,
         // With changing ids the second call finds no message; and in between somebody may have moved it on.
         idempotent: false,
+        asks: Asks::Never,
         canonical: Some(one_destination),
         does: Does::Write { touches: move_touches, act: |steps, args| Box::pin(move_message(steps, args)) },
     },
@@ -78,7 +84,7 @@ fn mark_read_touches(args: &Args) -> Vec<Touch> {
 
 async fn mark_read(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let change = json!({ "isRead": args.flag("is_read") });
-    let message = steps.send(GraphRequest::patch(&["me", "messages", message_id(args)], change).repeatable()).await?.body;
+    let message = steps.send(GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable()).await?.body;
     let mut answer = pick(&message, &UPDATED_FIELDS);
     if answer.is_empty() {
         // Accepted without saying what it is now.
@@ -121,7 +127,7 @@ fn move_touches(args: &Args) -> Vec<Touch> {
 async fn move_message(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let old = message_id(args);
     let (destination, _) = destination(args);
-    let reply = steps.send(GraphRequest::post(&["me", "messages", old, "move"], json!({ "destinationId": destination }))).await?;
+    let reply = steps.send(GraphRequest::post(&at(args, &["messages", old, "move"]), json!({ "destinationId": destination }))).await?;
     let moved = reply.body;
     let containers = containers(&moved);
     let (Ok(new), false) = (id(&moved), containers.is_empty()) else {

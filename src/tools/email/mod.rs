@@ -20,7 +20,7 @@ const FOLDERS: [(&str, &str); 6] = [
 const FOLDER_NAMES: &[&str] = &["inbox", "sent", "drafts", "deleted", "junk", "archive"];
 
 /// Our name and Graph's name of a well-known folder that is spelled either way; `None` when it is an id.
-fn well_known(folder: &str) -> Option<(&'static str, &'static str)> {
+pub(super) fn well_known(folder: &str) -> Option<(&'static str, &'static str)> {
     let folder = folder.trim();
     FOLDERS.into_iter().find(|(ours, graphs)| ours.eq_ignore_ascii_case(folder) || graphs.eq_ignore_ascii_case(folder))
 }

@@ -11,11 +11,12 @@ use crate::{
     cache::{Scope, Service, Ttl},
     graph::GraphRequest,
     tools::{
-        Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         listing::{every, read_list},
+        mailbox::at,
         named,
         shape::{cut, etag, id, list_answer, pick, text},
-        tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
     },
 };
 
@@ -34,10 +35,14 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             Param::optional("include_body", ParamType::Bool, "true", "Whether to return the whole body and the cc recipients."),
             USE_CACHE,
             FORCE_REFRESH,
+            MAILBOX,
+            CURSOR,
+            MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(120, 600)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: Some(one_folder),
         does: Does::Read(|steps, args| Box::pin(list(steps, args))),
     },
@@ -60,10 +65,13 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             Param::optional("include_attachments", ParamType::Bool, "true", "Whether to list the attachments."),
             USE_CACHE,
             FORCE_REFRESH,
+            MAILBOX,
+            MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(900, 3600)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Read(|steps, args| Box::pin(get(steps, args))),
     },
@@ -134,7 +142,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         fields.extend(LIST_BODY_FIELDS);
     }
     let limit = args.count("limit");
-    let mut request = GraphRequest::get(&["me", "mailFolders", folder, "messages"])
+    let mut request = GraphRequest::get(&at(args, &["mailFolders", folder, "messages"]))
         .with("$top", limit.to_string())
         .with("$orderby", "receivedDateTime desc")
         .with("$select", format!("{},parentFolderId", fields.join(",")));
@@ -146,7 +154,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     // The folder's own id, by which a write that knows it bumps this list: from any message, else asked for.
     let mut folders: BTreeSet<String> = found.items.iter().filter_map(|item| text(item, "parentFolderId")).map(str::to_owned).collect();
     if folders.is_empty() {
-        let reply = steps.send(GraphRequest::get(&["me", "mailFolders", folder]).with("$select", "id")).await?;
+        let reply = steps.send(GraphRequest::get(&at(args, &["mailFolders", folder])).with("$select", "id")).await?;
         folders.insert(id(&reply.body)?.to_owned());
     }
     let mut scopes: Vec<Scope> = folders.iter().map(|folder| Scope::messages(folder)).collect();
@@ -162,6 +170,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes,
         shown,
         whole: true,
+        more: found.more,
         etag: None,
     })
 }
@@ -173,7 +182,7 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     if include_body {
         fields.push("body");
     }
-    let mut request = GraphRequest::get(&["me", "messages", asked]).with("$select", fields.join(","));
+    let mut request = GraphRequest::get(&at(args, &["messages", asked])).with("$select", fields.join(","));
     if include_attachments {
         request = request.with("$expand", "attachments($select=id,name,size,contentType)");
     }
@@ -204,6 +213,7 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: ids.iter().map(|id| Scope::item(id)).collect(),
         shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
         whole: true,
+        more: None,
         etag: etag(&message),
     })
 }

@@ -7,10 +7,10 @@ mod tree;
 use serde_json::{Map, Value};
 
 use super::{
-    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+    Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     drive::{Place, child_count, is_folder, join, one_place, parent, parent_path, read_children, shown},
     shape::{list_answer, text},
-    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
+    tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
 };
 use crate::cache::{Service, Ttl};
 
@@ -27,10 +27,12 @@ pub(super) const TOOLS: &[Tool] = &[
             Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most folders to return."),
             USE_CACHE,
             FORCE_REFRESH,
+            MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(900, 3600)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: Some(one_place),
         does: Does::Read(|steps, args| Box::pin(list(steps, args))),
     },
@@ -47,10 +49,12 @@ pub(super) const TOOLS: &[Tool] = &[
             Param::optional("max_depth", ParamType::Int { min: 1, max: 25 }, "10", "How many levels to return."),
             USE_CACHE,
             FORCE_REFRESH,
+            MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(1800, 7200)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: Some(one_place),
         does: Does::Read(|steps, args| Box::pin(tree::fetch(steps, args))),
     },
@@ -67,6 +71,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes: found.scopes,
         shown,
         whole: true,
+        more: None,
         etag: None,
     })
 }

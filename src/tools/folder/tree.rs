@@ -69,6 +69,7 @@ pub(super) async fn fetch(steps: &dyn Steps, args: &Args) -> Result<Fetched, Ste
         scopes: vec![Scope::structure()],
         shown: grower.shown,
         whole: true,
+        more: None,
         etag: None,
     })
 }

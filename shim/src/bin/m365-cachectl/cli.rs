@@ -90,7 +90,7 @@ Examples:
   m365-cachectl call email_get '{\"email_id\":\"AAMk…\"}'
 
 A value is read as the type the tool declares: `--arg limit=5` is a number where the tool wants one and text where it wants text.
-`m365-cachectl tools show TOOL` lists the arguments.")]
+`m365-cachectl tools TOOL` lists the arguments.")]
 pub(crate) struct Call {
     /// The tool's name
     pub(crate) tool: String,

@@ -41,10 +41,9 @@ fn value(name: &str, schema: &Value, text: &str) -> Result<Value, Fault> {
         Some(value) if fits(&value) => Ok(value),
         // Text stays as it was typed, also when it looks like a number.
         _ if types.contains(&"string") => Ok(text.into()),
-        _ => Err(wrong(
-            format!("`{name}` must be {}, not `{text}`.", types.join(" or ")),
-            "`m365-cachectl tools show TOOL` lists the arguments",
-        )),
+        _ => {
+            Err(wrong(format!("`{name}` must be {}, not `{text}`.", types.join(" or ")), "`m365-cachectl tools TOOL` lists the arguments"))
+        }
     }
 }
 

@@ -1,20 +1,21 @@
-//! Contacts of the default contact folder.
+//! `contact_list` and `contact_get`.
 
-use super::{
-    Args, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
-    listing::{every, read_list},
-    named,
-    shape::{etag, id, list_answer, pick, text},
-    tool::{ACCOUNT, FORCE_REFRESH, USE_CACHE},
-};
+use std::collections::BTreeSet;
+
+use super::{CONTACT, LIST_FIELDS, MORE_FIELDS, containers};
 use crate::{
     cache::{Scope, Service, Ttl},
     graph::GraphRequest,
+    tools::{
+        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        listing::{every, read_list},
+        named,
+        shape::{etag, id, list_answer, pick, text},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    },
 };
-use serde_json::Value;
-use std::collections::BTreeSet;
 
-pub(super) const TOOLS: &[Tool] = &[
+pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_list",
         title: "List contacts",
@@ -26,10 +27,14 @@ pub(super) const TOOLS: &[Tool] = &[
             Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most contacts to return."),
             USE_CACHE,
             FORCE_REFRESH,
+            Param::optional("folder_id", ParamType::Id, "null", "A contact folder, from contact_create_list; without it the default one."),
+            CURSOR,
+            MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Contacts, ttl: Ok(Ttl::seconds(1200, 7200)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Read(|steps, args| Box::pin(list(steps, args))),
     },
@@ -37,40 +42,31 @@ pub(super) const TOOLS: &[Tool] = &[
         name: "contact_get",
         title: "Get a contact",
         help: "One contact by id with all its fields: names, addresses, phones, birthday, notes and so on.",
-        params: &[Param::required("contact_id", ParamType::Id, "The contact's id, from contact_list."), ACCOUNT, USE_CACHE, FORCE_REFRESH],
+        params: &[CONTACT, ACCOUNT, USE_CACHE, FORCE_REFRESH, MAX_AGE],
         effect: Effect::Read { service: Service::Contacts, ttl: Ok(Ttl::seconds(1800, 14_400)) },
         risk: Risk::Safe,
         idempotent: true,
+        asks: Asks::Never,
         canonical: None,
         does: Does::Read(|steps, args| Box::pin(get(steps, args))),
     },
 ];
 
-const LIST_FIELDS: [&str; 11] = [
-    "id",
-    "displayName",
-    "givenName",
-    "surname",
-    "emailAddresses",
-    "businessPhones",
-    "homePhones",
-    "mobilePhone",
-    "jobTitle",
-    "companyName",
-    "department",
-];
-
 async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let limit = args.count("limit");
-    let request = GraphRequest::get(&["me", "contacts"])
+    let (path, named_scope): (&[&str], _) = match args.text("folder_id") {
+        Some(folder) => (&["me", "contactFolders", folder, "contacts"], named::contact_folders_by_id()),
+        None => (&["me", "contacts"], named::default_contacts()),
+    };
+    let request = GraphRequest::get(path)
         .with("$top", limit.to_string())
         // Graph states no order of its own; without one a cut list would be any part of the whole.
         .with("$orderby", "displayName")
         .with("$select", format!("{},parentFolderId", LIST_FIELDS.join(",")));
     let found = read_list(steps, request, limit, every).await?;
     let folders: BTreeSet<&str> = found.items.iter().filter_map(|contact| text(contact, "parentFolderId")).collect();
-    let mut scopes: Vec<Scope> = folders.into_iter().map(Scope::contacts).collect();
-    scopes.push(named::default_contacts());
+    let mut scopes: Vec<Scope> = folders.into_iter().chain(args.text("folder_id")).map(Scope::contacts).collect();
+    scopes.push(named_scope);
     if found.several_pages {
         scopes.push(Scope::moves(Service::Contacts));
     }
@@ -82,39 +78,35 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         scopes,
         shown,
         whole: true,
+        more: found.more,
         etag: None,
     })
 }
 
 async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let asked = args.text("contact_id").unwrap_or_default();
-    let mut contact = steps.send(GraphRequest::get(&["me", "contacts", asked])).await?.body;
+    let fields =
+        [LIST_FIELDS.as_slice(), &MORE_FIELDS, &["parentFolderId", "changeKey", "createdDateTime", "lastModifiedDateTime"]].concat();
+    let contact = steps.send(GraphRequest::get(&["me", "contacts", asked]).with("$select", fields.join(","))).await?.body;
     let ids = BTreeSet::from([asked.to_owned(), id(&contact)?.to_owned()]);
     let etag = etag(&contact);
     let containers = containers(&contact);
-    if let Some(fields) = contact.as_object_mut() {
-        fields.retain(|name, _| !name.starts_with("@odata."));
-    }
     Ok(Fetched {
-        answer: contact,
+        answer: pick(&contact, &fields).into(),
         list: None,
         scopes: ids.iter().map(|id| Scope::item(id)).collect(),
         shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
         whole: true,
+        more: None,
         etag,
     })
-}
-
-/// Where a contact is, when it says so.
-fn containers(contact: &Value) -> Vec<Scope> {
-    text(contact, "parentFolderId").map(Scope::contacts).into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tools::fake::{Fake, fetch};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[tokio::test]
     async fn a_list_has_its_fields_its_folder_and_the_default_name_as_scopes() {
@@ -143,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_contact_has_all_its_fields_and_no_annotations() {
-        let body: Value = serde_json::from_str(include_str!("data/contact-get.json")).unwrap();
+        let body: Value = serde_json::from_str(include_str!("../data/contact-get.json")).unwrap();
         let mut annotated = body.clone();
         annotated["@odata.etag"] = "W/\"EQAA\"".into();
         annotated["@odata.context"] = "c".into();

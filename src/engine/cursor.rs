@@ -1,0 +1,164 @@
+//! Reading on in a list: a cursor names a snapshot of what an answer left out.
+//!
+//! A snapshot holds the items that were read and not shown, and Graph's link behind them. It is an entry of the store like any other: sealed
+//! under its account's key, gone with the account, judged by the scopes of the list it belongs to. So a page never shows what a write of
+//! ours has overtaken; such a cursor, like one that is too old, is refused with a way to go on. Rejected: Graph's link itself as the cursor
+//! (it carries ids and offsets of the mailbox through the model, and cannot be judged); a skip count over the stored list (rows would come
+//! twice or not at all after every refresh).
+//!
+//! The snapshots behind one page of one list have [`SLOTS`] places, by the time of their fetch: so a list that is refreshed all day leaves a
+//! bounded number of them, and a cursor stays good for about an hour of refreshes.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Answer, CacheStatus, Call, CallError, Engine, answer::encode, fetch::Position};
+use crate::{
+    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Reading, Scope, Ttl, Verdict, judge},
+    clock::Timestamp,
+    graph::GraphRequest,
+    store::Put,
+    tools::{Does, Fetched, More, Page, Reply, StepError, Steps},
+};
+
+/// The family of snapshots among the keys.
+const FAMILY: &str = "cursor";
+/// The argument.
+pub(super) const ARGUMENT: &str = "cursor";
+/// Places for the snapshots of one list, each for half a minute of fetches.
+const SLOTS: i64 = 120;
+const SLOT: i64 = 30_000;
+/// How long a snapshot is good for.
+const GOOD_FOR: Ttl = Ttl { fresh: Duration::from_secs(86_400), stale: Duration::from_secs(86_400), if_error: Duration::from_secs(86_400) };
+
+#[derive(Serialize, Deserialize)]
+struct Snapshot {
+    nonce: String,
+    more: More,
+}
+
+impl Engine {
+    /// Keeps what `fetched`, the `page`th page of the list `key`, left out and puts the cursor into its answer. Without a store to keep it in, the answer has no cursor.
+    pub(super) async fn leave_cursor(&self, key: &CacheKey, page: u32, from: &Position, fetched: &mut Fetched, at: Timestamp) {
+        let Some(more) = fetched.more.take() else { return };
+        let (slot, nonce) = (at.0.div_euclid(SLOT).rem_euclid(SLOTS), self.uuid());
+        let Ok(text) = serde_json::to_string(&Snapshot { nonce: nonce.clone(), more }) else { return };
+        let mut scopes = fetched.scopes.clone();
+        scopes.push(Scope::all(from.service));
+        let reading = Reading { source: from.source.clone(), epoch: from.epoch, read_seq: from.read_seq, scopes };
+        let meta = EntryMeta { key: place(key, page, slot), readings: vec![reading], fetch_started: at, etag: None, revision: 0 };
+        let hash = meta.key.hash;
+        let entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };
+        match self.entries.put(entry, fetched.shown_in(&from.source), self.clock.now()).await {
+            Ok(Put::Stored { .. }) => {
+                // One of the same place that was read a moment ago must not be found in memory.
+                self.hot.remove(hash);
+                if let Some(answer) = fetched.answer.as_object_mut() {
+                    answer.insert("next_cursor".into(), format!("{page}-{slot}-{nonce}").into());
+                }
+            }
+            // Overtaken while it was read, or too large: the list begins anew, which is what no cursor says.
+            Ok(Put::Overtaken | Put::TooLarge) => {}
+            Err(error) => self.note_store(Some(error.to_string())),
+        }
+    }
+
+    /// Answers a call that reads on.
+    pub(super) async fn read_on(self: &Arc<Self>, mut call: Call) -> Result<Answer, CallError> {
+        let cursor = call.args.text(ARGUMENT).unwrap_or_default().to_owned();
+        call.args.set(ARGUMENT, Value::Null);
+        let list = self.key(&call).ok_or(CallError::Broken)?;
+        let snapshot = match parts(&cursor) {
+            Some((page, slot, nonce)) => self.snapshot(&place(&list, page, slot), nonce, call.now).await.map(|found| (page, found)),
+            None => None,
+        };
+        let Some((page, (more, since))) = snapshot else {
+            let way = format!("Call {} again without cursor: it begins anew, with what is true now.", call.tool.name);
+            let gone = "what this cursor would go on with is not kept any more, or belongs to other arguments";
+            return Err(StepError::user("cursor_gone", gone, way).into());
+        };
+        self.counters.of(call.tool.name).missed();
+        let call = self.with_source(call).await?;
+        let from = self.position(&call).await?;
+        let Does::Read(fetch) = call.tool.does else { return Err(CallError::Broken) };
+        // Items kept since the list was read are as old as the list; without any the page is as new as this call.
+        let at = if more.rest.is_empty() { self.clock.now() } else { since };
+        let steps = Resumed { inner: self.steps(&call), more: Mutex::new(Some(more)) };
+        let mut fetched = fetch(&steps, &call.args).await?;
+        self.leave_cursor(&list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
+        let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
+        Ok(Answer::cached(CacheStatus::Miss, at, body.text, None))
+    }
+
+    /// What a cursor stands for, when it is still good, and since when.
+    async fn snapshot(&self, key: &CacheKey, nonce: &str, now: Timestamp) -> Option<(More, Timestamp)> {
+        let entry = self.entry(key).await?;
+        let snapshot: Snapshot = serde_json::from_str(&entry.body.text.to_text()).ok()?;
+        let good = matches!(judge(&entry.meta, &self.truth.view(), GOOD_FOR, Mode::Normal, now), Verdict::Serve { .. });
+        (good && snapshot.nonce == nonce).then_some((snapshot.more, entry.meta.fetch_started))
+    }
+}
+
+/// Page, slot and nonce of a cursor.
+fn parts(cursor: &str) -> Option<(u32, i64, &str)> {
+    let (page, rest) = cursor.split_once('-')?;
+    let (slot, nonce) = rest.split_once('-')?;
+    Some((page.parse().ok()?, slot.parse().ok()?, nonce))
+}
+
+/// Where the snapshots behind a page of the list `key` lie.
+fn place(key: &CacheKey, page: u32, slot: i64) -> CacheKey {
+    let of = json!(format!("{:?}", key.hash));
+    CacheKey::new(
+        FAMILY,
+        key.account.clone(),
+        [("of".to_owned(), of), ("page".to_owned(), page.into()), ("slot".to_owned(), slot.into())].into(),
+    )
+}
+
+/// Steps whose first collection begins where an earlier answer ended.
+struct Resumed {
+    inner: Box<dyn Steps>,
+    more: Mutex<Option<More>>,
+}
+
+#[async_trait]
+impl Steps for Resumed {
+    async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
+        self.inner.send(request).await
+    }
+
+    async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
+        let Some(More { rest, link }) = self.more.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return self.inner.pages(request, enough).await;
+        };
+        let link = match link {
+            Some(link) if rest.is_empty() || !enough(&rest) => link,
+            next => return Ok(Page { items: rest, next, delta: None }),
+        };
+        // Preferences do not stay in Graph's links.
+        let request = GraphRequest { prefer: request.prefer, headers: request.headers, ..GraphRequest::get_path(link) };
+        let with_rest = |items: &[Value]| if rest.is_empty() { enough(items) } else { enough(&[&rest, items].concat()) };
+        let mut page = self.inner.pages(request, &with_rest).await?;
+        page.items.splice(..0, rest.iter().cloned());
+        Ok(page)
+    }
+
+    async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
+        self.inner.batch(requests).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn personal(&self) -> bool {
+        self.inner.personal()
+    }
+}

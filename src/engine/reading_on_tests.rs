@@ -1,0 +1,218 @@
+//! Cursors, `max_age` and `mailbox`, through a whole engine over a small mailbox.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{CallError, Engine, Remote, testing};
+use crate::{
+    chance::SeededDice,
+    clock::{ManualClock, Timestamp},
+    graph::{GraphRequest, Method},
+    hint::Hint,
+    ids::{AccountId, Caller, PERSONAL_TENANT, Urgency},
+    store::{AccountRow, Ledger, Limits, Memory},
+    tools::{Page, Reply, StepError, Steps},
+};
+
+/// Seven messages in one folder, in pages of `$top`; one shared mailbox under two addresses.
+#[derive(Default)]
+struct Graph {
+    asked: Mutex<Vec<(String, Option<String>)>>,
+}
+
+impl Graph {
+    fn body(&self, request: &GraphRequest) -> Result<Value, StepError> {
+        let path = request.path.as_str();
+        if request.method == Method::Patch {
+            return Ok(json!({ "id": "m1", "isRead": true, "parentFolderId": "F" }));
+        }
+        if let Some(address) = path.strip_prefix("/users/").filter(|rest| !rest.contains('/')) {
+            return match address {
+                "team%40contoso.example" | "alias%40contoso.example" => Ok(json!({ "id": "TEAM" })),
+                _ => Err(StepError { status: Some(404), never_sent: false, ..StepError::user("not_found", "no", "no") }),
+            };
+        }
+        let option = |name: &str| request.query.iter().find(|(given, _)| *given == name).and_then(|(_, value)| value.parse::<usize>().ok());
+        let (from, top) = match path.split_once("?next=") {
+            Some((_, rest)) => rest.split_once(',').map(|(from, top)| (from.parse().unwrap(), top.parse().unwrap())).unwrap(),
+            None => (0, option("$top").unwrap()),
+        };
+        let to = (from + top).min(7);
+        let items: Vec<Value> = (from..to).map(|at| json!({ "id": format!("m{at}"), "parentFolderId": "F" })).collect();
+        let base = path.split('?').next().unwrap();
+        Ok(if to < 7 { json!({ "value": items, "next": format!("{base}?next={to},{top}") }) } else { json!({ "value": items }) })
+    }
+}
+
+struct Way(Arc<Graph>, Option<String>, Timestamp);
+
+#[async_trait]
+impl Steps for Way {
+    async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
+        self.0.asked.lock().unwrap().push((request.path.clone(), self.1.clone()));
+        self.0.body(&request).map(|body| Reply { status: 200, body, etag: None, location: None })
+    }
+    async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
+        assert!(request.prefer.iter().any(|prefer| prefer.contains("text")), "preferences go with every page");
+        let (mut request, mut items) = (request, Vec::new());
+        loop {
+            let body = self.send(request.clone()).await?.body;
+            items.extend(body["value"].as_array().unwrap().iter().cloned());
+            let next = body["next"].as_str().map(str::to_owned);
+            match next {
+                Some(next) if !enough(&items) => request = GraphRequest { prefer: request.prefer, ..GraphRequest::get_path(next) },
+                next => return Ok(Page { items, next, delta: None }),
+            }
+        }
+    }
+    async fn batch(&self, _requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
+        Ok(Vec::new())
+    }
+    fn now(&self) -> Timestamp {
+        self.2
+    }
+    fn personal(&self) -> bool {
+        false
+    }
+}
+
+struct Ways(Arc<Graph>);
+
+impl Remote for Ways {
+    fn steps(&self, _: &AccountRow, mailbox: Option<&str>, _: Urgency, _: Timestamp, now: Timestamp) -> Box<dyn Steps> {
+        Box::new(Way(self.0.clone(), mailbox.map(str::to_owned), now))
+    }
+}
+
+struct World {
+    engine: Arc<Engine>,
+    graph: Arc<Graph>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (clock, graph, memory) = (
+            Arc::new(ManualClock::at(Timestamp(1_000_000_000))),
+            Arc::new(Graph::default()),
+            Arc::new(Memory::new(Arc::new(SeededDice::new(3)), Limits::default())),
+        );
+        memory.save_account(testing::account()).await.unwrap();
+        let personal = AccountRow {
+            id: AccountId::new("p.p"),
+            username: "p@outlook.example".into(),
+            tenant_id: PERSONAL_TENANT.into(),
+            ..testing::account()
+        };
+        memory.save_account(personal).await.unwrap();
+        let engine =
+            testing::engine(memory.clone(), memory, Arc::new(Ways(graph.clone())), clock.clone(), Arc::new(SeededDice::new(7))).await;
+        Self { engine, graph, clock }
+    }
+
+    async fn call(&self, tool: &str, mut args: Value) -> Result<Value, CallError> {
+        if args["account_id"].is_null() {
+            args["account_id"] = testing::ACCOUNT.into();
+        }
+        let answer = self.engine.call(&Caller::default(), tool, args.as_object().unwrap()).await?;
+        Ok(serde_json::from_str(&answer.text()).unwrap())
+    }
+
+    fn asked(&self) -> Vec<(String, Option<String>)> {
+        std::mem::take(&mut self.graph.asked.lock().unwrap())
+    }
+}
+
+fn ids(answer: &Value) -> Vec<String> {
+    answer["messages"].as_array().unwrap().iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn reading_on_shows_each_item_once_and_ends() {
+    let world = World::new().await;
+    for limit in 1..8 {
+        let mut answer = world.call("email_list", json!({ "limit": limit })).await.unwrap();
+        let mut seen = ids(&answer);
+        while let Some(cursor) = answer["next_cursor"].as_str() {
+            assert_eq!(answer["complete"], false);
+            answer = world.call("email_list", json!({ "limit": limit, "cursor": cursor })).await.unwrap();
+            assert!(ids(&answer).len() <= limit && !ids(&answer).is_empty(), "{answer}");
+            seen.extend(ids(&answer));
+        }
+        assert_eq!((seen, &answer["complete"]), ((0..7).map(|at| format!("m{at}")).collect::<Vec<_>>(), &json!(true)), "limit {limit}");
+    }
+    // A cached answer keeps its cursor.
+    let again = world.call("email_list", json!({ "limit": 3 })).await.unwrap();
+    assert_eq!(again["_cache_status"], "fresh");
+    let cursor = again["next_cursor"].as_str().unwrap();
+    assert_eq!(ids(&world.call("email_list", json!({ "limit": 3, "cursor": cursor })).await.unwrap()), ["m3", "m4", "m5"]);
+}
+
+#[tokio::test]
+async fn a_cursor_that_would_show_something_else_is_refused_with_a_way_to_go_on() {
+    let world = World::new().await;
+    let first = world.call("email_list", json!({ "limit": 3 })).await.unwrap();
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let other = world.call("email_list", json!({ "limit": 4, "cursor": cursor })).await.unwrap_err();
+    assert_eq!(other.code(), "cursor_gone", "other arguments");
+    assert!(other.hint().unwrap().contains("without cursor"), "{other:?}");
+    for wrong in ["x", "1-2", "-", "99999999999999999999-1"] {
+        assert_eq!(world.call("email_list", json!({ "limit": 3, "cursor": wrong })).await.unwrap_err().code(), "cursor_gone", "{wrong}");
+    }
+    assert!(world.call("email_list", json!({ "limit": 3, "cursor": cursor })).await.is_ok());
+    world.call("email_mark_read", json!({ "email_id": "m1" })).await.unwrap();
+    assert_eq!(
+        world.call("email_list", json!({ "limit": 3, "cursor": cursor })).await.unwrap_err().code(),
+        "cursor_gone",
+        "overtaken by a write"
+    );
+    let fresh = world.call("email_list", json!({ "limit": 3 })).await.unwrap();
+    world.clock.advance(Duration::from_secs(86_401));
+    let late = world.call("email_list", json!({ "limit": 3, "cursor": fresh["next_cursor"] })).await.unwrap_err();
+    assert_eq!(late.code(), "cursor_gone", "too old");
+}
+
+#[tokio::test]
+async fn an_answer_older_than_max_age_is_fetched_again() {
+    let world = World::new().await;
+    let status = |answer: Value| answer["_cache_status"].as_str().unwrap().to_owned();
+    assert_eq!(status(world.call("email_list", json!({})).await.unwrap()), "miss");
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(status(world.call("email_list", json!({ "max_age": 60 })).await.unwrap()), "fresh");
+    assert_eq!(status(world.call("email_list", json!({ "max_age": 59 })).await.unwrap()), "miss");
+    assert_eq!(status(world.call("email_list", json!({ "max_age": 0 })).await.unwrap()), "fresh", "as of this very moment");
+}
+
+#[tokio::test]
+async fn a_mailbox_under_two_addresses_is_one_source_and_the_own_one_needs_no_name() {
+    let world = World::new().await;
+    world.call("email_list", json!({})).await.unwrap();
+    let own = world.call("email_list", json!({ "mailbox": "ALEX@contoso.example" })).await.unwrap();
+    assert_eq!(own["_cache_status"], "fresh");
+    world.asked();
+
+    world.call("email_list", json!({ "mailbox": "team@contoso.example" })).await.unwrap();
+    let asked = world.asked();
+    assert_eq!(asked[0], ("/users/team%40contoso.example".into(), None));
+    assert_eq!(
+        asked[1],
+        ("/users/team%40contoso.example/mailFolders/inbox/messages".into(), Some("TEAM".into())),
+        "throttled as its own mailbox"
+    );
+    world.call("email_mark_read", json!({ "email_id": "m1", "mailbox": "alias@contoso.example" })).await.unwrap();
+    let after = world.call("email_list", json!({ "mailbox": "team@contoso.example" })).await.unwrap();
+    assert_eq!(after["_cache_status"], "miss", "a write through its other address shows");
+    let own: BTreeMap<String, Value> = serde_json::from_value(world.call("email_list", json!({})).await.unwrap()).unwrap();
+    assert_eq!(own["_cache_status"], "fresh", "the own mailbox was not touched");
+
+    let nobody = world.call("email_list", json!({ "mailbox": "nobody@contoso.example" })).await.unwrap_err();
+    assert_eq!(nobody.code(), "unknown_mailbox");
+    let personal = world.call("email_list", json!({ "account_id": "p.p", "mailbox": "team@contoso.example" })).await.unwrap_err();
+    assert_eq!(personal.code(), "no_shared_mailboxes");
+}

@@ -3,11 +3,23 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod backend;
+#[cfg(test)]
 mod cachectl;
 #[cfg(test)]
 mod calendar;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod fuzzing;
+#[cfg(test)]
+mod keyring;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod locked;
+#[cfg(test)]
+mod secret_service;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub struct Config {
     pub keys: KeySettings,
     /// `[cache]`.
     pub cache: CacheSettings,
+    /// `[store]`.
+    pub store: StoreSettings,
     /// `[graph]`.
     pub graph: GraphSettings,
     /// `[files]`.
@@ -104,6 +106,24 @@ pub struct ToolCache {
     pub stale: Option<Duration>,
     /// Age up to which it is served when Graph cannot be asked.
     pub if_error: Option<Duration>,
+}
+
+/// Where answers are kept. Accounts, tokens, the queue and the history of writes stay in the encrypted file whatever this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// In the encrypted file.
+    Sqlcipher,
+    /// In memory, until the daemon ends; nothing of an answer on the disk.
+    Memory,
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// `store.backend`.
+    pub backend: Backend,
+    /// `store.memory_bytes`: bytes of answers that the backend `memory` keeps.
+    pub memory_bytes: u64,
 }
 
 /// `[graph]`.
@@ -195,6 +215,9 @@ pub struct Explained {
     pub origin: Origin,
 }
 
+/// 256 MiB: some ten thousand answers.
+const DEFAULT_MEMORY: u64 = 256 * 1024 * 1024;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -213,6 +236,7 @@ impl Default for Config {
                 accounts: BTreeMap::new(),
                 tools: BTreeMap::new(),
             },
+            store: StoreSettings { backend: Backend::Sqlcipher, memory_bytes: DEFAULT_MEMORY },
             graph: GraphSettings {
                 connect_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),

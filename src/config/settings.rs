@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
+use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
 
 /// One key, or with a `*` a family of keys.
 pub(super) struct Setting {
@@ -23,6 +23,7 @@ const YEARS: u64 = 4 * 366 * DAY;
 
 const SOURCES: [(&str, KeySource); 4] =
     [("auto", KeySource::Auto), ("keyring", KeySource::Keyring), ("environment", KeySource::Environment), ("file", KeySource::File)];
+const BACKENDS: [(&str, Backend); 2] = [("sqlcipher", Backend::Sqlcipher), ("memory", Backend::Memory)];
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 /// All keys, in the order of the manual.
@@ -129,6 +130,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "cache.tools.*.if_error",
         set: |config, name, value| put(&mut tool(config, name).if_error, value.seconds(0, YEARS).map(Some)),
         show: |config, name| shown(config, name, |tool| tool.if_error.map(whole)),
+    },
+    Setting {
+        key: "store.backend",
+        set: |config, _, value| put(&mut config.store.backend, value.choice(&BACKENDS)),
+        show: |config, _| word(&BACKENDS, config.store.backend),
+    },
+    Setting {
+        key: "store.memory_bytes",
+        // An answer takes at most an eighth of it, and most are under 100 KB.
+        set: |config, _, value| put(&mut config.store.memory_bytes, value.whole(1 << 20, 1 << 40)),
+        show: |config, _| config.store.memory_bytes.to_string(),
     },
     Setting {
         key: "graph.connect_timeout_s",

@@ -80,6 +80,8 @@ through!(Entries {
 );
 
 through!(Ledger {
+    admit(meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> bool;
+    record_invalidation(what: Invalidation, removed: u64) -> ();
     source(id: &SourceId) -> SourceState;
     open_write(write: NewWrite) -> WriteId;
     close_write(

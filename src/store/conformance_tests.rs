@@ -30,8 +30,7 @@ fn in_memory() -> World {
 }
 
 #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
-fn in_a_file() -> World {
-    let folder = tempfile::tempdir().unwrap();
+fn open(folder: &tempfile::TempDir) -> sqlcipher::Sqlcipher {
     let store = sqlcipher::Sqlcipher::open(sqlcipher::OpenOptions {
         path: folder.path().join("store.db"),
         keys: StoreKeys { database: Secret::new([1; 32]), wrapping: Secret::new([2; 32]) },
@@ -39,11 +38,36 @@ fn in_a_file() -> World {
         new_epochs: false,
         limits: Limits::default(),
     });
-    World { store: Arc::new(store.unwrap()), _folder: Some(folder) }
+    store.unwrap()
+}
+
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+fn in_a_file() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    World { store: Arc::new(open(&folder)), _folder: Some(folder) }
+}
+
+fn volatile() -> World {
+    let ledger = Memory::new(Arc::new(SeededDice::new(3)), Limits::default());
+    World { store: Arc::new(Volatile::new(Arc::new(ledger), 1 << 30, Limits::default())), _folder: None }
+}
+
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+fn volatile_beside_a_file() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Volatile::new(Arc::new(open(&folder)), 1 << 30, Limits::default());
+    World { store: Arc::new(store), _folder: Some(folder) }
 }
 
 macro_rules! every_backend {
     ($($name:ident),* $(,)?) => {
+        mod volatile {
+            $(#[tokio::test] async fn $name() { let world = super::volatile(); super::$name(&*world.store).await; })*
+        }
+        #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+        mod volatile_beside_a_file {
+            $(#[tokio::test] async fn $name() { let world = super::volatile_beside_a_file(); super::$name(&*world.store).await; })*
+        }
         mod memory {
             $(#[tokio::test] async fn $name() { let world = super::in_memory(); super::$name(&*world.store).await; })*
         }
@@ -971,6 +995,16 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (file, memory) = (in_a_file(), in_memory());
         let (one, two) = runtime.block_on(async { (trace(&*file.store, &ops).await, trace(&*memory.store, &ops).await) });
+        for (at, (one, two)) in one.iter().zip(&two).enumerate() {
+            prop_assert_eq!(one, two, "at {} {:?}", at, ops.get(at));
+        }
+    }
+
+    #[test]
+    fn entries_kept_apart_from_their_ledger_are_no_different(ops in prop::collection::vec(op(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (apart, memory) = (volatile(), in_memory());
+        let (one, two) = runtime.block_on(async { (trace(&*apart.store, &ops).await, trace(&*memory.store, &ops).await) });
         for (at, (one, two)) in one.iter().zip(&two).enumerate() {
             prop_assert_eq!(one, two, "at {} {:?}", at, ops.get(at));
         }

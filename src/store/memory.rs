@@ -13,7 +13,9 @@ use super::{
     rules::{self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved},
 };
 use crate::{
-    cache::{Bumped, Check, Entry, Epoch, Keep, KeyHash, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched},
+    cache::{
+        Bumped, Check, Entry, EntryMeta, Epoch, Keep, KeyHash, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched,
+    },
     chance::Dice,
     clock::Timestamp,
     ids::AccountId,
@@ -134,6 +136,37 @@ impl State {
         all
     }
 
+    /// Judges an answer; what one that may be kept shows is known from then on.
+    fn admit(&mut self, meta: &EntryMeta, shown: Vec<Shown>, now: Timestamp, dice: &dyn Dice) -> Result<bool, StoreError> {
+        if !may_store(meta, &shown, now, self)? {
+            return Ok(false);
+        }
+        for reading in &meta.readings {
+            let used = self.used.entry(reading.source.clone()).or_insert(Timestamp(0));
+            if now.0.saturating_sub(used.0) > SOURCE_USED_GRAIN_MS {
+                *used = now;
+            }
+        }
+        for item in shown {
+            self.source(&item.source, dice);
+            let rows = self.items.entry(item.source).or_default();
+            for container in item.containers {
+                let used = rows.entry((item.item.clone(), container)).or_insert(now);
+                if now.0.saturating_sub(used.0) > USED_GRAIN_MS {
+                    *used = now;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn record(&mut self, what: Invalidation, removed: u64) {
+        self.invalidations.push_back((what, removed));
+        if self.invalidations.len() > KEPT_ROWS {
+            self.invalidations.pop_front();
+        }
+    }
+
     fn remove(&mut self, doomed: impl Fn(&Entry) -> bool) -> u64 {
         let before = self.entries.len();
         self.entries.retain(|_, held| !doomed(&held.entry));
@@ -158,24 +191,8 @@ impl Entries for Memory {
             return Ok(Put::TooLarge);
         }
         let mut state = self.lock();
-        if !may_store(&entry.meta, &shown, now, &mut *state)? {
+        if !state.admit(&entry.meta, shown, now, &*self.dice)? {
             return Ok(Put::Overtaken);
-        }
-        for reading in &entry.meta.readings {
-            let used = state.used.entry(reading.source.clone()).or_insert(Timestamp(0));
-            if now.0.saturating_sub(used.0) > SOURCE_USED_GRAIN_MS {
-                *used = now;
-            }
-        }
-        for item in shown {
-            state.source(&item.source, &*self.dice);
-            let rows = state.items.entry(item.source).or_default();
-            for container in item.containers {
-                let used = rows.entry((item.item.clone(), container)).or_insert(now);
-                if now.0.saturating_sub(used.0) > USED_GRAIN_MS {
-                    *used = now;
-                }
-            }
         }
         let key = entry.meta.key.hash;
         let (revision, hits) = state.entries.get(&key).map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits));
@@ -187,10 +204,7 @@ impl Entries for Memory {
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {
         let mut state = self.lock();
         let removed = state.remove(|entry| rules::matches(&what.pattern, what.account.as_ref(), &entry.meta.key));
-        state.invalidations.push_back((what, removed));
-        if state.invalidations.len() > KEPT_ROWS {
-            state.invalidations.pop_front();
-        }
+        state.record(what, removed);
         Ok(removed)
     }
 
@@ -240,6 +254,15 @@ impl Entries for Memory {
 
 #[async_trait]
 impl Ledger for Memory {
+    async fn admit(&self, meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> Result<bool, StoreError> {
+        self.lock().admit(&meta, shown, now, &*self.dice)
+    }
+
+    async fn record_invalidation(&self, what: Invalidation, removed: u64) -> Result<(), StoreError> {
+        self.lock().record(what, removed);
+        Ok(())
+    }
+
     async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError> {
         Ok(self.lock().source(id, &*self.dice).clone())
     }

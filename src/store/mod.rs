@@ -9,6 +9,7 @@ mod hot;
 mod memory;
 mod rules;
 mod uses;
+mod volatile;
 
 #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
 pub mod sqlcipher;
@@ -24,10 +25,13 @@ pub use self::{
     hot::HotTier,
     memory::Memory,
     uses::Uses,
+    volatile::Volatile,
 };
 
 use crate::{
-    cache::{Bumped, Entry, Keep, KeyHash, KeyPattern, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched},
+    cache::{
+        Bumped, Entry, EntryMeta, Keep, KeyHash, KeyPattern, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched,
+    },
     clock::Timestamp,
     hint::{Hint, Kind},
     ids::AccountId,
@@ -287,6 +291,12 @@ pub struct TaskCounts {
 /// The local ledger: what must be remembered exactly. Transactions here are durable (`synchronous = FULL`) before a call returns.
 #[async_trait]
 pub trait Ledger: Send + Sync {
+    /// For entries that are kept elsewhere: whether this answer may be kept, by the rule of [`Entries::put`]. When it may, `shown` is added
+    /// to `items` in the transaction that judged it.
+    async fn admit(&self, meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> Result<bool, StoreError>;
+    /// For entries that are kept elsewhere: records who had `removed` of them removed, and why.
+    async fn record_invalidation(&self, what: Invalidation, removed: u64) -> Result<(), StoreError>;
+
     /// The state of a source; its record, with a random epoch, is made when there is none.
     async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError>;
 

@@ -224,6 +224,18 @@ fn old(db: &Db, key: KeyHash) -> Result<Option<Old>, StoreError> {
     })
 }
 
+/// Judges an answer that is kept elsewhere; what it shows is known from then on.
+pub(super) fn admit(db: &mut Db, meta: &EntryMeta, shown: &[Shown], now: Timestamp) -> Result<bool, StoreError> {
+    let admitted = may_store(meta, shown, now, &mut Ask::new(db))?;
+    if admitted {
+        items::add(db, shown, now)?;
+        for reading in &meta.readings {
+            scopes::used(db, &reading.source, now)?;
+        }
+    }
+    Ok(admitted)
+}
+
 fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<Put, StoreError> {
     if !may_store(&new.meta, shown, now, &mut Ask::new(db))? {
         return Ok(Put::Overtaken);

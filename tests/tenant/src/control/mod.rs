@@ -94,6 +94,12 @@ impl Control {
         self.clock()
     }
 
+    /// Waits until a follower of the clock, such as a daemon with `--clock-from`, has seen it as it is since `revision`; false when time
+    /// is up.
+    pub async fn clock_followed(&self, revision: u64, timeout: Duration) -> bool {
+        tokio::time::timeout(timeout, self.state.clock.followed_to(revision)).await.is_ok()
+    }
+
     /// Applies a change by another person or program; what changed.
     ///
     /// # Errors

@@ -3,44 +3,41 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::calendar::find_calendar;
 use super::call::find_user;
 use super::churn::churn;
 use super::contacts::{complete, find_folder as find_contact_folder, writable};
 use super::drafting::{Changes, new_message};
-use super::drive_write::check_name;
 use super::errors::Fault;
-use super::events;
 use super::mail::{find_folder, find_message};
 use super::odata::CONTACT;
 use super::settings::change as change_settings;
-use super::store::{Content, Item, MAIL_ROOT, Mailbox, ROOT, State, fold};
-use super::{categories, contact_folders, contacts, rules};
+use super::store::{MAIL_ROOT, Mailbox, State, fold};
+use super::{apply_calendar, apply_drive, categories, contact_folders, contacts, rules};
 use crate::seed::people::Address;
 
-type Outcome = Result<Value, String>;
+pub(super) type Outcome = Result<Value, String>;
 
 /// The members of a change, less `verb` and `user`.
-struct Members<'a> {
-    fields: &'a Map<String, Value>,
+pub(super) struct Members<'a> {
+    pub(super) fields: &'a Map<String, Value>,
 }
 
 impl Members<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.fields.get(name).and_then(Value::as_str)
     }
 
-    fn need(&self, name: &str) -> Result<&str, String> {
+    pub(super) fn need(&self, name: &str) -> Result<&str, String> {
         self.text(name).ok_or_else(|| format!("the member '{name}' is missing"))
     }
 
-    fn rest(&self, but: &[&str]) -> Map<String, Value> {
+    pub(super) fn rest(&self, but: &[&str]) -> Map<String, Value> {
         let left = |name: &&String| !["verb", "user"].contains(&name.as_str()) && !but.contains(&name.as_str());
         self.fields.iter().filter(|(name, _)| left(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 
-fn said(fault: &Fault) -> String {
+pub(super) fn said(fault: &Fault) -> String {
     format!("{}: {}", fault.code, fault.message)
 }
 
@@ -56,20 +53,8 @@ pub(crate) fn apply(state: &mut State, change: &Value, now: Timestamp) -> Outcom
     match verb {
         "new_message" | "update_message" | "delete_message" | "move_message" => mail(state, owner, verb, &members, now),
         "new_mail_folder" | "rename_mail_folder" | "move_mail_folder" | "delete_mail_folder" => mail_folder(state, owner, verb, &members),
-        "new_file" | "new_folder" | "rename_item" | "move_item" | "delete_item" => drive(state, owner, verb, &members, now),
-        "new_event" => {
-            let calendar = find_calendar(&state.mailboxes[owner], members.text("calendar")).map_err(|f| said(&f))?;
-            let number =
-                super::calendar_write::new_event(state, owner, calendar, members.rest(&["calendar"]), now).map_err(|f| said(&f))?;
-            let mailbox = &state.mailboxes[owner];
-            Ok(json!({"id": mailbox.event(number).map(|event| mailbox.event_id(event, None, false))}))
-        }
-        "delete_event" => {
-            let id = members.need("id")?;
-            let number = events::find(&state.mailboxes[owner], id).map_err(|f| said(&f))?.0.number;
-            state.mailboxes[owner].remove_event(number);
-            Ok(json!({"id": id}))
-        }
+        verb if apply_drive::VERBS.contains(&verb) => apply_drive::apply(state, owner, verb, &members, now),
+        verb if apply_calendar::VERBS.contains(&verb) => apply_calendar::apply(state, owner, verb, &members, now),
         "update_contact" | "delete_contact" | "new_contact_folder" | "rename_contact_folder" | "delete_contact_folder" => {
             people(state, owner, verb, &members, now)
         }
@@ -238,43 +223,4 @@ fn settings(mailbox: &mut Mailbox, verb: &str, members: &Members<'_>) -> Outcome
         }
         _ => change_settings(mailbox, &members.rest(&[])).map(Value::Object).map_err(|f| said(&f)),
     }
-}
-
-fn drive(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now: Timestamp) -> Outcome {
-    let drive = &mut state.drives[owner];
-    let find =
-        |drive: &super::store::Drive, id: &str| drive.by_id(id).map(|item| item.number).ok_or_else(|| format!("there is no item '{id}'"));
-    if let "new_file" | "new_folder" = verb {
-        let parent = members.text("parent").map_or(Ok(ROOT), |id| find(drive, id))?;
-        let name = members.need("name")?;
-        check_name(name).map_err(|f| said(&f))?;
-        if drive.taken(parent, name, u32::MAX) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
-            return Err(format!("'{name}' cannot be put there: the name is taken or the parent is a file"));
-        }
-        let text = members.text("content").unwrap_or("A file from outside.\n").to_owned();
-        let content = (verb == "new_file").then(|| Content::Given(bytes::Bytes::from(text)));
-        let number = drive.add(Item::new(name.to_owned(), parent, content, now, owner));
-        drive.place(number);
-        return Ok(json!({"id": drive.key.item(number)}));
-    }
-    let id = members.need("id")?;
-    let number = find(drive, id)?;
-    let item = drive.item(number).filter(|item| item.number != ROOT).ok_or("the root stays as it is")?;
-    let (name, parent) = (item.name.clone(), item.parent);
-    match verb {
-        "delete_item" => drive.remove(number),
-        "rename_item" => {
-            let name = members.need("name")?;
-            check_name(name).map_err(|f| said(&f))?;
-            drive.relocate(number, parent, name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
-        }
-        _ => {
-            let parent = find(drive, members.need("parent")?)?;
-            if drive.is_within(parent, number) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
-                return Err("the item cannot be moved there".to_owned());
-            }
-            drive.relocate(number, parent, &name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
-        }
-    }
-    Ok(json!({"id": id}))
 }

@@ -64,6 +64,7 @@ impl Csdl {
             }
             "Edm.Date" => value.as_str().is_some_and(|t| t.starts_with("0001") || t.parse::<jiff::civil::Date>().is_ok()),
             "Edm.TimeOfDay" => value.as_str().is_some_and(|t| t.parse::<jiff::civil::Time>().is_ok()),
+            "Edm.Guid" => value.as_str().is_some_and(|t| t.len() == 36),
             "Edm.Binary" => {
                 use base64::Engine as _;
                 value.as_str().is_some_and(|t| base64::engine::general_purpose::STANDARD.decode(t).is_ok())
@@ -134,6 +135,7 @@ impl Csdl {
             "messageRules" => "messageRule",
             "masterCategories" => "outlookCategory",
             "contacts" => "contact",
+            "calendarGroups" => "calendarGroup",
             "calendars" | "calendar" => "calendar",
             "events" | "calendarView" | "instances" => "event",
             "users" => "user",

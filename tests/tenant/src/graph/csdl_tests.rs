@@ -86,6 +86,7 @@ fn the_schemas_hold_to_the_csdl() {
         &CONTACT,
         &CONTACT_FOLDER,
         &CALENDAR,
+        &CALENDAR_GROUP,
         &EVENT,
         &DRIVE_ITEM,
         &DRIVE,
@@ -103,7 +104,7 @@ fn the_schemas_hold_to_the_csdl() {
                 "Edm.Boolean" => Ty::Bool,
                 "Edm.DateTimeOffset" => Ty::Date,
                 "Edm.Int32" | "Edm.Int64" => Ty::Number,
-                "Edm.String" | "Edm.Binary" => Ty::Text,
+                "Edm.String" | "Edm.Binary" | "Edm.Guid" => Ty::Text,
                 other if csdl.is_enum(other) => Ty::Text,
                 _ => Ty::Complex,
             };

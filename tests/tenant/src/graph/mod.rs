@@ -3,11 +3,12 @@
 //! One lock guards the whole state. A read takes it shared, a write alone; nothing waits for anything else.
 
 mod apply;
+mod apply_calendar;
+mod apply_drive;
 mod attachment_write;
 mod attachments;
 mod batch;
 mod calendar;
-mod calendar_write;
 mod call;
 mod categories;
 mod churn;
@@ -16,13 +17,10 @@ mod contacts;
 mod delta;
 mod drafting;
 mod drive;
-mod drive_write;
 mod dump;
 mod embedded;
 mod errors;
-mod events;
 mod folders;
-mod items;
 mod mail;
 mod mail_tips;
 mod mail_write;
@@ -31,7 +29,6 @@ mod mime;
 mod mime_read;
 mod odata;
 mod people;
-mod recur;
 mod replying;
 mod route;
 mod rule_check;
@@ -67,7 +64,7 @@ use crate::wire::{Reply, Request};
 use call::Call;
 use errors::Fault;
 use odata::Answer;
-use route::{FolderAction, ItemPart, MessageAction, Owner, Resource};
+use route::{FolderAction, MessageAction, Owner, Resource};
 pub(crate) use rules::rule_id;
 use store::State;
 pub(crate) use uploads::{PATH as UPLOADS, Uploads};
@@ -114,13 +111,12 @@ impl Graph {
         answer.unwrap_or_else(|fault| fault.reply(request, now))
     }
 
-    /// Content behind a pre-authenticated URL: the path and query that followed the download base, its content type and
-    /// bytes. `None` when the URL is unknown or has expired. Monitors of copies answer here too.
-    #[must_use]
-    pub fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
+    /// Content behind a pre-authenticated URL, of which this is the path and query that follow the download base. `None`
+    /// when the URL is unknown or has expired. Monitors of copies answer here too.
+    pub(crate) fn download(&self, path_and_query: &str) -> Option<drive::Download> {
         let now = (self.clock)();
         self.settle(now);
-        self.read(|state| items::download(state, path_and_query, now))
+        self.read(|state| drive::download(state, path_and_query, now))
     }
 
     /// Answers a request to an upload session's address, which is pre-authenticated. `None`: it is no such address.
@@ -144,14 +140,21 @@ impl Graph {
     /// | `update_message` | `id` and any of `subject`, `body`, `isRead`, `importance`, `categories`, `flag`, `inferenceClassification` | `id` |
     /// | `delete_message` | `id` (for good, no Deleted Items) | `id` |
     /// | `move_message` | `id`, `folder` | `id` (the new one), `immutableId` |
-    /// | `new_event` | any of an event's writable properties (`subject`, `start`, `end`, `recurrence` …), `calendar`? | `id` |
-    /// | `delete_event` | `id` | `id` |
+    /// | `new_event` | any of an event's writable properties (`subject`, `start`, `end`, `recurrence`, `attendees` …), `calendar`? | `id` |
+    /// | `update_event` | `id` (also of one day of a series) and any of an event's writable properties | `id` |
+    /// | `delete_event` | `id`: an organizer's event is cancelled for its attendees | `id` |
+    /// | `respond_event` | `id`, `response` (accepted, tentativelyAccepted, declined), `attendee`?: an address that answers the user's meeting; without it the user answers one | `id` |
+    /// | `new_calendar`, `update_calendar` | `name`, `color`?; `id` to update one | `id` |
+    /// | `delete_calendar` | `id` | `id` |
     /// | `new_contact` | any of a contact's writable properties, `folder`? | `id` |
     /// | `new_file` | `parent`? (item id, default root), `name`, `content`? (text) | `id` |
     /// | `new_folder` | `parent`?, `name` | `id` |
     /// | `rename_item` | `id`, `name` | `id` |
     /// | `move_item` | `id`, `parent` | `id` |
     /// | `delete_item` | `id` | `id` |
+    /// | `write_file` | `id`, `content` (text) | `id` |
+    /// | `share_item` | `id`, `type`? (view, edit), `scope`? (organization, anonymous, users) | `id`, `permission` |
+    /// | `sharing_policy` | `anonymous`: whether work accounts may make links that work for everybody | `anonymous` |
     /// | `new_mail_folder` | `name`, `parent`? (id or well-known, default root) | `id` |
     /// | `rename_mail_folder` | `id`, `name` | `id` |
     /// | `move_mail_folder` | `id`, `parent` | `id` |
@@ -209,7 +212,7 @@ impl Graph {
     }
 
     /// The whole state as deterministic JSON: `{"users":[{"username","id","messages":[…],"mailFolders":[…],"driveItems":[…],
-    /// "contacts":[…],"events":[…],
+    /// "contacts":[…],"calendars":[…],"events":[…],
     /// "uploadSessions":[…],"messageRules":[…],"masterCategories":[…],"contactFolders":[…],"mailboxSettings":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
     /// Rows are as Graph sends them with all properties but bodies, plus `immutableId`.
     #[must_use]
@@ -302,24 +305,14 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Contacts(folder) => contacts::list(state, call, folder.as_deref()),
         Resource::ContactsDelta(folder) => contacts::delta(state, call, folder.as_deref()),
         Resource::Contact(id) => contacts::get(state, call, id),
-        Resource::Calendars => calendar::calendars(state, call),
-        Resource::Calendar(id) => calendar::calendar(state, call, id.as_deref()),
-        Resource::Events(calendar) => calendar::events(state, call, calendar.as_deref()),
-        Resource::Event(id) => calendar::event(state, call, id),
-        Resource::Instances(id) => calendar::instances(state, call, id),
-        Resource::CalendarView(calendar) => calendar::view(state, call, calendar.as_deref()),
+        Resource::Calendar(part) => calendar::get(state, call, part),
         Resource::Drives => drive::drives(state, call),
         Resource::Drive => drive::drive(state, call),
-        Resource::Item(at, ItemPart::Itself) => drive::item(state, call, at),
-        Resource::Item(at, ItemPart::Children) => drive::children(state, call, at),
-        Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
-        Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
-        Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
+        Resource::Item(at, part) => drive::get(state, call, at, part),
         Resource::SearchQuery | Resource::MailTips => Err(Fault::method_not_allowed()),
         Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
             Err(Fault::method_not_allowed())
         }
-        Resource::Item(_, ItemPart::Copy | ItemPart::CreateLink) => Err(Fault::method_not_allowed()),
     }
 }
 
@@ -359,15 +352,8 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
         ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),
-        ("POST", Resource::Events(calendar)) => calendar_write::create(state, call, calendar.as_deref()),
-        ("PATCH", Resource::Event(id)) => calendar_write::update(state, call, id),
-        ("DELETE", Resource::Event(id)) => calendar_write::delete(state, call, id),
-        ("POST", Resource::Item(at, ItemPart::Children)) => drive_write::create_folder(state, call, at),
-        ("PATCH", Resource::Item(at, ItemPart::Itself)) => drive_write::update(state, call, at),
-        ("DELETE", Resource::Item(at, ItemPart::Itself)) => drive_write::delete(state, call, at),
-        ("PUT", Resource::Item(at, ItemPart::Content)) => drive_write::put(state, call, at),
-        ("POST", Resource::Item(at, ItemPart::Copy)) => drive_write::copy(state, call, at),
-        ("POST", Resource::Item(at, ItemPart::CreateLink)) => drive_write::create_link(state, call, at),
+        (_, Resource::Calendar(part)) => calendar::change(state, call, part),
+        (_, Resource::Item(at, part)) => drive::change(state, call, at, part),
         _ => Err(Fault::method_not_allowed()),
     }
 }

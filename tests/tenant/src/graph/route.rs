@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::calendar;
 use super::errors::Fault;
 use super::odata::Answer;
 use super::replying::Answering;
@@ -37,6 +38,10 @@ pub(crate) enum ItemPart {
     Search(String),
     Copy,
     CreateLink,
+    CreateUploadSession,
+    Invite,
+    Permissions,
+    Permission(String),
 }
 
 /// The thing a path names.
@@ -75,12 +80,7 @@ pub(crate) enum Resource {
     Contacts(Option<String>),
     ContactsDelta(Option<String>),
     Contact(String),
-    Calendars,
-    Calendar(Option<String>),
-    Events(Option<String>),
-    Event(String),
-    Instances(String),
-    CalendarView(Option<String>),
+    Calendar(calendar::Part),
     Drives,
     Drive,
     Item(ItemAt, ItemPart),
@@ -173,6 +173,12 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
     if matches!(owner, Owner::Drive(_)) {
         return Ok((owner, drive(rest)?));
     }
+    // A user's drive by its id is that drive, whoever asks.
+    if let [Step::Name(drives), Step::Name(id), below @ ..] = rest
+        && drives.eq_ignore_ascii_case("drives")
+    {
+        return Ok((Owner::Drive(id.clone()), drive(below)?));
+    }
     Ok((owner, below_user(rest)?))
 }
 
@@ -221,17 +227,9 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["contacts"] => Resource::Contacts(None),
         ["contacts", "delta" | "delta()"] => Resource::ContactsDelta(None),
         ["contacts", _] => Resource::Contact(own(1)),
-        ["calendars"] => Resource::Calendars,
-        ["calendars", _] => Resource::Calendar(Some(own(1))),
-        ["calendars", _, "events"] => Resource::Events(Some(own(1))),
-        ["calendars", _, "events", _] => Resource::Event(own(3)),
-        ["calendars", _, "calendarview"] => Resource::CalendarView(Some(own(1))),
-        ["calendar"] => Resource::Calendar(None),
-        ["calendar", "events"] | ["events"] => Resource::Events(None),
-        ["calendar", "events", _] => Resource::Event(own(2)),
-        ["events", _] => Resource::Event(own(1)),
-        ["events", _, "instances"] => Resource::Instances(own(1)),
-        ["calendar", "calendarview"] | ["calendarview"] => Resource::CalendarView(None),
+        ["calendars" | "calendar" | "calendargroups" | "calendarview" | "events" | "findmeetingtimes", ..] => {
+            Resource::Calendar(calendar::parse(&names, &lower)?)
+        }
         ["drives"] => Resource::Drives,
         ["drive", ..] => drive(&rest[1..])?,
         _ => {
@@ -270,6 +268,7 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
         [Step::Name(items), Step::Name(id), rest @ ..] if items.eq_ignore_ascii_case("items") => {
             (ItemAt { id: Some(id.clone()), path: None }, rest)
         }
+        [Step::Name(function)] if function.to_ascii_lowercase().starts_with("search(") => (ItemAt { id: None, path: None }, rest),
         [Step::Name(other), ..] | [Step::Path(other), ..] => {
             return Err(Fault::unknown_segment(other));
         }
@@ -291,6 +290,9 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
                 "delta" | "delta()" | "microsoft.graph.delta()" => ItemPart::Delta(None),
                 "copy" | "microsoft.graph.copy" => ItemPart::Copy,
                 "createlink" | "microsoft.graph.createlink" => ItemPart::CreateLink,
+                "createuploadsession" | "microsoft.graph.createuploadsession" => ItemPart::CreateUploadSession,
+                "invite" | "microsoft.graph.invite" => ItemPart::Invite,
+                "permissions" => ItemPart::Permissions,
                 _ => match argument(name) {
                     Some((function, value)) if function == "search" => ItemPart::Search(value),
                     Some((function, value)) if function == "delta" => ItemPart::Delta(Some(value)),
@@ -298,6 +300,7 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
                 },
             }
         }
+        [Step::Name(name), Step::Name(id)] if name.eq_ignore_ascii_case("permissions") => ItemPart::Permission(id.clone()),
         // `search('x')` and the like were cut in two by the key syntax; Graph refuses them too.
         [Step::Name(name), ..] | [Step::Path(name), ..] => {
             return Err(Fault::unknown_segment(name));
@@ -364,6 +367,14 @@ const LITERALS: &[&str] = &[
     "createForward",
     "permanentDelete",
     "getSchedule",
+    "calendarGroups",
+    "findMeetingTimes",
+    "accept",
+    "decline",
+    "tentativelyAccept",
+    "cancel",
+    "dismissReminder",
+    "invite",
 ];
 /// Behind these comes an id.
 const KEYED: &[&str] = &[
@@ -378,9 +389,11 @@ const KEYED: &[&str] = &[
     "contacts",
     "contactfolders",
     "calendars",
+    "calendargroups",
     "events",
     "items",
     "instances",
+    "permissions",
 ];
 
 fn is_literal(lower: &str) -> bool {
@@ -439,6 +452,7 @@ mod tests {
         assert_eq!(named("/drives/b!x/items/01ABC:/new.txt:/content").1, item(Some("01ABC"), Some("new.txt"), ItemPart::Content));
         assert_eq!(named("/me/drive/root/search(q='it''s%20me')").1, item(None, None, ItemPart::Search("it's me".to_owned())));
         assert_eq!(named("/me/drive/root/delta(token='abc')").1, item(None, None, ItemPart::Delta(Some("abc".to_owned()))));
+        assert_eq!(named("/me/drives/b!x/root/children"), (Owner::Drive("b!x".to_owned()), item(None, None, ItemPart::Children)));
         assert_eq!(named("/drive/items/A!1/content").1, item(Some("A!1"), None, ItemPart::Content));
     }
 

@@ -187,6 +187,14 @@ pub(crate) const CALENDAR: Schema = Schema {
     outlook: true,
 };
 
+/// `calendarGroup`.
+pub(crate) const CALENDAR_GROUP: Schema = Schema {
+    name: "microsoft.graph.calendarGroup",
+    properties: &[("id", Text), ("name", Text), ("classId", Text), ("changeKey", Text)],
+    on_request: &[],
+    outlook: true,
+};
+
 /// `event`.
 pub(crate) const EVENT: Schema = Schema {
     name: "microsoft.graph.event",
@@ -258,8 +266,9 @@ pub(crate) const DRIVE_ITEM: Schema = Schema {
         ("folder", Complex),
         ("root", Complex),
         ("specialFolder", Complex),
+        ("shared", Complex),
     ],
-    on_request: &[("searchResult", Complex), ("deleted", Complex), ("shared", Complex), ("package", Complex), ("webDavUrl", Text)],
+    on_request: &[("searchResult", Complex), ("deleted", Complex), ("package", Complex), ("webDavUrl", Text)],
     outlook: false,
 };
 

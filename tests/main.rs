@@ -19,6 +19,8 @@ mod keys;
 #[cfg(test)]
 mod locked;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod secret_service;
 #[cfg(test)]
 mod shim;

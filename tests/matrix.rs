@@ -166,7 +166,11 @@ fn no_kept_read_survives_a_write_that_makes_it_untrue() {
     // Messages.
     let message = |desk: &mut Desk, at: usize| desk.nth("email_list", json!({"folder": "inbox", "limit": 20}), "messages", at);
     let one = |id: &str| {
-        vec![("email_get", json!({"email_id": id})), ("email_list_attachments", json!({"email_id": id})), ("email_get", json!({"email_id": id, "include_body": false}))]
+        vec![
+            ("email_get", json!({"email_id": id})),
+            ("email_list_attachments", json!({"email_id": id})),
+            ("email_get", json!({"email_id": id, "include_body": false})),
+        ]
     };
     let first = message(&mut desk, 0);
     desk.write(&world, "email_mark_read", json!({"email_id": first, "is_read": false}), &one(&first));
@@ -191,7 +195,8 @@ fn no_kept_read_survives_a_write_that_makes_it_untrue() {
     desk.write(&world, "emailfolders_delete", json!({"folder_id": below}), &of(&below));
 
     // Rules.
-    let rule = json!({"display_name": "Matrix", "conditions": {"subjectContains": ["matrix"]}, "actions": {"markAsRead": true}, "sequence": 2});
+    let rule =
+        json!({"display_name": "Matrix", "conditions": {"subjectContains": ["matrix"]}, "actions": {"markAsRead": true}, "sequence": 2});
     let rule = id(&desk.write(&world, "emailrules_create", rule, &[]));
     let rules = vec![("emailrules_get", json!({"rule_id": rule}))];
     desk.write(&world, "emailrules_update", json!({"rule_id": rule, "is_enabled": false}), &rules);
@@ -213,13 +218,15 @@ fn no_kept_read_survives_a_write_that_makes_it_untrue() {
     ] {
         // Bea invites, Alex answers.
         std::mem::swap(&mut desk.account, &mut world.ids[1].clone());
-        let meeting = json!({"subject": "Matrix of Bea", "start": "2027-06-09T09:00:00Z", "end": "2027-06-09T10:00:00Z", "attendees": [ALEX]});
+        let meeting =
+            json!({"subject": "Matrix of Bea", "start": "2027-06-09T09:00:00Z", "end": "2027-06-09T10:00:00Z", "attendees": [ALEX]});
         let invited = desk.agreed("calendar_create_event", &meeting);
         assert!(invited.get("error").is_none(), "{invited}");
         desk.account.clone_from(&world.ids[0]);
         world.advance(LAG + Duration::from_secs(61)).unwrap();
         let list = desk.ask("calendar_list_events", json!({"start": "2027-06-09", "end": "2027-06-09", "limit": 200, "use_cache": false}));
-        let mine = list["events"].as_array().unwrap().iter().find(|event| event["subject"] == "Matrix of Bea").unwrap_or_else(|| panic!("{list}"));
+        let mine =
+            list["events"].as_array().unwrap().iter().find(|event| event["subject"] == "Matrix of Bea").unwrap_or_else(|| panic!("{list}"));
         let mine = id(mine);
         let mut given = given;
         given["event_id"] = mine.clone().into();
@@ -230,7 +237,8 @@ fn no_kept_read_survives_a_write_that_makes_it_untrue() {
     desk.write(&world, "calendar_delete_calendar", json!({"calendar_id": calendar}), &[]);
 
     // Contacts.
-    let contact = id(&desk.write(&world, "contact_create", json!({"given_name": "Aamatrix", "email_addresses": ["m@matrix.example"]}), &[]));
+    let contact =
+        id(&desk.write(&world, "contact_create", json!({"given_name": "Aamatrix", "email_addresses": ["m@matrix.example"]}), &[]));
     let contacts = vec![("contact_get", json!({"contact_id": contact}))];
     desk.write(&world, "contact_update", json!({"contact_id": contact, "updates": {"companyName": "Matrix"}}), &contacts);
     let list = id(&desk.write(&world, "contact_create_list", json!({"list_name": "Matrix"}), &[]));
@@ -259,7 +267,9 @@ fn no_kept_read_survives_a_write_that_makes_it_untrue() {
     let mut writes = BTreeSet::new();
     for tool in listed["tools"].as_array().unwrap() {
         let name = tool["name"].as_str().unwrap().to_owned();
-        let takes = |param: &str| tool["inputSchema"]["properties"].as_object().is_some_and(|params: &Map<String, Value>| params.contains_key(param));
+        let takes = |param: &str| {
+            tool["inputSchema"]["properties"].as_object().is_some_and(|params: &Map<String, Value>| params.contains_key(param))
+        };
         if takes("max_age") {
             kept.insert(name);
         } else if tool["annotations"]["readOnlyHint"] == false {

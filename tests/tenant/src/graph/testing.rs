@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Graph;
+use crate::csdl::{Csdl, Exchange};
 use crate::seed::{NOW, Size};
 use crate::wire::{Reply, Request};
 
@@ -58,7 +59,18 @@ impl Tenant {
     }
 
     pub(crate) fn raw(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
-        self.graph.handle(&self.request(method, url, headers, body), &|_| None)
+        let request = self.request(method, url, headers, body);
+        let reply = self.graph.handle(&request, &|_| None);
+        let findings = Csdl::v1().check(&Exchange {
+            method,
+            path: &request.path,
+            request: &request.body,
+            status: reply.status.as_u16(),
+            content_type: reply.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default(),
+            body: &reply.body,
+        });
+        assert!(findings.offences.is_empty(), "{method} {url} does not hold to the declarations: {:#?}", findings.offences);
+        reply
     }
 
     /// Asks and expects this status; gives the JSON body, null when there is none.

@@ -33,7 +33,10 @@ pub(super) fn check(csdl: &Csdl, exchange: &Exchange<'_>, findings: &mut Finding
     };
     if gives == Gives::Raw || exchange.body.is_empty() {
         let owed = exchange.method == "GET" && exchange.status == 200 && gives != Gives::Raw;
-        return if owed { findings.offence("body", "is missing", &Value::Null) } else { () };
+        if owed {
+            findings.offence("body", "is missing", &Value::Null);
+        }
+        return;
     }
     match parsed() {
         Ok(body) if is_json => against(csdl, &gives, exchange, &body, findings),

@@ -7,8 +7,11 @@ use serde_json::{Map, Value};
 use super::model::{Csdl, Property};
 use super::report::Findings;
 
+/// An annotation's name, and whether it may hold a value.
+type Annotation = (&'static str, fn(&Value) -> bool);
+
 /// Annotations an object may carry, and what they hold.
-const ANNOTATIONS: &[(&str, fn(&Value) -> bool)] = &[
+const ANNOTATIONS: &[Annotation] = &[
     ("@odata.context", Value::is_string),
     ("@odata.type", Value::is_string),
     ("@odata.id", Value::is_string),
@@ -23,7 +26,7 @@ const ANNOTATIONS: &[(&str, fn(&Value) -> bool)] = &[
 ];
 
 /// Annotations a property may carry (`children@odata.count`).
-const PROPERTY_ANNOTATIONS: &[(&str, fn(&Value) -> bool)] = &[
+const PROPERTY_ANNOTATIONS: &[Annotation] = &[
     ("odata.context", Value::is_string),
     ("odata.type", Value::is_string),
     ("odata.count", Value::is_u64),
@@ -101,7 +104,7 @@ fn member(csdl: &Csdl, type_name: &str, name: &str, value: &Value, at: &str, fin
     }
 }
 
-fn annotation(known: &[(&str, fn(&Value) -> bool)], name: &str, value: &Value, at: &str, findings: &mut Findings) {
+fn annotation(known: &[Annotation], name: &str, value: &Value, at: &str, findings: &mut Findings) {
     match known.iter().find(|(known, _)| *known == name) {
         Some((_, fits)) if fits(value) => {}
         Some(_) => findings.offence(at, "is an annotation with a wrong value", value),

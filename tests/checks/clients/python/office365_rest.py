@@ -1,0 +1,148 @@
+"""Office365-REST-Python-Client works on a mailbox, a drive, a calendar and contacts; only the service's address is replaced."""
+import datetime, io, os, tempfile
+from office365.graph_client import GraphClient
+from office365.onedrive.driveitems.conflict_behavior import ConflictBehavior
+from steps import need, run, same, tenant
+
+at = tenant()
+
+
+class Client(GraphClient):
+    service_root_url = property(lambda self: at["graph"])
+
+
+client = Client(lambda: {"access_token": at["token"], "token_type": "Bearer"})
+# Its requests build addresses of their own.
+type(client.pending_request()).service_root_url = property(lambda self: at["graph"])
+me, inbox = client.me, client.me.mail_folders["inbox"]
+BYTES = bytes(range(256)) * 24_000  # 6 MB
+
+
+def profile():
+    same(me.get().execute_query().user_principal_name, at["username"], "who asks")
+
+
+def list():
+    messages = me.messages.top(5).get().execute_query()
+    same(len(messages), 5, "messages")
+    need(me.messages[messages[0].id].get().execute_query().subject, "the message by its id")
+
+
+def page():
+    messages = inbox.messages.select(["id"]).get_all(page_size=20).execute_query()
+    ids = [message.id for message in messages]
+    need(len(ids) > 40, "more than two pages")
+    same(len(ids), len(set(ids)), "messages without those that came twice")
+    same(len(ids), inbox.get().execute_query().properties["totalItemCount"], "messages in all pages")
+
+
+def search():
+    word = me.messages.top(1).get().execute_query()[0].subject.split()[-1]
+    need(len(me.messages.search(word).get().execute_query()), f"message with {word}")
+    unread = me.messages.filter("isRead eq false").top(5).get().execute_query()
+    need(all(not message.is_read for message in unread), "only unread ones")
+
+
+def send():
+    me.send_mail("Sent by Office365", "hello", ["bea@contoso.example"], save_to_sent_items=True).execute_query()
+    newest = client.me.mail_folders["sentitems"].messages.order_by("sentDateTime desc").top(1).get().execute_query()[0]
+    same(newest.subject, "Sent by Office365", "the newest message in Sent Items")
+
+
+def draft():
+    draft = me.messages.add("Drafted by Office365", "hello", ["bea@contoso.example"])
+    draft.add_file_attachment("note.txt", "attached").execute_query()
+    attachments = me.messages[draft.id].attachments.get().execute_query()
+    same([one.name for one in attachments], ["note.txt"], "the attachments")
+    need(b"Drafted by Office365" in me.messages[draft.id].get_content().execute_query().value, "subject in the MIME form")
+    me.messages[draft.id].send().execute_query()
+
+
+def move():
+    message = inbox.messages.top(1).get().execute_query()[0]
+    moved = message.move("archive").execute_query()
+    need(moved.id != message.id, "new id")
+    archive = client.me.mail_folders["archive"].get().execute_query()
+    same(client.me.messages[moved.id].get().execute_query().parent_folder_id, archive.id, "where it is")
+
+
+def reply():
+    message = inbox.messages.top(1).get().execute_query()[0]
+    need(message.create_reply("I agree").execute_query().id, "draft of a reply")
+    message.forward(["bea@contoso.example"], "see below").execute_query()
+
+
+def delta():
+    first = inbox.messages.delta.get_all().execute_query()
+    need(len(first) > 10, "messages in the first round")
+    need(first.delta_token, "delta token")
+    me.messages[first[0].id].set_property("isRead", not first[0].is_read).update().execute_query()
+    second = inbox.messages.delta.token(first.delta_token).get().execute_query()
+    same([one.id for one in second], [first[0].id], "what changed")
+
+
+def drive():
+    root = me.drive.root
+    folder = root.create_folder("By Office365").execute_query()
+    small = folder.upload("small é.txt", b"small").execute_query()
+    same(small.get_content().execute_query().value, b"small", "the content")
+    same([one.name for one in folder.children.get().execute_query()], ["small é.txt"], "what is in the folder")
+    same(root.get_by_path("By Office365/small é.txt").get().execute_query().id, small.id, "the file by its path")
+    small.rename("renamed.txt").execute_query()
+    small.move(root, conflict_behavior=ConflictBehavior.Rename).execute_query()
+    need("renamed.txt" in [one.name for one in root.children.top(200).get().execute_query()], "the file in the root")
+    need(len(root.search("renamed").execute_query()), "found files")
+    need(small.create_link("view", "organization").execute_query().link.web_url, "link")
+    folder.delete_object().execute_query()
+
+
+def copy():
+    file = me.drive.root.upload("to be copied.txt", b"copy me").execute_query()
+    need(file.copy("the copy.txt").execute_query(), "the copy's monitor")
+
+
+def upload():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "large.bin")
+        with open(path, "wb") as file:
+            file.write(BYTES)
+        large = me.drive.root.resumable_upload(path, chunk_size=327_680 * 6).get().execute_query()
+        same(large.properties["size"], len(BYTES), "the size")
+        back = io.BytesIO()
+        large.download(back).execute_query()
+        same(back.getvalue() == BYTES, True, "the same bytes")
+        attached = os.path.join(folder, "attached.bin")
+        with open(attached, "wb") as file:
+            file.write(BYTES)
+        draft = me.messages.add("With a large attachment", "see there", ["bea@contoso.example"]).execute_query()
+        draft.upload_attachment(attached).execute_query()
+        same([one.name for one in me.messages[draft.id].attachments.get().execute_query()], ["attached.bin"], "the attachment")
+
+
+def drive_delta():
+    root = client.me.drive.root
+    need(len(root.delta.get_all().execute_query()) > 10, "items in the first round")
+
+
+def calendar():
+    start = datetime.datetime(2026, 12, 1, 10)
+    event = me.calendar.events.add("By Office365", "hello", start, start + datetime.timedelta(hours=1), ["bea@contoso.example"]).execute_query()
+    view = me.get_calendar_view(datetime.datetime(2026, 12, 1), datetime.datetime(2026, 12, 2)).execute_query()
+    need(event.id in [one.id for one in view], "the event in the view")
+    event.delete_object().execute_query()
+
+
+def contacts():
+    contact = me.contacts.add("By", "Office365", "by@office365.example", "+1 234").execute_query()
+    need(contact.id in [one.id for one in me.contacts.get_all().execute_query()], "the contact in the list")
+    contact.delete_object().execute_query()
+
+
+def batch():
+    messages, calendars = me.messages.top(2).get(), me.calendars.get()
+    client.execute_batch()
+    need(len(messages) == 2 and len(calendars), "both answers of a batch")
+
+
+run("Office365-REST-Python-Client",
+    [profile, list, page, search, send, draft, move, reply, delta, drive, copy, upload, drive_delta, calendar, contacts, batch])

@@ -202,15 +202,11 @@ async def settings():
 
 async def batch():
     content = BatchRequestContent()
-    ids = []
-    for request in (me.to_get_request_information(), me.messages.to_get_request_information(asking(MessagesRequestBuilder, top=2))):
-        request.path_parameters["baseurl"] = at["graph"]
-        item = BatchRequestItem(request_information=request)
-        item.url = item.url.replace(at["graph"], "").replace("/v1.0", "", 1)
-        content.add_batch_request_item(item)
-        ids.append(item.id)
-    answer = await client.batch.post(batch_request_content=content)
-    same([answer.get_response_status_codes()[one] for one in ids], [200, 200], "the answers of a batch")
+    for name, request in (("1", me.to_get_request_information()), ("2", me.messages.to_get_request_information(asking(MessagesRequestBuilder, top=2)))):
+        request.path_parameters["baseurl"] = ""  # addresses in a batch are relative to the version
+        content.add_request(name, BatchRequestItem(request, id=name))
+    answer = await client.batch.post(content)
+    same([answer.get_response_by_id(name).status for name in ("1", "2")], [200, 200], "the answers of a batch")
 
 
 run("msgraph-sdk", [profile, list, page, search, refused, send, draft, move, reply, delta, drive, upload, attachment, calendar, contacts, settings, batch])

@@ -102,7 +102,7 @@ def drive():
     small.move(parent=folder, conflict_behavior=ConflictBehavior.Rename).execute_query()
     same([one.name for one in folder.children.get().execute_query()], ["renamed.txt"], "what is in the folder")
     need(len(root.search("renamed").execute_query()), "found files")
-    need(small.create_link("view", "organization").execute_query().link.web_url, "link")
+    need(small.create_link("view", "organization").execute_query().link.webUrl, "link")
     folder.delete_object().execute_query()
 
 

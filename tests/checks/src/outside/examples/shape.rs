@@ -1,0 +1,135 @@
+//! Whether an answer has the shape that an example shows: the members that it shows, with the same JSON types.
+
+use serde_json::{Map, Value};
+
+/// Members that depend on what a thing happens to be, not on the address: what kind of file it is, what somebody did with it, whether
+/// there are more pages.
+const BY_CHANCE: &[&str] = &[
+    "@odata.nextLink",
+    "@odata.deltaLink",
+    "@odata.count",
+    "audio",
+    "bundle",
+    "deleted",
+    "image",
+    "location",
+    "malware",
+    "package",
+    "photo",
+    "publication",
+    "remoteItem",
+    "shared",
+    "specialFolder",
+    "video",
+];
+
+/// Whether a member can be expected at all.
+pub(super) fn is_given(name: &str) -> bool {
+    !BY_CHANCE.contains(&name)
+}
+
+/// In what `ours` differs from what is `shown`; members for which `expected` says no are left out.
+pub(super) fn differences(shown: &Value, ours: &Value, expected: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    compare(shown, ours, "", expected, &mut found);
+    found
+}
+
+fn compare(shown: &Value, ours: &Value, at: &str, expected: &dyn Fn(&str) -> bool, found: &mut Vec<String>) {
+    match (shown, ours) {
+        // What is null here and not there says nothing of the type.
+        (Value::Null, _) | (_, Value::Null) => {}
+        (Value::Object(shown), Value::Object(ours)) => {
+            for (name, shown) in shown.iter().filter(|(name, _)| expected(name)) {
+                let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                match ours.get(name) {
+                    Some(ours) => compare(shown, ours, &at, expected, found),
+                    None => found.push(format!("no {at}")),
+                }
+            }
+        }
+        (Value::Array(shown), Value::Array(ours)) => {
+            // Rows differ in what they are; all of ours together must show what all of theirs show.
+            let (Some(shown), Some(ours)) = (together(shown), together(ours)) else {
+                if at == "value" && !shown.is_empty() {
+                    found.push("no rows in value".to_owned());
+                }
+                return;
+            };
+            compare(&shown, &ours, &format!("{at}[]"), expected, found);
+        }
+        (shown, ours) if kind(shown) != kind(ours) => found.push(format!("{at} is {} instead of {}", kind(ours), kind(shown))),
+        _ => {}
+    }
+}
+
+/// All rows as one: objects with all their members. `None` when there are none.
+fn together(rows: &[Value]) -> Option<Value> {
+    rows.iter().cloned().reduce(merge)
+}
+
+fn merge(one: Value, other: Value) -> Value {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let mut all: Map<String, Value> = one;
+            for (name, value) in other {
+                let merged = match all.remove(&name) {
+                    Some(known) => merge(known, value),
+                    None => value,
+                };
+                all.insert(name, merged);
+            }
+            Value::Object(all)
+        }
+        (Value::Array(mut one), Value::Array(other)) => {
+            one.extend(other);
+            Value::Array(one)
+        }
+        (Value::Null, other) => other,
+        (one, _) => one,
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(shown: Value, ours: Value) -> Vec<String> {
+        differences(&shown, &ours, &|name| name != "chance")
+    }
+
+    #[test]
+    fn what_is_shown_must_be_there_with_its_type() {
+        let shown = json!({"a": "x", "b": {"c": 1, "chance": 1}, "list": [{"d": true}, {"e": null}], "none": null});
+        let ours = json!({"a": "y", "b": {"c": 2}, "list": [{"d": false, "e": "x"}], "more": 1, "none": []});
+        assert_eq!(found(shown.clone(), ours), [""; 0]);
+        assert_eq!(
+            found(shown.clone(), json!({"a": 1, "b": {}, "list": {}, "none": 1})),
+            ["a is a number instead of a text", "no b.c", "list is an object instead of a list"]
+        );
+        assert_eq!(
+            found(shown, json!({"a": null, "b": {"c": "x"}, "list": [{"d": 1}]})),
+            ["b.c is a text instead of a number", "list[].d is a number instead of a boolean", "no list[].e", "no none"]
+        );
+    }
+
+    #[test]
+    fn pages_must_have_rows_where_rows_are_shown() {
+        assert_eq!(found(json!({"value": [{"a": 1}]}), json!({"value": []})), ["no rows in value"]);
+        assert_eq!(found(json!({"value": []}), json!({"value": [1]})), [""; 0]);
+        assert_eq!(found(json!({"categories": ["x"]}), json!({"categories": []})), [""; 0]);
+    }
+}

@@ -89,6 +89,10 @@ pub(super) async fn aim(scene: &Scene, example: &Example) -> anyhow::Result<Aim>
         None if url.starts_with('/') => url,
         None => return Ok(Aim::Elsewhere("another host: a webhook or a pre-authenticated address")),
     };
+    let multipart = |value: &Value| value.as_str().is_some_and(|value| value.starts_with("multipart/"));
+    if example.request.headers.values().any(multipart) {
+        return Ok(Aim::Elsewhere("a multipart body"));
+    }
     match build(scene, example, relative).await {
         Ok(request) => Ok(Aim::Ask(request)),
         Err(error) => Ok(Aim::Lacking(format!("what it is about cannot be had: {error:#}"))),
@@ -112,6 +116,14 @@ async fn build(scene: &Scene, example: &Example, relative: &str) -> anyhow::Resu
         }
     }
     let mut body = example.request.body.clone();
+    // Some were written down with their headers in the body.
+    if let Some((written, json)) = body.as_ref().and_then(Value::as_str).and_then(|text| text.split_once("\n\n{")) {
+        for line in written.lines() {
+            let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        body = Some(serde_json::from_str(&format!("{{{json}"))?);
+    }
     if let Some(Value::Object(fields)) = &mut body {
         aimed_body(scene, fields).await?;
         rename(scene, &path, fields);
@@ -177,6 +189,12 @@ async fn aimed_query(scene: &Scene, query: &str, path: &str) -> anyhow::Result<S
         let value = match name.to_ascii_lowercase().as_str() {
             "startdatetime" => DAYS.0.to_owned(),
             "enddatetime" => DAYS.1.to_owned(),
+            "$filter" if path.ends_with("/events") => {
+                // An event that the filter finds: `startsWith(subject,'All')`.
+                let word = value.split('\'').nth(1).unwrap_or_default();
+                scene.new_event(&format!("{word} of it")).await?;
+                value.to_owned()
+            }
             "$search" if path.ends_with("/messages") => format!("\"{}\"", scene.mail_word().await?),
             _ => value.to_owned(),
         };

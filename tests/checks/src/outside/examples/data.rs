@@ -32,6 +32,9 @@ pub(super) struct Quality {
     /// Properties that Graph v1.0 does not declare (`calendar.isShared`): from beta, or long gone.
     #[serde(rename = "notInCsdlV1")]
     pub(super) not_in_csdl: Vec<String>,
+    /// The type of what is shown.
+    #[serde(rename = "checkedAsType")]
+    pub(super) checked_as: Option<String>,
 }
 
 impl Example {

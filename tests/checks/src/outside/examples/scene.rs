@@ -194,10 +194,7 @@ impl Scene {
                 self.first(events, |event| event["attendees"].as_array().is_some_and(|who| !who.is_empty())).await
             }
             _ => {
-                let who = json!([{"type": "required", "emailAddress": {"address": BEA, "name": "Bea"}}]);
-                let at = |hour: u8| json!({"dateTime": format!("2026-12-01T{hour:02}:00:00"), "timeZone": "Pacific Standard Time"});
-                let event = json!({"subject": "An event", "start": at(10), "end": at(11), "attendees": who, "body": {"contentType": "html", "content": "x"}});
-                let event = id(&self.post("/me/events", event).await?)?;
+                let event = self.new_event("An event").await?;
                 if next == "attachments" && hint.method == "GET" {
                     let file = json!({"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "YWJj"});
                     self.post(&format!("/me/events/{event}/attachments"), file).await?;
@@ -205,6 +202,14 @@ impl Scene {
                 Ok(event)
             }
         }
+    }
+
+    pub(super) async fn new_event(&self, subject: &str) -> anyhow::Result<String> {
+        let who = json!([{"type": "required", "emailAddress": {"address": BEA, "name": "Bea"}}]);
+        let at = |hour: u8| json!({"dateTime": format!("2026-12-01T{hour:02}:00:00"), "timeZone": "Pacific Standard Time"});
+        let event = json!({"subject": subject, "start": at(10), "end": at(11), "attendees": who,
+            "body": {"contentType": "html", "content": "x"}, "location": {"displayName": "There"}});
+        id(&self.post("/me/events", event).await?)
     }
 
     pub(super) async fn drive_id(&self) -> anyhow::Result<String> {
@@ -248,6 +253,7 @@ impl Scene {
     /// A word by which a file is found.
     pub(super) async fn file_word(&self) -> anyhow::Result<String> {
         self.call("PUT", "/me/drive/root:/findme.txt:/content", Some(json!("text"))).await?;
+        self.post("/me/drive/root/children", json!({"name": format!("findme {}", self.number()), "folder": {}})).await?;
         Ok("findme".to_owned())
     }
 
@@ -262,8 +268,7 @@ impl Scene {
         match kinds.and_then(|kinds| kinds[0].as_str()) {
             Some("message") => self.mail_word().await,
             Some("event") => {
-                let at = |hour: u8| json!({"dateTime": format!("2026-12-01T{hour:02}:00:00"), "timeZone": "UTC"});
-                self.post("/me/events", json!({"subject": "a findme event", "start": at(10), "end": at(11)})).await?;
+                self.new_event("a findme event").await?;
                 Ok("findme".to_owned())
             }
             _ => self.file_word().await,
@@ -311,5 +316,7 @@ fn kind(shown: &Value) -> Option<&str> {
 }
 
 fn contact() -> Value {
-    json!({"givenName": "Ann", "surname": "Example", "emailAddresses": [{"address": "ann@example.com", "name": "Ann"}], "businessPhones": ["+1 2"]})
+    let address = json!({"street": "1 Some Street", "city": "Redmond", "state": "WA", "countryOrRegion": "USA", "postalCode": "98052"});
+    json!({"givenName": "Ann", "surname": "Example", "emailAddresses": [{"address": "ann@example.com", "name": "Ann"}], "businessPhones": ["+1 2"],
+        "businessAddress": address, "homeAddress": address, "otherAddress": address})
 }

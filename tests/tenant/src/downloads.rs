@@ -1,4 +1,4 @@
-//! What lies behind pre-authenticated URLs: bytes, in ranges, and never with a bearer token.
+//! What lies behind pre-authenticated URLs: bytes, in ranges, and uploads in pieces; never with a bearer token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,15 @@ use http::header::{ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RA
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::door::reply::{self, Body, Delivery, Dropped, Outcome};
+use crate::door::reply::{self, Body, Delivery, Dropped, Outcome, Unread};
 use crate::faults::{self, At, Effect, Port, Sight};
 use crate::front::errors;
 use crate::state::State;
 use crate::wire;
+
+/// The longest piece of an upload that is read at all: 60 MiB and some.
+const LARGEST_PIECE: usize = 64 << 20;
+const PREAUTHENTICATED: &str = "This address is pre-authenticated: send no Authorization header.";
 
 /// Answers a request on a download port.
 pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Outcome {
@@ -36,7 +40,12 @@ pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Ou
             return Ok(send(instead, Delivery::Whole));
         }
     }
-    let reply = serve(state, request.method(), &path, request.headers(), bearer);
+    let reply = match request.method() {
+        &Method::GET | &Method::HEAD if !path.starts_with(crate::graph::UPLOADS) => {
+            serve(state, request.method(), &path, request.headers(), bearer)
+        }
+        _ => upload(state, request, bearer).await?,
+    };
     let Some(mut strike) = strike else {
         return Ok(send(reply, Delivery::Whole));
     };
@@ -48,11 +57,35 @@ pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Ou
     Ok(send(reply, delivery))
 }
 
+/// A piece of an upload session, or something that is not done here.
+async fn upload(state: &State, request: Request<Incoming>, bearer: bool) -> Result<wire::Reply, Dropped> {
+    let error = |status, code, message| Ok(errors::reply(status, code, message, state.clock.now()));
+    let (parts, body) = match reply::read(request, LARGEST_PIECE).await {
+        Ok(read) => read,
+        Err(Unread::Gone) => return Err(Dropped),
+        Err(Unread::TooLarge) => return error(StatusCode::PAYLOAD_TOO_LARGE, "invalidRequest", "The piece is too large."),
+    };
+    if bearer {
+        return error(StatusCode::UNAUTHORIZED, "unauthenticated", PREAUTHENTICATED);
+    }
+    let request = wire::Request {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body,
+        ..wire::Request::nothing()
+    };
+    match state.graph.upload(&request) {
+        Some(reply) => Ok(reply),
+        None => error(StatusCode::METHOD_NOT_ALLOWED, "notAllowed", "Only GET."),
+    }
+}
+
 fn serve(state: &State, method: &Method, path: &str, headers: &HeaderMap, bearer: bool) -> wire::Reply {
     let error = |status, code, message| errors::reply(status, code, message, state.clock.now());
     if bearer {
-        let message = "This address is pre-authenticated: send no Authorization header.";
-        return error(StatusCode::UNAUTHORIZED, "unauthenticated", message);
+        return error(StatusCode::UNAUTHORIZED, "unauthenticated", PREAUTHENTICATED);
     }
     if method != Method::GET && method != Method::HEAD {
         return error(StatusCode::METHOD_NOT_ALLOWED, "notAllowed", "Only GET.");

@@ -3,42 +3,41 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::calendar::find_calendar;
+use super::apply_calendar;
 use super::call::find_user;
 use super::churn::churn;
 use super::contacts::{complete, find_folder as find_contact_folder, writable};
-use super::drive_write::check_name;
+use super::drafting::{Changes, new_message};
+use super::drive::check_name;
 use super::errors::Fault;
-use super::events;
 use super::mail::{find_folder, find_message};
-use super::mail_write::{Changes, new_message};
 use super::odata::CONTACT;
 use super::store::{Content, Item, MAIL_ROOT, ROOT, State, fold};
 use crate::seed::people::Address;
 
-type Outcome = Result<Value, String>;
+pub(super) type Outcome = Result<Value, String>;
 
 /// The members of a change, less `verb` and `user`.
-struct Members<'a> {
-    fields: &'a Map<String, Value>,
+pub(super) struct Members<'a> {
+    pub(super) fields: &'a Map<String, Value>,
 }
 
 impl Members<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.fields.get(name).and_then(Value::as_str)
     }
 
-    fn need(&self, name: &str) -> Result<&str, String> {
+    pub(super) fn need(&self, name: &str) -> Result<&str, String> {
         self.text(name).ok_or_else(|| format!("the member '{name}' is missing"))
     }
 
-    fn rest(&self, but: &[&str]) -> Map<String, Value> {
+    pub(super) fn rest(&self, but: &[&str]) -> Map<String, Value> {
         let left = |name: &&String| !["verb", "user"].contains(&name.as_str()) && !but.contains(&name.as_str());
         self.fields.iter().filter(|(name, _)| left(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 
-fn said(fault: &Fault) -> String {
+pub(super) fn said(fault: &Fault) -> String {
     format!("{}: {}", fault.code, fault.message)
 }
 
@@ -55,19 +54,7 @@ pub(crate) fn apply(state: &mut State, change: &Value, now: Timestamp) -> Outcom
         "new_message" | "update_message" | "delete_message" | "move_message" => mail(state, owner, verb, &members, now),
         "new_mail_folder" | "rename_mail_folder" => mail_folder(state, owner, verb, &members),
         "new_file" | "new_folder" | "rename_item" | "move_item" | "delete_item" => drive(state, owner, verb, &members, now),
-        "new_event" => {
-            let calendar = find_calendar(&state.mailboxes[owner], members.text("calendar")).map_err(|f| said(&f))?;
-            let number =
-                super::calendar_write::new_event(state, owner, calendar, members.rest(&["calendar"]), now).map_err(|f| said(&f))?;
-            let mailbox = &state.mailboxes[owner];
-            Ok(json!({"id": mailbox.event(number).map(|event| mailbox.event_id(event, None, false))}))
-        }
-        "delete_event" => {
-            let id = members.need("id")?;
-            let number = events::find(&state.mailboxes[owner], id).map_err(|f| said(&f))?.0.number;
-            state.mailboxes[owner].remove_event(number);
-            Ok(json!({"id": id}))
-        }
+        verb if apply_calendar::VERBS.contains(&verb) => apply_calendar::apply(state, owner, verb, &members, now),
         "new_contact" => {
             let mailbox = &mut state.mailboxes[owner];
             let folder = find_contact_folder(mailbox, members.text("folder")).map_err(|f| said(&f))?;
@@ -104,7 +91,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
         let mut body = Map::new();
         body.insert("subject".to_owned(), json!(members.text("subject").unwrap_or("News from outside")));
         body.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
-        Changes::parse(&body, true).map_err(|f| said(&f))?.put(&mut message);
+        Changes::parse(&body, true, now).map_err(|f| said(&f))?.put(&mut message);
         message.draft = false;
         message.to = vec![me];
         message.read = members.fields.get("is_read").and_then(Value::as_bool).unwrap_or(false);
@@ -125,7 +112,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
             if let Some(html) = members.text("body") {
                 wishes.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
             }
-            let changes = Changes::parse(&wishes, false).map_err(|f| said(&f))?;
+            let changes = Changes::parse(&wishes, false, now).map_err(|f| said(&f))?;
             mailbox.change_message(number, now, |message| changes.put(message));
         }
         "delete_message" => {

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::testing::{Tenant, path, rows, text};
 
-struct Csdl(Value);
+/// The types that the tenant can send.
+pub(crate) struct Csdl(Value);
 
 impl Csdl {
-    fn load() -> Self {
+    pub(crate) fn load() -> Self {
         Self(serde_json::from_str(include_str!("../../data/csdl-v1.0.json")).expect("the data file is JSON"))
     }
 
@@ -22,7 +23,7 @@ impl Csdl {
         known["base"].as_str().and_then(|base| self.declared(base, property))
     }
 
-    fn object(&self, type_name: &str, value: &Value, at: &str) {
+    pub(crate) fn object(&self, type_name: &str, value: &Value, at: &str) {
         let type_name = value["@odata.type"].as_str().map_or(type_name, |name| name.trim_start_matches("#microsoft.graph."));
         for (name, value) in value.as_object().unwrap_or_else(|| panic!("{at} is no object: {value}")) {
             // Annotations are no properties; the mail address that files name people by lives off `identity` being open.
@@ -58,6 +59,7 @@ impl Csdl {
             }
             "Edm.Date" => value.as_str().is_some_and(|t| t.starts_with("0001") || t.parse::<jiff::civil::Date>().is_ok()),
             "Edm.TimeOfDay" => value.as_str().is_some_and(|t| t.parse::<jiff::civil::Time>().is_ok()),
+            "Edm.Guid" => value.as_str().is_some_and(|t| t.len() == 36),
             "Edm.Binary" => {
                 use base64::Engine as _;
                 value.as_str().is_some_and(|t| base64::engine::general_purpose::STANDARD.decode(t).is_ok())
@@ -75,7 +77,7 @@ impl Csdl {
         assert!(fits, "{at}: {value} is no {declared}");
     }
 
-    fn list(&self, type_name: &str, page: &Value, at: &str) -> usize {
+    pub(crate) fn list(&self, type_name: &str, page: &Value, at: &str) -> usize {
         let rows = rows(page);
         assert!(!rows.is_empty(), "{at} is empty");
         for row in &rows {
@@ -160,7 +162,7 @@ fn the_schemas_hold_to_the_csdl() {
     use super::odata::*;
     let csdl = Csdl::load();
     for schema in
-        [&MESSAGE, &MAIL_FOLDER, &ATTACHMENT, &CONTACT, &CONTACT_FOLDER, &CALENDAR, &EVENT, &DRIVE_ITEM, &DRIVE, &USER, &MAILBOX_SETTINGS]
+        [&MESSAGE, &MAIL_FOLDER, &ATTACHMENT, &CONTACT, &CONTACT_FOLDER, &CALENDAR, &CALENDAR_GROUP, &EVENT, &DRIVE_ITEM, &DRIVE, &USER, &MAILBOX_SETTINGS]
     {
         let type_name = schema.name.trim_start_matches("microsoft.graph.");
         for (name, kind) in schema.properties.iter().chain(schema.on_request).filter(|(name, _)| !name.starts_with('@')) {
@@ -170,7 +172,7 @@ fn the_schemas_hold_to_the_csdl() {
                 "Edm.Boolean" => Ty::Bool,
                 "Edm.DateTimeOffset" => Ty::Date,
                 "Edm.Int32" | "Edm.Int64" => Ty::Number,
-                "Edm.String" | "Edm.Binary" => Ty::Text,
+                "Edm.String" | "Edm.Binary" | "Edm.Guid" => Ty::Text,
                 other if csdl.0["types"][other]["enum"].is_array() => Ty::Text,
                 _ => Ty::Complex,
             };

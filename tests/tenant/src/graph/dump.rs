@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::call::find_user;
 use super::contacts::ContactRow;
-use super::events::EventRow;
-use super::items::ItemRow;
+use super::calendar::EventRow;
+use super::drive::ItemRow;
 use super::mail::{FolderRow, MessageRow};
 use super::odata::{CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
 use super::store::State;
@@ -50,8 +50,14 @@ pub(crate) fn dump(state: &State, user: Option<&str>, kind: Option<&str>, now: T
 
 type Rows = fn(&State, usize, Timestamp) -> Vec<Value>;
 
-const KINDS: &[(&str, Rows)] =
-    &[("messages", messages), ("mailFolders", mail_folders), ("driveItems", drive_items), ("contacts", contacts), ("events", events)];
+const KINDS: &[(&str, Rows)] = &[
+    ("messages", messages),
+    ("mailFolders", mail_folders),
+    ("driveItems", drive_items),
+    ("contacts", contacts),
+    ("events", events),
+    ("uploadSessions", upload_sessions),
+];
 
 fn messages(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
@@ -70,6 +76,10 @@ fn drive_items(state: &State, index: usize, now: Timestamp) -> Vec<Value> {
     let row = |item| ItemRow { users: &state.users, drive, item, downloads: "", now, paths: true, found: false };
     let reachable = drive.items.iter().flatten().filter(|item| item.placed && item.sequence > 0);
     reachable.map(|item| whole(&row(item), &DRIVE_ITEM, None)).collect()
+}
+
+fn upload_sessions(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    state.uploads.of(index).map(|session| session.row(&state.users)).collect()
 }
 
 fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {

@@ -3,29 +3,34 @@
 //! One lock guards the whole state. A read takes it shared, a write alone; nothing waits for anything else.
 
 mod apply;
+mod apply_calendar;
+mod attachment_write;
+mod attachments;
 mod batch;
 mod calendar;
-mod calendar_write;
 mod call;
 mod churn;
 mod contacts;
 mod delta;
+mod drafting;
 mod drive;
-mod drive_write;
 mod dump;
+mod embedded;
 mod errors;
-mod events;
 mod folders;
-mod items;
 mod mail;
 mod mail_write;
 mod messages;
 mod mime;
+mod mime_read;
 mod odata;
 mod people;
-mod recur;
+mod replying;
 mod route;
+mod search;
+mod sending;
 pub(crate) mod store;
+mod uploads;
 mod view;
 mod zones;
 
@@ -50,8 +55,9 @@ use crate::wire::{Reply, Request};
 use call::Call;
 use errors::Fault;
 use odata::Answer;
-use route::{FolderAction, ItemPart, MessageAction, Owner, Resource};
+use route::{FolderAction, MessageAction, Owner, Resource};
 use store::State;
+pub(crate) use uploads::{PATH as UPLOADS, Uploads};
 
 /// The clock that the tenant runs by.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -101,7 +107,18 @@ impl Graph {
     pub fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
         let now = (self.clock)();
         self.settle(now);
-        self.read(|state| items::download(state, path_and_query, now))
+        self.read(|state| drive::download(state, path_and_query, now))
+    }
+
+    /// Answers a request to an upload session's address, which is pre-authenticated. `None`: it is no such address.
+    #[must_use]
+    pub fn upload(&self, request: &Request) -> Option<Reply> {
+        if !request.path.starts_with(uploads::PATH) {
+            return None;
+        }
+        let now = (self.clock)();
+        self.settle(now);
+        Some(self.write(|state| uploads::serve(state, request, now)).unwrap_or_else(|fault| fault.reply(request, now)))
     }
 
     /// Applies a change made by another person or program and says what changed.
@@ -114,8 +131,12 @@ impl Graph {
     /// | `update_message` | `id` and any of `subject`, `body`, `isRead`, `importance`, `categories`, `flag`, `inferenceClassification` | `id` |
     /// | `delete_message` | `id` (for good, no Deleted Items) | `id` |
     /// | `move_message` | `id`, `folder` | `id` (the new one), `immutableId` |
-    /// | `new_event` | any of an event's writable properties (`subject`, `start`, `end`, `recurrence` …), `calendar`? | `id` |
-    /// | `delete_event` | `id` | `id` |
+    /// | `new_event` | any of an event's writable properties (`subject`, `start`, `end`, `recurrence`, `attendees` …), `calendar`? | `id` |
+    /// | `update_event` | `id` (also of one day of a series) and any of an event's writable properties | `id` |
+    /// | `delete_event` | `id`: an organizer's event is cancelled for its attendees | `id` |
+    /// | `respond_event` | `id`, `response` (accepted, tentativelyAccepted, declined), `attendee`?: an address that answers the user's meeting; without it the user answers one | `id` |
+    /// | `new_calendar`, `update_calendar` | `name`, `color`?; `id` to update one | `id` |
+    /// | `delete_calendar` | `id` | `id` |
     /// | `new_contact` | any of a contact's writable properties, `folder`? | `id` |
     /// | `new_file` | `parent`? (item id, default root), `name`, `content`? (text) | `id` |
     /// | `new_folder` | `parent`?, `name` | `id` |
@@ -157,7 +178,7 @@ impl Graph {
                 Owner::Drive(id) => state.users.iter().find(|user| user.drive_id.eq_ignore_ascii_case(id))?,
             };
             match resource {
-                Resource::User => None,
+                Resource::User | Resource::SearchQuery => None,
                 Resource::Drive | Resource::Drives | Resource::Item(..) => Some(format!("drive:{}", user.drive_id)),
                 _ => Some(format!("mailbox:{}", user.mailbox_id)),
             }
@@ -197,6 +218,9 @@ impl Graph {
         }
         self.write(|state| {
             let call = Call::new(state, request, &owner, &resource, now)?;
+            if resource == Resource::SearchQuery && request.method == Method::POST {
+                return search::query(state, &call);
+            }
             change(state, &call, &resource)
         })
     }
@@ -223,21 +247,14 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Contacts(folder) => contacts::list(state, call, folder.as_deref()),
         Resource::ContactsDelta(folder) => contacts::delta(state, call, folder.as_deref()),
         Resource::Contact(id) => contacts::get(state, call, id),
-        Resource::Calendars => calendar::calendars(state, call),
-        Resource::Calendar(id) => calendar::calendar(state, call, id.as_deref()),
-        Resource::Events(calendar) => calendar::events(state, call, calendar.as_deref()),
-        Resource::Event(id) => calendar::event(state, call, id),
-        Resource::Instances(id) => calendar::instances(state, call, id),
-        Resource::CalendarView(calendar) => calendar::view(state, call, calendar.as_deref()),
+        Resource::Calendar(part) => calendar::get(state, call, part),
         Resource::Drives => drive::drives(state, call),
         Resource::Drive => drive::drive(state, call),
-        Resource::Item(at, ItemPart::Itself) => drive::item(state, call, at),
-        Resource::Item(at, ItemPart::Children) => drive::children(state, call, at),
-        Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
-        Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
-        Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
-        Resource::SendMail | Resource::MailFolderAction(..) | Resource::MessageAction(..) => Err(Fault::method_not_allowed()),
-        Resource::Item(_, ItemPart::Copy | ItemPart::CreateLink) => Err(Fault::method_not_allowed()),
+        Resource::Item(at, part) => drive::get(state, call, at, part),
+        Resource::SearchQuery => Err(Fault::method_not_allowed()),
+        Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
+            Err(Fault::method_not_allowed())
+        }
     }
 }
 
@@ -254,21 +271,20 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("DELETE", Resource::Message(id)) => mail_write::delete(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Move)) => mail_write::shift(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Copy)) => mail_write::copy(state, call, id),
-        ("POST", Resource::MessageAction(id, MessageAction::Send)) => mail_write::send(state, call, id),
-        ("POST", Resource::SendMail) => mail_write::send_mail(state, call),
+        ("POST", Resource::MessageAction(id, MessageAction::Send)) => sending::send(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::PermanentDelete)) => mail_write::purge(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Answer(kind))) => replying::answer(state, call, id, *kind),
+        ("POST", Resource::MessageAction(id, MessageAction::Draft(kind))) => replying::draft(state, call, id, *kind),
+        ("POST", Resource::Attachments(id)) => attachment_write::add(state, call, id),
+        ("DELETE", Resource::Attachment(id, attachment)) => attachment_write::remove(state, call, id, attachment),
+        ("POST", Resource::AttachmentUpload(id)) => attachment_write::begin(state, call, id),
+        ("POST", Resource::SendMail) => sending::send_mail(state, call),
         ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
         ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),
-        ("POST", Resource::Events(calendar)) => calendar_write::create(state, call, calendar.as_deref()),
-        ("PATCH", Resource::Event(id)) => calendar_write::update(state, call, id),
-        ("DELETE", Resource::Event(id)) => calendar_write::delete(state, call, id),
-        ("POST", Resource::Item(at, ItemPart::Children)) => drive_write::create_folder(state, call, at),
-        ("PATCH", Resource::Item(at, ItemPart::Itself)) => drive_write::update(state, call, at),
-        ("DELETE", Resource::Item(at, ItemPart::Itself)) => drive_write::delete(state, call, at),
-        ("PUT", Resource::Item(at, ItemPart::Content)) => drive_write::put(state, call, at),
-        ("POST", Resource::Item(at, ItemPart::Copy)) => drive_write::copy(state, call, at),
-        ("POST", Resource::Item(at, ItemPart::CreateLink)) => drive_write::create_link(state, call, at),
+        (_, Resource::Calendar(part)) => calendar::change(state, call, part),
+        (_, Resource::Item(at, part)) => drive::change(state, call, at, part),
         _ => Err(Fault::method_not_allowed()),
     }
 }

@@ -2,8 +2,10 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::calendar;
 use super::errors::Fault;
 use super::odata::Answer;
+use super::replying::Answering;
 
 /// Whose things a path is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,7 @@ pub(crate) enum ItemPart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resource {
     User,
+    SearchQuery,
     MailboxSettings(Option<String>),
     SendMail,
     MailFolders,
@@ -57,6 +60,7 @@ pub(crate) enum Resource {
     MessageMime(String),
     MessageAction(String, MessageAction),
     Attachments(String),
+    AttachmentUpload(String),
     Attachment(String, String),
     AttachmentContent(String, String),
     ContactFolders,
@@ -64,12 +68,7 @@ pub(crate) enum Resource {
     Contacts(Option<String>),
     ContactsDelta(Option<String>),
     Contact(String),
-    Calendars,
-    Calendar(Option<String>),
-    Events(Option<String>),
-    Event(String),
-    Instances(String),
-    CalendarView(Option<String>),
+    Calendar(calendar::Part),
     Drives,
     Drive,
     Item(ItemAt, ItemPart),
@@ -88,6 +87,11 @@ pub(crate) enum MessageAction {
     Move,
     Copy,
     Send,
+    PermanentDelete,
+    /// Sent at once.
+    Answer(Answering),
+    /// Left as a draft.
+    Draft(Answering),
 }
 
 /// One decoded step of a path.
@@ -149,6 +153,9 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
         "users" => (Owner::User(name(1).ok_or_else(|| Fault::unknown_segment("users"))?.to_owned()), &steps[2..]),
         "drives" => (Owner::Drive(name(1).ok_or_else(|| Fault::unknown_segment("drives"))?.to_owned()), &steps[2..]),
         "drive" => (Owner::Me, &steps[..]),
+        "search" if name(1).is_some_and(|n| n.eq_ignore_ascii_case("query")) && steps.len() == 2 => {
+            return Ok((Owner::Me, Resource::SearchQuery));
+        }
         _ => return Err(Fault::unknown_segment(first)),
     };
     if matches!(owner, Owner::Drive(_)) {
@@ -194,17 +201,9 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["contacts"] => Resource::Contacts(None),
         ["contacts", "delta" | "delta()"] => Resource::ContactsDelta(None),
         ["contacts", _] => Resource::Contact(own(1)),
-        ["calendars"] => Resource::Calendars,
-        ["calendars", _] => Resource::Calendar(Some(own(1))),
-        ["calendars", _, "events"] => Resource::Events(Some(own(1))),
-        ["calendars", _, "events", _] => Resource::Event(own(3)),
-        ["calendars", _, "calendarview"] => Resource::CalendarView(Some(own(1))),
-        ["calendar"] => Resource::Calendar(None),
-        ["calendar", "events"] | ["events"] => Resource::Events(None),
-        ["calendar", "events", _] => Resource::Event(own(2)),
-        ["events", _] => Resource::Event(own(1)),
-        ["events", _, "instances"] => Resource::Instances(own(1)),
-        ["calendar", "calendarview"] | ["calendarview"] => Resource::CalendarView(None),
+        ["calendars" | "calendar" | "calendargroups" | "calendarview" | "events" | "findmeetingtimes", ..] => {
+            Resource::Calendar(calendar::parse(&names, &lower)?)
+        }
         ["drives"] => Resource::Drives,
         ["drive", ..] => drive(&rest[1..])?,
         _ => {
@@ -221,7 +220,15 @@ fn message(names: &[&str], lower: &[&str]) -> Answer<Resource> {
         [_, "move"] => Resource::MessageAction(own(0), MessageAction::Move),
         [_, "copy"] => Resource::MessageAction(own(0), MessageAction::Copy),
         [_, "send"] => Resource::MessageAction(own(0), MessageAction::Send),
+        [_, "permanentdelete"] => Resource::MessageAction(own(0), MessageAction::PermanentDelete),
+        [_, "reply"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Sender)),
+        [_, "replyall"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::All)),
+        [_, "forward"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Others)),
+        [_, "createreply"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Sender)),
+        [_, "createreplyall"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::All)),
+        [_, "createforward"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Others)),
         [_, "attachments"] => Resource::Attachments(own(0)),
+        [_, "attachments", "createuploadsession"] => Resource::AttachmentUpload(own(0)),
         [_, "attachments", _] => Resource::Attachment(own(0), own(2)),
         [_, "attachments", _, "$value"] => Resource::AttachmentContent(own(0), own(2)),
         _ => return Err(Fault::unknown_segment(names.get(1).unwrap_or(&""))),
@@ -312,6 +319,7 @@ const LITERALS: &[&str] = &[
     "$batch",
     "permissions",
     "search",
+    "query",
     "people",
     "photo",
     "messageRules",
@@ -320,7 +328,18 @@ const LITERALS: &[&str] = &[
     "reply",
     "replyAll",
     "forward",
+    "createReply",
+    "createReplyAll",
+    "createForward",
+    "permanentDelete",
     "getSchedule",
+    "calendarGroups",
+    "findMeetingTimes",
+    "accept",
+    "decline",
+    "tentativelyAccept",
+    "cancel",
+    "dismissReminder",
 ];
 /// Behind these comes an id.
 const KEYED: &[&str] = &[
@@ -333,6 +352,7 @@ const KEYED: &[&str] = &[
     "contacts",
     "contactfolders",
     "calendars",
+    "calendargroups",
     "events",
     "items",
     "instances",
@@ -352,7 +372,7 @@ pub(crate) fn label(method: &http::Method, path: &str) -> String {
             Step::Name(name) => {
                 let bare = name.split('(').next().unwrap_or("").to_owned();
                 let known = LITERALS.iter().find(|known| known.eq_ignore_ascii_case(&bare));
-                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count");
+                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count" | "createuploadsession");
                 out.push('/');
                 match known {
                     Some(known) if !keyed || operation => {

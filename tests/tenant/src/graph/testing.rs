@@ -73,6 +73,11 @@ impl Tenant {
         reply
     }
 
+    /// A request to an upload session's address, given without the download port.
+    pub(crate) fn upload(&self, method: &str, address: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
+        self.graph.upload(&self.request(method, address, headers, body)).unwrap_or_else(|| panic!("{address} is no upload session"))
+    }
+
     /// Asks and expects this status; gives the JSON body, null when there is none.
     pub(crate) fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Value, status: u16) -> Value {
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };

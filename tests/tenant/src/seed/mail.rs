@@ -178,7 +178,7 @@ fn attachments(prng: &mut Prng) -> Vec<Attachment> {
             let name = format!("{}{canary} {}.{extension}", prng.pick(TOPICS), prng.between(1, 400));
             let length = prng.length(9_000.0, 1.0).clamp(200, 400_000) as u64;
             let content = Content::Seeded { seed: prng.next(), length, text };
-            Attachment { index, name, content_type: content_type.to_owned(), inline: false, content_id: None, content }
+            Attachment { index, name, content_type: content_type.to_owned(), inline: false, content_id: None, content, item: None }
         })
         .collect()
 }
@@ -206,6 +206,7 @@ fn nasty(message: &mut Message, index: usize, prng: &mut Prng) {
                 inline: true,
                 content_id: Some("image001.jpg@01DA0000.00000000".to_owned()),
                 content: Content::Seeded { seed: prng.next(), length: 3_400_000, text: false },
+                item: None,
             }];
         }
         14 => message.body = given(false, String::new()),

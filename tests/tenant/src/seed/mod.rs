@@ -14,6 +14,7 @@ use jiff::Timestamp;
 pub use people::PERSONAL_TENANT;
 pub use prose::CANARY;
 
+use crate::graph::Uploads;
 use crate::graph::store::{Drive, Mailbox, State};
 
 /// The instant to which all seeded dates relate: 2026-11-20T09:00:00Z.
@@ -106,7 +107,7 @@ pub(crate) fn build(size: Size, seed: u64) -> State {
         drive::fill(&mut drive, user, amounts, seed);
         drives.push(drive);
     }
-    State { users, mailboxes, drives, late: Vec::new(), lag: std::time::Duration::ZERO }
+    State { users, mailboxes, drives, late: Vec::new(), uploads: Uploads::default(), lag: std::time::Duration::ZERO }
 }
 
 /// So many seconds before [`NOW`] (negative: after).

@@ -187,6 +187,14 @@ pub(crate) const CALENDAR: Schema = Schema {
     outlook: true,
 };
 
+/// `calendarGroup`.
+pub(crate) const CALENDAR_GROUP: Schema = Schema {
+    name: "microsoft.graph.calendarGroup",
+    properties: &[("id", Text), ("name", Text), ("classId", Text), ("changeKey", Text)],
+    on_request: &[],
+    outlook: true,
+};
+
 /// `event`.
 pub(crate) const EVENT: Schema = Schema {
     name: "microsoft.graph.event",

@@ -9,17 +9,21 @@ mod drive;
 mod feed;
 mod hash;
 mod mail;
+mod meeting;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub(crate) use calendar::{Calendar, Event, Exception, Moment, Pattern, Recurrence, RecurrenceEnd, day_of};
+pub(crate) use calendar::{Calendar, Event, Exception, Index, Moment, Pattern, Recurrence, RecurrenceEnd, address, day_of};
 pub(crate) use contacts::{Contact, ContactFolder};
 pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
+pub(crate) use meeting::{Response, Word, status};
 pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
 
+use super::uploads::Uploads;
 use crate::seed::ids::MailboxKey;
 use crate::seed::{User, prose};
 
@@ -42,6 +46,8 @@ pub(crate) struct Mailbox {
     pub(crate) contacts: Vec<Option<Contact>>,
     pub(crate) calendars: Vec<Option<Calendar>>,
     pub(crate) events: Vec<Option<Event>>,
+    /// Deleted events as they were last: their copies and those who follow a window must still hear of them.
+    pub(crate) gone_events: BTreeMap<u32, Event>,
 }
 
 impl Mailbox {
@@ -59,6 +65,7 @@ impl Mailbox {
             contacts: Vec::new(),
             calendars: Vec::new(),
             events: Vec::new(),
+            gone_events: BTreeMap::new(),
         }
     }
 
@@ -70,12 +77,16 @@ impl Mailbox {
 }
 
 /// An effect that becomes visible later than the reply to its cause.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Late {
     /// A message enters the folder it names: a copy, or what was sent.
     Message { mailbox: usize, number: u32 },
     /// A drive item enters the folder it names.
     Item { drive: usize, number: u32 },
+    /// The attendees' copies follow the organizer's event.
+    Invitation { mailbox: usize, number: u32, at: Timestamp },
+    /// The organizer's event shows what an attendee answered.
+    Response(Box<Response>),
 }
 
 /// The whole data of the tenant. User `n` owns mailbox `n` and drive `n`.
@@ -86,6 +97,7 @@ pub(crate) struct State {
     pub(crate) drives: Vec<Drive>,
     /// Late effects, by when they are due.
     pub(crate) late: Vec<(Timestamp, Late)>,
+    pub(crate) uploads: Uploads,
     pub(crate) lag: std::time::Duration,
 }
 
@@ -119,6 +131,8 @@ impl State {
         match late {
             Late::Message { mailbox, number } => self.mailboxes[mailbox].place(number),
             Late::Item { drive, number } => self.drives[drive].place(number),
+            Late::Invitation { mailbox, number, at } => self.invite(mailbox, number, at),
+            Late::Response(response) => self.hear(&response),
         }
     }
 }

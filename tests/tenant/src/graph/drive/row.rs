@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::odata::{Query, Row, Selection, encode};
-use super::store::{Content, Drive, Item, ROOT, State};
+use crate::graph::odata::{Query, Row, Selection, encode};
+use crate::graph::store::{Content, Drive, Item, ROOT, State};
 use crate::seed::User;
 use crate::seed::prng::mix;
 

@@ -3,12 +3,13 @@
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
-use super::drive::{find, open};
-use super::errors::Fault;
-use super::odata::{Answer, DRIVE_ITEM, Selection};
-use super::route::ItemAt;
-use super::store::{Content, Drive, Item, Late, ROOT, State};
+use crate::graph::call::Call;
+use super::read::{find, open};
+use crate::graph::empty;
+use crate::graph::errors::Fault;
+use crate::graph::odata::{Answer, DRIVE_ITEM, Selection};
+use crate::graph::route::ItemAt;
+use crate::graph::store::{Content, Drive, Item, Late, ROOT, State};
 use crate::seed::prng::mix;
 use crate::wire::Reply;
 
@@ -177,7 +178,7 @@ pub(crate) fn delete(state: &mut State, call: &Call<'_>, at: &ItemAt) -> Answer<
         return Err(Fault::new(StatusCode::FORBIDDEN, "notAllowed", "The root cannot be deleted."));
     }
     state.drives[call.owner].remove(number);
-    Ok(super::empty(StatusCode::NO_CONTENT))
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// `PUT …/content`: other bytes for a file, or a new file at a path, its missing folders made on the way.
@@ -264,7 +265,7 @@ pub(crate) fn copy(state: &mut State, call: &Call<'_>, at: &ItemAt) -> Answer<Re
     }
     let monitor = format!("{}/monitor/{}/{}", call.request.downloads, call.owner, drive.key.guid(copy));
     state.defer(call.now, Late::Item { drive: call.owner, number: copy });
-    let mut reply = super::empty(StatusCode::ACCEPTED);
+    let mut reply = empty(StatusCode::ACCEPTED);
     if let Ok(value) = HeaderValue::from_str(&monitor) {
         reply.headers.insert(header::LOCATION, value);
     }

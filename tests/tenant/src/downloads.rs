@@ -90,24 +90,25 @@ fn serve(state: &State, method: &Method, path: &str, headers: &HeaderMap, bearer
     if method != Method::GET && method != Method::HEAD {
         return error(StatusCode::METHOD_NOT_ALLOWED, "notAllowed", "Only GET.");
     }
-    let Some((content_type, content)) = state.graph.download(path) else {
+    let Some(found) = state.graph.download(path) else {
         return error(StatusCode::NOT_FOUND, "itemNotFound", "The resource could not be found.");
     };
+    let length = found.content.len();
+    let content = found.content;
     let mut headers_out = HeaderMap::new();
     headers_out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let kind = HeaderValue::from_str(&content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let kind = HeaderValue::from_str(&found.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     headers_out.insert(CONTENT_TYPE, kind);
     let asked = headers.get(RANGE).and_then(|range| range.to_str().ok()).and_then(|range| range.strip_prefix("bytes="));
-    let (status, body) = match asked.map(|range| slice(range, content.len())) {
-        None => (StatusCode::OK, content),
+    let mut say = |range: String| headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
+    let (status, body) = match asked.map(|range| slice(range, length)) {
+        None => (found.status, content.bytes()),
         Some(Some((from, to))) => {
-            let range = format!("bytes {from}-{}/{}", to - 1, content.len());
-            headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
-            (StatusCode::PARTIAL_CONTENT, content.slice(from..to))
+            say(format!("bytes {from}-{}/{length}", to - 1));
+            (StatusCode::PARTIAL_CONTENT, content.slice(from, to))
         }
         Some(None) => {
-            let range = format!("bytes */{}", content.len());
-            headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
+            say(format!("bytes */{length}"));
             (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
         }
     };
@@ -115,9 +116,9 @@ fn serve(state: &State, method: &Method, path: &str, headers: &HeaderMap, bearer
 }
 
 /// The half-open slice a range asks for: `5-9`, `5-`, `-3`; `None` when it lies outside or makes no sense.
-fn slice(range: &str, length: usize) -> Option<(usize, usize)> {
+fn slice(range: &str, length: u64) -> Option<(u64, u64)> {
     let (first, last) = range.trim().split_once('-')?;
-    let (from, to) = match (first.parse::<usize>(), last.parse::<usize>()) {
+    let (from, to) = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(from), Ok(last)) => (from, last.saturating_add(1).min(length)),
         (Ok(from), Err(_)) if last.is_empty() => (from, length),
         (Err(_), Ok(tail)) if first.is_empty() => (length.saturating_sub(tail), length),

@@ -3,16 +3,15 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::apply_calendar;
+use super::{apply_calendar, apply_drive};
 use super::call::find_user;
 use super::churn::churn;
 use super::contacts::{complete, find_folder as find_contact_folder, writable};
 use super::drafting::{Changes, new_message};
-use super::drive::check_name;
 use super::errors::Fault;
 use super::mail::{find_folder, find_message};
 use super::odata::CONTACT;
-use super::store::{Content, Item, MAIL_ROOT, ROOT, State, fold};
+use super::store::{MAIL_ROOT, State, fold};
 use crate::seed::people::Address;
 
 pub(super) type Outcome = Result<Value, String>;
@@ -53,7 +52,7 @@ pub(crate) fn apply(state: &mut State, change: &Value, now: Timestamp) -> Outcom
     match verb {
         "new_message" | "update_message" | "delete_message" | "move_message" => mail(state, owner, verb, &members, now),
         "new_mail_folder" | "rename_mail_folder" => mail_folder(state, owner, verb, &members),
-        "new_file" | "new_folder" | "rename_item" | "move_item" | "delete_item" => drive(state, owner, verb, &members, now),
+        verb if apply_drive::VERBS.contains(&verb) => apply_drive::apply(state, owner, verb, &members, now),
         verb if apply_calendar::VERBS.contains(&verb) => apply_calendar::apply(state, owner, verb, &members, now),
         "new_contact" => {
             let mailbox = &mut state.mailboxes[owner];
@@ -149,43 +148,4 @@ fn mail_folder(state: &mut State, owner: usize, verb: &str, members: &Members<'_
         number
     };
     Ok(json!({"id": mailbox.folder_id(number)}))
-}
-
-fn drive(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now: Timestamp) -> Outcome {
-    let drive = &mut state.drives[owner];
-    let find =
-        |drive: &super::store::Drive, id: &str| drive.by_id(id).map(|item| item.number).ok_or_else(|| format!("there is no item '{id}'"));
-    if let "new_file" | "new_folder" = verb {
-        let parent = members.text("parent").map_or(Ok(ROOT), |id| find(drive, id))?;
-        let name = members.need("name")?;
-        check_name(name).map_err(|f| said(&f))?;
-        if drive.taken(parent, name, u32::MAX) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
-            return Err(format!("'{name}' cannot be put there: the name is taken or the parent is a file"));
-        }
-        let text = members.text("content").unwrap_or("A file from outside.\n").to_owned();
-        let content = (verb == "new_file").then(|| Content::Given(bytes::Bytes::from(text)));
-        let number = drive.add(Item::new(name.to_owned(), parent, content, now, owner));
-        drive.place(number);
-        return Ok(json!({"id": drive.key.item(number)}));
-    }
-    let id = members.need("id")?;
-    let number = find(drive, id)?;
-    let item = drive.item(number).filter(|item| item.number != ROOT).ok_or("the root stays as it is")?;
-    let (name, parent) = (item.name.clone(), item.parent);
-    match verb {
-        "delete_item" => drive.remove(number),
-        "rename_item" => {
-            let name = members.need("name")?;
-            check_name(name).map_err(|f| said(&f))?;
-            drive.relocate(number, parent, name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
-        }
-        _ => {
-            let parent = find(drive, members.need("parent")?)?;
-            if drive.is_within(parent, number) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
-                return Err("the item cannot be moved there".to_owned());
-            }
-            drive.relocate(number, parent, &name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
-        }
-    }
-    Ok(json!({"id": id}))
 }

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::call::find_user;
 use super::contacts::ContactRow;
-use super::calendar::EventRow;
-use super::drive::ItemRow;
+use super::calendar::{CalendarRow, EventRow, occurrence};
+use super::drive::{ItemRow, permissions_of};
 use super::mail::{FolderRow, MessageRow};
-use super::odata::{CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
+use super::odata::{CALENDAR, CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
 use super::store::State;
 
 /// Properties that are not dumped: bodies for their size, addresses that hold the time of asking.
@@ -55,6 +55,7 @@ const KINDS: &[(&str, Rows)] = &[
     ("mailFolders", mail_folders),
     ("driveItems", drive_items),
     ("contacts", contacts),
+    ("calendars", calendars),
     ("events", events),
     ("uploadSessions", upload_sessions),
 ];
@@ -75,11 +76,15 @@ fn drive_items(state: &State, index: usize, now: Timestamp) -> Vec<Value> {
     let drive = &state.drives[index];
     let row = |item| ItemRow { users: &state.users, drive, item, downloads: "", now, paths: true, found: false };
     let reachable = drive.items.iter().flatten().filter(|item| item.placed && item.sequence > 0);
-    reachable.map(|item| whole(&row(item), &DRIVE_ITEM, None)).collect()
-}
-
-fn upload_sessions(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
-    state.uploads.of(index).map(|session| session.row(&state.users)).collect()
+    reachable
+        .map(|item| {
+            let mut out = whole(&row(item), &DRIVE_ITEM, None);
+            if !item.shares.is_empty() {
+                out["permissions"] = permissions_of(state, drive, item);
+            }
+            out
+        })
+        .collect()
 }
 
 fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
@@ -88,8 +93,31 @@ fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     mailbox.contacts.iter().flatten().map(|c| whole(&row(c), &CONTACT, Some(mailbox.contact_id(c, true)))).collect()
 }
 
+fn calendars(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let (mailbox, owner) = (&state.mailboxes[index], &state.users[index]);
+    mailbox.calendars.iter().flatten().map(|calendar| whole(&CalendarRow { mailbox, calendar, owner }, &CALENDAR, None)).collect()
+}
+
+/// Singles and masters, with the calendar they are in, the days on which a series differs, those on which it does not
+/// happen, and the names of what is attached.
 fn events(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let row = |event| EventRow { mailbox, event, occurrence: None, immutable: false, text: false, zone: None };
-    mailbox.events.iter().flatten().map(|e| whole(&row(e), &EVENT, Some(mailbox.event_id(e, None, true)))).collect()
+    let row = |event, occurrence| EventRow { mailbox, event, occurrence, immutable: false, text: false, zone: None };
+    let mut out = Vec::new();
+    for event in mailbox.events.iter().flatten() {
+        let mut one = whole(&row(event, None), &EVENT, Some(mailbox.event_id(event, None, true)));
+        one["calendar"] = json!(mailbox.calendar_id(event.calendar));
+        let days = event.exceptions.keys().map(|day| {
+            whole(&row(event, Some(occurrence(event, *day))), &EVENT, Some(mailbox.event_id(event, Some(*day), true)))
+        });
+        one["exceptionOccurrences"] = Value::Array(days.collect());
+        one["cancelledDays"] = event.cancelled.iter().map(ToString::to_string).collect();
+        one["attachments"] = event.attachments.iter().map(|file| file.name.as_str()).collect();
+        out.push(one);
+    }
+    out
+}
+
+fn upload_sessions(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    state.uploads.of(index).map(|session| session.row(&state.users)).collect()
 }

@@ -4,6 +4,7 @@
 
 mod apply;
 mod apply_calendar;
+mod apply_drive;
 mod attachment_write;
 mod attachments;
 mod batch;
@@ -101,10 +102,9 @@ impl Graph {
         answer.unwrap_or_else(|fault| fault.reply(request, now))
     }
 
-    /// Content behind a pre-authenticated URL: the path and query that followed the download base, its content type and
-    /// bytes. `None` when the URL is unknown or has expired. Monitors of copies answer here too.
-    #[must_use]
-    pub fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
+    /// Content behind a pre-authenticated URL, of which this is the path and query that follow the download base. `None`
+    /// when the URL is unknown or has expired. Monitors of copies answer here too.
+    pub(crate) fn download(&self, path_and_query: &str) -> Option<drive::Download> {
         let now = (self.clock)();
         self.settle(now);
         self.read(|state| drive::download(state, path_and_query, now))
@@ -143,6 +143,9 @@ impl Graph {
     /// | `rename_item` | `id`, `name` | `id` |
     /// | `move_item` | `id`, `parent` | `id` |
     /// | `delete_item` | `id` | `id` |
+    /// | `write_file` | `id`, `content` (text) | `id` |
+    /// | `share_item` | `id`, `type`? (view, edit), `scope`? (organization, anonymous, users) | `id`, `permission` |
+    /// | `sharing_policy` | `anonymous`: whether work accounts may make links that work for everybody | `anonymous` |
     /// | `new_mail_folder` | `name`, `parent`? (id or well-known, default root) | `id` |
     /// | `rename_mail_folder` | `id`, `name` | `id` |
     /// | `expire_delta_tokens` | nothing (all accounts when `user` is absent) | `expired` |
@@ -157,7 +160,7 @@ impl Graph {
     }
 
     /// The whole state as deterministic JSON: `{"users":[{"username","id","messages":[…],"mailFolders":[…],"driveItems":[…],
-    /// "contacts":[…],"events":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
+    /// "contacts":[…],"calendars":[…],"events":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
     /// Rows are as Graph sends them with all properties but bodies, plus `immutableId`.
     #[must_use]
     pub fn dump(&self, user: Option<&str>, kind: Option<&str>) -> Value {

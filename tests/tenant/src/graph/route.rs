@@ -38,6 +38,10 @@ pub(crate) enum ItemPart {
     Search(String),
     Copy,
     CreateLink,
+    CreateUploadSession,
+    Invite,
+    Permissions,
+    Permission(String),
 }
 
 /// The thing a path names.
@@ -242,6 +246,7 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
         [Step::Name(items), Step::Name(id), rest @ ..] if items.eq_ignore_ascii_case("items") => {
             (ItemAt { id: Some(id.clone()), path: None }, rest)
         }
+        [Step::Name(function)] if function.to_ascii_lowercase().starts_with("search(") => (ItemAt { id: None, path: None }, rest),
         [Step::Name(other), ..] | [Step::Path(other), ..] => {
             return Err(Fault::unknown_segment(other));
         }
@@ -263,6 +268,9 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
                 "delta" | "delta()" | "microsoft.graph.delta()" => ItemPart::Delta(None),
                 "copy" | "microsoft.graph.copy" => ItemPart::Copy,
                 "createlink" | "microsoft.graph.createlink" => ItemPart::CreateLink,
+                "createuploadsession" | "microsoft.graph.createuploadsession" => ItemPart::CreateUploadSession,
+                "invite" | "microsoft.graph.invite" => ItemPart::Invite,
+                "permissions" => ItemPart::Permissions,
                 _ => match argument(name) {
                     Some((function, value)) if function == "search" => ItemPart::Search(value),
                     Some((function, value)) if function == "delta" => ItemPart::Delta(Some(value)),
@@ -270,6 +278,7 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
                 },
             }
         }
+        [Step::Name(name), Step::Name(id)] if name.eq_ignore_ascii_case("permissions") => ItemPart::Permission(id.clone()),
         // `search('x')` and the like were cut in two by the key syntax; Graph refuses them too.
         [Step::Name(name), ..] | [Step::Path(name), ..] => {
             return Err(Fault::unknown_segment(name));
@@ -340,6 +349,7 @@ const LITERALS: &[&str] = &[
     "tentativelyAccept",
     "cancel",
     "dismissReminder",
+    "invite",
 ];
 /// Behind these comes an id.
 const KEYED: &[&str] = &[
@@ -356,6 +366,7 @@ const KEYED: &[&str] = &[
     "events",
     "items",
     "instances",
+    "permissions",
 ];
 
 fn is_literal(lower: &str) -> bool {

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::attachment_write;
 use super::attachments;
+use super::calendar;
 use super::call::Call;
+use super::drive;
 use super::errors::Fault;
 use super::odata::Answer;
 use super::store::State;
@@ -39,6 +41,10 @@ pub(crate) struct Rules {
 pub(crate) const ATTACHMENT: Rules =
     Rules { multiple: 1, longest: 4 << 20, largest: 150 << 20, going_on: StatusCode::OK, open_ranges: false };
 
+/// The rules of OneDrive's files: 250 GB in pieces of at most 60 MiB, each but the last a multiple of 320 KiB.
+pub(crate) const FILE: Rules =
+    Rules { multiple: 320 << 10, longest: (60 << 20) - 1, largest: 250_000_000_000, going_on: StatusCode::ACCEPTED, open_ranges: true };
+
 /// How long a session can be used. It is not prolonged by its pieces.
 const LIFE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -47,12 +53,18 @@ const LIFE: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) enum Target {
     /// A file on a message.
     Message(attachments::Upload),
+    /// A file on an event.
+    Event(attachments::Upload),
+    /// A file in a drive.
+    File(drive::Upload),
 }
 
 /// Makes of the whole file what it is for. A refusal keeps the session and all bytes but those of its last piece.
 fn finish(state: &mut State, session: &Session, content: Bytes, now: Timestamp) -> Answer<Reply> {
     match &session.target {
         Target::Message(upload) => attachment_write::finish(state, session, upload, content, now),
+        Target::Event(upload) => calendar::finish_attachment(state, session, upload, content, now),
+        Target::File(upload) => drive::finish_upload(state, session, upload, content, now),
     }
 }
 

@@ -107,7 +107,16 @@ pub(crate) fn build(size: Size, seed: u64) -> State {
         drive::fill(&mut drive, user, amounts, seed);
         drives.push(drive);
     }
-    State { users, mailboxes, drives, late: Vec::new(), uploads: Uploads::default(), lag: std::time::Duration::ZERO }
+    State {
+        users,
+        mailboxes,
+        drives,
+        late: Vec::new(),
+        uploads: Uploads::default(),
+        copies: Vec::new(),
+        anonymous_links: true,
+        lag: std::time::Duration::ZERO,
+    }
 }
 
 /// So many seconds before [`NOW`] (negative: after).

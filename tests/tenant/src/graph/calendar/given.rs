@@ -6,6 +6,7 @@ use jiff::civil::DateTime;
 use serde_json::{Map, Value, json};
 
 use super::recur::instant;
+use crate::graph::attachment_write::read;
 use crate::graph::contacts::writable;
 use crate::graph::errors::Fault;
 use crate::graph::odata::{Answer, EVENT};
@@ -155,11 +156,12 @@ impl Given {
     }
 }
 
-fn attachments(list: Option<Value>, _now: Timestamp) -> Answer<Vec<Attachment>> {
-    match list {
-        None => Ok(Vec::new()),
-        Some(_) => Err(wrong("attachments")),
-    }
+fn attachments(list: Option<Value>, now: Timestamp) -> Answer<Vec<Attachment>> {
+    let list = match list {
+        None => return Ok(Vec::new()),
+        Some(list) => list,
+    };
+    list.as_array().ok_or_else(|| wrong("attachments"))?.iter().zip(0..).map(|(one, index)| read(one, index, now)).collect()
 }
 
 fn choice(value: &Value, choices: &[&str]) -> Option<Value> {

@@ -1,5 +1,6 @@
 //! Calendars and events: what a mailbox has planned, with whom, and when by the clock of which zone.
 
+mod attachments;
 mod calendars;
 mod delta;
 mod given;
@@ -23,7 +24,9 @@ use super::odata::Answer;
 use super::store::State;
 use crate::wire::Reply;
 
+pub(crate) use attachments::finish as finish_attachment;
 pub(crate) use calendars::{CalendarRow, change_calendar, find_calendar, new_calendar, remove_calendar};
+pub(crate) use recur::{instant, occurrence};
 pub(crate) use respond::respond_to;
 pub(crate) use route::{Part, parse};
 pub(crate) use row::{EventRow, find};
@@ -41,6 +44,9 @@ pub(crate) fn get(state: &State, call: &Call<'_>, part: &Part) -> Answer<Reply> 
         Part::ViewDelta(calendar) => delta::view(state, call, calendar.as_deref()),
         Part::Event(id) => read::event(state, call, id),
         Part::Instances(id) => read::instances(state, call, id),
+        Part::Attachments(id) => attachments::list(state, call, id),
+        Part::Attachment(id, attachment) => attachments::get(state, call, id, attachment),
+        Part::AttachmentContent(id, attachment) => attachments::content(state, call, id, attachment),
         _ => Err(Fault::method_not_allowed()),
     }
 }
@@ -55,6 +61,9 @@ pub(crate) fn change(state: &mut State, call: &Call<'_>, part: &Part) -> Answer<
         ("PATCH", Part::Event(id)) => write::update(state, call, id),
         ("DELETE", Part::Event(id)) => write::delete(state, call, id),
         ("POST", Part::Action(id, action)) => respond::act(state, call, id, *action),
+        ("POST", Part::Attachments(id)) => attachments::add(state, call, id),
+        ("DELETE", Part::Attachment(id, attachment)) => attachments::remove(state, call, id, attachment),
+        ("POST", Part::AttachmentUpload(id)) => attachments::begin(state, call, id),
         ("POST", Part::Schedule) => schedule::schedule(state, call),
         ("POST", Part::MeetingTimes) => schedule::meeting_times(state, call),
         _ => Err(Fault::method_not_allowed()),

@@ -43,7 +43,8 @@ impl EventRow<'_> {
         self.data("body").and_then(|body| body.get("content")).and_then(Value::as_str).unwrap_or("")
     }
 
-    fn id(&self) -> String {
+    /// Its id in the caller's form.
+    pub(crate) fn id(&self) -> String {
         self.mailbox.event_id(self.event, self.day(), self.immutable)
     }
 

@@ -25,7 +25,7 @@ fn all_day(data: &Map<String, Value>) -> Option<bool> {
 }
 
 /// Lets the attendees know, when somebody is to know.
-fn tell(state: &mut State, owner: usize, number: u32, now: Timestamp) {
+pub(super) fn tell(state: &mut State, owner: usize, number: u32, now: Timestamp) {
     state.defer(now, Late::Invitation { mailbox: owner, number, at: now });
 }
 
@@ -36,6 +36,7 @@ pub(crate) fn new_event(state: &mut State, owner: usize, calendar: u32, body: Ma
     let end = given.end.ok_or_else(|| wrong("end"))?;
     check_times(&start, &end, all_day(&given.data).unwrap_or(false))?;
     let recurrence = given.recurrence.as_ref().map_or(Ok(None), |value| recurrence::read(value, &start))?;
+    let searchable = state.visible_from(now);
     let user = &state.users[owner];
     let me = Address::new(&user.display_name, &user.username);
     let mailbox = &mut state.mailboxes[owner];
@@ -50,6 +51,7 @@ pub(crate) fn new_event(state: &mut State, owner: usize, calendar: u32, body: Ma
     data.extend(given.data);
     let mut event = Event::at(start, end, data, now);
     event.calendar = calendar;
+    event.searchable = searchable;
     event.recurrence = recurrence;
     event.attachments = given.attachments;
     let number = mailbox.add_event(event);
@@ -97,8 +99,13 @@ pub(crate) fn update_event(
     now: Timestamp,
 ) -> Answer<()> {
     let mut given = Given::parse(body, now)?;
+    if !given.attachments.is_empty() {
+        let message = "Set action is invalid for property. Property 'attachments'.";
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidPropertySet", message));
+    }
     let event = state.mailboxes[owner].event(number).ok_or_else(Fault::item_gone)?;
     keep_answers(event, &mut given.data);
+    let searchable = state.visible_from(now);
     let usually_all_day = all_day(&event.data).unwrap_or(false);
     match day {
         Some(day) => {
@@ -131,6 +138,7 @@ pub(crate) fn update_event(
                     event.exceptions.clear();
                     event.cancelled.clear();
                 }
+                event.searchable = searchable;
                 event.start = start;
                 event.end = end;
                 event.recurrence = series;

@@ -42,7 +42,8 @@ pub(crate) fn find<'a>(drive: &'a Drive, at: &ItemAt) -> Answer<&'a Item> {
         None => drive.item(ROOT),
         Some(id) => drive.by_id(id),
     };
-    let from = from.ok_or_else(Fault::item_not_found)?;
+    // What is still being copied has no place yet and is not there.
+    let from = from.filter(|item| item.sequence > 0).ok_or_else(Fault::item_not_found)?;
     match &at.path {
         None => Ok(from),
         Some(path) => drive.by_path(from.number, path).filter(|item| item.placed).ok_or_else(Fault::item_not_found),
@@ -224,7 +225,7 @@ pub(crate) fn delta(state: &State, call: &Call<'_>, at: &ItemAt, argument: Optio
     Ok(call.json(StatusCode::OK, &call.plain_context("Collection(driveItem)"), body))
 }
 
-/// `GET …/root/search(q='…')`: names that hold every word, and texts too; only what the index knows by now.
+/// `GET …/root/search(q='…')`: names that hold every word; only what the index knows by now.
 pub(crate) fn search(state: &State, call: &Call<'_>, at: &ItemAt, text: &str) -> Answer<Reply> {
     let drive = call.drive(state);
     let under = find(drive, at)?.number;

@@ -266,8 +266,9 @@ pub(crate) const DRIVE_ITEM: Schema = Schema {
         ("folder", Complex),
         ("root", Complex),
         ("specialFolder", Complex),
+        ("shared", Complex),
     ],
-    on_request: &[("searchResult", Complex), ("deleted", Complex), ("shared", Complex), ("package", Complex), ("webDavUrl", Text)],
+    on_request: &[("searchResult", Complex), ("deleted", Complex), ("package", Complex), ("webDavUrl", Text)],
     outlook: false,
 };
 

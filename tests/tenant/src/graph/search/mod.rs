@@ -1,5 +1,7 @@
 //! `POST /search/query`: one search over one kind of thing; each kind is a row of [`SOURCES`] with a file of its own.
 
+mod drive_item;
+mod event;
 pub(crate) mod kql;
 pub(crate) mod message;
 
@@ -26,7 +28,11 @@ struct Source {
     find: fn(&State, &Call<'_>, &Wish<'_>) -> Answer<Found>,
 }
 
-const SOURCES: &[Source] = &[Source { entity: "message", largest: 25, properties: message::PROPERTIES, find: message::find }];
+const SOURCES: &[Source] = &[
+    Source { entity: "message", largest: 25, properties: message::PROPERTIES, find: message::find },
+    Source { entity: "event", largest: 25, properties: event::PROPERTIES, find: event::find },
+    Source { entity: "driveItem", largest: 1_000, properties: drive_item::PROPERTIES, find: drive_item::find },
+];
 
 /// What is wanted of a source.
 pub(crate) struct Wish<'a> {

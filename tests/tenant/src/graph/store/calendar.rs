@@ -95,6 +95,8 @@ pub(crate) struct Event {
     pub(crate) attachments: Vec<Attachment>,
     pub(crate) created: Timestamp,
     pub(crate) modified: Timestamp,
+    /// When search knows of it.
+    pub(crate) searchable: Timestamp,
     pub(crate) sequence: u64,
     /// What it was before each change of its times, and the number of that change: whoever follows a window must be
     /// told what has left it.
@@ -116,6 +118,7 @@ impl Event {
             attachments: Vec::new(),
             created: now,
             modified: now,
+            searchable: now,
             sequence: 0,
             former: Vec::new(),
         }

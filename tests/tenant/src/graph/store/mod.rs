@@ -5,11 +5,14 @@
 
 mod calendar;
 mod contacts;
+mod content;
+mod copies;
 mod drive;
 mod feed;
 mod hash;
 mod mail;
 mod meeting;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,14 +21,17 @@ use jiff::Timestamp;
 
 pub(crate) use calendar::{Calendar, Event, Exception, Index, Moment, Pattern, Recurrence, RecurrenceEnd, address, day_of};
 pub(crate) use contacts::{Contact, ContactFolder};
+pub(crate) use content::Content;
+pub(crate) use copies::{Conflict, Copy, Copying};
 pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
 pub(crate) use meeting::{Response, Word, status};
+pub(crate) use shares::{Share, With};
 pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
 
 use super::uploads::Uploads;
 use crate::seed::ids::MailboxKey;
-use crate::seed::{User, prose};
+use crate::seed::User;
 
 /// One user's mail, contacts and calendars.
 #[derive(Debug)]
@@ -81,8 +87,8 @@ impl Mailbox {
 pub(crate) enum Late {
     /// A message enters the folder it names: a copy, or what was sent.
     Message { mailbox: usize, number: u32 },
-    /// A drive item enters the folder it names.
-    Item { drive: usize, number: u32 },
+    /// A copy of drive items enters the folder it names, or fails to: a place among the copies.
+    Copy(usize),
     /// The attendees' copies follow the organizer's event.
     Invitation { mailbox: usize, number: u32, at: Timestamp },
     /// The organizer's event shows what an attendee answered.
@@ -98,6 +104,10 @@ pub(crate) struct State {
     /// Late effects, by when they are due.
     pub(crate) late: Vec<(Timestamp, Late)>,
     pub(crate) uploads: Uploads,
+    /// All copies of drive items that were ever begun.
+    pub(crate) copies: Vec<Copy>,
+    /// Whether the organisation lets files be shared with everybody who has the link.
+    pub(crate) anonymous_links: bool,
     pub(crate) lag: std::time::Duration,
 }
 
@@ -130,54 +140,9 @@ impl State {
     fn perform(&mut self, late: Late) {
         match late {
             Late::Message { mailbox, number } => self.mailboxes[mailbox].place(number),
-            Late::Item { drive, number } => self.drives[drive].place(number),
+            Late::Copy(index) => self.finish_copy(index),
             Late::Invitation { mailbox, number, at } => self.invite(mailbox, number, at),
             Late::Response(response) => self.hear(&response),
-        }
-    }
-}
-
-/// Bytes that are generated when asked for, or that somebody gave.
-#[derive(Debug, Clone)]
-pub(crate) enum Content {
-    /// `length` bytes from a seed; readable text or noise.
-    Seeded { seed: u64, length: u64, text: bool },
-    /// As uploaded.
-    Given(bytes::Bytes),
-}
-
-impl Content {
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Self::Seeded { length, .. } => *length,
-            Self::Given(bytes) => bytes.len() as u64,
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> bytes::Bytes {
-        match self {
-            Self::Given(bytes) => bytes.clone(),
-            Self::Seeded { seed, length, text } => {
-                let length = usize::try_from(*length).unwrap_or(0);
-                let mut out = Vec::with_capacity(length + 512);
-                if *text {
-                    let mut round = *seed;
-                    while out.len() < length {
-                        for paragraph in prose::paragraphs(round, (length - out.len()).min(65_536), true) {
-                            out.extend_from_slice(paragraph.as_bytes());
-                            out.push(b'\n');
-                        }
-                        round = crate::seed::prng::mix(round);
-                    }
-                } else {
-                    let mut prng = crate::seed::prng::Prng::new(*seed, "noise");
-                    while out.len() < length {
-                        out.extend_from_slice(&prng.next().to_le_bytes());
-                    }
-                }
-                out.truncate(length);
-                bytes::Bytes::from(out)
-            }
         }
     }
 }

@@ -7,7 +7,7 @@ use m365_cached_tenant::{CLIENT_ID, DeviceAction, Options, Tenant, csdl};
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
-use crate::support::world::ALEX;
+use crate::support::world::{ALEX, CASEY};
 
 /// Everything that a client may ask for.
 const SCOPES: &str = "openid profile offline_access Calendars.ReadWrite Calendars.ReadWrite.Shared Contacts.ReadWrite Contacts.ReadWrite.Shared \
@@ -17,6 +17,8 @@ const SCOPES: &str = "openid profile offline_access Calendars.ReadWrite Calendar
 pub(super) struct Stand {
     tenant: Tenant,
     token: String,
+    /// The personal account's.
+    personal: String,
     pub(super) http: reqwest::Client,
     dir: tempfile::TempDir,
 }
@@ -28,10 +30,11 @@ impl Stand {
         let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).timeout(Duration::from_secs(60)).build()?;
         let options = Options { device_interval: Duration::from_secs(1), ..Options::default() };
         let tenant = Tenant::start(options).await.context("starting a tenant")?;
-        let token = sign_in(&tenant, &http).await.context("signing in")?;
+        let token = sign_in(&tenant, &http, "organizations", ALEX).await?;
+        let personal = sign_in(&tenant, &http, "consumers", CASEY).await?;
         let dir = tempfile::tempdir()?;
         std::fs::write(dir.path().join("ca.pem"), tenant.ca_pem())?;
-        Ok(Self { tenant, token, http, dir })
+        Ok(Self { tenant, token, personal, http, dir })
     }
 
     /// Where Graph is, with the version.
@@ -39,9 +42,9 @@ impl Stand {
         format!("{}/v1.0", self.tenant.addresses().graph)
     }
 
-    /// The access token.
-    pub(super) fn token(&self) -> &str {
-        &self.token
+    /// The access token of the account at work, or of the personal one.
+    pub(super) fn token(&self, personal: bool) -> &str {
+        if personal { &self.personal } else { &self.token }
     }
 
     /// The file with the certificate authority of the TLS ports.
@@ -78,17 +81,17 @@ impl Stand {
 }
 
 /// Signs in by a device code, answering it as a person would.
-async fn sign_in(tenant: &Tenant, http: &reqwest::Client) -> anyhow::Result<String> {
-    let base = format!("{}/organizations/oauth2/v2.0", tenant.addresses().identity);
+async fn sign_in(tenant: &Tenant, http: &reqwest::Client, authority: &str, username: &str) -> anyhow::Result<String> {
+    let base = format!("{}/{authority}/oauth2/v2.0", tenant.addresses().identity);
     let post = async |path: &str, form: &[(&str, &str)]| -> anyhow::Result<Value> {
         Ok(http.post(format!("{base}/{path}")).form(form).send().await?.json().await?)
     };
     let device = post("devicecode", &[("client_id", CLIENT_ID), ("scope", SCOPES)]).await?;
     let (Some(user_code), Some(device_code)) = (device["user_code"].as_str(), device["device_code"].as_str()) else {
-        bail!("no device code: {device}");
+        bail!("no device code for {username}: {device}");
     };
-    tenant.control().device(user_code, Some(ALEX), DeviceAction::Approve)?;
+    tenant.control().device(user_code, Some(username), DeviceAction::Approve)?;
     let grant = "urn:ietf:params:oauth:grant-type:device_code";
     let tokens = post("token", &[("client_id", CLIENT_ID), ("grant_type", grant), ("device_code", device_code)]).await?;
-    Ok(tokens["access_token"].as_str().with_context(|| format!("no token: {tokens}"))?.to_owned())
+    Ok(tokens["access_token"].as_str().with_context(|| format!("no token for {username}: {tokens}"))?.to_owned())
 }

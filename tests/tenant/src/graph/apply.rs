@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{apply_calendar, apply_drive};
 use super::call::find_user;
 use super::churn::churn;
 use super::contacts::{complete, find_folder as find_contact_folder, writable};
@@ -12,6 +11,7 @@ use super::errors::Fault;
 use super::mail::{find_folder, find_message};
 use super::odata::CONTACT;
 use super::store::{MAIL_ROOT, State, fold};
+use super::{apply_calendar, apply_drive};
 use crate::seed::people::Address;
 
 pub(super) type Outcome = Result<Value, String>;

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::apply::{Members, Outcome, said};
-use super::calendar::{change_calendar, find, find_calendar, new_calendar, new_event, remove_calendar, remove_event, respond_to, update_event};
+use super::calendar::{
+    change_calendar, find, find_calendar, new_calendar, new_event, remove_calendar, remove_event, respond_to, update_event,
+};
 use super::store::{Late, Response, State, Word};
 
 /// The verbs that are served here.

@@ -19,8 +19,7 @@ pub(super) fn apply(state: &mut State, owner: usize, verb: &str, members: &Membe
         return Ok(json!({"anonymous": anonymous}));
     }
     let drive = &mut state.drives[owner];
-    let find =
-        |drive: &Drive, id: &str| drive.by_id(id).map(|item| item.number).ok_or_else(|| format!("there is no item '{id}'"));
+    let find = |drive: &Drive, id: &str| drive.by_id(id).map(|item| item.number).ok_or_else(|| format!("there is no item '{id}'"));
     if let "new_file" | "new_folder" = verb {
         let parent = members.text("parent").map_or(Ok(ROOT), |id| find(drive, id))?;
         let name = members.need("name")?;

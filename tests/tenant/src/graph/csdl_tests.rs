@@ -161,9 +161,20 @@ fn what_is_made_and_removed_holds_to_the_csdl_too() {
 fn the_schemas_hold_to_the_csdl() {
     use super::odata::*;
     let csdl = Csdl::load();
-    for schema in
-        [&MESSAGE, &MAIL_FOLDER, &ATTACHMENT, &CONTACT, &CONTACT_FOLDER, &CALENDAR, &CALENDAR_GROUP, &EVENT, &DRIVE_ITEM, &DRIVE, &USER, &MAILBOX_SETTINGS]
-    {
+    for schema in [
+        &MESSAGE,
+        &MAIL_FOLDER,
+        &ATTACHMENT,
+        &CONTACT,
+        &CONTACT_FOLDER,
+        &CALENDAR,
+        &CALENDAR_GROUP,
+        &EVENT,
+        &DRIVE_ITEM,
+        &DRIVE,
+        &USER,
+        &MAILBOX_SETTINGS,
+    ] {
         let type_name = schema.name.trim_start_matches("microsoft.graph.");
         for (name, kind) in schema.properties.iter().chain(schema.on_request).filter(|(name, _)| !name.starts_with('@')) {
             let declared = csdl.declared(type_name, name).unwrap_or_else(|| panic!("{type_name} has no {name}"));

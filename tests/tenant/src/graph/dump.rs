@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::calendar::{CalendarRow, EventRow, occurrence};
 use super::call::find_user;
 use super::contacts::ContactRow;
-use super::calendar::{CalendarRow, EventRow, occurrence};
 use super::drive::{ItemRow, permissions_of};
 use super::mail::{FolderRow, MessageRow};
 use super::odata::{CALENDAR, CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
@@ -107,9 +107,10 @@ fn events(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     for event in mailbox.events.iter().flatten() {
         let mut one = whole(&row(event, None), &EVENT, Some(mailbox.event_id(event, None, true)));
         one["calendar"] = json!(mailbox.calendar_id(event.calendar));
-        let days = event.exceptions.keys().map(|day| {
-            whole(&row(event, Some(occurrence(event, *day))), &EVENT, Some(mailbox.event_id(event, Some(*day), true)))
-        });
+        let days = event
+            .exceptions
+            .keys()
+            .map(|day| whole(&row(event, Some(occurrence(event, *day))), &EVENT, Some(mailbox.event_id(event, Some(*day), true))));
         one["exceptionOccurrences"] = Value::Array(days.collect());
         one["cancelledDays"] = event.cancelled.iter().map(ToString::to_string).collect();
         one["attachments"] = event.attachments.iter().map(|file| file.name.as_str()).collect();

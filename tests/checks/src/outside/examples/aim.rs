@@ -51,6 +51,8 @@ const DAYS: (&str, &str) = ("2026-11-16T00:00:00Z", "2026-12-16T00:00:00Z");
 /// A request that can be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
+    /// Whether the personal account asks, not the one at work.
+    pub(super) personal: bool,
     pub(super) method: String,
     /// Path and query below the version root, or a whole link.
     pub(super) target: String,
@@ -126,9 +128,18 @@ async fn build(scene: &Scene, example: &Example, relative: &str) -> anyhow::Resu
     }
     if let Some(Value::Object(fields)) = &mut body {
         aimed_body(scene, fields).await?;
+        // Who may send in another's name is told apart by the answer that is shown.
+        if let Some(from) = fields.get_mut("message").and_then(|message| message.get_mut("from")) {
+            *from = scene.sender(example.response.status == Some(202)).await?;
+        }
         rename(scene, &path, fields);
     }
-    Ok(Request { method: example.request.method.clone(), target, headers, body })
+    // Only personal drives have embedded links.
+    let personal = target.ends_with("/createLink") && body.as_ref().is_some_and(|body| body["type"] == "embed");
+    if personal {
+        target = format!("/me/drive/items/{}/createLink", scene.personal_file().await?);
+    }
+    Ok(Request { personal, method: example.request.method.clone(), target, headers, body })
 }
 
 /// Whether a query goes on where an earlier answer ended.
@@ -220,6 +231,8 @@ async fn aimed_body(scene: &Scene, fields: &mut Map<String, Value>) -> anyhow::R
                     parent.insert("driveId".to_owned(), Value::String(scene.drive_id().await?));
                 }
             }
+            ("expirationDateTime", Value::String(at)) => "2026-12-31T00:00:00Z".clone_into(at),
+            ("recipients", Value::Array(who)) => *who = scene.invited(),
             ("schedules" | "Schedules", Value::Array(who)) => *who = scene.colleagues(),
             ("queryString", Value::String(text)) => *text = scene.word_of(words.as_ref()).await?,
             // What a rule does with mail, it does with a folder of this mailbox.

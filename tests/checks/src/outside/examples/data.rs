@@ -50,6 +50,14 @@ impl Example {
     }
 }
 
+impl Example {
+    /// All that it says, to look for words in.
+    pub(super) fn text(&self) -> String {
+        let of = |body: &Option<Value>| body.as_ref().map(Value::to_string).unwrap_or_default();
+        format!("{} {} {}", self.request.url.as_deref().unwrap_or_default(), of(&self.request.body), of(&self.response.body))
+    }
+}
+
 /// All examples, in the order of their ids.
 pub(super) fn examples() -> anyhow::Result<Vec<Example>> {
     let lines = include_str!("../../../data/graph-examples.jsonl").lines();

@@ -45,7 +45,7 @@ impl Scene {
     pub(super) async fn ask(&self, request: &Request) -> anyhow::Result<Answer> {
         let url =
             if request.target.starts_with("http") { request.target.clone() } else { format!("{}{}", self.stand.graph(), request.target) };
-        let mut sending = self.stand.http.request(request.method.parse()?, url).bearer_auth(self.stand.token());
+        let mut sending = self.stand.http.request(request.method.parse()?, url).bearer_auth(self.stand.token(request.personal));
         for (name, value) in &request.headers {
             sending = sending.header(name, value);
         }
@@ -64,7 +64,11 @@ impl Scene {
     }
 
     async fn call(&self, method: &str, target: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let request = Request { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body };
+        self.call_as(false, method, target, body).await
+    }
+
+    async fn call_as(&self, personal: bool, method: &str, target: &str, body: Option<Value>) -> anyhow::Result<Value> {
+        let request = Request { personal, method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body };
         let answer = self.ask(&request).await?;
         ensure!(answer.status < 300, "{method} {target}: {} {}", answer.status, answer.body["error"]["message"]);
         Ok(answer.body)
@@ -127,7 +131,7 @@ impl Scene {
     async fn message(&self, hint: Hint<'_>) -> anyhow::Result<String> {
         let changes = matches!(hint.method, "PATCH" | "DELETE") || (hint.method == "POST" && hint.next == "attachments");
         match hint.next {
-            "attachments" if !changes => self.with_attachment(kind(hint.shown)).await,
+            "attachments" if !changes => self.with_attachment(kind(hint.shown), hint.shown).await,
             "send" | "move" | "copy" => self.draft().await,
             _ if changes => self.draft().await,
             _ => {
@@ -147,11 +151,22 @@ impl Scene {
     }
 
     /// A draft with an attachment of this kind (`#microsoft.graph.itemAttachment`).
-    async fn with_attachment(&self, kind: Option<&str>) -> anyhow::Result<String> {
+    async fn with_attachment(&self, kind: Option<&str>, shown: &Value) -> anyhow::Result<String> {
         let draft = self.draft().await?;
+        let item = match shown["item"]["@odata.type"].as_str().map(|kind| kind.rsplit('.').next().unwrap_or(kind)) {
+            Some("contact") => {
+                json!({"@odata.type": "#microsoft.graph.contact", "displayName": "Ann Example", "emailAddresses": contact()["emailAddresses"]})
+            }
+            Some("event") => {
+                json!({"@odata.type": "#microsoft.graph.event", "subject": "inside", "start": {"dateTime": "2026-12-01T10:00:00", "timeZone": "UTC"},
+                "end": {"dateTime": "2026-12-01T11:00:00", "timeZone": "UTC"}, "body": {"contentType": "html", "content": "<b>x</b>"}})
+            }
+            _ => {
+                json!({"@odata.type": "#microsoft.graph.message", "subject": "inside", "body": {"contentType": "html", "content": "<b>x</b>"}})
+            }
+        };
         let attachment = match kind.map(|kind| kind.rsplit('.').next().unwrap_or(kind)) {
-            Some("itemAttachment") => json!({"@odata.type": "#microsoft.graph.itemAttachment", "name": "An item",
-                "item": {"@odata.type": "#microsoft.graph.message", "subject": "inside", "body": {"contentType": "html", "content": "<b>x</b>"}}}),
+            Some("itemAttachment") => json!({"@odata.type": "#microsoft.graph.itemAttachment", "name": "An item", "item": item}),
             Some("referenceAttachment") => {
                 json!({"@odata.type": "#microsoft.graph.referenceAttachment", "name": "A link", "sourceUrl": "https://contoso.example/a"})
             }
@@ -275,6 +290,22 @@ impl Scene {
         }
     }
 
+    /// Who may be invited to a file.
+    pub(super) fn invited(&self) -> Vec<Value> {
+        vec![json!({"email": BEA})]
+    }
+
+    /// An address that may be sent from, or that may not.
+    pub(super) async fn sender(&self, allowed: bool) -> anyhow::Result<Value> {
+        Ok(json!({"emailAddress": {"address": if allowed { ALEX } else { BEA }}}))
+    }
+
+    /// The id of a new file of the personal account.
+    pub(super) async fn personal_file(&self) -> anyhow::Result<String> {
+        let target = format!("/me/drive/root:/file%20{}.txt:/content", self.number());
+        id(&self.call_as(true, "PUT", &target, Some(json!("some text"))).await?)
+    }
+
     /// Whose calendars may be asked about.
     pub(super) fn colleagues(&self) -> Vec<Value> {
         vec![json!(ALEX), json!(BEA)]
@@ -290,14 +321,22 @@ impl Scene {
         let next = query.to_ascii_lowercase().contains("skiptoken");
         let mut target = format!("{path}{window}");
         loop {
-            let headers = vec![("prefer".to_owned(), format!("odata.maxpagesize={}", if next { 2 } else { 500 }))];
-            let page = self.ask(&Request { method: "GET".to_owned(), target, headers, body: None }).await?.body;
+            let headers = vec![("prefer".to_owned(), format!("odata.maxpagesize={}", if next { 60 } else { 500 }))];
+            let page = self.ask(&Request { personal: false, method: "GET".to_owned(), target, headers, body: None }).await?.body;
             let link = |name: &str| page[name].as_str().map(str::to_owned);
             match (link("@odata.nextLink"), link("@odata.deltaLink")) {
                 (Some(link), _) if next => return Ok(link),
                 (Some(link), _) => target = link,
                 (None, Some(link)) => {
-                    self.word_of(Some(&json!([if window.is_empty() { "driveItem" } else { "event" }]))).await?;
+                    // Something that changed, and something that is gone.
+                    if window.is_empty() {
+                        self.file_word().await?;
+                        return Ok(link);
+                    }
+                    self.new_event("made since").await?;
+                    let single = |event: &Value| event["type"] == "singleInstance" && event["isOrganizer"] == true;
+                    let gone = self.first(&format!("/me/calendarView{window}&$top=200"), single).await?;
+                    self.call("DELETE", &format!("/me/events/{gone}"), None).await?;
                     return Ok(link);
                 }
                 (None, None) => bail!("{path} has no link to go on: {}", page["error"]["message"]),

@@ -207,10 +207,11 @@ fn what_makes_no_sense_in_an_event_is_refused() {
     let there = tenant.prefer(&url(&made), "outlook.timezone=\"Tokyo Standard Time\"");
     assert_eq!(there["start"], json!({"dateTime": "2026-12-05T00:00:00.0000000", "timeZone": "Tokyo Standard Time"}));
     let again = tenant.get(&url(&made));
-    let whole: serde_json::Map<String, Value> = ["subject", "start", "end", "attendees", "organizer", "responseStatus", "body", "location", "locations"]
-        .map(|name| (name.to_owned(), again[name].clone()))
-        .into_iter()
-        .collect();
+    let whole: serde_json::Map<String, Value> =
+        ["subject", "start", "end", "attendees", "organizer", "responseStatus", "body", "location", "locations"]
+            .map(|name| (name.to_owned(), again[name].clone()))
+            .into_iter()
+            .collect();
     tenant.ask("PATCH", &url(&made), &[], Value::Object(whole), 200);
     let online = tenant.post("/me/events", with("isOnlineMeeting", json!(true)), 201);
     assert!(text(&online["onlineMeeting"], "joinUrl").starts_with("https://"));
@@ -225,7 +226,12 @@ fn times_come_in_the_zone_asked_for_by_either_name() {
     let made = tenant.post("/me/events", body, 201);
     assert_eq!(text(&made["start"], "dateTime"), "2026-03-29T16:30:00.0000000");
     assert_eq!(text(&made, "originalStartTimeZone"), "Pacific Standard Time");
-    for (zone, local) in [("Europe/Berlin", "18:30"), ("W. Europe Standard Time", "18:30"), ("America/Los_Angeles", "09:30"), ("India Standard Time", "22:00")] {
+    for (zone, local) in [
+        ("Europe/Berlin", "18:30"),
+        ("W. Europe Standard Time", "18:30"),
+        ("America/Los_Angeles", "09:30"),
+        ("India Standard Time", "22:00"),
+    ] {
         let wish = format!("outlook.timezone=\"{zone}\"");
         let reply = tenant.raw("GET", &url(&made), &[("prefer", &wish)], Bytes::new());
         assert_eq!(reply.headers["preference-applied"], wish.as_str());
@@ -238,13 +244,13 @@ fn times_come_in_the_zone_asked_for_by_either_name() {
 fn schedules_show_when_people_are_taken_and_not_with_what() {
     let mut tenant = Tenant::small();
     let csdl = Csdl::load();
-    for (from, to, status) in [("T09:00", "T10:30", "busy"), ("T10:00", "T11:00", "tentative"), ("T14:00", "T15:00", "oof"), ("T15:00", "T15:30", "free")] {
+    for (from, to, status) in
+        [("T09:00", "T10:30", "busy"), ("T10:00", "T11:00", "tentative"), ("T14:00", "T15:00", "oof"), ("T15:00", "T15:30", "free")]
+    {
         let body = json!({"subject": "Secret", "showAs": status, "start": time(&format!("2027-08-01{from}:00")), "end": time(&format!("2027-08-01{to}:00"))});
         as_user(&mut tenant, BEA).post("/me/events", body, 201);
     }
-    let ask = |people: &[&str], minutes: i64| {
-        json!({"schedules": people, "startTime": time("2027-08-01T09:00:00"), "endTime": time("2027-08-01T16:00:00"), "availabilityViewInterval": minutes})
-    };
+    let ask = |people: &[&str], minutes: i64| json!({"schedules": people, "startTime": time("2027-08-01T09:00:00"), "endTime": time("2027-08-01T16:00:00"), "availabilityViewInterval": minutes});
     let people = ["bea@contoso.example", "nobody@contoso.example"];
     let reply = as_user(&mut tenant, ALEX).post("/me/calendar/getSchedule", ask(&people, 30), 200);
     csdl.list("scheduleInformation", &reply, "schedules");
@@ -268,7 +274,10 @@ fn schedules_show_when_people_are_taken_and_not_with_what() {
     csdl.object("meetingTimeSuggestionsResult", &times, "times");
     let slots = times["meetingTimeSuggestions"].as_array().unwrap();
     let starts: Vec<&str> = slots.iter().map(|s| text(&s["meetingTimeSlot"]["start"], "dateTime")).collect();
-    assert!(!starts.is_empty() && starts.iter().all(|s| *s >= "2027-08-01T11:00" && !s.contains("T13:30") && !s.contains("T14:")), "{starts:?}");
+    assert!(
+        !starts.is_empty() && starts.iter().all(|s| *s >= "2027-08-01T11:00" && !s.contains("T13:30") && !s.contains("T14:")),
+        "{starts:?}"
+    );
 }
 
 #[test]
@@ -281,11 +290,14 @@ fn others_change_events_and_answer_them() {
     tenant.apply(json!({"verb": "update_event", "user": "bea@contoso.example", "id": id, "subject": "Plan B"}));
     assert_eq!(tenant.get(&url(&mine))["subject"], "Plan B");
     tenant.apply(json!({"verb": "respond_event", "id": mine["id"], "response": "accepted"}));
-    tenant.apply(json!({"verb": "respond_event", "user": "bea@contoso.example", "id": id, "response": "declined", "attendee": "x@y.example"}));
+    tenant.apply(
+        json!({"verb": "respond_event", "user": "bea@contoso.example", "id": id, "response": "declined", "attendee": "x@y.example"}),
+    );
     let hers = as_user(&mut tenant, BEA).get(&format!("/me/events/{}", path(&id)));
     let answers: Vec<&str> = hers["attendees"].as_array().unwrap().iter().map(|a| text(&a["status"], "response")).collect();
     assert_eq!(answers, ["accepted", "declined"]);
-    let error = tenant.graph.apply(&json!({"verb": "respond_event", "user": "bea@contoso.example", "id": id, "response": "accepted"})).unwrap_err();
+    let error =
+        tenant.graph.apply(&json!({"verb": "respond_event", "user": "bea@contoso.example", "id": id, "response": "accepted"})).unwrap_err();
     assert!(error.contains("attendee"), "{error}");
     tenant.apply(json!({"verb": "delete_event", "user": "bea@contoso.example", "id": id}));
     assert_eq!(as_user(&mut tenant, ALEX).get(&url(&mine))["isCancelled"], true);

@@ -102,7 +102,6 @@ pub(crate) fn calendar(state: &State, call: &Call<'_>, id: Option<&str>) -> Answ
     Ok(call.json(StatusCode::OK, &call.context(&format!("/{place}{}/$entity", selection.context())), out))
 }
 
-
 fn colour(name: &str) -> Answer<&'static str> {
     let found = COLOURS.iter().find(|known| known.eq_ignore_ascii_case(name));
     found.copied().ok_or_else(|| Fault::bad_request(format!("Cannot convert the value '{name}' to the type 'calendarColor'.")))

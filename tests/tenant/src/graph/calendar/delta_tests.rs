@@ -148,7 +148,9 @@ fn the_window_is_fixed_and_options_are_refused() {
     assert!(text(&first, "@odata.nextLink").contains("/me/calendarView/delta?$skiptoken="));
     let mut reader = Reader::new();
     reader.catch_up(&tenant, "odata.maxpagesize=900");
-    assert!(reader.link.contains("$deltatoken=") && reader.held.values().any(|row| row["type"] == "occurrence" && row["subject"].is_null()));
+    assert!(
+        reader.link.contains("$deltatoken=") && reader.held.values().any(|row| row["type"] == "occurrence" && row["subject"].is_null())
+    );
     for bad in ["$select=id", "$filter=isAllDay%20eq%20true", "$orderby=subject", "$expand=attachments", "$search=%22x%22"] {
         assert_eq!(tenant.refused(&format!("/me/calendarView/delta?{WINDOW}&{bad}"), 400), "ErrorInvalidUrlQuery", "{bad}");
     }
@@ -159,7 +161,8 @@ fn the_window_is_fixed_and_options_are_refused() {
     let stolen = text(&other, "@odata.deltaLink").split_once('?').unwrap().1.to_owned();
     assert_eq!(tenant.refused(&format!("/me/calendarView/delta?{stolen}"), 400), "SyncStateInvalid");
     assert_eq!(tenant.refused("/me/calendarView/delta?$deltatoken=nonsense", 410), "SyncStateNotFound");
-    let gone = rows(&tenant.get("/me/calendarView?startDateTime=2026-11-20&endDateTime=2026-12-20&$filter=type%20eq%20'singleInstance'")).remove(0);
+    let gone = rows(&tenant.get("/me/calendarView?startDateTime=2026-11-20&endDateTime=2026-12-20&$filter=type%20eq%20'singleInstance'"))
+        .remove(0);
     tenant.ask("DELETE", &format!("/me/events/{}", path(text(&gone, "id"))), &[], Value::Null, 204);
     let changes = tenant.get(&reader.link);
     assert_eq!(rows(&changes), [json!({"@odata.type": "#microsoft.graph.event", "id": gone["id"], "@removed": {"reason": "deleted"}})]);

@@ -173,11 +173,8 @@ fn choice(value: &Value, choices: &[&str]) -> Option<Value> {
 fn html(body: &Value) -> Answer<Value> {
     let content = body.get("content").and_then(Value::as_str).unwrap_or("");
     let kind = body.get("contentType").map_or(Some(json!("text")), |kind| choice(kind, &["text", "html"])).ok_or_else(|| wrong("body"))?;
-    let content = if kind == "html" {
-        content.to_owned()
-    } else {
-        crate::seed::prose::html(&content.lines().map(str::to_owned).collect::<Vec<_>>())
-    };
+    let content =
+        if kind == "html" { content.to_owned() } else { crate::seed::prose::html(&content.lines().map(str::to_owned).collect::<Vec<_>>()) };
     Ok(json!({"contentType": "html", "content": content}))
 }
 

@@ -16,13 +16,8 @@ const WEEKDAYS: &[(&str, Weekday)] = &[
     ("friday", Weekday::Friday),
     ("saturday", Weekday::Saturday),
 ];
-const INDEXES: &[(&str, Index)] = &[
-    ("first", Index::First),
-    ("second", Index::Second),
-    ("third", Index::Third),
-    ("fourth", Index::Fourth),
-    ("last", Index::Last),
-];
+const INDEXES: &[(&str, Index)] =
+    &[("first", Index::First), ("second", Index::Second), ("third", Index::Third), ("fourth", Index::Fourth), ("last", Index::Last)];
 
 fn name_of<T: PartialEq>(table: &'static [(&'static str, T)], value: &T) -> &'static str {
     table.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
@@ -84,9 +79,8 @@ pub(crate) fn read(value: &Value, start: &Moment) -> Answer<Option<Recurrence>> 
     let (pattern, range) = (value.get("pattern").ok_or_else(bad)?, value.get("range").ok_or_else(bad)?);
     let text = |from: &Value, name: &str| from.get(name).and_then(Value::as_str).map(str::to_owned);
     let number = |from: &Value, name: &str| from.get(name).and_then(Value::as_i64);
-    let small = |name: &str, most: i8| {
-        number(pattern, name).and_then(|n| i8::try_from(n).ok()).filter(|n| (1..=most).contains(n)).ok_or_else(bad)
-    };
+    let small =
+        |name: &str, most: i8| number(pattern, name).and_then(|n| i8::try_from(n).ok()).filter(|n| (1..=most).contains(n)).ok_or_else(bad);
     let day = |name: &str| text(range, name).and_then(|t| t.parse::<Date>().ok());
     let days = || {
         let names = pattern.get("daysOfWeek").and_then(Value::as_array).ok_or_else(bad)?;

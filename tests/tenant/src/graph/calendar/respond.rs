@@ -85,7 +85,8 @@ fn slot(value: &Value) -> Answer<Value> {
 }
 
 fn answer(state: &mut State, call: &Call<'_>, number: u32, day: Option<Date>, word: Word) -> Answer<()> {
-    let known: &[&str] = if word == Word::Accepted { &["comment", "sendResponse"] } else { &["comment", "sendResponse", "proposedNewTime"] };
+    let known: &[&str] =
+        if word == Word::Accepted { &["comment", "sendResponse"] } else { &["comment", "sendResponse", "proposedNewTime"] };
     let given = parameters(call, known)?;
     let send = truth(given.get("sendResponse"), "SendResponse")?.unwrap_or(true);
     let event = state.mailboxes[call.owner].event(number).ok_or_else(Fault::item_gone)?;

@@ -165,7 +165,8 @@ pub(crate) fn meeting_times(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let work = constraint.get("activityDomain").and_then(Value::as_str).is_none_or(|domain| domain.eq_ignore_ascii_case("work"));
     let mut windows: Vec<(Moment, Moment)> = Vec::new();
     for slot in constraint.get("timeSlots").and_then(Value::as_array).into_iter().flatten() {
-        windows.push((moment(slot.get("start").unwrap_or(&Value::Null), "start")?, moment(slot.get("end").unwrap_or(&Value::Null), "end")?));
+        windows
+            .push((moment(slot.get("start").unwrap_or(&Value::Null), "start")?, moment(slot.get("end").unwrap_or(&Value::Null), "end")?));
     }
     let attendees: Vec<&str> = body.get("attendees").and_then(Value::as_array).into_iter().flatten().map(address).collect();
     let mut found = Vec::new();

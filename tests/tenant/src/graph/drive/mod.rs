@@ -15,9 +15,9 @@ use super::route::{ItemAt, ItemPart};
 use super::store::State;
 use crate::wire::Reply;
 
-pub(crate) use read::{drive, drives};
 pub(crate) use content::{Upload, finish as finish_upload};
 pub(crate) use names::check_name;
+pub(crate) use read::{drive, drives};
 pub(crate) use row::{Download, ItemRow, download};
 pub(crate) use sharing::{add_link, permissions_of};
 

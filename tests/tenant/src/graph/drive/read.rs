@@ -5,11 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::row::{DriveRow, ItemRow, download_url, kind};
 use crate::graph::call::Call;
 use crate::graph::delta::{Line, Token, page};
 use crate::graph::empty;
 use crate::graph::errors::Fault;
-use super::row::{DriveRow, ItemRow, download_url, kind};
 use crate::graph::odata::{Answer, DRIVE, DRIVE_ITEM, Filter, Order, Selection, encode};
 use crate::graph::route::ItemAt;
 use crate::graph::store::{Drive, Item, ROOT, State};

@@ -139,7 +139,8 @@ impl Row for ItemRow<'_> {
             "root" if item.number == ROOT => json!({}),
             "specialFolder" => json!({"name": item.special?}),
             "shared" => {
-                let widest = |scope: &str| item.shares.iter().any(|share| matches!(&share.with, With::Link { scope: own, .. } if *own == scope));
+                let widest =
+                    |scope: &str| item.shares.iter().any(|share| matches!(&share.with, With::Link { scope: own, .. } if *own == scope));
                 let scope = ["anonymous", "organization"].into_iter().find(|scope| widest(scope)).unwrap_or("users");
                 json!({"scope": scope}).as_object().filter(|_| !item.shares.is_empty()).map(|shared| json!(shared))?
             }

@@ -39,7 +39,8 @@ fn write(state: &State, drive: &Drive, share: &Share) -> Map<String, Value> {
         With::Link { kind, scope, url } => {
             let mut link = json!({"type": kind, "scope": scope, "webUrl": url, "preventsDownload": false});
             if *kind == "embed" {
-                link["webHtml"] = json!(format!("<iframe src=\"{url}\" width=\"98\" height=\"120\" frameborder=\"0\" scrolling=\"no\"></iframe>"));
+                link["webHtml"] =
+                    json!(format!("<iframe src=\"{url}\" width=\"98\" height=\"120\" frameborder=\"0\" scrolling=\"no\"></iframe>"));
             }
             out.insert("link".to_owned(), link);
         }

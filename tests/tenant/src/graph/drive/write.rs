@@ -142,4 +142,3 @@ pub(crate) fn delete(state: &mut State, call: &Call<'_>, at: &ItemAt) -> Answer<
     state.drives[call.owner].remove(number);
     Ok(empty(StatusCode::NO_CONTENT))
 }
-

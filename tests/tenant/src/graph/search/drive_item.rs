@@ -11,7 +11,8 @@ use super::kql::Document;
 use super::{Found, Hit, Wish, summary};
 
 /// The properties that a search of files may name.
-pub(crate) const PROPERTIES: &[&str] = &["filename", "filetype", "title", "path", "isdocument", "iscontainer", "lastmodifiedtime", "created"];
+pub(crate) const PROPERTIES: &[&str] =
+    &["filename", "filetype", "title", "path", "isdocument", "iscontainer", "lastmodifiedtime", "created"];
 
 /// What a hit shows of its item when no fields are named.
 const USUAL: &[&str] = &[
@@ -73,7 +74,8 @@ pub(crate) fn find(state: &State, call: &Call<'_>, wish: &Wish<'_>) -> Answer<Fo
     let mut found: Vec<&Item> = drive.items.iter().flatten().filter(known).collect();
     found.sort_by_key(|item| (std::cmp::Reverse(item.modified), item.number));
     Ok(wish.page(found.into_iter(), |item| {
-        let row = ItemRow { users: &state.users, drive, item, downloads: &call.request.downloads, now: call.now, paths: true, found: false };
+        let row =
+            ItemRow { users: &state.users, drive, item, downloads: &call.request.downloads, now: call.now, paths: true, found: false };
         let names = if wish.fields.is_empty() { USUAL } else { &wish.fields };
         let mut resource = Map::new();
         resource.insert("@odata.type".to_owned(), Value::from("#microsoft.graph.driveItem"));

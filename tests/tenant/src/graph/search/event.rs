@@ -12,7 +12,8 @@ use super::{Found, Hit, Wish, summary};
 use crate::seed::prose;
 
 /// The properties that a search of events may name.
-pub(crate) const PROPERTIES: &[&str] = &["subject", "body", "location", "organizer", "attendees", "participants", "start", "end", "isallday"];
+pub(crate) const PROPERTIES: &[&str] =
+    &["subject", "body", "location", "organizer", "attendees", "participants", "start", "end", "isallday"];
 
 /// What a hit shows of its event when no fields are named.
 const USUAL: &[&str] =

@@ -33,12 +33,27 @@ pub(crate) struct Moment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pattern {
     Daily,
-    Weekly { days: Vec<Weekday>, first: Weekday },
-    Monthly { day: i8 },
-    Yearly { month: i8, day: i8 },
+    Weekly {
+        days: Vec<Weekday>,
+        first: Weekday,
+    },
+    Monthly {
+        day: i8,
+    },
+    Yearly {
+        month: i8,
+        day: i8,
+    },
     /// On the first, second … or last of these weekdays of a month.
-    RelativeMonthly { days: Vec<Weekday>, index: Index },
-    RelativeYearly { month: i8, days: Vec<Weekday>, index: Index },
+    RelativeMonthly {
+        days: Vec<Weekday>,
+        index: Index,
+    },
+    RelativeYearly {
+        month: i8,
+        days: Vec<Weekday>,
+        index: Index,
+    },
 }
 
 /// Which of a month's weekdays.

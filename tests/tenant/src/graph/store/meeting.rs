@@ -197,10 +197,6 @@ impl Event {
         let length = self.start.at.until(self.end.at).unwrap_or_default();
         let end = start.checked_add(length).unwrap_or(start);
         let moment = |at, zone: &str| super::Moment { at, zone: zone.to_owned() };
-        Exception {
-            start: moment(start, &self.start.zone),
-            end: moment(end, &self.end.zone),
-            data: serde_json::Map::new(),
-        }
+        Exception { start: moment(start, &self.start.zone), end: moment(end, &self.end.zone), data: serde_json::Map::new() }
     }
 }

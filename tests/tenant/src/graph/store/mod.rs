@@ -25,13 +25,13 @@ pub(crate) use content::Content;
 pub(crate) use copies::{Conflict, Copy, Copying};
 pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
+pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
 pub(crate) use meeting::{Response, Word, status};
 pub(crate) use shares::{Share, With};
-pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
 
 use super::uploads::Uploads;
-use crate::seed::ids::MailboxKey;
 use crate::seed::User;
+use crate::seed::ids::MailboxKey;
 
 /// One user's mail, contacts and calendars.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! (`path.rs`), not from the tenant's routes: so the tenant cannot agree with itself.
 
 mod body;
+mod canonical;
 #[cfg(test)]
 mod csdl_tests;
 mod model;

@@ -128,6 +128,17 @@ impl Csdl {
         self.member(&format!("microsoft.graph.{type_name}"), property).is_some()
     }
 
+    /// Whether a type of this full name declares this as a property, not as a navigation to other things.
+    pub(crate) fn has_property(&self, type_name: &str, property: &str) -> bool {
+        self.line(type_name).any(|(_, one)| one.properties.contains_key(property))
+    }
+
+    /// What a declared property holds where there is nothing: `null`, or no rows.
+    pub(crate) fn nothing(&self, type_name: &str, property: &str) -> serde_json::Value {
+        let collection = self.member(type_name, property).is_some_and(|declared| declared.collection);
+        if collection { serde_json::Value::Array(Vec::new()) } else { serde_json::Value::Null }
+    }
+
     /// How a property of a type of this short name is declared: `Edm.String`, `Edm.String[]`, `microsoft.graph.recipient[]`.
     #[must_use]
     pub fn declared(&self, type_name: &str, property: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::model::{Csdl, Property};
+use crate::wire::unfolded;
 
 /// What the answer to a request holds when it is a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +140,7 @@ fn given(method: &str, at: At) -> Gives {
 /// Cuts an address into steps: `messages('id')` is two, `root:/a/b:` is a name and a path.
 fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
+    let path = unfolded(path);
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     while let Some(part) = parts.next() {
         if let Some(head) = part.strip_suffix(':').filter(|head| !head.is_empty()) {

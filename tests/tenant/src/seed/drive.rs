@@ -89,8 +89,7 @@ pub(super) fn fill(drive: &mut Drive, user: &User, amounts: &Amounts, seed: u64)
     }
     let mut parent = folders[1].0;
     for level in 0..DEEP {
-        let name =
-            format!("Level {} of a path that is as long as a path may be, because a sentence was put here", level + 1);
+        let name = format!("Level {} of a path that is as long as a path may be, because a sentence was put here", level + 1);
         parent = add(drive, parent, name, None, &mut prng);
     }
     let above: usize = drive.path(parent).into_iter().map(|name| name.chars().count() + 1).sum();

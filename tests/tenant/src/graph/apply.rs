@@ -10,8 +10,9 @@ use super::drafting::{Changes, new_message};
 use super::errors::Fault;
 use super::mail::{find_folder, find_message};
 use super::odata::CONTACT;
-use super::store::{MAIL_ROOT, State, fold};
-use super::{apply_calendar, apply_drive};
+use super::settings::change as change_settings;
+use super::store::{MAIL_ROOT, Mailbox, State, fold};
+use super::{apply_calendar, apply_drive, categories, contact_folders, contacts, rules};
 use crate::seed::people::Address;
 
 pub(super) type Outcome = Result<Value, String>;
@@ -51,9 +52,15 @@ pub(crate) fn apply(state: &mut State, change: &Value, now: Timestamp) -> Outcom
     };
     match verb {
         "new_message" | "update_message" | "delete_message" | "move_message" => mail(state, owner, verb, &members, now),
-        "new_mail_folder" | "rename_mail_folder" => mail_folder(state, owner, verb, &members),
+        "new_mail_folder" | "rename_mail_folder" | "move_mail_folder" | "delete_mail_folder" => mail_folder(state, owner, verb, &members),
         verb if apply_drive::VERBS.contains(&verb) => apply_drive::apply(state, owner, verb, &members, now),
         verb if apply_calendar::VERBS.contains(&verb) => apply_calendar::apply(state, owner, verb, &members, now),
+        "update_contact" | "delete_contact" | "new_contact_folder" | "rename_contact_folder" | "delete_contact_folder" => {
+            people(state, owner, verb, &members, now)
+        }
+        "new_rule" | "update_rule" | "delete_rule" | "new_category" | "delete_category" | "change_settings" => {
+            settings(&mut state.mailboxes[owner], verb, &members)
+        }
         "new_contact" => {
             let mailbox = &mut state.mailboxes[owner];
             let folder = find_contact_folder(mailbox, members.text("folder")).map_err(|f| said(&f))?;
@@ -129,9 +136,24 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
 
 fn mail_folder(state: &mut State, owner: usize, verb: &str, members: &Members<'_>) -> Outcome {
     let mailbox = &mut state.mailboxes[owner];
+    if let "move_mail_folder" | "delete_mail_folder" = verb {
+        let id = members.need("id")?;
+        let number = find_folder(mailbox, id).map_err(|f| said(&f))?;
+        let folder = mailbox.folder(number).filter(|f| f.well_known.is_none()).ok_or("a well-known folder stays where it is")?;
+        let name = fold(&folder.name);
+        if verb == "delete_mail_folder" {
+            mailbox.remove_folder(number);
+            return Ok(json!({"id": id}));
+        }
+        let parent = find_folder(mailbox, members.need("parent")?).map_err(|f| said(&f))?;
+        if mailbox.folder_is_within(parent, number) || mailbox.folder(parent).is_some_and(|p| p.children.contains_key(&name)) {
+            return Err("the folder cannot be moved there".to_owned());
+        }
+        mailbox.move_folder(number, parent);
+        return Ok(json!({"id": id}));
+    }
     let name = members.need("name")?.to_owned();
-    let taken =
-        |mailbox: &super::store::Mailbox, parent: u32| mailbox.folder(parent).is_some_and(|p| p.children.contains_key(&fold(&name)));
+    let taken = |mailbox: &Mailbox, parent: u32| mailbox.folder(parent).is_some_and(|p| p.children.contains_key(&fold(&name)));
     let number = if verb == "new_mail_folder" {
         let parent = members.text("parent").map_or(Ok(MAIL_ROOT), |id| find_folder(mailbox, id)).map_err(|f| said(&f))?;
         if taken(mailbox, parent) {
@@ -148,4 +170,57 @@ fn mail_folder(state: &mut State, owner: usize, verb: &str, members: &Members<'_
         number
     };
     Ok(json!({"id": mailbox.folder_id(number)}))
+}
+
+fn people(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now: Timestamp) -> Outcome {
+    let mailbox = &mut state.mailboxes[owner];
+    let folder = |mailbox: &Mailbox| contact_folders::own(mailbox, members.need("id")?).map_err(|f| said(&f));
+    match verb {
+        "update_contact" => {
+            let number = contacts::find(mailbox, members.need("id")?).map_err(|f| said(&f))?.number;
+            let changes = writable(members.rest(&["id"]), &CONTACT, &["id"]).map_err(|f| said(&f))?;
+            mailbox.change_contact(number, now, changes);
+        }
+        "delete_contact" => {
+            let number = contacts::find(mailbox, members.need("id")?).map_err(|f| said(&f))?.number;
+            mailbox.remove_contact(number);
+        }
+        "new_contact_folder" => {
+            let parent = find_contact_folder(mailbox, members.text("parent")).map_err(|f| said(&f))?;
+            let number = mailbox.add_contact_folder(members.need("name")?.to_owned(), Some(parent));
+            return Ok(json!({"id": mailbox.contact_folder_id(number)}));
+        }
+        "rename_contact_folder" => {
+            let number = folder(mailbox)?;
+            mailbox.rename_contact_folder(number, members.need("name")?.to_owned());
+        }
+        _ => {
+            let number = folder(mailbox)?;
+            mailbox.remove_contact_folder(number);
+        }
+    }
+    Ok(json!({"id": members.need("id")?}))
+}
+
+fn settings(mailbox: &mut Mailbox, verb: &str, members: &Members<'_>) -> Outcome {
+    match verb {
+        "new_rule" => rules::make(mailbox, &members.rest(&[])).map(|id| json!({"id": id})).map_err(|f| said(&f)),
+        "update_rule" => {
+            let id = members.need("id")?;
+            rules::change(mailbox, id, &members.rest(&["id"])).map(|()| json!({"id": id})).map_err(|f| said(&f))
+        }
+        "delete_rule" | "delete_category" => {
+            let id = members.need("id")?;
+            let before = mailbox.settings.rules.len() + mailbox.settings.categories.len();
+            mailbox.settings.rules.retain(|rule| verb != "delete_rule" || rule.id != id);
+            mailbox.settings.categories.retain(|category| verb != "delete_category" || category.id != id);
+            let after = mailbox.settings.rules.len() + mailbox.settings.categories.len();
+            if before == after { Err(format!("there is nothing with the id '{id}'")) } else { Ok(json!({"id": id})) }
+        }
+        "new_category" => {
+            let color = members.text("color").unwrap_or("none").to_owned();
+            Ok(json!({"id": categories::make(mailbox, members.need("name")?, color)}))
+        }
+        _ => change_settings(mailbox, &members.rest(&[])).map(Value::Object).map_err(|f| said(&f)),
+    }
 }

@@ -5,10 +5,16 @@ use serde_json::{Map, Value, json};
 
 use super::calendar::{CalendarRow, EventRow, occurrence};
 use super::call::find_user;
+use super::categories::CategoryRow;
+use super::contact_folders;
 use super::contacts::ContactRow;
 use super::drive::{ItemRow, permissions_of};
 use super::mail::{FolderRow, MessageRow};
-use super::odata::{CALENDAR, CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
+use super::odata::{
+    CALENDAR, CATEGORY, CONTACT, CONTACT_FOLDER, DRIVE_ITEM, EVENT, MAIL_FOLDER, MAILBOX_SETTINGS, MESSAGE, MESSAGE_RULE, Row, Schema,
+};
+use super::rules::RuleRow;
+use super::settings::SettingsRow;
 use super::store::State;
 
 /// Properties that are not dumped: bodies for their size, addresses that hold the time of asking.
@@ -58,13 +64,29 @@ const KINDS: &[(&str, Rows)] = &[
     ("calendars", calendars),
     ("events", events),
     ("uploadSessions", upload_sessions),
+    ("messageRules", message_rules),
+    ("masterCategories", categories),
+    ("contactFolders", contact_folders),
+    ("mailboxSettings", mailbox_settings),
 ];
 
 fn messages(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
     let placed = mailbox.everything.iter().filter_map(|(_, number)| mailbox.message(*number));
     let row = |message| MessageRow { mailbox, message, immutable: false, text: false };
-    placed.map(|m| whole(&row(m), &MESSAGE, Some(mailbox.message_id(m, true)))).collect()
+    placed
+        .map(|message| {
+            let row = row(message);
+            let mut out = whole(&row, &MESSAGE, Some(mailbox.message_id(message, true)));
+            let holder = row.holder();
+            let files = holder.list.iter().map(|a| {
+                json!({"id": holder.key.attachment(&holder.id, a.index), "name": a.name, "contentType": a.content_type,
+                    "length": a.content.len(), "isInline": a.inline, "isItem": a.item.is_some()})
+            });
+            out["attachments"] = Value::Array(files.collect());
+            out
+        })
+        .collect()
 }
 
 fn mail_folders(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
@@ -85,6 +107,24 @@ fn drive_items(state: &State, index: usize, now: Timestamp) -> Vec<Value> {
             out
         })
         .collect()
+}
+
+fn message_rules(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    state.mailboxes[index].settings.running_order().into_iter().map(|rule| whole(&RuleRow(rule), &MESSAGE_RULE, None)).collect()
+}
+
+fn categories(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    state.mailboxes[index].settings.categories.iter().map(|category| whole(&CategoryRow(category), &CATEGORY, None)).collect()
+}
+
+fn contact_folders(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let mailbox = &state.mailboxes[index];
+    let row = |folder| contact_folders::FolderRow { mailbox, folder };
+    mailbox.contact_folders.iter().flatten().map(|folder| whole(&row(folder), &CONTACT_FOLDER, None)).collect()
+}
+
+fn mailbox_settings(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    vec![whole(&SettingsRow(&state.mailboxes[index]), &MAILBOX_SETTINGS, None)]
 }
 
 fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {

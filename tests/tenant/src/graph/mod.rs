@@ -10,7 +10,9 @@ mod attachments;
 mod batch;
 mod calendar;
 mod call;
+mod categories;
 mod churn;
+mod contact_folders;
 mod contacts;
 mod delta;
 mod drafting;
@@ -20,6 +22,7 @@ mod embedded;
 mod errors;
 mod folders;
 mod mail;
+mod mail_tips;
 mod mail_write;
 mod messages;
 mod mime;
@@ -28,13 +31,18 @@ mod odata;
 mod people;
 mod replying;
 mod route;
+mod rule_check;
+mod rules;
 mod search;
 mod sending;
+mod settings;
 pub(crate) mod store;
 mod uploads;
 mod view;
 mod zones;
 
+#[cfg(test)]
+mod csdl;
 #[cfg(test)]
 mod csdl_tests;
 #[cfg(test)]
@@ -57,6 +65,7 @@ use call::Call;
 use errors::Fault;
 use odata::Answer;
 use route::{FolderAction, MessageAction, Owner, Resource};
+pub(crate) use rules::rule_id;
 use store::State;
 pub(crate) use uploads::{PATH as UPLOADS, Uploads};
 
@@ -148,19 +157,63 @@ impl Graph {
     /// | `sharing_policy` | `anonymous`: whether work accounts may make links that work for everybody | `anonymous` |
     /// | `new_mail_folder` | `name`, `parent`? (id or well-known, default root) | `id` |
     /// | `rename_mail_folder` | `id`, `name` | `id` |
+    /// | `move_mail_folder` | `id`, `parent` | `id` |
+    /// | `delete_mail_folder` | `id` (for good) | `id` |
+    /// | `update_contact` | `id` and any of a contact's writable properties | `id` |
+    /// | `delete_contact` | `id` | `id` |
+    /// | `new_contact_folder` | `name`, `parent`? | `id` |
+    /// | `rename_contact_folder` | `id`, `name` | `id` |
+    /// | `delete_contact_folder` | `id` | `id` |
+    /// | `new_rule` | any of a message rule's writable properties | `id` |
+    /// | `update_rule` | `id` and any of them | `id` |
+    /// | `delete_rule` | `id` | `id` |
+    /// | `new_category` | `name`, `color`? | `id` |
+    /// | `delete_category` | `id` | `id` |
+    /// | `change_settings` | any of the writable `mailboxSettings` | what was changed |
+    /// | `request` | `method`, `path` (with query), `body`?: what the user's other program asks of Graph, uncounted | `status`, `body` |
     /// | `expire_delta_tokens` | nothing (all accounts when `user` is absent) | `expired` |
     /// | `churn` | `count`, `seed`: that many random changes of all the kinds above | `changes`: the log |
     ///
     /// # Errors
     /// A sentence that names the member which is missing, unknown or points to nothing.
     pub fn apply(&self, change: &Value) -> Result<Value, String> {
+        if change["verb"] == "request" {
+            return self.ask_as(change);
+        }
         let now = (self.clock)();
         self.settle(now);
         self.write(|state| apply::apply(state, change, now))
     }
 
+    /// A request that nobody counts or throttles, made by a user's other program.
+    fn ask_as(&self, change: &Value) -> Result<Value, String> {
+        let text = |name: &str| change[name].as_str().ok_or_else(|| format!("the member '{name}' is missing"));
+        let wanted = change["user"].as_str();
+        let users = self.users();
+        let user = users.iter().find(|user| wanted.is_none_or(|id| user.id == id || user.username.eq_ignore_ascii_case(id)));
+        let user = user.ok_or_else(|| format!("there is no user '{}'", wanted.unwrap_or_default()))?;
+        let (path, query) = text("path")?.split_once('?').unwrap_or((text("path")?, ""));
+        let mut headers = http::HeaderMap::new();
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        let method = text("method")?.to_ascii_uppercase();
+        let request = Request {
+            method: method.parse().map_err(|_| format!("'{method}' is no method"))?,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers,
+            body: change.get("body").map_or_else(Bytes::new, |body| Bytes::from(body.to_string())),
+            user: user.id.clone(),
+            base: "https://graph.example/v1.0".to_owned(),
+            downloads: "https://files.example".to_owned(),
+        };
+        let reply = self.handle(&request, &|_| None);
+        let body = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+        Ok(serde_json::json!({"status": reply.status.as_u16(), "body": body}))
+    }
+
     /// The whole state as deterministic JSON: `{"users":[{"username","id","messages":[…],"mailFolders":[…],"driveItems":[…],
-    /// "contacts":[…],"calendars":[…],"events":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
+    /// "contacts":[…],"calendars":[…],"events":[…],
+    /// "uploadSessions":[…],"messageRules":[…],"masterCategories":[…],"contactFolders":[…],"mailboxSettings":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
     /// Rows are as Graph sends them with all properties but bodies, plus `immutableId`.
     #[must_use]
     pub fn dump(&self, user: Option<&str>, kind: Option<&str>) -> Value {
@@ -221,9 +274,6 @@ impl Graph {
         }
         self.write(|state| {
             let call = Call::new(state, request, &owner, &resource, now)?;
-            if resource == Resource::SearchQuery && request.method == Method::POST {
-                return search::query(state, &call);
-            }
             change(state, &call, &resource)
         })
     }
@@ -232,7 +282,7 @@ impl Graph {
 fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
     match resource {
         Resource::User => people::user(state, call),
-        Resource::MailboxSettings(property) => people::mailbox_settings(state, call, property.as_deref()),
+        Resource::MailboxSettings(property) => settings::get(state, call, property.as_deref()),
         Resource::MailFolders => folders::list(state, call, None),
         Resource::ChildFolders(id) => folders::list(state, call, Some(id)),
         Resource::MailFolder(id) => folders::get(state, call, id),
@@ -245,8 +295,13 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Attachments(id) => messages::attachments(state, call, id),
         Resource::Attachment(id, attachment) => messages::attachment(state, call, id, attachment),
         Resource::AttachmentContent(id, attachment) => messages::attachment_content(state, call, id, attachment),
-        Resource::ContactFolders => contacts::folders(state, call),
-        Resource::ContactFolder(id) => contacts::folder(state, call, id),
+        Resource::MessageRules(folder) => rules::list(state, call, folder),
+        Resource::MessageRule(folder, id) => rules::get(state, call, folder, id),
+        Resource::Categories => categories::list(state, call),
+        Resource::Category(id) => categories::get(state, call, id),
+        Resource::ContactFolders(parent) => contact_folders::list(state, call, parent.as_deref()),
+        Resource::ContactFoldersDelta => contact_folders::delta(state, call),
+        Resource::ContactFolder(id) => contact_folders::get(state, call, id),
         Resource::Contacts(folder) => contacts::list(state, call, folder.as_deref()),
         Resource::ContactsDelta(folder) => contacts::delta(state, call, folder.as_deref()),
         Resource::Contact(id) => contacts::get(state, call, id),
@@ -254,7 +309,7 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Drives => drive::drives(state, call),
         Resource::Drive => drive::drive(state, call),
         Resource::Item(at, part) => drive::get(state, call, at, part),
-        Resource::SearchQuery => Err(Fault::method_not_allowed()),
+        Resource::SearchQuery | Resource::MailTips => Err(Fault::method_not_allowed()),
         Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
             Err(Fault::method_not_allowed())
         }
@@ -282,7 +337,18 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("DELETE", Resource::Attachment(id, attachment)) => attachment_write::remove(state, call, id, attachment),
         ("POST", Resource::AttachmentUpload(id)) => attachment_write::begin(state, call, id),
         ("POST", Resource::SendMail) => sending::send_mail(state, call),
-        ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
+        ("POST", Resource::SearchQuery) => search::query(state, call),
+        ("PATCH", Resource::MailboxSettings(None)) => settings::update(state, call),
+        ("POST", Resource::MailTips) => mail_tips::tips(state, call),
+        ("POST", Resource::MessageRules(folder)) => rules::create(state, call, folder),
+        ("PATCH", Resource::MessageRule(folder, id)) => rules::update(state, call, folder, id),
+        ("DELETE", Resource::MessageRule(folder, id)) => rules::delete(state, call, folder, id),
+        ("POST", Resource::Categories) => categories::create(state, call),
+        ("PATCH", Resource::Category(id)) => categories::update(state, call, id),
+        ("DELETE", Resource::Category(id)) => categories::delete(state, call, id),
+        ("POST", Resource::ContactFolders(parent)) => contact_folders::create(state, call, parent.as_deref()),
+        ("PATCH", Resource::ContactFolder(id)) => contact_folders::rename(state, call, id),
+        ("DELETE", Resource::ContactFolder(id)) => contact_folders::delete(state, call, id),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
         ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),

@@ -68,7 +68,15 @@ pub(crate) enum Resource {
     AttachmentUpload(String),
     Attachment(String, String),
     AttachmentContent(String, String),
-    ContactFolders,
+    /// The folder and, for one of them, its id.
+    MessageRules(String),
+    MessageRule(String, String),
+    Categories,
+    Category(String),
+    MailTips,
+    /// Of the mailbox, or below one folder.
+    ContactFolders(Option<String>),
+    ContactFoldersDelta,
     ContactFolder(String),
     Contacts(Option<String>),
     ContactsDelta(Option<String>),
@@ -167,6 +175,12 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
     if matches!(owner, Owner::Drive(_)) {
         return Ok((owner, drive(rest)?));
     }
+    // A user's drive by its id is that drive, whoever asks.
+    if let [Step::Name(drives), Step::Name(id), below @ ..] = rest
+        && drives.eq_ignore_ascii_case("drives")
+    {
+        return Ok((Owner::Drive(id.clone()), drive(below)?));
+    }
     Ok((owner, below_user(rest)?))
 }
 
@@ -199,7 +213,15 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["messages"] => Resource::Messages(None),
         ["messages", "$count"] => Resource::MessagesCount(None),
         ["messages", ..] => message(&names[1..], &lower[1..])?,
-        ["contactfolders"] => Resource::ContactFolders,
+        ["mailfolders", _, "messagerules"] => Resource::MessageRules(own(1)),
+        ["mailfolders", _, "messagerules", _] => Resource::MessageRule(own(1), own(3)),
+        ["outlook", "mastercategories"] => Resource::Categories,
+        ["outlook", "mastercategories", _] => Resource::Category(own(2)),
+        ["getmailtips" | "microsoft.graph.getmailtips"] => Resource::MailTips,
+        ["contactfolders"] => Resource::ContactFolders(None),
+        ["contactfolders", "delta" | "delta()"] => Resource::ContactFoldersDelta,
+        ["contactfolders", _, "childfolders"] => Resource::ContactFolders(Some(own(1))),
+        ["contactfolders", _, "childfolders", _] => Resource::ContactFolder(own(3)),
         ["contactfolders", _] => Resource::ContactFolder(own(1)),
         ["contactfolders", _, "contacts"] => Resource::Contacts(Some(own(1))),
         ["contactfolders", _, "contacts", "delta" | "delta()"] => Resource::ContactsDelta(Some(own(1))),
@@ -338,6 +360,9 @@ const LITERALS: &[&str] = &[
     "people",
     "photo",
     "messageRules",
+    "outlook",
+    "masterCategories",
+    "getMailTips",
     "createUploadSession",
     "subscriptions",
     "reply",
@@ -364,6 +389,8 @@ const KEYED: &[&str] = &[
     "mailfolders",
     "messages",
     "childfolders",
+    "messagerules",
+    "mastercategories",
     "attachments",
     "contacts",
     "contactfolders",
@@ -434,6 +461,7 @@ mod tests {
         let encoded = named("/drives/b!x/items/01ABC%3A%2Fa%20b%2Fnew.txt%3A/content").1;
         assert_eq!(encoded, item(Some("01ABC"), Some("a b/new.txt"), ItemPart::Content));
         assert_eq!(named("/drives/b!x/items/root%3A%2Fnew.txt%3A").1, item(None, Some("new.txt"), ItemPart::Itself));
+        assert_eq!(named("/me/drives/b!x/root/children"), (Owner::Drive("b!x".to_owned()), item(None, None, ItemPart::Children)));
         assert_eq!(named("/drive/items/A!1/content").1, item(Some("A!1"), None, ItemPart::Content));
     }
 

@@ -84,7 +84,10 @@ impl Tenant {
         let reply = self.raw(method, url, headers, bytes);
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         assert_eq!(reply.status.as_u16(), status, "{method} {url}: {text}");
-        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}")) }
+        if text.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}"))
     }
 
     pub(crate) fn get(&self, url: &str) -> Value {

@@ -1,6 +1,7 @@
 //! The tenant's data at its start: everything follows from one seed, ids and bytes included. No clock, no network.
 
 mod contacts;
+mod corpus;
 mod drive;
 mod events;
 pub(crate) mod ids;
@@ -8,6 +9,7 @@ mod mail;
 pub(crate) mod people;
 pub(crate) mod prng;
 pub(crate) mod prose;
+mod settings;
 
 use jiff::Timestamp;
 
@@ -94,6 +96,7 @@ pub(crate) fn build(size: Size, seed: u64) -> State {
         let zone = ["Europe/Berlin", "America/New_York", "Europe/London", "UTC"][index % 4];
         let mut mailbox = Mailbox::new(ids::MailboxKey::new(seed, &user.username), zone);
         mail::fill(&mut mailbox, user, amounts, seed);
+        settings::fill(&mut mailbox);
         contacts::fill(&mut mailbox, user, amounts, seed);
         events::fill(&mut mailbox, user, amounts, seed);
         mailboxes.push(mailbox);

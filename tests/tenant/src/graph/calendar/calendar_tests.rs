@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::graph::csdl_tests::Csdl;
+use crate::graph::csdl::Csdl;
 use crate::graph::testing::{Tenant, path, rows, text};
 
 const ALEX: usize = 0;
@@ -306,4 +306,34 @@ fn others_change_events_and_answer_them() {
     assert!(rows(&tenant.get("/me/calendars")).iter().any(|c| c["name"] == "Far away"));
     tenant.apply(json!({"verb": "delete_calendar", "id": calendar["id"]}));
     assert_eq!(rows(&tenant.get("/me/calendars")).len(), 2);
+}
+
+#[test]
+fn files_are_put_on_events_and_reach_the_guests() {
+    let mut tenant = Tenant::small();
+    let csdl = Csdl::load();
+    let mut body = meeting("Papers", &["bea@contoso.example"]);
+    let file = json!({"@odata.type": "#microsoft.graph.fileAttachment", "name": "a.txt", "contentBytes": "YWJj"});
+    body["attachments"] = json!([file]);
+    let made = tenant.post("/me/events", body, 201);
+    let list = format!("{}/attachments", url(&made));
+    let second =
+        tenant.post(&list, json!({"@odata.type": "#microsoft.graph.fileAttachment", "name": "b.txt", "contentBytes": "YWJj"}), 201);
+    assert_eq!(csdl.list("attachment", &tenant.get(&list), "attachments"), 2);
+    assert_eq!(tenant.get(&url(&made))["hasAttachments"], true);
+    let one = format!("{list}/{}", path(text(&second, "id")));
+    assert_eq!(&tenant.raw("GET", &format!("{one}/$value"), &[], Bytes::new()).body[..], b"abc");
+    let copy = named(as_user(&mut tenant, BEA), "Papers").remove(0);
+    assert_eq!(rows(&tenant.get(&format!("{}/attachments", url(&copy)))).len(), 2);
+    as_user(&mut tenant, ALEX).ask("DELETE", &one, &[], Value::Null, 204);
+    assert_eq!(tenant.refused(&one, 404), "ErrorItemNotFound");
+    let session = json!({"AttachmentItem": {"attachmentType": "file", "name": "big.bin", "size": 3_500_000}});
+    let session = tenant.post(&format!("{list}/createUploadSession"), session, 201);
+    let address = text(&session, "uploadUrl").strip_prefix(crate::graph::testing::DOWNLOADS).unwrap().to_owned();
+    let bytes = Bytes::from(vec![7; 3_500_000]);
+    let reply = tenant.upload("PUT", &address, &[("content-range", "bytes 0-3499999/3500000")], bytes);
+    assert_eq!((reply.status.as_u16(), reply.body.is_empty(), reply.headers.contains_key("location")), (201, true, true));
+    assert_eq!(rows(&tenant.get(&format!("{list}?$select=name,size"))).len(), 2);
+    let dump = tenant.graph.dump(Some("alex@contoso.example"), Some("events")).to_string();
+    assert!(dump.contains("big.bin"));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::graph::csdl_tests::Csdl;
+use crate::graph::csdl::Csdl;
 use crate::graph::testing::{Tenant, path, rows, text};
 use crate::seed::prng::Prng;
 

@@ -88,7 +88,7 @@ fn relative(month: Date, days: &[Weekday], index: Index) -> Option<Date> {
         Index::Second => fits.nth(1),
         Index::Third => fits.nth(2),
         Index::Fourth => fits.nth(3),
-        Index::Last => fits.last(),
+        Index::Last => fits.next_back(),
     }
 }
 

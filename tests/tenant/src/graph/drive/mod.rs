@@ -8,6 +8,9 @@ mod row;
 mod sharing;
 mod write;
 
+#[cfg(test)]
+mod drive_tests;
+
 use super::call::Call;
 use super::errors::Fault;
 use super::odata::Answer;

@@ -323,6 +323,32 @@ pub(crate) const USER: Schema = Schema {
     outlook: false,
 };
 
+/// `messageRule`.
+pub(crate) const MESSAGE_RULE: Schema = Schema {
+    name: "microsoft.graph.messageRule",
+    properties: &[
+        ("id", Text),
+        ("displayName", Text),
+        ("sequence", Number),
+        ("isEnabled", Bool),
+        ("hasError", Bool),
+        ("isReadOnly", Bool),
+        ("conditions", Complex),
+        ("actions", Complex),
+        ("exceptions", Complex),
+    ],
+    on_request: &[],
+    outlook: true,
+};
+
+/// `outlookCategory`.
+pub(crate) const CATEGORY: Schema = Schema {
+    name: "microsoft.graph.outlookCategory",
+    properties: &[("id", Text), ("displayName", Text), ("color", Text)],
+    on_request: &[],
+    outlook: true,
+};
+
 /// `mailboxSettings`.
 pub(crate) const MAILBOX_SETTINGS: Schema = Schema {
     name: "microsoft.graph.mailboxSettings",

@@ -160,6 +160,7 @@ fn same(copy: &Event, master: &Event) -> bool {
         && copy.recurrence == master.recurrence
         && copy.exceptions == master.exceptions
         && copy.cancelled == master.cancelled
+        && copy.attachments.iter().map(|file| file.index).eq(master.attachments.iter().map(|file| file.index))
 }
 
 fn follow(copy: &mut Event, master: &Event) {

@@ -12,6 +12,7 @@ mod feed;
 mod hash;
 mod mail;
 mod meeting;
+mod settings;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
 pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
 pub(crate) use meeting::{Response, Word, status};
+pub(crate) use settings::{Category, Rule, Settings};
 pub(crate) use shares::{Share, With};
 
 use super::uploads::Uploads;
@@ -49,11 +51,13 @@ pub(crate) struct Mailbox {
     pub(crate) everything: Vec<(i64, u32)>,
     pub(crate) folder_feed: Feed,
     pub(crate) contact_folders: Vec<Option<ContactFolder>>,
+    pub(crate) contact_folder_feed: Feed,
     pub(crate) contacts: Vec<Option<Contact>>,
     pub(crate) calendars: Vec<Option<Calendar>>,
     pub(crate) events: Vec<Option<Event>>,
     /// Deleted events as they were last: their copies and those who follow a window must still hear of them.
     pub(crate) gone_events: BTreeMap<u32, Event>,
+    pub(crate) settings: Settings,
 }
 
 impl Mailbox {
@@ -68,6 +72,8 @@ impl Mailbox {
             everything: Vec::new(),
             folder_feed: Feed::default(),
             contact_folders: Vec::new(),
+            contact_folder_feed: Feed::default(),
+            settings: Settings::default(),
             contacts: Vec::new(),
             calendars: Vec::new(),
             events: Vec::new(),

@@ -149,7 +149,19 @@ fn send(answer: wire::Reply, delivery: Delivery) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use super::slice;
+    use http::Request;
+
+    use super::{is_foreign, slice};
+
+    #[test]
+    fn an_addresses_own_token_is_no_bearer() {
+        let foreign = |uri: &str, said: Option<&str>| {
+            let request = Request::builder().uri(uri);
+            is_foreign(&said.map_or(Request::builder().uri(uri), |said| request.header("authorization", said)).body(()).unwrap())
+        };
+        assert!(!foreign("/upload/1?authtoken=abc", None) && !foreign("/upload/1?authtoken=abc", Some("Bearer abc")));
+        assert!(foreign("/upload/1?authtoken=abc", Some("Bearer eyJ")) && foreign("/download/1", Some("Bearer eyJ")));
+    }
 
     #[test]
     fn ranges_as_rfc_9110_has_them() {

@@ -31,7 +31,7 @@ from msgraph_core.requests.batch_request_content import BatchRequestContent
 from msgraph_core.requests.batch_request_item import BatchRequestItem
 from msgraph_core.tasks.large_file_upload import LargeFileUploadTask
 from msgraph_core.tasks.page_iterator import PageIterator
-from steps import need, run, same, tenant
+from steps import need, run, same, tenant, word
 
 at = tenant()
 BYTES = bytes(range(256)) * 40_000  # 10 MB
@@ -92,8 +92,8 @@ async def page():
 
 
 async def search():
-    word = (await me.messages.get(asking(MessagesRequestBuilder, top=1))).value[0].subject.split()[-1]
-    need((await me.messages.get(asking(MessagesRequestBuilder, search=f'"{word}"'))).value, f"message with {word}")
+    wanted = word(message.subject for message in (await me.messages.get(asking(MessagesRequestBuilder, top=20))).value)
+    need((await me.messages.get(asking(MessagesRequestBuilder, search=f'"{wanted}"'))).value, f"message with {wanted}")
     unread = await me.messages.get(asking(MessagesRequestBuilder, filter="isRead eq false", top=5))
     need(all(message.is_read is False for message in unread.value), "only unread ones")
 

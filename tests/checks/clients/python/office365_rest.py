@@ -2,7 +2,7 @@
 import datetime, io, os, tempfile
 from office365.graph_client import GraphClient
 from office365.onedrive.driveitems.conflict_behavior import ConflictBehavior
-from steps import need, run, same, tenant
+from steps import need, run, same, tenant, word
 
 at = tenant()
 
@@ -45,8 +45,8 @@ def page():
 
 def search():
     me = connect()
-    word = me.messages.top(1).get().execute_query()[0].subject.split()[-1]
-    need(len(me.messages.search(word).get().execute_query()), f"message with {word}")
+    wanted = word(message.subject for message in me.messages.top(20).get().execute_query())
+    need(len(me.messages.search(wanted).get().execute_query()), f"message with {wanted}")
     unread = me.messages.filter("isRead eq false").top(5).get().execute_query()
     need(all(not message.is_read for message in unread), "only unread ones")
 

@@ -34,6 +34,12 @@ def run(client, steps):
     sys.exit(1 if failed else 0)
 
 
+def word(subjects):
+    """A word by which a message is found: one of letters only."""
+    words = [word for subject in subjects for word in (subject or "").split() if word.isalpha() and word.isascii() and len(word) > 3]
+    return need(words, "word in a subject")[0]
+
+
 def same(got, expected, what):
     """Fails with both values when they differ."""
     if got != expected:

@@ -29,6 +29,9 @@ pub struct Options {
     /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
+    /// A client that cannot run here is an error, too.
+    #[arg(long)]
+    no_skips: bool,
     /// Only this part; may be given several times: `examples`, `clients`, or a client's name.
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
@@ -53,7 +56,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     clients::known(&options.only)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = runtime.block_on(async {
-        let mut report = Report { whole: options.only.is_empty() && options.example.is_none(), ..Report::default() };
+        let mut report =
+            Report { no_skips: options.no_skips, whole: options.only.is_empty() && options.example.is_none(), ..Report::default() };
         if options.wants("examples") {
             examples::run(options.example.as_deref(), &mut report).await?;
         }

@@ -110,6 +110,9 @@ async fn build(scene: &Scene, example: &Example, relative: &str) -> anyhow::Resu
     if follows(query) || path.contains("(token='") {
         target = scene.link(path.split("(token").next().unwrap_or_default(), query).await?;
     }
+    if target.ends_with("/messageRules") && example.request.method == "GET" {
+        scene.new_rule().await?;
+    }
     let mut headers = Vec::new();
     for (name, value) in &example.request.headers {
         let kept = ["prefer", "consistencylevel", "content-type"].contains(&name.to_ascii_lowercase().as_str());

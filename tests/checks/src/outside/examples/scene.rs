@@ -102,10 +102,7 @@ impl Scene {
             ("mailfolders" | "childfolders", "messages") => id(&self.get("/me/mailFolders/inbox").await?),
             ("mailfolders" | "childfolders", "childfolders") if hint.method == "GET" => self.parent_folder().await,
             ("mailfolders" | "childfolders", _) => self.new_mail_folder().await,
-            ("messagerules", _) => {
-                let rule = json!({"displayName": "r", "sequence": 1, "isEnabled": true, "conditions": {"senderContains": ["a"]}, "actions": {"stopProcessingRules": true}});
-                id(&self.post(parent, rule).await?)
-            }
+            ("messagerules", _) => self.new_rule().await,
             ("mastercategories", _) => {
                 let category = json!({"displayName": format!("Category {}", self.number()), "color": "preset1"});
                 id(&self.post(parent, category).await?)
@@ -182,6 +179,14 @@ impl Scene {
     async fn attachment(&self, parent: &str, hint: Hint<'_>) -> anyhow::Result<String> {
         let wanted = kind(hint.shown);
         self.first(parent, |row| wanted.is_none_or(|wanted| row["@odata.type"] == wanted)).await
+    }
+
+    /// A rule that does what the documentation's rules do.
+    pub(super) async fn new_rule(&self) -> anyhow::Result<String> {
+        let to = json!([{"emailAddress": {"address": BEA, "name": "Bea"}}]);
+        let rule = json!({"displayName": format!("Rule {}", self.number()), "sequence": 2, "isEnabled": true,
+            "conditions": {"senderContains": ["adele"]}, "actions": {"forwardTo": to, "delete": true, "stopProcessingRules": true}});
+        id(&self.post("/me/mailFolders/inbox/messageRules", rule).await?)
     }
 
     pub(super) async fn new_mail_folder(&self) -> anyhow::Result<String> {

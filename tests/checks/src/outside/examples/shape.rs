@@ -40,6 +40,10 @@ const BY_CHANCE: &[&str] = &[
     "grantedToV2.siteUser",
     "parentReference.siteId",
     "parentReference.sharepointIds",
+    // Whether somebody's automatic replies are for a time.
+    "automaticReplies.messageLanguage",
+    "automaticReplies.scheduledEndTime",
+    "automaticReplies.scheduledStartTime",
     // Whether a message is about a meeting.
     "meetingMessageType",
     // Whether working hours are in a zone of one's own making.

@@ -298,6 +298,8 @@ mod tests {
             "harbour",
             "HARBOUR plan",
             "\"harbour plan\"",
+            "'harbour plan'",
+            "from:'ann@fabrikam.example'",
             "harb*",
             "from:fabrikam",
             "from:\"ann\" AND ready",

@@ -82,6 +82,63 @@ async fn pieces_go_to_the_download_port_without_a_bearer() {
 }
 
 #[tokio::test]
+async fn files_go_up_whole_up_to_250_mb_and_come_down_in_ranges() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let world = World::new().await;
+    let scope = "openid Files.ReadWrite.All Calendars.Read";
+    let back = world.authorize("organizations", &[("login_hint", ALEX), ("scope", scope)]).await;
+    let (_, tokens) = world.redeem("organizations", &back["code"], crate::testing::VERIFIER).await;
+    let bearer = tokens["access_token"].as_str().unwrap();
+    let put = world.http.put(world.graph("/me/drive/root:/five.bin:/content")).bearer_auth(bearer);
+    assert_eq!(put.body(vec![5_u8; 5 << 20]).send().await.unwrap().status(), StatusCode::CREATED);
+    let mut socket = tokio::net::TcpStream::connect(world.tenant.addresses().graph.trim_start_matches("http://")).await.unwrap();
+    let length = (250 << 20) + 1;
+    let head = format!(
+        "PUT /v1.0/me/drive/root:/x.bin:/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 64];
+    let read = socket.read(&mut answer).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer[..read]).starts_with("HTTP/1.1 413"));
+
+    let image: Value = world.get("/me/drive/root:/Documents/backup%20image.vhd", bearer).await.json().await.unwrap();
+    let address = image["@microsoft.graph.downloadUrl"].as_str().unwrap();
+    let get = |range: &str| world.http.get(address).header("range", range).send();
+    let part = get("bytes=313524224-313524235").await.unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(part.headers()["content-range"], "bytes 313524224-313524235/314572800");
+    assert_eq!(&part.bytes().await.unwrap()[..], [0, 0, 0, 0, 0, 0, 1, 43, 0, 0, 0, 0], "the number of block 299");
+    assert_eq!(get("bytes=314572800-").await.unwrap().status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    let head = world.http.head(world.graph("/me/drive/root")).bearer_auth(bearer).send().await.unwrap();
+    assert_eq!((head.status(), head.bytes().await.unwrap().len()), (StatusCode::OK, 0));
+
+    // Copies are watched without a token, and a token there is refused.
+    let file: Value = world.get("/me/drive/root:/five.bin", bearer).await.json().await.unwrap();
+    let copy = world.http.post(world.graph(&format!("/me/drive/items/{}/copy", file["id"].as_str().unwrap()))).bearer_auth(bearer);
+    let reply = copy.json(&json!({"name": "six.bin"})).send().await.unwrap();
+    let monitor = reply.headers()["location"].to_str().unwrap().to_owned();
+    assert!(monitor.starts_with(&world.tenant.addresses().downloads));
+    let ask = || world.http.get(&monitor);
+    assert_eq!(ask().bearer_auth(bearer).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let mut said = Vec::new();
+    for _ in 0..3 {
+        let reply = ask().send().await.unwrap();
+        said.push((reply.status().as_u16(), reply.json::<Value>().await.unwrap()["status"].as_str().unwrap().to_owned()));
+    }
+    let running = || (202, "inProgress".to_owned());
+    assert_eq!(said, [running(), running(), (200, "completed".to_owned())]);
+
+    // Asking when people are free is reading.
+    let time = |at: &str| json!({"dateTime": at, "timeZone": "UTC"});
+    let question = json!({"schedules": [ALEX], "startTime": time("2026-12-01T00:00:00"), "endTime": time("2026-12-02T00:00:00")});
+    let asked = world.http.post(world.graph("/me/calendar/getSchedule")).bearer_auth(bearer).json(&question).send().await.unwrap();
+    assert_eq!(asked.status(), StatusCode::OK);
+    let event = world.http.post(world.graph("/me/events")).bearer_auth(bearer).json(&json!({"subject": "x"})).send().await.unwrap();
+    assert_eq!(event.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn the_control_port_says_what_the_handle_says() {
     let world = World::new().await;
     let bearer = world.bearer().await;

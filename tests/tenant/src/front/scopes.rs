@@ -29,7 +29,7 @@ enum Area {
 pub(crate) fn refusal(request: &Request, bearer: &Bearer, now: Timestamp) -> Option<Reply> {
     // Two questions are asked by POST, for the length of what they carry.
     let asks = ["/getschedule", "/findmeetingtimes"].iter().any(|question| request.path.to_lowercase().ends_with(question));
-    let writes = request.method != Method::GET && !asks;
+    let writes = !matches!(request.method, Method::GET | Method::HEAD) && !asks;
     let has = |area, writes, own| wanted(area, writes, own).iter().any(|scope| bearer.scopes.iter().any(|has| has == scope));
     if request.path.eq_ignore_ascii_case("/search/query") {
         let lacks = searched(&request.body).into_iter().any(|area| !has(area, false, true));

@@ -32,6 +32,9 @@ fn files_and_items_are_attached_and_taken_off() {
     let mime = tenant.raw("GET", &format!("{one}/$value"), &[], Bytes::new());
     assert!(String::from_utf8_lossy(&mime.body).contains("Subject: inside"));
     let first = format!("{url}/attachments/{}", path(text(&made, "id")));
+    assert_eq!(tenant.refused(&format!("{url}/attachments?$select=contentBytes"), 400), "RequestBroker--ParseUri");
+    let cast = rows(&tenant.get(&format!("{url}/attachments?$select=name,microsoft.graph.fileAttachment/contentBytes")));
+    assert_eq!((text(&cast[0], "contentBytes"), cast[1]["contentBytes"].clone()), (text(&made, "contentBytes"), Value::Null));
     tenant.ask("DELETE", &first, &[], Value::Null, 204);
     assert_eq!(tenant.refused(&first, 404), "ErrorItemNotFound");
     assert_eq!(rows(&tenant.get(&format!("{url}/attachments"))).len(), 1);

@@ -116,6 +116,8 @@ fn lists_keep_to_their_options() {
         ("/me/messages?$filter=isRead%20eq%20false&$orderby=receivedDateTime%20desc", "InefficientFilter"),
         ("/me/messages?$search=%22x%22&$filter=isRead%20eq%20false", "SearchWithFilter"),
         ("/me/messages?$search=%22x%22&$orderby=subject", "SearchWithOrderBy"),
+        ("/me/messages?$filter=contains(bodyPreview,'x')", "ErrorInvalidProperty"),
+        ("/me/mailFolders/inbox/messages/delta?changeType=created", "NotImplemented"),
         ("/me/messages/garbage", "ErrorInvalidIdMalformed"),
         ("/me/mailFolders/nosuchfolder", "ErrorInvalidIdMalformed"),
         ("/me/drive/root/children?$top=1000", "invalidRequest"),

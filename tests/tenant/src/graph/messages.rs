@@ -168,6 +168,11 @@ fn begin(call: &Call<'_>, mailbox: &Mailbox, container: u32, last: u64) -> Answe
             ));
         }
     }
+    if query.get("changeType").is_some() {
+        // The service has it; nothing that uses this tenant does, and a list of all changes would be a wrong answer.
+        let message = "The option 'changeType' is not served.";
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "NotImplemented", message));
+    }
     LIMITS.top(query)?;
     Token::begin(call, "messages", mailbox, container, last)
 }

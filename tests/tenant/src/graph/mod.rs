@@ -269,7 +269,8 @@ impl Graph {
     /// Answers one plain request.
     fn answer(&self, request: &Request, now: Timestamp) -> Answer<Reply> {
         let (owner, resource) = route::parse(&request.path)?;
-        if request.method == Method::GET {
+        // The server leaves the body of an answer to HEAD unsent.
+        if matches!(request.method, Method::GET | Method::HEAD) {
             return self.read(|state| get(state, &Call::new(state, request, &owner, &resource, now)?, &resource));
         }
         self.write(|state| {

@@ -1,4 +1,4 @@
-//! Profiles.
+//! Profiles: what `/me` and `/users/{id}` say of a person.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};

@@ -16,7 +16,8 @@ use crate::graph::store::{Attachment, Event, Mailbox, State};
 use crate::graph::uploads::{self, Session, Target};
 use crate::wire::Reply;
 
-fn holder<'a>(call: &Call<'_>, mailbox: &'a Mailbox, event: &'a Event) -> Holder<'a> {
+/// The event as something with attachments.
+pub(super) fn holder<'a>(call: &Call<'_>, mailbox: &'a Mailbox, event: &'a Event) -> Holder<'a> {
     let id = |immutable| mailbox.event_id(event, None, immutable);
     let (mine, other) = (id(call.view.immutable), id(!call.view.immutable));
     Holder { key: &mailbox.key, id: mine, other, since: event.modified, list: &event.attachments }

@@ -321,6 +321,9 @@ fn files_are_put_on_events_and_reach_the_guests() {
         tenant.post(&list, json!({"@odata.type": "#microsoft.graph.fileAttachment", "name": "b.txt", "contentBytes": "YWJj"}), 201);
     assert_eq!(csdl.list("attachment", &tenant.get(&list), "attachments"), 2);
     assert_eq!(tenant.get(&url(&made))["hasAttachments"], true);
+    let whole = tenant.get(&format!("{}?$expand=attachments($select=name)", url(&made)));
+    assert_eq!((text(&whole["attachments"][1], "name"), &whole["attachments"][1]["contentBytes"]), ("b.txt", &Value::Null));
+    tenant.refused("/me/events?$expand=instances", 400);
     let one = format!("{list}/{}", path(text(&second, "id")));
     assert_eq!(&tenant.raw("GET", &format!("{one}/$value"), &[], Bytes::new()).body[..], b"abc");
     let copy = named(as_user(&mut tenant, BEA), "Papers").remove(0);

@@ -20,7 +20,6 @@ const FIXED: &[&str] = &[
     "createdDateTime",
     "lastModifiedDateTime",
     "changeKey",
-    "iCalUId",
     "bodyPreview",
     "webLink",
     "seriesMasterId",
@@ -33,7 +32,7 @@ const FIXED: &[&str] = &[
     "originalStart",
 ];
 /// Properties that a body may carry, as one that was read before does, and that change nothing.
-const IGNORED: &[&str] = &["originalStartTimeZone", "originalEndTimeZone", "responseStatus", "organizer"];
+const IGNORED: &[&str] = &["iCalUId", "originalStartTimeZone", "originalEndTimeZone", "responseStatus", "organizer"];
 
 const CHOICES: &[(&str, &[&str])] = &[
     ("showAs", &["free", "tentative", "busy", "oof", "workingElsewhere", "unknown"]),

@@ -91,9 +91,9 @@ pub(crate) const MAIL_FOLDER: Schema = Schema {
     outlook: true,
 };
 
-/// `attachment`, all of them files.
+/// `attachment`: those that are files have all of it, items less.
 pub(crate) const ATTACHMENT: Schema = Schema {
-    name: "microsoft.graph.fileAttachment",
+    name: "microsoft.graph.attachment",
     properties: &[
         ("id", Text),
         ("lastModifiedDateTime", Date),

@@ -1,4 +1,4 @@
-//! Profiles: what `/me` and `/users/{id}` say of a person.
+//! Profiles: who somebody is, as colleagues may see it.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};

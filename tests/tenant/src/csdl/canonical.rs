@@ -9,10 +9,9 @@ use super::path::Gives;
 impl Csdl {
     /// Rewrites the body of a request to this address. What is not declared stays as it is: whoever reads it refuses it.
     pub fn canonical(&self, method: &str, path: &str, body: &mut Value) {
-        match self.gives(method, path) {
-            Ok(Gives::One(one)) => self.canonical_entity(&one, body),
-            // What actions take lies below their parameters, and those have their own rules.
-            _ => {}
+        // What an action takes has other names than what it gives; where a name is the same, so is the type.
+        if let Ok(Gives::One(one)) = self.gives(method, path) {
+            self.canonical_entity(&one, body);
         }
     }
 

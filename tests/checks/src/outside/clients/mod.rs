@@ -3,13 +3,13 @@
 mod install;
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 use self::install::Installed;
 use super::{Options, program, report::Report, stand::Stand};
@@ -72,10 +72,11 @@ fn scripts(language: Language) -> PathBuf {
 pub(super) async fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let mut installed = BTreeMap::<Language, Installed>::new();
     for client in CLIENTS.iter().filter(|client| options.wants("clients") || options.wants(client.name)) {
-        if !installed.contains_key(&client.language) {
-            installed.insert(client.language, install::install(client.language).await?);
-        }
-        let how = match &installed[&client.language] {
+        let ready = match installed.entry(client.language) {
+            Entry::Occupied(ready) => ready.into_mut(),
+            Entry::Vacant(place) => place.insert(install::install(client.language).await?),
+        };
+        let how = match ready {
             Installed::Missing(why) => format!("skipped: {why}"),
             Installed::At(program) => {
                 say(&format!("{} works on a tenant", client.name));

@@ -17,6 +17,8 @@ pub(super) enum Fared {
     Badly(Vec<String>),
     /// It does not serve this: why.
     NotServed(String),
+    /// It serves the method and path, but holds nothing of the kind that the example is about: what kind.
+    NotHeld(&'static str),
 }
 
 /// Everything that was seen.
@@ -46,8 +48,10 @@ struct Printed<'a> {
     csdl_responses: u64,
     csdl_offences: &'a [csdl::Offence],
     examples: usize,
+    /// On served paths, too, but about kinds of things that the tenant does not hold; not in the count above.
+    examples_of_kinds_not_held: usize,
     examples_failed: BTreeMap<&'a str, &'a [String]>,
-    examples_not_served: BTreeMap<&'a str, &'a str>,
+    examples_not_served: BTreeMap<&'a str, String>,
     client_steps: usize,
     verdict: &'a [String],
 }
@@ -65,7 +69,11 @@ impl Report {
     }
 
     fn served(&self) -> usize {
-        self.examples.values().filter(|(_, fared)| !matches!(fared, Fared::NotServed(_))).count()
+        self.examples.values().filter(|(_, fared)| matches!(fared, Fared::Well | Fared::Badly(_))).count()
+    }
+
+    fn not_held(&self) -> usize {
+        self.examples.values().filter(|(_, fared)| matches!(fared, Fared::NotHeld(_))).count()
     }
 
     fn good(&self) -> usize {
@@ -107,7 +115,8 @@ impl Report {
             _ => None,
         });
         let not_served = self.examples.iter().filter_map(|(id, (_, fared))| match fared {
-            Fared::NotServed(why) => Some((id.as_str(), why.as_str())),
+            Fared::NotServed(why) => Some((id.as_str(), why.clone())),
+            Fared::NotHeld(kind) => Some((id.as_str(), format!("the tenant holds no {kind}"))),
             _ => None,
         });
         Ok(serde_json::to_string(&Printed {
@@ -119,6 +128,7 @@ impl Report {
             csdl_responses: self.csdl.responses,
             csdl_offences: &self.csdl.offences,
             examples: self.examples.len(),
+            examples_of_kinds_not_held: self.not_held(),
             examples_failed: failed.collect(),
             examples_not_served: not_served.collect(),
             client_steps: self.steps,
@@ -147,11 +157,15 @@ impl Report {
                     writeln!(out, "    {id} ({asked}): {}", why.join("; "))?;
                 }
             }
-            let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
+            writeln!(out, "    ({} more are on served paths, but about kinds of things that the tenant does not hold)", self.not_held())?;
+            let mut reasons = BTreeMap::<String, Vec<&str>>::new();
             for (asked, fared) in self.examples.values() {
-                if let Fared::NotServed(why) = fared {
-                    reasons.entry(why).or_default().push(asked);
-                }
+                let why = match fared {
+                    Fared::NotServed(why) => why.clone(),
+                    Fared::NotHeld(kind) => format!("the tenant holds no {kind}"),
+                    Fared::Well | Fared::Badly(_) => continue,
+                };
+                reasons.entry(why).or_default().push(asked);
             }
             for (why, mut asked) in reasons {
                 asked.sort_unstable();

@@ -69,7 +69,7 @@ async fn ask(scene: &Scene, example: &Example) -> anyhow::Result<Fared> {
     }
     let all = example.text();
     let kind = NOT_HELD.iter().find(|(said, _)| all.contains(said));
-    Ok(kind.map_or(fared, |(_, kind)| Fared::NotServed(format!("the tenant holds no {kind}"))))
+    Ok(kind.map_or(fared, |(_, kind)| Fared::NotHeld(kind)))
 }
 
 /// Compares an answer with what the example shows.

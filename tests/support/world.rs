@@ -237,6 +237,8 @@ impl World {
         if let Some(tenant) = &self.tenant {
             let bearers = tenant.control().stats().bearer_on_downloads;
             anyhow::ensure!(bearers == 0, "{bearers} requests took a bearer token to the download port");
+            let csdl = tenant.control().csdl()?;
+            anyhow::ensure!(csdl.unknown == 0, "the tenant's answers do not hold to Graph's declarations: {:#?}", csdl.offences);
         }
         let mut left = Vec::new();
         for (pid, command) in process::of_profile(self.home.path())? {

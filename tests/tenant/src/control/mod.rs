@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use self::verbs::{AuthAction, DeviceAction, Wait, Waited};
 use crate::clock::{ClockReading, ClockSetting};
+use crate::csdl;
 use crate::faults::{Fault, FaultState};
 use crate::identity;
 use crate::options::{Latency, Throttle};
@@ -41,6 +42,14 @@ impl Control {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.state.counts.read()
+    }
+
+    /// How the answers so far hold to the declarations of v1.0.
+    ///
+    /// # Errors
+    /// When the tenant was started without checking them.
+    pub fn csdl(&self) -> anyhow::Result<csdl::Report> {
+        Ok(self.state.judge.as_ref().context("this tenant does not check its answers")?.report())
     }
 
     /// Starts all counts again.

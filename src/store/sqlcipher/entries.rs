@@ -46,12 +46,12 @@ pub(super) const SQL: &[&str] = &[GET, OLD, INSERT, REPLACE, NEW_BODY, REPLACE_B
 const ON_THE_SPOT: usize = 256 * 1024;
 /// Stored bodies up to this size are read where they are asked for while the store's thread has nothing to do: about 16 pages, so that
 /// even with none of them in the pager's cache it takes a quarter of a millisecond.
-const SMALL: i64 = 64 * 1024;
+pub(super) const SMALL: i64 = 64 * 1024;
 /// Most characters of an argument that are indexed.
 pub(super) const INDEXED: usize = 512;
 
 /// An entry as it was read, still sealed.
-struct Row {
+pub(super) struct Row {
     owner: Owner,
     tool: String,
     codec: u8,
@@ -63,14 +63,14 @@ struct Row {
 }
 
 /// What was found under a key.
-enum Found {
+pub(super) enum Found {
     Nothing,
     Row(Row),
     /// A body over the limit, which was not read.
     Larger,
 }
 
-fn fetch(db: &mut Db, key: KeyHash, most: i64) -> Result<Found, StoreError> {
+pub(super) fn fetch(db: &mut Db, key: KeyHash, most: i64) -> Result<Found, StoreError> {
     let row = db.one(GET, (key.0, most), |row| {
         let rest = (row.get::<_, u8>(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get::<_, Option<_>>(7)?);
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, rest))

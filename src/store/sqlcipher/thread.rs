@@ -20,7 +20,7 @@
 //!
 //! The pool reads on both cores, and is faster from eight clients on while nothing much is written. With one client, and whenever rows
 //! are evicted, one connection is faster, and its slowest reads are 5 to 22 times faster: a commit empties the page cache of every other
-//! connection. Whole calls come to 17,000 a second on these cores (`bench trip`, 8 clients, every answer from the file), a quarter of
+//! connection. Whole calls come to 17,000 a second on these cores (`bench trip`, 8 clients, every answer from the file), less than a third of
 //! what one connection gives at its worst, so the pool's lead is out of reach of the clients and its stalls are not: one connection
 //! ships. Tried besides: to spin before queueing when another read is at work; it won nothing.
 

@@ -9,7 +9,7 @@
 //!
 //! What it led to, each tried beside the build without it in one run (500 KB hot unless said otherwise):
 //! - kept, the shim's C library keeps freed memory: 492 to 341 µs. A page fault for every 4 KB of every buffer was the largest cost.
-//! - kept, the pipe to the client holds 1 MB: 340 to 285 µs; 256 KB gains half of that.
+//! - kept, the pipe to the client holds 1 MB: 341 to 285 µs. With 256 KB all three together came to 292 in place of 263.
 //! - kept, the daemon's socket holds 1 MB: 285 to 263 µs.
 //! - kept, a cold read is done by its caller when the store is idle: 20 KB cold 78 to 71 µs; its look-up is not given a task of its own
 //!   unless it has to wait: 71 to 60 µs.

@@ -2,7 +2,7 @@
 //!
 //! Why one connection for reads and writes: each connection has its own page cache and drops it when another one has written, and a
 //! page that is not in it costs 15 µs to decrypt. Beside a second, writing connection reads were measured 17 to 29 times slower
-//! (design: performance, 2b). A pool of readers is therefore a loss here.
+//! (design: performance, 2b). `thread.rs` has the figures beside a pool.
 
 mod accounts;
 pub mod codec;
@@ -33,6 +33,8 @@ mod open_tests;
 mod plan_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod thread_tests;
 
 use std::{
     path::PathBuf,

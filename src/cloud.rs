@@ -1,6 +1,6 @@
 //! Which Microsoft we talk to: the identity service, Graph and the hosts that files may be fetched from, as one entry.
 
-use url::Url;
+use url::{Host, Url};
 
 /// One national cloud, or the demo tenant on loopback. Source: Graph documentation, *National cloud deployments*.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,33 +17,41 @@ pub struct Cloud {
     pub ca_pem: Option<String>,
 }
 
-/// Suffixes of Microsoft's file hosts in the public cloud.
-const FILE_HOSTS: [&str; 8] = [
+/// Microsoft's hosts of files in the public cloud; the last two take attachments. Sources: the tool catalogue, 0.2; Graph documentation,
+/// *driveItem: copy* (monitors of personal drives) and *Attach large files*.
+const FILE_HOSTS: &[&str] = &[
     ".sharepoint.com",
     ".sharepoint-df.com",
     ".sharepoint-us.com",
     ".onmicrosoft.com",
     ".1drv.com",
+    "api.onedrive.com",
     ".onedrive.live.com",
     ".storage.live.com",
     ".microsoftpersonalcontent.com",
+    "outlook.office.com",
+    "outlook.office365.com",
 ];
+/// The same in the national clouds. Source: Microsoft 365 documentation, *URLs and IP address ranges* of each cloud.
+const USGOV_HOSTS: &[&str] = &[".sharepoint.us", "outlook.office365.us"];
+const DOD_HOSTS: &[&str] = &[".sharepoint-mil.us", ".dps.mil", "outlook-dod.office365.us"];
+const CHINA_HOSTS: &[&str] = &[".sharepoint.cn", "partner.outlook.cn"];
 
 impl Cloud {
     /// The cloud called `name`, or `None` when there is no such cloud. `demo` has no fixed addresses and is not among them.
     pub fn named(name: &str) -> Option<Cloud> {
-        let (identity, graph) = match name {
-            "global" => ("https://login.microsoftonline.com/", "https://graph.microsoft.com/"),
-            "usgov" => ("https://login.microsoftonline.us/", "https://graph.microsoft.us/"),
-            "dod" => ("https://login.microsoftonline.us/", "https://dod-graph.microsoft.us/"),
-            "china" => ("https://login.chinacloudapi.cn/", "https://microsoftgraph.chinacloudapi.cn/"),
+        let (identity, graph, hosts) = match name {
+            "global" => ("https://login.microsoftonline.com/", "https://graph.microsoft.com/", FILE_HOSTS),
+            "usgov" => ("https://login.microsoftonline.us/", "https://graph.microsoft.us/", USGOV_HOSTS),
+            "dod" => ("https://login.microsoftonline.us/", "https://dod-graph.microsoft.us/", DOD_HOSTS),
+            "china" => ("https://login.chinacloudapi.cn/", "https://microsoftgraph.chinacloudapi.cn/", CHINA_HOSTS),
             _ => return None,
         };
         Some(Cloud {
             name: name.to_owned(),
             identity: Url::parse(identity).ok()?,
             graph: Url::parse(graph).ok()?,
-            downloads: FILE_HOSTS.iter().map(|host| (*host).to_owned()).collect(),
+            downloads: hosts.iter().map(|host| (*host).to_owned()).collect(),
             ca_pem: None,
         })
     }
@@ -55,6 +63,34 @@ impl Cloud {
             && url.port_or_known_default() == self.graph.port_or_known_default()
             && url.username().is_empty()
             && url.password().is_none()
+    }
+
+    /// Whether `url`, which carries its own rights, may be asked for a file: HTTPS on its usual port at one of [`Cloud::downloads`] or at
+    /// Graph itself. In the demo cloud, a listed host with its port on loopback, and plain HTTP.
+    pub fn is_file_host(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        if !url.username().is_empty() || url.password().is_some() {
+            return false;
+        }
+        if self.is_graph(url) {
+            return true;
+        }
+        if self.name == "demo" {
+            let port = url.port_or_known_default().unwrap_or(0);
+            let listed = self.downloads.iter().any(|allowed| *allowed == format!("{host}:{port}"));
+            let local = match url.host() {
+                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv6(address)) => address.is_loopback(),
+                Some(Host::Domain(name)) => name == "localhost",
+                None => false,
+            };
+            return listed && local && matches!(url.scheme(), "http" | "https");
+        }
+        let allowed = |allowed: &String| match allowed.strip_prefix('.') {
+            Some(_) => host.len() > allowed.len() && host.ends_with(allowed.as_str()),
+            None => host == allowed,
+        };
+        url.scheme() == "https" && url.port().is_none() && self.downloads.iter().any(allowed)
     }
 }
 
@@ -76,6 +112,56 @@ mod tests {
             "https://login.microsoftonline.com/",
         ] {
             assert!(!allowed(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn files_come_from_microsoft_s_hosts_and_nowhere_else() {
+        let cloud = Cloud::named("global").unwrap();
+        let allowed = |text: &str| cloud.is_file_host(&Url::parse(text).unwrap());
+        for good in [
+            "https://contoso-my.sharepoint.com/personal/x?tempauth=y",
+            "https://CONTOSO.SharePoint.com/",
+            "https://sn3302.up.1drv.com/up/x",
+            "https://api.onedrive.com/monitor/x",
+            "https://outlook.office.com/api/v2.0/x",
+            "https://graph.microsoft.com/v1.0/x",
+        ] {
+            assert!(allowed(good), "{good}");
+        }
+        for bad in [
+            "http://contoso.sharepoint.com/",
+            "https://contoso.sharepoint.com:8443/",
+            "https://user@contoso.sharepoint.com/",
+            "https://:p@contoso.sharepoint.com/",
+            "https://.sharepoint.com/",
+            "https://sharepoint.com/",
+            "https://evilsharepoint.com/",
+            "https://contoso.sharepoint.com.evil.example/",
+            "https://contoso.sharepoint.com./",
+            "https://evil.example/#.sharepoint.com",
+            "https://evil.example\\.sharepoint.com/",
+            "https://contoso.sharepoint.us/",
+            "https://127.0.0.1/",
+            "ftp://contoso.sharepoint.com/",
+            "file:///etc/passwd",
+        ] {
+            assert!(!allowed(bad), "{bad}");
+        }
+        let usgov = Cloud::named("usgov").unwrap();
+        assert!(usgov.is_file_host(&Url::parse("https://agency.sharepoint.us/").unwrap()));
+        assert!(!usgov.is_file_host(&Url::parse("https://contoso.sharepoint.com/").unwrap()));
+    }
+
+    #[test]
+    fn a_demo_cloud_asks_what_it_lists_on_loopback() {
+        let graph = Url::parse("http://127.0.0.1:1/").unwrap();
+        let downloads = ["127.0.0.1:4003", "contoso.sharepoint.com:443"].map(str::to_owned).to_vec();
+        let cloud = Cloud { name: "demo".into(), identity: graph.clone(), graph, downloads, ca_pem: None };
+        let allowed = |text: &str| cloud.is_file_host(&Url::parse(text).unwrap());
+        assert!(allowed("http://127.0.0.1:4003/x") && allowed("https://127.0.0.1:4003/x") && allowed("http://127.0.0.1:1/v1.0/x"));
+        for bad in ["http://127.0.0.1:4004/", "http://127.0.0.2:4003/", "https://contoso.sharepoint.com/", "http://u@127.0.0.1:4003/"] {
+            assert!(!allowed(bad), "{bad}");
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | [`vault`] | where secrets sleep: the master key, the envelope of the store's keys |
 //! | [`auth`] | who we are to Microsoft: sign-in, the keeper of tokens |
 //! | [`graph`] | how we ask Microsoft: client, budget, retries, pages, batches |
+//! | [`transfer`] | how files move: streamed, resumed, between allowed folders and allowed hosts |
 //! | [`store`] | what we remember: entries (swappable) and the ledger, in SQLCipher or in memory |
 //! | [`engine`] | what happens on a call; the only room that combines the others |
 //! | [`worker`] | who does it later: refreshes, buffers |
@@ -34,6 +35,7 @@
 //! - A backend that is not local never sees plain text.
 //! - A tool does no input or output except through `Steps`.
 //! - There is no cached answer for an account that is signed out.
+//! - No token goes to another host than Graph, and no local file is overwritten.
 //! - A write whose outcome is unknown is never sent again.
 
 pub mod auth;
@@ -49,5 +51,6 @@ pub mod ids;
 pub mod secret;
 pub mod store;
 pub mod tools;
+pub mod transfer;
 pub mod vault;
 pub mod worker;

@@ -14,7 +14,9 @@ use m365_cached::{
     ids::{AccountId, Caller},
     secret::Secret,
     store::{Entries, HotTier, Ledger},
-    tools, worker,
+    tools,
+    transfer::{self, Transfer},
+    worker,
 };
 use serde_json::{Map, Value};
 
@@ -92,11 +94,16 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         Arc::clone(&clock),
         Arc::clone(&dice),
     ));
+    // Hosts of files have a client of their own, which no token reaches.
+    let bare = graph::Bare::new(Http::new(opened.cloud.clone(), http_settings(config)));
+    let roots = transfer::Roots::new(crate::parts::allowed_roots(config, opened.profile), Arc::clone(&dice));
+    let settings = transfer_settings(config);
+    let transfer = Arc::new(Transfer::new(Arc::clone(&client), bare, roots, settings, Arc::clone(&clock), Arc::clone(&dice)));
     let parts = engine::Parts {
         entries: store.entries,
         ledger: store.ledger,
         hot: HotTier::new(config.cache.hot_bytes),
-        remote: Arc::new(GraphRemote::new(Arc::clone(&client))),
+        remote: Arc::new(GraphRemote::new(Arc::clone(&client), transfer)),
         graph: Some(client),
         logins,
         keeper,
@@ -121,6 +128,10 @@ fn http_settings(config: &Config) -> HttpSettings {
         http2: config.graph.http2,
         ..HttpSettings::default()
     }
+}
+
+fn transfer_settings(config: &Config) -> transfer::Settings {
+    transfer::Settings { idle: config.files.idle, total: config.files.deadline, most: config.files.download_max_mb << 20 }
 }
 
 fn identity_settings(config: &Config) -> IdentitySettings {

@@ -1,6 +1,6 @@
 //! The one place where settings become objects and concrete types meet.
 
-use std::{collections::BTreeMap, fs, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use m365_cached::{
     chance::{Dice, OsDice},
@@ -120,11 +120,30 @@ impl Parts {
             core: Err(Problem::new(Kind::Internal, "no_engine", "The engine has not been started.", "")),
             catalogue: catalogue(),
             caching: config.cache.enabled,
-            warnings: Vec::new(),
+            warnings: old_names(config),
             drain: config.drain,
             clock,
         }
     }
+}
+
+/// What is said of names of the original that are still in use.
+fn old_names(config: &Config) -> Vec<Warning> {
+    let warning = |(name, key): &(&str, Option<&str>)| Warning {
+        code: "old_name".into(),
+        message: format!("The environment still has `{name}`, a name of m365-mcp."),
+        hint: match key {
+            Some(key) => format!("Write `{key}` in `config.toml` in its place."),
+            None => "Nothing needs it any more; remove it.".into(),
+        },
+    };
+    config.old_names.iter().map(warning).collect()
+}
+
+/// The local folders that files may come from and go to.
+pub(crate) fn allowed_roots(config: &Config, profile: &Profile) -> Vec<PathBuf> {
+    let usual = || if config.demo { Some(profile.dir.join("downloads")) } else { profile.downloads() };
+    if config.files.allowed_roots.is_empty() { usual().into_iter().collect() } else { config.files.allowed_roots.clone() }
 }
 
 /// The engine over an open vault.
@@ -242,6 +261,29 @@ mod tests {
     }
 
     #[test]
+    fn files_go_below_the_profile_unless_told_otherwise() {
+        let (_dir, profile) = profile(&[("config.toml", "")]);
+        let mut config = configuration(&profile, &[]).unwrap();
+        assert_eq!(allowed_roots(&config, &profile), [profile.dir.join("downloads")]);
+        let folder = || PathBuf::from("/usual");
+        let usual = Profile::system(&Places { config: folder(), data: folder(), runtime: None, short: folder() });
+        assert!(allowed_roots(&config, &usual).iter().all(|root| root.ends_with("m365") && !root.starts_with("/usual")));
+        config.demo = true;
+        assert_eq!(allowed_roots(&config, &usual), [PathBuf::from("/usual/downloads")], "a demo stays out of the real downloads");
+        config.files.allowed_roots = vec!["/srv".into()];
+        assert_eq!(allowed_roots(&config, &usual), [PathBuf::from("/srv")]);
+    }
+
+    #[test]
+    fn a_name_of_the_original_is_told() {
+        let mut config = Config::default();
+        config.old_names = vec![("OLD", Some("files.idle_s")), ("GONE", None)];
+        let warnings = old_names(&config);
+        assert!(warnings[0].message.contains("`OLD`") && warnings[0].hint.contains("`files.idle_s`"));
+        assert!(warnings[1].hint.contains("remove"));
+    }
+
+    #[test]
     fn every_setting_of_the_key_arrives() {
         let (_dir, profile) = profile(&[("config.toml", "[keys]\nsource = \"file\"\nfile = \"/k\"")]);
         let settings = key_settings(&configuration(&profile, &[]).unwrap(), &profile);
@@ -250,7 +292,7 @@ mod tests {
         assert_eq!(settings.entry, vault::entry_name(Some(&profile.dir)));
         let flags = [("keys.source".to_owned(), "environment".to_owned())];
         assert_eq!(key_settings(&configuration(&profile, &flags).unwrap(), &profile).only, Some(SourceKind::Environment));
-        let folder = || std::path::PathBuf::from("/usual");
+        let folder = || PathBuf::from("/usual");
         let usual = Profile::system(&Places { config: folder(), data: folder(), runtime: None, short: folder() });
         let mut config = Config::default();
         assert_eq!(key_settings(&config, &usual).entry, "default");

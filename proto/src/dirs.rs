@@ -110,6 +110,17 @@ impl Profile {
         self.config_dir.join("config.toml")
     }
 
+    /// Where files go that people ask for: `downloads` in a profile that lies under one directory, else a folder of ours among this user's
+    /// downloads. `None` when the system names no home.
+    #[must_use]
+    pub fn downloads(&self) -> Option<PathBuf> {
+        if self.explicit {
+            return Some(self.dir.join("downloads"));
+        }
+        let dirs = directories::UserDirs::new()?;
+        Some(dirs.download_dir().map_or_else(|| dirs.home_dir().join("Downloads"), Path::to_owned).join("m365"))
+    }
+
     /// The encrypted database.
     #[must_use]
     pub fn database(&self) -> PathBuf {

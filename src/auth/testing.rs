@@ -51,6 +51,8 @@ pub(crate) enum Act {
     Hangup,
     /// The head promises more than comes.
     Truncate,
+    /// As `Reply`, and the connection ends before these many further bytes that the head promises.
+    Cut(u16, Vec<(&'static str, String)>, Vec<u8>, usize),
 }
 
 impl Act {
@@ -133,6 +135,7 @@ async fn serve(mut stream: TcpStream, handler: Handler, tell: Arc<watch::Sender<
         });
         let (status, headers, body, cut) = match handler(number, seen).await {
             Act::Reply(status, headers, body) => (status, headers, body, 0),
+            Act::Cut(status, headers, body, cut) => (status, headers, body, cut),
             Act::Hangup => return,
             Act::Truncate => (200, vec![("content-type", "application/json".into())], b"{\"value\":[".to_vec(), 1000),
         };

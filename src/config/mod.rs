@@ -6,6 +6,7 @@
 mod cloud;
 mod error;
 mod nearest;
+mod old;
 mod read;
 mod settings;
 mod value;
@@ -37,10 +38,14 @@ pub struct Config {
     pub cache: CacheSettings,
     /// `[graph]`.
     pub graph: GraphSettings,
+    /// `[files]`.
+    pub files: FileSettings,
     /// `[log]`.
     pub log: LogSettings,
     /// `daemon.drain_s`: how long calls in flight may take to end after the daemon was asked to stop.
     pub drain: Duration,
+    /// Names of the original that the environment still has, and our key for each; `None` when nothing needs it any more.
+    pub old_names: Vec<(&'static str, Option<&'static str>)>,
     /// Where each value that is not a default came from, by key.
     origins: BTreeMap<String, Origin>,
     /// `[cloud]` as written.
@@ -112,6 +117,20 @@ pub struct GraphSettings {
     pub http2: bool,
     /// `graph.concurrency`: requests in flight for one mailbox; Microsoft allows 4.
     pub concurrency: u32,
+}
+
+/// `[files]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSettings {
+    /// `files.allowed_roots`: the local folders that files may come from and go to; a relative path of a caller starts in the first. Empty
+    /// means one folder of our own among the downloads.
+    pub allowed_roots: Vec<PathBuf>,
+    /// `files.download_max_mb`: the largest file that is fetched, in MiB.
+    pub download_max_mb: u64,
+    /// `files.idle_s`: a transfer is given up when no byte has moved for so long.
+    pub idle: Duration,
+    /// `files.deadline_s`: a transfer is given up when it has taken so long altogether.
+    pub deadline: Duration,
 }
 
 /// How log lines look.
@@ -189,9 +208,16 @@ impl Default for Config {
                 http2: true,
                 concurrency: 4,
             },
+            files: FileSettings {
+                allowed_roots: Vec::new(),
+                download_max_mb: 512,
+                idle: Duration::from_secs(60),
+                deadline: Duration::from_secs(1800),
+            },
             // rmcp warns of every call it answers with an error, which is a client's affair.
             log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
             drain: Duration::from_secs(10),
+            old_names: Vec::new(),
             origins: BTreeMap::new(),
             draft: cloud::Draft::default(),
         }

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Config, ConfigError, Origin, Problem, cloud,
     nearest::nearest,
+    old::OLD,
     settings::{SETTINGS, Setting},
     value::Value,
 };
@@ -23,7 +24,7 @@ pub struct Sources<'a> {
     pub file: &'a str,
     /// Its text; `None` when there is no file.
     pub text: Option<&'a str>,
-    /// The environment. Only names that begin with [`VARIABLE_PREFIX`] are looked at.
+    /// The environment. Only names that begin with [`VARIABLE_PREFIX`], and those of the original, are looked at.
     pub environment: &'a BTreeMap<String, String>,
     /// `key` and value of each flag, in order.
     pub flags: &'a [(String, String)],
@@ -37,6 +38,7 @@ pub(super) fn read(sources: &Sources<'_>) -> Result<Config, ConfigError> {
     if let Some(text) = sources.text {
         layers.file(text);
     }
+    layers.old_environment(sources.environment);
     layers.environment(sources.environment);
     layers.flags(sources.flags);
     let Layers { mut config, mut problems, .. } = layers;
@@ -69,6 +71,16 @@ impl Layers<'_> {
                 other => self.set(path, &Value::from_toml(other), origin),
             }
             path.pop();
+        }
+    }
+
+    fn old_environment(&mut self, environment: &BTreeMap<String, String>) {
+        for old in OLD {
+            let Some(value) = environment.get(old.name) else { continue };
+            self.config.old_names.push((old.name, old.key));
+            if let Some(setting) = SETTINGS.iter().find(|setting| Some(setting.key) == old.key) {
+                self.put(setting, setting.key, "", &(old.value)(value), Origin::Environment(old.name.into()));
+            }
         }
     }
 

@@ -149,6 +149,29 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| config.graph.concurrency.to_string(),
     },
     Setting {
+        key: "files.allowed_roots",
+        set: |config, _, value| put(&mut config.files.allowed_roots, value.list().and_then(folders)),
+        show: |config, _| {
+            let roots: Vec<String> = config.files.allowed_roots.iter().map(|root| quoted(root.to_str())).collect();
+            format!("[{}]", roots.join(", "))
+        },
+    },
+    Setting {
+        key: "files.download_max_mb",
+        set: |config, _, value| put(&mut config.files.download_max_mb, value.whole(1, 1 << 20)),
+        show: |config, _| config.files.download_max_mb.to_string(),
+    },
+    Setting {
+        key: "files.idle_s",
+        set: |config, _, value| put(&mut config.files.idle, value.seconds(1, DAY)),
+        show: |config, _| whole(config.files.idle),
+    },
+    Setting {
+        key: "files.deadline_s",
+        set: |config, _, value| put(&mut config.files.deadline, value.seconds(1, DAY)),
+        show: |config, _| whole(config.files.deadline),
+    },
+    Setting {
         key: "log.filter",
         set: |config, _, value| put(&mut config.log.filter, value.text()),
         show: |config, _| quoted(Some(&config.log.filter)),
@@ -255,4 +278,9 @@ fn tenant(text: String) -> Result<String, String> {
 fn absolute(text: String) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("the absolute path of a file; the key itself never stands in the configuration".into()) }
+}
+
+fn folders(given: Vec<String>) -> Result<Vec<PathBuf>, String> {
+    let folders: Vec<PathBuf> = given.into_iter().map(PathBuf::from).collect();
+    if folders.iter().all(|folder| folder.is_absolute()) { Ok(folders) } else { Err("a list of absolute paths of folders".into()) }
 }

@@ -65,6 +65,11 @@ concurrency = 2
 [log]
 filter = "debug"
 format = "json"
+[files]
+allowed_roots = ["/srv/a", "/srv/b"]
+download_max_mb = 9
+idle_s = 8
+deadline_s = 7
 [daemon]
 drain_s = 0
 "#,
@@ -95,7 +100,31 @@ drain_s = 0
         }
     );
     assert_eq!(config.log, LogSettings { filter: "debug".into(), format: LogFormat::Json });
+    assert_eq!(
+        config.files,
+        FileSettings { allowed_roots: vec!["/srv/a".into(), "/srv/b".into()], download_max_mb: 9, idle: seconds(8), deadline: seconds(7) }
+    );
     assert_eq!(config.drain, Duration::ZERO);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_the_original_are_read_below_ours_and_told() {
+    let old = [
+        ("MCP_FILE_ALLOWED_ROOTS", "/srv/a:/srv/b:"),
+        ("MCP_FILE_DOWNLOAD_MAX_MB", "9"),
+        ("MCP_FILE_DOWNLOAD_TIMEOUT", "8"),
+        ("MCP_FILE_DOWNLOAD_CHUNK_SIZE", "65536"),
+        ("M365_CACHED_FILES_IDLE_S", "5"),
+    ];
+    let config = read("[files]\ndownload_max_mb = 3", &old, &[]).unwrap();
+    assert_eq!(config.files.allowed_roots, [PathBuf::from("/srv/a"), "/srv/b".into()]);
+    assert_eq!((config.files.download_max_mb, config.files.idle), (9, Duration::from_secs(5)));
+    assert_eq!(config.old_names.len(), 4);
+    let origin = |key: &str| config.explain().into_iter().find(|line| line.key == key).unwrap().origin.to_string();
+    assert_eq!(origin("files.allowed_roots"), "environment, MCP_FILE_ALLOWED_ROOTS");
+    let error = read("", &[("MCP_FILE_ALLOWED_ROOTS", "relative")], &[]).unwrap_err().to_string();
+    assert!(error.contains("MCP_FILE_ALLOWED_ROOTS") && error.contains("absolute") && !error.contains("relative"), "{error}");
 }
 
 #[test]

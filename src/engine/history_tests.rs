@@ -28,10 +28,10 @@ use super::{testing, *};
 use crate::{
     chance::SeededDice,
     clock::ManualClock,
-    graph::{GraphRequest, Method},
+    graph::{Content, GraphRequest, Method, Upload},
     hint::Kind,
     store::{Limits, Memory},
-    tools::{Page, Reply, StepError, Steps},
+    tools::{LocalFile, Page, Reply, Saved, StepError, Steps},
 };
 
 const FOLDERS: [&str; 3] = ["F0", "F1", "F2"];
@@ -180,6 +180,26 @@ impl Steps for FakeSteps {
 
     async fn batch(&self, _requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
         unreachable!("no tool of this test sends a batch")
+    }
+
+    async fn save(&self, _what: Content, _to: &str, _most: u64) -> Result<Saved, StepError> {
+        unreachable!("no tool of this test moves files")
+    }
+
+    async fn open_local(&self, _path: &str, _most: u64) -> Result<LocalFile, StepError> {
+        unreachable!("no tool of this test moves files")
+    }
+
+    async fn read_local(&self, _file: &LocalFile) -> Result<bytes::Bytes, StepError> {
+        unreachable!("no tool of this test moves files")
+    }
+
+    async fn upload(&self, _to: Upload, _file: &LocalFile) -> Result<Reply, StepError> {
+        unreachable!("no tool of this test moves files")
+    }
+
+    async fn follow(&self, _monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
+        unreachable!("no tool of this test follows a copy")
     }
 
     fn now(&self) -> Timestamp {

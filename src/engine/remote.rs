@@ -1,17 +1,22 @@
 //! The way out: a tool's steps, done by the Graph client for one account.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{
     clock::Timestamp,
-    graph::{self, GraphError, GraphReply, GraphRequest},
+    graph::{self, Content, GraphError, GraphReply, GraphRequest, Upload},
     hint::Hint,
     ids::{PERSONAL_TENANT, Urgency},
     store::AccountRow,
-    tools::{Page, Reply, StepError, Steps},
+    tools::{INLINE, LocalFile, Page, Reply, Saved, StepError, Steps},
+    transfer::{Opened, Transfer, TransferError},
 };
 
 /// Makes the steps of one call.
@@ -24,12 +29,13 @@ pub trait Remote: Send + Sync {
 /// Steps through Microsoft Graph.
 pub struct GraphRemote {
     client: Arc<graph::Client>,
+    transfer: Arc<Transfer>,
 }
 
 impl GraphRemote {
-    /// Asks through `client`.
-    pub fn new(client: Arc<graph::Client>) -> Self {
-        Self { client }
+    /// Asks through `client`, moves files through `transfer`.
+    pub fn new(client: Arc<graph::Client>, transfer: Arc<Transfer>) -> Self {
+        Self { client, transfer }
     }
 }
 
@@ -37,15 +43,37 @@ impl Remote for GraphRemote {
     fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
         let mailbox = mailbox.unwrap_or(&account.object_id).to_owned();
         let context = graph::Context { account: account.id.clone(), urgency, deadline, mailbox };
-        Box::new(GraphSteps { client: self.client.clone(), context, now, personal: account.tenant_id == PERSONAL_TENANT })
+        Box::new(GraphSteps {
+            client: self.client.clone(),
+            transfer: self.transfer.clone(),
+            context,
+            now,
+            personal: account.tenant_id == PERSONAL_TENANT,
+            opened: Mutex::default(),
+        })
     }
 }
 
 struct GraphSteps {
     client: Arc<graph::Client>,
+    transfer: Arc<Transfer>,
     context: graph::Context,
     now: Timestamp,
     personal: bool,
+    /// The local files that this call has opened.
+    opened: Mutex<Vec<Opened>>,
+}
+
+impl GraphSteps {
+    fn opened(&self, file: &LocalFile) -> Result<Opened, StepError> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.get(file.number).cloned().ok_or_else(|| StepError::user("no_file", "the file is not open", "Report this as a mistake."))
+    }
+}
+
+/// Progress for those who watch the log closely; counts only, no names.
+fn moved(bytes: u64, of: Option<u64>) {
+    tracing::trace!(bytes, of, "a file moves");
 }
 
 #[async_trait]
@@ -63,6 +91,37 @@ impl Steps for GraphSteps {
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
         let replies = self.client.batch(&self.context, &requests).await?;
         Ok(replies.into_iter().map(|reply| reply.map_err(StepError::from).and_then(|reply| reply_of(&reply))).collect())
+    }
+
+    async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
+        let saved = self.transfer.save(&self.context, &what, to, most, &moved).await?;
+        Ok(Saved { path: saved.path.to_string_lossy().into_owned(), size: saved.size, content_type: saved.content_type })
+    }
+
+    async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
+        let file = self.transfer.open_local(path, most).await?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let local = LocalFile { name: file.name.clone(), size: file.size, content_type: file.content_type.clone(), number: opened.len() };
+        opened.push(file);
+        Ok(local)
+    }
+
+    async fn read_local(&self, file: &LocalFile) -> Result<Bytes, StepError> {
+        if file.size > INLINE {
+            return Err(StepError::user("file_too_large", "the file is too large to go inline", "Choose a smaller file."));
+        }
+        Ok(self.opened(file)?.read(0, file.size).await?)
+    }
+
+    async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError> {
+        let file = self.opened(file)?;
+        let reply = self.transfer.upload(&self.context, &to, &file, &moved).await?;
+        reply_of(&reply)
+    }
+
+    async fn follow(&self, monitor: &str, patience: Duration) -> Result<Reply, StepError> {
+        let job = self.transfer.follow(monitor, patience).await?;
+        Ok(Reply { status: if job.done { 200 } else { 202 }, body: job.body, etag: None, location: job.location })
     }
 
     fn now(&self) -> Timestamp {
@@ -88,6 +147,21 @@ impl From<GraphError> for StepError {
             status: error.status(),
             graph_code: error.graph_code().map(str::to_owned),
             unknown_outcome: error.unknown_outcome(),
+            never_sent: error.never_sent(),
+        }
+    }
+}
+
+impl From<TransferError> for StepError {
+    fn from(error: TransferError) -> Self {
+        Self {
+            kind: error.kind(),
+            code: error.code(),
+            message: error.to_string(),
+            hint: error.hint(),
+            status: error.status(),
+            graph_code: error.graph_code().map(str::to_owned),
+            unknown_outcome: error.unknown_outcome,
             never_sent: error.never_sent(),
         }
     }

@@ -19,7 +19,7 @@ use reqwest::{
 use serde::de::IgnoredAny;
 
 use super::{
-    BreakerState, Budget, Cause, GraphError, GraphReply, GraphRequest, Method,
+    BreakerState, Budget, Cause, GraphError, GraphReply, GraphRequest, Method, Stream,
     breaker::Breaker,
     reply::{claims_challenge, retry_after},
     retry::{self, Decision, Outcome, Policy, Tries},
@@ -97,9 +97,12 @@ struct Prepared<'a> {
     request: &'a GraphRequest,
     url: Url,
     headers: HeaderMap,
-    body: Option<Bytes>,
+    /// Its type and itself.
+    body: Option<(String, Bytes)>,
     /// Whether the answer is content rather than JSON.
     raw: bool,
+    /// Whether content is handed on unread.
+    streamed: bool,
 }
 
 /// What one attempt brought.
@@ -108,7 +111,12 @@ struct Attempt {
     result: Result<GraphReply, GraphError>,
     /// Set when the token was not accepted: what to tell the keeper of tokens.
     refused: Option<Refused>,
+    /// Content that was asked for as a stream.
+    stream: Option<Stream>,
 }
+
+/// What is known of an attempt that brought no answer.
+type Failed = (Outcome, Cause);
 
 impl Client {
     /// A client for the cloud of `http`, with tokens from `tokens`; nothing is connected before the first request.
@@ -156,6 +164,15 @@ impl Client {
         self.send_for(context, request, 1, request.method != Method::Get).await
     }
 
+    /// Asks for content that may be large: its answer is handed on before its body has come. A redirect has no stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub(crate) async fn open(&self, context: &Context, request: &GraphRequest) -> Result<(GraphReply, Option<Stream>), GraphError> {
+        self.deliver(context, request, 1, false, true).await
+    }
+
     /// Sends a request that takes `places` of the budget. `acts` says whether it changes anything, so that it matters what became of it.
     pub(super) async fn send_for(
         &self,
@@ -164,7 +181,19 @@ impl Client {
         places: usize,
         acts: bool,
     ) -> Result<GraphReply, GraphError> {
+        self.deliver(context, request, places, acts, false).await.map(|(reply, _)| reply)
+    }
+
+    async fn deliver(
+        &self,
+        context: &Context,
+        request: &GraphRequest,
+        places: usize,
+        acts: bool,
+        streamed: bool,
+    ) -> Result<(GraphReply, Option<Stream>), GraphError> {
         let prepared = self.prepare(request).map_err(|cause| GraphError::new(cause).outcome(false, true))?;
+        let prepared = Prepared { streamed, ..prepared };
         // What is known of all attempts: one may have taken effect even if the last one certainly did not.
         let (mut sent, mut happened) = (false, false);
         let (mut tries, mut refused) = (Tries::default(), None);
@@ -186,7 +215,10 @@ impl Client {
             refused = attempt.refused.or(refused);
             let left = context.deadline.since(self.clock.now());
             match retry::decide(&self.policy, request.idempotent, &mut tries, attempt.outcome, left, self.dice.as_ref()) {
-                Decision::Done | Decision::GiveUp => return attempt.result.map_err(|error| error.outcome(acts && happened, !sent)),
+                Decision::Done | Decision::GiveUp => {
+                    let stream = attempt.stream;
+                    return attempt.result.map(|reply| (reply, stream)).map_err(|error| error.outcome(acts && happened, !sent));
+                }
                 Decision::Renew => {}
                 Decision::Pause(wait) => self.budget.pause(&context.mailbox, wait),
                 Decision::Again(wait) => self.clock.sleep(wait).await,
@@ -215,12 +247,12 @@ impl Client {
         let token = match token {
             Ok(token) => token,
             Err(error) if error.is_passing() => {
-                return Ok(Attempt { outcome: Outcome::NeverSent, result: Err(error.into()), refused: None });
+                return Ok(Attempt { outcome: Outcome::NeverSent, result: Err(error.into()), refused: None, stream: None });
             }
             Err(error) => return Err(error.into()),
         };
         let place = self.budget.acquire(&context.mailbox, context.urgency, places, context.deadline).await;
-        let _place = place.map_err(|full| match full.paused {
+        let place = place.map_err(|full| match full.paused {
             Some(wait) => GraphError::new(Cause::Throttled { retry_after: Some(wait) }),
             None => GraphError::new(Cause::Deadline),
         })?;
@@ -237,14 +269,16 @@ impl Client {
             () = self.clock.sleep(patience) => Err((Outcome::Lost, Cause::Deadline)),
         };
         match exchanged {
-            Ok((reply, headers)) => {
+            Ok((reply, headers, content)) => {
                 if reply.status >= 500 && !matches!(reply.status, 501 | 507) {
                     self.failures.fetch_add(1, Ordering::Relaxed);
                     pass.failed(self.clock.now());
                 } else {
                     pass.succeeded();
                 }
-                Ok(self.judge(prepared, reply, &headers, token))
+                // A stream keeps its place in the budget until it has ended.
+                let stream = content.map(|response| Stream::new(response, Some(place)));
+                Ok(Attempt { stream, ..self.judge(prepared, reply, &headers, token) })
             }
             Err((outcome, cause)) => {
                 // An answer that is too large came from a Graph that is there.
@@ -258,38 +292,36 @@ impl Client {
                     pass.failed(self.clock.now());
                 }
                 tracing::debug!(method = ?prepared.request.method, reason = ?outcome, "no answer from Microsoft Graph");
-                Ok(Attempt { outcome, result: Err(GraphError::new(cause)), refused: None })
+                Ok(Attempt { outcome, result: Err(GraphError::new(cause)), refused: None, stream: None })
             }
         }
     }
 
-    /// The exchange itself: the whole answer, or how far it came.
-    async fn exchange(&self, prepared: &Prepared<'_>, token: &Secret<String>) -> Result<(GraphReply, HeaderMap), (Outcome, Cause)> {
+    /// The exchange itself: the whole answer, or how far it came. Content that is streamed comes last, unread.
+    async fn exchange(
+        &self,
+        prepared: &Prepared<'_>,
+        token: &Secret<String>,
+    ) -> Result<(GraphReply, HeaderMap, Option<reqwest::Response>), Failed> {
         let client = self.http.client().map_err(|error| (Outcome::NeverSent, Cause::Setup(error)))?;
         let mut sending = client
             .request(method(prepared.request.method), prepared.url.clone())
             .headers(prepared.headers.clone())
             .header("client-request-id", self.request_id())
             .bearer_auth(token.expose());
-        if let Some(body) = &prepared.body {
-            sending = sending.header("content-type", "application/json").body(body.clone());
+        if let Some((kind, body)) = &prepared.body {
+            sending = sending.header("content-type", kind).body(body.clone());
         }
         let broken = |error: &reqwest::Error| {
             let outcome = if error.is_connect() || error.is_builder() { Outcome::NeverSent } else { Outcome::Lost };
             (outcome, Cause::Broken(plain(error)))
         };
         let mut reply = sending.send().await.map_err(|error| broken(&error))?;
-        let (status, headers) = (reply.status().as_u16(), std::mem::take(reply.headers_mut()));
-        let most = self.largest;
-        let mut body = Vec::with_capacity(usize::try_from(reply.content_length().unwrap_or(0)).unwrap_or(0).min(most));
-        while let Some(piece) = reply.chunk().await.map_err(|error| (Outcome::Lost, Cause::Broken(plain(&error))))? {
-            if body.len() + piece.len() > most {
-                return Err((Outcome::Lost, Cause::TooLarge(most)));
-            }
-            body.extend_from_slice(&piece);
-        }
+        let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
+        let unread = prepared.streamed && matches!(status, 200 | 206);
+        let body = if unread { Vec::new() } else { read_whole(&mut reply, self.largest).await? };
         let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let reply = GraphReply {
+        let head = GraphReply {
             status,
             etag: of("etag"),
             location: of("location"),
@@ -297,7 +329,7 @@ impl Client {
             request_id: of("request-id"),
             body: body.into(),
         };
-        Ok((reply, headers))
+        Ok((head, headers, unread.then_some(reply)))
     }
 
     /// What an answer means.
@@ -309,7 +341,7 @@ impl Client {
             // A body that is not JSON was cut short or is somebody else's: as good as lost.
             let outcome = if whole { Outcome::Status(status, None) } else { Outcome::Lost };
             let result = if whole { Ok(reply) } else { Err(reply.without("JSON")) };
-            return Attempt { outcome, result, refused: None };
+            return Attempt { outcome, result, refused: None, stream: None };
         }
         let wait = retry_after(of("retry-after"), of("date"), self.clock.now());
         let claims = of("www-authenticate").and_then(claims_challenge);
@@ -321,7 +353,7 @@ impl Client {
         // A claims challenge is a question for another token, whatever its status.
         let outcome = Outcome::Status(if claims.is_some() { 401 } else { status }, wait);
         let refused = (outcome == Outcome::Status(401, wait)).then_some(Refused { token, claims });
-        Attempt { outcome, result: Err(error), refused }
+        Attempt { outcome, result: Err(error), refused, stream: None }
     }
 
     pub(super) fn count_throttled(&self) {
@@ -360,9 +392,11 @@ impl Client {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| Cause::InvalidPath)?, value);
         }
         let path = url.path();
-        let raw = ["/$value", "/%24value", "/content"].iter().any(|end| path.ends_with(end));
-        let body = request.body.as_ref().map(|body| Bytes::from(body.to_string()));
-        Ok(Prepared { request, url, headers, body, raw })
+        // A PUT of content answers with the item.
+        let raw = request.method == Method::Get && ["/$value", "/%24value", "/content"].iter().any(|end| path.ends_with(end));
+        let json = |body: &serde_json::Value| ("application/json".to_owned(), Bytes::from(body.to_string()));
+        let body = request.content.clone().or_else(|| request.body.as_ref().map(json));
+        Ok(Prepared { request, url, headers, body, raw, streamed: false })
     }
 
     /// A GUID for Microsoft's logs.
@@ -370,6 +404,17 @@ impl Client {
         let hex = self.dice.hex(16);
         format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
     }
+}
+
+async fn read_whole(reply: &mut reqwest::Response, most: usize) -> Result<Vec<u8>, Failed> {
+    let mut body = Vec::with_capacity(usize::try_from(reply.content_length().unwrap_or(0)).unwrap_or(0).min(most));
+    while let Some(piece) = reply.chunk().await.map_err(|error| (Outcome::Lost, Cause::Broken(plain(&error))))? {
+        if body.len() + piece.len() > most {
+            return Err((Outcome::Lost, Cause::TooLarge(most)));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 /// All preferences of a request in one header.

@@ -1,5 +1,6 @@
 //! How we ask Microsoft: requests, replies, the client, its budget, retries, pages, batches, deltas. Knows no cache, no store and no tool.
 
+mod bare;
 mod batch;
 mod breaker;
 mod client;
@@ -8,12 +9,16 @@ mod pages;
 mod reply;
 mod request;
 mod retry;
+mod stream;
 mod throttle;
 
+pub use bare::Bare;
+pub(crate) use bare::BareError;
 pub use breaker::BreakerState;
 pub use client::{Client, ClientGauges, Context, Settings};
 pub use error::{Cause, GraphError};
 pub use pages::Pages;
 pub use reply::GraphReply;
-pub use request::{GraphRequest, Method, drive_path, drive_search_path, path};
+pub use request::{Conflict, Content, GraphRequest, Method, Upload, drive_path, drive_search_path, path};
+pub(crate) use stream::Stream;
 pub use throttle::{Budget, Gauges, OUTLOOK_LIMIT};

@@ -1,7 +1,8 @@
 //! What we ask Graph: a request as plain data, made by tools, sent by `graph/client.rs`.
 
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What may stand unescaped in a path segment or a query value (RFC 3986, *unreserved*).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -36,6 +37,8 @@ pub struct GraphRequest {
     pub headers: Vec<(&'static str, String)>,
     /// JSON body.
     pub body: Option<Value>,
+    /// Content in place of a JSON body: its type and its bytes.
+    pub content: Option<(String, Bytes)>,
     /// Whether sending it twice does what sending it once does. Only such requests are repeated.
     pub idempotent: bool,
 }
@@ -43,7 +46,7 @@ pub struct GraphRequest {
 impl GraphRequest {
     fn new(method: Method, path: String) -> Self {
         let idempotent = method == Method::Get;
-        Self { method, path, query: Vec::new(), prefer: Vec::new(), headers: Vec::new(), body: None, idempotent }
+        Self { method, path, query: Vec::new(), prefer: Vec::new(), headers: Vec::new(), body: None, content: None, idempotent }
     }
 
     /// A read of `segments`, each percent-encoded: `["me", "messages", id]`.
@@ -69,6 +72,16 @@ impl GraphRequest {
     /// A removal.
     pub fn delete(segments: &[&str]) -> Self {
         Self::new(Method::Delete, path(segments))
+    }
+
+    /// An action or a creation at a path that is encoded already.
+    pub fn post_path(path: String, body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::Post, path) }
+    }
+
+    /// A replacement of content at a path that is encoded already; the content is given later.
+    pub fn put_path(path: String) -> Self {
+        Self::new(Method::Put, path)
     }
 
     /// Adds a query option.
@@ -109,6 +122,79 @@ impl GraphRequest {
             target.extend(utf8_percent_encode(value, UNRESERVED));
         }
         target
+    }
+}
+
+/// Where content is that is to be fetched.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a call has one of these, and a box would be in every row's way")]
+pub enum Content {
+    /// An answer of Graph that is the content, or leads to it: `/me/drive/items/{id}/content`, `…/attachments/{id}/$value`.
+    Graph(GraphRequest),
+    /// An address that needs no sign-in: `@microsoft.graph.downloadUrl`. Carries rights: never log it.
+    Address(String),
+}
+
+/// Where a local file is to go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upload {
+    /// Takes the whole content of a small file; `None` when only a session does.
+    pub whole: Option<GraphRequest>,
+    /// Opens an upload session.
+    pub session: GraphRequest,
+    /// How much one request of the session carries, in bytes.
+    pub piece: u64,
+}
+
+/// What happens when a drive has a file of that name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// The upload fails.
+    Fail,
+    /// The file gets the new content.
+    Replace,
+    /// The new file gets another name.
+    Rename,
+}
+
+impl Conflict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Replace => "replace",
+            Self::Rename => "rename",
+        }
+    }
+}
+
+/// What pieces of a drive's upload are multiples of (Graph documentation, *driveItem: createUploadSession*).
+const UNIT: u64 = 320 * 1024;
+
+impl Upload {
+    /// To the drive item at `item`, a path that is encoded already: `/me/drive/items/{id}`, or [`drive_path`] of a file that is to be.
+    pub fn to_drive(item: &str, conflict: Conflict) -> Self {
+        const BEHAVIOUR: &str = "@microsoft.graph.conflictBehavior";
+        let whole = GraphRequest::put_path(format!("{item}/content")).with(BEHAVIOUR, conflict.word());
+        let session = GraphRequest::post_path(format!("{item}/createUploadSession"), json!({"item": {BEHAVIOUR: conflict.word()}}));
+        // Done twice, a replacement is what it was done once; anything else would meet its own first result.
+        let whole = if conflict == Conflict::Replace { whole.repeatable() } else { whole };
+        Self { whole: Some(whole), session: session.repeatable(), piece: 32 * UNIT }
+    }
+
+    /// To a message or event at `segments`, as a file attachment of 3 MB or more; smaller ones go inline.
+    pub fn to_attachment(segments: &[&str], name: &str, content_type: &str, size: u64) -> Self {
+        let item = json!({"AttachmentItem": {"attachmentType": "file", "name": name, "size": size, "contentType": content_type}});
+        let session = GraphRequest::post_path(format!("{}/attachments/createUploadSession", path(segments)), item);
+        // Outlook takes less than 4 MB at once.
+        Self { whole: None, session: session.repeatable(), piece: 12 * UNIT }
+    }
+
+    /// Only onto the version of this tag: anything else fails with a conflict.
+    #[must_use]
+    pub fn if_match(mut self, etag: &str) -> Self {
+        self.whole = self.whole.map(|whole| whole.header("If-Match", etag));
+        self.session = self.session.header("If-Match", etag);
+        self
     }
 }
 
@@ -153,5 +239,20 @@ mod tests {
         assert_eq!(path(&["me", ".."]), "/me/%2E%2E");
         assert_eq!(drive_path("/me/drive", "/a b/c#d"), "/me/drive/root:/a%20b/c%23d:");
         assert_eq!(drive_path("/me/drive", "/"), "/me/drive/root");
+    }
+
+    #[test]
+    fn uploads_say_what_happens_to_what_is_there() {
+        let upload = Upload::to_drive(&drive_path("/me/drive", "/a b.txt"), Conflict::Fail).if_match("\"e\"");
+        let whole = upload.whole.unwrap();
+        assert_eq!(whole.target(), "/me/drive/root:/a%20b.txt:/content?@microsoft.graph.conflictBehavior=fail");
+        assert!(!whole.idempotent && whole.headers == [("If-Match", "\"e\"".into())]);
+        assert_eq!(upload.session.target(), "/me/drive/root:/a%20b.txt:/createUploadSession");
+        assert_eq!(upload.session.body, Some(json!({"item": {"@microsoft.graph.conflictBehavior": "fail"}})));
+        assert!(upload.piece.is_multiple_of(UNIT) && upload.piece < 60 << 20);
+        assert!(Upload::to_drive("/me/drive/items/1", Conflict::Replace).whole.unwrap().idempotent);
+        let mail = Upload::to_attachment(&["me", "messages", "a/b"], "x.pdf", "application/pdf", 5_000_000);
+        assert_eq!(mail.session.target(), "/me/messages/a%2Fb/attachments/createUploadSession");
+        assert!(mail.whole.is_none() && mail.piece < 4_000_000);
     }
 }

@@ -1,14 +1,18 @@
 //! For tests: [`Steps`] that answer from JSON and record what was asked.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::Value;
 
-use super::{ArgError, Args, Does, Fetched, Page, Reply, StepError, Steps, Written, find};
+use super::{ArgError, Args, Does, Fetched, LocalFile, Page, Reply, Saved, StepError, Steps, Written, find};
 use crate::{
     clock::Timestamp,
-    graph::{GraphRequest, Method},
+    graph::{Content, GraphRequest, Method, Upload},
     hint::Kind,
 };
 
@@ -20,12 +24,14 @@ pub(super) struct Fake {
     asked: Mutex<Vec<GraphRequest>>,
     now: Timestamp,
     personal: bool,
+    /// Path, media type and bytes of the local files that there are.
+    local: Vec<(&'static str, &'static str, Vec<u8>)>,
 }
 
 impl Fake {
     /// Answers through `handler`; `None` is a 404.
     pub(super) fn new(handler: impl Fn(&GraphRequest) -> Option<Result<Value, StepError>> + Send + Sync + 'static) -> Self {
-        Self { handler: Box::new(handler), asked: Mutex::default(), now: Timestamp(1_795_165_200_000), personal: false }
+        Self { handler: Box::new(handler), asked: Mutex::default(), now: Timestamp(1_795_165_200_000), personal: false, local: Vec::new() }
     }
 
     /// Answers each `METHOD /path` (without its query) with one body, however often it is asked.
@@ -42,6 +48,12 @@ impl Fake {
     /// The same, for a personal account.
     pub(super) fn of_personal(mut self) -> Self {
         self.personal = true;
+        self
+    }
+
+    /// With a local file at `path`.
+    pub(super) fn with_file(mut self, path: &'static str, content_type: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.local.push((path, content_type, bytes.into()));
         self
     }
 
@@ -117,6 +129,54 @@ impl Steps for Fake {
         Ok(requests.into_iter().map(|request| self.answer(request)).collect())
     }
 
+    /// Fetches what a request answers with (a JSON string is its text) and says where it would lie: below `/allowed`.
+    async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
+        let request = match what {
+            Content::Graph(request) => request,
+            Content::Address(address) => GraphRequest::get_path(address),
+        };
+        if self.local.iter().any(|(path, ..)| *path == to) {
+            return Err(StepError::user("file_exists", "there is a local file of that name already", "Choose another name."));
+        }
+        let body = self.answer(request)?.body;
+        let size = body.as_str().map_or_else(|| body.to_string().len(), str::len) as u64;
+        if size > most {
+            return Err(StepError::user("file_too_large", "the file is too large", "Choose a smaller file."));
+        }
+        Ok(Saved { path: format!("/allowed/{to}"), size, content_type: "application/octet-stream".into() })
+    }
+
+    async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
+        let missing = || StepError::user("no_file", "there is no such local file", "Check the path.");
+        let number = self.local.iter().position(|(known, ..)| *known == path).ok_or_else(missing)?;
+        let (_, content_type, bytes) = &self.local[number];
+        if bytes.len() as u64 > most {
+            return Err(StepError::user("file_too_large", "the file is too large", "Choose a smaller file."));
+        }
+        let name = path.rsplit('/').next().unwrap_or(path).to_owned();
+        Ok(LocalFile { name, size: bytes.len() as u64, content_type: (*content_type).into(), number })
+    }
+
+    async fn read_local(&self, file: &LocalFile) -> Result<Bytes, StepError> {
+        assert!(file.size <= super::INLINE, "too large to be read at once");
+        Ok(self.local[file.number].2.clone().into())
+    }
+
+    /// A file of up to 4 MiB is one request where that is possible; a larger one is its session's opening, which answers with the item.
+    async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError> {
+        match to.whole {
+            Some(mut whole) if file.size <= 4 << 20 => {
+                whole.content = Some((file.content_type.clone(), self.local[file.number].2.clone().into()));
+                self.answer(whole)
+            }
+            _ => self.answer(to.session),
+        }
+    }
+
+    async fn follow(&self, monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
+        self.answer(GraphRequest::get_path(monitor.into()))
+    }
+
     fn now(&self) -> Timestamp {
         self.now
     }
@@ -146,5 +206,26 @@ pub(super) async fn act(steps: &Fake, tool: &str, given: Value) -> Result<Writte
     match find(tool).unwrap().does {
         Does::Write { act, .. } => act(steps, &args).await,
         _ => panic!("{tool} is not a write"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn local_files_of_the_fake_are_read_and_sent() {
+        let answers = [("PUT /x/content", serde_json::json!({"id": "1"})), ("GET /x/content", serde_json::json!("hello"))];
+        let fake = Fake::answering(answers).with_file("a/b.txt", "text/plain", "hello");
+        let file = fake.open_local("a/b.txt", 5).await.unwrap();
+        assert_eq!((file.name.as_str(), file.size), ("b.txt", 5));
+        assert_eq!(fake.read_local(&file).await.unwrap(), "hello");
+        assert_eq!(fake.open_local("a/b.txt", 4).await.unwrap_err().code, "file_too_large");
+        assert_eq!(fake.open_local("c", 4).await.unwrap_err().code, "no_file");
+        assert_eq!(fake.upload(Upload::to_drive("/x", crate::graph::Conflict::Fail), &file).await.unwrap().body["id"], "1");
+        assert_eq!(fake.requests()[0].content, Some(("text/plain".into(), "hello".into())));
+        let what = || Content::Graph(GraphRequest::get(&["x", "content"]));
+        assert_eq!(fake.save(what(), "new", 5).await.unwrap().size, 5);
+        assert_eq!(fake.save(what(), "a/b.txt", 5).await.unwrap_err().code, "file_exists");
     }
 }

@@ -15,6 +15,7 @@ mod email;
 mod emailfolders;
 mod emailrules;
 mod file;
+mod files;
 mod folder;
 mod listing;
 mod mailbox;
@@ -40,6 +41,7 @@ mod original_tests;
 
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
+pub use files::{INLINE, LocalFile, Saved};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
 pub use tool::{

@@ -1,0 +1,246 @@
+//! Why a file did not move, in the terms of who has to act. Never holds content or remote addresses.
+
+use std::{fmt, time::Duration};
+
+pub(super) use super::path::Fault;
+use crate::{
+    graph::{BareError, GraphError},
+    hint::{Hint, Kind},
+};
+
+/// What went wrong.
+#[derive(Debug, Clone)]
+pub enum Cause {
+    /// The path cannot be used; the folders that can.
+    Path(Fault, Vec<String>),
+    /// A folder on the way is missing, is a link or is no folder.
+    NoFolder,
+    /// There is a file of that name; it was left alone.
+    Exists,
+    /// There is no such file.
+    NoFile,
+    /// It is a link, a folder or a device.
+    NotAFile,
+    /// The local disk or its rights. Says what the system said.
+    Disk(String),
+    /// The local file became shorter while it was read.
+    Changed,
+    /// Larger than the limit, in bytes.
+    TooLarge(u64),
+    /// A link leads to a host that is none of Microsoft's for files; it was not followed.
+    ForeignHost,
+    /// Links that lead on and on.
+    Redirects,
+    /// No HTTPS client.
+    Setup(String),
+    /// The connection failed or broke, and going on did not help.
+    Broken(String),
+    /// No byte has moved for too long.
+    Stalled(Duration),
+    /// It took too long altogether.
+    Deadline(Duration),
+    /// The host refused: status, and its own error code.
+    Refused(u16, Option<String>),
+    /// An answer without what it must have.
+    Garbage(&'static str),
+    /// What came is not what was announced.
+    Size,
+    /// The upload session is gone.
+    NoSession,
+    /// Microsoft could not finish what it had begun: its own error code.
+    Failed(Option<String>),
+    /// Graph itself refused or failed.
+    Graph(Box<GraphError>),
+}
+
+/// Why a file did not move.
+#[derive(Debug, Clone)]
+pub struct TransferError {
+    /// What went wrong.
+    pub cause: Cause,
+    /// All of it may have arrived: its last piece was sent and not answered.
+    pub unknown_outcome: bool,
+}
+
+impl TransferError {
+    pub(super) fn new(cause: Cause) -> Self {
+        Self { cause, unknown_outcome: false }
+    }
+
+    /// HTTP status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match &self.cause {
+            Cause::Refused(status, _) => Some(*status),
+            Cause::Graph(error) => error.status(),
+            _ => None,
+        }
+    }
+
+    /// Microsoft's own error code.
+    pub fn graph_code(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Refused(_, code) | Cause::Failed(code) => code.as_deref(),
+            Cause::Graph(error) => error.graph_code(),
+            _ => None,
+        }
+    }
+
+    /// Nothing left this machine.
+    pub fn never_sent(&self) -> bool {
+        match &self.cause {
+            Cause::Path(..) | Cause::NoFolder | Cause::Exists | Cause::NoFile | Cause::NotAFile => true,
+            Cause::Graph(error) => error.never_sent(),
+            _ => false,
+        }
+    }
+
+    fn name_taken(&self) -> bool {
+        self.graph_code().is_some_and(|code| code.eq_ignore_ascii_case("nameAlreadyExists"))
+    }
+}
+
+impl From<Cause> for TransferError {
+    fn from(cause: Cause) -> Self {
+        Self::new(cause)
+    }
+}
+
+impl From<GraphError> for TransferError {
+    fn from(error: GraphError) -> Self {
+        Self { unknown_outcome: error.unknown_outcome(), cause: Cause::Graph(Box::new(error)) }
+    }
+}
+
+impl From<BareError> for Cause {
+    fn from(error: BareError) -> Self {
+        match error {
+            BareError::ForeignHost => Self::ForeignHost,
+            BareError::Setup(error) => Self::Setup(error.to_string()),
+            BareError::Broken(what) => Self::Broken(what),
+        }
+    }
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Path(fault, _) => f.write_str(match fault {
+                Fault::NoName => "the local path names no file",
+                Fault::Climbs => "a local path may not contain `..`",
+                Fault::Outside => "the local path lies outside the folders that are allowed",
+                Fault::Home => "a local path may not begin with `~`",
+                Fault::Character => "the local path has a character that no file name should have",
+                Fault::Special => "the local path means something other than a file on Windows",
+            }),
+            Cause::NoFolder => f.write_str("a folder of the local path does not exist, or is a link or a file"),
+            Cause::Exists => f.write_str("there is a local file of that name already; it was left alone"),
+            Cause::NoFile => f.write_str("there is no such local file"),
+            Cause::NotAFile => f.write_str("the local path is a link, a folder or a device, not a file"),
+            Cause::Disk(what) => write!(f, "the local file cannot be read or written: {what}"),
+            Cause::Changed => f.write_str("the local file became shorter while it was read"),
+            Cause::TooLarge(most) if *most < 1 << 20 => write!(f, "the file is larger than {most} bytes"),
+            Cause::TooLarge(most) => write!(f, "the file is larger than {} MiB", most >> 20),
+            Cause::ForeignHost => f.write_str("a link in Microsoft's answer leads to another host; it was not followed"),
+            Cause::Redirects => f.write_str("the links to the file lead on and on"),
+            Cause::Setup(what) => f.write_str(what),
+            Cause::Broken(what) => write!(f, "the connection to Microsoft's file host failed: {what}"),
+            Cause::Stalled(idle) => write!(f, "no byte has moved for {} s", idle.as_secs()),
+            Cause::Deadline(total) => write!(f, "the transfer was not done after {} s", total.as_secs()),
+            Cause::Refused(status, Some(code)) => write!(f, "Microsoft's file host refused ({status} {code})"),
+            Cause::Refused(status, None) => write!(f, "Microsoft's file host refused ({status})"),
+            Cause::Garbage(what) => write!(f, "Microsoft sent an answer without {what}"),
+            Cause::Size => f.write_str("the file came with another size than announced"),
+            Cause::NoSession => f.write_str("Microsoft no longer knows the upload"),
+            Cause::Failed(Some(code)) => write!(f, "Microsoft could not finish the operation ({code})"),
+            Cause::Failed(None) => f.write_str("Microsoft could not finish the operation"),
+            Cause::Graph(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for TransferError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Cause::Graph(error) = &self.cause { Some(error.as_ref()) } else { None }
+    }
+}
+
+impl Hint for TransferError {
+    fn kind(&self) -> Kind {
+        match &self.cause {
+            Cause::Path(..) | Cause::NoFolder | Cause::Exists | Cause::NoFile | Cause::NotAFile | Cause::Changed | Cause::TooLarge(_) => {
+                Kind::User
+            }
+            Cause::Refused(..) | Cause::Failed(_) if self.name_taken() => Kind::User,
+            Cause::Refused(429, _) => Kind::Throttled,
+            Cause::Refused(500.., _) => Kind::Offline,
+            Cause::Refused(..) | Cause::Failed(_) => Kind::Denied,
+            Cause::Disk(_) | Cause::Setup(_) => Kind::Config,
+            Cause::ForeignHost
+            | Cause::Redirects
+            | Cause::Broken(_)
+            | Cause::Stalled(_)
+            | Cause::Deadline(_)
+            | Cause::Garbage(_)
+            | Cause::Size
+            | Cause::NoSession => Kind::Offline,
+            Cause::Graph(error) => error.kind(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match &self.cause {
+            Cause::Path(..) => "path_not_allowed",
+            Cause::NoFolder => "no_folder",
+            Cause::Exists => "file_exists",
+            Cause::NoFile => "no_file",
+            Cause::NotAFile => "not_a_file",
+            Cause::Disk(_) => "disk",
+            Cause::Changed => "file_changed",
+            Cause::TooLarge(_) => "file_too_large",
+            Cause::ForeignHost => "foreign_host",
+            Cause::Redirects => "too_many_redirects",
+            Cause::Setup(_) => "no_https",
+            Cause::Broken(_) => "unreachable",
+            Cause::Stalled(_) | Cause::Deadline(_) => "timeout",
+            Cause::Refused(..) | Cause::Failed(_) if self.name_taken() => "already_exists",
+            Cause::Refused(..) => "refused",
+            Cause::Garbage(_) => "unexpected_reply",
+            Cause::Size => "wrong_size",
+            Cause::NoSession => "upload_lost",
+            Cause::Failed(_) => "not_finished",
+            Cause::Graph(error) => error.code(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        if self.unknown_outcome {
+            return Some("Read the item again before you repeat this: it may have happened.".into());
+        }
+        Some(match &self.cause {
+            Cause::Path(Fault::NoName, _) => "Give the name of a file, such as `report.pdf`.".into(),
+            Cause::Path(_, roots) if roots.is_empty() => "Name the folders that may be used in `files.allowed_roots`.".into(),
+            Cause::Path(_, roots) => {
+                let roots: Vec<String> = roots.iter().map(|root| format!("`{root}`")).collect();
+                format!("Give a name or a path under {}; `files.allowed_roots` allows further folders.", roots.join(" or "))
+            }
+            Cause::NoFolder => "Use a folder that exists; links are not followed.".into(),
+            Cause::Exists => "Choose another name.".into(),
+            Cause::NoFile => "Check the path.".into(),
+            Cause::NotAFile => "Give the file itself; links are not followed.".into(),
+            Cause::Disk(_) => "Check free space and the rights of the folder.".into(),
+            Cause::Changed => "Try again when nothing writes to it.".into(),
+            Cause::TooLarge(_) => "Choose a smaller file; `files.download_max_mb` is the limit of downloads.".into(),
+            Cause::ForeignHost | Cause::Redirects | Cause::Garbage(_) => {
+                "Try again; if it stays, check whether a proxy answers in Microsoft's place.".into()
+            }
+            Cause::Setup(_) => "Install the system's CA certificates (package `ca-certificates`), then restart the daemon.".into(),
+            Cause::Broken(_) | Cause::Size | Cause::NoSession => "Check the network, then try again.".into(),
+            Cause::Stalled(_) => "Check the network, then try again; `files.idle_s` is the limit.".into(),
+            Cause::Deadline(_) => "Try again, or raise `files.deadline_s`.".into(),
+            Cause::Refused(..) | Cause::Failed(_) if self.name_taken() => "Choose another name.".into(),
+            Cause::Refused(..) => "Try again later.".into(),
+            Cause::Failed(_) => "Look at the destination: part of it may be there.".into(),
+            Cause::Graph(error) => return error.hint(),
+        })
+    }
+}

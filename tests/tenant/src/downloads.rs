@@ -1,4 +1,4 @@
-//! What lies behind pre-authenticated URLs: bytes, in ranges, and never with a bearer token.
+//! What lies behind pre-authenticated URLs: bytes, in ranges, and uploads in pieces; never with a bearer token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,15 @@ use http::header::{ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RA
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::door::reply::{self, Body, Delivery, Dropped, Outcome};
+use crate::door::reply::{self, Body, Delivery, Dropped, Outcome, Unread};
 use crate::faults::{self, At, Effect, Port, Sight};
 use crate::front::errors;
 use crate::state::State;
 use crate::wire;
+
+/// The longest piece of an upload that is read at all: 60 MiB and some.
+const LARGEST_PIECE: usize = 64 << 20;
+const PREAUTHENTICATED: &str = "This address is pre-authenticated: send no Authorization header.";
 
 /// Answers a request on a download port.
 pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Outcome {
@@ -36,7 +40,12 @@ pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Ou
             return Ok(send(instead, Delivery::Whole));
         }
     }
-    let reply = serve(state, request.method(), &path, request.headers(), bearer);
+    let reply = match request.method() {
+        &Method::GET | &Method::HEAD if !path.starts_with(crate::graph::UPLOADS) => {
+            serve(state, request.method(), &path, request.headers(), bearer)
+        }
+        _ => upload(state, request, bearer).await?,
+    };
     let Some(mut strike) = strike else {
         return Ok(send(reply, Delivery::Whole));
     };
@@ -48,33 +57,58 @@ pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Ou
     Ok(send(reply, delivery))
 }
 
+/// A piece of an upload session, or something that is not done here.
+async fn upload(state: &State, request: Request<Incoming>, bearer: bool) -> Result<wire::Reply, Dropped> {
+    let error = |status, code, message| Ok(errors::reply(status, code, message, state.clock.now()));
+    let (parts, body) = match reply::read(request, LARGEST_PIECE).await {
+        Ok(read) => read,
+        Err(Unread::Gone) => return Err(Dropped),
+        Err(Unread::TooLarge) => return error(StatusCode::PAYLOAD_TOO_LARGE, "invalidRequest", "The piece is too large."),
+    };
+    if bearer {
+        return error(StatusCode::UNAUTHORIZED, "unauthenticated", PREAUTHENTICATED);
+    }
+    let request = wire::Request {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body,
+        ..wire::Request::nothing()
+    };
+    match state.graph.upload(&request) {
+        Some(reply) => Ok(reply),
+        None => error(StatusCode::METHOD_NOT_ALLOWED, "notAllowed", "Only GET."),
+    }
+}
+
 fn serve(state: &State, method: &Method, path: &str, headers: &HeaderMap, bearer: bool) -> wire::Reply {
     let error = |status, code, message| errors::reply(status, code, message, state.clock.now());
     if bearer {
-        let message = "This address is pre-authenticated: send no Authorization header.";
-        return error(StatusCode::UNAUTHORIZED, "unauthenticated", message);
+        return error(StatusCode::UNAUTHORIZED, "unauthenticated", PREAUTHENTICATED);
     }
     if method != Method::GET && method != Method::HEAD {
         return error(StatusCode::METHOD_NOT_ALLOWED, "notAllowed", "Only GET.");
     }
-    let Some((content_type, content)) = state.graph.download(path) else {
+    let Some(found) = state.graph.download(path) else {
         return error(StatusCode::NOT_FOUND, "itemNotFound", "The resource could not be found.");
     };
+    let length = found.content.len();
+    let content = found.content;
     let mut headers_out = HeaderMap::new();
     headers_out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let kind = HeaderValue::from_str(&content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let kind = HeaderValue::from_str(&found.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     headers_out.insert(CONTENT_TYPE, kind);
     let asked = headers.get(RANGE).and_then(|range| range.to_str().ok()).and_then(|range| range.strip_prefix("bytes="));
-    let (status, body) = match asked.map(|range| slice(range, content.len())) {
-        None => (StatusCode::OK, content),
+    let mut say = |range: String| headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
+    let (status, body) = match asked.map(|range| slice(range, length)) {
+        None => (found.status, content.bytes()),
         Some(Some((from, to))) => {
-            let range = format!("bytes {from}-{}/{}", to - 1, content.len());
-            headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
-            (StatusCode::PARTIAL_CONTENT, content.slice(from..to))
+            say(format!("bytes {from}-{}/{length}", to - 1));
+            (StatusCode::PARTIAL_CONTENT, content.slice(from, to))
         }
         Some(None) => {
-            let range = format!("bytes */{}", content.len());
-            headers_out.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
+            say(format!("bytes */{length}"));
             (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
         }
     };
@@ -82,9 +116,9 @@ fn serve(state: &State, method: &Method, path: &str, headers: &HeaderMap, bearer
 }
 
 /// The half-open slice a range asks for: `5-9`, `5-`, `-3`; `None` when it lies outside or makes no sense.
-fn slice(range: &str, length: usize) -> Option<(usize, usize)> {
+fn slice(range: &str, length: u64) -> Option<(u64, u64)> {
     let (first, last) = range.trim().split_once('-')?;
-    let (from, to) = match (first.parse::<usize>(), last.parse::<usize>()) {
+    let (from, to) = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(from), Ok(last)) => (from, last.saturating_add(1).min(length)),
         (Ok(from), Err(_)) if last.is_empty() => (from, length),
         (Err(_), Ok(tail)) if first.is_empty() => (length.saturating_sub(tail), length),

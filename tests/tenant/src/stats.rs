@@ -28,7 +28,7 @@ pub struct Stats {
     pub peak: BTreeMap<String, u64>,
     /// TCP connections accepted by port name (`graph`, `graph_tls`, …).
     pub connections: BTreeMap<String, u64>,
-    /// Requests on the download ports.
+    /// Requests on the download ports, pieces of uploads included.
     pub downloads: u64,
     /// Requests on the download ports that carried an `Authorization` header: always a client's mistake.
     pub bearer_on_downloads: u64,

@@ -61,6 +61,27 @@ async fn a_bearer_on_the_download_port_is_seen() {
 }
 
 #[tokio::test]
+async fn pieces_go_to_the_download_port_without_a_bearer() {
+    let world = World::new().await;
+    let bearer = world.bearer().await;
+    let post = async |path: &str, body: Value| {
+        world.http.post(world.graph(path)).bearer_auth(&bearer).json(&body).send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let draft = post("/me/messages", json!({"subject": "big"})).await;
+    let id = draft["id"].as_str().unwrap().replace('=', "%3D").replace('/', "%2F");
+    let item = json!({"AttachmentItem": {"attachmentType": "file", "name": "b", "size": 4_000_000}});
+    let session = post(&format!("/me/messages/{id}/attachments/createUploadSession"), item).await;
+    let address = session["uploadUrl"].as_str().unwrap();
+    assert!(address.starts_with(&world.tenant.addresses().downloads), "{address}");
+    let put = |range: &str, length: usize| world.http.put(address).header("content-range", range).body(vec![7_u8; length]);
+    let refused = put("bytes 0-1999999/4000000", 2_000_000).bearer_auth(&bearer).send().await.unwrap();
+    assert_eq!((refused.status(), world.control().stats().bearer_on_downloads), (StatusCode::UNAUTHORIZED, 1));
+    assert_eq!(put("bytes 0-1999999/4000000", 2_000_000).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(put("bytes 2000000-3999999/4000000", 2_000_000).send().await.unwrap().status(), StatusCode::CREATED);
+    assert_eq!(world.http.put(&world.tenant.addresses().downloads).send().await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
 async fn the_control_port_says_what_the_handle_says() {
     let world = World::new().await;
     let bearer = world.bearer().await;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, DATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::clock::http_date;
@@ -30,6 +30,8 @@ use crate::wire;
 
 /// What Graph takes as a request's body.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
+/// What OneDrive takes as a file in one request.
+const LARGEST_FILE: usize = 250 * 1024 * 1024;
 
 /// Answers a request on a Graph port.
 pub(crate) async fn answer(state: &Arc<State>, scheme: &'static str, request: Request<Incoming>) -> Outcome {
@@ -37,12 +39,17 @@ pub(crate) async fn answer(state: &Arc<State>, scheme: &'static str, request: Re
     let wanted_id = request.headers().get("client-request-id").cloned();
     let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or("").to_owned());
     let secure = scheme == "https";
-    let (parts, body) = match reply::read(request, LARGEST_BODY).await {
+    let file = request.method() == Method::PUT && path.ends_with("/content");
+    let largest = if file { LARGEST_FILE } else { LARGEST_BODY };
+    let (parts, body) = match reply::read(request, largest).await {
         Ok(read) => read,
         Err(Unread::Gone) => return Err(Dropped),
         Err(Unread::TooLarge) => {
-            let message = "The maximum request length supported is 4MB.";
-            let reply = errors::reply(StatusCode::PAYLOAD_TOO_LARGE, "BadRequest", message, state.clock.now());
+            let (code, message) = match file {
+                true => ("invalidRequest", "Files of more than 250 MB are uploaded in a session."),
+                false => ("BadRequest", "The maximum request length supported is 4MB."),
+            };
+            let reply = errors::reply(StatusCode::PAYLOAD_TOO_LARGE, code, message, state.clock.now());
             return Ok(finish(state, reply, Delivery::Whole, wanted_id));
         }
     };

@@ -9,6 +9,9 @@ use super::errors;
 use crate::seed::User;
 use crate::wire::{Reply, Request};
 
+/// What sends a message rather than changing one.
+const SENDING: &[&str] = &["send", "reply", "replyall", "forward"];
+
 /// What a path is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Area {
@@ -24,10 +27,19 @@ enum Area {
 /// The 403 for a token that lacks the permission; `None` when it has it, or when the path is not known here (Graph
 /// answers those itself).
 pub(crate) fn refusal(request: &Request, bearer: &Bearer, now: Timestamp) -> Option<Reply> {
+    // Two questions are asked by POST, for the length of what they carry.
+    let asks = ["/getschedule", "/findmeetingtimes"].iter().any(|question| request.path.to_lowercase().ends_with(question));
+    let writes = request.method != Method::GET && !asks;
+    let has = |area, writes, own| wanted(area, writes, own).iter().any(|scope| bearer.scopes.iter().any(|has| has == scope));
+    if request.path.eq_ignore_ascii_case("/search/query") {
+        let lacks = searched(&request.body).into_iter().any(|area| !has(area, false, true));
+        let message = "Access to the searched content requires a permission that the token lacks.";
+        return lacks.then(|| errors::reply(StatusCode::FORBIDDEN, "Forbidden", message, now));
+    }
     let (area, own) = area(&request.path, &bearer.user)?;
-    let writes = request.method != Method::GET;
-    let enough = wanted(area, writes, own);
-    if enough.iter().any(|scope| bearer.scopes.iter().any(|has| has == scope)) {
+    // Asking for tips changes nothing.
+    let writes = writes && !request.path.to_ascii_lowercase().ends_with("/getmailtips");
+    if has(area, writes, own) {
         return None;
     }
     let (code, message) = match area {
@@ -36,6 +48,19 @@ pub(crate) fn refusal(request: &Request, bearer: &Bearer, now: Timestamp) -> Opt
         _ => ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
     };
     Some(errors::reply(StatusCode::FORBIDDEN, code, message, now))
+}
+
+/// What a search looks through, by its `entityTypes`.
+fn searched(body: &[u8]) -> Vec<Area> {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let kinds = body["requests"].as_array().into_iter().flatten().filter_map(|request| request["entityTypes"].as_array()).flatten();
+    let area = |kind: &serde_json::Value| match kind.as_str()? {
+        "message" => Some(Area::Mail),
+        "event" => Some(Area::Calendars),
+        "driveItem" | "drive" | "listItem" | "list" | "site" => Some(Area::Files),
+        _ => None,
+    };
+    kinds.filter_map(area).collect()
 }
 
 /// What a path is about, and whether it is the asking user's own.
@@ -58,10 +83,12 @@ fn area(path: &str, user: &User) -> Option<(Area, bool)> {
         "" => Area::Profile,
         _ if rest.iter().any(|part| part == "messagerules") => Area::Settings,
         "sendmail" => Area::Sending,
-        "messages" | "mailfolders" if rest.last().is_some_and(|last| last == "send") => Area::Sending,
+        "messages" | "mailfolders" if rest.last().is_some_and(|last| SENDING.contains(&last.as_str())) => Area::Sending,
+        "getmailtips" => Area::Mail,
+        "outlook" => Area::Settings,
         "messages" | "mailfolders" | "inferenceclassification" => Area::Mail,
         "mailboxsettings" => Area::Settings,
-        "events" | "calendar" | "calendars" | "calendarview" | "calendargroups" => Area::Calendars,
+        "events" | "calendar" | "calendars" | "calendarview" | "calendargroups" | "findmeetingtimes" => Area::Calendars,
         "contacts" | "contactfolders" => Area::Contacts,
         "drive" | "drives" => Area::Files,
         _ => return None,
@@ -144,6 +171,12 @@ mod tests {
             ("/drives/d/items/1", true, "files.read", false),
             ("/me/calendarView", false, "calendars.read", true),
             ("/me/contacts", false, "mail.read", false),
+            ("/me/messages/A/reply", true, "mail.readwrite", false),
+            ("/me/messages/A/createReply", true, "mail.readwrite", true),
+            ("/me/getMailTips", true, "mail.read", true),
+            ("/me/outlook/masterCategories", true, "mail.readwrite", false),
+            ("/search/query", true, "mail.read", false),
+            ("/search/query", true, "calendars.read", true),
             ("/nonsense", false, "", true),
         ] {
             let headers = http::HeaderMap::new();
@@ -154,7 +187,7 @@ mod tests {
                 path: path.to_owned(),
                 query: text(),
                 headers,
-                body: bytes::Bytes::new(),
+                body: bytes::Bytes::from_static(br#"{"requests":[{"entityTypes":["event"]}]}"#),
                 user: text(),
                 base: text(),
                 downloads: text(),

@@ -3,42 +3,41 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::calendar::find_calendar;
 use super::call::find_user;
 use super::churn::churn;
 use super::contacts::{complete, find_folder as find_contact_folder, writable};
-use super::drive_write::check_name;
+use super::drafting::{Changes, new_message};
 use super::errors::Fault;
-use super::events;
 use super::mail::{find_folder, find_message};
-use super::mail_write::{Changes, new_message};
 use super::odata::CONTACT;
-use super::store::{Content, Item, MAIL_ROOT, ROOT, State, fold};
+use super::settings::change as change_settings;
+use super::store::{MAIL_ROOT, Mailbox, State, fold};
+use super::{apply_calendar, apply_drive, categories, contact_folders, contacts, rules};
 use crate::seed::people::Address;
 
-type Outcome = Result<Value, String>;
+pub(super) type Outcome = Result<Value, String>;
 
 /// The members of a change, less `verb` and `user`.
-struct Members<'a> {
-    fields: &'a Map<String, Value>,
+pub(super) struct Members<'a> {
+    pub(super) fields: &'a Map<String, Value>,
 }
 
 impl Members<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.fields.get(name).and_then(Value::as_str)
     }
 
-    fn need(&self, name: &str) -> Result<&str, String> {
+    pub(super) fn need(&self, name: &str) -> Result<&str, String> {
         self.text(name).ok_or_else(|| format!("the member '{name}' is missing"))
     }
 
-    fn rest(&self, but: &[&str]) -> Map<String, Value> {
+    pub(super) fn rest(&self, but: &[&str]) -> Map<String, Value> {
         let left = |name: &&String| !["verb", "user"].contains(&name.as_str()) && !but.contains(&name.as_str());
         self.fields.iter().filter(|(name, _)| left(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 
-fn said(fault: &Fault) -> String {
+pub(super) fn said(fault: &Fault) -> String {
     format!("{}: {}", fault.code, fault.message)
 }
 
@@ -53,20 +52,14 @@ pub(crate) fn apply(state: &mut State, change: &Value, now: Timestamp) -> Outcom
     };
     match verb {
         "new_message" | "update_message" | "delete_message" | "move_message" => mail(state, owner, verb, &members, now),
-        "new_mail_folder" | "rename_mail_folder" => mail_folder(state, owner, verb, &members),
-        "new_file" | "new_folder" | "rename_item" | "move_item" | "delete_item" => drive(state, owner, verb, &members, now),
-        "new_event" => {
-            let calendar = find_calendar(&state.mailboxes[owner], members.text("calendar")).map_err(|f| said(&f))?;
-            let number =
-                super::calendar_write::new_event(state, owner, calendar, members.rest(&["calendar"]), now).map_err(|f| said(&f))?;
-            let mailbox = &state.mailboxes[owner];
-            Ok(json!({"id": mailbox.event(number).map(|event| mailbox.event_id(event, None, false))}))
+        "new_mail_folder" | "rename_mail_folder" | "move_mail_folder" | "delete_mail_folder" => mail_folder(state, owner, verb, &members),
+        verb if apply_drive::VERBS.contains(&verb) => apply_drive::apply(state, owner, verb, &members, now),
+        verb if apply_calendar::VERBS.contains(&verb) => apply_calendar::apply(state, owner, verb, &members, now),
+        "update_contact" | "delete_contact" | "new_contact_folder" | "rename_contact_folder" | "delete_contact_folder" => {
+            people(state, owner, verb, &members, now)
         }
-        "delete_event" => {
-            let id = members.need("id")?;
-            let number = events::find(&state.mailboxes[owner], id).map_err(|f| said(&f))?.0.number;
-            state.mailboxes[owner].remove_event(number);
-            Ok(json!({"id": id}))
+        "new_rule" | "update_rule" | "delete_rule" | "new_category" | "delete_category" | "change_settings" => {
+            settings(&mut state.mailboxes[owner], verb, &members)
         }
         "new_contact" => {
             let mailbox = &mut state.mailboxes[owner];
@@ -104,7 +97,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
         let mut body = Map::new();
         body.insert("subject".to_owned(), json!(members.text("subject").unwrap_or("News from outside")));
         body.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
-        Changes::parse(&body, true).map_err(|f| said(&f))?.put(&mut message);
+        Changes::parse(&body, true, now).map_err(|f| said(&f))?.put(&mut message);
         message.draft = false;
         message.to = vec![me];
         message.read = members.fields.get("is_read").and_then(Value::as_bool).unwrap_or(false);
@@ -125,7 +118,7 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
             if let Some(html) = members.text("body") {
                 wishes.insert("body".to_owned(), json!({"contentType": "html", "content": html}));
             }
-            let changes = Changes::parse(&wishes, false).map_err(|f| said(&f))?;
+            let changes = Changes::parse(&wishes, false, now).map_err(|f| said(&f))?;
             mailbox.change_message(number, now, |message| changes.put(message));
         }
         "delete_message" => {
@@ -143,9 +136,24 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
 
 fn mail_folder(state: &mut State, owner: usize, verb: &str, members: &Members<'_>) -> Outcome {
     let mailbox = &mut state.mailboxes[owner];
+    if let "move_mail_folder" | "delete_mail_folder" = verb {
+        let id = members.need("id")?;
+        let number = find_folder(mailbox, id).map_err(|f| said(&f))?;
+        let folder = mailbox.folder(number).filter(|f| f.well_known.is_none()).ok_or("a well-known folder stays where it is")?;
+        let name = fold(&folder.name);
+        if verb == "delete_mail_folder" {
+            mailbox.remove_folder(number);
+            return Ok(json!({"id": id}));
+        }
+        let parent = find_folder(mailbox, members.need("parent")?).map_err(|f| said(&f))?;
+        if mailbox.folder_is_within(parent, number) || mailbox.folder(parent).is_some_and(|p| p.children.contains_key(&name)) {
+            return Err("the folder cannot be moved there".to_owned());
+        }
+        mailbox.move_folder(number, parent);
+        return Ok(json!({"id": id}));
+    }
     let name = members.need("name")?.to_owned();
-    let taken =
-        |mailbox: &super::store::Mailbox, parent: u32| mailbox.folder(parent).is_some_and(|p| p.children.contains_key(&fold(&name)));
+    let taken = |mailbox: &Mailbox, parent: u32| mailbox.folder(parent).is_some_and(|p| p.children.contains_key(&fold(&name)));
     let number = if verb == "new_mail_folder" {
         let parent = members.text("parent").map_or(Ok(MAIL_ROOT), |id| find_folder(mailbox, id)).map_err(|f| said(&f))?;
         if taken(mailbox, parent) {
@@ -164,41 +172,55 @@ fn mail_folder(state: &mut State, owner: usize, verb: &str, members: &Members<'_
     Ok(json!({"id": mailbox.folder_id(number)}))
 }
 
-fn drive(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now: Timestamp) -> Outcome {
-    let drive = &mut state.drives[owner];
-    let find =
-        |drive: &super::store::Drive, id: &str| drive.by_id(id).map(|item| item.number).ok_or_else(|| format!("there is no item '{id}'"));
-    if let "new_file" | "new_folder" = verb {
-        let parent = members.text("parent").map_or(Ok(ROOT), |id| find(drive, id))?;
-        let name = members.need("name")?;
-        check_name(name).map_err(|f| said(&f))?;
-        if drive.taken(parent, name, u32::MAX) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
-            return Err(format!("'{name}' cannot be put there: the name is taken or the parent is a file"));
-        }
-        let text = members.text("content").unwrap_or("A file from outside.\n").to_owned();
-        let content = (verb == "new_file").then(|| Content::Given(bytes::Bytes::from(text)));
-        let number = drive.add(Item::new(name.to_owned(), parent, content, now, owner));
-        drive.place(number);
-        return Ok(json!({"id": drive.key.item(number)}));
-    }
-    let id = members.need("id")?;
-    let number = find(drive, id)?;
-    let item = drive.item(number).filter(|item| item.number != ROOT).ok_or("the root stays as it is")?;
-    let (name, parent) = (item.name.clone(), item.parent);
+fn people(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now: Timestamp) -> Outcome {
+    let mailbox = &mut state.mailboxes[owner];
+    let folder = |mailbox: &Mailbox| contact_folders::own(mailbox, members.need("id")?).map_err(|f| said(&f));
     match verb {
-        "delete_item" => drive.remove(number),
-        "rename_item" => {
-            let name = members.need("name")?;
-            check_name(name).map_err(|f| said(&f))?;
-            drive.relocate(number, parent, name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
+        "update_contact" => {
+            let number = contacts::find(mailbox, members.need("id")?).map_err(|f| said(&f))?.number;
+            let changes = writable(members.rest(&["id"]), &CONTACT, &["id"]).map_err(|f| said(&f))?;
+            mailbox.change_contact(number, now, changes);
+        }
+        "delete_contact" => {
+            let number = contacts::find(mailbox, members.need("id")?).map_err(|f| said(&f))?.number;
+            mailbox.remove_contact(number);
+        }
+        "new_contact_folder" => {
+            let parent = find_contact_folder(mailbox, members.text("parent")).map_err(|f| said(&f))?;
+            let number = mailbox.add_contact_folder(members.need("name")?.to_owned(), Some(parent));
+            return Ok(json!({"id": mailbox.contact_folder_id(number)}));
+        }
+        "rename_contact_folder" => {
+            let number = folder(mailbox)?;
+            mailbox.rename_contact_folder(number, members.need("name")?.to_owned());
         }
         _ => {
-            let parent = find(drive, members.need("parent")?)?;
-            if drive.is_within(parent, number) || drive.item(parent).is_none_or(|p| !p.is_folder()) {
-                return Err("the item cannot be moved there".to_owned());
-            }
-            drive.relocate(number, parent, &name, now, owner).map_err(|_| format!("the name '{name}' is taken"))?;
+            let number = folder(mailbox)?;
+            mailbox.remove_contact_folder(number);
         }
     }
-    Ok(json!({"id": id}))
+    Ok(json!({"id": members.need("id")?}))
+}
+
+fn settings(mailbox: &mut Mailbox, verb: &str, members: &Members<'_>) -> Outcome {
+    match verb {
+        "new_rule" => rules::make(mailbox, &members.rest(&[])).map(|id| json!({"id": id})).map_err(|f| said(&f)),
+        "update_rule" => {
+            let id = members.need("id")?;
+            rules::change(mailbox, id, &members.rest(&["id"])).map(|()| json!({"id": id})).map_err(|f| said(&f))
+        }
+        "delete_rule" | "delete_category" => {
+            let id = members.need("id")?;
+            let before = mailbox.settings.rules.len() + mailbox.settings.categories.len();
+            mailbox.settings.rules.retain(|rule| verb != "delete_rule" || rule.id != id);
+            mailbox.settings.categories.retain(|category| verb != "delete_category" || category.id != id);
+            let after = mailbox.settings.rules.len() + mailbox.settings.categories.len();
+            if before == after { Err(format!("there is nothing with the id '{id}'")) } else { Ok(json!({"id": id})) }
+        }
+        "new_category" => {
+            let color = members.text("color").unwrap_or("none").to_owned();
+            Ok(json!({"id": categories::make(mailbox, members.need("name")?, color)}))
+        }
+        _ => change_settings(mailbox, &members.rest(&[])).map(Value::Object).map_err(|f| said(&f)),
+    }
 }

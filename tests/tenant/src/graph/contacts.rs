@@ -1,4 +1,4 @@
-//! Contacts and their folders: lists, changes, delta per folder.
+//! Contacts: lists, changes, delta per folder.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::delta::{Line, Token, page, reply};
 use super::errors::Fault;
-use super::odata::{Answer, CONTACT, CONTACT_FOLDER, Limits, Row, Schema, Selection, Ty, encode, list as page_of};
-use super::store::{Contact, ContactFolder, Mailbox, State};
+use super::odata::{Answer, CONTACT, Limits, Row, Schema, Selection, Ty, encode, list as page_of};
+use super::store::{Contact, Mailbox, State};
 use crate::seed::ids::{IdKind, looks_like_exchange_id};
 use crate::wire::Reply;
 
 const LIMITS: Limits = Limits { usual: 10, most: 1_000, strict_order: false, falling: None };
 /// The mailbox's own folder.
-const OWN: u32 = 0;
+pub(crate) const OWN: u32 = 0;
 
 /// A contact in the form that the caller wants.
 pub(crate) struct ContactRow<'a> {
@@ -46,22 +46,6 @@ impl ContactRow<'_> {
     }
 }
 
-struct FolderRow<'a> {
-    mailbox: &'a Mailbox,
-    folder: &'a ContactFolder,
-}
-
-impl Row for FolderRow<'_> {
-    fn property(&self, name: &str) -> Option<Value> {
-        Some(match name {
-            "id" => json!(self.mailbox.contact_folder_id(self.folder.number)),
-            "parentFolderId" => json!(self.mailbox.contact_folder_id(self.folder.parent.unwrap_or(OWN))),
-            "displayName" => json!(self.folder.name),
-            _ => return None,
-        })
-    }
-}
-
 /// The folder with this id, or the mailbox's own.
 pub(crate) fn find_folder(mailbox: &Mailbox, id: Option<&str>) -> Answer<u32> {
     let Some(id) = id.filter(|id| !id.eq_ignore_ascii_case("contacts")) else {
@@ -73,7 +57,8 @@ pub(crate) fn find_folder(mailbox: &Mailbox, id: Option<&str>) -> Answer<u32> {
     mailbox.contact_folder(named.number).map(|folder| folder.number).ok_or_else(Fault::folder_gone)
 }
 
-fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<&'a Contact> {
+/// The contact with this id, in either form.
+pub(crate) fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<&'a Contact> {
     let Some(named) = mailbox.key.decode(id).filter(|named| named.kind == IdKind::Contact) else {
         return Err(if looks_like_exchange_id(id) { Fault::item_gone() } else { Fault::malformed_id() });
     };
@@ -90,6 +75,9 @@ fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Ans
 
 /// `GET …/contacts`, `GET …/contactFolders/{id}/contacts`
 pub(crate) fn list(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
+    if call.query.get("search").is_some() {
+        return Err(Fault::bad_request("The query parameter '$search' is not supported for contacts."));
+    }
     let mailbox = call.mailbox(state);
     let number = find_folder(mailbox, folder)?;
     let numbers: Vec<u32> = mailbox.contact_folder(number).map_or_else(Vec::new, |f| f.contacts.iter().map(|(_, n)| *n).collect());
@@ -194,50 +182,6 @@ pub(crate) fn delete(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
     let number = target(mailbox, call, id)?;
     mailbox.remove_contact(number);
     Ok(super::empty(StatusCode::NO_CONTENT))
-}
-
-/// `GET …/contactFolders`: all but the mailbox's own folder.
-pub(crate) fn folders(state: &State, call: &Call<'_>) -> Answer<Reply> {
-    let mailbox = call.mailbox(state);
-    let numbers: Vec<u32> = mailbox.contact_folders.iter().flatten().filter(|f| f.parent.is_some()).map(|f| f.number).collect();
-    let selection = Selection::parse(&call.query, &CONTACT_FOLDER)?;
-    let row = |n: u32| mailbox.contact_folder(n).map(|folder| FolderRow { mailbox, folder });
-    let write = |row: &FolderRow<'_>| {
-        let mut out = Map::new();
-        selection.write(row, &mut out);
-        Value::Object(out)
-    };
-    let body = page_of(&numbers, &call.query, &CONTACT_FOLDER, LIMITS, &call.address(), row, write)?;
-    Ok(call.json(StatusCode::OK, &call.context(&format!("/contactFolders{}", selection.context())), body))
-}
-
-fn folder_shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Answer<Reply> {
-    let mailbox = call.mailbox(state);
-    let folder = mailbox.contact_folder(number).ok_or_else(Fault::folder_gone)?;
-    let selection = Selection::parse(&call.query, &CONTACT_FOLDER)?;
-    let mut out = Map::new();
-    selection.write(&FolderRow { mailbox, folder }, &mut out);
-    Ok(call.json(status, &call.context(&format!("/contactFolders{}/$entity", selection.context())), out))
-}
-
-/// `GET …/contactFolders/{id}`
-pub(crate) fn folder(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
-    folder_shown(state, call, find_folder(call.mailbox(state), Some(id))?, StatusCode::OK)
-}
-
-/// `POST …/contactFolders`
-pub(crate) fn create_folder(state: &mut State, call: &Call<'_>) -> Answer<Reply> {
-    let body = call.body()?;
-    let name = body.get("displayName").and_then(Value::as_str).unwrap_or("").trim().to_owned();
-    let mailbox = &mut state.mailboxes[call.owner];
-    if name.is_empty() {
-        return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", "The value of DisplayName must not be empty."));
-    }
-    if mailbox.contact_folders.iter().flatten().any(|f| f.name.to_lowercase() == name.to_lowercase()) {
-        return Err(Fault::folder_exists());
-    }
-    let number = mailbox.add_contact_folder(name, Some(OWN));
-    folder_shown(state, call, number, StatusCode::CREATED)
 }
 
 /// `GET …/contacts/delta`, `GET …/contactFolders/{id}/contacts/delta`

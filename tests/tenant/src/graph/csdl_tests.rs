@@ -2,88 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::csdl::Csdl;
 use super::testing::{Tenant, path, rows, text};
-
-struct Csdl(Value);
-
-impl Csdl {
-    fn load() -> Self {
-        Self(serde_json::from_str(include_str!("../../data/csdl-v1.0.json")).expect("the data file is JSON"))
-    }
-
-    fn declared(&self, type_name: &str, property: &str) -> Option<String> {
-        let known = &self.0["types"][type_name];
-        assert!(known.is_object(), "the excerpt lacks {type_name}");
-        for list in ["properties", "navigation"] {
-            if let Some(declared) = known[list][property].as_str() {
-                return Some(declared.to_owned());
-            }
-        }
-        known["base"].as_str().and_then(|base| self.declared(base, property))
-    }
-
-    fn object(&self, type_name: &str, value: &Value, at: &str) {
-        let type_name = value["@odata.type"].as_str().map_or(type_name, |name| name.trim_start_matches("#microsoft.graph."));
-        for (name, value) in value.as_object().unwrap_or_else(|| panic!("{at} is no object: {value}")) {
-            // Annotations are no properties; the mail address that files name people by lives off `identity` being open.
-            if name.starts_with('@') || (type_name == "identity" && name == "email") {
-                continue;
-            }
-            let at = format!("{at}.{name}");
-            let declared = self.declared(type_name, name).unwrap_or_else(|| panic!("{at}: {type_name} has no such property"));
-            self.value(&declared, value, &at);
-        }
-    }
-
-    fn value(&self, declared: &str, value: &Value, at: &str) {
-        if let Some(one) = declared.trim_end_matches('!').strip_suffix("[]") {
-            for (index, item) in value.as_array().unwrap_or_else(|| panic!("{at} is no collection: {value}")).iter().enumerate() {
-                self.value(&format!("{one}!"), item, &format!("{at}[{index}]"));
-            }
-            return;
-        }
-        if value.is_null() {
-            assert!(!declared.ends_with('!'), "{at} is null");
-            return;
-        }
-        let kind = declared.trim_end_matches('!');
-        let fits = match kind {
-            "Edm.String" => value.is_string(),
-            "Edm.Boolean" => value.is_boolean(),
-            "Edm.Int16" | "Edm.Int32" => value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
-            "Edm.Int64" => value.is_i64() || value.is_u64(),
-            "Edm.Double" => value.is_number(),
-            "Edm.DateTimeOffset" => {
-                value.as_str().is_some_and(|t| t.ends_with('Z') && (t.starts_with("0001") || t.parse::<jiff::Timestamp>().is_ok()))
-            }
-            "Edm.Date" => value.as_str().is_some_and(|t| t.starts_with("0001") || t.parse::<jiff::civil::Date>().is_ok()),
-            "Edm.TimeOfDay" => value.as_str().is_some_and(|t| t.parse::<jiff::civil::Time>().is_ok()),
-            "Edm.Binary" => {
-                use base64::Engine as _;
-                value.as_str().is_some_and(|t| base64::engine::general_purpose::STANDARD.decode(t).is_ok())
-            }
-            other => {
-                let known = &self.0["types"][other];
-                if let Some(members) = known["enum"].as_array() {
-                    members.contains(value)
-                } else {
-                    self.object(other, value, at);
-                    true
-                }
-            }
-        };
-        assert!(fits, "{at}: {value} is no {declared}");
-    }
-
-    fn list(&self, type_name: &str, page: &Value, at: &str) -> usize {
-        let rows = rows(page);
-        assert!(!rows.is_empty(), "{at} is empty");
-        for row in &rows {
-            self.object(type_name, row, at);
-        }
-        rows.len()
-    }
-}
 
 #[test]
 fn every_kind_of_thing_holds_to_the_csdl() {
@@ -159,10 +79,24 @@ fn what_is_made_and_removed_holds_to_the_csdl_too() {
 fn the_schemas_hold_to_the_csdl() {
     use super::odata::*;
     let csdl = Csdl::load();
-    for schema in
-        [&MESSAGE, &MAIL_FOLDER, &ATTACHMENT, &CONTACT, &CONTACT_FOLDER, &CALENDAR, &EVENT, &DRIVE_ITEM, &DRIVE, &USER, &MAILBOX_SETTINGS]
-    {
+    for schema in [
+        &MESSAGE,
+        &MAIL_FOLDER,
+        &ATTACHMENT,
+        &CONTACT,
+        &CONTACT_FOLDER,
+        &CALENDAR,
+        &CALENDAR_GROUP,
+        &EVENT,
+        &DRIVE_ITEM,
+        &DRIVE,
+        &USER,
+        &MAILBOX_SETTINGS,
+        &MESSAGE_RULE,
+        &CATEGORY,
+    ] {
         let type_name = schema.name.trim_start_matches("microsoft.graph.");
+        let type_name = if type_name == "attachment" { "fileAttachment" } else { type_name };
         for (name, kind) in schema.properties.iter().chain(schema.on_request).filter(|(name, _)| !name.starts_with('@')) {
             let declared = csdl.declared(type_name, name).unwrap_or_else(|| panic!("{type_name} has no {name}"));
             let expected = match declared.trim_end_matches('!') {
@@ -170,11 +104,40 @@ fn the_schemas_hold_to_the_csdl() {
                 "Edm.Boolean" => Ty::Bool,
                 "Edm.DateTimeOffset" => Ty::Date,
                 "Edm.Int32" | "Edm.Int64" => Ty::Number,
-                "Edm.String" | "Edm.Binary" => Ty::Text,
-                other if csdl.0["types"][other]["enum"].is_array() => Ty::Text,
+                "Edm.String" | "Edm.Binary" | "Edm.Guid" => Ty::Text,
+                other if csdl.is_enum(other) => Ty::Text,
                 _ => Ty::Complex,
             };
             assert_eq!(*kind, expected, "{type_name}.{name}");
         }
     }
+}
+
+#[test]
+fn a_reply_that_says_too_much_is_noticed() {
+    let reply = |row: Value| json!({"@odata.context": "x/$metadata#users('a')/messages(id)", "value": [row]});
+    Csdl::reply(&reply(json!({"id": "x", "isRead": true})));
+    for wrong in [json!({"nosuch": 1}), json!({"isRead": "yes"}), json!({"importance": "dire"}), json!({"toRecipients": null})] {
+        assert!(std::panic::catch_unwind(|| Csdl::reply(&reply(wrong))).is_err());
+    }
+}
+
+#[test]
+fn searches_tips_and_sessions_hold_to_the_csdl() {
+    let csdl = Csdl::load();
+    let tenant = Tenant::small();
+    let request = json!({"requests": [{"entityTypes": ["message"], "query": {"queryString": "the"}, "size": 25}]});
+    let found = tenant.post("/search/query", request, 200);
+    assert_eq!(csdl.list("searchResponse", &found, "search"), 1);
+    let hits = &found["value"][0]["hitsContainers"][0]["hits"];
+    assert!(hits.as_array().is_some_and(|hits| hits.len() == 25), "{found}");
+    let options = "automaticReplies, mailboxFullStatus, maxMessageSize, deliveryRestriction, recipientScope";
+    let tips = tenant.post("/me/getMailTips", json!({"EmailAddresses": ["bea@contoso.example"], "MailTipsOptions": options}), 200);
+    csdl.list("mailTips", &tips, "tips");
+    let draft = tenant.post("/me/messages", json!({}), 201);
+    let url = format!("/me/messages/{}/attachments/createUploadSession", path(text(&draft, "id")));
+    let item = json!({"AttachmentItem": {"attachmentType": "file", "name": "x", "size": 5_000_000}});
+    csdl.object("uploadSession", &tenant.post(&url, item, 201), "session");
+    csdl.list("messageRule", &tenant.get("/me/mailFolders/inbox/messageRules"), "rules");
+    csdl.list("outlookCategory", &tenant.get("/me/outlook/masterCategories"), "categories");
 }

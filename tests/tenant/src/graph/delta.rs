@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,7 @@ use crate::wire::Reply;
 /// What a delta token says. Opaque to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Token {
-    /// What it is for: `messages`, `folders`, `contacts`, `drive`.
+    /// What it is for: `messages`, `folders`, `contacts`, `view`, `drive`.
     #[serde(rename = "k")]
     pub(crate) kind: String,
     /// Whose: the mailbox's or drive's id.
@@ -69,25 +70,41 @@ impl Token {
     /// mailbox or container is invalid.
     pub(crate) fn resume(text: &str, kind: &str, mailbox: &Mailbox, container: u32) -> Answer<Self> {
         let token = Self::read(text).ok_or_else(|| Fault::sync_state_gone(mailbox.epoch))?;
-        if token.kind != kind || token.owner != mailbox.key.guid() || token.container != container {
+        token.check(kind, mailbox, container)?;
+        Ok(token)
+    }
+
+    /// Refuses a token of an older epoch, of another mailbox or of another container.
+    pub(crate) fn check(&self, kind: &str, mailbox: &Mailbox, container: u32) -> Answer<()> {
+        if self.kind != kind || self.owner != mailbox.key.guid() || self.container != container {
             let message = "The sync state is invalid for the requested resource.";
             return Err(Fault::new(StatusCode::BAD_REQUEST, "SyncStateInvalid", message));
         }
-        if token.epoch == mailbox.epoch { Ok(token) } else { Err(Fault::sync_state_gone(mailbox.epoch)) }
+        if self.epoch == mailbox.epoch { Ok(()) } else { Err(Fault::sync_state_gone(mailbox.epoch)) }
     }
 
     /// As it stands in a link.
     pub(crate) fn write(&self) -> String {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        format!("{}.{:08x}", URL_SAFE_NO_PAD.encode(&text), signature(&text))
+        seal(self)
     }
 
     /// Read back; `None` for anything this tenant never wrote.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        let (body, sign) = text.rsplit_once('.')?;
-        let body = String::from_utf8(URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
-        (format!("{:08x}", signature(&body)) == sign).then(|| serde_json::from_str(&body).ok())?
+        unseal(text)
     }
+}
+
+/// Writes what a link has to remember, so that nobody else can.
+pub(crate) fn seal(what: &impl Serialize) -> String {
+    let text = serde_json::to_string(what).unwrap_or_default();
+    format!("{}.{:08x}", URL_SAFE_NO_PAD.encode(&text), signature(&text))
+}
+
+/// Reads it back; `None` for anything this tenant never wrote.
+pub(crate) fn unseal<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let (body, sign) = text.rsplit_once('.')?;
+    let body = String::from_utf8(URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
+    (format!("{:08x}", signature(&body)) == sign).then(|| serde_json::from_str(&body).ok())?
 }
 
 fn signature(text: &str) -> u32 {

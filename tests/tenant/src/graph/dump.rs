@@ -3,12 +3,18 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::calendar::{CalendarRow, EventRow, occurrence};
 use super::call::find_user;
+use super::categories::CategoryRow;
+use super::contact_folders;
 use super::contacts::ContactRow;
-use super::events::EventRow;
-use super::items::ItemRow;
+use super::drive::{ItemRow, permissions_of};
 use super::mail::{FolderRow, MessageRow};
-use super::odata::{CONTACT, DRIVE_ITEM, EVENT, MAIL_FOLDER, MESSAGE, Row, Schema};
+use super::odata::{
+    CALENDAR, CATEGORY, CONTACT, CONTACT_FOLDER, DRIVE_ITEM, EVENT, MAIL_FOLDER, MAILBOX_SETTINGS, MESSAGE, MESSAGE_RULE, Row, Schema,
+};
+use super::rules::RuleRow;
+use super::settings::SettingsRow;
 use super::store::State;
 
 /// Properties that are not dumped: bodies for their size, addresses that hold the time of asking.
@@ -50,14 +56,37 @@ pub(crate) fn dump(state: &State, user: Option<&str>, kind: Option<&str>, now: T
 
 type Rows = fn(&State, usize, Timestamp) -> Vec<Value>;
 
-const KINDS: &[(&str, Rows)] =
-    &[("messages", messages), ("mailFolders", mail_folders), ("driveItems", drive_items), ("contacts", contacts), ("events", events)];
+const KINDS: &[(&str, Rows)] = &[
+    ("messages", messages),
+    ("mailFolders", mail_folders),
+    ("driveItems", drive_items),
+    ("contacts", contacts),
+    ("calendars", calendars),
+    ("events", events),
+    ("uploadSessions", upload_sessions),
+    ("messageRules", message_rules),
+    ("masterCategories", categories),
+    ("contactFolders", contact_folders),
+    ("mailboxSettings", mailbox_settings),
+];
 
 fn messages(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
     let placed = mailbox.everything.iter().filter_map(|(_, number)| mailbox.message(*number));
     let row = |message| MessageRow { mailbox, message, immutable: false, text: false };
-    placed.map(|m| whole(&row(m), &MESSAGE, Some(mailbox.message_id(m, true)))).collect()
+    placed
+        .map(|message| {
+            let row = row(message);
+            let mut out = whole(&row, &MESSAGE, Some(mailbox.message_id(message, true)));
+            let holder = row.holder();
+            let files = holder.list.iter().map(|a| {
+                json!({"id": holder.key.attachment(&holder.id, a.index), "name": a.name, "contentType": a.content_type,
+                    "length": a.content.len(), "isInline": a.inline, "isItem": a.item.is_some()})
+            });
+            out["attachments"] = Value::Array(files.collect());
+            out
+        })
+        .collect()
 }
 
 fn mail_folders(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
@@ -69,7 +98,33 @@ fn drive_items(state: &State, index: usize, now: Timestamp) -> Vec<Value> {
     let drive = &state.drives[index];
     let row = |item| ItemRow { users: &state.users, drive, item, downloads: "", now, paths: true, found: false };
     let reachable = drive.items.iter().flatten().filter(|item| item.placed && item.sequence > 0);
-    reachable.map(|item| whole(&row(item), &DRIVE_ITEM, None)).collect()
+    reachable
+        .map(|item| {
+            let mut out = whole(&row(item), &DRIVE_ITEM, None);
+            if !item.shares.is_empty() {
+                out["permissions"] = permissions_of(state, drive, item);
+            }
+            out
+        })
+        .collect()
+}
+
+fn message_rules(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    state.mailboxes[index].settings.running_order().into_iter().map(|rule| whole(&RuleRow(rule), &MESSAGE_RULE, None)).collect()
+}
+
+fn categories(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    state.mailboxes[index].settings.categories.iter().map(|category| whole(&CategoryRow(category), &CATEGORY, None)).collect()
+}
+
+fn contact_folders(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let mailbox = &state.mailboxes[index];
+    let row = |folder| contact_folders::FolderRow { mailbox, folder };
+    mailbox.contact_folders.iter().flatten().map(|folder| whole(&row(folder), &CONTACT_FOLDER, None)).collect()
+}
+
+fn mailbox_settings(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    vec![whole(&SettingsRow(&state.mailboxes[index]), &MAILBOX_SETTINGS, None)]
 }
 
 fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
@@ -78,8 +133,32 @@ fn contacts(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     mailbox.contacts.iter().flatten().map(|c| whole(&row(c), &CONTACT, Some(mailbox.contact_id(c, true)))).collect()
 }
 
+fn calendars(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    let (mailbox, owner) = (&state.mailboxes[index], &state.users[index]);
+    mailbox.calendars.iter().flatten().map(|calendar| whole(&CalendarRow { mailbox, calendar, owner }, &CALENDAR, None)).collect()
+}
+
+/// Singles and masters, with the calendar they are in, the days on which a series differs, those on which it does not
+/// happen, and the names of what is attached.
 fn events(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
     let mailbox = &state.mailboxes[index];
-    let row = |event| EventRow { mailbox, event, occurrence: None, immutable: false, text: false, zone: None };
-    mailbox.events.iter().flatten().map(|e| whole(&row(e), &EVENT, Some(mailbox.event_id(e, None, true)))).collect()
+    let row = |event, occurrence| EventRow { mailbox, event, occurrence, immutable: false, text: false, zone: None };
+    let mut out = Vec::new();
+    for event in mailbox.events.iter().flatten() {
+        let mut one = whole(&row(event, None), &EVENT, Some(mailbox.event_id(event, None, true)));
+        one["calendar"] = json!(mailbox.calendar_id(event.calendar));
+        let days = event
+            .exceptions
+            .keys()
+            .map(|day| whole(&row(event, Some(occurrence(event, *day))), &EVENT, Some(mailbox.event_id(event, Some(*day), true))));
+        one["exceptionOccurrences"] = Value::Array(days.collect());
+        one["cancelledDays"] = event.cancelled.iter().map(ToString::to_string).collect();
+        one["attachments"] = event.attachments.iter().map(|file| file.name.as_str()).collect();
+        out.push(one);
+    }
+    out
+}
+
+fn upload_sessions(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
+    state.uploads.of(index).map(|session| session.row(&state.users)).collect()
 }

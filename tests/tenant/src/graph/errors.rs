@@ -41,6 +41,12 @@ impl Fault {
         Self::new(StatusCode::BAD_REQUEST, "RequestBroker--ParseUri", message)
     }
 
+    /// A member of an action's body that the action does not take.
+    pub(crate) fn unknown_parameter(name: &str, action: &str) -> Box<Self> {
+        let message = format!("The parameter '{name}' in the request payload is not a valid parameter for the operation '{action}'.");
+        Self::new(StatusCode::BAD_REQUEST, "RequestBodyRead", message)
+    }
+
     pub(crate) fn method_not_allowed() -> Box<Self> {
         let message = "Specified HTTP method is not allowed for the request target.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Request_BadRequest", message)

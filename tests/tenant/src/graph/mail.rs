@@ -4,9 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::attachments::Holder;
 use super::errors::Fault;
 use super::odata::{Answer, Expand, Row, Selection, encode};
-use super::store::{Attachment, MailFolder, Mailbox, Message};
+use super::store::{MailFolder, Mailbox, Message};
 use crate::seed::ids::{IdKind, looks_like_exchange_id};
 use crate::seed::people::Address;
 use crate::seed::prng::mix;
@@ -28,7 +29,8 @@ fn recipient(address: &Address) -> Value {
     Value::Object(out)
 }
 
-fn recipients(addresses: &[Address]) -> Value {
+/// Addresses as `recipient`s.
+pub(crate) fn recipients(addresses: &[Address]) -> Value {
     Value::Array(addresses.iter().map(recipient).collect())
 }
 
@@ -94,7 +96,7 @@ impl Row for MessageRow<'_> {
     }
 }
 
-impl MessageRow<'_> {
+impl<'a> MessageRow<'a> {
     /// The id in the caller's form.
     pub(crate) fn id(&self) -> String {
         self.mailbox.message_id(self.message, self.immutable)
@@ -111,48 +113,22 @@ impl MessageRow<'_> {
         out.insert("@odata.etag".to_owned(), Value::String(self.etag()));
         selection.write(self, &mut out);
         if let Some(attachments) = &expand.attachments {
-            let rows = self.message.attachments.iter().map(|a| Value::Object(self.attachment(a, attachments)));
+            let holder = self.holder();
+            let rows = holder.list.iter().map(|a| Value::Object(holder.write(a, attachments, false)));
             out.insert("attachments".to_owned(), Value::Array(rows.collect()));
         }
         out
     }
 
-    /// One attachment with its type in front.
-    pub(crate) fn attachment(&self, attachment: &Attachment, selection: &Selection) -> Map<String, Value> {
-        let mut out = Map::new();
-        out.insert("@odata.type".to_owned(), Value::from("#microsoft.graph.fileAttachment"));
-        out.insert("@odata.mediaContentType".to_owned(), Value::from(attachment.content_type.as_str()));
-        selection.write(&AttachmentRow { message: self, attachment }, &mut out);
-        out
-    }
-
-    /// An attachment's id.
-    pub(crate) fn attachment_id(&self, attachment: &Attachment) -> String {
-        self.mailbox.key.attachment(&self.id(), attachment.index)
-    }
-}
-
-struct AttachmentRow<'a> {
-    message: &'a MessageRow<'a>,
-    attachment: &'a Attachment,
-}
-
-impl Row for AttachmentRow<'_> {
-    fn property(&self, name: &str) -> Option<Value> {
-        let attachment = self.attachment;
-        Some(match name {
-            "id" => json!(self.message.attachment_id(attachment)),
-            "lastModifiedDateTime" => json!(self.message.message.created.to_string()),
-            "name" => json!(attachment.name),
-            "contentType" => json!(attachment.content_type),
-            // What Exchange counts is the bytes and some overhead.
-            "size" => json!(attachment.content.len() + 178),
-            "isInline" => json!(attachment.inline),
-            "contentId" => json!(attachment.content_id),
-            "contentLocation" => Value::Null,
-            "contentBytes" => json!(STANDARD.encode(attachment.content.bytes())),
-            _ => return None,
-        })
+    /// The message as the holder of its attachments.
+    pub(crate) fn holder(&self) -> Holder<'a> {
+        Holder {
+            key: &self.mailbox.key,
+            id: self.id(),
+            other: self.mailbox.message_id(self.message, !self.immutable),
+            since: self.message.created,
+            list: &self.message.attachments,
+        }
     }
 }
 

@@ -2,20 +2,21 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::call::Call;
 use super::delta::{Line, Token, page, reply};
 use super::errors::Fault;
 use super::mail::{MessageRow, find_folder, find_message};
 use super::mime::mime as mime_text;
-use super::odata::{ATTACHMENT, Answer, Expand, Filter, Limits, MESSAGE, Selection, encode, filter::Op, list as page_of};
-use super::store::{Attachment, Mailbox, Message, State};
+use super::odata::{Answer, Expand, Filter, Limits, MESSAGE, Selection, encode, filter::Op, list as page_of};
+use super::search::message::clause;
+use super::store::{Mailbox, Message, State};
 use crate::wire::Reply;
 
 const LIMITS: Limits = Limits { usual: 10, most: 1_000, strict_order: true, falling: Some("receivedDateTime") };
 /// The most that a search finds.
-const SEARCH_MOST: usize = 250;
+const SEARCH_MOST: usize = 1_000;
 
 fn open<'a>(call: &Call<'_>, mailbox: &'a Mailbox, message: &'a Message) -> MessageRow<'a> {
     MessageRow { mailbox, message, immutable: call.view.immutable, text: call.view.text }
@@ -51,10 +52,10 @@ pub(crate) fn list(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answ
                 return Err(Fault::new(StatusCode::BAD_REQUEST, code, message));
             }
         }
-        let terms = Terms::parse(text)?;
+        let terms = clause(text)?;
         let found: Vec<(i64, u32)> = numbers
             .iter()
-            .filter(|(_, number)| mailbox.message(*number).is_some_and(|m| m.searchable <= call.now && terms.found_in(m)))
+            .filter(|(_, number)| mailbox.message(*number).is_some_and(|m| m.searchable <= call.now && terms.find(m)))
             .take(SEARCH_MOST)
             .copied()
             .collect();
@@ -90,43 +91,31 @@ pub(crate) fn mime(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     Ok(call.reply(StatusCode::OK, Bytes::from(mime_text(message)), "text/plain"))
 }
 
+/// The message in a context URL.
+pub(crate) fn place_of(row: &MessageRow<'_>) -> String {
+    format!("/messages('{}')", encode(&row.id()))
+}
+
 /// `GET …/messages/{id}/attachments`
 pub(crate) fn attachments(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let row = open(call, mailbox, find_message(mailbox, id)?);
-    let selection = Selection::parse(&call.query, &ATTACHMENT)?;
-    let value = row.message.attachments.iter().map(|a| Value::Object(row.attachment(a, &selection))).collect();
-    let mut body = Map::new();
-    body.insert("value".to_owned(), Value::Array(value));
-    let context = call.context(&format!("/messages('{}')/attachments{}", encode(&row.id()), selection.context()));
-    Ok(call.json(StatusCode::OK, &context, body))
-}
-
-fn find_attachment<'a>(row: &MessageRow<'a>, id: &str) -> Answer<&'a Attachment> {
-    row.message.attachments.iter().find(|a| row.attachment_id(a) == id || alternative(row, a) == id).ok_or_else(Fault::item_gone)
-}
-
-/// The id that the attachment has under the message's other id.
-fn alternative(row: &MessageRow<'_>, attachment: &Attachment) -> String {
-    row.mailbox.key.attachment(&row.mailbox.message_id(row.message, !row.immutable), attachment.index)
+    row.holder().list(call, &place_of(&row))
 }
 
 /// `GET …/messages/{id}/attachments/{id}`
 pub(crate) fn attachment(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let row = open(call, mailbox, find_message(mailbox, id)?);
-    let found = find_attachment(&row, attachment)?;
-    let selection = Selection::parse(&call.query, &ATTACHMENT)?;
-    let context = call.context(&format!("/messages('{}')/attachments{}/$entity", encode(&row.id()), selection.context()));
-    Ok(call.json(StatusCode::OK, &context, row.attachment(found, &selection)))
+    let holder = row.holder();
+    holder.one(call, &place_of(&row), holder.find(attachment)?, StatusCode::OK)
 }
 
 /// `GET …/messages/{id}/attachments/{id}/$value`
 pub(crate) fn attachment_content(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
-    let row = open(call, mailbox, find_message(mailbox, id)?);
-    let found = find_attachment(&row, attachment)?;
-    Ok(call.reply(StatusCode::OK, found.content.bytes(), &found.content_type))
+    let holder = open(call, mailbox, find_message(mailbox, id)?).holder();
+    Ok(holder.content(call, holder.find(attachment)?))
 }
 
 /// `GET …/mailFolders/{id}/messages/delta`, first and later rounds.
@@ -179,96 +168,11 @@ fn begin(call: &Call<'_>, mailbox: &Mailbox, container: u32, last: u64) -> Answe
             ));
         }
     }
+    if query.get("changeType").is_some() {
+        // The service has it; nothing that uses this tenant does, and a list of all changes would be a wrong answer.
+        let message = "The option 'changeType' is not served.";
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "NotImplemented", message));
+    }
     LIMITS.top(query)?;
     Token::begin(call, "messages", mailbox, container, last)
-}
-
-/// A search in the part of KQL that is served: words, `from:`, `to:`, `subject:`, `body:`, `hasattachment:`; all must match.
-struct Terms(Vec<(Option<String>, String)>);
-
-impl Terms {
-    fn parse(text: &str) -> Answer<Self> {
-        let text = text.trim();
-        let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text).replace("\\\"", "\"");
-        let mut out = Vec::new();
-        let mut rest = inner.trim_start();
-        while !rest.is_empty() {
-            let end = rest.find([' ', ':', '"']).unwrap_or(rest.len());
-            let (mut key, mut value) = (None, &rest[..end]);
-            rest = &rest[end..];
-            if let Some(after) = rest.strip_prefix(':') {
-                key = Some(value.to_lowercase());
-                let end = after.find(' ').unwrap_or(after.len());
-                (value, rest) = (&after[..end], &after[end..]);
-            }
-            let quoted = if value.is_empty() {
-                rest.strip_prefix('"')
-            } else {
-                value.starts_with('"').then(|| &inner[inner.len() - rest.len() - value.len() + 1..])
-            };
-            if let Some(quoted) = quoted {
-                let end = quoted.find('"').ok_or_else(|| syntax(text))?;
-                value = &quoted[..end];
-                rest = &quoted[end + 1..];
-            }
-            let known = key
-                .as_deref()
-                .is_none_or(|k| matches!(k, "from" | "to" | "subject" | "body" | "hasattachment" | "hasattachments" | "participants"));
-            if !known || (key.is_some() && value.is_empty()) {
-                return Err(syntax(text));
-            }
-            if !value.is_empty() && !value.eq_ignore_ascii_case("and") {
-                out.push((key, value.trim_end_matches('*').to_lowercase()));
-            }
-            rest = rest.trim_start();
-        }
-        if out.is_empty() { Err(syntax(text)) } else { Ok(Self(out)) }
-    }
-
-    fn found_in(&self, message: &Message) -> bool {
-        let of =
-            |a: &crate::seed::people::Address, word: &str| a.name.to_lowercase().contains(word) || a.address.to_lowercase().contains(word);
-        let from = |word: &str| message.from.as_ref().is_some_and(|a| of(a, word));
-        let to = |word: &str| message.to.iter().chain(&message.cc).any(|a| of(a, word));
-        let subject = |word: &str| message.subject.to_lowercase().contains(word);
-        let body = |word: &str| message.body.text().to_lowercase().contains(word);
-        self.0.iter().all(|(key, word)| match key.as_deref() {
-            Some("from") => from(word),
-            Some("to") => to(word),
-            Some("participants") => from(word) || to(word),
-            Some("subject") => subject(word),
-            Some("body") => body(word),
-            Some(_) => message.attachments.is_empty() != matches!(word.as_str(), "true" | "yes" | "1"),
-            None => {
-                subject(word)
-                    || from(word)
-                    || to(word)
-                    || message.attachments.iter().any(|a| a.name.to_lowercase().contains(word))
-                    || body(word)
-            }
-        })
-    }
-}
-
-fn syntax(text: &str) -> Box<Fault> {
-    Fault::bad_request(format!("Syntax error: the search clause '{text}' is not valid."))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Terms;
-
-    #[test]
-    fn search_clauses_are_taken_apart() {
-        let terms = |text: &str| Terms::parse(text).map(|t| t.0).map_err(|f| f.message);
-        let pair = |k: Option<&str>, v: &str| (k.map(str::to_owned), v.to_owned());
-        assert_eq!(terms("\"pizza\""), Ok(vec![pair(None, "pizza")]));
-        assert_eq!(
-            terms("\"subject:has plans from:Ann\""),
-            Ok(vec![pair(Some("subject"), "has"), pair(None, "plans"), pair(Some("from"), "ann")])
-        );
-        assert_eq!(terms("\"subject:\\\"two words\\\" AND x*\""), Ok(vec![pair(Some("subject"), "two words"), pair(None, "x")]));
-        assert_eq!(terms("\"\\\"a phrase\\\"\""), Ok(vec![pair(None, "a phrase")]));
-        assert!(terms("\"\"").is_err() && terms("\"nosuch:x\"").is_err() && terms("\"subject:\"").is_err());
-    }
 }

@@ -3,32 +3,46 @@
 //! One lock guards the whole state. A read takes it shared, a write alone; nothing waits for anything else.
 
 mod apply;
+mod apply_calendar;
+mod apply_drive;
+mod attachment_write;
+mod attachments;
 mod batch;
 mod calendar;
-mod calendar_write;
 mod call;
+mod categories;
 mod churn;
+mod contact_folders;
 mod contacts;
 mod delta;
+mod drafting;
 mod drive;
-mod drive_write;
 mod dump;
+mod embedded;
 mod errors;
-mod events;
 mod folders;
-mod items;
 mod mail;
+mod mail_tips;
 mod mail_write;
 mod messages;
 mod mime;
+mod mime_read;
 mod odata;
 mod people;
-mod recur;
+mod replying;
 mod route;
+mod rule_check;
+mod rules;
+mod search;
+mod sending;
+mod settings;
 pub(crate) mod store;
+mod uploads;
 mod view;
 mod zones;
 
+#[cfg(test)]
+mod csdl;
 #[cfg(test)]
 mod csdl_tests;
 #[cfg(test)]
@@ -50,8 +64,10 @@ use crate::wire::{Reply, Request};
 use call::Call;
 use errors::Fault;
 use odata::Answer;
-use route::{FolderAction, ItemPart, MessageAction, Owner, Resource};
+use route::{FolderAction, MessageAction, Owner, Resource};
+pub(crate) use rules::rule_id;
 use store::State;
+pub(crate) use uploads::{PATH as UPLOADS, Uploads};
 
 /// The clock that the tenant runs by.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -95,13 +111,23 @@ impl Graph {
         answer.unwrap_or_else(|fault| fault.reply(request, now))
     }
 
-    /// Content behind a pre-authenticated URL: the path and query that followed the download base, its content type and
-    /// bytes. `None` when the URL is unknown or has expired. Monitors of copies answer here too.
-    #[must_use]
-    pub fn download(&self, path_and_query: &str) -> Option<(String, Bytes)> {
+    /// Content behind a pre-authenticated URL, of which this is the path and query that follow the download base. `None`
+    /// when the URL is unknown or has expired. Monitors of copies answer here too.
+    pub(crate) fn download(&self, path_and_query: &str) -> Option<drive::Download> {
         let now = (self.clock)();
         self.settle(now);
-        self.read(|state| items::download(state, path_and_query, now))
+        self.read(|state| drive::download(state, path_and_query, now))
+    }
+
+    /// Answers a request to an upload session's address, which is pre-authenticated. `None`: it is no such address.
+    #[must_use]
+    pub fn upload(&self, request: &Request) -> Option<Reply> {
+        if !request.path.starts_with(uploads::PATH) {
+            return None;
+        }
+        let now = (self.clock)();
+        self.settle(now);
+        Some(self.write(|state| uploads::serve(state, request, now)).unwrap_or_else(|fault| fault.reply(request, now)))
     }
 
     /// Applies a change made by another person or program and says what changed.
@@ -114,29 +140,80 @@ impl Graph {
     /// | `update_message` | `id` and any of `subject`, `body`, `isRead`, `importance`, `categories`, `flag`, `inferenceClassification` | `id` |
     /// | `delete_message` | `id` (for good, no Deleted Items) | `id` |
     /// | `move_message` | `id`, `folder` | `id` (the new one), `immutableId` |
-    /// | `new_event` | any of an event's writable properties (`subject`, `start`, `end`, `recurrence` …), `calendar`? | `id` |
-    /// | `delete_event` | `id` | `id` |
+    /// | `new_event` | any of an event's writable properties (`subject`, `start`, `end`, `recurrence`, `attendees` …), `calendar`? | `id` |
+    /// | `update_event` | `id` (also of one day of a series) and any of an event's writable properties | `id` |
+    /// | `delete_event` | `id`: an organizer's event is cancelled for its attendees | `id` |
+    /// | `respond_event` | `id`, `response` (accepted, tentativelyAccepted, declined), `attendee`?: an address that answers the user's meeting; without it the user answers one | `id` |
+    /// | `new_calendar`, `update_calendar` | `name`, `color`?; `id` to update one | `id` |
+    /// | `delete_calendar` | `id` | `id` |
     /// | `new_contact` | any of a contact's writable properties, `folder`? | `id` |
     /// | `new_file` | `parent`? (item id, default root), `name`, `content`? (text) | `id` |
     /// | `new_folder` | `parent`?, `name` | `id` |
     /// | `rename_item` | `id`, `name` | `id` |
     /// | `move_item` | `id`, `parent` | `id` |
     /// | `delete_item` | `id` | `id` |
+    /// | `write_file` | `id`, `content` (text) | `id` |
+    /// | `share_item` | `id`, `type`? (view, edit), `scope`? (organization, anonymous, users) | `id`, `permission` |
+    /// | `sharing_policy` | `anonymous`: whether work accounts may make links that work for everybody | `anonymous` |
     /// | `new_mail_folder` | `name`, `parent`? (id or well-known, default root) | `id` |
     /// | `rename_mail_folder` | `id`, `name` | `id` |
+    /// | `move_mail_folder` | `id`, `parent` | `id` |
+    /// | `delete_mail_folder` | `id` (for good) | `id` |
+    /// | `update_contact` | `id` and any of a contact's writable properties | `id` |
+    /// | `delete_contact` | `id` | `id` |
+    /// | `new_contact_folder` | `name`, `parent`? | `id` |
+    /// | `rename_contact_folder` | `id`, `name` | `id` |
+    /// | `delete_contact_folder` | `id` | `id` |
+    /// | `new_rule` | any of a message rule's writable properties | `id` |
+    /// | `update_rule` | `id` and any of them | `id` |
+    /// | `delete_rule` | `id` | `id` |
+    /// | `new_category` | `name`, `color`? | `id` |
+    /// | `delete_category` | `id` | `id` |
+    /// | `change_settings` | any of the writable `mailboxSettings` | what was changed |
+    /// | `request` | `method`, `path` (with query), `body`?: what the user's other program asks of Graph, uncounted | `status`, `body` |
     /// | `expire_delta_tokens` | nothing (all accounts when `user` is absent) | `expired` |
     /// | `churn` | `count`, `seed`: that many random changes of all the kinds above | `changes`: the log |
     ///
     /// # Errors
     /// A sentence that names the member which is missing, unknown or points to nothing.
     pub fn apply(&self, change: &Value) -> Result<Value, String> {
+        if change["verb"] == "request" {
+            return self.ask_as(change);
+        }
         let now = (self.clock)();
         self.settle(now);
         self.write(|state| apply::apply(state, change, now))
     }
 
+    /// A request that nobody counts or throttles, made by a user's other program.
+    fn ask_as(&self, change: &Value) -> Result<Value, String> {
+        let text = |name: &str| change[name].as_str().ok_or_else(|| format!("the member '{name}' is missing"));
+        let wanted = change["user"].as_str();
+        let users = self.users();
+        let user = users.iter().find(|user| wanted.is_none_or(|id| user.id == id || user.username.eq_ignore_ascii_case(id)));
+        let user = user.ok_or_else(|| format!("there is no user '{}'", wanted.unwrap_or_default()))?;
+        let (path, query) = text("path")?.split_once('?').unwrap_or((text("path")?, ""));
+        let mut headers = http::HeaderMap::new();
+        headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        let method = text("method")?.to_ascii_uppercase();
+        let request = Request {
+            method: method.parse().map_err(|_| format!("'{method}' is no method"))?,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers,
+            body: change.get("body").map_or_else(Bytes::new, |body| Bytes::from(body.to_string())),
+            user: user.id.clone(),
+            base: "https://graph.example/v1.0".to_owned(),
+            downloads: "https://files.example".to_owned(),
+        };
+        let reply = self.handle(&request, &|_| None);
+        let body = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+        Ok(serde_json::json!({"status": reply.status.as_u16(), "body": body}))
+    }
+
     /// The whole state as deterministic JSON: `{"users":[{"username","id","messages":[…],"mailFolders":[…],"driveItems":[…],
-    /// "contacts":[…],"events":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
+    /// "contacts":[…],"calendars":[…],"events":[…],
+    /// "uploadSessions":[…],"messageRules":[…],"masterCategories":[…],"contactFolders":[…],"mailboxSettings":[…]}]}`; optionally of one user (name or object id) or one kind (one of those names).
     /// Rows are as Graph sends them with all properties but bodies, plus `immutableId`.
     #[must_use]
     pub fn dump(&self, user: Option<&str>, kind: Option<&str>) -> Value {
@@ -157,7 +234,7 @@ impl Graph {
                 Owner::Drive(id) => state.users.iter().find(|user| user.drive_id.eq_ignore_ascii_case(id))?,
             };
             match resource {
-                Resource::User => None,
+                Resource::User | Resource::SearchQuery => None,
                 Resource::Drive | Resource::Drives | Resource::Item(..) => Some(format!("drive:{}", user.drive_id)),
                 _ => Some(format!("mailbox:{}", user.mailbox_id)),
             }
@@ -205,7 +282,7 @@ impl Graph {
 fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
     match resource {
         Resource::User => people::user(state, call),
-        Resource::MailboxSettings(property) => people::mailbox_settings(state, call, property.as_deref()),
+        Resource::MailboxSettings(property) => settings::get(state, call, property.as_deref()),
         Resource::MailFolders => folders::list(state, call, None),
         Resource::ChildFolders(id) => folders::list(state, call, Some(id)),
         Resource::MailFolder(id) => folders::get(state, call, id),
@@ -218,26 +295,24 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::Attachments(id) => messages::attachments(state, call, id),
         Resource::Attachment(id, attachment) => messages::attachment(state, call, id, attachment),
         Resource::AttachmentContent(id, attachment) => messages::attachment_content(state, call, id, attachment),
-        Resource::ContactFolders => contacts::folders(state, call),
-        Resource::ContactFolder(id) => contacts::folder(state, call, id),
+        Resource::MessageRules(folder) => rules::list(state, call, folder),
+        Resource::MessageRule(folder, id) => rules::get(state, call, folder, id),
+        Resource::Categories => categories::list(state, call),
+        Resource::Category(id) => categories::get(state, call, id),
+        Resource::ContactFolders(parent) => contact_folders::list(state, call, parent.as_deref()),
+        Resource::ContactFoldersDelta => contact_folders::delta(state, call),
+        Resource::ContactFolder(id) => contact_folders::get(state, call, id),
         Resource::Contacts(folder) => contacts::list(state, call, folder.as_deref()),
         Resource::ContactsDelta(folder) => contacts::delta(state, call, folder.as_deref()),
         Resource::Contact(id) => contacts::get(state, call, id),
-        Resource::Calendars => calendar::calendars(state, call),
-        Resource::Calendar(id) => calendar::calendar(state, call, id.as_deref()),
-        Resource::Events(calendar) => calendar::events(state, call, calendar.as_deref()),
-        Resource::Event(id) => calendar::event(state, call, id),
-        Resource::Instances(id) => calendar::instances(state, call, id),
-        Resource::CalendarView(calendar) => calendar::view(state, call, calendar.as_deref()),
+        Resource::Calendar(part) => calendar::get(state, call, part),
         Resource::Drives => drive::drives(state, call),
         Resource::Drive => drive::drive(state, call),
-        Resource::Item(at, ItemPart::Itself) => drive::item(state, call, at),
-        Resource::Item(at, ItemPart::Children) => drive::children(state, call, at),
-        Resource::Item(at, ItemPart::Content) => drive::content(state, call, at),
-        Resource::Item(at, ItemPart::Delta(token)) => drive::delta(state, call, at, token.as_deref()),
-        Resource::Item(at, ItemPart::Search(text)) => drive::search(state, call, at, text),
-        Resource::SendMail | Resource::MailFolderAction(..) | Resource::MessageAction(..) => Err(Fault::method_not_allowed()),
-        Resource::Item(_, ItemPart::Copy | ItemPart::CreateLink) => Err(Fault::method_not_allowed()),
+        Resource::Item(at, part) => drive::get(state, call, at, part),
+        Resource::SearchQuery | Resource::MailTips => Err(Fault::method_not_allowed()),
+        Resource::SendMail | Resource::AttachmentUpload(..) | Resource::MailFolderAction(..) | Resource::MessageAction(..) => {
+            Err(Fault::method_not_allowed())
+        }
     }
 }
 
@@ -254,21 +329,31 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("DELETE", Resource::Message(id)) => mail_write::delete(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Move)) => mail_write::shift(state, call, id),
         ("POST", Resource::MessageAction(id, MessageAction::Copy)) => mail_write::copy(state, call, id),
-        ("POST", Resource::MessageAction(id, MessageAction::Send)) => mail_write::send(state, call, id),
-        ("POST", Resource::SendMail) => mail_write::send_mail(state, call),
-        ("POST", Resource::ContactFolders) => contacts::create_folder(state, call),
+        ("POST", Resource::MessageAction(id, MessageAction::Send)) => sending::send(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::PermanentDelete)) => mail_write::purge(state, call, id),
+        ("POST", Resource::MessageAction(id, MessageAction::Answer(kind))) => replying::answer(state, call, id, *kind),
+        ("POST", Resource::MessageAction(id, MessageAction::Draft(kind))) => replying::draft(state, call, id, *kind),
+        ("POST", Resource::Attachments(id)) => attachment_write::add(state, call, id),
+        ("DELETE", Resource::Attachment(id, attachment)) => attachment_write::remove(state, call, id, attachment),
+        ("POST", Resource::AttachmentUpload(id)) => attachment_write::begin(state, call, id),
+        ("POST", Resource::SendMail) => sending::send_mail(state, call),
+        ("POST", Resource::SearchQuery) => search::query(state, call),
+        ("PATCH", Resource::MailboxSettings(None)) => settings::update(state, call),
+        ("POST", Resource::MailTips) => mail_tips::tips(state, call),
+        ("POST", Resource::MessageRules(folder)) => rules::create(state, call, folder),
+        ("PATCH", Resource::MessageRule(folder, id)) => rules::update(state, call, folder, id),
+        ("DELETE", Resource::MessageRule(folder, id)) => rules::delete(state, call, folder, id),
+        ("POST", Resource::Categories) => categories::create(state, call),
+        ("PATCH", Resource::Category(id)) => categories::update(state, call, id),
+        ("DELETE", Resource::Category(id)) => categories::delete(state, call, id),
+        ("POST", Resource::ContactFolders(parent)) => contact_folders::create(state, call, parent.as_deref()),
+        ("PATCH", Resource::ContactFolder(id)) => contact_folders::rename(state, call, id),
+        ("DELETE", Resource::ContactFolder(id)) => contact_folders::delete(state, call, id),
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
         ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),
-        ("POST", Resource::Events(calendar)) => calendar_write::create(state, call, calendar.as_deref()),
-        ("PATCH", Resource::Event(id)) => calendar_write::update(state, call, id),
-        ("DELETE", Resource::Event(id)) => calendar_write::delete(state, call, id),
-        ("POST", Resource::Item(at, ItemPart::Children)) => drive_write::create_folder(state, call, at),
-        ("PATCH", Resource::Item(at, ItemPart::Itself)) => drive_write::update(state, call, at),
-        ("DELETE", Resource::Item(at, ItemPart::Itself)) => drive_write::delete(state, call, at),
-        ("PUT", Resource::Item(at, ItemPart::Content)) => drive_write::put(state, call, at),
-        ("POST", Resource::Item(at, ItemPart::Copy)) => drive_write::copy(state, call, at),
-        ("POST", Resource::Item(at, ItemPart::CreateLink)) => drive_write::create_link(state, call, at),
+        (_, Resource::Calendar(part)) => calendar::change(state, call, part),
+        (_, Resource::Item(at, part)) => drive::change(state, call, at, part),
         _ => Err(Fault::method_not_allowed()),
     }
 }

@@ -2,8 +2,10 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::calendar;
 use super::errors::Fault;
 use super::odata::Answer;
+use super::replying::Answering;
 
 /// Whose things a path is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +38,17 @@ pub(crate) enum ItemPart {
     Search(String),
     Copy,
     CreateLink,
+    CreateUploadSession,
+    Invite,
+    Permissions,
+    Permission(String),
 }
 
 /// The thing a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resource {
     User,
+    SearchQuery,
     MailboxSettings(Option<String>),
     SendMail,
     MailFolders,
@@ -57,19 +64,23 @@ pub(crate) enum Resource {
     MessageMime(String),
     MessageAction(String, MessageAction),
     Attachments(String),
+    AttachmentUpload(String),
     Attachment(String, String),
     AttachmentContent(String, String),
-    ContactFolders,
+    /// The folder and, for one of them, its id.
+    MessageRules(String),
+    MessageRule(String, String),
+    Categories,
+    Category(String),
+    MailTips,
+    /// Of the mailbox, or below one folder.
+    ContactFolders(Option<String>),
+    ContactFoldersDelta,
     ContactFolder(String),
     Contacts(Option<String>),
     ContactsDelta(Option<String>),
     Contact(String),
-    Calendars,
-    Calendar(Option<String>),
-    Events(Option<String>),
-    Event(String),
-    Instances(String),
-    CalendarView(Option<String>),
+    Calendar(calendar::Part),
     Drives,
     Drive,
     Item(ItemAt, ItemPart),
@@ -88,6 +99,11 @@ pub(crate) enum MessageAction {
     Move,
     Copy,
     Send,
+    PermanentDelete,
+    /// Sent at once.
+    Answer(Answering),
+    /// Left as a draft.
+    Draft(Answering),
 }
 
 /// One decoded step of a path.
@@ -149,10 +165,19 @@ pub(crate) fn parse(path: &str) -> Answer<(Owner, Resource)> {
         "users" => (Owner::User(name(1).ok_or_else(|| Fault::unknown_segment("users"))?.to_owned()), &steps[2..]),
         "drives" => (Owner::Drive(name(1).ok_or_else(|| Fault::unknown_segment("drives"))?.to_owned()), &steps[2..]),
         "drive" => (Owner::Me, &steps[..]),
+        "search" if name(1).is_some_and(|n| n.eq_ignore_ascii_case("query")) && steps.len() == 2 => {
+            return Ok((Owner::Me, Resource::SearchQuery));
+        }
         _ => return Err(Fault::unknown_segment(first)),
     };
     if matches!(owner, Owner::Drive(_)) {
         return Ok((owner, drive(rest)?));
+    }
+    // A user's drive by its id is that drive, whoever asks.
+    if let [Step::Name(drives), Step::Name(id), below @ ..] = rest
+        && drives.eq_ignore_ascii_case("drives")
+    {
+        return Ok((Owner::Drive(id.clone()), drive(below)?));
     }
     Ok((owner, below_user(rest)?))
 }
@@ -186,7 +211,15 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["messages"] => Resource::Messages(None),
         ["messages", "$count"] => Resource::MessagesCount(None),
         ["messages", ..] => message(&names[1..], &lower[1..])?,
-        ["contactfolders"] => Resource::ContactFolders,
+        ["mailfolders", _, "messagerules"] => Resource::MessageRules(own(1)),
+        ["mailfolders", _, "messagerules", _] => Resource::MessageRule(own(1), own(3)),
+        ["outlook", "mastercategories"] => Resource::Categories,
+        ["outlook", "mastercategories", _] => Resource::Category(own(2)),
+        ["getmailtips" | "microsoft.graph.getmailtips"] => Resource::MailTips,
+        ["contactfolders"] => Resource::ContactFolders(None),
+        ["contactfolders", "delta" | "delta()"] => Resource::ContactFoldersDelta,
+        ["contactfolders", _, "childfolders"] => Resource::ContactFolders(Some(own(1))),
+        ["contactfolders", _, "childfolders", _] => Resource::ContactFolder(own(3)),
         ["contactfolders", _] => Resource::ContactFolder(own(1)),
         ["contactfolders", _, "contacts"] => Resource::Contacts(Some(own(1))),
         ["contactfolders", _, "contacts", "delta" | "delta()"] => Resource::ContactsDelta(Some(own(1))),
@@ -194,17 +227,9 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         ["contacts"] => Resource::Contacts(None),
         ["contacts", "delta" | "delta()"] => Resource::ContactsDelta(None),
         ["contacts", _] => Resource::Contact(own(1)),
-        ["calendars"] => Resource::Calendars,
-        ["calendars", _] => Resource::Calendar(Some(own(1))),
-        ["calendars", _, "events"] => Resource::Events(Some(own(1))),
-        ["calendars", _, "events", _] => Resource::Event(own(3)),
-        ["calendars", _, "calendarview"] => Resource::CalendarView(Some(own(1))),
-        ["calendar"] => Resource::Calendar(None),
-        ["calendar", "events"] | ["events"] => Resource::Events(None),
-        ["calendar", "events", _] => Resource::Event(own(2)),
-        ["events", _] => Resource::Event(own(1)),
-        ["events", _, "instances"] => Resource::Instances(own(1)),
-        ["calendar", "calendarview"] | ["calendarview"] => Resource::CalendarView(None),
+        ["calendars" | "calendar" | "calendargroups" | "calendarview" | "events" | "findmeetingtimes", ..] => {
+            Resource::Calendar(calendar::parse(&names, &lower)?)
+        }
         ["drives"] => Resource::Drives,
         ["drive", ..] => drive(&rest[1..])?,
         _ => {
@@ -221,7 +246,15 @@ fn message(names: &[&str], lower: &[&str]) -> Answer<Resource> {
         [_, "move"] => Resource::MessageAction(own(0), MessageAction::Move),
         [_, "copy"] => Resource::MessageAction(own(0), MessageAction::Copy),
         [_, "send"] => Resource::MessageAction(own(0), MessageAction::Send),
+        [_, "permanentdelete"] => Resource::MessageAction(own(0), MessageAction::PermanentDelete),
+        [_, "reply"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Sender)),
+        [_, "replyall"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::All)),
+        [_, "forward"] => Resource::MessageAction(own(0), MessageAction::Answer(Answering::Others)),
+        [_, "createreply"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Sender)),
+        [_, "createreplyall"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::All)),
+        [_, "createforward"] => Resource::MessageAction(own(0), MessageAction::Draft(Answering::Others)),
         [_, "attachments"] => Resource::Attachments(own(0)),
+        [_, "attachments", "createuploadsession"] => Resource::AttachmentUpload(own(0)),
         [_, "attachments", _] => Resource::Attachment(own(0), own(2)),
         [_, "attachments", _, "$value"] => Resource::AttachmentContent(own(0), own(2)),
         _ => return Err(Fault::unknown_segment(names.get(1).unwrap_or(&""))),
@@ -235,6 +268,7 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
         [Step::Name(items), Step::Name(id), rest @ ..] if items.eq_ignore_ascii_case("items") => {
             (ItemAt { id: Some(id.clone()), path: None }, rest)
         }
+        [Step::Name(function)] if function.to_ascii_lowercase().starts_with("search(") => (ItemAt { id: None, path: None }, rest),
         [Step::Name(other), ..] | [Step::Path(other), ..] => {
             return Err(Fault::unknown_segment(other));
         }
@@ -256,6 +290,9 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
                 "delta" | "delta()" | "microsoft.graph.delta()" => ItemPart::Delta(None),
                 "copy" | "microsoft.graph.copy" => ItemPart::Copy,
                 "createlink" | "microsoft.graph.createlink" => ItemPart::CreateLink,
+                "createuploadsession" | "microsoft.graph.createuploadsession" => ItemPart::CreateUploadSession,
+                "invite" | "microsoft.graph.invite" => ItemPart::Invite,
+                "permissions" => ItemPart::Permissions,
                 _ => match argument(name) {
                     Some((function, value)) if function == "search" => ItemPart::Search(value),
                     Some((function, value)) if function == "delta" => ItemPart::Delta(Some(value)),
@@ -263,6 +300,7 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
                 },
             }
         }
+        [Step::Name(name), Step::Name(id)] if name.eq_ignore_ascii_case("permissions") => ItemPart::Permission(id.clone()),
         // `search('x')` and the like were cut in two by the key syntax; Graph refuses them too.
         [Step::Name(name), ..] | [Step::Path(name), ..] => {
             return Err(Fault::unknown_segment(name));
@@ -312,15 +350,31 @@ const LITERALS: &[&str] = &[
     "$batch",
     "permissions",
     "search",
+    "query",
     "people",
     "photo",
     "messageRules",
+    "outlook",
+    "masterCategories",
+    "getMailTips",
     "createUploadSession",
     "subscriptions",
     "reply",
     "replyAll",
     "forward",
+    "createReply",
+    "createReplyAll",
+    "createForward",
+    "permanentDelete",
     "getSchedule",
+    "calendarGroups",
+    "findMeetingTimes",
+    "accept",
+    "decline",
+    "tentativelyAccept",
+    "cancel",
+    "dismissReminder",
+    "invite",
 ];
 /// Behind these comes an id.
 const KEYED: &[&str] = &[
@@ -329,13 +383,17 @@ const KEYED: &[&str] = &[
     "mailfolders",
     "messages",
     "childfolders",
+    "messagerules",
+    "mastercategories",
     "attachments",
     "contacts",
     "contactfolders",
     "calendars",
+    "calendargroups",
     "events",
     "items",
     "instances",
+    "permissions",
 ];
 
 fn is_literal(lower: &str) -> bool {
@@ -352,7 +410,7 @@ pub(crate) fn label(method: &http::Method, path: &str) -> String {
             Step::Name(name) => {
                 let bare = name.split('(').next().unwrap_or("").to_owned();
                 let known = LITERALS.iter().find(|known| known.eq_ignore_ascii_case(&bare));
-                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count");
+                let operation = matches!(bare.to_ascii_lowercase().as_str(), "delta" | "$count" | "createuploadsession");
                 out.push('/');
                 match known {
                     Some(known) if !keyed || operation => {
@@ -394,6 +452,7 @@ mod tests {
         assert_eq!(named("/drives/b!x/items/01ABC:/new.txt:/content").1, item(Some("01ABC"), Some("new.txt"), ItemPart::Content));
         assert_eq!(named("/me/drive/root/search(q='it''s%20me')").1, item(None, None, ItemPart::Search("it's me".to_owned())));
         assert_eq!(named("/me/drive/root/delta(token='abc')").1, item(None, None, ItemPart::Delta(Some("abc".to_owned()))));
+        assert_eq!(named("/me/drives/b!x/root/children"), (Owner::Drive("b!x".to_owned()), item(None, None, ItemPart::Children)));
         assert_eq!(named("/drive/items/A!1/content").1, item(Some("A!1"), None, ItemPart::Content));
     }
 

@@ -84,6 +84,7 @@ proptest! {
             Reader::new("/me/mailFolders/delta", size),
             Reader::new("/me/drive/root/delta", size),
             Reader::new("/me/contacts/delta", size),
+            Reader::new("/me/contactFolders/delta", size),
         ];
         for round in 0..rounds {
             // Changes fall between the pages of one round and between rounds.
@@ -104,6 +105,8 @@ proptest! {
         same(&readers[3].held, &dumped(&tenant, "driveItems", "id", |_| true), "drive");
         let own = tenant.get("/me/contacts?$top=1&$select=parentFolderId")["value"][0]["parentFolderId"].clone();
         same(&readers[4].held, &dumped(&tenant, "contacts", "id", |row| row["parentFolderId"] == own), "contacts");
+        let own = own.as_str().unwrap_or_default();
+        same(&readers[5].held, &dumped(&tenant, "contactFolders", "id", |row| row["id"] != own), "contact folders");
         counts_agree(&tenant);
     }
 }
@@ -214,6 +217,10 @@ fn changes_from_outside_name_what_is_wrong_with_them() {
         (json!({"verb": "rename_item", "id": "x", "name": "y"}), "no item 'x'"),
         (json!({"verb": "churn", "seed": 1}), "'count' is missing"),
         (json!({"verb": "new_contact", "nosuch": 1}), "nosuch"),
+        (json!({"verb": "new_rule", "displayName": "x"}), "'actions' is required"),
+        (json!({"verb": "delete_rule", "id": "x"}), "nothing with the id"),
+        (json!({"verb": "move_mail_folder", "id": "inbox", "parent": "archive"}), "well-known"),
+        (json!({"verb": "request", "method": "GET"}), "'path' is missing"),
     ] {
         let error = tenant.graph.apply(&change).expect_err(part);
         assert!(error.contains(part), "{change}: {error}");
@@ -227,4 +234,37 @@ fn changes_from_outside_name_what_is_wrong_with_them() {
         "start": {"dateTime": "2026-12-01T10:00:00", "timeZone": "UTC"}, "end": {"dateTime": "2026-12-01T11:00:00", "timeZone": "UTC"}}));
     again.apply(json!({"verb": "delete_event", "user": "bea@contoso.example", "id": id["id"]}));
     assert_eq!(log, again.apply(json!({"verb": "churn", "count": 30, "seed": 5})), "churn is repeatable");
+}
+
+#[test]
+fn others_change_what_is_no_mail_too() {
+    let tenant = Tenant::small();
+    let kind = |kind: &str| tenant.graph.dump(Some("alex@contoso.example"), Some(kind))["users"][0][kind].clone();
+    let rule = tenant.apply(json!({"verb": "new_rule", "displayName": "theirs", "sequence": 1, "actions": {"markAsRead": true}}));
+    tenant.apply(json!({"verb": "update_rule", "id": rule["id"], "sequence": 9}));
+    assert!(kind("messageRules").as_array().unwrap().iter().any(|r| r["id"] == rule["id"] && r["sequence"] == 9));
+    tenant.apply(json!({"verb": "delete_rule", "id": rule["id"]}));
+    assert!(!kind("messageRules").to_string().contains("theirs"));
+    let folder = tenant.apply(json!({"verb": "new_contact_folder", "name": "Theirs"}));
+    let contact = tenant.apply(json!({"verb": "new_contact", "folder": folder["id"], "givenName": "Ann"}));
+    tenant.apply(json!({"verb": "update_contact", "id": contact["id"], "jobTitle": "Diver"}));
+    assert!(kind("contacts").to_string().contains("Diver"));
+    tenant.apply(json!({"verb": "rename_contact_folder", "id": folder["id"], "name": "Others"}));
+    assert!(kind("contactFolders").to_string().contains("Others"));
+    tenant.apply(json!({"verb": "delete_contact", "id": contact["id"]}));
+    tenant.apply(json!({"verb": "delete_contact_folder", "id": folder["id"]}));
+    assert!(!kind("contactFolders").to_string().contains("Others"));
+    let category = tenant.apply(json!({"verb": "new_category", "name": "Kites"}));
+    tenant.apply(json!({"verb": "delete_category", "id": category["id"]}));
+    tenant.apply(json!({"verb": "change_settings", "timeFormat": "h:mm tt"}));
+    assert_eq!(kind("mailboxSettings")[0]["timeFormat"], "h:mm tt");
+    let made = tenant.apply(json!({"verb": "new_mail_folder", "name": "Kites"}));
+    tenant.apply(json!({"verb": "move_mail_folder", "id": made["id"], "parent": "archive"}));
+    assert_eq!(
+        tenant.get(&format!("/me/mailFolders/{}", path(text(&made, "id"))))["parentFolderId"],
+        tenant.get("/me/mailFolders/archive")["id"]
+    );
+    tenant.apply(json!({"verb": "delete_mail_folder", "id": made["id"]}));
+    let asked = tenant.apply(json!({"verb": "request", "user": "bea@contoso.example", "method": "post", "path": "/me/mailFolders", "body": {"displayName": "Hers"}}));
+    assert_eq!((&asked["status"], &asked["body"]["displayName"]), (&json!(201), &json!("Hers")));
 }

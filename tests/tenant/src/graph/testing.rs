@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Graph;
+use super::csdl::Csdl;
 use crate::seed::{NOW, Size};
 use crate::wire::{Reply, Request};
 
@@ -61,13 +62,23 @@ impl Tenant {
         self.graph.handle(&self.request(method, url, headers, body), &|_| None)
     }
 
-    /// Asks and expects this status; gives the JSON body, null when there is none.
+    /// A request to an upload session's address, given without the download port.
+    pub(crate) fn upload(&self, method: &str, address: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
+        self.graph.upload(&self.request(method, address, headers, body)).unwrap_or_else(|| panic!("{address} is no upload session"))
+    }
+
+    /// Asks and expects this status; gives the JSON body, null when there is none. What it says is held to the CSDL.
     pub(crate) fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Value, status: u16) -> Value {
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let reply = self.raw(method, url, headers, bytes);
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         assert_eq!(reply.status.as_u16(), status, "{method} {url}: {text}");
-        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}")) }
+        if text.is_empty() {
+            return Value::Null;
+        }
+        let value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}"));
+        Csdl::reply(&value);
+        value
     }
 
     pub(crate) fn get(&self, url: &str) -> Value {
@@ -102,6 +113,12 @@ impl Tenant {
                 None => return out,
             }
         }
+    }
+
+    /// What lies behind a pre-authenticated address: its content type and its bytes.
+    pub(crate) fn download(&self, url: &str) -> Option<(String, Bytes)> {
+        let found = self.graph.download(url.strip_prefix(DOWNLOADS).unwrap_or(url))?;
+        Some((found.content_type, found.content.bytes()))
     }
 
     pub(crate) fn apply(&self, change: Value) -> Value {

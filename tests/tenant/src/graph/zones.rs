@@ -1,80 +1,70 @@
 //! Time zones by the two kinds of names that Exchange takes.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use jiff::tz::TimeZone;
 
-/// The common Windows names with their place in the IANA database (CLDR windowsZones, territory 001).
-const WINDOWS: &[(&str, &str)] = &[
-    ("UTC", "UTC"),
-    ("GMT Standard Time", "Europe/London"),
-    ("Greenwich Standard Time", "Atlantic/Reykjavik"),
-    ("W. Europe Standard Time", "Europe/Berlin"),
-    ("Central Europe Standard Time", "Europe/Budapest"),
-    ("Romance Standard Time", "Europe/Paris"),
-    ("Central European Standard Time", "Europe/Warsaw"),
-    ("E. Europe Standard Time", "Europe/Chisinau"),
-    ("GTB Standard Time", "Europe/Bucharest"),
-    ("FLE Standard Time", "Europe/Kiev"),
-    ("Turkey Standard Time", "Europe/Istanbul"),
-    ("Israel Standard Time", "Asia/Jerusalem"),
-    ("Russian Standard Time", "Europe/Moscow"),
-    ("Egypt Standard Time", "Africa/Cairo"),
-    ("South Africa Standard Time", "Africa/Johannesburg"),
-    ("E. Africa Standard Time", "Africa/Nairobi"),
-    ("W. Central Africa Standard Time", "Africa/Lagos"),
-    ("Arabian Standard Time", "Asia/Dubai"),
-    ("Arab Standard Time", "Asia/Riyadh"),
-    ("Iran Standard Time", "Asia/Tehran"),
-    ("Pakistan Standard Time", "Asia/Karachi"),
-    ("India Standard Time", "Asia/Kolkata"),
-    ("Nepal Standard Time", "Asia/Kathmandu"),
-    ("Bangladesh Standard Time", "Asia/Dhaka"),
-    ("SE Asia Standard Time", "Asia/Bangkok"),
-    ("China Standard Time", "Asia/Shanghai"),
-    ("Singapore Standard Time", "Asia/Singapore"),
-    ("Taipei Standard Time", "Asia/Taipei"),
-    ("Tokyo Standard Time", "Asia/Tokyo"),
-    ("Korea Standard Time", "Asia/Seoul"),
-    ("AUS Eastern Standard Time", "Australia/Sydney"),
-    ("E. Australia Standard Time", "Australia/Brisbane"),
-    ("Cen. Australia Standard Time", "Australia/Adelaide"),
-    ("W. Australia Standard Time", "Australia/Perth"),
-    ("New Zealand Standard Time", "Pacific/Auckland"),
-    ("Hawaiian Standard Time", "Pacific/Honolulu"),
-    ("Alaskan Standard Time", "America/Anchorage"),
-    ("Pacific Standard Time", "America/Los_Angeles"),
-    ("Mountain Standard Time", "America/Denver"),
-    ("US Mountain Standard Time", "America/Phoenix"),
-    ("Central Standard Time", "America/Chicago"),
-    ("Canada Central Standard Time", "America/Regina"),
-    ("Eastern Standard Time", "America/New_York"),
-    ("Atlantic Standard Time", "America/Halifax"),
-    ("Newfoundland Standard Time", "America/St_Johns"),
-    ("Central Standard Time (Mexico)", "America/Mexico_City"),
-    ("SA Pacific Standard Time", "America/Bogota"),
-    ("E. South America Standard Time", "America/Sao_Paulo"),
-    ("Argentina Standard Time", "America/Buenos_Aires"),
-    ("Azores Standard Time", "Atlantic/Azores"),
-];
+/// Windows names, the IANA zone of each, and the other IANA zones that go by it (CLDR windowsZones).
+const TABLE: &str = include_str!("../../data/windows-zones.tsv");
+
+struct Names {
+    /// IANA zones by Windows name in lower case.
+    iana: HashMap<String, &'static str>,
+    /// Windows names by IANA name.
+    windows: HashMap<&'static str, &'static str>,
+}
+
+fn names() -> &'static Names {
+    static NAMES: OnceLock<Names> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let mut out = Names { iana: HashMap::new(), windows: HashMap::new() };
+        for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+            let mut cells = line.split('\t');
+            if let (Some(windows), Some(main)) = (cells.next(), cells.next()) {
+                out.iana.insert(windows.to_lowercase(), main);
+                out.windows.insert(main, windows);
+                for other in cells.next().unwrap_or("").split_whitespace() {
+                    out.windows.entry(other).or_insert(windows);
+                }
+            }
+        }
+        out
+    })
+}
 
 /// The zone of this Windows or IANA name.
 pub(crate) fn find(name: &str) -> Option<TimeZone> {
-    let iana = WINDOWS.iter().find(|(windows, _)| windows.eq_ignore_ascii_case(name)).map_or(name, |(_, iana)| iana);
+    let iana = names().iana.get(&name.to_lowercase()).copied().unwrap_or(name);
     if iana.is_empty() { None } else { TimeZone::get(iana).ok() }
 }
 
 /// The Windows name of an IANA zone where there is one, as `mailboxSettings` shows it.
 pub(crate) fn windows_name(iana: &str) -> &str {
-    WINDOWS.iter().find(|(_, known)| *known == iana).map_or(iana, |(windows, _)| windows)
+    names().windows.get(iana).copied().unwrap_or(iana)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn every_windows_name_leads_to_a_zone() {
-        for (windows, _) in super::WINDOWS {
-            assert!(super::find(windows).is_some(), "{windows}");
+        assert!(names().iana.len() >= 139);
+        for windows in names().iana.keys() {
+            assert!(find(windows).is_some(), "{windows}");
         }
-        assert!(super::find("Mars/Olympus").is_none());
-        assert_eq!(super::windows_name("Europe/Berlin"), "W. Europe Standard Time");
+        for (iana, windows) in &names().windows {
+            assert!(TimeZone::get(iana).is_ok(), "{iana} of {windows}");
+        }
+    }
+
+    #[test]
+    fn both_kinds_of_names_are_taken_and_others_are_not() {
+        assert_eq!(find("pacific standard time"), find("America/Los_Angeles"));
+        assert!(find("Mars/Olympus").is_none() && find("").is_none());
+        assert_eq!(windows_name("Europe/Berlin"), "W. Europe Standard Time");
+        assert_eq!(windows_name("Europe/Vienna"), "W. Europe Standard Time");
+        assert_eq!(windows_name("Nowhere/At_All"), "Nowhere/At_All");
     }
 }

@@ -7,6 +7,12 @@ use crate::graph::store::{Content, Drive, Item, ROOT};
 
 const EXTENSIONS: &[&str] = &["docx", "docx", "xlsx", "pptx", "pdf", "txt", "md", "csv", "png", "jpg", "json", "zip"];
 
+/// A file that is too large for one upload, and costs nothing to keep.
+const SPARSE: &str = "backup image.vhd";
+/// So many folders lie inside one another with names so long that the path of the file in them is as long as it may be.
+const DEEP: usize = 4;
+const LONGEST_PATH: usize = 400;
+
 /// Puts folders and files into a drive that has only its root.
 pub(super) fn fill(drive: &mut Drive, user: &User, amounts: &Amounts, seed: u64) {
     let mut prng = Prng::new(seed, &format!("files {}", user.username));
@@ -34,7 +40,7 @@ pub(super) fn fill(drive: &mut Drive, user: &User, amounts: &Amounts, seed: u64)
         "caf\u{e9} \u{2615} plans",
         "semi;colon, comma = equals + plus",
     ];
-    while folders.len() < amounts.drive_folders {
+    while folders.len() + DEEP < amounts.drive_folders {
         let index = folders.len() - 5;
         let (parent, depth) = folders[prng.below(folders.len())];
         let (parent, depth) = if index < odd_folders.len() { (folders[1].0, 1) } else { (parent, depth) };
@@ -60,8 +66,10 @@ pub(super) fn fill(drive: &mut Drive, user: &User, amounts: &Amounts, seed: u64)
         ("no extension", 77),
         (".hidden", 10),
         ("Case Twin.TXT", 50),
+        (SPARSE, 300 << 20),
     ];
-    for index in 0..amounts.drive_items.saturating_sub(folders.len() - 1) {
+    // The deep folders and the file at their end come last.
+    for index in 0..amounts.drive_items.saturating_sub(folders.len() + DEEP) {
         let (parent, name, length) = match odd_files.get(index) {
             Some((name, length)) => (folders[1].0, (*name).to_owned(), *length),
             None => {
@@ -73,7 +81,18 @@ pub(super) fn fill(drive: &mut Drive, user: &User, amounts: &Amounts, seed: u64)
             }
         };
         let text = [".txt", ".md", ".csv", ".json"].iter().any(|extension| name.to_lowercase().ends_with(extension));
-        let content = Content::Seeded { seed: prng.next(), length, text };
+        let content = match name.as_str() {
+            SPARSE => Content::Sparse { length },
+            _ => Content::Seeded { seed: prng.next(), length, text },
+        };
         add(drive, parent, name, Some(content), &mut prng);
     }
+    let mut parent = folders[1].0;
+    for level in 0..DEEP {
+        let name = format!("Level {} of a path that is as long as a path may be, because a sentence was put here", level + 1);
+        parent = add(drive, parent, name, None, &mut prng);
+    }
+    let above: usize = drive.path(parent).into_iter().map(|name| name.chars().count() + 1).sum();
+    let name = format!("{}.txt", "x".repeat(LONGEST_PATH - above - "/.txt".len()));
+    add(drive, parent, name, Some(Content::Seeded { seed: prng.next(), length: 640, text: true }), &mut prng);
 }

@@ -54,19 +54,7 @@ pub(super) fn fill(mailbox: &mut Mailbox, user: &User, amounts: &Amounts, seed: 
 
 fn event(start: DateTime, minutes: i64, zone: &str) -> Event {
     let end = start.checked_add(minutes.minutes()).unwrap_or(start);
-    Event {
-        number: 0,
-        calendar: 0,
-        start: Moment { at: start, zone: zone.to_owned() },
-        end: Moment { at: end, zone: zone.to_owned() },
-        recurrence: None,
-        exceptions: std::collections::BTreeMap::new(),
-        cancelled: std::collections::BTreeSet::new(),
-        data: Map::new(),
-        created: NOW,
-        modified: NOW,
-        sequence: 0,
-    }
+    Event::at(Moment { at: start, zone: zone.to_owned() }, Moment { at: end, zone: zone.to_owned() }, Map::new(), NOW)
 }
 
 fn properties(prng: &mut Prng, organizer: &Address, me: &Address, mine: bool, others: &[Address]) -> Map<String, Value> {

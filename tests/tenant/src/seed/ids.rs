@@ -26,17 +26,19 @@ pub(crate) enum IdKind {
     ContactFolder = 5,
     /// A calendar.
     Calendar = 6,
+    /// A group of calendars.
+    CalendarGroup = 7,
 }
 
 impl IdKind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Message, Self::Event, Self::Contact, Self::Occurrence, Self::MailFolder, Self::ContactFolder, Self::Calendar]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        use IdKind::{Calendar, CalendarGroup, Contact, ContactFolder, Event, MailFolder, Message, Occurrence};
+        let all = [Message, Event, Contact, Occurrence, MailFolder, ContactFolder, Calendar, CalendarGroup];
+        all.into_iter().find(|kind| *kind as u8 == byte)
     }
 
     fn is_container(self) -> bool {
-        matches!(self, Self::MailFolder | Self::ContactFolder | Self::Calendar)
+        matches!(self, Self::MailFolder | Self::ContactFolder | Self::Calendar | Self::CalendarGroup)
     }
 }
 

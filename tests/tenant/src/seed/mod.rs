@@ -1,6 +1,7 @@
 //! The tenant's data at its start: everything follows from one seed, ids and bytes included. No clock, no network.
 
 mod contacts;
+mod corpus;
 mod drive;
 mod events;
 pub(crate) mod ids;
@@ -8,12 +9,14 @@ mod mail;
 pub(crate) mod people;
 pub(crate) mod prng;
 pub(crate) mod prose;
+mod settings;
 
 use jiff::Timestamp;
 
 pub use people::PERSONAL_TENANT;
 pub use prose::CANARY;
 
+use crate::graph::Uploads;
 use crate::graph::store::{Drive, Mailbox, State};
 
 /// The instant to which all seeded dates relate: 2026-11-20T09:00:00Z.
@@ -93,6 +96,7 @@ pub(crate) fn build(size: Size, seed: u64) -> State {
         let zone = ["Europe/Berlin", "America/New_York", "Europe/London", "UTC"][index % 4];
         let mut mailbox = Mailbox::new(ids::MailboxKey::new(seed, &user.username), zone);
         mail::fill(&mut mailbox, user, amounts, seed);
+        settings::fill(&mut mailbox);
         contacts::fill(&mut mailbox, user, amounts, seed);
         events::fill(&mut mailbox, user, amounts, seed);
         mailboxes.push(mailbox);
@@ -106,7 +110,16 @@ pub(crate) fn build(size: Size, seed: u64) -> State {
         drive::fill(&mut drive, user, amounts, seed);
         drives.push(drive);
     }
-    State { users, mailboxes, drives, late: Vec::new(), lag: std::time::Duration::ZERO }
+    State {
+        users,
+        mailboxes,
+        drives,
+        late: Vec::new(),
+        uploads: Uploads::default(),
+        copies: Vec::new(),
+        anonymous_links: true,
+        lag: std::time::Duration::ZERO,
+    }
 }
 
 /// So many seconds before [`NOW`] (negative: after).

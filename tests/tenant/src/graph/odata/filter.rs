@@ -121,6 +121,11 @@ impl Filter {
     fn check(&self, schema: &Schema) -> Answer<()> {
         let known = |path: &[String]| {
             let first = path.first().map_or("", String::as_str);
+            // Made for each answer, so there is nothing that could be filtered.
+            if first == "bodyPreview" {
+                let message = "The property 'bodyPreview' does not support filtering.";
+                return Err(Fault::new(http::StatusCode::BAD_REQUEST, "ErrorInvalidProperty", message));
+            }
             schema.kind(first).ok_or_else(|| Fault::unknown_property(first, schema.name))
         };
         match self {

@@ -91,9 +91,9 @@ pub(crate) const MAIL_FOLDER: Schema = Schema {
     outlook: true,
 };
 
-/// `attachment`, all of them files.
+/// `attachment`: those that are files have all of it, items less.
 pub(crate) const ATTACHMENT: Schema = Schema {
-    name: "microsoft.graph.fileAttachment",
+    name: "microsoft.graph.attachment",
     properties: &[
         ("id", Text),
         ("lastModifiedDateTime", Date),
@@ -187,6 +187,14 @@ pub(crate) const CALENDAR: Schema = Schema {
     outlook: true,
 };
 
+/// `calendarGroup`.
+pub(crate) const CALENDAR_GROUP: Schema = Schema {
+    name: "microsoft.graph.calendarGroup",
+    properties: &[("id", Text), ("name", Text), ("classId", Text), ("changeKey", Text)],
+    on_request: &[],
+    outlook: true,
+};
+
 /// `event`.
 pub(crate) const EVENT: Schema = Schema {
     name: "microsoft.graph.event",
@@ -258,8 +266,9 @@ pub(crate) const DRIVE_ITEM: Schema = Schema {
         ("folder", Complex),
         ("root", Complex),
         ("specialFolder", Complex),
+        ("shared", Complex),
     ],
-    on_request: &[("searchResult", Complex), ("deleted", Complex), ("shared", Complex), ("package", Complex), ("webDavUrl", Text)],
+    on_request: &[("searchResult", Complex), ("deleted", Complex), ("package", Complex), ("webDavUrl", Text)],
     outlook: false,
 };
 
@@ -312,6 +321,32 @@ pub(crate) const USER: Schema = Schema {
         ("country", Text),
     ],
     outlook: false,
+};
+
+/// `messageRule`.
+pub(crate) const MESSAGE_RULE: Schema = Schema {
+    name: "microsoft.graph.messageRule",
+    properties: &[
+        ("id", Text),
+        ("displayName", Text),
+        ("sequence", Number),
+        ("isEnabled", Bool),
+        ("hasError", Bool),
+        ("isReadOnly", Bool),
+        ("conditions", Complex),
+        ("actions", Complex),
+        ("exceptions", Complex),
+    ],
+    on_request: &[],
+    outlook: true,
+};
+
+/// `outlookCategory`.
+pub(crate) const CATEGORY: Schema = Schema {
+    name: "microsoft.graph.outlookCategory",
+    properties: &[("id", Text), ("displayName", Text), ("color", Text)],
+    on_request: &[],
+    outlook: true,
 };
 
 /// `mailboxSettings`.

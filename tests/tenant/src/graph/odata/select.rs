@@ -31,6 +31,14 @@ impl Selection {
         if asked.contains(&"*") {
             return Ok(Self { schema, names: None, asked: Some("*".to_owned()) });
         }
+        // `microsoft.graph.fileAttachment/contentBytes`: what only files have is named with their type.
+        let cast = format!("{}/", schema.name.replace(".attachment", ".fileAttachment"));
+        if schema.name == ATTACHMENT.name
+            && let Some(bare) = asked.iter().find(|name| FILES_ONLY.contains(*name))
+        {
+            return Err(unknown(bare, schema));
+        }
+        let asked: Vec<&str> = asked.into_iter().map(|name| name.strip_prefix(cast.as_str()).unwrap_or(name)).collect();
         for name in &asked {
             // A path into a structure selects the structure.
             let first = name.split('/').next().unwrap_or(name);
@@ -80,6 +88,9 @@ impl Selection {
         }
     }
 }
+
+/// Properties of file attachments that attachments of other kinds do not have.
+const FILES_ONLY: &[&str] = &["contentId", "contentLocation", "contentBytes"];
 
 fn is_navigation(schema: &Schema, name: &str) -> bool {
     matches!(

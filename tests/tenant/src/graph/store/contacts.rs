@@ -17,6 +17,8 @@ pub(crate) struct ContactFolder {
     /// Contacts by folded display name, then number.
     pub(crate) contacts: BTreeSet<(String, u32)>,
     pub(crate) feed: Feed,
+    /// Its place in the feed of folders.
+    sequence: u64,
 }
 
 /// A contact: its properties as Graph shows them, all but ids and times.
@@ -102,8 +104,44 @@ impl Mailbox {
     pub(crate) fn add_contact_folder(&mut self, name: String, parent: Option<u32>) -> u32 {
         let number = u32::try_from(self.contact_folders.len()).unwrap_or(u32::MAX);
         let (contacts, feed) = (BTreeSet::new(), Feed::default());
-        self.contact_folders.push(Some(ContactFolder { number, name, parent, contacts, feed }));
+        // This feed counts by itself: nothing but it needs to know when a folder of contacts changed.
+        let sequence = self.contact_folder_feed.last() + 1;
+        if parent.is_some() {
+            self.contact_folder_feed.touch(0, sequence, number);
+        }
+        self.contact_folders.push(Some(ContactFolder { number, name, parent, contacts, feed, sequence }));
         number
+    }
+
+    /// Gives a contact folder another name.
+    pub(crate) fn rename_contact_folder(&mut self, number: u32, name: String) {
+        let sequence = self.contact_folder_feed.last() + 1;
+        if let Some(folder) = self.contact_folders.get_mut(number as usize).and_then(Option::as_mut) {
+            folder.name = name;
+            let old = std::mem::replace(&mut folder.sequence, sequence);
+            self.contact_folder_feed.touch(old, sequence, number);
+        }
+    }
+
+    /// Deletes a contact folder with all that is in it.
+    pub(crate) fn remove_contact_folder(&mut self, number: u32) {
+        let Some(folder) = self.contact_folder(number) else {
+            return;
+        };
+        let (old, contacts): (u64, Vec<u32>) = (folder.sequence, folder.contacts.iter().map(|(_, contact)| *contact).collect());
+        let children: Vec<u32> = self.contact_folders.iter().flatten().filter(|f| f.parent == Some(number)).map(|f| f.number).collect();
+        for child in children {
+            self.remove_contact_folder(child);
+        }
+        for contact in contacts {
+            self.remove_contact(contact);
+        }
+        let id = self.contact_folder_id(number);
+        let sequence = self.contact_folder_feed.last() + 1;
+        self.contact_folder_feed.leave(old, sequence, Gone { number, immutable: id.clone(), id });
+        if let Some(slot) = self.contact_folders.get_mut(number as usize) {
+            *slot = None;
+        }
     }
 
     /// Adds a contact.

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use super::{Content, Feed, Gone, fold, hash};
+use super::shares::Share;
+use super::{Content, Feed, Gone, fold};
 use crate::seed::ids::DriveKey;
 
 /// The number of a drive's root.
@@ -34,6 +35,8 @@ pub(crate) struct Item {
     pub(crate) content_version: u32,
     pub(crate) special: Option<&'static str>,
     pub(crate) description: Option<String>,
+    /// With whom it is shared, beside its owner.
+    pub(crate) shares: Vec<Share>,
     /// Children by folded name.
     pub(crate) children: BTreeMap<Arc<str>, u32>,
     /// False while a copy is still being made.
@@ -63,6 +66,7 @@ impl Item {
             content_version: 1,
             special: None,
             description: None,
+            shares: Vec::new(),
             children: BTreeMap::new(),
             placed: false,
             searchable: now,
@@ -78,7 +82,7 @@ impl Item {
 
     /// The `quickXorHash` of the content; empty for a folder. Computed once per content.
     pub(crate) fn quick_xor(&self) -> &str {
-        self.hash.get_or_init(|| self.content.as_ref().map_or_else(String::new, |c| hash::quick_xor(&c.bytes())))
+        self.hash.get_or_init(|| self.content.as_ref().map_or_else(String::new, Content::quick_xor))
     }
 
     /// Puts other bytes in place of the file's.
@@ -319,6 +323,23 @@ impl Drive {
             above.children.remove(&name);
         }
         self.grow(parent, -size);
+    }
+
+    /// Drops an item that was never placed, with all under it.
+    pub(crate) fn discard(&mut self, number: u32) {
+        let Some(item) = self.items.get_mut(number as usize).and_then(Option::take) else {
+            return;
+        };
+        self.numbers.remove(&self.key.item(number));
+        item.children.values().for_each(|child| self.discard(*child));
+    }
+
+    /// Changes with whom an item is shared. It is reported again; its tags stay.
+    pub(crate) fn share<T>(&mut self, number: u32, change: impl FnOnce(&mut Vec<Share>) -> T) -> Option<T> {
+        let item = self.items.get_mut(number as usize).and_then(Option::as_mut)?;
+        let out = change(&mut item.shares);
+        self.touch(number);
+        Some(out)
     }
 
     fn forget(&mut self, number: u32) {

@@ -12,6 +12,19 @@ pub(crate) fn quick_xor(bytes: &[u8]) -> String {
             *cell ^= byte;
         }
     }
+    finish(&folded, bytes.len() as u64)
+}
+
+/// The hash of a file that is zero but for some bytes at some places: zeros change nothing.
+pub(crate) fn quick_xor_sparse(length: u64, bytes: impl Iterator<Item = (u64, u8)>) -> String {
+    let mut folded = [0_u8; 160];
+    for (at, byte) in bytes {
+        folded[(at % 160) as usize] ^= byte;
+    }
+    finish(&folded, length)
+}
+
+fn finish(folded: &[u8; 160], length: u64) -> String {
     let mut out = [0_u8; 20];
     for (index, byte) in folded.iter().enumerate() {
         let bit = index * 11 % 160;
@@ -21,7 +34,7 @@ pub(crate) fn quick_xor(bytes: &[u8]) -> String {
         out[at] ^= low;
         out[(at + 1) % 20] ^= high;
     }
-    for (cell, byte) in out[12..].iter_mut().zip((bytes.len() as u64).to_le_bytes()) {
+    for (cell, byte) in out[12..].iter_mut().zip(length.to_le_bytes()) {
         *cell ^= byte;
     }
     STANDARD.encode(out)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Content, Feed, Gone, Mailbox, fold};
 use crate::seed::ids::{IdKind, Named};
@@ -93,7 +93,7 @@ impl Body {
     }
 }
 
-/// A file on a message.
+/// A file or an item on a message or an event.
 #[derive(Debug, Clone)]
 pub(crate) struct Attachment {
     /// Its place in the message's ids; never used twice in one message.
@@ -102,7 +102,10 @@ pub(crate) struct Attachment {
     pub(crate) content_type: String,
     pub(crate) inline: bool,
     pub(crate) content_id: Option<String>,
+    /// The file, or what `$value` gives of the item.
     pub(crate) content: Content,
+    /// The item that it is when it is no file, as Graph shows it.
+    pub(crate) item: Option<Box<Map<String, Value>>>,
 }
 
 /// A message.

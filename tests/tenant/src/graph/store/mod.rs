@@ -5,23 +5,35 @@
 
 mod calendar;
 mod contacts;
+mod content;
+mod copies;
 mod drive;
 mod feed;
 mod hash;
 mod mail;
+mod meeting;
+mod settings;
+mod shares;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub(crate) use calendar::{Calendar, Event, Exception, Moment, Pattern, Recurrence, RecurrenceEnd, day_of};
+pub(crate) use calendar::{Calendar, Event, Exception, Index, Moment, Pattern, Recurrence, RecurrenceEnd, address, day_of};
 pub(crate) use contacts::{Contact, ContactFolder};
+pub(crate) use content::Content;
+pub(crate) use copies::{Conflict, Copy, Copying};
 pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
 pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
+pub(crate) use meeting::{Response, Word, status};
+pub(crate) use settings::{Category, Rule, Settings};
+pub(crate) use shares::{Share, With};
 
+use super::uploads::Uploads;
+use crate::seed::User;
 use crate::seed::ids::MailboxKey;
-use crate::seed::{User, prose};
 
 /// One user's mail, contacts and calendars.
 #[derive(Debug)]
@@ -39,9 +51,13 @@ pub(crate) struct Mailbox {
     pub(crate) everything: Vec<(i64, u32)>,
     pub(crate) folder_feed: Feed,
     pub(crate) contact_folders: Vec<Option<ContactFolder>>,
+    pub(crate) contact_folder_feed: Feed,
     pub(crate) contacts: Vec<Option<Contact>>,
     pub(crate) calendars: Vec<Option<Calendar>>,
     pub(crate) events: Vec<Option<Event>>,
+    /// Deleted events as they were last: their copies and those who follow a window must still hear of them.
+    pub(crate) gone_events: BTreeMap<u32, Event>,
+    pub(crate) settings: Settings,
 }
 
 impl Mailbox {
@@ -56,9 +72,12 @@ impl Mailbox {
             everything: Vec::new(),
             folder_feed: Feed::default(),
             contact_folders: Vec::new(),
+            contact_folder_feed: Feed::default(),
+            settings: Settings::default(),
             contacts: Vec::new(),
             calendars: Vec::new(),
             events: Vec::new(),
+            gone_events: BTreeMap::new(),
         }
     }
 
@@ -70,12 +89,16 @@ impl Mailbox {
 }
 
 /// An effect that becomes visible later than the reply to its cause.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Late {
     /// A message enters the folder it names: a copy, or what was sent.
     Message { mailbox: usize, number: u32 },
-    /// A drive item enters the folder it names.
-    Item { drive: usize, number: u32 },
+    /// A copy of drive items enters the folder it names, or fails to: a place among the copies.
+    Copy(usize),
+    /// The attendees' copies follow the organizer's event.
+    Invitation { mailbox: usize, number: u32, at: Timestamp },
+    /// The organizer's event shows what an attendee answered.
+    Response(Box<Response>),
 }
 
 /// The whole data of the tenant. User `n` owns mailbox `n` and drive `n`.
@@ -86,6 +109,11 @@ pub(crate) struct State {
     pub(crate) drives: Vec<Drive>,
     /// Late effects, by when they are due.
     pub(crate) late: Vec<(Timestamp, Late)>,
+    pub(crate) uploads: Uploads,
+    /// All copies of drive items that were ever begun.
+    pub(crate) copies: Vec<Copy>,
+    /// Whether the organisation lets files be shared with everybody who has the link.
+    pub(crate) anonymous_links: bool,
     pub(crate) lag: std::time::Duration,
 }
 
@@ -118,52 +146,9 @@ impl State {
     fn perform(&mut self, late: Late) {
         match late {
             Late::Message { mailbox, number } => self.mailboxes[mailbox].place(number),
-            Late::Item { drive, number } => self.drives[drive].place(number),
-        }
-    }
-}
-
-/// Bytes that are generated when asked for, or that somebody gave.
-#[derive(Debug, Clone)]
-pub(crate) enum Content {
-    /// `length` bytes from a seed; readable text or noise.
-    Seeded { seed: u64, length: u64, text: bool },
-    /// As uploaded.
-    Given(bytes::Bytes),
-}
-
-impl Content {
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Self::Seeded { length, .. } => *length,
-            Self::Given(bytes) => bytes.len() as u64,
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> bytes::Bytes {
-        match self {
-            Self::Given(bytes) => bytes.clone(),
-            Self::Seeded { seed, length, text } => {
-                let length = usize::try_from(*length).unwrap_or(0);
-                let mut out = Vec::with_capacity(length + 512);
-                if *text {
-                    let mut round = *seed;
-                    while out.len() < length {
-                        for paragraph in prose::paragraphs(round, (length - out.len()).min(65_536), true) {
-                            out.extend_from_slice(paragraph.as_bytes());
-                            out.push(b'\n');
-                        }
-                        round = crate::seed::prng::mix(round);
-                    }
-                } else {
-                    let mut prng = crate::seed::prng::Prng::new(*seed, "noise");
-                    while out.len() < length {
-                        out.extend_from_slice(&prng.next().to_le_bytes());
-                    }
-                }
-                out.truncate(length);
-                bytes::Bytes::from(out)
-            }
+            Late::Copy(index) => self.finish_copy(index),
+            Late::Invitation { mailbox, number, at } => self.invite(mailbox, number, at),
+            Late::Response(response) => self.hear(&response),
         }
     }
 }

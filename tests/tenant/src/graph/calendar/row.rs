@@ -1,14 +1,15 @@
 //! An event as Graph shows it: single, master, occurrence or exception, its times in the zone asked for.
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::errors::Fault;
-use super::mail::item_body;
-use super::odata::{Answer, Row, Selection, encode};
-use super::recur::{Occurrence, instant};
-use super::store::{Event, Mailbox, Moment, Pattern, Recurrence, RecurrenceEnd};
+use super::recur::{Occurrence, days, instant};
+use super::recurrence;
+use crate::graph::errors::Fault;
+use crate::graph::mail::item_body;
+use crate::graph::odata::{Answer, Row, Selection, encode};
+use crate::graph::store::{Event, Mailbox, Moment, day_of};
 use crate::seed::ids::{IdKind, looks_like_exchange_id};
 use crate::seed::prose;
 
@@ -23,50 +24,6 @@ pub(crate) struct EventRow<'a> {
     pub(crate) zone: Option<&'a (String, TimeZone)>,
 }
 
-/// The words of the recurrence patterns.
-pub(crate) const WEEKDAYS: &[(&str, Weekday)] = &[
-    ("sunday", Weekday::Sunday),
-    ("monday", Weekday::Monday),
-    ("tuesday", Weekday::Tuesday),
-    ("wednesday", Weekday::Wednesday),
-    ("thursday", Weekday::Thursday),
-    ("friday", Weekday::Friday),
-    ("saturday", Weekday::Saturday),
-];
-
-fn weekday(day: Weekday) -> &'static str {
-    WEEKDAYS.iter().find(|(_, known)| *known == day).map_or("sunday", |(name, _)| name)
-}
-
-fn recurrence(series: &Recurrence) -> Value {
-    let mut pattern =
-        json!({"type": "daily", "interval": series.interval, "month": 0, "dayOfMonth": 0, "firstDayOfWeek": "sunday", "index": "first"});
-    match &series.pattern {
-        Pattern::Daily => {}
-        Pattern::Weekly { days, first } => {
-            pattern["type"] = json!("weekly");
-            pattern["daysOfWeek"] = days.iter().map(|day| weekday(*day)).collect();
-            pattern["firstDayOfWeek"] = json!(weekday(*first));
-        }
-        Pattern::Monthly { day } => {
-            pattern["type"] = json!("absoluteMonthly");
-            pattern["dayOfMonth"] = json!(day);
-        }
-        Pattern::Yearly { month, day } => {
-            pattern["type"] = json!("absoluteYearly");
-            pattern["month"] = json!(month);
-            pattern["dayOfMonth"] = json!(day);
-        }
-    }
-    let (kind, end, count) = match series.end {
-        RecurrenceEnd::Never => ("noEnd", "0001-01-01".to_owned(), 0),
-        RecurrenceEnd::On(end) => ("endDate", end.to_string(), 0),
-        RecurrenceEnd::After(count) => ("numbered", "0001-01-01".to_owned(), count),
-    };
-    json!({"pattern": pattern, "range": {"type": kind, "startDate": series.start.to_string(), "endDate": end,
-        "recurrenceTimeZone": series.zone, "numberOfOccurrences": count}})
-}
-
 impl EventRow<'_> {
     fn day(&self) -> Option<Date> {
         self.occurrence.as_ref().and_then(|o| o.day)
@@ -77,7 +34,8 @@ impl EventRow<'_> {
         self.day().and_then(|day| self.event.exceptions.get(&day)).and_then(|exception| exception.data.get(name))
     }
 
-    fn data(&self, name: &str) -> Option<&Value> {
+    /// A property as stored, as changed for this one day.
+    pub(super) fn data(&self, name: &str) -> Option<&Value> {
         self.own(name).or_else(|| self.event.data.get(name))
     }
 
@@ -85,11 +43,13 @@ impl EventRow<'_> {
         self.data("body").and_then(|body| body.get("content")).and_then(Value::as_str).unwrap_or("")
     }
 
-    fn id(&self) -> String {
+    /// Its id in the caller's form.
+    pub(crate) fn id(&self) -> String {
         self.mailbox.event_id(self.event, self.day(), self.immutable)
     }
 
-    fn moment(&self, moment: &Moment) -> Value {
+    /// A time as `dateTimeTimeZone` in the zone asked for.
+    pub(crate) fn moment(&self, moment: &Moment) -> Value {
         let all_day = self.data("isAllDay").and_then(Value::as_bool).unwrap_or(false);
         let (name, at) = match self.zone {
             // Days have no zone: midnight stays midnight wherever one looks from.
@@ -124,12 +84,13 @@ impl Row for EventRow<'_> {
             "changeKey" => json!(self.mailbox.key.change_key(event.sequence)),
             "originalStartTimeZone" => json!(event.start.zone),
             "originalEndTimeZone" => json!(event.end.zone),
+            "hasAttachments" => json!(!event.attachments.is_empty()),
             "bodyPreview" => json!(prose::preview(&prose::text_of(self.content()))),
             "body" if self.text => item_body(false, prose::text_of(self.content()).trim().to_owned()),
             "start" => self.moment(self.occurrence.as_ref().map_or(&event.start, |o| &o.start)),
             "end" => self.moment(self.occurrence.as_ref().map_or(&event.end, |o| &o.end)),
             "recurrence" => match (&event.recurrence, self.day()) {
-                (Some(series), None) => recurrence(series),
+                (Some(series), None) => recurrence::write(series),
                 _ => Value::Null,
             },
             "seriesMasterId" => match self.day() {
@@ -165,7 +126,7 @@ pub(crate) fn find<'a>(mailbox: &'a Mailbox, id: &str) -> Answer<(&'a Event, Opt
     if named.kind == IdKind::Event {
         return Ok((event, None));
     }
-    let day = super::store::day_of(named.place).ok_or_else(Fault::item_gone)?;
-    let happens = event.recurrence.as_ref().is_some_and(|series| super::recur::days(series, day).last() == Some(&day));
+    let day = day_of(named.place).ok_or_else(Fault::item_gone)?;
+    let happens = event.recurrence.as_ref().is_some_and(|series| days(series, day).last() == Some(&day));
     if happens && !event.cancelled.contains(&day) { Ok((event, Some(day))) } else { Err(Fault::item_gone()) }
 }

@@ -3,12 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::odata::{Query, Row, Selection, encode};
-use super::store::{Content, Drive, Item, ROOT, State};
+use super::copy::{MONITORS, monitor};
+use crate::graph::odata::{Query, Row, Selection, encode};
+use crate::graph::store::{Content, Drive, Item, ROOT, State, With};
 use crate::seed::User;
 use crate::seed::prng::mix;
 
@@ -37,7 +39,7 @@ fn web(drive: &Drive, user: &User) -> String {
 }
 
 /// `{"user": {…}}`.
-fn identity(drive: &Drive, user: &User) -> Value {
+pub(super) fn identity(drive: &Drive, user: &User) -> Value {
     if drive.personal {
         return json!({"user": {"displayName": user.display_name, "id": drive.key.id}});
     }
@@ -50,7 +52,7 @@ pub(crate) fn kind(drive: &Drive) -> &'static str {
 }
 
 /// `/drive/root:` and the encoded names below it.
-fn reference_path(drive: &Drive, number: u32) -> String {
+pub(super) fn reference_path(drive: &Drive, number: u32) -> String {
     let names: Vec<String> = drive.path(number).into_iter().map(encode).collect();
     let prefix = if drive.personal { "/drive/root:".to_owned() } else { format!("/drives/{}/root:", drive.key.id) };
     if names.is_empty() { prefix } else { format!("{prefix}/{}", names.join("/")) }
@@ -127,7 +129,8 @@ impl Row for ItemRow<'_> {
             }
             "file" if !item.is_folder() => {
                 let mut hashes = json!({"quickXorHash": item.quick_xor()});
-                if drive.personal {
+                // Nobody has the time to read through a sparse file.
+                if drive.personal && !matches!(item.content, Some(Content::Sparse { .. })) {
                     let bytes = item.content.as_ref().map(Content::bytes).unwrap_or_default();
                     hashes["sha256Hash"] = json!(Sha256::digest(&bytes).iter().map(|b| format!("{b:02X}")).collect::<String>());
                 }
@@ -135,6 +138,12 @@ impl Row for ItemRow<'_> {
             }
             "root" if item.number == ROOT => json!({}),
             "specialFolder" => json!({"name": item.special?}),
+            "shared" => {
+                let widest =
+                    |scope: &str| item.shares.iter().any(|share| matches!(&share.with, With::Link { scope: own, .. } if *own == scope));
+                let scope = ["anonymous", "organization"].into_iter().find(|scope| widest(scope)).unwrap_or("users");
+                json!({"scope": scope}).as_object().filter(|_| !item.shares.is_empty()).map(|shared| json!(shared))?
+            }
             "searchResult" if self.found => json!({}),
             "webDavUrl" => json!(format!("{}/dav", web(drive, user))),
             _ => return None,
@@ -156,21 +165,24 @@ pub(crate) fn download_url(drive: &Drive, item: &Item, downloads: &str, now: Tim
     format!("{downloads}/personal/_layouts/15/download.aspx?UniqueId={guid}&Translate=false&tempauth={auth}&ApiVersion=2.0")
 }
 
-/// What lies behind a pre-authenticated address: a file as it was when the address was given, or the state of a copy.
-pub(crate) fn download(state: &State, path_and_query: &str, now: Timestamp) -> Option<(String, Bytes)> {
+/// What lies behind a pre-authenticated address.
+#[derive(Debug, Clone)]
+pub(crate) struct Download {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: String,
+    pub(crate) content: Content,
+}
+
+/// A file as it was when the address was given, or the state of a copy.
+pub(crate) fn download(state: &State, path_and_query: &str, now: Timestamp) -> Option<Download> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    let path = path.trim_start_matches('/');
-    if let Some(rest) = path.strip_prefix("monitor/") {
-        let mut parts = rest.splitn(2, '/');
-        let drive = state.drives.get(parts.next()?.parse::<usize>().ok()?)?;
-        let number = drive.items.iter().flatten().find(|i| drive.key.guid(i.number) == parts.clone().next().unwrap_or(""))?.number;
-        let item = drive.item(number)?;
-        let body = if item.placed {
-            json!({"operation": "ItemCopy", "percentageComplete": 100.0, "resourceId": drive.key.item(number), "status": "completed"})
-        } else {
-            json!({"operation": "ItemCopy", "percentageComplete": 50.0, "status": "inProgress"})
-        };
-        return Some(("application/json".to_owned(), Bytes::from(body.to_string())));
+    if let Some(id) = path.trim_start_matches('/').strip_prefix(MONITORS) {
+        let (status, body) = monitor(state, id)?;
+        return Some(Download {
+            status,
+            content_type: "application/json".to_owned(),
+            content: Content::Given(Bytes::from(body.to_string())),
+        });
     }
     let query = Query::parse(query);
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(query.get("tempauth")?).ok()?).ok()?;
@@ -181,7 +193,8 @@ pub(crate) fn download(state: &State, path_and_query: &str, now: Timestamp) -> O
     let until: i64 = parts.next()?.parse().ok()?;
     let sign = u64::from_str_radix(parts.next()?, 16).ok()?;
     let good = sign == signature(drive, item.number, version, until) && now.as_second() <= until && version == item.content_version;
-    good.then(|| item.content.as_ref().map(|content| (item.mime.to_owned(), content.bytes())))?
+    let content = item.content.clone().filter(|_| good)?;
+    Some(Download { status: StatusCode::OK, content_type: item.mime.to_owned(), content })
 }
 
 /// A drive.

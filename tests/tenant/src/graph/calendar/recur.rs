@@ -1,11 +1,11 @@
 //! On which days a series happens, and when by the clock of the world.
 
-use jiff::civil::{Date, DateTime, Weekday};
+use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::store::{Event, Moment, Pattern, Recurrence, RecurrenceEnd};
-use super::zones;
+use crate::graph::store::{Event, Index, Moment, Pattern, Recurrence, RecurrenceEnd};
+use crate::graph::zones;
 
 /// One happening of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +42,8 @@ pub(crate) fn days(series: &Recurrence, last: Date) -> Vec<Date> {
         let base = match &series.pattern {
             Pattern::Daily => series.start.checked_add((round * step).days()),
             Pattern::Weekly { first, .. } => week_start(series.start, *first).checked_add((round * step).weeks()),
-            Pattern::Monthly { .. } => series.start.first_of_month().checked_add((round * step).months()),
-            Pattern::Yearly { .. } => series.start.first_of_year().checked_add((round * step).years()),
+            Pattern::Monthly { .. } | Pattern::RelativeMonthly { .. } => series.start.first_of_month().checked_add((round * step).months()),
+            Pattern::Yearly { .. } | Pattern::RelativeYearly { .. } => series.start.first_of_year().checked_add((round * step).years()),
         };
         let Some(base) = base.ok().filter(|base| *base <= last) else {
             return out;
@@ -70,7 +70,25 @@ fn within(pattern: &Pattern, base: Date) -> Vec<Date> {
         }
         // The 31st of a short month is its last day.
         Pattern::Monthly { day } => vec![clamped(base, *day)],
-        Pattern::Yearly { month, day } => Date::new(base.year(), *month, 1).map(|first| clamped(first, *day)).into_iter().collect(),
+        Pattern::Yearly { month, day } => vec![clamped(month_of(base, *month), *day)],
+        Pattern::RelativeMonthly { days, index } => relative(base, days, *index).into_iter().collect(),
+        Pattern::RelativeYearly { month, days, index } => relative(month_of(base, *month), days, *index).into_iter().collect(),
+    }
+}
+
+fn month_of(year: Date, month: i8) -> Date {
+    Date::new(year.year(), month.clamp(1, 12), 1).unwrap_or(year)
+}
+
+/// The first, second … or last day of a month that is one of these weekdays.
+fn relative(month: Date, days: &[Weekday], index: Index) -> Option<Date> {
+    let mut fits = (1..=month.days_in_month()).map(|day| clamped(month, day)).filter(|day| days.contains(&day.weekday()));
+    match index {
+        Index::First => fits.next(),
+        Index::Second => fits.nth(1),
+        Index::Third => fits.nth(2),
+        Index::Fourth => fits.nth(3),
+        Index::Last => fits.next_back(),
     }
 }
 
@@ -110,14 +128,8 @@ pub(crate) fn occurrence(event: &Event, day: Date) -> Occurrence {
     if let Some(exception) = event.exceptions.get(&day) {
         return Occurrence { day: Some(day), start: exception.start.clone(), end: exception.end.clone() };
     }
-    let start: DateTime = day.to_datetime(event.start.at.time());
-    let length = event.start.at.until(event.end.at).unwrap_or_default();
-    let end = start.checked_add(length).unwrap_or(start);
-    Occurrence {
-        day: Some(day),
-        start: Moment { at: start, zone: event.start.zone.clone() },
-        end: Moment { at: end, zone: event.end.zone.clone() },
-    }
+    let planned = event.planned(day);
+    Occurrence { day: Some(day), start: planned.start, end: planned.end }
 }
 
 #[cfg(test)]
@@ -141,6 +153,22 @@ mod tests {
         assert_eq!(days(&last, date(2030, 1, 1)), [date(2026, 1, 31), date(2026, 2, 28), date(2026, 3, 31), date(2026, 4, 30)]);
         let leap = series(Pattern::Yearly { month: 2, day: 29 }, 1, date(2024, 2, 29), RecurrenceEnd::After(2));
         assert_eq!(days(&leap, date(2030, 1, 1)), [date(2024, 2, 29), date(2025, 2, 28)]);
+    }
+
+    #[test]
+    fn relative_patterns_count_weekdays_in_the_month() {
+        let friday = vec![Weekday::Friday];
+        let last = Pattern::RelativeMonthly { days: friday.clone(), index: Index::Last };
+        let found = days(&series(last, 1, date(2026, 1, 1), RecurrenceEnd::After(3)), date(2027, 1, 1));
+        assert_eq!(found, [date(2026, 1, 30), date(2026, 2, 27), date(2026, 3, 27)]);
+        let second = Pattern::RelativeMonthly { days: vec![Weekday::Monday, Weekday::Tuesday], index: Index::Second };
+        let found = days(&series(second, 2, date(2026, 6, 3), RecurrenceEnd::After(2)), date(2027, 1, 1));
+        assert_eq!(found, [date(2026, 8, 4), date(2026, 10, 6)], "June's lay before the start");
+        let thanks = Pattern::RelativeYearly { month: 11, days: vec![Weekday::Thursday], index: Index::Fourth };
+        let found = days(&series(thanks, 1, date(2025, 1, 1), RecurrenceEnd::Never), date(2027, 12, 31));
+        assert_eq!(found, [date(2025, 11, 27), date(2026, 11, 26), date(2027, 11, 25)]);
+        let leap = Pattern::RelativeMonthly { days: friday, index: Index::Fourth };
+        assert_eq!(days(&series(leap, 1, date(2026, 1, 1), RecurrenceEnd::On(date(2026, 1, 22))), date(2027, 1, 1)), []);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
-use super::delta::{Line, Token, page};
-use super::errors::Fault;
-use super::items::{DriveRow, ItemRow, download_url, kind};
-use super::odata::{Answer, DRIVE, DRIVE_ITEM, Filter, Order, Selection, encode};
-use super::route::ItemAt;
-use super::store::{Drive, Item, ROOT, State};
+use super::row::{DriveRow, ItemRow, download_url, kind};
+use crate::graph::call::Call;
+use crate::graph::delta::{Line, Token, page};
+use crate::graph::empty;
+use crate::graph::errors::Fault;
+use crate::graph::odata::{Answer, DRIVE, DRIVE_ITEM, Filter, Order, Selection, encode};
+use crate::graph::route::ItemAt;
+use crate::graph::store::{Drive, Item, ROOT, State};
 use crate::wire::Reply;
 
 /// Page size when `$top` is absent, and the largest `$top`.
@@ -41,7 +42,8 @@ pub(crate) fn find<'a>(drive: &'a Drive, at: &ItemAt) -> Answer<&'a Item> {
         None => drive.item(ROOT),
         Some(id) => drive.by_id(id),
     };
-    let from = from.ok_or_else(Fault::item_not_found)?;
+    // What is still being copied has no place yet and is not there.
+    let from = from.filter(|item| item.sequence > 0).ok_or_else(Fault::item_not_found)?;
     match &at.path {
         None => Ok(from),
         Some(path) => drive.by_path(from.number, path).filter(|item| item.placed).ok_or_else(Fault::item_not_found),
@@ -68,7 +70,7 @@ pub(crate) fn item(state: &State, call: &Call<'_>, at: &ItemAt) -> Answer<Reply>
     let tag = row.etag();
     let known = |wanted: &str| wanted == "*" || wanted.split(", ").any(|one| one.trim() == tag || one.trim() == row.ctag());
     if call.header("if-none-match").is_some_and(known) {
-        return Ok(super::empty(StatusCode::NOT_MODIFIED));
+        return Ok(empty(StatusCode::NOT_MODIFIED));
     }
     let selection = Selection::parse(&call.query, &DRIVE_ITEM)?;
     let mut body = row.write(&selection);
@@ -163,9 +165,9 @@ pub(crate) fn content(state: &State, call: &Call<'_>, at: &ItemAt) -> Answer<Rep
     }
     let row = open(state, call, item);
     if call.header("if-none-match").is_some_and(|wanted| wanted == row.etag() || wanted == row.ctag()) {
-        return Ok(super::empty(StatusCode::NOT_MODIFIED));
+        return Ok(empty(StatusCode::NOT_MODIFIED));
     }
-    let mut reply = super::empty(StatusCode::FOUND);
+    let mut reply = empty(StatusCode::FOUND);
     if let Ok(value) = HeaderValue::from_str(&download_url(row.drive, item, row.downloads, call.now)) {
         reply.headers.insert(header::LOCATION, value);
     }
@@ -223,7 +225,7 @@ pub(crate) fn delta(state: &State, call: &Call<'_>, at: &ItemAt, argument: Optio
     Ok(call.json(StatusCode::OK, &call.plain_context("Collection(driveItem)"), body))
 }
 
-/// `GET …/root/search(q='…')`: names that hold every word, and texts too; only what the index knows by now.
+/// `GET …/root/search(q='…')`: names that hold every word; only what the index knows by now.
 pub(crate) fn search(state: &State, call: &Call<'_>, at: &ItemAt, text: &str) -> Answer<Reply> {
     let drive = call.drive(state);
     let under = find(drive, at)?.number;

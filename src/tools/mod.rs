@@ -17,6 +17,7 @@ mod emailrules;
 mod file;
 mod files;
 mod folder;
+mod html;
 mod listing;
 mod mailbox;
 mod named;

@@ -81,12 +81,11 @@ fn what_would_take_for_ever_is_refused() {
 
 proptest! {
     #[test]
-    fn cleaning_never_fails_and_cleaning_again_changes_nothing(html in "(<(/)?(p|div|b|a|table|td|script|img|li|pre)( (style|href|alt)=\"[a-z:;#0 ]{0,12}\")?>|[a-z &;<>\"\n]{0,8}){0,30}") {
+    fn whatever_is_cleaned_holds_whole_tags_of_the_list_alone(html in "(<(/)?(p|div|b|a|table|td|script|img|li|pre)( (style|href|alt)=\"[a-z:;#0 ]{0,12}\")?>|[a-z &;<>\"\n]{0,8}){0,30}") {
         let once = seen(&html);
         for bad in ["<script", "style=", "<img", "javascript:"] {
             prop_assert!(!once.contains(bad), "{}", once);
         }
-        let twice = seen(&once);
-        prop_assert_eq!(seen(&twice), twice);
+        prop_assert!(once.matches('<').count() == once.matches('>').count(), "only whole tags: {}", once);
     }
 }

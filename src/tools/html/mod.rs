@@ -21,8 +21,42 @@ const DROPPED: [&str; 29] = [
 
 /// Elements that stay. Others are left out around what is inside them.
 const KEPT: [&str; 36] = [
-    "a", "b", "blockquote", "br", "caption", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i",
-    "ins", "li", "ol", "p", "pre", "s", "strong", "sub", "sup", "table", "tbody", "td", "th", "tr", "u", "ul",
+    "a",
+    "b",
+    "blockquote",
+    "br",
+    "caption",
+    "code",
+    "dd",
+    "del",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "i",
+    "ins",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "s",
+    "strong",
+    "sub",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "tr",
+    "u",
+    "ul",
 ];
 
 /// Longest HTML that is read, in bytes: the time it takes grows faster than the length where elements are nested without end.
@@ -160,7 +194,9 @@ fn deepest(html: &str) -> usize {
         let closes = tag.starts_with('/');
         let name = tag.trim_start_matches('/').split(|letter: char| letter.is_whitespace() || matches!(letter, '>' | '/')).next();
         let name = name.unwrap_or_default();
-        if !name.starts_with(|letter: char| letter.is_ascii_alphabetic()) || NEVER_CLOSED.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        if !name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            || NEVER_CLOSED.iter().any(|known| known.eq_ignore_ascii_case(name))
+        {
             continue;
         }
         if closes {

@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod cachectl;
 #[cfg(test)]
+mod email;
+#[cfg(test)]
 mod locked;
 #[cfg(test)]
 mod shim;

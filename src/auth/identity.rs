@@ -12,12 +12,15 @@ use super::{AuthError, Http, SignInProblem, http, pkce::Proof, problem::classify
 use crate::{clock::Clock, secret::Secret};
 
 /// The permissions of the tools there are, no more.
-pub const DEFAULT_SCOPES: [&str; 10] = [
+pub const DEFAULT_SCOPES: [&str; 13] = [
     "openid",
     "profile",
     "offline_access",
     "User.Read",
     "Mail.ReadWrite",
+    "Mail.ReadWrite.Shared",
+    "Mail.Send",
+    "Mail.Send.Shared",
     "Calendars.ReadWrite",
     "Calendars.ReadWrite.Shared",
     "MailboxSettings.Read",

@@ -36,6 +36,8 @@ mod catalogue_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod matrix_email_tests;
+#[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]
 mod original_tests;

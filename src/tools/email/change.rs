@@ -11,7 +11,7 @@ use crate::{
         mailbox::at,
         named,
         shape::{id, pick, text, untrusted},
-        tool::{ACCOUNT, CONFIRM, MAILBOX},
+        tool::{ACCOUNT, CONFIRM, CONFIRM_TOKEN, MAILBOX},
     },
 };
 
@@ -33,7 +33,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         name: "email_move",
         title: "Move an email",
         help: "Moves one message to another mail folder. Returns status and new_id: use new_id from then on, the message's id may change \
-               with a move. Moving it back undoes it.",
+               with a move. Moving it back undoes it. To `deleted` it asks the user first.",
         params: &[
             MESSAGE,
             Param::required(
@@ -43,12 +43,14 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             ),
             ACCOUNT,
             MAILBOX,
+            CONFIRM_TOKEN,
         ],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Moderate,
         // With changing ids the second call finds no message; and in between somebody may have moved it on.
         idempotent: false,
-        asks: Asks::Never,
+        // Into Deleted Items it is a deletion, which asks too.
+        asks: Asks::When(|args| goal(args) == "deleted"),
         canonical: Some(one_destination),
         does: Does::Write { touches: move_touches, act: |steps, args| Box::pin(move_message(steps, args)) },
     },

@@ -114,3 +114,13 @@ async fn a_deletion_is_sent_once_and_forgets_where_the_message_was() {
     }
     assert!(touched.contains(&Touch::Item("m".into())));
 }
+
+#[test]
+fn only_a_move_to_deleted_items_asks() {
+    let asks = |folder: &str| {
+        let given = json!({"email_id": "m", "destination_folder": folder, "account_id": "x"});
+        crate::tools::find("email_move").unwrap().asks_for(&args("email_move", given).unwrap())
+    };
+    assert!(asks("deleted") && asks("DeletedItems"));
+    assert!(!asks("archive") && !asks("AQMkADAwAT="));
+}

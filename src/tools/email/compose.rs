@@ -14,7 +14,7 @@ use crate::{
     cache::{Scope, Touch},
     graph::{GraphRequest, Upload},
     tools::{
-        Args, INLINE, LocalFile, Param, ParamType, StepError, Steps,
+        Args, INLINE, LocalFile, Param, ParamType, StepError, Steps, Written,
         check::LOCAL_PATH_MAX,
         mailbox::at,
         named,
@@ -191,12 +191,13 @@ impl Draft {
         Ok(Self { id, message })
     }
 
-    /// The answer of a tool that leaves a draft, and what it taught.
-    pub(super) fn shown(&self) -> (Value, Vec<Touch>, Vec<(String, Vec<Scope>)>) {
+    /// What a tool that leaves a draft says and has learnt.
+    pub(super) fn written(&self) -> Written {
         let containers = containers(&self.message);
         let touches = containers.iter().cloned().map(Touch::Scope).collect();
         let learned = if containers.is_empty() { Vec::new() } else { vec![(self.id.clone(), containers)] };
-        (untrusted(pick(&self.message, &super::read::GET_FIELDS)).into(), touches, learned)
+        let answer = untrusted(pick(&self.message, &super::read::GET_FIELDS)).into();
+        Written { answer, touches, learned, late: false }
     }
 
     /// Sends it, once.

@@ -67,9 +67,7 @@ pub(super) fn sent(gone: Option<String>) -> Written {
 }
 
 async fn create_draft(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
-    let draft = Letter::new(steps, args, recipients(args)?).await?.draft(steps, args).await?;
-    let (answer, touches, learned) = draft.shown();
-    Ok(Written { answer, touches, learned, late: false })
+    Ok(Letter::new(steps, args, recipients(args)?).await?.draft(steps, args).await?.written())
 }
 
 async fn send(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {

@@ -75,10 +75,8 @@ pub(super) fn visible(html: &str) -> Option<String> {
         use ego_tree::iter::Edge;
         match edge {
             Edge::Open(node) if skipped.is_none() => match node.value() {
-                Node::Text(text) => {
-                    if seen.last().is_some_and(Seen::shows_text) {
-                        push_text(&mut out, text, node.ancestors().any(|above| name_of(above.value()) == "pre"));
-                    }
+                Node::Text(text) if seen.last().is_some_and(Seen::shows_text) => {
+                    push_text(&mut out, text, node.ancestors().any(|above| name_of(above.value()) == "pre"));
                 }
                 Node::Element(element) => {
                     let style = Style::of(element);

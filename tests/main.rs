@@ -11,6 +11,8 @@ mod calendar;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod email;
+#[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
 mod keyring;

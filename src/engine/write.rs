@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use super::{Answer, Call, CallError, Engine};
 use crate::{
     cache::{Service, SourceId, Touched},
-    hint::Kind,
     ids::Caller,
     store::{NewWrite, Outcome, StoreError, WriteId},
     tools::{Does, Effect, StepError, Written},
@@ -84,6 +83,7 @@ impl Engine {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),
             Ok(written) => Ok(Answer::plain(&written.answer)),
             Err(error) if error.is_unconfirmed() => Err(self.ask(&call)),
+            Err(error) if error.is_partly() => Err(error.into()),
             Err(error) if outcome_of(&error) == Outcome::Unknown => Err(CallError::UnknownOutcome(error)),
             Err(error) => Err(error.into()),
         }
@@ -161,6 +161,5 @@ impl Engine {
 
 /// What a failed act means for the truth. Only a plain refusal leaves everything as it was; in doubt the outcome is unknown.
 fn outcome_of(error: &StepError) -> Outcome {
-    let refused = matches!(error.status, Some(400..=499)) || matches!(error.kind, Kind::User | Kind::SignIn) || error.never_sent;
-    if refused && !error.unknown_outcome { Outcome::Refused } else { Outcome::Unknown }
+    if error.is_refusal() { Outcome::Refused } else { Outcome::Unknown }
 }

@@ -7,7 +7,12 @@ use crate::hint::{Hint, Kind};
 pub const CATALOGUE: &[&[Tool]] = &[
     account::TOOLS,
     email::READS,
+    email::ATTACHMENTS,
+    email::SENDS,
+    email::ANSWERS,
+    email::MARKS,
     email::CHANGES,
+    email::ATTACHMENT_SAVES,
     emailfolders::READS,
     emailfolders::CHANGES,
     emailfolders::BULK,

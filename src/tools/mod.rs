@@ -17,6 +17,7 @@ mod emailrules;
 mod file;
 mod files;
 mod folder;
+mod html;
 mod listing;
 mod mailbox;
 mod named;
@@ -36,6 +37,8 @@ mod catalogue_tests;
 mod fake;
 #[cfg(test)]
 mod matrix_calendar_tests;
+#[cfg(test)]
+mod matrix_email_tests;
 #[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]

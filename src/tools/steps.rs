@@ -86,6 +86,7 @@ impl Hint for StepError {
 }
 
 const UNCONFIRMED: &str = "confirmation_required";
+const PARTLY: &str = "partly_done";
 
 impl StepError {
     /// An answer of Graph that does not have the shape it should have.
@@ -111,6 +112,30 @@ impl StepError {
     /// Whether it is [`StepError::unconfirmed`].
     pub fn is_unconfirmed(&self) -> bool {
         self.code == UNCONFIRMED
+    }
+
+    /// An earlier step took effect and a later one certainly did not: `left` says what there is now, `hint` what to do with it. What the
+    /// call touches counts as touched.
+    pub fn partly(self, left: &str, hint: impl Into<String>) -> Self {
+        let message = format!("{left}; then: {}", self.message);
+        Self { code: PARTLY, message, hint: Some(hint.into()), unknown_outcome: true, never_sent: false, ..self }
+    }
+
+    /// Whether it is [`StepError::partly`].
+    pub fn is_partly(&self) -> bool {
+        self.code == PARTLY
+    }
+
+    /// The same for a step that only looks before anything is changed: whatever became of it, nothing was done.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self { never_sent: true, ..self }
+    }
+
+    /// Whether it is sure that the step changed nothing. In doubt it is not.
+    pub fn is_refusal(&self) -> bool {
+        let refused = matches!(self.status, Some(400..=499)) || matches!(self.kind, Kind::User | Kind::SignIn) || self.never_sent;
+        refused && !self.unknown_outcome
     }
 
     /// A wrong argument that only shows once Graph was asked.

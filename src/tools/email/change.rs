@@ -1,6 +1,6 @@
-//! `email_mark_read` and `email_move`.
+//! `email_mark_read`, `email_move`, `email_archive` and `email_delete`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{read::containers, well_known};
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
         named,
-        shape::{id, pick, text},
-        tool::{ACCOUNT, MAILBOX},
+        shape::{id, pick, text, untrusted},
+        tool::{ACCOUNT, CONFIRM, CONFIRM_TOKEN, MAILBOX},
     },
 };
 
@@ -21,12 +21,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         title: "Mark an email as read or unread",
         help: "Marks one message as read, or as unread with is_read=false. Returns the updated message without its body. Lists and folder \
                counts show the change at once.",
-        params: &[
-            Param::required("email_id", ParamType::Id, "The message's id, from email_list."),
-            ACCOUNT,
-            Param::optional("is_read", ParamType::Bool, "true", "true for read, false for unread."),
-            MAILBOX,
-        ],
+        params: &[MESSAGE, ACCOUNT, Param::optional("is_read", ParamType::Bool, "true", "true for read, false for unread."), MAILBOX],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Moderate,
         idempotent: true,
@@ -38,9 +33,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         name: "email_move",
         title: "Move an email",
         help: "Moves one message to another mail folder. Returns status and new_id: use new_id from then on, the message's id may change \
-               with a move. Moving it back undoes it.",
+               with a move. Moving it back undoes it. To `deleted` it asks the user first.",
         params: &[
-            Param::required("email_id", ParamType::Id, "The message's id, from email_list."),
+            MESSAGE,
             Param::required(
                 "destination_folder",
                 ParamType::Id,
@@ -48,18 +43,53 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             ),
             ACCOUNT,
             MAILBOX,
+            CONFIRM_TOKEN,
         ],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Moderate,
         // With changing ids the second call finds no message; and in between somebody may have moved it on.
         idempotent: false,
-        asks: Asks::Never,
+        // Into Deleted Items it is a deletion, which asks too.
+        asks: Asks::When(|args| goal(args) == "deleted"),
         canonical: Some(one_destination),
         does: Does::Write { touches: move_touches, act: |steps, args| Box::pin(move_message(steps, args)) },
     },
+    Tool {
+        name: "email_archive",
+        title: "Archive an email",
+        help: "Moves one message to the Archive folder. Returns status and new_id: use new_id from then on. Moving it back undoes it.",
+        params: &[MESSAGE, ACCOUNT, MAILBOX],
+        effect: Effect::Write { service: Service::Mail },
+        risk: Risk::Moderate,
+        idempotent: false,
+        asks: Asks::Never,
+        canonical: None,
+        does: Does::Write {
+            touches: |args| to_folder_touches(args, destination("archive").1),
+            act: |steps, args| Box::pin(archive(steps, args)),
+        },
+    },
+    Tool {
+        name: "email_delete",
+        title: "Delete an email",
+        help: "Deletes one message: it goes to Deleted Items; one that lies there is gone for good. Returns status. Ask the user first.",
+        params: &[MESSAGE, ACCOUNT, CONFIRM, MAILBOX],
+        effect: Effect::Write { service: Service::Mail },
+        risk: Risk::Critical,
+        // The id stays the message's: a second call would find it in Deleted Items and destroy it.
+        idempotent: false,
+        asks: Asks::Always,
+        canonical: None,
+        does: Does::Write {
+            touches: |args| to_folder_touches(args, destination("deleted").1),
+            act: |steps, args| Box::pin(delete(steps, args)),
+        },
+    },
 ];
 
-const UPDATED_FIELDS: [&str; 12] = [
+pub(super) const MESSAGE: Param = Param::required("email_id", ParamType::Id, "The message's id, from email_list.");
+
+pub(super) const UPDATED_FIELDS: [&str; 12] = [
     "id",
     "subject",
     "from",
@@ -74,7 +104,7 @@ const UPDATED_FIELDS: [&str; 12] = [
     "parentFolderId",
 ];
 
-fn message_id(args: &Args) -> &str {
+pub(super) fn message_id(args: &Args) -> &str {
     args.text("email_id").unwrap_or_default()
 }
 
@@ -85,15 +115,22 @@ fn mark_read_touches(args: &Args) -> Vec<Touch> {
 async fn mark_read(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let change = json!({ "isRead": args.flag("is_read") });
     let message = steps.send(GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable()).await?.body;
-    let mut answer = pick(&message, &UPDATED_FIELDS);
-    if answer.is_empty() {
+    Ok(updated(args, &message))
+}
+
+/// The answer of a write that changed a message in its place.
+pub(super) fn updated(args: &Args, message: &Value) -> Written {
+    let picked = pick(message, &UPDATED_FIELDS);
+    let answer = if picked.is_empty() {
         // Accepted without saying what it is now.
-        answer.insert("status".into(), "updated".into());
-    }
-    let containers = containers(&message);
+        json!({ "status": "updated" })
+    } else {
+        untrusted(picked).into()
+    };
+    let containers = containers(message);
     let touches = containers.iter().cloned().map(Touch::Scope).collect();
     let learned = if containers.is_empty() { Vec::new() } else { vec![(message_id(args).to_owned(), containers)] };
-    Ok(Written { answer: answer.into(), touches, learned, late: false })
+    Written { answer, touches, learned, late: false }
 }
 
 /// One spelling for the names; an id stays as it is, for case matters in ids.
@@ -104,8 +141,7 @@ fn one_destination(args: &mut Args) {
 }
 
 /// The destination as Graph takes it, and the scopes of lists that may be lists of it.
-fn destination(args: &Args) -> (&str, Vec<Scope>) {
-    let given = args.text("destination_folder").unwrap_or_default();
+fn destination(given: &str) -> (&str, Vec<Scope>) {
     match well_known(given) {
         Some((_, name)) => (name, vec![named::mail_folder(name), named::mail_folders_by_id()]),
         // One of Graph's rarer names, such as `outbox`: whichever list is one of it, it was asked for by id. Ids are longer.
@@ -117,23 +153,59 @@ fn destination(args: &Args) -> (&str, Vec<Scope>) {
     }
 }
 
+fn goal(args: &Args) -> &str {
+    args.text("destination_folder").unwrap_or_default()
+}
+
 fn move_touches(args: &Args) -> Vec<Touch> {
+    to_folder_touches(args, destination(goal(args)).1)
+}
+
+/// What taking the message to a folder touches, whose lists have these scopes.
+fn to_folder_touches(args: &Args, lists: Vec<Scope>) -> Vec<Touch> {
     let mut touches =
         vec![Touch::Item(message_id(args).to_owned()), Touch::Scope(Scope::folders()), Touch::Scope(Scope::moves(Service::Mail))];
-    touches.extend(destination(args).1.into_iter().map(Touch::Scope));
+    touches.extend(lists.into_iter().map(Touch::Scope));
     touches
 }
 
 async fn move_message(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
+    take(steps, args, destination(goal(args)).0, "moved").await
+}
+
+async fn archive(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
+    let error = match take(steps, args, "archive", "archived").await {
+        Err(error) if error.status == Some(404) && !error.unknown_outcome => error,
+        done => return done,
+    };
+    // The message is missing, or the folder: mailboxes that never archived anything, personal ones above all, may have none.
+    let folder = GraphRequest::get(&at(args, &["mailFolders", "archive"])).with("$select", "id");
+    match steps.send(folder).await {
+        Err(missing) if missing.status == Some(404) => Err(StepError::user(
+            "no_archive",
+            "this mailbox has no Archive folder",
+            "Create a folder with emailfolders_create and use email_move.",
+        )),
+        _ => Err(error),
+    }
+}
+
+async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
+    // Sent once: repeated after a lost reply it would find the message in Deleted Items and destroy it.
+    steps.send(GraphRequest::delete(&at(args, &["messages", message_id(args)]))).await?;
+    let learned = vec![(message_id(args).to_owned(), Vec::new())];
+    Ok(Written { answer: json!({ "status": "deleted" }), touches: Vec::new(), learned, late: false })
+}
+
+async fn take(steps: &dyn Steps, args: &Args, destination: &str, status: &str) -> Result<Written, StepError> {
     let old = message_id(args);
-    let (destination, _) = destination(args);
     let reply = steps.send(GraphRequest::post(&at(args, &["messages", old, "move"]), json!({ "destinationId": destination }))).await?;
     let moved = reply.body;
     let containers = containers(&moved);
     let (Ok(new), false) = (id(&moved), containers.is_empty()) else {
         // It was moved, and we cannot tell what it is called or where it is now.
         return Ok(Written {
-            answer: json!({ "status": "moved", "new_id": text(&moved, "id") }),
+            answer: json!({ "status": status, "new_id": text(&moved, "id") }),
             touches: vec![Touch::All],
             learned: vec![(old.to_owned(), Vec::new())],
             late: false,
@@ -145,7 +217,7 @@ async fn move_message(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
     if new != old {
         learned.push((old.to_owned(), Vec::new()));
     }
-    Ok(Written { answer: json!({ "status": "moved", "new_id": new }), touches, learned, late: false })
+    Ok(Written { answer: json!({ "status": status, "new_id": new }), touches, learned, late: false })
 }
 
 #[cfg(test)]

@@ -1,10 +1,19 @@
-//! Mail: reading messages and changing them.
+//! Mail: reading messages, changing them, and sending.
 
+mod answer;
+mod attachments;
 mod change;
+mod compose;
+mod marks;
 mod read;
+mod send;
 
+pub(super) use answer::TOOLS as ANSWERS;
+pub(super) use attachments::{LISTS as ATTACHMENTS, SAVES as ATTACHMENT_SAVES};
 pub(super) use change::TOOLS as CHANGES;
+pub(super) use marks::TOOLS as MARKS;
 pub(super) use read::TOOLS as READS;
+pub(super) use send::TOOLS as SENDS;
 
 /// The folder names clients use, and Graph's well-known names for them.
 const FOLDERS: [(&str, &str); 6] = [

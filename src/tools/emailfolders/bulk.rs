@@ -64,8 +64,8 @@ async fn mark_all(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> 
 }
 
 async fn empty(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
-    // A second deletion finds nothing to delete, which is taken for done below.
-    let delete = |message: &str| GraphRequest::delete(&at(args, &["messages", message])).repeatable();
+    // Sent once: with immutable ids a second deletion would find the message in Deleted Items, and destroy it there.
+    let delete = |message: &str| GraphRequest::delete(&at(args, &["messages", message]));
     each(steps, args, None, "messages_deleted", &delete).await
 }
 
@@ -103,7 +103,7 @@ async fn each(
         for (message, result) in chunk.iter().zip(results) {
             match result {
                 Ok(_) => done += 1,
-                // Deleted by somebody else, or by the attempt before: there is nothing left to do.
+                // Deleted by somebody else: there is nothing left to do.
                 Err(error) if error.status == Some(404) => done += 1,
                 Err(error) => failed.push((message, error)),
             }

@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test]
     async fn pages_are_read_until_the_limit_of_kept_hits() {
-        let even = |hit: &Hit| hit.resource["n"].as_u64().unwrap() % 2 == 0;
+        let even = |hit: &Hit| hit.resource["n"].as_u64().unwrap().is_multiple_of(2);
         for (count, limit, expected, complete) in
             [(60, 20, 20, false), (60, 30, 30, true), (60, 50, 30, true), (0, 5, 0, true), (25, 13, 13, true)]
         {

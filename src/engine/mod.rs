@@ -16,6 +16,7 @@ mod remote;
 mod source;
 mod stats;
 mod status;
+mod tasks;
 mod truth;
 mod write;
 
@@ -227,7 +228,7 @@ impl Engine {
         let tool = find(name)?;
         let args = Args::check(tool, given)?;
         if let Effect::Local = tool.effect {
-            return self.local(caller, tool, &args).await;
+            return self.local(caller, tool, args).await;
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
         let call = self.begin(tool, args, account);

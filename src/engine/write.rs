@@ -28,10 +28,11 @@ impl Default for Acts {
     }
 }
 
-struct Act<'a>(&'a Acts);
+/// One of them.
+pub(super) struct Act<'a>(&'a Acts);
 
 impl Acts {
-    fn begin(&self) -> Act<'_> {
+    pub(super) fn begin(&self) -> Act<'_> {
         self.0.send_modify(|running| *running += 1);
         Act(self)
     }

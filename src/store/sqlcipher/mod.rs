@@ -44,7 +44,7 @@ use async_trait::async_trait;
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
     AccountRow, Entries, EntryUse, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys,
-    StoreStats, TaskCounts, TaskRow, WriteId,
+    StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, KeyHash, Learned, Shown, SourceId, SourceState, Touched},
@@ -252,6 +252,10 @@ impl Ledger for Sqlcipher {
 
     async fn requeue(&self) -> Result<u64, StoreError> {
         self.thread.ledger(tasks::requeue).await
+    }
+
+    async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
+        self.thread.read(move |db| tasks::seen(db, &query)).await
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {

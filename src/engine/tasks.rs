@@ -202,6 +202,8 @@ mod tests {
         assert!(engine.accounts().is_empty());
         assert_eq!(memory.accounts().await.unwrap(), vec![]);
         assert_eq!(call(&engine, "cache_task_list", json!({})).await.unwrap()["tasks"], json!([]));
-        let Err(CallError::UnknownAccount { any: false }) = call(&engine, "account_remove", named).await else { panic!("it is still there") };
+        let Err(CallError::UnknownAccount { any: false }) = call(&engine, "account_remove", named).await else {
+            panic!("it is still there")
+        };
     }
 }

@@ -9,6 +9,7 @@ mod cache;
 mod calendar;
 mod catalogue;
 mod check;
+mod compat;
 mod contact;
 mod drive;
 mod email;
@@ -33,6 +34,8 @@ mod zone;
 #[cfg(test)]
 mod catalogue_tests;
 #[cfg(test)]
+mod documents_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod matrix_calendar_tests;
@@ -43,6 +46,7 @@ mod original_tests;
 
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
+pub use compat::original;
 pub use files::{INLINE, LocalFile, Saved};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};

@@ -92,9 +92,9 @@ pub(super) fn seen(db: &mut Db, query: &TaskQuery) -> Result<Vec<TaskSeen>, Stor
     let all = [TaskState::Queued, TaskState::Running, TaskState::Failed, TaskState::Completed];
     let read = |row: &Row<'_>| {
         let (_, task) = read(row)?;
-        let state = row.get::<_, i64>(9)?;
-        let state = all.into_iter().find(|known| number(*known) == state);
-        Ok(state.map(|state| Ok(TaskSeen { task, state, changed_at: Timestamp(row.get(10)?), failure: row.get(11)? })).transpose()?)
+        let stands = row.get::<_, i64>(9)?;
+        let Some(state) = all.into_iter().find(|known| number(*known) == stands) else { return Ok(None) };
+        Ok(Some(TaskSeen { task, state, changed_at: Timestamp(row.get(10)?), failure: row.get(11)? }))
     };
     let rows = match &query.id {
         Some(id) => db.all(ONE, [id], read)?,

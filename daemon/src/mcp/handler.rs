@@ -9,17 +9,21 @@ use m365_cached::{hint::Kind, ids::Caller};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, InitializeRequestParams, InitializeResult,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, ContentBlock, ElicitRequest, Implementation,
+        InitializeRequestParams, InitializeResult, InputRequiredResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+        ServerConfig, ServerRequest,
     },
-    service::{NotificationContext, RequestContext},
+    service::{NotificationContext, PeerRequestOptions, RequestContext},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::catalogue;
+use super::{
+    catalogue,
+    consent::{self, Asked, Said},
+};
 use crate::{
     clients::Seat,
-    core::{Answer, Problem},
+    core::{Answer, Consent, Problem},
     daemon::Daemon,
 };
 
@@ -55,6 +59,8 @@ impl Session {
 pub(super) struct Handler {
     pub(super) daemon: Arc<Daemon>,
     pub(super) session: Arc<Session>,
+    /// What its user was asked by results that ask for input.
+    pub(super) asked: Asked,
 }
 
 impl ServerHandler for Handler {
@@ -96,11 +102,38 @@ impl ServerHandler for Handler {
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
         let modern = context.protocol_version().is_some_and(|version| version.as_str() >= MODERN);
-        let arguments = request.arguments.unwrap_or_default();
-        let called = tokio::select! {
-            called = self.called(&request.name, &arguments) => called,
-            // The client gave up, or is gone. A write goes on by itself; a read lands in the cache.
-            () = context.ct.cancelled() => Err(Problem::new(Kind::User, "cancelled", "the call was cancelled", "")),
+        let mut arguments = request.arguments.unwrap_or_default();
+        let said = match (&request.request_state, &request.input_responses) {
+            (Some(state), Some(responses)) if modern => {
+                self.asked.close(state, responses, &request.name, &mut arguments, self.daemon.now())
+            }
+            _ => None,
+        };
+        let called = match said {
+            Some(Said::No) => Err(consent::declined()),
+            _ => self.called(&request.name, &arguments, &context).await,
+        };
+        let called = match called {
+            Err(problem) if said.is_none() && consent::can_ask(context.client_capabilities().as_ref()) => match problem.consent.clone() {
+                Some(consent) if modern => match consent::input(&consent) {
+                    Some(input) => {
+                        let state = self.asked.keep(&request.name, arguments, *consent, self.daemon.now());
+                        return Ok(InputRequiredResult::new(Some(input), Some(state)).into());
+                    }
+                    None => Err(problem),
+                },
+                Some(consent) => match self.ask(&consent, &context).await {
+                    Ok(Said::Yes) => {
+                        arguments.insert(consent.argument, consent.value);
+                        self.called(&request.name, &arguments, &context).await
+                    }
+                    Ok(Said::No) => Err(consent::declined()),
+                    Ok(Said::Nothing) => Err(problem),
+                    Err(end) => Err(end),
+                },
+                None => Err(problem),
+            },
+            other => other,
         };
         let mut result = match called {
             Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer.text())]),
@@ -108,7 +141,13 @@ impl ServerHandler for Handler {
             Err(problem) if problem.code == "unknown_tool" => {
                 return Err(ErrorData::invalid_params(format!("{}. {}", problem.message, problem.hint), None));
             }
-            Err(problem) => CallToolResult::error(vec![ContentBlock::text(text_of(&problem))]),
+            Err(problem) => match &problem.consent {
+                Some(consent) => match consent::told(&problem, consent) {
+                    (text, true) => CallToolResult::error(vec![ContentBlock::text(text)]),
+                    (text, false) => CallToolResult::success(vec![ContentBlock::text(text)]),
+                },
+                None => CallToolResult::error(vec![ContentBlock::text(text_of(&problem))]),
+            },
         };
         if modern {
             let mut meta = result.meta.unwrap_or_default();
@@ -124,10 +163,40 @@ fn implementation() -> Implementation {
 }
 
 impl Handler {
-    async fn called(&self, tool: &str, arguments: &serde_json::Map<String, serde_json::Value>) -> Result<Answer, Problem> {
+    /// Runs the tool, unless the client gives up first.
+    async fn called(&self, tool: &str, arguments: &Map<String, Value>, context: &RequestContext<RoleServer>) -> Result<Answer, Problem> {
         let core = self.daemon.core().map_err(Clone::clone)?;
-        core.call(&self.session.caller(), tool, arguments).await
+        let caller = self.session.caller();
+        tokio::select! {
+            called = core.call(&caller, tool, arguments) => called,
+            // The client gave up, or is gone. A write goes on by itself; a read lands in the cache.
+            () = context.ct.cancelled() => Err(cancelled()),
+        }
     }
+
+    /// Asks the user through a client of the era before 2026-07-28, and waits for as long as there is patience. No answer is no consent.
+    async fn ask(&self, consent: &Consent, context: &RequestContext<RoleServer>) -> Result<Said, Problem> {
+        let Some(params) = consent::form(consent) else { return Ok(Said::Nothing) };
+        let request = ElicitRequest::new(params);
+        let sent = context.peer.send_cancellable_request(ServerRequest::ElicitRequest(request), PeerRequestOptions::no_options()).await;
+        let Ok(mut question) = sent else { return Ok(Said::Nothing) };
+        let (why, outcome) = tokio::select! {
+            answer = &mut question.rx => return Ok(match answer {
+                Ok(Ok(ClientResult::ElicitResult(answer))) => consent::said(&answer),
+                _ => Said::Nothing,
+            }),
+            () = self.daemon.sleep(consent::PATIENCE) => ("nobody answered in time", Ok(Said::Nothing)),
+            () = context.ct.cancelled() => ("the call was cancelled", Err(cancelled())),
+            () = self.daemon.stopping() => ("the daemon is stopping", Ok(Said::Nothing)),
+        };
+        // A client that is gone needs no word.
+        let _ = question.cancel(Some(why.into())).await;
+        outcome
+    }
+}
+
+fn cancelled() -> Problem {
+    Problem::new(Kind::User, "cancelled", "the call was cancelled", "")
 }
 
 /// An error as a model reads it.

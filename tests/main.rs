@@ -7,6 +7,10 @@ mod cachectl;
 #[cfg(test)]
 mod calendar;
 #[cfg(test)]
+mod compat;
+#[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod locked;
 #[cfg(test)]
 mod shim;

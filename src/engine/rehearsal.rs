@@ -107,9 +107,10 @@ impl Rehearsal {
     /// Writes a change down and answers as Graph answers a success: with what was sent, under an id.
     fn pretend(&self, request: &GraphRequest) -> Reply {
         let number = self.note(noted(request));
-        let known = |prefix: &str| request.path.rsplit('/').next().filter(|_| prefix == "PATCH").map(str::to_owned);
         let mut body = request.body.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
-        let id = known(word(request.method)).unwrap_or_else(|| made_up(number));
+        // A change is answered with what was changed, under its own id.
+        let changed = request.path.rsplit('/').next().filter(|_| request.method == Method::Patch);
+        let id = changed.map_or_else(|| made_up(number), str::to_owned);
         body.insert("id".into(), id.into());
         let (status, body) = match request.method {
             Method::Delete => (204, Value::Null),
@@ -121,7 +122,7 @@ impl Rehearsal {
 }
 
 fn made_up(number: usize) -> String {
-    format!("(id from request {number})")
+    format!("id-from-request-{number}")
 }
 
 /// Whether `request` changes nothing.

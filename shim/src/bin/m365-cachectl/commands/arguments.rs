@@ -58,6 +58,8 @@ fn value(name: &str, schema: &Value, text: &str) -> Result<Value, Fault> {
         Some(value) if fits(&value) => Ok(value),
         // Text stays as it was typed, also when it looks like a number.
         _ if types.contains(&"string") => Ok(text.into()),
+        // One text is a list of one, and the daemon takes addresses apart at their commas.
+        _ if types.contains(&"array") && schema["items"]["type"] == "string" => Ok(text.into()),
         _ => {
             Err(wrong(format!("`{name}` must be {}, not `{text}`.", types.join(" or ")), "`m365-cachectl tools TOOL` lists the arguments"))
         }
@@ -85,6 +87,7 @@ mod tests {
     fn values_take_the_declared_type() {
         let got = read(&["account_id=5", "limit=5", "unread=true", "fields=[\"a\"]", "other=x=y", "more=7"]);
         assert_eq!(got, Ok(json!({"account_id":"5","limit":5,"unread":true,"fields":["a"],"other":"x=y","more":7})));
+        assert_eq!(read(&["to=a@x.example, b@x.example"]), Ok(json!({"to": "a@x.example, b@x.example"})));
         assert_eq!(read(&["unread=null", "account_id="]), Ok(json!({"unread":null,"account_id":""})));
     }
 

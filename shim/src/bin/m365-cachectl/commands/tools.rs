@@ -7,7 +7,6 @@ use serde_json::Value;
 use tonic::transport::Channel;
 
 use super::arguments::types;
-use crate::cli;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, table};
 
@@ -151,8 +150,8 @@ impl View for ToolView {
 /// What a value may be: `1..200`, `to 64 characters`, `a, b or c`, `1..10 items`.
 fn limits(schema: &Value) -> String {
     let range = |least: &str, most: &str| match (schema[least].as_u64(), schema[most].as_u64()) {
-        (Some(least), Some(most)) => format!("{least}..{most}"),
         (None | Some(0), Some(most)) => format!("to {most}"),
+        (Some(least), Some(most)) => format!("{least}..{most}"),
         (Some(least), None) => format!("from {least}"),
         (None, None) => String::new(),
     };
@@ -181,6 +180,7 @@ pub(super) mod tests {
                 "limit":{"type":"integer","minimum":1,"maximum":200,"default":10,"description":"How many"},
                 "folder":{"type":"string","enum":["inbox","sent"]},
                 "unread":{"type":["boolean","null"]},
+                "to":{"type":"array","items":{"type":"string"},"maxItems":500},
                 "fields":{"type":"array","minItems":1,"maxItems":10}},"required":["account_id"]}"#
                 .as_slice()
                 .into(),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// A moment in wall time, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -113,5 +113,133 @@ impl Clock for ManualClock {
                 moved.await;
             }
         })
+    }
+}
+
+/// A clock that shows what another one was last heard to show: a demo follows its tenant's, which people and tests move.
+#[derive(Debug)]
+pub struct FollowedClock {
+    heard: Mutex<Heard>,
+    moved: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    showed: Timestamp,
+    /// When it showed that; `None` while the other one stands still.
+    since: Option<Instant>,
+}
+
+impl Heard {
+    fn new(showed: Timestamp, frozen: bool) -> Self {
+        Self { showed, since: (!frozen).then(Instant::now) }
+    }
+}
+
+impl FollowedClock {
+    /// A clock that goes on from `showed`, or stands there when `frozen`.
+    pub fn at(showed: Timestamp, frozen: bool) -> Self {
+        Self { heard: Mutex::new(Heard::new(showed, frozen)), moved: Notify::new() }
+    }
+
+    /// The other clock was moved, stopped or started: sleepers whose time has come are woken.
+    pub fn hear(&self, showed: Timestamp, frozen: bool) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Heard::new(showed, frozen);
+        self.moved.notify_waiters();
+    }
+
+    fn runs(&self) -> bool {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).since.is_some()
+    }
+}
+
+impl Clock for FollowedClock {
+    fn now(&self) -> Timestamp {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.showed.plus(heard.since.map_or(Duration::ZERO, |since| since.elapsed()))
+    }
+
+    fn sleep(&self, wait: Duration) -> Sleep<'_> {
+        let until = self.now().plus(wait);
+        Box::pin(async move {
+            loop {
+                // Registered before the clock is read, so that no move is missed.
+                let mut moved = std::pin::pin!(self.moved.notified());
+                moved.as_mut().enable();
+                let left = until.since(self.now());
+                if left.is_zero() {
+                    return;
+                }
+                if self.runs() {
+                    tokio::select! {
+                        () = moved => {}
+                        () = tokio::time::sleep(left) => {}
+                    }
+                } else {
+                    moved.await;
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Fails a test whose sleeper is never woken; paused time jumps there when nothing else is left to do.
+    async fn woken(sleeper: tokio::task::JoinHandle<()>) {
+        tokio::time::timeout(Duration::from_secs(1_000_000), sleeper).await.expect("it sleeps on").unwrap();
+    }
+
+    /// A sleeper on `clock`, asleep when this returns.
+    async fn sleeper(clock: &Arc<FollowedClock>, wait: Duration) -> tokio::task::JoinHandle<()> {
+        let clock = Arc::clone(clock);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let sleeper = tokio::spawn(async move {
+            let sleep = clock.sleep(wait);
+            tell.send(()).unwrap();
+            sleep.await;
+        });
+        told.await.unwrap();
+        tokio::task::yield_now().await;
+        sleeper
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_followed_clock_that_stands_still_moves_only_when_it_hears_so() {
+        let clock = Arc::new(FollowedClock::at(Timestamp(1000), true));
+        let sleeper = sleeper(&clock, Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!(clock.now(), Timestamp(1000));
+        clock.hear(Timestamp(60_999), true);
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.hear(Timestamp(61_000), true);
+        woken(sleeper).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_followed_clock_that_runs_wakes_by_itself_or_by_a_move() {
+        let clock = Arc::new(FollowedClock::at(Timestamp(0), false));
+        let began = Instant::now();
+        clock.sleep(Duration::from_secs(5)).await;
+        assert_eq!((clock.now(), began.elapsed()), (Timestamp(5000), Duration::from_secs(5)));
+        let sleeper = sleeper(&clock, Duration::from_secs(3600)).await;
+        clock.hear(Timestamp(3_605_000), false);
+        woken(sleeper).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_followed_clock_that_starts_again_wakes_those_who_slept_while_it_stood() {
+        let clock = Arc::new(FollowedClock::at(Timestamp(0), true));
+        let sleeper = sleeper(&clock, Duration::from_secs(2)).await;
+        clock.hear(Timestamp(1500), false);
+        let began = Instant::now();
+        woken(sleeper).await;
+        assert_eq!(began.elapsed(), Duration::from_millis(500));
     }
 }

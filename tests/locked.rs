@@ -7,17 +7,17 @@ use m365_cached_checks::support::{
     mcp::ERAS,
     world::{Setup, World},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Every file of the profile that holds data, and its bytes.
-fn data(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn data(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
     let passing = |name: &str| name.ends_with(".log") || name.ends_with(".lock") || name.ends_with(".sock") || name.ends_with(".starting");
     let files = world.home.files().unwrap().into_iter().filter(|file| !passing(file.file_name().unwrap().to_str().unwrap()));
     files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
 }
 
-/// Status, tools and verbs of a locked daemon.
-fn assert_locked(world: &World, code: &str) {
+/// Status, tools and verbs of a locked daemon; why it is locked.
+pub(crate) fn assert_locked(world: &World, code: &str) -> Value {
     let said = world.ctl(&["--json", "status"]).unwrap();
     assert_eq!(said.code, Some(7), "{said:?}");
     let status = said.json().unwrap();
@@ -35,6 +35,7 @@ fn assert_locked(world: &World, code: &str) {
     }
     let said = world.ctl(&["--json", "stats"]).unwrap();
     assert_eq!(said.code, Some(7), "{said:?}");
+    status["locked"].clone()
 }
 
 #[test]

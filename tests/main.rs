@@ -3,15 +3,29 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod backend;
+#[cfg(test)]
 mod cachectl;
 #[cfg(test)]
 mod calendar;
+#[cfg(test)]
+mod clock;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod fuzzing;
+#[cfg(test)]
+mod keyring;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod locked;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod secret_service;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use m365_cached::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
-    cache::Escaped,
+    cache::{Bounds, Escaped},
     config::Config,
     engine::{self, Engine, GraphRemote, LoginStart, Policy, ToolPolicy},
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
     secret::Secret,
-    store::{Entries, HotTier, Ledger},
+    store::{DoubtMark, Entries, HotTier, Ledger},
     tools,
     transfer::{self, Transfer},
     worker,
@@ -78,6 +78,8 @@ pub(crate) struct Store {
     pub(crate) backend: &'static str,
     /// The file.
     pub(crate) path: PathBuf,
+    /// The mark of writes that it could not record; none for a store that ends with the process.
+    pub(crate) doubt: Option<DoubtMark>,
     /// Closes it for good.
     pub(crate) close: Box<dyn Fn() + Send + Sync>,
 }
@@ -115,12 +117,14 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         keeper,
         clock,
         dice,
+        doubt: store.doubt,
         policy: policy(config),
     };
     let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
     let background = vec![
         tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::tidy(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
     ];
     Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close }))
@@ -171,6 +175,8 @@ fn policy(config: &Config) -> Policy {
         tools,
         uncached_accounts,
         deadline: config.graph.call_deadline,
+        unsettled: config.cache.unsettled,
+        bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
         compat: config.compat,
         ..Policy::default()
@@ -233,6 +239,20 @@ impl Core for Running {
                 code: "damaged_entries".into(),
                 message: format!("{} stored answers were damaged; they were dropped and fetched again.", status.health.damaged),
                 hint: "Check the disk; nothing wrong was served.".into(),
+            });
+        }
+        if status.totals_corrected > 0 {
+            warnings.push(Warning {
+                code: "totals_corrected".into(),
+                message: format!("{} running totals of the store did not match and were corrected.", status.totals_corrected),
+                hint: "Check the disk if it happens again.".into(),
+            });
+        }
+        if status.in_doubt > 0 {
+            warnings.push(Warning {
+                code: "writes_unrecorded".into(),
+                message: "A write could not be recorded, so nothing stored of its mailbox or drive is served for now.".into(),
+                hint: "Look at the disk that holds the profile, and at the daemon's log.".into(),
             });
         }
         let accounts: Vec<AccountState> = self.engine.accounts().iter().map(account).collect();

@@ -1,6 +1,6 @@
 //! The command line, and a help that teaches how to start tenant and daemon by hand.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Parser;
 
@@ -33,7 +33,7 @@ Exit codes:
   0  stopped as asked
   1  the socket or the server failed
   2  a flag is wrong
-  7  the configuration (with --check) or a folder's rights need attention
+  7  the configuration (with --check), --clock-from or a folder's rights need attention
   9  another daemon serves this profile (0 with --if-not-running)";
 
 /// Caches Microsoft 365 in an encrypted database and serves it to the MCP clients of one user.
@@ -52,6 +52,9 @@ pub struct Flags {
     /// Show the configuration with the origin of each value, and exit
     #[arg(long)]
     pub check: bool,
+    /// Demo profiles only: take the time from a tenant's control port, such as `http://127.0.0.1:8080`
+    #[arg(long, value_name = "ADDRESS", value_parser = control)]
+    pub clock_from: Option<SocketAddr>,
     /// Exit with 0 and without a word when a daemon serves this profile already
     #[arg(long)]
     pub if_not_running: bool,
@@ -74,6 +77,14 @@ fn setting(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// Loopback only: what moves a daemon's clock decides how long it serves an answer.
+fn control(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/').parse().ok();
+    address
+        .filter(|address: &SocketAddr| address.ip().is_loopback())
+        .ok_or("a control port is an address on loopback, such as `http://127.0.0.1:8080`")
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -93,5 +104,15 @@ mod tests {
         let pairs = [("tenant", "a=b"), ("demo", "true"), ("log.filter", "debug")];
         assert_eq!(flags.settings(), pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
         assert!(Flags::try_parse_from(["m365-cached", "--set", "demo"]).is_err());
+    }
+
+    #[test]
+    fn time_is_taken_from_loopback_alone() {
+        let given = |text| Flags::try_parse_from(["m365-cached", "--clock-from", text]).map(|flags| flags.clock_from.unwrap().to_string());
+        assert_eq!(given("http://127.0.0.1:8080/").unwrap(), "127.0.0.1:8080");
+        assert_eq!(given("[::1]:1").unwrap(), "[::1]:1");
+        for elsewhere in ["http://192.0.2.1:80", "https://127.0.0.1:80", "localhost:80", "127.0.0.1", "127.0.0.1:80/clock"] {
+            given(elsewhere).unwrap_err();
+        }
     }
 }

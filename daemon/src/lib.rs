@@ -13,6 +13,7 @@ mod mcp;
 pub mod parts;
 pub mod service;
 pub mod signals;
+pub mod tenant_clock;
 #[cfg(test)]
 mod testing;
 

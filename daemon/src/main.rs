@@ -2,12 +2,14 @@
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
 use clap::Parser;
-use m365_cached::{config::Config, hint::Kind};
+use m365_cached::{clock::SystemClock, config::Config, hint::Kind};
 use m365_cached_daemon::{
     core::Problem,
     flags::{ALREADY_RUNNING, Flags},
@@ -18,6 +20,7 @@ use m365_cached_daemon::{
     parts::{self, Parts},
     run, service,
     signals::Signals,
+    tenant_clock,
 };
 use m365_cached_proto::dirs::Profile;
 
@@ -70,24 +73,37 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
         tracing::warn!(reason = ?missing, "the system did not grant every protection");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(failed)?;
-    let served = runtime.block_on(serve(config, &profile, &instance));
+    let served = runtime.block_on(serve(config, &profile, &instance, flags.clock_from));
     // A thread that a keyring or a file system holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(config: Result<Config, Problem>, profile: &Profile, instance: &Instance) -> Result<(), Problem> {
+async fn serve(
+    config: Result<Config, Problem>,
+    profile: &Profile,
+    instance: &Instance,
+    clock_from: Option<SocketAddr>,
+) -> Result<(), Problem> {
     let mut signals = Signals::install().map_err(failed)?;
     // Bound before the vault is opened: clients that come early wait, rather than find nobody.
     let listener = Listener::bind(instance).map_err(failed)?;
     let parts = match config {
         Ok(config) => tokio::select! {
-            parts = Parts::real(&config, profile) => parts,
+            parts = open(&config, profile, clock_from) => parts?,
             _ = signals.stop() => return Ok(()),
         },
         Err(problem) => Parts::misconfigured(profile, problem),
     };
     run(parts, listener, async { signals.stop().await }).await.map_err(failed)
+}
+
+async fn open(config: &Config, profile: &Profile, clock_from: Option<SocketAddr>) -> Result<Parts, Problem> {
+    let clock = match clock_from {
+        Some(control) => tenant_clock::follow(config, control).await?,
+        None => Arc::new(SystemClock),
+    };
+    Ok(Parts::real(config, profile, clock).await)
 }
 
 /// Logs as configured; with a configuration that cannot be used, as without one.

@@ -16,9 +16,14 @@ use m365_cached::{
 use m365_cached_proto::dirs::Profile;
 
 #[cfg(feature = "sqlcipher")]
-use m365_cached::store::{
-    StoreKeys,
-    sqlcipher::{OpenOptions, Sqlcipher},
+use m365_cached::{
+    cache::KeyPattern,
+    clock::Timestamp,
+    config::Backend,
+    store::{
+        DoubtMark, Entries, Invalidation, StoreKeys, Volatile,
+        sqlcipher::{OpenOptions, Sqlcipher},
+    },
 };
 
 use crate::{
@@ -77,8 +82,8 @@ pub struct Opened<'a> {
 
 impl Parts {
     /// The real parts. Never fails: what is missing makes a locked daemon, which says why.
-    pub async fn real(config: &Config, profile: &Profile) -> Self {
-        let (clock, dice): (Arc<dyn Clock>, Arc<dyn Dice>) = (Arc::new(SystemClock), Arc::new(OsDice));
+    pub async fn real(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
+        let dice: Arc<dyn Dice> = Arc::new(OsDice);
         let mut parts = Self::without_engine(config, profile, Arc::clone(&clock));
         let cloud = match cloud(config, profile) {
             Ok(cloud) => cloud,
@@ -89,7 +94,8 @@ impl Parts {
             settings: key_settings(config, profile),
             environment: std::env::var(KEY_VARIABLE).ok().map(Secret::new),
             keyring: Arc::new(OsKeyring),
-            clock: Arc::clone(&clock),
+            // A person answers the keyring's prompt, in real time.
+            clock: Arc::new(SystemClock),
             dice: Arc::clone(&dice),
         };
         match vault.open_or_create().await {
@@ -152,7 +158,7 @@ async fn engine(opened: Opened<'_>) -> Result<Arc<dyn Core>, Problem> {
     crate::engine::start(&opened, store).await
 }
 
-/// The encrypted store.
+/// The encrypted store; with `store.backend = "memory"` the answers lie beside it, in memory.
 #[cfg(feature = "sqlcipher")]
 fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
     let path = opened.profile.database();
@@ -164,16 +170,51 @@ fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
         new_epochs: false,
         limits: Limits::default(),
     };
-    let store = Arc::new(Sqlcipher::open(options)?);
-    let closing = Arc::clone(&store);
-    Ok(Store { entries: store.clone(), ledger: store, backend: "sqlcipher", path, close: Box::new(move || closing.close()) })
+    let file = Arc::new(Sqlcipher::open(options)?);
+    let closing = Arc::clone(&file);
+    let close = Box::new(move || closing.close());
+    // Beside the database, for it stands for what the database could not take.
+    let doubt = Some(DoubtMark::at(&path.with_file_name("unrecorded")));
+    Ok(match opened.config.store.backend {
+        Backend::Sqlcipher => Store { entries: file.clone(), ledger: file, backend: "sqlcipher", path, doubt, close },
+        Backend::Memory => {
+            tokio::spawn(empty(Arc::clone(&file), opened.clock.now()));
+            let store = Arc::new(Volatile::new(file, opened.config.store.memory_bytes, Limits::default()));
+            Store { entries: store.clone(), ledger: store, backend: "memory", path, doubt, close }
+        }
+    })
+}
+
+/// Removes the answers that an earlier daemon kept in the file. In the background, because there may be many; one cut short is done by
+/// the next start.
+#[cfg(feature = "sqlcipher")]
+async fn empty(file: Arc<Sqlcipher>, at: Timestamp) {
+    let pattern = KeyPattern::everything();
+    let reason = "`store.backend` is `memory`".to_owned();
+    let removed = match file.stats().await {
+        Ok(stats) if stats.entries == 0 => return,
+        Ok(_) => file.invalidate(Invalidation { pattern, account: None, reason, by: "m365-cached".into(), at }).await,
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(removed) => tracing::info!(removed, "answers of the encrypted file were removed"),
+        Err(StoreError::Closed) => {}
+        Err(error) => tracing::warn!(%error, "answers of the encrypted file could not be removed"),
+    }
 }
 
 /// A build without SQLCipher keeps everything in memory and nothing on disk.
 #[cfg(not(feature = "sqlcipher"))]
 fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
     let store = Arc::new(m365_cached::store::Memory::new(Arc::clone(&opened.dice), Limits::default()));
-    Ok(Store { entries: store.clone(), ledger: store, backend: "memory", path: std::path::PathBuf::new(), close: Box::new(|| ()) })
+    Ok(Store {
+        entries: store.clone(),
+        ledger: store,
+        backend: "memory",
+        path: std::path::PathBuf::new(),
+        doubt: None,
+        close: Box::new(|| ()),
+    })
 }
 
 /// Every tool, for people and tests.

@@ -21,12 +21,12 @@ pub enum ConnectError {
         socket: PathBuf,
     },
     /// Somebody listens, but not this user: nothing was sent.
-    #[error("what listens at `{socket}` belongs to another user (uid {uid})")]
+    #[error("what listens at `{socket}` belongs to another user ({owner})")]
     Foreign {
-        /// The socket.
+        /// The socket or pipe.
         socket: PathBuf,
-        /// Its owner.
-        uid: u32,
+        /// Its owner as the system names one: a uid, a SID.
+        owner: String,
     },
     /// The system refuses.
     #[error("cannot connect to `{socket}`: {source}")]
@@ -104,7 +104,7 @@ async fn open(socket: &Path) -> Result<tokio::net::UnixStream, ConnectError> {
     // A short socket lies in a directory anybody may have made first: what answers must be ours before it hears a word.
     let uid = stream.peer_cred().map_err(|source| ConnectError::Io { socket: socket.to_owned(), source })?.uid();
     if uid != rustix::process::geteuid().as_raw() {
-        return Err(ConnectError::Foreign { socket: socket.to_owned(), uid });
+        return Err(ConnectError::Foreign { socket: socket.to_owned(), owner: format!("uid {uid}") });
     }
     Ok(stream)
 }
@@ -116,10 +116,12 @@ async fn open(pipe: &Path) -> Result<tokio::net::windows::named_pipe::NamedPipeC
     /// All instances of the pipe are taken; the server makes the next one in a moment.
     const ERROR_PIPE_BUSY: i32 = 231;
     const TRIES: u32 = 200;
+    let refused = |source| ConnectError::Io { socket: pipe.to_owned(), source };
     let mut tries = 0;
-    loop {
+    let client = loop {
+        // Opened so that the server may learn who we are and not act as us: tokio's default.
         match ClientOptions::new().open(pipe) {
-            Ok(client) => return Ok(client),
+            Ok(client) => break client,
             Err(error) if error.raw_os_error() == Some(ERROR_PIPE_BUSY) && tries < TRIES => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -127,8 +129,13 @@ async fn open(pipe: &Path) -> Result<tokio::net::windows::named_pipe::NamedPipeC
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(ConnectError::NotRunning { socket: pipe.to_owned() });
             }
-            Err(source) => return Err(ConnectError::Io { socket: pipe.to_owned(), source }),
+            Err(source) => return Err(refused(source)),
         }
+    };
+    // Anybody may have taken the name first: what answers must be ours before it hears a word.
+    match crate::owner::stranger(&client).map_err(refused)? {
+        None => Ok(client),
+        Some(owner) => Err(ConnectError::Foreign { socket: pipe.to_owned(), owner }),
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod dirs;
 pub mod endpoint;
 pub mod fault;
+#[cfg(windows)]
+pub mod owner;
 
 /// The generated messages and services of package `m365.cached.v1`.
 #[allow(missing_docs, unused_qualifications, clippy::all, clippy::allow_attributes_without_reason, reason = "generated code")]

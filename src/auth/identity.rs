@@ -8,22 +8,31 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{AuthError, Http, SignInProblem, http, pkce::Proof, problem::classify};
+use super::{AuthError, Http, SignInProblem, http, login::CONSUMERS, pkce::Proof, problem::classify};
 use crate::{clock::Clock, secret::Secret};
 
 /// The permissions of the tools there are, no more.
-pub const DEFAULT_SCOPES: [&str; 10] = [
+pub const DEFAULT_SCOPES: [&str; 15] = [
     "openid",
     "profile",
     "offline_access",
     "User.Read",
+    "User.ReadBasic.All",
     "Mail.ReadWrite",
+    "Mail.ReadWrite.Shared",
+    "Mail.Send",
+    "Mail.Send.Shared",
+    "MailboxSettings.ReadWrite",
     "Calendars.ReadWrite",
     "Calendars.ReadWrite.Shared",
-    "MailboxSettings.Read",
-    "Contacts.Read",
-    "Files.Read",
+    "Contacts.ReadWrite",
+    "Files.ReadWrite",
+    "Files.Read.All",
 ];
+
+/// Those of them that only mean something within an organization: a personal account is not asked for them.
+const ORGANIZATION_SCOPES: [&str; 5] =
+    ["User.ReadBasic.All", "Mail.ReadWrite.Shared", "Mail.Send.Shared", "Calendars.ReadWrite.Shared", "Files.Read.All"];
 
 /// The longest an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -138,14 +147,20 @@ impl Identity {
         self.settings.client_id.as_deref().ok_or(AuthError::NotConfigured)
     }
 
-    fn scope(&self) -> String {
-        self.settings.scopes.join(" ")
+    /// The permissions to ask `tenant` for.
+    pub(super) fn scopes(&self, tenant: &str) -> Vec<String> {
+        let fits = |scope: &&String| tenant != CONSUMERS || !ORGANIZATION_SCOPES.contains(&scope.as_str());
+        self.settings.scopes.iter().filter(fits).cloned().collect()
+    }
+
+    fn scope(&self, tenant: &str) -> String {
+        self.scopes(tenant).join(" ")
     }
 
     /// Where the browser goes to sign in.
     pub(super) fn authorize_url(&self, tenant: &str, redirect: &str, proof: &Proof, login_hint: Option<&str>) -> Result<Url, AuthError> {
         let mut url = self.endpoint(tenant, "authorize")?;
-        let (scope, claims) = (self.scope(), claims(None));
+        let (scope, claims) = (self.scope(tenant), claims(None));
         let mut query = url.query_pairs_mut();
         query.extend_pairs([
             ("client_id", self.client_id()?),
@@ -170,7 +185,7 @@ impl Identity {
 
     /// The browser's code for tokens.
     pub(super) async fn redeem(&self, tenant: &str, code: &Secret<String>, redirect: &str, proof: &Proof) -> Result<TokenReply, Failure> {
-        let (scope, claims) = (self.scope(), claims(None));
+        let (scope, claims) = (self.scope(tenant), claims(None));
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code.expose().as_str()),
@@ -210,7 +225,7 @@ impl Identity {
             #[serde(default)]
             interval: Option<Seconds>,
         }
-        let scope = self.scope();
+        let scope = self.scope(tenant);
         let fields = [("client_id", self.client_id().map_err(Failure::Broken)?), ("scope", &scope)];
         let body = self.post(tenant, "devicecode", &fields).await?;
         let started: Started =

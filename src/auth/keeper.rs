@@ -80,6 +80,32 @@ struct Held {
     forced: VecDeque<Timestamp>,
 }
 
+/// A sign-out under way: the account's tokens are given to nobody and not changed.
+pub struct Leaving {
+    slot: Arc<Slot>,
+    turn: Option<OwnedMutexGuard<()>>,
+    now: Timestamp,
+    done: bool,
+}
+
+impl Leaving {
+    /// The account is gone: drops what is held of it.
+    pub fn done(mut self) {
+        self.done = true;
+        let problem = (SignInProblem::ours(Reason::NoTokens), self.now);
+        self.slot.held(|held| *held = Held { problem: Some(problem), attempts: held.attempts + 1, ..Held::default() });
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if !self.done {
+            self.slot.gone.send_replace(false);
+        }
+        self.turn = None;
+    }
+}
+
 impl Slot {
     fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
         look(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
@@ -116,14 +142,15 @@ impl Keeper {
         Ok(())
     }
 
-    /// Drops what is held of an account that signs out. Whoever asks for a token of it from now on gets none; a refresh under way gives
-    /// up, and nothing is saved after this has returned.
-    pub async fn forget(&self, account: &AccountId) {
+    /// Begins an account's sign-out. Whoever asks for a token of it from now on gets none; a refresh under way gives up, and nothing is
+    /// saved after this has returned. What is held is dropped by [`Leaving::done`]; dropping the [`Leaving`] leaves all as it was.
+    pub async fn leave(&self, account: &AccountId) -> Leaving {
         let slot = self.slot(account);
+        // Made before the first wait, so that a sign-out cut short while it waits is taken back as well.
+        let mut leaving = Leaving { slot: slot.clone(), turn: None, now: self.parts.clock.now(), done: false };
         slot.gone.send_replace(true);
-        let _turn = slot.turn.lock().await;
-        let problem = (SignInProblem::ours(Reason::NoTokens), self.parts.clock.now());
-        slot.held(|held| *held = Held { problem: Some(problem), attempts: held.attempts + 1, ..Held::default() });
+        leaving.turn = Some(slot.turn.clone().lock_owned().await);
+        leaving
     }
 
     /// How the account's sign-in stands, without asking anybody.
@@ -255,7 +282,11 @@ async fn attempt(parts: Arc<Parts>, slot: Arc<Slot>, claims: Option<String>, tur
     let mut gone = slot.gone.subscribe();
     let result = tokio::select! {
         biased;
-        _ = gone.wait_for(|gone| *gone) => Err(AuthError::sign_in(Reason::NoTokens)),
+        _ = gone.wait_for(|gone| *gone) => {
+            // Given up, not refused: should the sign-out fail, the next caller tries again.
+            slot.held(|held| held.attempts += 1);
+            return Err(AuthError::sign_in(Reason::NoTokens));
+        }
         result = tokens(&parts, &slot, claims.as_deref()) => result,
     };
     match &result {

@@ -278,8 +278,10 @@ async fn signing_out_stops_a_refresh_from_saving() {
     let caller = tokio::spawn(async move { keeper.bearer(&account, None).await.map(drop) });
     world.server.arrived(1).await;
     // Does not wait for the service.
-    within(world.keeper.forget(&world.account)).await;
+    let leaving = within(world.keeper.leave(&world.account)).await;
     assert_eq!(within(caller).await.unwrap().unwrap_err().code(), "sign_in_required");
+    assert_eq!(world.bearer().await.unwrap_err().code(), "sign_in_required", "none is given while it leaves");
+    leaving.done();
     gate.add_permits(1);
     assert_eq!(world.port.saves.load(Ordering::SeqCst), saves);
     assert_eq!(world.bearer().await.unwrap_err().code(), "sign_in_required", "the kept record is not loaded again");
@@ -287,6 +289,42 @@ async fn signing_out_stops_a_refresh_from_saving() {
     let record = TokenRecord::first(&reply("access-9", Some("refresh-9")), "consumers", "app", &[], world.clock.now(), &SeededDice::new(1));
     world.keeper.adopt(&world.account, record.unwrap()).await.unwrap();
     assert_eq!(world.bearer().await.unwrap(), "access-9");
+}
+
+#[tokio::test]
+async fn a_sign_out_that_is_taken_back_leaves_the_tokens_as_they_were() {
+    let gate = Arc::new(Semaphore::new(0));
+    let hold = gate.clone();
+    let world = World::new(move |number, _| {
+        let hold = hold.clone();
+        async move {
+            hold.acquire().await.unwrap().forget();
+            issue(number)
+        }
+    })
+    .await;
+    let before = world.keeper.state(&world.account);
+    drop(within(world.keeper.leave(&world.account)).await);
+    assert_eq!((world.keeper.state(&world.account), world.bearer().await.unwrap().as_str()), (before, "access-0"));
+    // Also when a refresh was given up for it.
+    world.minutes(61);
+    let (keeper, account) = (world.keeper.clone(), world.account.clone());
+    let caller = tokio::spawn(async move { keeper.bearer(&account, None).await.map(drop) });
+    world.server.arrived(1).await;
+    drop(within(world.keeper.leave(&world.account)).await);
+    within(caller).await.unwrap().unwrap_err();
+    gate.add_permits(2);
+    assert_eq!(world.bearer().await.unwrap(), "access-2");
+    // And when it is cut short while it waits for its turn.
+    let slot = world.keeper.slot(&world.account);
+    let turn = slot.turn.clone().lock_owned().await;
+    let (keeper, account) = (world.keeper.clone(), world.account.clone());
+    let leaving = tokio::spawn(async move { keeper.leave(&account).await });
+    until(|| *slot.gone.borrow()).await;
+    leaving.abort();
+    assert!(within(leaving).await.is_err());
+    drop(turn);
+    assert_eq!(world.bearer().await.unwrap(), "access-2");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ const KEPT: Duration = Duration::from_secs(300);
 /// The most sign-ins that wait at once.
 const MOST: usize = 8;
 /// The tenant of personal accounts.
-const CONSUMERS: &str = "consumers";
+pub(super) const CONSUMERS: &str = "consumers";
 
 /// How to sign in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -272,16 +272,16 @@ impl Drop for Logins {
 impl Parts {
     /// Who signed in, and the record to keep.
     async fn finish(&self, reply: TokenReply, tenant: &str, nonce: Option<&str>) -> Result<Finished, AuthError> {
-        let (settings, client_id) = (self.identity.settings(), self.identity.client_id()?);
+        let client_id = self.identity.client_id()?;
         let signed_in = SignedIn::from_reply(&reply, client_id, nonce)?;
         // Renewed where the account lives: personal accounts' tokens from `common` stop after an hour.
         let authority = if signed_in.personal { CONSUMERS } else { signed_in.tenant_id.as_str() };
-        let make =
-            |reply: &TokenReply| TokenRecord::first(reply, authority, client_id, &settings.scopes, self.clock.now(), self.dice.as_ref());
+        let scopes = self.identity.scopes(authority);
+        let make = |reply: &TokenReply| TokenRecord::first(reply, authority, client_id, &scopes, self.clock.now(), self.dice.as_ref());
         let mut record = make(&reply).ok_or(AuthError::Unexpected("a refresh token; is `offline_access` among the scopes?"))?;
         if signed_in.personal && tenant != CONSUMERS {
             // Exchanged at once while they still work.
-            match self.identity.refresh(authority, client_id, &settings.scopes, &record.refresh, None).await {
+            match self.identity.refresh(authority, client_id, &scopes, &record.refresh, None).await {
                 Ok(reply) => record = record.renewed(&reply, self.clock.now(), self.dice.as_ref()),
                 Err(failure) => {
                     let error = failure.at_refresh();

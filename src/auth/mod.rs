@@ -21,7 +21,7 @@ pub use error::AuthError;
 pub(crate) use http::plain;
 pub use http::{Http, HttpError, HttpSettings};
 pub use identity::{DEFAULT_SCOPES, Identity, IdentitySettings};
-pub use keeper::{Keeper, TokenState};
+pub use keeper::{Keeper, Leaving, TokenState};
 pub use login::{BrowserPrompt, DevicePrompt, Finished, LoginOptions, Logins};
 pub use port::{Bearer, Refused, TokenPort};
 pub use problem::{Reason, SignInProblem};

@@ -121,6 +121,12 @@ pub struct KeyPattern {
 }
 
 impl KeyPattern {
+    /// Names every entry: `*`.
+    pub fn everything() -> Self {
+        let any = || Glob { parts: vec![Part::Any] };
+        Self { tool: any(), account: any(), arg: None, text: "*".into() }
+    }
+
     /// Reads a pattern. A `:` or `*` that belongs to a value is written `\:` or `\*`; a value may contain `:` without that.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let trimmed = text.trim();

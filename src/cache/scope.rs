@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use super::{Check, Feed};
 use crate::{clock::Timestamp, ids::AccountId};
 
 /// One mailbox or one drive: `<cloud>/<tenant>/mailbox/<id>`. Two accounts that read one shared mailbox share it.
@@ -141,10 +142,6 @@ impl Scope {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-    /// Scopes no check can vouch for: they stand for everything, not for a thing that can be looked at.
-    pub fn is_unchecked(&self) -> bool {
-        self.0.starts_with("all:") || self.0.starts_with("any:") || self.0.starts_with("moves:")
-    }
 }
 
 /// The marks on one scope, or a source's floors.
@@ -178,9 +175,8 @@ pub struct SourceState {
     pub floors: Marks,
     /// Scopes with a row.
     pub scopes: BTreeMap<Scope, Marks>,
-    /// When a check of this account last found the scope unchanged; a check's *start*. The second value is the delta token's
-    /// `from`: the check vouches only for entries with `read_seq >= from`.
-    pub checked: BTreeMap<(AccountId, Scope), (Timestamp, Seq)>,
+    /// The last check of each feed that an account has a token for.
+    pub checked: BTreeMap<(AccountId, Feed), Check>,
 }
 
 impl SourceState {
@@ -194,10 +190,10 @@ impl SourceState {
         self.scopes.get(scope).copied().unwrap_or(Marks { unsettled_until: None, ..self.floors })
     }
 
-    /// Takes in what a transaction of the ledger changed. Order does not matter: marks only rise.
+    /// Takes in what a transaction of the ledger changed; of another epoch, nothing. Order does not matter: marks only rise.
     pub fn apply(&mut self, bumped: &Bumped) {
         if self.epoch != bumped.epoch {
-            *self = SourceState::new(bumped.epoch);
+            return;
         }
         self.seq = self.seq.max(bumped.seq);
         for (scope, marks) in &bumped.scopes {
@@ -211,6 +207,20 @@ impl SourceState {
         if let Some(marks) = self.scopes.remove(scope) {
             self.floors.written_at = self.floors.written_at.max(marks.written_at);
             self.floors.changed_at = self.floors.changed_at.max(marks.changed_at);
+        }
+    }
+
+    /// Takes in what the ledger forgot. A row that was bumped again meanwhile stays.
+    pub fn forgotten(&mut self, floors: Marks, dropped: &[Scope]) {
+        self.floors.written_at = self.floors.written_at.max(floors.written_at);
+        self.floors.changed_at = self.floors.changed_at.max(floors.changed_at);
+        for scope in dropped {
+            let counted = |marks: &Marks| {
+                marks.written_at <= floors.written_at && marks.changed_at <= floors.changed_at && marks.unsettled_until.is_none()
+            };
+            if self.scopes.get(scope).is_some_and(counted) {
+                self.scopes.remove(scope);
+            }
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The verdict on an entry: serve it, serve it and refresh it, or fetch.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::{EntryMeta, Marks, Reading, Scope, Seq, Ttl};
+use super::{Check, EntryMeta, Feed, FeedOf, Marks, Reading, Scope, Ttl};
 use crate::{clock::Timestamp, ids::AccountId};
 
 /// What is known of scopes at the moment of judging; a few look-ups in memory, no SQL.
 pub trait ScopeView {
     /// The marks of `scope` in the source of `reading`, or `None` when the epoch is another one now.
     fn marks(&self, reading: &Reading, scope: &Scope) -> Option<Marks>;
-    /// When `account` last found the scope unchanged, and the `seq` from which that check vouches.
-    fn checked(&self, reading: &Reading, account: &AccountId, scope: &Scope) -> Option<(Timestamp, Seq)>;
+    /// The last check by `account` of a feed of that source; `None` when it has no token for it.
+    fn checked(&self, reading: &Reading, account: &AccountId, feed: &Feed) -> Option<Check>;
 }
 
 /// How the caller wants to be served.
@@ -72,21 +72,41 @@ fn standing(meta: &EntryMeta, view: &impl ScopeView) -> Standing {
     standing
 }
 
-/// Since when the entry is known to be true: its fetch, or the oldest of the checks of *all* its scopes that vouch for it.
-fn true_since(meta: &EntryMeta, view: &impl ScopeView) -> Timestamp {
-    let mut checked: Option<Timestamp> = None;
-    for reading in &meta.readings {
-        // `all` and its like stand for everything and have no check of their own; our own writes to them are judged above.
-        for scope in reading.scopes.iter().filter(|scope| !scope.as_str().starts_with("all:")) {
-            match view.checked(reading, &meta.key.account, scope) {
-                Some((at, from)) if reading.read_seq >= from && !scope.is_unchecked() => {
-                    checked = Some(checked.map_or(at, |oldest| oldest.min(at)));
-                }
-                _ => return meta.fetch_started,
-            }
+/// The check that vouches for `scope` as it was read.
+fn vouched(meta: &EntryMeta, view: &impl ScopeView, reading: &Reading, scope: &Scope) -> Option<(Feed, Check)> {
+    let feed = Feed::covering(scope)?;
+    let check = view.checked(reading, &meta.key.account, &feed)?;
+    (reading.read_seq >= check.from).then_some((feed, check))
+}
+
+/// What has to be checked for an entry to be known true. `all` stands for everything and has no check of its own; our own writes to it are
+/// judged by its mark. The other scopes of that kind have no check either, and an entry that depends on one is never vouched for.
+fn to_check(meta: &EntryMeta) -> impl Iterator<Item = (&Reading, &Scope)> {
+    meta.readings
+        .iter()
+        .flat_map(|reading| reading.scopes.iter().map(move |scope| (reading, scope)))
+        .filter(|(_, scope)| !scope.as_str().starts_with("all:"))
+}
+
+/// Since when the entry is known to be true, unless something has overtaken it: its fetch, or the oldest of the checks of *all* its scopes.
+pub fn true_since(meta: &EntryMeta, view: &impl ScopeView) -> Timestamp {
+    let mut oldest: Option<Timestamp> = None;
+    for (reading, scope) in to_check(meta) {
+        match vouched(meta, view, reading, scope) {
+            Some((_, check)) => oldest = Some(oldest.map_or(check.at, |oldest| oldest.min(check.at))),
+            None => return meta.fetch_started,
         }
     }
-    checked.map_or(meta.fetch_started, |at| at.max(meta.fetch_started))
+    oldest.map_or(meta.fetch_started, |at| at.max(meta.fetch_started))
+}
+
+/// The feeds that have to be asked to know whether the entry is still true; `None` when they could not tell, or when it is known not to be.
+pub fn feeds(meta: &EntryMeta, view: &impl ScopeView) -> Option<BTreeSet<FeedOf>> {
+    let Standing::True = standing(meta, view) else { return None };
+    let feeds = to_check(meta)
+        .map(|(reading, scope)| vouched(meta, view, reading, scope).map(|(feed, _)| FeedOf { source: reading.source.clone(), feed }))
+        .collect::<Option<BTreeSet<_>>>()?;
+    (!feeds.is_empty()).then_some(feeds)
 }
 
 /// Age of something true since `since`. A stamp in the future means that the clock was moved: it counts as just past fresh, so that it is

@@ -38,6 +38,8 @@ pub struct Config {
     pub keys: KeySettings,
     /// `[cache]`.
     pub cache: CacheSettings,
+    /// `[store]`.
+    pub store: StoreSettings,
     /// `[graph]`.
     pub graph: GraphSettings,
     /// `[files]`.
@@ -83,6 +85,12 @@ pub struct CacheSettings {
     pub enabled: bool,
     /// `cache.hot_bytes`: bytes of opened answers kept in memory.
     pub hot_bytes: u64,
+    /// `cache.unsettled_s`: after a write whose outcome is unknown or shows late, answers it touches are not kept for this long.
+    pub unsettled: Duration,
+    /// `cache.rows_per_source`: scopes, and places of items, remembered of one mailbox or drive. Forgetting costs fetches, never truth.
+    pub rows_per_source: u64,
+    /// `cache.rows`: the same over all mailboxes and drives.
+    pub rows: u64,
     /// `cache.accounts.<username>.enabled`, where set; names in lower case.
     pub accounts: BTreeMap<String, bool>,
     /// `cache.tools.<tool>.*`, where set.
@@ -100,6 +108,24 @@ pub struct ToolCache {
     pub stale: Option<Duration>,
     /// Age up to which it is served when Graph cannot be asked.
     pub if_error: Option<Duration>,
+}
+
+/// Where answers are kept. Accounts, tokens, the queue and the history of writes stay in the encrypted file whatever this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// In the encrypted file.
+    Sqlcipher,
+    /// In memory, until the daemon ends; nothing of an answer on the disk.
+    Memory,
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// `store.backend`.
+    pub backend: Backend,
+    /// `store.memory_bytes`: bytes of answers that the backend `memory` keeps.
+    pub memory_bytes: u64,
 }
 
 /// `[graph]`.
@@ -191,6 +217,9 @@ pub struct Explained {
     pub origin: Origin,
 }
 
+/// 256 MiB: some ten thousand answers.
+const DEFAULT_MEMORY: u64 = 256 * 1024 * 1024;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -201,7 +230,16 @@ impl Default for Config {
             cloud: cloud::global(),
             cloud_ca: None,
             keys: KeySettings { source: KeySource::Auto, file: None },
-            cache: CacheSettings { enabled: true, hot_bytes: 64 * 1024 * 1024, accounts: BTreeMap::new(), tools: BTreeMap::new() },
+            cache: CacheSettings {
+                enabled: true,
+                hot_bytes: 64 * 1024 * 1024,
+                unsettled: Duration::from_secs(60),
+                rows_per_source: 20_000,
+                rows: 100_000,
+                accounts: BTreeMap::new(),
+                tools: BTreeMap::new(),
+            },
+            store: StoreSettings { backend: Backend::Sqlcipher, memory_bytes: DEFAULT_MEMORY },
             graph: GraphSettings {
                 connect_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
+use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
 
 /// One key, or with a `*` a family of keys.
 pub(super) struct Setting {
@@ -16,11 +16,14 @@ pub(super) struct Setting {
 
 /// A day: nobody waits longer.
 const DAY: u64 = 24 * 3600;
+/// Fewer remembered rows than a few answers show would have everything forgotten at once.
+const LEAST_ROWS: u64 = 100;
 /// Four years in seconds: more than any answer is kept.
 const YEARS: u64 = 4 * 366 * DAY;
 
 const SOURCES: [(&str, KeySource); 4] =
     [("auto", KeySource::Auto), ("keyring", KeySource::Keyring), ("environment", KeySource::Environment), ("file", KeySource::File)];
+const BACKENDS: [(&str, Backend); 2] = [("sqlcipher", Backend::Sqlcipher), ("memory", Backend::Memory)];
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 /// Whose answers are given: ours, or those of the program whose tools these are.
@@ -93,6 +96,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| config.cache.hot_bytes.to_string(),
     },
     Setting {
+        key: "cache.unsettled_s",
+        set: |config, _, value| put(&mut config.cache.unsettled, value.seconds(1, DAY)),
+        show: |config, _| whole(config.cache.unsettled),
+    },
+    Setting {
+        key: "cache.rows_per_source",
+        set: |config, _, value| put(&mut config.cache.rows_per_source, value.whole(LEAST_ROWS, 1 << 32)),
+        show: |config, _| config.cache.rows_per_source.to_string(),
+    },
+    Setting {
+        key: "cache.rows",
+        set: |config, _, value| put(&mut config.cache.rows, value.whole(LEAST_ROWS, 1 << 32)),
+        show: |config, _| config.cache.rows.to_string(),
+    },
+    Setting {
         key: "cache.accounts.*.enabled",
         set: |config, name, value| {
             let enabled = value.bool()?;
@@ -120,6 +138,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "cache.tools.*.if_error",
         set: |config, name, value| put(&mut tool(config, name).if_error, value.seconds(0, YEARS).map(Some)),
         show: |config, name| shown(config, name, |tool| tool.if_error.map(whole)),
+    },
+    Setting {
+        key: "store.backend",
+        set: |config, _, value| put(&mut config.store.backend, value.choice(&BACKENDS)),
+        show: |config, _| word(&BACKENDS, config.store.backend),
+    },
+    Setting {
+        key: "store.memory_bytes",
+        // An answer takes at most an eighth of it, and most are under 100 KB.
+        set: |config, _, value| put(&mut config.store.memory_bytes, value.whole(1 << 20, 1 << 40)),
+        show: |config, _| config.store.memory_bytes.to_string(),
     },
     Setting {
         key: "graph.connect_timeout_s",

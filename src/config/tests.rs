@@ -54,6 +54,9 @@ enabled = true
 fresh = 5
 stale = 50
 if_error = 500
+[store]
+backend = "memory"
+memory_bytes = 1_048_576
 [graph]
 connect_timeout_s = 1
 request_timeout_s = 2
@@ -87,6 +90,7 @@ drain_s = 0
         config.cache.tools["email_list"],
         ToolCache { enabled: Some(true), fresh: Some(seconds(5)), stale: Some(seconds(50)), if_error: Some(seconds(500)) }
     );
+    assert_eq!(config.store, StoreSettings { backend: Backend::Memory, memory_bytes: 1 << 20 });
     assert_eq!(
         config.graph,
         GraphSettings {
@@ -260,4 +264,10 @@ proptest! {
             prop_assert!(!error.problems.is_empty() && !error.to_string().is_empty());
         }
     }
+}
+
+#[test]
+fn only_a_backend_there_is_with_some_room_is_taken() {
+    assert!(refused("[store]\nbackend = \"memory\"\nmemory_bytes = 5").contains("from 1048576"));
+    assert!(refused("[store]\nbackend = \"redis\"").contains("one of `sqlcipher`, `memory`"));
 }

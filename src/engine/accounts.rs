@@ -220,25 +220,40 @@ impl Engine {
     }
 
     /// Signs an account out: no cached answer from now on, its tokens, data and data key destroyed. Returns the account and the number of
-    /// entries removed.
+    /// entries removed. It runs by itself: whoever asked may go away. When it fails the account is signed in as before, though it may have
+    /// fewer entries.
     ///
     /// # Errors
     ///
     /// When there is no such account, or the store cannot forget it.
-    pub async fn logout(&self, name: &str) -> Result<(Arc<AccountRow>, u64), CallError> {
+    pub async fn logout(self: &Arc<Self>, name: &str) -> Result<(Arc<AccountRow>, u64), CallError> {
         let row = self.accounts.find(name)?;
+        let engine = self.clone();
+        tokio::spawn(async move { engine.sign_out(row).await }).await.map_err(|_| CallError::Broken)?
+    }
+
+    async fn sign_out(&self, row: Arc<AccountRow>) -> Result<(Arc<AccountRow>, u64), CallError> {
         // Out of memory first: from here on no call finds the account.
         self.accounts.remove(&row.id);
-        self.keeper.forget(&row.id).await;
+        let tokens = self.keeper.leave(&row.id).await;
         // Answers that are being stored are stored before this, and none afterwards: see `Engine::keep`.
         let _leaving = self.leaving.write().await;
-        self.hot.remove_account(&row.id);
         match self.ledger.remove_account(&row.id).await {
-            Ok(entries) => Ok((row, entries)),
+            Ok(entries) => {
+                tokens.done();
+                self.hot.remove_account(&row.id);
+                self.leave_sources(&row);
+                Ok((row, entries))
+            }
             Err(error) => {
+                drop(tokens);
                 self.accounts.add(row.as_ref().clone());
                 Err(error.into())
             }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "accounts_tests.rs"]
+mod tests;

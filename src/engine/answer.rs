@@ -76,6 +76,14 @@ impl Answer {
         Self { status: self.status, prefix: bracket.to_owned(), body: Escaped::from_text(rest) }
     }
 
+    /// The answer of a write that went past a store that does not do its work.
+    pub(super) fn bypassed(answer: &Value) -> Self {
+        let body = Escaped::from_text(&rest_of(&answer.to_string()));
+        let comma = if body.0.as_ref() == b"}" { "" } else { "," };
+        let status = CacheStatus::Bypass;
+        Self { status: Some(status), prefix: format!("{{\"_cache_status\":\"{}\"{comma}", status.as_str()), body }
+    }
+
     /// The whole answer as JSON text.
     pub fn text(&self) -> String {
         format!("{}{}", self.prefix, self.body.to_text())
@@ -166,5 +174,7 @@ mod tests {
         let text = Answer::cached(CacheStatus::Miss, Timestamp(0), body.text, None).text();
         assert!(serde_json::from_str::<Value>(&text).unwrap().is_object(), "{text}");
         assert_eq!(Answer::plain(&json!({})).text(), "{}");
+        assert_eq!(Answer::bypassed(&json!({})).text(), "{\"_cache_status\":\"bypass\"}");
+        assert_eq!(Answer::bypassed(&json!({ "status": "moved" })).text(), "{\"_cache_status\":\"bypass\",\"status\":\"moved\"}");
     }
 }

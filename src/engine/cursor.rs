@@ -15,7 +15,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -27,9 +26,9 @@ use super::{
 use crate::{
     cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Ttl, Verdict, judge},
     clock::Timestamp,
-    graph::{Content, GraphRequest, Upload},
+    graph::GraphRequest,
     store::Put,
-    tools::{Fetched, LocalFile, More, Page, Reply, Saved, StepError, Steps},
+    tools::{Fetched, Files, More, Page, Reply, StepError, Steps},
 };
 
 /// The family of snapshots among the keys.
@@ -158,24 +157,8 @@ impl Steps for Resumed {
         self.inner.batch(requests).await
     }
 
-    async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
-        self.inner.save(what, to, most).await
-    }
-
-    async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
-        self.inner.open_local(path, most).await
-    }
-
-    async fn read_local(&self, file: &LocalFile) -> Result<Bytes, StepError> {
-        self.inner.read_local(file).await
-    }
-
-    async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError> {
-        self.inner.upload(to, file).await
-    }
-
-    async fn follow(&self, monitor: &str, patience: Duration) -> Result<Reply, StepError> {
-        self.inner.follow(monitor, patience).await
+    fn files(&self) -> &dyn Files {
+        self.inner.files()
     }
 
     fn now(&self) -> Timestamp {

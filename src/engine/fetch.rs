@@ -11,13 +11,17 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Call, CallError, Engine, answer::encode};
+use super::{
+    Call, CallError, Engine,
+    answer::encode,
+    watch::{Seen, Watch},
+};
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, SourceId, Touch, Touched},
+    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, Touch, Touched},
     clock::Timestamp,
     hint::Hint,
     ids::Urgency,
-    store::Put,
+    store::{FeedKey, Put},
     tools::{Fetched, StepError},
 };
 
@@ -113,9 +117,14 @@ impl Engine {
     /// Asks, and stores what may be stored.
     async fn fly(&self, call: &Call, key: CacheKey, from: Vec<Position>) -> Result<Fetch, CallError> {
         let at = self.clock.now();
-        let mut fetched = match self.run(call).await {
-            Ok(fetched) => fetched,
-            Err(error) => {
+        // Only files have tags that can be asked by.
+        let files = from.first().is_some_and(|from| from.service == Service::Files);
+        let known = if files { self.entry(&key).await.filter(|entry| entry.meta.etag.is_some()) } else { None };
+        let (result, seen) = self.run(call, known.as_ref().and_then(|entry| entry.meta.etag.clone())).await;
+        let mut fetched = match (result, known) {
+            (Ok(fetched), _) => fetched,
+            (Err(_), Some(known)) if seen.unchanged => return Ok(self.keep_unchanged(&known, &from, at).await),
+            (Err(error), _) => {
                 self.learn_of_absence(&key, &from, &error).await;
                 return Err(error.into());
             }
@@ -126,27 +135,54 @@ impl Engine {
         if !fetched.whole {
             return Ok(Fetch { body, at, kept: true });
         }
-        let kept = self.keep(key, &from, &fetched, body.clone(), at).await;
+        let kept = self.keep(key, &from, &fetched, seen, body.clone(), at).await;
         Ok(Fetch { body, at, kept })
     }
 
     /// Stores an answer; false when the store could not.
-    async fn keep(&self, key: CacheKey, from: &[Position], fetched: &Fetched, body: Body, at: Timestamp) -> bool {
+    async fn keep(&self, key: CacheKey, from: &[Position], fetched: &Fetched, seen: Seen, body: Body, at: Timestamp) -> bool {
         let _staying = self.leaving.read().await;
         if self.accounts.find(key.account.as_str()).is_err() {
             // Signed out meanwhile: its data key is gone, and must not be made anew for an answer nobody may see again.
             return true;
         }
-        let hash = key.hash;
-        let readings = readings(from, &fetched.scopes);
         let Some(main) = from.first() else { return false };
+        let mut readings = readings(from, &fetched.scopes);
+        // A walk is the whole of an answer from one source.
+        if let (Some((feed, link)), [reading]) = (seen.walk, readings.as_mut_slice()) {
+            let feed = FeedKey { account: key.account.clone(), source: main.source.clone(), feed };
+            let shown = fetched.shown.iter().map(|(item, _)| Scope::item(item)).collect();
+            self.base(&feed, link, reading, shown, at).await;
+        }
         let meta = EntryMeta { key, readings, fetch_started: at, etag: fetched.etag.clone(), revision: 0 };
-        let mut entry = Entry { meta, body };
-        match self.entries.put(entry.clone(), fetched.shown_in(&main.source), self.clock.now()).await {
+        self.put(Entry { meta, body }, fetched.shown_in(&main.source)).await
+    }
+
+    /// Graph says that what the entry's tag stands for has not changed: the entry is as if fetched now (`truth.md`, *Checks*).
+    async fn keep_unchanged(&self, known: &Entry, from: &[Position], at: Timestamp) -> Fetch {
+        let mut entry = known.clone();
+        entry.meta.fetch_started = at;
+        // An answer of two sources was not looked at whole.
+        let whole = entry.meta.readings.len() == 1 && from.len() == 1;
+        for (reading, from) in entry.meta.readings.iter_mut().zip(from) {
+            (reading.epoch, reading.read_seq) = (from.epoch, from.read_seq);
+        }
+        let body = entry.body.clone();
+        let _staying = self.leaving.read().await;
+        let gone = self.accounts.find(entry.meta.key.account.as_str()).is_err();
+        let kept = gone || !whole || self.put(entry, Vec::new()).await;
+        Fetch { body, at, kept }
+    }
+
+    /// Stores an entry; false when the store could not. While the account stays.
+    async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> bool {
+        let hash = entry.meta.key.hash;
+        match self.entries.put(entry.clone(), shown, self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
                 self.hot.insert(Arc::new(entry));
                 self.note_store(None);
+                self.chores.stir();
                 true
             }
             Ok(Put::Overtaken) => {
@@ -186,16 +222,17 @@ impl Engine {
     /// A read that neither looks into the cache nor leaves anything there.
     pub(super) async fn fetch_uncached(self: &Arc<Self>, call: Call) -> Result<super::Answer, CallError> {
         let at = call.now;
-        let fetched = self.run(&call).await?;
+        let fetched = self.run(&call, None).await.0?;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         Ok(super::Answer::cached(super::CacheStatus::Bypass, at, body.text, None))
     }
 
-    /// Runs the row of a read.
-    async fn run(&self, call: &Call) -> Result<Fetched, StepError> {
-        let fetch = call.tool.does.fetch().ok_or_else(|| StepError::unexpected("a read"))?;
-        let steps = self.steps(call);
-        fetch(steps.as_ref(), &call.args).await
+    /// Runs the row of a read, and tells what was seen on the way. `etag` is the tag of the answer it is to replace.
+    async fn run(&self, call: &Call, etag: Option<String>) -> (Result<Fetched, StepError>, Seen) {
+        let Some(fetch) = call.tool.does.fetch() else { return (Err(StepError::unexpected("a read")), Seen::default()) };
+        let watch = Watch::new(self.steps(call), etag);
+        let fetched = fetch(&watch, &call.args).await;
+        (fetched, watch.seen())
     }
 
     /// Runs a queued refresh, through the same flight a call takes.
@@ -213,6 +250,10 @@ impl Engine {
         let _ended = RefreshEnd(self, key.hash);
         let call = self.with_source(call).await.map_err(|error| error.code().to_owned())?;
         self.counters.of(tool.name).refreshed();
+        // A small request may tell that it is still true.
+        if self.check(&call, &key).await.map_err(|error| error.code.to_owned())? {
+            return Ok(());
+        }
         self.fetch(&call, &key).await.map(drop).map_err(|error| error.code().to_owned())
     }
 }

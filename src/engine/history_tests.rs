@@ -24,14 +24,16 @@ use proptest::{prelude::*, test_runner::Config};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
-use super::{testing, *};
+use super::{
+    testing::{self, failure},
+    *,
+};
 use crate::{
     chance::SeededDice,
     clock::ManualClock,
-    graph::{Content, GraphRequest, Method, Upload},
-    hint::Kind,
+    graph::{GraphRequest, Method},
     store::{Limits, Memory},
-    tools::{LocalFile, Page, Reply, Saved, StepError, Steps},
+    tools::{Files, Page, Reply, StepError, Steps},
 };
 
 const FOLDERS: [&str; 3] = ["F0", "F1", "F2"];
@@ -113,19 +115,6 @@ struct FakeGraph {
 
 struct FakeSteps(Arc<FakeGraph>, Timestamp);
 
-fn failure(status: Option<u16>, unknown: bool) -> StepError {
-    StepError {
-        kind: if status.is_some() { Kind::Denied } else { Kind::Offline },
-        code: "test",
-        message: "as the test asked for".into(),
-        hint: None,
-        status,
-        graph_code: None,
-        unknown_outcome: unknown,
-        never_sent: false,
-    }
-}
-
 impl FakeGraph {
     fn answer(&self, request: &GraphRequest) -> Result<Value, StepError> {
         self.requests.fetch_add(1, SeqCst);
@@ -182,24 +171,8 @@ impl Steps for FakeSteps {
         unreachable!("no tool of this test sends a batch")
     }
 
-    async fn save(&self, _what: Content, _to: &str, _most: u64) -> Result<Saved, StepError> {
+    fn files(&self) -> &dyn Files {
         unreachable!("no tool of this test moves files")
-    }
-
-    async fn open_local(&self, _path: &str, _most: u64) -> Result<LocalFile, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-
-    async fn read_local(&self, _file: &LocalFile) -> Result<bytes::Bytes, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-
-    async fn upload(&self, _to: Upload, _file: &LocalFile) -> Result<Reply, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-
-    async fn follow(&self, _monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
-        unreachable!("no tool of this test follows a copy")
     }
 
     fn now(&self) -> Timestamp {
@@ -345,12 +318,16 @@ struct World {
     floors: Floors,
     /// The same for writes whose outcome is unknown: holds from the end of the unsettled time on.
     late_floors: Vec<(Timestamp, Floors)>,
+    bounds: Bounds,
     reads: u64,
     fetches: u64,
 }
 
+/// So few rows that histories of this size have to forget.
+const TIGHT: Bounds = Bounds { per_source: 4, total: 4 };
+
 impl World {
-    async fn new(seed: u64) -> Self {
+    async fn new(seed: u64, bounds: Bounds) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let graph = Arc::new(FakeGraph {
             mailbox: Mutex::new(Mailbox::new()),
@@ -363,8 +340,8 @@ impl World {
         });
         let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(seed)), Limits::default()));
         memory.save_account(testing::account()).await.unwrap();
-        let engine = start(&memory, &graph, &clock, seed).await;
-        Self { clock, graph, memory, engine, seed, floors: Floors::new(), late_floors: Vec::new(), reads: 0, fetches: 0 }
+        let engine = start(&memory, &graph, &clock, seed, bounds).await;
+        Self { clock, graph, memory, engine, seed, floors: Floors::new(), late_floors: Vec::new(), bounds, reads: 0, fetches: 0 }
     }
 
     async fn call(&self, tool: &str, args: Value) -> Result<Value, CallError> {
@@ -458,14 +435,6 @@ impl World {
         self.engine.truth.apply(&bumps);
     }
 
-    /// Runs what stale hits have queued.
-    async fn refresh(&self) {
-        while let Some(task) = self.engine.claim().await {
-            let result = self.engine.refresh(&task).await;
-            self.engine.settle(&task, result).await;
-        }
-    }
-
     async fn hold_replies(&self) {
         self.graph.replies.acquire_many(1000).await.unwrap().forget();
         self.graph.acks.acquire_many(1000).await.unwrap().forget();
@@ -545,10 +514,18 @@ impl World {
             Step::Offline(offline) => *self.graph.offline.lock().unwrap() = offline,
             Step::KilledWrite { message, read } => self.killed_write(message, read).await,
             Step::Forget => {
-                let source = testing::mailbox();
-                let bumps = self.memory.forget(&source, 1).await.unwrap();
-                // The image in memory keeps its rows and learns of the bumps; storing is judged by the ledger's floors.
-                self.engine.truth.apply(&bumps);
+                self.engine.tidy().await;
+                let sizes = self.memory.sources().await.unwrap();
+                for size in &sizes {
+                    let state = self.memory.source(&size.id).await.unwrap();
+                    let unsettled = state.scopes.values().filter(|marks| marks.unsettled_until.is_some()).count() as u64;
+                    assert!(size.items <= self.bounds.per_source, "{size:?}");
+                    assert!(size.scopes <= self.bounds.per_source.max(unsettled), "{size:?}, {unsettled} unsettled");
+                }
+                assert!(
+                    self.engine.truth.rows() as u64 <= sizes.iter().map(|size| size.scopes).sum(),
+                    "memory holds what the ledger forgot"
+                );
             }
         }
     }
@@ -610,33 +587,31 @@ impl World {
         );
         std::mem::forget(stuck);
         self.seed += 1;
-        self.engine = start(&self.memory, &self.graph, &self.clock, self.seed).await;
+        self.engine = start(&self.memory, &self.graph, &self.clock, self.seed, self.bounds).await;
         let after = self.graph.mailbox.lock().unwrap().clone();
         self.returned(&before, &after, false);
     }
 }
 
-async fn start(memory: &Arc<Memory>, graph: &Arc<FakeGraph>, clock: &Arc<ManualClock>, seed: u64) -> Arc<Engine> {
-    testing::engine(
-        memory.clone(),
-        memory.clone(),
-        Arc::new(FakeRemote(graph.clone())),
-        clock.clone(),
-        Arc::new(SeededDice::new(seed ^ 0xA5A5)),
-    )
-    .await
+async fn start(memory: &Arc<Memory>, graph: &Arc<FakeGraph>, clock: &Arc<ManualClock>, seed: u64, bounds: Bounds) -> Arc<Engine> {
+    let (remote, dice) = (Arc::new(FakeRemote(graph.clone())), Arc::new(SeededDice::new(seed ^ 0xA5A5)));
+    testing::engine_with(memory.clone(), memory.clone(), remote, clock.clone(), dice, |parts| parts.policy.bounds = bounds).await
 }
 
-fn run(seed: u64, steps: Vec<Step>) -> (u64, u64) {
+fn run_with(seed: u64, steps: Vec<Step>, bounds: Bounds) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(seed).await;
+        let mut world = World::new(seed, bounds).await;
         for step in steps {
             world.step(step).await;
-            world.refresh().await;
+            testing::run_queue(&world.engine).await;
         }
         (world.reads, world.fetches)
     })
+}
+
+fn run(seed: u64, steps: Vec<Step>) -> (u64, u64) {
+    run_with(seed, steps, TIGHT)
 }
 
 proptest! {
@@ -660,6 +635,26 @@ fn a_reply_lost_after_the_write_happened_is_not_hidden_by_an_older_answer() {
             Step::List { folder: 0, force: false },
         ],
     );
+}
+
+/// What forgetting costs: the same histories with few rows and with all of them. The numbers are printed by `--nocapture`.
+#[test]
+#[expect(clippy::print_stdout, reason = "the number is for people")]
+fn forgetting_costs_fetches_and_nothing_else() {
+    use proptest::{strategy::ValueTree as _, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let histories = prop::collection::vec(step(), 40..60);
+    let (mut reads, mut kept, mut forgot) = (0, 0, 0);
+    for seed in 0..100 {
+        let steps = histories.new_tree(&mut runner).unwrap().current();
+        let all = run_with(seed, steps.clone(), Bounds::default());
+        let few = run_with(seed, steps, TIGHT);
+        assert_eq!(all.0, few.0);
+        (reads, kept, forgot) = (reads + all.0, kept + all.1, forgot + few.1);
+    }
+    println!("fetches in {reads} reads: {kept} with every row kept, {forgot} with at most {} rows of each kind", TIGHT.per_source);
+    // Too much bumping shows here first; too little shows as a wrong answer above.
+    assert!(kept <= forgot && (forgot - kept) * 10 <= reads, "{kept} and {forgot} of {reads}");
 }
 
 #[test]

@@ -86,13 +86,7 @@ impl Engine {
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
         let mut call = self.begin(tool, args, account);
         self.consented(&mut call)?;
-        let engine = self.clone();
-        // By itself: a client that dies meanwhile does not leave an account half forgotten.
-        let gone = tokio::spawn(async move {
-            let _running = engine.acts.begin();
-            engine.logout(call.account.id.as_str()).await
-        });
-        let (row, entries) = gone.await.map_err(|_| CallError::Broken)??;
+        let (row, entries) = self.logout(call.account.id.as_str()).await?;
         Ok(Answer::plain(&json!({
             "status": "removed",
             "username": row.username,

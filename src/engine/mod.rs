@@ -6,10 +6,13 @@
 mod accounts;
 mod answer;
 mod background;
+mod check;
 mod confirm;
 mod cursor;
+mod doubt;
 mod error;
 mod fetch;
+mod forget;
 mod local;
 mod read;
 mod rehearsal;
@@ -19,8 +22,13 @@ mod stats;
 mod status;
 mod tasks;
 mod truth;
+mod watch;
 mod write;
 
+#[cfg(test)]
+mod check_tests;
+#[cfg(test)]
+mod faulty;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]
@@ -41,12 +49,12 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
-    cache::{CacheKey, Mode, Ttl},
+    cache::{Bounds, CacheKey, Mode, Ttl},
     chance::Dice,
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
-    store::{AccountRow, Entries, HotTier, Ledger, Uses},
+    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Uses},
     tools::{self, Args, Effect, Tool},
 };
 
@@ -84,6 +92,8 @@ pub struct Policy {
     pub deadline: Duration,
     /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late.
     pub unsettled: Duration,
+    /// How many scopes and items are remembered.
+    pub bounds: Bounds,
     /// Name of the cloud, part of every source's name.
     pub cloud: String,
     /// Answers and confirmations as the original had them.
@@ -98,6 +108,7 @@ impl Default for Policy {
             uncached_accounts: Vec::new(),
             deadline: Duration::from_secs(120),
             unsettled: Duration::from_secs(60),
+            bounds: Bounds::default(),
             cloud: "global".into(),
             compat: false,
         }
@@ -124,6 +135,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub dice: Arc<dyn Dice>,
+    /// The mark of writes that could not be recorded, where the store outlives the process.
+    pub doubt: Option<DoubtMark>,
     /// Settings.
     pub policy: Policy,
 }
@@ -145,6 +158,12 @@ pub struct Engine {
     flights: Flights,
     counters: Counters,
     accounts: accounts::Accounts,
+    /// Sources whose writes could not be recorded.
+    doubts: doubt::Doubts,
+    /// Delta feeds that are being asked.
+    checks: check::Checks,
+    /// What is due in idle time.
+    chores: forget::Chores,
     mailboxes: source::Mailboxes,
     consents: confirm::Consents,
     /// Wakes the worker: a task was queued.
@@ -187,6 +206,9 @@ impl Engine {
     ///
     /// When the ledger cannot be read or written.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, CallError> {
+        if let Some(mark) = &parts.doubt {
+            doubt::after_a_crash(&*parts.ledger, mark).await?;
+        }
         let truth = Truth::new(parts.ledger.clone(), parts.dice.clone());
         let now = parts.clock.now();
         let open = parts.ledger.recover_writes(now.plus(parts.policy.unsettled), now).await?;
@@ -213,6 +235,9 @@ impl Engine {
             mailboxes: source::Mailboxes::default(),
             consents: confirm::Consents::default(),
             counters: Counters::default(),
+            doubts: doubt::Doubts::new(parts.doubt),
+            checks: check::Checks::default(),
+            chores: forget::Chores::default(),
             queued: Notify::new(),
             unsettled: Notify::new(),
             used: Notify::new(),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::Fetch};
 use crate::{
-    cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback},
+    cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},
     store::TaskRow,
 };
 
 impl Engine {
     /// Answers a read.
-    pub(super) async fn read(self: &Arc<Self>, call: Call) -> Result<Answer, CallError> {
+    pub(super) async fn read(self: &Arc<Self>, mut call: Call) -> Result<Answer, CallError> {
         if call.args.text(cursor::ARGUMENT).is_some() {
             return self.read_on(call).await;
         }
@@ -20,10 +20,24 @@ impl Engine {
             self.counters.of(call.tool.name).bypassed();
             return self.fetch_uncached(call).await;
         };
-        if Self::mode(&call) == Mode::Normal
-            && let Some(answer) = self.stored(&call, &key).await
-        {
-            return Ok(answer);
+        if Self::mode(&call) == Mode::Normal {
+            if let Some(answer) = self.stored(&call, &key).await {
+                return Ok(answer);
+            }
+            // Too old to be served; a small request may tell that it is still true.
+            match self.check(&call, &key).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    call.now = self.clock.now();
+                    if let Some(answer) = self.stored(&call, &key).await {
+                        return Ok(answer);
+                    }
+                }
+                Err(error) => {
+                    self.counters.of(call.tool.name).missed();
+                    return self.stand_in(&call, &key, error.into()).await;
+                }
+            }
         }
         self.counters.of(call.tool.name).missed();
         let call = self.with_source(call).await?;
@@ -111,7 +125,7 @@ impl Engine {
             counter.hit()
         }
         self.use_entry(entry, call.now);
-        Answer::cached(status, entry.meta.fetch_started, entry.body.text.clone(), None)
+        Answer::cached(status, true_since(&entry.meta, &self.truth.view()), entry.body.text.clone(), None)
     }
 
     fn use_entry(&self, entry: &Entry, now: crate::clock::Timestamp) {

@@ -14,11 +14,11 @@ use crate::{
     cache::{Scope, Service, SourceId, Touch, Touched},
     chance::SeededDice,
     clock::{ManualClock, Timestamp},
-    graph::{Content, GraphRequest, Method, Upload},
+    graph::{GraphRequest, Method},
     hint::Hint,
     ids::{AccountId, Caller, PERSONAL_TENANT, Urgency},
     store::{AccountRow, Ledger, Limits, Memory},
-    tools::{LocalFile, Page, Reply, Saved, StepError, Steps},
+    tools::{Files, Page, Reply, StepError, Steps},
 };
 
 /// Seven messages in one folder, in pages of `$top`; one shared mailbox under two addresses.
@@ -86,20 +86,8 @@ impl Steps for Way {
     async fn batch(&self, _requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
         Ok(Vec::new())
     }
-    async fn save(&self, _what: Content, _to: &str, _most: u64) -> Result<Saved, StepError> {
+    fn files(&self) -> &dyn Files {
         unreachable!("no tool of this test moves files")
-    }
-    async fn open_local(&self, _path: &str, _most: u64) -> Result<LocalFile, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-    async fn read_local(&self, _file: &LocalFile) -> Result<bytes::Bytes, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-    async fn upload(&self, _to: Upload, _file: &LocalFile) -> Result<Reply, StepError> {
-        unreachable!("no tool of this test moves files")
-    }
-    async fn follow(&self, _monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
-        unreachable!("no tool of this test follows a copy")
     }
     fn now(&self) -> Timestamp {
         self.2

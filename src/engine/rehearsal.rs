@@ -16,7 +16,7 @@ use super::{Answer, Call, CallError, Engine};
 use crate::{
     clock::Timestamp,
     graph::{Content, GraphRequest, Method, Upload},
-    tools::{Args, CONSENTS, Does, Effect, LocalFile, Page, Reply, Risk, Saved, StepError, Steps},
+    tools::{Args, CONSENTS, Does, Effect, Files, LocalFile, Page, Reply, Risk, Saved, StepError, Steps},
     transfer::SMALL,
 };
 
@@ -197,6 +197,21 @@ impl Steps for Rehearsal {
         Ok(replies)
     }
 
+    fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        self.real.now()
+    }
+
+    fn personal(&self) -> bool {
+        self.real.personal()
+    }
+}
+
+#[async_trait]
+impl Files for Rehearsal {
     async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
         // An address carries rights and is not shown.
         let from = match &what {
@@ -208,13 +223,13 @@ impl Steps for Rehearsal {
     }
 
     async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
-        let file = self.real.open_local(path, most).await?;
+        let file = self.real.files().open_local(path, most).await?;
         self.note_local(json!({ "read": path, "bytes": file.size, "content_type": file.content_type }));
         Ok(file)
     }
 
     async fn read_local(&self, file: &LocalFile) -> Result<Bytes, StepError> {
-        self.real.read_local(file).await
+        self.real.files().read_local(file).await
     }
 
     async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError> {
@@ -231,13 +246,5 @@ impl Steps for Rehearsal {
 
     async fn follow(&self, _monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
         Ok(Reply { status: 202, body: json!({ "status": "notStarted" }), etag: None, location: None })
-    }
-
-    fn now(&self) -> Timestamp {
-        self.real.now()
-    }
-
-    fn personal(&self) -> bool {
-        self.real.personal()
     }
 }

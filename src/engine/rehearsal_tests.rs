@@ -16,7 +16,7 @@ use crate::{
     hint::Hint as _,
     ids::Urgency,
     store::{AccountRow, Ledger as _, Limits, Memory, TaskQuery},
-    tools::{LocalFile, Page, Reply, Saved, StepError, Steps},
+    tools::{Files, LocalFile, Page, Reply, Saved, StepError, Steps},
 };
 
 /// Microsoft, which is asked and never told to do anything.
@@ -46,6 +46,19 @@ impl Steps for Way {
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
         panic!("{requests:?} were sent")
     }
+    fn files(&self) -> &dyn Files {
+        self
+    }
+    fn now(&self) -> Timestamp {
+        Timestamp(1_000_000)
+    }
+    fn personal(&self) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Files for Way {
     async fn save(&self, _: Content, to: &str, _: u64) -> Result<Saved, StepError> {
         panic!("{to} was written")
     }
@@ -60,12 +73,6 @@ impl Steps for Way {
     }
     async fn follow(&self, monitor: &str, _: Duration) -> Result<Reply, StepError> {
         panic!("{monitor} was asked")
-    }
-    fn now(&self) -> Timestamp {
-        Timestamp(1_000_000)
-    }
-    fn personal(&self) -> bool {
-        false
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     hint::Hint,
     ids::{PERSONAL_TENANT, Urgency},
     store::AccountRow,
-    tools::{INLINE, LocalFile, Page, Reply, Saved, StepError, Steps},
+    tools::{Files, INLINE, LocalFile, Page, Reply, Saved, StepError, Steps},
     transfer::{Opened, Transfer, TransferError},
 };
 
@@ -93,6 +93,21 @@ impl Steps for GraphSteps {
         Ok(replies.into_iter().map(|reply| reply.map_err(StepError::from).and_then(|reply| reply_of(&reply))).collect())
     }
 
+    fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn personal(&self) -> bool {
+        self.personal
+    }
+}
+
+#[async_trait]
+impl Files for GraphSteps {
     async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
         let saved = self.transfer.save(&self.context, &what, to, most, &moved).await?;
         Ok(Saved { path: saved.path.to_string_lossy().into_owned(), size: saved.size, content_type: saved.content_type })
@@ -122,14 +137,6 @@ impl Steps for GraphSteps {
     async fn follow(&self, monitor: &str, patience: Duration) -> Result<Reply, StepError> {
         let job = self.transfer.follow(monitor, patience).await?;
         Ok(Reply { status: if job.done { 200 } else { 202 }, body: job.body, etag: None, location: job.location })
-    }
-
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    fn personal(&self) -> bool {
-        self.personal
     }
 }
 

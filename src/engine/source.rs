@@ -77,8 +77,13 @@ impl Engine {
         }
         let mut positions = Vec::with_capacity(sources.len());
         for (service, source) in sources {
-            self.truth.load(&source).await?;
-            let (epoch, read_seq) = self.truth.position(&source).ok_or(CallError::Broken)?;
+            let (epoch, read_seq) = loop {
+                self.truth.load(&source).await?;
+                // Unless it was dropped this very moment.
+                if let Some(position) = self.truth.position(&source) {
+                    break position;
+                }
+            };
             positions.push(Position { service, source, epoch, read_seq });
         }
         Ok(positions)

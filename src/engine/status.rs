@@ -25,6 +25,10 @@ pub struct Status {
     pub hot_bytes: u64,
     /// Why the store did not do its work, as last seen.
     pub store_trouble: Option<String>,
+    /// Groups of running totals that did not match their entries and were corrected since the start.
+    pub totals_corrected: u64,
+    /// Sources of which nothing stored is served, because a write to them could not be recorded.
+    pub in_doubt: usize,
     /// The Graph client's numbers; `None` without one.
     pub graph: Option<ClientGauges>,
 }
@@ -41,6 +45,8 @@ impl Engine {
             hot_entries: self.hot.len(),
             hot_bytes: self.hot.bytes(),
             store_trouble: trouble,
+            totals_corrected: self.chores.corrected(),
+            in_doubt: self.in_doubt().await,
             graph: self.graph.as_ref().map(|client| client.gauges()),
         }
     }

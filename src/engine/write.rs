@@ -1,7 +1,6 @@
 //! A write: journalled, sent once, what it touched bumped, and only then answered.
 //!
-//! A write whose journal row cannot be committed is not sent: without the row a crash could hide that it happened, and stored answers from
-//! before it would be served as true. Reads go on without a store (`_cache_status: bypass`); writes do not, and say so.
+//! A write whose journal row cannot be committed is sent all the same, as `doubt.rs` says, with `_cache_status: bypass`.
 //!
 //! The act runs by itself: a client that dies meanwhile does not leave a write half recorded.
 
@@ -15,7 +14,7 @@ use crate::{
     cache::{Service, SourceId, Touched},
     hint::Kind,
     ids::Caller,
-    store::{NewWrite, Outcome, WriteId},
+    store::{NewWrite, Outcome, StoreError, WriteId},
     tools::{Does, Effect, StepError, Written},
 };
 
@@ -28,11 +27,10 @@ impl Default for Acts {
     }
 }
 
-/// One of them.
-pub(super) struct Act<'a>(&'a Acts);
+struct Act<'a>(&'a Acts);
 
 impl Acts {
-    pub(super) fn begin(&self) -> Act<'_> {
+    fn begin(&self) -> Act<'_> {
         self.0.send_modify(|running| *running += 1);
         Act(self)
     }
@@ -68,12 +66,22 @@ impl Engine {
         let call = self.with_source(call).await?;
         let source = self.source(&call).ok_or(CallError::Broken)?;
         let touched = Touched { source: source.clone(), service, touches: touches(&call.args) };
-        let id = self.journal(caller, &call, touched).await?;
+        let row = match self.journal(caller, &call, touched).await {
+            Ok(id) => Some(id),
+            Err(error) => {
+                self.send_unjournalled(&source, error).await?;
+                None
+            }
+        };
 
         let steps = self.steps(&call);
         let result = act(steps.as_ref(), &call.args).await;
-        self.close(id, &source, service, &result).await;
+        match row {
+            Some(id) => self.close(id, &source, service, &result).await,
+            None => self.sent_unjournalled(&source).await,
+        }
         match result {
+            Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),
             Ok(written) => Ok(Answer::plain(&written.answer)),
             Err(error) if error.is_unconfirmed() => Err(self.ask(&call)),
             Err(error) if outcome_of(&error) == Outcome::Unknown => Err(CallError::UnknownOutcome(error)),
@@ -81,7 +89,7 @@ impl Engine {
         }
     }
 
-    async fn journal(&self, caller: &Caller, call: &Call, touched: Touched) -> Result<WriteId, CallError> {
+    async fn journal(&self, caller: &Caller, call: &Call, touched: Touched) -> Result<WriteId, StoreError> {
         let canonical = serde_json::Value::from_iter(call.args.all().clone()).to_string();
         let write = NewWrite {
             call_key: format!("{}:{}", caller.session, self.uuid()),
@@ -91,10 +99,7 @@ impl Engine {
             touched,
             at: call.now,
         };
-        self.ledger.open_write(write).await.map_err(|error| {
-            self.note_store(Some(error.to_string()));
-            CallError::NotJournalled(error)
-        })
+        self.ledger.open_write(write).await.inspect_err(|error| self.note_store(Some(error.to_string())))
     }
 
     /// Bumps what the write touched, in the ledger and then in memory. Until this has returned nobody is answered.
@@ -111,19 +116,20 @@ impl Engine {
         match self.ledger.close_write(id, outcome, extra, learned, now.plus(self.policy.unsettled), now).await {
             Ok(bumps) => {
                 self.truth.apply(&bumps);
+                self.chores.stir();
                 if wakes_settler {
                     self.unsettled.notify_one();
                 }
             }
             Err(error) => {
-                // The row stays open, so the next start bumps what it touched; until then nothing stored of this source is served.
-                self.truth.distrust(source);
+                // The row stays open, so the next start bumps what it touched; until then nothing from before is served.
+                self.left_open(source).await;
                 self.note_store(Some(error.to_string()));
             }
         }
     }
 
-    /// Bumps scopes whose unsettled time has ended, for as long as the daemon runs.
+    /// Bumps scopes whose unsettled time has ended, and begins sources in doubt anew, for as long as the daemon runs.
     pub async fn settle_for_ever(self: Arc<Self>) {
         loop {
             // Registered before the ledger is asked, so that no wake-up is lost.
@@ -139,6 +145,7 @@ impl Engine {
                     Some(now.plus(self.policy.unsettled))
                 }
             };
+            let next = [next, self.heal(now).await].into_iter().flatten().min();
             match next {
                 None => woken.await,
                 Some(next) => {

@@ -76,13 +76,7 @@ impl GraphError {
     }
 
     /// A refusal, read from its body.
-    pub(super) fn refused(
-        status: u16,
-        body: &[u8],
-        location: Option<String>,
-        retry_after: Option<Duration>,
-        request_id: Option<String>,
-    ) -> Self {
+    pub fn refused(status: u16, body: &[u8], location: Option<String>, retry_after: Option<Duration>, request_id: Option<String>) -> Self {
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
         let codes = codes(&said["error"]);
         let resync = |code: &String| matches!(row_of(code), Some(Row { code: "resync", .. }));

@@ -85,3 +85,7 @@ impl Client {
         Ok((pages.items, link))
     }
 }
+
+#[cfg(test)]
+#[path = "examples_tests.rs"]
+mod examples_tests;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cache::{Body, CacheKey, EntryMeta, Epoch, Escaped, Marks, Reading, Scope, Service, Touch},
+    cache::{Body, CacheKey, Check, EntryMeta, Epoch, Escaped, Feed, Found, Marks, Reading, Scope, Service, Touch},
     chance::SeededDice,
 };
 
@@ -30,8 +30,7 @@ fn in_memory() -> World {
 }
 
 #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
-fn in_a_file() -> World {
-    let folder = tempfile::tempdir().unwrap();
+fn open(folder: &tempfile::TempDir) -> sqlcipher::Sqlcipher {
     let store = sqlcipher::Sqlcipher::open(sqlcipher::OpenOptions {
         path: folder.path().join("store.db"),
         keys: StoreKeys { database: Secret::new([1; 32]), wrapping: Secret::new([2; 32]) },
@@ -39,11 +38,36 @@ fn in_a_file() -> World {
         new_epochs: false,
         limits: Limits::default(),
     });
-    World { store: Arc::new(store.unwrap()), _folder: Some(folder) }
+    store.unwrap()
+}
+
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+fn in_a_file() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    World { store: Arc::new(open(&folder)), _folder: Some(folder) }
+}
+
+fn volatile() -> World {
+    let ledger = Memory::new(Arc::new(SeededDice::new(3)), Limits::default());
+    World { store: Arc::new(Volatile::new(Arc::new(ledger), 1 << 30, Limits::default())), _folder: None }
+}
+
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+fn volatile_beside_a_file() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Volatile::new(Arc::new(open(&folder)), 1 << 30, Limits::default());
+    World { store: Arc::new(store), _folder: Some(folder) }
 }
 
 macro_rules! every_backend {
     ($($name:ident),* $(,)?) => {
+        mod volatile {
+            $(#[tokio::test] async fn $name() { let world = super::volatile(); super::$name(&*world.store).await; })*
+        }
+        #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+        mod volatile_beside_a_file {
+            $(#[tokio::test] async fn $name() { let world = super::volatile_beside_a_file(); super::$name(&*world.store).await; })*
+        }
         mod memory {
             $(#[tokio::test] async fn $name() { let world = super::in_memory(); super::$name(&*world.store).await; })*
         }
@@ -76,6 +100,13 @@ every_backend!(
     a_later_write_keeps_the_longer_unsettled_time,
     others_changes_mark_changed,
     forgetting_raises_floors_and_bumps_containers,
+    thousands_of_rows_are_forgotten_in_steps_and_counted,
+    a_source_goes_when_nothing_of_it_is_left,
+    a_baseline_is_kept_once_and_says_whether_its_answer_may_build_on_it,
+    a_check_keeps_its_token_its_time_and_its_bumps_together,
+    a_removal_or_a_refusal_ends_a_token,
+    a_token_belongs_to_its_account,
+    a_renewed_source_keeps_nothing_true,
     an_item_shown_again_within_the_hour_is_no_younger,
     accounts_and_tokens_are_kept_and_forgotten,
     tasks_run_in_order_once_and_are_put_back,
@@ -89,6 +120,26 @@ fn account() -> AccountId {
 
 fn mailbox() -> SourceId {
     SourceId::mailbox("global", "t1", "o1")
+}
+
+fn drive() -> SourceId {
+    SourceId::drive("global", "t1", "d1")
+}
+
+fn feed() -> FeedKey {
+    FeedKey { account: account(), source: drive(), feed: Feed::drive() }
+}
+
+/// Forgets all but `keep` rows of each kind, two at a time, and tells what was bumped.
+async fn forget(store: &dyn Backend, keep: u64) -> Vec<Bumped> {
+    let mut bumped = Vec::new();
+    loop {
+        let forgotten = store.forget(&mailbox(), Keep::both(keep), 2).await.unwrap();
+        bumped.extend(forgotten.bumped);
+        if !forgotten.more {
+            return bumped;
+        }
+    }
 }
 
 fn messages(folder: &str) -> Scope {
@@ -255,7 +306,7 @@ async fn another_epoch_overtakes(store: &dyn Backend) {
 async fn floors_count_for_scopes_without_a_row(store: &dyn Backend) {
     let entry = list_entry(store, "inbox").await;
     write(store, "w", touched(vec![Touch::Scope(messages("sent"))]), Outcome::Done { late: false }).await;
-    store.forget(&mailbox(), 0).await.unwrap();
+    forget(store, 0).await;
     let state = store.source(&mailbox()).await.unwrap();
     assert!(state.scopes.is_empty());
     assert_eq!(state.floors.written_at, 1);
@@ -392,7 +443,7 @@ async fn a_refused_write_bumps_nothing(store: &dyn Backend) {
 
 async fn a_write_is_closed_once_and_its_call_is_known(store: &dyn Backend) {
     let id = store.open_write(new_write("w", touch_item("m1"))).await.unwrap();
-    assert!(matches!(store.open_write(new_write("w", touch_item("m1"))).await, Err(StoreError::Failed(_))));
+    assert!(matches!(store.open_write(new_write("w", touch_item("m1"))).await, Err(StoreError::Journalled)));
     let close = || store.close_write(id, Outcome::Done { late: false }, vec![], vec![], Timestamp(0), Timestamp(0));
     close().await.unwrap();
     assert!(matches!(close().await, Err(StoreError::Failed(_))));
@@ -464,8 +515,8 @@ async fn forgetting_raises_floors_and_bumps_containers(store: &dyn Backend) {
         let now = Timestamp(i64::try_from(at).unwrap() * 10_000_000 + 1);
         store.put(entry.clone(), vec![shown(item, &[&format!("{item} folder")])], now).await.unwrap();
     }
-    assert_eq!(store.forget(&mailbox(), 2).await.unwrap(), vec![]);
-    let bumped = store.forget(&mailbox(), 1).await.unwrap();
+    assert_eq!(forget(store, 2).await, vec![]);
+    let bumped = forget(store, 1).await;
     assert_eq!(names(&bumped), set(&["messages:old folder", "any:mail"]));
     let state = store.source(&mailbox()).await.unwrap();
     assert_eq!((state.scopes.len(), state.floors.written_at), (1, 1));
@@ -473,10 +524,194 @@ async fn forgetting_raises_floors_and_bumps_containers(store: &dyn Backend) {
     assert_eq!(names(&bumped), set(&["item:new", "messages:new folder", "any:mail"]), "kept");
     let bumped = write(store, "w2", touch_item("old"), Outcome::Unknown).await;
     assert_eq!(names(&bumped), set(&["item:old", "all:mail", "any:mail"]), "forgotten");
-    store.forget(&mailbox(), 0).await.unwrap();
+    forget(store, 0).await;
     let state = store.source(&mailbox()).await.unwrap();
     assert_eq!(state.scopes.len(), 3, "unsettled rows stay: {:?}", state.scopes);
-    assert_eq!(store.forget(&SourceId::drive("global", "t", "unknown"), 0).await.unwrap(), vec![]);
+    let unknown = SourceId::drive("global", "t", "unknown");
+    assert_eq!(store.forget(&unknown, Keep::both(0), 9).await.unwrap(), Forgotten::default());
+}
+
+async fn thousands_of_rows_are_forgotten_in_steps_and_counted(store: &dyn Backend) {
+    let mut entry = list_entry(store, "inbox").await;
+    for folder in 0..20 {
+        let shown: Vec<Shown> = (0..150).map(|item| shown(&format!("m{folder}-{item}"), &[&format!("f{folder}")])).collect();
+        store.put(entry.clone(), shown, Timestamp(folder * 40_000_000 + 1)).await.unwrap();
+    }
+    for item in 0..300 {
+        write(store, &format!("w{item}"), touch_item(&format!("m19-{}", item % 150)), Outcome::Done { late: false }).await;
+        write(store, &format!("x{item}"), touched(vec![Touch::Scope(Scope::item(&format!("x{item}")))]), Outcome::Done { late: false })
+            .await;
+    }
+    let size = store.sources().await.unwrap().remove(0);
+    assert_eq!(
+        (size.id, size.items, size.scopes, size.used),
+        (mailbox(), 3000, 150 + 300 + 2, Timestamp(18 * 40_000_000 + 1)),
+        "used: to the day"
+    );
+    let keep = Keep { scopes: 100, items: 1000 };
+    let (mut steps, mut bumped) = (0, BTreeSet::new());
+    loop {
+        let before = store.sources().await.unwrap().remove(0);
+        let done = store.forget(&mailbox(), keep, 300).await.unwrap();
+        let after = store.sources().await.unwrap().remove(0);
+        assert!(before.items - after.items <= 300 && done.dropped.len() <= 300);
+        bumped.extend(names(&done.bumped));
+        steps += 1;
+        let state = store.source(&mailbox()).await.unwrap();
+        assert_eq!(state.floors, done.floors);
+        assert!(done.dropped.iter().all(|scope| !state.scopes.contains_key(scope)));
+        if !done.more {
+            break;
+        }
+    }
+    let size = store.sources().await.unwrap().remove(0);
+    assert_eq!((size.items, size.scopes, steps), (1000, 100, 7));
+    assert!(bumped.contains("messages:f0") && !bumped.contains("messages:f19"), "those not shown for longest: {bumped:?}");
+    // A write by a forgotten id does not know its folder any more; one by a kept id does.
+    assert!(names(&write(store, "y", touch_item("m0-0"), Outcome::Done { late: false }).await).contains("all:mail"));
+    assert!(!names(&write(store, "z", touch_item("m19-0"), Outcome::Done { late: false }).await).contains("all:mail"));
+    entry.meta.readings[0].read_seq = 10;
+    assert_eq!(put(store, &entry).await, Put::Overtaken, "a scope without a row counts as the floor");
+}
+
+async fn a_source_goes_when_nothing_of_it_is_left(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    store.put(entry.clone(), vec![shown("m1", &["inbox"])], Timestamp(1)).await.unwrap();
+    write(store, "w", touch_item("m1"), Outcome::Unknown).await;
+    forget(store, 0).await;
+    assert!(!store.drop_source(&mailbox()).await.unwrap(), "it is unsettled");
+    store.settle(Timestamp(60_000)).await.unwrap();
+    forget(store, 0).await;
+    let epoch = store.source(&mailbox()).await.unwrap().epoch;
+    assert!(store.drop_source(&mailbox()).await.unwrap());
+    assert_eq!(store.sources().await.unwrap(), []);
+    let anew = store.source(&mailbox()).await.unwrap();
+    assert!(anew.epoch != epoch && anew.seq == 0 && anew.scopes.is_empty());
+    assert_eq!(put(store, &entry).await, Put::Overtaken);
+}
+
+fn baseline(state: &SourceState, link: &str) -> Baseline {
+    let depends = vec![Scope::structure(), Scope::item("x")];
+    let link = Secret::new(link.into());
+    Baseline { feed: feed(), epoch: state.epoch, read_seq: state.seq, depends, link, started: Timestamp(100) }
+}
+
+fn check(from: u64, found: Vec<Found>, next: Option<&str>) -> Checked {
+    let next = next.map(|link| Secret::new(link.into()));
+    Checked { feed: feed(), from, started: Timestamp(200), changes: Changes::Found(found), next }
+}
+
+async fn link(store: &dyn Backend) -> Option<(String, u64)> {
+    store.delta_token(&feed()).await.unwrap().map(|token| (token.link.expose().clone(), token.from))
+}
+
+fn touch_drive(scope: Scope) -> Touched {
+    Touched { source: drive(), service: Service::Files, touches: vec![Touch::Scope(scope)] }
+}
+
+async fn a_baseline_is_kept_once_and_says_whether_its_answer_may_build_on_it(store: &dyn Backend) {
+    let state = store.source(&drive()).await.unwrap();
+    let mut foreign = baseline(&state, "one");
+    foreign.epoch.0 ^= 1;
+    assert_eq!(store.baseline(foreign).await.unwrap(), Based::No);
+    assert_eq!(store.baseline(baseline(&state, "one")).await.unwrap(), Based::Yes { from: 1, clean: true });
+    assert_eq!(link(store).await, Some(("one".into(), 1)));
+    let known = store.source(&drive()).await.unwrap();
+    assert_eq!(known.seq, 1);
+    assert_eq!(known.checked, BTreeMap::from([((account(), Feed::drive()), Check { at: Timestamp(100), from: 1 })]));
+    assert_eq!(store.baseline(baseline(&known, "two")).await.unwrap(), Based::No, "the one there is vouches for more");
+    assert_eq!((link(store).await.unwrap().0, store.source(&drive()).await.unwrap().seq), ("one".into(), 1));
+    store.checked(check(1, vec![], None)).await.unwrap();
+    // A write, somebody's change, or an unsettled scope during the walk: the answer stands by itself.
+    for (nth, scope) in [Scope::structure(), Scope::item("x")].into_iter().enumerate() {
+        let state = store.source(&drive()).await.unwrap();
+        write(store, &format!("w{nth}"), touch_drive(scope.clone()), Outcome::Done { late: false }).await;
+        assert!(matches!(store.baseline(baseline(&state, "x")).await.unwrap(), Based::Yes { clean: false, .. }));
+        let now = store.source(&drive()).await.unwrap();
+        store.checked(check(now.seq, vec![], None)).await.unwrap();
+        store.changed(vec![touch_drive(scope)], Timestamp(5)).await.unwrap();
+        assert!(matches!(store.baseline(baseline(&now, "x")).await.unwrap(), Based::Yes { clean: false, .. }));
+        let now = store.source(&drive()).await.unwrap();
+        store.checked(check(now.seq, vec![], None)).await.unwrap();
+    }
+    let late = Outcome::Done { late: true };
+    write(store, "late", touch_drive(Scope::structure()), late).await;
+    let now = store.source(&drive()).await.unwrap();
+    assert!(matches!(store.baseline(baseline(&now, "x")).await.unwrap(), Based::Yes { clean: false, .. }), "unsettled");
+}
+
+async fn a_check_keeps_its_token_its_time_and_its_bumps_together(store: &dyn Backend) {
+    let state = store.source(&drive()).await.unwrap();
+    store.baseline(baseline(&state, "one")).await.unwrap();
+    let vouched = Check { at: Timestamp(200), from: 1 };
+    let noted = store.checked(check(1, vec![], Some("two"))).await.unwrap();
+    assert_eq!(noted, CheckNoted { bumped: vec![], check: Some(vouched) });
+    let known = store.source(&drive()).await.unwrap();
+    assert_eq!((known.seq, known.checked[&(account(), Feed::drive())]), (1, vouched), "an empty check is no step of history");
+    assert_eq!(link(store).await, Some(("two".into(), 1)));
+    let found = Found { item: "x".into(), parent: Some("f".into()), gone: false };
+    let noted = store.checked(check(1, vec![found.clone()], Some("three"))).await.unwrap();
+    assert_eq!(names(&noted.bumped), set(&["all:files", "any:files", "children:f", "item:f", "item:x", "structure"]));
+    assert!(noted.bumped[0].scopes.iter().all(|(_, marks)| *marks == Marks { written_at: 0, changed_at: 2, unsettled_until: None }));
+    assert_eq!((link(store).await, noted.check), (Some(("three".into(), 1)), Some(vouched)));
+    // Where the item was seen is known from here on.
+    let mut entry = list_entry(store, "inbox").await;
+    let known = store.source(&drive()).await.unwrap();
+    entry.meta.readings = vec![Reading {
+        source: drive(),
+        epoch: known.epoch,
+        read_seq: known.seq,
+        scopes: vec![Scope::children("old"), Scope::all(Service::Files)],
+    }];
+    let places = vec![Scope::children("old")];
+    store.put(entry, vec![Shown { source: drive(), item: "x".into(), containers: places }], Timestamp(1)).await.unwrap();
+    let noted = store.checked(check(1, vec![found], Some("four"))).await.unwrap();
+    assert_eq!(names(&noted.bumped), set(&["any:files", "children:f", "children:old", "item:f", "item:old", "item:x", "structure"]));
+    let stale = check(7, vec![], Some("five"));
+    assert_eq!(store.checked(stale).await.unwrap(), CheckNoted { bumped: vec![], check: None }, "another baseline's token");
+    assert_eq!(link(store).await, Some(("four".into(), 1)));
+}
+
+async fn a_removal_or_a_refusal_ends_a_token(store: &dyn Backend) {
+    let gone = Found { item: "x".into(), parent: None, gone: true };
+    for found in [vec![gone], vec![]] {
+        let state = store.source(&drive()).await.unwrap();
+        let Based::Yes { from, .. } = store.baseline(baseline(&state, "one")).await.unwrap() else { panic!("not kept") };
+        let noted = store.checked(check(from, found.clone(), None)).await.unwrap();
+        assert_eq!((noted.check, noted.bumped.is_empty()), (None, found.is_empty()));
+        assert_eq!(link(store).await, None);
+        assert!(store.source(&drive()).await.unwrap().checked.is_empty());
+    }
+    let state = store.source(&drive()).await.unwrap();
+    store.baseline(baseline(&state, "one")).await.unwrap();
+    let unknown = Checked { changes: Changes::Unknown, ..check(state.seq + 1, vec![], None) };
+    assert_eq!(names(&store.checked(unknown).await.unwrap().bumped), set(&["all:files", "any:files"]));
+}
+
+async fn a_token_belongs_to_its_account(store: &dyn Backend) {
+    let state = store.source(&drive()).await.unwrap();
+    let other = FeedKey { account: AccountId::new("o2.t1"), ..feed() };
+    store.baseline(baseline(&state, "mine")).await.unwrap();
+    assert!(store.delta_token(&other).await.unwrap().is_none());
+    let theirs = Baseline { feed: other.clone(), ..baseline(&state, "theirs") };
+    assert_eq!(store.baseline(theirs).await.unwrap(), Based::Yes { from: 2, clean: true });
+    store.remove_account(&account()).await.unwrap();
+    assert_eq!(link(store).await, None);
+    assert_eq!(store.source(&drive()).await.unwrap().checked.keys().map(|(account, _)| account.as_str()).collect::<Vec<_>>(), ["o2.t1"]);
+    let late = store.checked(check(1, vec![], Some("late"))).await.unwrap();
+    assert_eq!((late.check, link(store).await), (None, None), "a check that ends after the sign-out leaves nothing");
+    assert_eq!(store.delta_token(&other).await.unwrap().unwrap().link.expose(), "theirs");
+}
+
+async fn a_renewed_source_keeps_nothing_true(store: &dyn Backend) {
+    let entry = list_entry(store, "inbox").await;
+    write(store, "w", touched(vec![Touch::Scope(messages("sent"))]), Outcome::Done { late: false }).await;
+    let before = store.source(&mailbox()).await.unwrap();
+    let after = store.renew(&mailbox()).await.unwrap();
+    assert!(after.epoch != before.epoch);
+    assert_eq!((after.seq, &after.scopes), (before.seq, &before.scopes));
+    assert_eq!(store.source(&mailbox()).await.unwrap(), after);
+    assert_eq!(put(store, &entry).await, Put::Overtaken);
 }
 
 async fn an_item_shown_again_within_the_hour_is_no_younger(store: &dyn Backend) {
@@ -489,13 +724,13 @@ async fn an_item_shown_again_within_the_hour_is_no_younger(store: &dyn Backend) 
     show("a", MINUTE).await;
     show("b", 10 * MINUTE).await;
     show("a", 60 * MINUTE).await;
-    assert_eq!(names(&store.forget(&mailbox(), 1).await.unwrap()), set(&["messages:a folder", "any:mail"]));
+    assert_eq!(names(&forget(store, 1).await), set(&["messages:a folder", "any:mail"]));
     let entry = list_entry(store, "inbox").await;
     let shown = vec![shown("c", &["c folder"])];
     store.put(entry.clone(), shown, Timestamp(20 * MINUTE)).await.unwrap();
     let again = vec![self::shown("b", &["b folder"])];
     store.put(entry, again, Timestamp(80 * MINUTE)).await.unwrap();
-    assert_eq!(names(&store.forget(&mailbox(), 1).await.unwrap()), set(&["messages:c folder", "any:mail"]), "after the hour it is");
+    assert_eq!(names(&forget(store, 1).await), set(&["messages:c folder", "any:mail"]), "after the hour it is");
 }
 
 async fn accounts_and_tokens_are_kept_and_forgotten(store: &dyn Backend) {
@@ -599,7 +834,11 @@ enum Op {
     Recover,
     Settle,
     Changed { item: u8 },
-    Forget { keep: usize },
+    Forget { keep: u64 },
+    Base { folder: u8 },
+    Check { item: u8, gone: bool, lost: bool },
+    DropSource { drive: bool },
+    Renew,
     Touch { folder: u8, hits: u32 },
     Invalidate { pattern: u8 },
     RemoveAccount,
@@ -620,7 +859,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Recover),
         2 => Just(Op::Settle),
         1 => item.prop_map(|item| Op::Changed { item }),
-        1 => (0..4usize).prop_map(|keep| Op::Forget { keep }),
+        1 => (0..4u64).prop_map(|keep| Op::Forget { keep }),
+        1 => (0..3u8).prop_map(|folder| Op::Base { folder }),
+        2 => (0..4u8, any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(item, gone, lost)| Op::Check { item, gone, lost }),
         1 => (folder, 1..5u32).prop_map(|(folder, hits)| Op::Touch { folder, hits }),
         1 => (0..4u8).prop_map(|pattern| Op::Invalidate { pattern }),
         1 => Just(Op::RemoveAccount),
@@ -629,6 +870,12 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..4u8, any::<bool>()).prop_map(|(number, good)| Op::SettleTask { number, good }),
         2 => (0..4_000_000u32).prop_map(|ms| Op::Wait { ms }),
     ]
+}
+
+/// The same with ends of sources, after which marks begin anew.
+#[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
+fn op_or_end() -> impl Strategy<Value = Op> {
+    prop_oneof![20 => op(), 1 => any::<bool>().prop_map(|drive| Op::DropSource { drive }), 1 => Just(Op::Renew)]
 }
 
 /// Runs operations and writes down everything that can be seen, epochs aside, which are random in each store.
@@ -687,7 +934,39 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
                 format!("{} {next:?}", bumps(bumped))
             }
             Op::Changed { item } => bumps(store.changed(vec![touch_item(&item_name(*item))], now).await.unwrap()),
-            Op::Forget { keep } => bumps(store.forget(&mailbox(), *keep).await.unwrap()),
+            Op::Forget { keep } => {
+                let mut forgotten = store.forget(&mailbox(), Keep::both(*keep), 2).await.unwrap();
+                forgotten.bumped.iter_mut().for_each(|one| one.epoch = Epoch(0));
+                format!("{forgotten:?}")
+            }
+            Op::Base { folder } => {
+                let state = store.source(&drive()).await.unwrap();
+                let depends = vec![Scope::children(&folder_name(*folder)), Scope::structure()];
+                let feed = feed();
+                let link = Secret::new(format!("link {at}"));
+                let new = Baseline { feed, epoch: state.epoch, read_seq: state.seq.saturating_sub(1), depends, link, started: now };
+                format!("{:?}", store.baseline(new).await)
+            }
+            Op::Check { item, gone, lost } => {
+                let token = store.delta_token(&feed()).await.unwrap();
+                let from = token.as_ref().map_or(0, |token| token.from);
+                let found = Found { item: item_name(*item), parent: Some(folder_name(*item % 3)), gone: *gone };
+                let next = (!gone && !lost).then(|| Secret::new(format!("link {at}")));
+                let changes = if *lost { Changes::Unknown } else { Changes::Found(vec![found]) };
+                let done = Checked { feed: feed(), from, started: now, changes, next };
+                let mut noted = store.checked(done).await.unwrap();
+                noted.bumped.iter_mut().for_each(|one| one.epoch = Epoch(0));
+                format!("{:?} {noted:?}", token.map(|token| (token.link.expose().clone(), token.from)))
+            }
+            Op::DropSource { drive: other } => {
+                let id = if *other { drive() } else { mailbox() };
+                format!("{:?}", store.drop_source(&id).await)
+            }
+            Op::Renew => {
+                let mut state = store.renew(&mailbox()).await.unwrap();
+                state.epoch = Epoch(0);
+                format!("{state:?}")
+            }
             Op::Touch { folder, hits } => {
                 let key = list_entry(store, &folder_name(*folder)).await.meta.key.hash;
                 format!("{:?}", store.touch(vec![EntryUse { key, at: now, hits: *hits }]).await)
@@ -717,11 +996,14 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
     }
     let mut state = store.source(&mailbox()).await.unwrap();
     state.epoch = Epoch(0);
+    let mut files = store.source(&drive()).await.unwrap();
+    files.epoch = Epoch(0);
+    let sizes = store.sources().await.unwrap();
     let mut stats = store.stats().await.unwrap();
     let groups = stats.by_tool.iter_mut().map(|(_, group)| group).chain(stats.by_account.iter_mut().map(|(_, group)| group));
     groups.for_each(|group| group.stored_bytes = 0);
     stats.stored_bytes = 0;
-    seen.push(format!("{state:?} {stats:?} {:?}", store.task_counts().await));
+    seen.push(format!("{state:?} {files:?} {sizes:?} {stats:?} {:?}", store.task_counts().await));
     seen
 }
 
@@ -729,10 +1011,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
     #[test]
-    fn the_file_does_what_memory_does(ops in prop::collection::vec(op(), 1..80)) {
+    fn the_file_does_what_memory_does(ops in prop::collection::vec(op_or_end(), 1..80)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (file, memory) = (in_a_file(), in_memory());
         let (one, two) = runtime.block_on(async { (trace(&*file.store, &ops).await, trace(&*memory.store, &ops).await) });
+        for (at, (one, two)) in one.iter().zip(&two).enumerate() {
+            prop_assert_eq!(one, two, "at {} {:?}", at, ops.get(at));
+        }
+    }
+
+    #[test]
+    fn entries_kept_apart_from_their_ledger_are_no_different(ops in prop::collection::vec(op(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (apart, memory) = (volatile(), in_memory());
+        let (one, two) = runtime.block_on(async { (trace(&*apart.store, &ops).await, trace(&*memory.store, &ops).await) });
         for (at, (one, two)) in one.iter().zip(&two).enumerate() {
             prop_assert_eq!(one, two, "at {} {:?}", at, ops.get(at));
         }

@@ -14,33 +14,52 @@ const SHARDS: usize = 4;
 /// A guess at the size of an entry, from which the tables are sized.
 const TYPICAL_BYTES: u64 = 8 * 1024;
 
-/// Weighs an entry by [`Entry::weight`].
-#[derive(Clone)]
-struct ByBytes;
+/// What takes up room in memory.
+pub(super) trait Weigh {
+    /// In bytes.
+    fn weight(&self) -> u64;
+}
 
-impl Weighter<KeyHash, Arc<Entry>> for ByBytes {
-    fn weight(&self, _key: &KeyHash, entry: &Arc<Entry>) -> u64 {
-        entry.weight()
+impl Weigh for Entry {
+    fn weight(&self) -> u64 {
+        Entry::weight(self)
+    }
+}
+
+/// Weighs what is held by [`Weigh::weight`].
+#[derive(Clone)]
+pub(super) struct ByBytes;
+
+impl<T: Weigh> Weighter<KeyHash, Arc<T>> for ByBytes {
+    fn weight(&self, _key: &KeyHash, held: &Arc<T>) -> u64 {
+        held.weight()
+    }
+}
+
+/// A map that drops what was used least once it holds its bytes.
+pub(super) type Bounded<T> = Cache<KeyHash, Arc<T>, ByBytes>;
+
+/// A map of at most `bytes`.
+pub(super) fn bounded<T: Weigh>(bytes: u64) -> Bounded<T> {
+    let items = usize::try_from(bytes / TYPICAL_BYTES).unwrap_or(usize::MAX).clamp(16, 1 << 20);
+    let options = OptionsBuilder::new().shards(SHARDS).estimated_items_capacity(items).weight_capacity(bytes).build();
+    match options {
+        Ok(options) => Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
+        // Only a missing capacity is an error there, and both are given.
+        Err(_) => Cache::with(items, bytes, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
     }
 }
 
 /// Opened entries by key. `quick_cache` because its get takes a third of moka's (design: performance, 2g) and it weighs by bytes.
 pub struct HotTier {
-    cache: Cache<KeyHash, Arc<Entry>, ByBytes>,
+    cache: Bounded<Entry>,
     largest: u64,
 }
 
 impl HotTier {
     /// Keeps at most `bytes`; an entry over an eighth of that is not taken in, lest it push everything else out.
     pub fn new(bytes: u64) -> Self {
-        let items = usize::try_from(bytes / TYPICAL_BYTES).unwrap_or(usize::MAX).clamp(16, 1 << 20);
-        let options = OptionsBuilder::new().shards(SHARDS).estimated_items_capacity(items).weight_capacity(bytes).build();
-        let cache = match options {
-            Ok(options) => Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
-            // Only a missing capacity is an error there, and both are given.
-            Err(_) => Cache::with(items, bytes, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
-        };
-        Self { cache, largest: bytes / 8 }
+        Self { cache: bounded(bytes), largest: bytes / 8 }
     }
 
     /// The entry, when it is held.

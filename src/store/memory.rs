@@ -8,12 +8,17 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Entries, EntryUse, GroupStats, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError,
-    StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState, WriteId,
-    rules::{self, KEPT_DONE, KEPT_ROWS, Known, USED_GRAIN_MS, any_of, may_store, spread_all},
+    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
+    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
+    TotalsAt, TotalsStep, WriteId,
+    rules::{
+        self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
+    },
 };
 use crate::{
-    cache::{Bumped, Entry, Epoch, KeyHash, Learned, Marks, Scope, Shown, SourceId, SourceState, Touched},
+    cache::{
+        Bumped, Check, Entry, EntryMeta, Epoch, Keep, KeyHash, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched,
+    },
     chance::Dice,
     clock::Timestamp,
     ids::AccountId,
@@ -34,6 +39,9 @@ struct State {
     sources: BTreeMap<SourceId, SourceState>,
     /// When each item was last shown in each of its containers.
     items: BTreeMap<SourceId, BTreeMap<(String, Scope), Timestamp>>,
+    /// When an answer of each source was last stored.
+    used: BTreeMap<SourceId, Timestamp>,
+    tokens_of_feeds: BTreeMap<FeedKey, DeltaToken>,
     writes: BTreeMap<i64, WriteRow>,
     last_write: i64,
     accounts: BTreeMap<AccountId, AccountRow>,
@@ -124,6 +132,37 @@ impl State {
         all
     }
 
+    /// Judges an answer; what one that may be kept shows is known from then on.
+    fn admit(&mut self, meta: &EntryMeta, shown: Vec<Shown>, now: Timestamp, dice: &dyn Dice) -> Result<bool, StoreError> {
+        if !may_store(meta, &shown, now, self)? {
+            return Ok(false);
+        }
+        for reading in &meta.readings {
+            let used = self.used.entry(reading.source.clone()).or_insert(Timestamp(0));
+            if now.0.saturating_sub(used.0) > SOURCE_USED_GRAIN_MS {
+                *used = now;
+            }
+        }
+        for item in shown {
+            self.source(&item.source, dice);
+            let rows = self.items.entry(item.source).or_default();
+            for container in item.containers {
+                let used = rows.entry((item.item.clone(), container)).or_insert(now);
+                if now.0.saturating_sub(used.0) > USED_GRAIN_MS {
+                    *used = now;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn record(&mut self, what: Invalidation, removed: u64) {
+        self.invalidations.push_back((what, removed));
+        if self.invalidations.len() > KEPT_ROWS {
+            self.invalidations.pop_front();
+        }
+    }
+
     fn remove(&mut self, doomed: impl Fn(&Entry) -> bool) -> u64 {
         let before = self.entries.len();
         self.entries.retain(|_, held| !doomed(&held.entry));
@@ -148,18 +187,8 @@ impl Entries for Memory {
             return Ok(Put::TooLarge);
         }
         let mut state = self.lock();
-        if !may_store(&entry.meta, &shown, now, &mut *state)? {
+        if !state.admit(&entry.meta, shown, now, &*self.dice)? {
             return Ok(Put::Overtaken);
-        }
-        for item in shown {
-            state.source(&item.source, &*self.dice);
-            let rows = state.items.entry(item.source).or_default();
-            for container in item.containers {
-                let used = rows.entry((item.item.clone(), container)).or_insert(now);
-                if now.0.saturating_sub(used.0) > USED_GRAIN_MS {
-                    *used = now;
-                }
-            }
         }
         let key = entry.meta.key.hash;
         let (revision, hits) = state.entries.get(&key).map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits));
@@ -171,10 +200,7 @@ impl Entries for Memory {
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {
         let mut state = self.lock();
         let removed = state.remove(|entry| rules::matches(&what.pattern, what.account.as_ref(), &entry.meta.key));
-        state.invalidations.push_back((what, removed));
-        if state.invalidations.len() > KEPT_ROWS {
-            state.invalidations.pop_front();
-        }
+        state.record(what, removed);
         Ok(removed)
     }
 
@@ -213,6 +239,10 @@ impl Entries for Memory {
         Ok(stats)
     }
 
+    async fn check_totals(&self, _after: Option<TotalsAt>) -> Result<TotalsStep, StoreError> {
+        Ok(TotalsStep::default())
+    }
+
     async fn health_check(&self) -> Health {
         Health { healthy: true, detail: None, schema: 0, file_bytes: 0, damaged: 0 }
     }
@@ -220,6 +250,15 @@ impl Entries for Memory {
 
 #[async_trait]
 impl Ledger for Memory {
+    async fn admit(&self, meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> Result<bool, StoreError> {
+        self.lock().admit(&meta, shown, now, &*self.dice)
+    }
+
+    async fn record_invalidation(&self, what: Invalidation, removed: u64) -> Result<(), StoreError> {
+        self.lock().record(what, removed);
+        Ok(())
+    }
+
     async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError> {
         Ok(self.lock().source(id, &*self.dice).clone())
     }
@@ -227,7 +266,7 @@ impl Ledger for Memory {
     async fn open_write(&self, write: NewWrite) -> Result<WriteId, StoreError> {
         let mut state = self.lock();
         if state.writes.values().any(|row| row.write.call_key == write.call_key) {
-            return Err(StoreError::Failed("a write of this call is in the journal already".into()));
+            return Err(StoreError::Journalled);
         }
         state.last_write += 1;
         let id = state.last_write;
@@ -309,15 +348,32 @@ impl Ledger for Memory {
         Ok(state.bump(&scopes, Mark::Changed, &*self.dice))
     }
 
-    async fn forget(&self, source: &SourceId, keep: usize) -> Result<Vec<Bumped>, StoreError> {
+    async fn sources(&self) -> Result<Vec<SourceSize>, StoreError> {
+        let state = self.lock();
+        let count = |rows: usize| u64::try_from(rows).unwrap_or(u64::MAX);
+        let size = |(id, known): (&SourceId, &SourceState)| SourceSize {
+            id: id.clone(),
+            scopes: count(known.scopes.len()),
+            items: count(state.items.get(id).map_or(0, BTreeMap::len)),
+            used: state.used.get(id).copied().unwrap_or(Timestamp(0)),
+        };
+        Ok(state.sources.iter().map(size).collect())
+    }
+
+    async fn forget(&self, source: &SourceId, keep: Keep, most: usize) -> Result<Forgotten, StoreError> {
         let mut state = self.lock();
+        if !state.sources.contains_key(source) {
+            return Ok(Forgotten::default());
+        }
+        let excess = |rows: usize, keep: u64| rows.saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
         let mut rows: Vec<(Timestamp, String, Scope)> = Vec::new();
         for ((item, container), used) in state.items.get(source).into_iter().flatten() {
             rows.push((*used, item.clone(), container.clone()));
         }
-        rows.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1, &a.2).cmp(&(&b.1, &b.2))));
+        rows.sort();
+        let items_over = excess(rows.len(), keep.items);
         let mut containers = BTreeSet::new();
-        for (_, item, container) in rows.into_iter().skip(keep) {
+        for (_, item, container) in rows.into_iter().take(items_over.min(most)) {
             if let Some(items) = state.items.get_mut(source) {
                 items.remove(&(item, container.clone()));
             }
@@ -326,20 +382,85 @@ impl Ledger for Memory {
         }
         let due = if containers.is_empty() { BTreeMap::new() } else { BTreeMap::from([(source.clone(), containers)]) };
         let bumped = state.bump(&due, Mark::Written { unsettled: None }, &*self.dice);
-        if let Some(known) = state.sources.get_mut(source) {
-            let mut scopes: Vec<(u64, Scope)> = Vec::new();
-            for (scope, marks) in &known.scopes {
-                scopes.push((marks.written_at.max(marks.changed_at), scope.clone()));
-            }
-            scopes.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-            for (_, scope) in scopes.into_iter().skip(keep) {
-                // An unsettled mark lives in its row alone, so that row stays.
-                if known.scopes.get(&scope).is_some_and(|marks| marks.unsettled_until.is_none()) {
-                    known.forget(&scope);
-                }
-            }
+        let known = state.source(source, &*self.dice);
+        let scopes_over = excess(known.scopes.len(), keep.scopes);
+        // An unsettled mark lives in its row alone, so that row stays.
+        let settled = known.scopes.iter().filter(|(_, marks)| marks.unsettled_until.is_none());
+        let mut scopes: Vec<(u64, Scope)> = settled.map(|(scope, marks)| (marks.written_at.max(marks.changed_at), scope.clone())).collect();
+        scopes.sort();
+        let dropped: Vec<Scope> = scopes.into_iter().take(scopes_over.min(most)).map(|(_, scope)| scope).collect();
+        dropped.iter().for_each(|scope| known.forget(scope));
+        let more = items_over > most || (scopes_over > most && dropped.len() == most);
+        Ok(Forgotten { bumped, floors: known.floors, dropped, more })
+    }
+
+    async fn drop_source(&self, source: &SourceId) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let empty =
+            state.sources.get(source).is_none_or(|known| known.scopes.is_empty()) && state.items.get(source).is_none_or(BTreeMap::is_empty);
+        if empty {
+            state.sources.remove(source);
+            state.items.remove(source);
+            state.used.remove(source);
+            state.tokens_of_feeds.retain(|feed, _| feed.source != *source);
         }
-        Ok(bumped)
+        Ok(empty)
+    }
+
+    async fn renew(&self, source: &SourceId) -> Result<SourceState, StoreError> {
+        let epoch = Epoch(self.dice.number());
+        let mut state = self.lock();
+        let known = state.source(source, &*self.dice);
+        known.epoch = epoch;
+        Ok(known.clone())
+    }
+
+    async fn delta_token(&self, feed: &FeedKey) -> Result<Option<DeltaToken>, StoreError> {
+        Ok(self.lock().tokens_of_feeds.get(feed).cloned())
+    }
+
+    async fn baseline(&self, new: Baseline) -> Result<Based, StoreError> {
+        let mut state = self.lock();
+        let known = match state.sources.get(&new.feed.source) {
+            Some(known) if known.epoch == new.epoch && !state.tokens_of_feeds.contains_key(&new.feed) => known,
+            _ => return Ok(Based::No),
+        };
+        let clean = new.depends.iter().all(|scope| unmoved(known.marks(scope), new.read_seq));
+        let FeedKey { account, source, feed } = new.feed.clone();
+        let known = state.source(&source, &*self.dice);
+        known.seq += 1;
+        let from = known.seq;
+        known.checked.insert((account, feed), Check { at: new.started, from });
+        state.tokens_of_feeds.insert(new.feed, DeltaToken { link: new.link, from });
+        Ok(Based::Yes { from, clean })
+    }
+
+    async fn checked(&self, done: Checked) -> Result<CheckNoted, StoreError> {
+        let mut state = self.lock();
+        let FeedKey { account, source, feed } = done.feed.clone();
+        let scopes = spread_changes(&done.changes, |item| Ok(state.containers_of(&source, item)))?;
+        let due = if scopes.is_empty() { BTreeMap::new() } else { BTreeMap::from([(source.clone(), scopes)]) };
+        let bumped = state.bump(&due, Mark::Changed, &*self.dice);
+        let same = state.tokens_of_feeds.get(&done.feed).is_some_and(|token| token.from == done.from);
+        let check = match done.next.filter(|_| same) {
+            Some(link) => {
+                state.tokens_of_feeds.insert(done.feed, DeltaToken { link, from: done.from });
+                Some(Check { at: done.started, from: done.from })
+            }
+            None => {
+                if same {
+                    state.tokens_of_feeds.remove(&done.feed);
+                }
+                None
+            }
+        };
+        if same && let Some(known) = state.sources.get_mut(&source) {
+            match check {
+                Some(check) => known.checked.insert((account, feed), check),
+                None => known.checked.remove(&(account, feed)),
+            };
+        }
+        Ok(CheckNoted { bumped, check })
     }
 
     async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
@@ -356,6 +477,8 @@ impl Ledger for Memory {
         state.accounts.remove(account);
         state.tokens.remove(account);
         state.tasks.retain(|seen| seen.task.account != *account);
+        state.tokens_of_feeds.retain(|feed, _| feed.account != *account);
+        state.sources.values_mut().for_each(|known| known.checked.retain(|(whose, _), _| whose != account));
         Ok(state.remove(|entry| entry.meta.key.account == *account))
     }
 

@@ -3,10 +3,13 @@
 //! [`Entries`] may be served by other backends later; the [`Ledger`] (scopes, writes, items, accounts, tokens, tasks, audit of
 //! invalidations) always stays in the local SQLCipher file, beside the entries it judges.
 
+mod delta;
+mod doubt;
 mod hot;
 mod memory;
 mod rules;
 mod uses;
+mod volatile;
 
 #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
 pub mod sqlcipher;
@@ -16,10 +19,19 @@ mod conformance_tests;
 
 use async_trait::async_trait;
 
-pub use self::{hot::HotTier, memory::Memory, uses::Uses};
+pub use self::{
+    delta::{Based, Baseline, Changes, CheckNoted, Checked, DeltaToken, FeedKey},
+    doubt::DoubtMark,
+    hot::HotTier,
+    memory::Memory,
+    uses::Uses,
+    volatile::Volatile,
+};
 
 use crate::{
-    cache::{Bumped, Entry, KeyHash, KeyPattern, Learned, Shown, SourceId, SourceState, Touched},
+    cache::{
+        Bumped, Entry, EntryMeta, Keep, KeyHash, KeyPattern, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched,
+    },
     clock::Timestamp,
     hint::{Hint, Kind},
     ids::AccountId,
@@ -134,6 +146,19 @@ pub struct Health {
     pub damaged: u64,
 }
 
+/// One step of comparing running totals with the entries they count; see [`Entries::check_totals`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TotalsStep {
+    /// Where to go on; `None` at the end.
+    pub next: Option<TotalsAt>,
+    /// The totals of this step's group were wrong, and are right now.
+    pub corrected: bool,
+}
+
+/// A place in the walk over the groups of [`StoreStats`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TotalsAt(pub i64, pub String);
+
 /// Where answers are kept. Every implementation passes `store/conformance_tests.rs`.
 #[async_trait]
 pub trait Entries: Send + Sync {
@@ -148,6 +173,9 @@ pub trait Entries: Send + Sync {
     async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError>;
     /// Sizes and counts.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
+    /// Compares the running totals of the group behind `after` (one account's answers of one tool) with its entries, and corrects them.
+    /// One group at a time, so that reads come in between. A backend that keeps no totals is at the end at once.
+    async fn check_totals(&self, after: Option<TotalsAt>) -> Result<TotalsStep, StoreError>;
     /// Whether the store can be relied on.
     async fn health_check(&self) -> Health;
 }
@@ -194,6 +222,19 @@ pub struct OpenWrite {
     pub id: WriteId,
     /// As it was given.
     pub write: NewWrite,
+}
+
+/// What a step of forgetting did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// The containers of dropped items, bumped as written.
+    pub bumped: Vec<Bumped>,
+    /// The source's floors afterwards.
+    pub floors: Marks,
+    /// Scopes without a row from now on.
+    pub dropped: Vec<Scope>,
+    /// There is more to drop than was allowed at once.
+    pub more: bool,
 }
 
 /// An account as the ledger keeps it. Tokens are kept apart, sealed.
@@ -298,6 +339,12 @@ pub struct TaskCounts {
 /// The local ledger: what must be remembered exactly. Transactions here are durable (`synchronous = FULL`) before a call returns.
 #[async_trait]
 pub trait Ledger: Send + Sync {
+    /// For entries that are kept elsewhere: whether this answer may be kept, by the rule of [`Entries::put`]. When it may, `shown` is added
+    /// to `items` in the transaction that judged it.
+    async fn admit(&self, meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> Result<bool, StoreError>;
+    /// For entries that are kept elsewhere: records who had `removed` of them removed, and why.
+    async fn record_invalidation(&self, what: Invalidation, removed: u64) -> Result<(), StoreError>;
+
     /// The state of a source; its record, with a random epoch, is made when there is none.
     async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError>;
 
@@ -321,9 +368,22 @@ pub trait Ledger: Send + Sync {
     async fn settle(&self, now: Timestamp) -> Result<(Vec<Bumped>, Option<Timestamp>), StoreError>;
     /// Marks scopes as changed by somebody else (what a fetch or a delta taught).
     async fn changed(&self, touched: Vec<Touched>, now: Timestamp) -> Result<Vec<Bumped>, StoreError>;
-    /// Drops rows of scopes and items that were not used for longest, beyond `keep` of each by source: floors are raised and containers
-    /// bumped first.
-    async fn forget(&self, source: &SourceId, keep: usize) -> Result<Vec<Bumped>, StoreError>;
+    /// Every source with what is remembered of it.
+    async fn sources(&self) -> Result<Vec<SourceSize>, StoreError>;
+    /// Drops rows of items and scopes that were not used for longest, beyond what `keep` allows, at most `most` of each: containers are
+    /// bumped as written and floors raised first.
+    async fn forget(&self, source: &SourceId, keep: Keep, most: usize) -> Result<Forgotten, StoreError>;
+    /// Drops a source of which nothing is remembered, with its tokens; its next record has another epoch. Returns whether it is gone.
+    async fn drop_source(&self, source: &SourceId) -> Result<bool, StoreError>;
+    /// Gives a source a new epoch: nothing that was stored of it is ever served again.
+    async fn renew(&self, source: &SourceId) -> Result<SourceState, StoreError>;
+
+    /// The token kept for a feed.
+    async fn delta_token(&self, feed: &FeedKey) -> Result<Option<DeltaToken>, StoreError>;
+    /// Keeps a walk's token unless there is one, and raises the source's `seq` with it.
+    async fn baseline(&self, baseline: Baseline) -> Result<Based, StoreError>;
+    /// Records a check: its token or the end of it, its time, and what it found changed, in one transaction.
+    async fn checked(&self, checked: Checked) -> Result<CheckNoted, StoreError>;
 
     /// Every account that is signed in.
     async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;
@@ -364,6 +424,9 @@ pub enum StoreError {
         /// Latest version known here.
         known: u32,
     },
+    /// A write with that call key is in the journal already.
+    #[error("a write of this call is in the journal already")]
+    Journalled,
     /// The disk is full.
     #[error("the disk is full")]
     Full,
@@ -381,7 +444,7 @@ pub enum StoreError {
 impl Hint for StoreError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Closed => Kind::Internal,
+            Self::Closed | Self::Journalled => Kind::Internal,
             _ => Kind::Config,
         }
     }
@@ -390,6 +453,7 @@ impl Hint for StoreError {
         match self {
             Self::WrongKey(_) => "wrong_key",
             Self::Newer { .. } => "newer_store",
+            Self::Journalled => "journalled",
             Self::Full => "disk_full",
             Self::Damaged(_) => "damaged_store",
             Self::Failed(_) => "store_failed",
@@ -403,6 +467,7 @@ impl Hint for StoreError {
             Self::Newer { .. } => "Start the newer version of m365-cached again.".into(),
             Self::Full => "Free some space on the disk that holds the profile, shown by `m365-cachectl status`.".into(),
             Self::Damaged(_) | Self::Failed(_) => "Look at the daemon's log; `m365-cachectl status` shows where the database is.".into(),
+            Self::Journalled => "Read what it should have changed; it may have happened.".into(),
             Self::Closed => "Run the command again.".into(),
         })
     }

@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::Value;
 
-use super::StoreError;
+use super::{Changes, StoreError};
 use crate::{
-    cache::{CacheKey, EntryMeta, Epoch, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread},
+    cache::{CacheKey, EntryMeta, Epoch, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found},
     clock::Timestamp,
     ids::AccountId,
 };
@@ -17,6 +17,9 @@ use crate::{
 /// An item shown again within this time (ms) does not renew its `used` stamp: lists are fetched every few minutes, and each renewal
 /// would dirty pages all over the table.
 pub(super) const USED_GRAIN_MS: i64 = 3_600_000;
+
+/// The same for the `used` stamp of a source: a day.
+pub(super) const SOURCE_USED_GRAIN_MS: i64 = 24 * USED_GRAIN_MS;
 
 /// Rows of finished things (writes, invalidations, failed tasks) that are kept.
 pub(super) const KEPT_ROWS: usize = 10_000;
@@ -86,6 +89,34 @@ pub(super) fn spread_all(
         }
     }
     Ok(by_source)
+}
+
+/// The scopes that a check's changes spread to.
+pub(super) fn spread_changes(
+    changes: &Changes,
+    mut containers_of: impl FnMut(&str) -> Result<Vec<Scope>, StoreError>,
+) -> Result<BTreeSet<Scope>, StoreError> {
+    let found = match changes {
+        // The drive is the only source with a feed.
+        Changes::Unknown => return Ok(BTreeSet::from([Scope::all(Service::Files), Scope::any(Service::Files)])),
+        Changes::Found(found) => found,
+    };
+    let mut scopes = BTreeSet::new();
+    let mut failed = None;
+    for one in found {
+        scopes.extend(spread_found(one, |item| {
+            containers_of(item).unwrap_or_else(|error| {
+                failed = Some(error);
+                Vec::new()
+            })
+        }));
+    }
+    failed.map_or(Ok(scopes), Err)
+}
+
+/// Whether a scope with these marks has not changed since `read_seq` and is settled.
+pub(super) fn unmoved(marks: Marks, read_seq: Seq) -> bool {
+    marks.written_at <= read_seq && marks.changed_at <= read_seq && marks.unsettled_until.is_none()
 }
 
 /// The `any` scope that a bump of this container brings along, told from the container's name.

@@ -226,10 +226,10 @@ fn right(kind: ParamType) -> BoxedStrategy<Value> {
         ParamType::Int { min, max } => (min..=max).prop_map(Value::from).boxed(),
         ParamType::Bool => any::<bool>().prop_map(Value::from).boxed(),
         ParamType::Addresses { .. } | ParamType::People { .. } => many(right(ParamType::Mailbox)),
-        ParamType::Time => "20[0-9]{2}-(0[1-9]|1[0-2])-[12][0-9]([T ][01][0-9]:[0-5][0-9](:[0-5][0-9])?(Z|[+-]0[0-9]:[034]0)?)?"
+        ParamType::Time => "20[0-9]{2}-(0[1-9]|1[0-2])-(1[0-9]|2[0-8])([T ][01][0-9]:[0-5][0-9](:[0-5][0-9])?(Z|[+-]0[0-9]:[034]0)?)?"
             .prop_map(Value::from)
             .boxed(),
-        ParamType::Date => "20[0-9]{2}-(0[1-9]|1[0-2])-[12][0-9]".prop_map(Value::from).boxed(),
+        ParamType::Date => "20[0-9]{2}-(0[1-9]|1[0-2])-(1[0-9]|2[0-8])".prop_map(Value::from).boxed(),
         ParamType::Zone => prop::sample::select(vec!["europe/berlin", "Pacific Standard Time", "utc"]).prop_map(Value::from).boxed(),
         ParamType::Texts { .. } => prop_oneof![text(), many(text())].boxed(),
         ParamType::Objects(members) => many(right(ParamType::Object(members))),

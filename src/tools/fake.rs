@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{ArgError, Args, Does, Fetched, LocalFile, Page, Reply, Saved, StepError, Steps, Written, find};
+use super::{ArgError, Args, Does, Fetched, Files, LocalFile, Page, Reply, Saved, StepError, Steps, Written, find};
 use crate::{
     clock::Timestamp,
     graph::{Content, GraphRequest, Method, Upload},
@@ -129,6 +129,21 @@ impl Steps for Fake {
         Ok(requests.into_iter().map(|request| self.answer(request)).collect())
     }
 
+    fn files(&self) -> &dyn Files {
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn personal(&self) -> bool {
+        self.personal
+    }
+}
+
+#[async_trait]
+impl Files for Fake {
     /// Fetches what a request answers with (a JSON string is its text) and says where it would lie: below `/allowed`.
     async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
         let request = match what {
@@ -175,14 +190,6 @@ impl Steps for Fake {
 
     async fn follow(&self, monitor: &str, _patience: Duration) -> Result<Reply, StepError> {
         self.answer(GraphRequest::get_path(monitor.into()))
-    }
-
-    fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    fn personal(&self) -> bool {
-        self.personal
     }
 }
 

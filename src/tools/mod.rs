@@ -47,7 +47,7 @@ mod original_tests;
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
 pub use compat::original;
-pub use files::{INLINE, LocalFile, Saved};
+pub use files::{Files, INLINE, LocalFile, Saved};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
 pub use tool::{

@@ -1,15 +1,12 @@
 //! The only way out of a tool: what it may ask for, without knowing who does it.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::Value;
 
-use super::{LocalFile, Saved};
+use super::Files;
 use crate::{
     clock::Timestamp,
-    graph::{Content, GraphRequest, Upload},
+    graph::GraphRequest,
     hint::{Hint, Kind},
 };
 
@@ -46,19 +43,8 @@ pub trait Steps: Send + Sync {
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError>;
     /// Sends many reads at once through `$batch`, 20 at a time; each has its own outcome, in the order asked.
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError>;
-    /// Fetches content into the new local file `to`, a path as the caller gave it; at most `most` bytes. Nothing is overwritten, and
-    /// nothing is left when it fails.
-    async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError>;
-    /// Opens the local file `path`, a path as the caller gave it, of at most `most` bytes.
-    async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError>;
-    /// The whole of an opened file of at most [`INLINE`](super::INLINE) bytes.
-    async fn read_local(&self, file: &LocalFile) -> Result<Bytes, StepError>;
-    /// Sends an opened file, in one request or through a session. The reply is the new item, or has an attachment's address as `location`.
-    /// Its last piece is sent at most once.
-    async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError>;
-    /// Follows an operation by the monitor in an accepted reply's `location`, until it is over (status 200) or `patience` has passed
-    /// (status 202: it goes on by itself). The body is the monitor's last answer: `status`, `percentageComplete`, `resourceId`.
-    async fn follow(&self, monitor: &str, patience: Duration) -> Result<Reply, StepError>;
+    /// How files move to and from this machine.
+    fn files(&self) -> &dyn Files;
     /// When this call began.
     fn now(&self) -> Timestamp;
     /// Whether the account is a personal one, which lacks parts of Graph.

@@ -10,6 +10,9 @@ use crate::engine::Engine;
 /// How long uses of entries are gathered before they are written in one batch.
 const GATHER: Duration = Duration::from_secs(5);
 
+/// How long after the first change the store is tidied; more changes within it are tidied with it.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Runs queued tasks for as long as the daemon runs. Sleeps until a task is queued; never polls.
 pub async fn run(engine: Arc<Engine>) {
     loop {
@@ -31,5 +34,12 @@ pub async fn run(engine: Arc<Engine>) {
 pub async fn flush(engine: Arc<Engine>) {
     loop {
         engine.used_after(GATHER).await;
+    }
+}
+
+/// Forgets what is beyond its bounds and compares totals a while after something was stored or changed, for as long as the daemon runs.
+pub async fn tidy(engine: Arc<Engine>) {
+    loop {
+        engine.tidy_after(QUIET).await;
     }
 }

@@ -17,6 +17,8 @@ pub struct Home {
     dir: tempfile::TempDir,
     /// Value of `M365_MCP_CACHE_KEY`; `None` leaves the variable out.
     pub key: Option<String>,
+    /// Further variables.
+    pub variables: Vec<(String, String)>,
 }
 
 impl Home {
@@ -27,7 +29,7 @@ impl Home {
     pub fn new(seed: u8) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("m365-").tempdir().context("making a temporary profile")?;
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700))?;
-        Ok(Self { dir, key: Some(key(seed)) })
+        Ok(Self { dir, key: Some(key(seed)), variables: Vec::new() })
     }
 
     /// The profile directory.
@@ -80,6 +82,7 @@ impl Home {
         if let Some(key) = &self.key {
             command.env("M365_MCP_CACHE_KEY", key);
         }
+        command.envs(self.variables.iter().cloned());
         command
     }
 

@@ -2,8 +2,10 @@
 //!
 //! When it ends it fails the test if the daemon logged a warning nobody expected or a process was left behind.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
-use m365_cached_tenant::{Control, Options, Tenant};
+use m365_cached_tenant::{ClockSetting, Control, Options, Tenant};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -14,7 +16,7 @@ use super::{
     daemon::Daemon,
     home::Home,
     mcp::{Era, Mcp},
-    process, signin,
+    process, signin, stopwatch,
 };
 
 /// The first work account of the demo tenant.
@@ -37,6 +39,8 @@ pub struct Setup {
     pub accounts: &'static [&'static str],
     /// Leave the daemon without a key.
     pub keyless: bool,
+    /// Let the daemon's time be the tenant's, which stands still: see [`World::advance`].
+    pub stopped_clock: bool,
 }
 
 /// A running world.
@@ -50,6 +54,8 @@ pub struct World {
     pub ids: Vec<String>,
     daemon: Option<Daemon>,
     tenant: Option<Tenant>,
+    /// Further words on the daemon's command line, from its next start on.
+    pub words: Vec<String>,
     runtime: Runtime,
     expected: Vec<String>,
 }
@@ -77,8 +83,13 @@ impl World {
         }
         m365_cached_tenant::profile::write(home.path(), &tenant, setup.tls)?;
         home.configure(setup.config)?;
-        let daemon = Some(Daemon::start(bins, &home)?);
-        let mut world = Self { bins, home, ids: Vec::new(), daemon, tenant: Some(tenant), runtime, expected: Vec::new() };
+        let mut words = Vec::new();
+        if setup.stopped_clock {
+            tenant.control().set_clock(&ClockSetting { freeze: true, ..ClockSetting::default() });
+            words.extend(["--clock-from".to_owned(), tenant.addresses().control.clone()]);
+        }
+        let mut world = Self { bins, home, ids: Vec::new(), daemon: None, tenant: Some(tenant), runtime, expected: Vec::new(), words };
+        world.start_daemon()?;
         for account in setup.accounts {
             let id = world.sign_in(account)?;
             world.ids.push(id);
@@ -101,6 +112,17 @@ impl World {
     /// Waits for something of the tenant.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// Moves the clock of tenant and daemon on, and returns when the daemon has seen it. Needs [`Setup::stopped_clock`].
+    ///
+    /// # Errors
+    /// When the daemon does not look at the tenant's clock.
+    pub fn advance(&self, by: Duration) -> anyhow::Result<()> {
+        let revision = self.control().advance(by).revision;
+        let seen = self.runtime.block_on(self.control().clock_followed(revision, PATIENCE));
+        anyhow::ensure!(seen, "the daemon does not follow the tenant's clock");
+        Ok(())
     }
 
     /// Takes the tenant away: from now on nobody answers on its ports.
@@ -134,7 +156,8 @@ impl World {
     /// # Errors
     /// When it does not get ready.
     pub fn start_daemon(&mut self) -> anyhow::Result<()> {
-        self.daemon = Some(Daemon::start(self.bins, &self.home)?);
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        self.daemon = Some(Daemon::start_with(self.bins, &self.home, &words)?);
         Ok(())
     }
 
@@ -184,6 +207,21 @@ impl World {
         self.ctl(&words)?.ok()?.json()
     }
 
+    /// Asks for the status until it is as it must become.
+    ///
+    /// # Errors
+    /// When it does not become so in time; the last status is in the error.
+    pub fn until(&self, becomes: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let deadline = stopwatch::now() + PATIENCE;
+        loop {
+            let status = self.ctl_json(&["status"])?;
+            if becomes(&status) {
+                return Ok(status);
+            }
+            anyhow::ensure!(stopwatch::now() < deadline, "it stays so: {status}");
+        }
+    }
+
     /// Log lines at `warn` or `error` that contain this are part of the test.
     pub fn expect_log(&mut self, part: &str) {
         self.expected.push(part.to_owned());
@@ -199,6 +237,8 @@ impl World {
         if let Some(tenant) = &self.tenant {
             let bearers = tenant.control().stats().bearer_on_downloads;
             anyhow::ensure!(bearers == 0, "{bearers} requests took a bearer token to the download port");
+            let csdl = tenant.control().csdl()?;
+            anyhow::ensure!(csdl.unknown == 0, "the tenant's answers do not hold to Graph's declarations: {:#?}", csdl.offences);
         }
         let mut left = Vec::new();
         for (pid, command) in process::of_profile(self.home.path())? {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::{Stream, stream};
+use rustix::net::sockopt;
 use tokio::net::UnixListener;
 
 use crate::instance::Instance;
@@ -20,6 +21,9 @@ pub type Connection = tokio::net::UnixStream;
 
 /// Pause after a failed accept: it fails again at once while file descriptors are short.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Bytes on their way to a client before the daemon has to wait for it: a long answer goes out in one piece. 500 KB are 8 % faster
+/// so (`bench trip`); Linux's own 208 KB make the daemon wait twice.
+const SEND_BUFFER: usize = 1024 * 1024;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -57,7 +61,11 @@ impl Listener {
                 Ok((connection, _)) => {
                     // A peer that cannot be named is not let in.
                     match connection.peer_cred() {
-                        Ok(peer) if peer.uid() == self.ours => return connection,
+                        Ok(peer) if peer.uid() == self.ours => {
+                            // Smaller where the system allows less, and then only slower.
+                            let _ = sockopt::set_socket_send_buffer_size(&connection, SEND_BUFFER);
+                            return connection;
+                        }
                         peer => {
                             let before = self.refused.fetch_add(1, Ordering::Relaxed);
                             // Each doubling is told, so that a stranger cannot fill the log.

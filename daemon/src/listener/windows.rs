@@ -4,28 +4,24 @@ use std::{
     ffi::{OsStr, OsString, c_void},
     io,
     pin::Pin,
-    ptr,
     sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll},
 };
 
 use futures_util::{Stream, stream};
+use m365_cached_proto::owner;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::windows::named_pipe::{NamedPipeServer, ServerOptions},
 };
 use tonic::transport::server::Connected;
-use windows_sys::Win32::{
-    Foundation::LocalFree,
-    Security::{
-        Authorization::{ConvertStringSecurityDescriptorToSecurityDescriptorW, SDDL_REVISION_1},
-        PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES,
-    },
-};
+use windows_permissions::{LocalBox, SecurityDescriptor};
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 
 use crate::instance::Instance;
 
-/// Full access for the owner, protected from inheritance, nothing for anybody else. The default would let everybody read.
+/// Full access for the owner, protected from inheritance, nothing for anybody else. The default would let everybody read. The owner is
+/// named in front of it, since clients look whose the pipe is, and an administrator's default owner is a group.
 const OWNER_ONLY: &str = "D:P(A;;GA;;;OW)";
 
 /// A bound pipe: its next instance always exists, so that a client never finds it missing.
@@ -67,27 +63,16 @@ impl Listener {
 /// One instance of the pipe; the first one fails when somebody else has taken the name.
 #[expect(unsafe_code, reason = "only the raw call takes a security descriptor")]
 fn pipe(name: &OsStr, first: bool) -> io::Result<NamedPipeServer> {
-    let text: Vec<u16> = OWNER_ONLY.encode_utf16().chain([0]).collect();
-    let mut descriptor: PSECURITY_DESCRIPTOR = ptr::null_mut();
-    // SAFETY: `text` ends with a zero and `descriptor` is a place for one pointer; the size is not asked for.
-    let made = unsafe {
-        ConvertStringSecurityDescriptorToSecurityDescriptorW(text.as_ptr(), SDDL_REVISION_1, &raw mut descriptor, ptr::null_mut())
-    };
-    if made == 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let descriptor: LocalBox<SecurityDescriptor> = format!("O:{}{OWNER_ONLY}", owner::this_user()?).parse()?;
     let mut attributes = SECURITY_ATTRIBUTES {
         nLength: u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).unwrap_or(0),
-        lpSecurityDescriptor: descriptor,
+        lpSecurityDescriptor: descriptor.as_ptr().cast(),
         bInheritHandle: 0,
     };
     let mut options = ServerOptions::new();
     options.first_pipe_instance(first).reject_remote_clients(true);
     // SAFETY: `attributes` is a whole SECURITY_ATTRIBUTES whose descriptor lives until after the call, which copies it.
-    let pipe = unsafe { options.create_with_security_attributes_raw(name, (&raw mut attributes).cast::<c_void>()) };
-    // SAFETY: the descriptor was allocated by the conversion above, which says to free it so, and nothing uses it any more.
-    unsafe { LocalFree(descriptor) };
-    pipe
+    unsafe { options.create_with_security_attributes_raw(name, (&raw mut attributes).cast::<c_void>()) }
 }
 
 /// A client of the same user.

@@ -9,7 +9,11 @@ mod outlet;
 mod splice;
 mod transport;
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    future::{Future as _, poll_fn},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::Poll,
+};
 
 use bytes::Bytes;
 use m365_cached_proto::MAX_LINE_OUT;
@@ -71,13 +75,17 @@ impl Conversation {
         }
         let Some(to_rmcp) = self.to_rmcp.clone() else { return };
         let (core, outlet, line) = (Arc::clone(core), self.outlet.clone(), line.clone());
-        self.tasks.spawn(async move {
+        let mut lookup = Box::pin(async move {
             let Some(call) = splice::read(&line, accepted) else { return };
             match core.lookup(&call.name, &call.arguments).await {
                 Some(answer) => outlet.send(spliced(&call, &answer)).await,
                 None => forward(&line, &to_rmcp, &outlet).await,
             }
         });
+        // Most look-ups are over without waiting; a task of their own would wake another thread for each.
+        if poll_fn(|context| Poll::Ready(lookup.as_mut().poll(context))).await.is_pending() {
+            self.tasks.spawn(lookup);
+        }
     }
 
     async fn forward(&self, line: &[u8]) {

@@ -14,6 +14,10 @@ use tokio::net::unix::pipe;
 const CHUNK: usize = 64 * 1024;
 /// Room below which more is made.
 const SCANT: usize = 4 * 1024;
+/// What the pipe to the client is to hold: a long line then goes in at once instead of 64 KB at a time, each with a wait. 1 MiB is what
+/// Linux allows everybody; it takes memory only while something is in it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const PIPE: usize = 1024 * 1024;
 /// Most lines written at once.
 const SLICES: usize = 16;
 
@@ -69,6 +73,11 @@ impl Writer {
     /// `None` unless `fd` is a pipe or a socket.
     pub(super) fn new(fd: OwnedFd) -> io::Result<Option<Self>> {
         let Some((kind, mode)) = Mode::set(&fd)? else { return Ok(None) };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if matches!(kind, Kind::Pipe) {
+            // Refused to a user who has many pipes already; the usual size is only slower.
+            let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE);
+        }
         let target = match kind {
             Kind::Pipe => Target::Pipe(pipe::Sender::from_owned_fd(fd)?),
             Kind::Socket => Target::Socket(UnixStream::from_std(fd.into())?),

@@ -1,6 +1,6 @@
 //! Accounts, their sealed token records, and forgetting an account so that what is left of it on the disk is unreadable.
 
-use super::{Sqlcipher, StoreError, db::Db, entries::remove, stats, thread::pragma};
+use super::{Sqlcipher, StoreError, db::Db, delta, entries::remove, stats, thread::pragma};
 use crate::{clock::Timestamp, ids::AccountId, secret::Secret, store::AccountRow};
 
 const LIST: &str = "SELECT id, username, display_name, tenant_id, object_id, drive_id, added_at FROM accounts ORDER BY id";
@@ -87,6 +87,7 @@ fn forget_rest(db: &mut Db, account: &AccountId) -> Result<u64, StoreError> {
         // Those stored since the last look.
         removed = forget_some(db, owner.id, -1)?;
         stats::forget_owner(db, owner.id)?;
+        delta::forget_owner(db, owner.id)?;
         pragma(db, "PRAGMA secure_delete = ON")?;
         let gone = db.run(FORGET_TOKENS, [owner.id]).and_then(|_| db.run(FORGET_KEY, [owner.id]));
         pragma(db, "PRAGMA secure_delete = FAST")?;

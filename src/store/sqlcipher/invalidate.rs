@@ -90,7 +90,8 @@ impl ByArg {
     }
 }
 
-fn record(db: &mut Db, what: &Invalidation, removed: u64) -> Result<(), StoreError> {
+/// Keeps who asked, why, and how many there were.
+pub(super) fn record(db: &mut Db, what: &Invalidation, removed: u64) -> Result<(), StoreError> {
     let account = what.account.as_ref().map_or("", AccountId::as_str);
     let row = (what.pattern.to_string(), account, &what.reason, &what.by, what.at.0, removed.cast_signed());
     if let Some(id) = db.one(RECORD, row, |row| row.get::<_, i64>(0))? {

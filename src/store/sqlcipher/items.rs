@@ -13,7 +13,7 @@ const CONTAINERS: &str = "SELECT container FROM items WHERE source = ?1 AND item
 const SEEN: &str = "INSERT INTO items (source, item, container, used) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (source, item, container) DO UPDATE SET used = excluded.used WHERE excluded.used - used > ?5";
 const FORGET_ITEM: &str = "DELETE FROM items WHERE source = ?1 AND item = ?2";
-const OLDEST: &str = "SELECT item, container FROM items WHERE source = ?1 ORDER BY used DESC, item, container LIMIT -1 OFFSET ?2";
+const OLDEST: &str = "SELECT item, container FROM items WHERE source = ?1 ORDER BY used, item, container LIMIT ?2";
 const DROP: &str = "DELETE FROM items WHERE source = ?1 AND item = ?2 AND container = ?3";
 #[cfg(test)]
 pub(super) const SQL: &[&str] = &[CONTAINERS, SEEN, FORGET_ITEM, OLDEST, DROP];
@@ -54,9 +54,9 @@ pub(super) fn reset(db: &mut Db, learned: &[Learned], now: Timestamp) -> Result<
     Ok(())
 }
 
-/// Drops the rows not used for longest beyond `keep`, and tells their containers.
-pub(super) fn drop_oldest(db: &mut Db, source: i64, keep: i64) -> Result<Vec<Scope>, StoreError> {
-    let rows = db.all(OLDEST, (source, keep), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+/// Drops so many rows, those not used for longest, and tells their containers.
+pub(super) fn drop_oldest(db: &mut Db, source: i64, most: i64) -> Result<Vec<Scope>, StoreError> {
+    let rows = db.all(OLDEST, (source, most), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     for (item, container) in &rows {
         db.run(DROP, (source, item, container))?;
     }

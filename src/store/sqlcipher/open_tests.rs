@@ -95,7 +95,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = refused(&profile);
-        assert!(matches!(error, StoreError::Newer { found: 99, known: 1 }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 2 }), "{error}");
     }
 }
 
@@ -134,6 +134,35 @@ fn steps_are_taken_from_whatever_version_the_file_has() {
         assert_eq!(name, "x");
         assert!(matches!(migrate(&mut conn, &STEPS[..2]), Err(StoreError::Newer { found: 3, known: 2 })));
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_opens_with_its_rows_counted() {
+    let profile = Profile::new();
+    drop(profile.open().unwrap());
+    let conn = profile.place().open().unwrap();
+    // As the first version left it.
+    conn.execute_batch(
+        "DROP TABLE delta_tokens; DROP INDEX scopes_age;
+        DROP TRIGGER scopes_in; DROP TRIGGER scopes_out; DROP TRIGGER items_in; DROP TRIGGER items_out;
+        ALTER TABLE sources DROP COLUMN used; ALTER TABLE sources DROP COLUMN scope_rows; ALTER TABLE sources DROP COLUMN item_rows;
+        INSERT INTO sources (id, name, epoch) VALUES (7, 'a', 1), (8, 'b', 2);
+        INSERT INTO scopes (source, scope) VALUES (7, 'x'), (7, 'y'), (8, 'x');
+        INSERT INTO items (source, item, container) VALUES (7, 'i', 'x');
+        PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    let schema = |conn: &rusqlite::Connection| -> Vec<String> {
+        let mut rows = conn.prepare("SELECT type || ' ' || name FROM sqlite_schema ORDER BY 1").unwrap();
+        rows.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let mut first = rusqlite::Connection::open_in_memory().unwrap();
+    migrate(&mut first, &migrations::STEPS[..1]).unwrap();
+    assert_eq!(schema(&conn), schema(&first));
+    drop(conn);
+    let store = profile.open().unwrap();
+    let sizes: Vec<_> = store.sources().await.unwrap().iter().map(|size| (size.id.to_string(), size.scopes, size.items)).collect();
+    assert_eq!(sizes, [("a".into(), 2, 1), ("b".into(), 1, 0)]);
 }
 
 #[test]

@@ -1,21 +1,23 @@
 //! Every statement's plan: none walks all entries, bodies, arguments, scopes, items, writes or tasks.
 
-use super::{accounts, db, entries, invalidate, items, scopes, stats, tasks, tests::Profile, writes};
+use super::{accounts, db, delta, entries, forget, invalidate, items, scopes, stats, tasks, tests::Profile, totals, writes};
 
 /// Tables that grow with use. The others hold a few rows: accounts, sources, totals by tool.
 const LARGE: &[&str] =
     &["cache_entries", "cache_bodies", "entry_args", "cache_invalidation", "cache_tasks", "scopes", "items", "writes", "e", "b", "a"];
 
-/// `forget` sorts a source's rows, and the sort is no walk over the table.
 const FILES: &[(&str, &[&str])] = &[
     (include_str!("accounts.rs"), accounts::SQL),
     (include_str!("db.rs"), db::SQL),
+    (include_str!("delta.rs"), delta::SQL),
     (include_str!("entries.rs"), entries::SQL),
+    (include_str!("forget.rs"), forget::SQL),
     (include_str!("invalidate.rs"), invalidate::SQL),
     (include_str!("items.rs"), items::SQL),
     (include_str!("scopes.rs"), scopes::SQL),
     (include_str!("stats.rs"), stats::SQL),
     (include_str!("tasks.rs"), tasks::SQL),
+    (include_str!("totals.rs"), totals::SQL),
     (include_str!("writes.rs"), writes::SQL),
 ];
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Row;
 
-use super::{StoreError, db::Db, items};
+use super::{StoreError, db::Db, delta, items};
 use crate::{
     cache::{Bumped, Epoch, Marks, Scope, Seq, SourceId, SourceState, Touched},
     clock::Timestamp,
-    store::rules::{Known, any_of, spread_all},
+    store::rules::{Known, SOURCE_USED_GRAIN_MS, spread_all},
 };
 
 const SOURCE: &str = "SELECT id, epoch, seq, written_floor, changed_floor FROM sources WHERE name = ?1";
@@ -16,8 +16,7 @@ const NEW_SOURCE: &str = "INSERT INTO sources (name, epoch) VALUES (?1, ?2) RETU
 const SOURCE_IDS: &str = "SELECT id FROM sources";
 const RENEW: &str = "UPDATE sources SET epoch = ?2 WHERE id = ?1";
 const NEXT_SEQ: &str = "UPDATE sources SET seq = seq + 1 WHERE id = ?1 RETURNING seq";
-const RAISE_FLOORS: &str =
-    "UPDATE sources SET written_floor = max(written_floor, ?2), changed_floor = max(changed_floor, ?3) WHERE id = ?1";
+const USED: &str = "UPDATE sources SET used = ?2 WHERE name = ?1 AND ?2 - used > ?3";
 const SCOPES: &str = "SELECT written_at, changed_at, unsettled_until, scope FROM scopes WHERE source = ?1";
 const SCOPE: &str = "SELECT written_at, changed_at, unsettled_until FROM scopes WHERE source = ?1 AND scope = ?2";
 const WRITTEN: &str = "INSERT INTO scopes (source, scope, written_at, changed_at, unsettled_until) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -27,21 +26,17 @@ const CHANGED: &str = "INSERT INTO scopes (source, scope, written_at, changed_at
     ON CONFLICT (source, scope) DO UPDATE SET changed_at = excluded.changed_at
     RETURNING written_at, changed_at, unsettled_until";
 const SETTLED: &str = "UPDATE scopes SET unsettled_until = 0 WHERE source = ?1 AND scope = ?2 AND unsettled_until <= ?3";
-const OLDEST: &str = "SELECT written_at, changed_at, unsettled_until, scope FROM scopes WHERE source = ?1
-    ORDER BY max(written_at, changed_at) DESC, scope LIMIT -1 OFFSET ?2";
-const DROP: &str = "DELETE FROM scopes WHERE source = ?1 AND scope = ?2";
 #[cfg(test)]
-pub(super) const SQL: &[&str] =
-    &[SOURCE, NEW_SOURCE, SOURCE_IDS, RENEW, NEXT_SEQ, RAISE_FLOORS, SCOPES, SCOPE, WRITTEN, CHANGED, SETTLED, OLDEST, DROP];
+pub(super) const SQL: &[&str] = &[SOURCE, NEW_SOURCE, SOURCE_IDS, RENEW, NEXT_SEQ, USED, SCOPES, SCOPE, WRITTEN, CHANGED, SETTLED];
 
 /// A source's own row.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
     /// Its number.
     pub(super) id: i64,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     seq: Seq,
-    floors: Marks,
+    pub(super) floors: Marks,
 }
 
 fn read_source(row: &Row<'_>) -> rusqlite::Result<Source> {
@@ -53,12 +48,12 @@ fn seq(row: &Row<'_>, at: usize) -> rusqlite::Result<Seq> {
     Ok(row.get::<_, i64>(at)?.cast_unsigned())
 }
 
-fn read_marks(row: &Row<'_>) -> rusqlite::Result<Marks> {
+pub(super) fn read_marks(row: &Row<'_>) -> rusqlite::Result<Marks> {
     let until: i64 = row.get(2)?;
     Ok(Marks { written_at: seq(row, 0)?, changed_at: seq(row, 1)?, unsettled_until: (until != 0).then_some(Timestamp(until)) })
 }
 
-fn find(db: &Db, id: &SourceId) -> Result<Option<Source>, StoreError> {
+pub(super) fn find(db: &Db, id: &SourceId) -> Result<Option<Source>, StoreError> {
     db.one(SOURCE, [id.as_str()], read_source)
 }
 
@@ -88,7 +83,31 @@ fn state(db: &Db, source: Source) -> Result<SourceState, StoreError> {
     state.seq = source.seq;
     state.floors = source.floors;
     state.scopes = rows.into_iter().collect();
+    state.checked = delta::checks(db, source.id)?;
     Ok(state)
+}
+
+/// Gives a source a new epoch.
+pub(super) fn renew(db: &mut Db, id: &SourceId) -> Result<SourceState, StoreError> {
+    let source = find_or_make(db, id)?;
+    db.run(RENEW, (source.id, db.dice.number().cast_signed()))?;
+    load_or_make(db, id)
+}
+
+/// Raises a source's `seq`.
+pub(super) fn next_seq(db: &mut Db, source: &Source) -> Result<Seq, StoreError> {
+    let seq = db.one(NEXT_SEQ, [source.id], |row| row.get::<_, i64>(0))?;
+    seq.map(i64::cast_unsigned).ok_or_else(|| StoreError::Damaged("a source was not kept".into()))
+}
+
+/// Notes that an answer drawn from the source was stored.
+pub(super) fn used(db: &mut Db, id: &SourceId, now: Timestamp) -> Result<(), StoreError> {
+    db.run(USED, (id.as_str(), now.0, SOURCE_USED_GRAIN_MS)).map(drop)
+}
+
+/// The marks of one scope of a source.
+pub(super) fn marks(db: &Db, source: &Source, scope: &Scope) -> Result<Marks, StoreError> {
+    Ok(db.one(SCOPE, (source.id, scope.as_str()), read_marks)?.unwrap_or(source.floors))
 }
 
 /// Gives every source a new epoch.
@@ -114,7 +133,7 @@ pub(super) fn bump(db: &mut Db, by_source: &BTreeMap<SourceId, BTreeSet<Scope>>,
     let mut all = Vec::new();
     for (id, scopes) in by_source {
         let source = find_or_make(db, id)?;
-        let seq = db.one(NEXT_SEQ, [source.id], |row| row.get::<_, i64>(0))?.ok_or_else(lost)?;
+        let seq = next_seq(db, &source)?.cast_signed();
         let mut marked = Vec::with_capacity(scopes.len());
         for scope in scopes {
             // A scope without a row begins with the source's floors.
@@ -158,29 +177,6 @@ pub(super) fn changed(db: &mut Db, touched: &[Touched]) -> Result<Vec<Bumped>, S
     bump(db, &scopes, Mark::Changed)
 }
 
-/// Drops the rows of items and scopes that were not used for longest, beyond `keep` of each.
-pub(super) fn forget(db: &mut Db, id: &SourceId, keep: usize) -> Result<Vec<Bumped>, StoreError> {
-    let Some(source) = find(db, id)? else { return Ok(Vec::new()) };
-    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
-    // Items first: a later write by one of these ids would no longer know that it touches these containers.
-    let mut containers = BTreeSet::new();
-    for container in items::drop_oldest(db, source.id, keep)? {
-        containers.extend(any_of(&container));
-        containers.insert(container);
-    }
-    let due = if containers.is_empty() { BTreeMap::new() } else { BTreeMap::from([(id.clone(), containers)]) };
-    let bumped = bump(db, &due, Mark::Written { unsettled: None })?;
-    let oldest = db.all(OLDEST, (source.id, keep), |row| Ok((row.get::<_, String>(3)?, read_marks(row)?)))?;
-    for (scope, marks) in oldest {
-        // An unsettled mark lives in its row alone, so that row stays.
-        if marks.unsettled_until.is_none() {
-            db.run(RAISE_FLOORS, (source.id, marks.written_at.cast_signed(), marks.changed_at.cast_signed()))?;
-            db.run(DROP, (source.id, scope))?;
-        }
-    }
-    Ok(bumped)
-}
-
 /// Scopes as [`crate::store::rules::may_store`] asks for them; each source's row is read once.
 pub(super) struct Ask<'a> {
     db: &'a Db,
@@ -209,6 +205,6 @@ impl Known for Ask<'_> {
 
     fn marks(&mut self, source: &SourceId, scope: &Scope) -> Result<Marks, StoreError> {
         let Some(source) = self.source(source)? else { return Ok(Marks::default()) };
-        Ok(self.db.one(SCOPE, (source.id, scope.as_str()), read_marks)?.unwrap_or(source.floors))
+        marks(self.db, &source, scope)
     }
 }

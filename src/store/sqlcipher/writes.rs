@@ -45,7 +45,7 @@ fn damaged() -> StoreError {
 pub(super) fn open(db: &mut Db, write: &NewWrite) -> Result<WriteId, StoreError> {
     let row = (&write.call_key, write.account.as_str(), &write.tool, write.args_hash, pack_touched(&write.touched), write.at.0);
     let Some(id) = db.one(OPEN, row, |row| row.get::<_, i64>(0))? else {
-        return Err(StoreError::Failed("a write of this call is in the journal already".into()));
+        return Err(StoreError::Journalled);
     };
     db.run(PRUNE, [id - i64::try_from(KEPT_ROWS).unwrap_or(i64::MAX)])?;
     Ok(WriteId(id))

@@ -108,7 +108,7 @@ async fn copy(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         return Ok(running(Value::Null, true));
     };
     // From here on it happens, whatever becomes of our watching it.
-    match steps.follow(&monitor, PATIENCE).await {
+    match steps.files().follow(&monitor, PATIENCE).await {
         Ok(done) if done.status == 200 => {
             let copy = text(&done.body, "resourceId");
             let answer = json!({ "status": "completed", "id": copy, "name": args.text("new_name") });

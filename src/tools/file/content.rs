@@ -106,7 +106,7 @@ async fn download(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> 
     }
     let content = Content::Graph(GraphRequest::get(&["me", "drive", "items", file, "content"]));
     // The transfer's own limit is the one that counts.
-    let saved = steps.save(content, args.text("download_path").unwrap_or_default(), u64::MAX).await?;
+    let saved = steps.files().save(content, args.text("download_path").unwrap_or_default(), u64::MAX).await?;
     let kind = item.pointer("/file/mimeType").and_then(Value::as_str).unwrap_or(&saved.content_type);
     let megabytes = (saved.size as f64 / f64::from(1 << 20) * 100.0).round() / 100.0;
     let answer = json!({
@@ -129,15 +129,15 @@ async fn create(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         Some("rename") => Conflict::Rename,
         _ => Conflict::Fail,
     };
-    let file = steps.open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
-    let made = steps.upload(Upload::to_drive(&drive_path("/me/drive", goal), conflict), &file).await.map_err(taken)?;
+    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
+    let made = steps.files().upload(Upload::to_drive(&drive_path("/me/drive", goal), conflict), &file).await.map_err(taken)?;
     Ok(written(&made.body, "created"))
 }
 
 async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
-    let file = steps.open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
+    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
     let item = path(&["me", "drive", "items", file_id(args)]);
-    let changed = steps.upload(Upload::to_drive(&item, Conflict::Replace), &file).await?;
+    let changed = steps.files().upload(Upload::to_drive(&item, Conflict::Replace), &file).await?;
     Ok(written(&changed.body, "updated"))
 }
 

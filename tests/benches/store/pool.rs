@@ -1,4 +1,4 @@
-//! Why the store has one connection: the same table behind one connection on its thread, and behind a pool of five.
+//! Why the store has one connection: the same table behind one connection with its thread, and behind a pool of five.
 //!
 //! Both are made here, alike but for that, so that nothing else is compared: encrypted, the store's settings, answers of 10 KB.
 
@@ -6,7 +6,7 @@ use std::{
     collections::VecDeque,
     path::Path,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
@@ -84,68 +84,102 @@ trait Table: Sync {
     fn evict(&self, first: usize) -> anyhow::Result<usize>;
 }
 
-/// One connection on its own thread, which takes reads before writes, as the store does.
-struct One(Arc<Queue>);
+/// One connection, as the store has it: a read takes it when nobody else works or waits; else a thread of its own does everything, reads
+/// before writes.
+struct One {
+    queue: Arc<Queue>,
+}
 
 #[derive(Default)]
 struct Queue {
-    waiting: Mutex<(VecDeque<Job>, VecDeque<Job>)>,
+    waiting: Mutex<Waiting>,
     more: Condvar,
 }
 
+#[derive(Default)]
+struct Waiting {
+    connection: Option<Connection>,
+    reads: VecDeque<Job>,
+    writes: VecDeque<Job>,
+}
+
 impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn put(&self, job: Job) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(job, Job::Get(..)) {
-            waiting.0.push_back(job)
-        } else {
-            waiting.1.push_back(job)
-        }
+        let mut waiting = self.lock();
+        let queue = if matches!(job, Job::Get(..)) { &mut waiting.reads } else { &mut waiting.writes };
+        queue.push_back(job);
         drop(waiting);
         self.more.notify_one();
     }
 
-    fn take(&self) -> Job {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(&self) -> (Connection, Job) {
+        let mut waiting = self.lock();
         loop {
-            let (reads, writes) = &mut *waiting;
-            if let Some(job) = reads.pop_front().or_else(|| writes.pop_front()) {
-                return job;
+            if let Some(connection) = waiting.connection.take() {
+                if let Some(job) = waiting.reads.pop_front().or_else(|| waiting.writes.pop_front()) {
+                    return (connection, job);
+                }
+                waiting.connection = Some(connection);
             }
             waiting = self.more.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The connection, when it is free and nobody waits for it.
+    fn free(&self) -> Option<Connection> {
+        let mut waiting = self.lock();
+        if waiting.reads.is_empty() && waiting.writes.is_empty() { waiting.connection.take() } else { None }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut waiting = self.lock();
+        waiting.connection = Some(connection);
+        let wanted = !waiting.reads.is_empty() || !waiting.writes.is_empty();
+        drop(waiting);
+        if wanted {
+            self.more.notify_one();
         }
     }
 }
 
 impl One {
     fn start(path: &Path, blob: Vec<u8>) -> anyhow::Result<Self> {
-        let connection = connect(path)?;
         let queue = Arc::new(Queue::default());
+        queue.give_back(connect(path)?);
         let jobs = Arc::clone(&queue);
         // Lives as long as the bench.
         std::thread::spawn(move || {
             loop {
+                let (connection, job) = jobs.take();
                 // A client that is gone needs no answer.
-                let _ = match jobs.take() {
+                let _ = match job {
                     Job::Get(id, reply) => reply.send(get(&connection, id)),
                     Job::Put(id, reply) => reply.send(put(&connection, id, &blob)),
                     Job::Evict(first, reply) => reply.send(evict(&connection, first, &blob)),
                 };
+                jobs.lock().connection = Some(connection);
             }
         });
-        Ok(Self(queue))
+        Ok(Self { queue })
     }
 
     fn ask(&self, job: impl FnOnce(mpsc::Sender<rusqlite::Result<usize>>) -> Job) -> anyhow::Result<usize> {
         let (reply, answer) = mpsc::channel();
-        self.0.put(job(reply));
+        self.queue.put(job(reply));
         Ok(answer.recv()??)
     }
 }
 
 impl Table for One {
     fn get(&self, id: usize) -> anyhow::Result<usize> {
-        self.ask(|reply| Job::Get(id, reply))
+        let Some(connection) = self.queue.free() else { return self.ask(|reply| Job::Get(id, reply)) };
+        let length = get(&connection, id);
+        self.queue.give_back(connection);
+        Ok(length?)
     }
 
     fn put(&self, id: usize) -> anyhow::Result<usize> {

@@ -25,11 +25,15 @@ use crate::{
 const SIZES: [usize; 4] = [2_000, 20_000, 50_000, 500_000];
 /// The size that most goals are stated for.
 const USUAL: usize = 1;
+/// Contestants of one size.
+const LANES: usize = 5;
+/// Trips of a new process that do not count.
+const WARM_UP: usize = 30;
 /// How many clients make a crowd.
 const CROWD: usize = 8;
 
 pub(crate) fn run(stage: &Stage, quick: bool) -> anyhow::Result<Figures> {
-    let rounds = if quick { 3 } else { 9 };
+    let rounds = if quick { 5 } else { 25 };
     let questions = stage.questions(&SIZES)?;
     let mut trips = Vec::new();
     for (question, wanted) in questions.iter().zip(SIZES) {
@@ -61,24 +65,26 @@ fn one_client(stage: &Stage, question: &Question, rounds: usize, samples: usize)
     let (_server, socket, line) = raw(stage, question)?;
     let mut echoed = vec![b'x'; question.bytes];
     echoed.push(b'\n');
-    let pong = stage.scratch.path().join(format!("{}-pong.sock", question.bytes));
-    let mut lanes: Vec<Box<dyn Lane>> = vec![
-        Box::new(Piped::role(&["echo"], echoed)?),
-        Box::new(PingPong::of(&pong, question.bytes)?),
-        Box::new(Piped::role(&["raw-shim", &socket], line)?),
-        Box::new(Product::on(stage, &stage.hot, question)?),
-        Box::new(Product::on(stage, &stage.cold, question)?),
-    ];
-    let mut medians: Vec<Vec<Duration>> = vec![Vec::new(); lanes.len()];
-    let mut tails: Vec<Vec<Duration>> = vec![Vec::new(); lanes.len()];
-    for round in 0..=rounds {
-        for (at, lane) in lanes.iter_mut().enumerate() {
-            let mut times = (0..samples).map(|_| lane.trip()).collect::<anyhow::Result<Vec<_>>>()?;
-            // The first round only warms up.
-            if round > 0 {
-                medians[at].push(percentile(&mut times, 0.5));
-                tails[at].push(percentile(&mut times, 0.99));
-            }
+    // New processes for every round: where the scheduler puts them holds for their lives and makes up to a half of the time.
+    let lanes = |round: usize| -> anyhow::Result<[Box<dyn Lane>; LANES]> {
+        let pong = stage.scratch.path().join(format!("{}-pong-{round}.sock", question.bytes));
+        Ok([
+            Box::new(Piped::role(&["echo"], echoed.clone())?),
+            Box::new(PingPong::of(&pong, question.bytes)?),
+            Box::new(Piped::role(&["raw-shim", &socket], line.clone())?),
+            Box::new(Product::on(stage, &stage.hot, question)?),
+            Box::new(Product::on(stage, &stage.cold, question)?),
+        ])
+    };
+    let mut medians: [Vec<Duration>; LANES] = Default::default();
+    let mut tails: [Vec<Duration>; LANES] = Default::default();
+    for round in 0..rounds {
+        for (at, mut lane) in lanes(round)?.into_iter().enumerate() {
+            // The first trips only warm up.
+            let times = (0..samples + WARM_UP).map(|_| lane.trip()).collect::<anyhow::Result<Vec<_>>>()?;
+            let mut times = times[WARM_UP..].to_vec();
+            medians[at].push(percentile(&mut times, 0.5));
+            tails[at].push(percentile(&mut times, 0.99));
         }
     }
     let mut p50 = medians.iter_mut().map(|times| micros(percentile(times, 0.5)));

@@ -3,5 +3,6 @@
 //! No engine code: everything here knows the product only by its programs, its socket and its files.
 
 pub mod demo;
+pub mod outside;
 #[path = "../../support/mod.rs"]
 pub mod support;

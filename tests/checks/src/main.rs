@@ -1,9 +1,9 @@
-//! `m365-checks`: judgement from outside, as one command. Today that is the demo.
+//! `m365-checks`: judgement from outside, as one command: the demo, and other people's programs against the demo tenant.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::demo;
+use m365_cached_checks::{demo, outside};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -22,11 +22,20 @@ enum Command {
     /// stdout. Exits 1 when an answer differs between clients or contradicts a write, a cached answer made a Graph call, plain text was
     /// found in a file of the profile, or a cached tree, file list or mail list took over 100, 30 or 50 ms.
     Demo(demo::Options),
+    /// Lets others judge the demo tenant: Microsoft's declarations and examples, and Graph clients that we did not write.
+    ///
+    /// Installs the clients (Python and Node) from their registries into a cache below `target/`; a machine without Python or Node skips
+    /// them and says so. Progress goes to stderr, the result to stdout. Exits 1 when an answer does not hold to Graph's declarations,
+    /// less than nine in ten of the examples on served paths are answered alike, or a client fails.
+    Outside(outside::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Demo(options) = Cli::parse().command;
-    match demo::run(&options) {
+    let done = match Cli::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Outside(options) => outside::run(&options),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {

@@ -58,6 +58,8 @@ impl Hands {
 pub(crate) struct Clock {
     hands: Mutex<Hands>,
     revision: watch::Sender<u64>,
+    /// The highest revision that a follower has seen: it asked what comes after it.
+    followed: watch::Sender<Option<u64>>,
 }
 
 impl Clock {
@@ -68,7 +70,7 @@ impl Clock {
             ClockStart::Now => Timestamp::now(),
         };
         let hands = Hands { shows, since: Some(Instant::now()) };
-        Self { hands: Mutex::new(hands), revision: watch::Sender::new(0) }
+        Self { hands: Mutex::new(hands), revision: watch::Sender::new(0), followed: watch::Sender::new(None) }
     }
 
     /// The tenant's time.
@@ -104,9 +106,16 @@ impl Clock {
 
     /// Waits until the clock was set more often than `revision` says.
     pub(crate) async fn changed_after(&self, revision: u64) {
+        self.followed.send_modify(|seen| *seen = (*seen).max(Some(revision)));
         let mut watching = self.revision.subscribe();
         // The sender lives as long as `self`, so this cannot fail.
         let _ = watching.wait_for(|now| *now > revision).await;
+    }
+
+    /// Waits until a follower has seen the clock as it is since `revision`.
+    pub(crate) async fn followed_to(&self, revision: u64) {
+        // As above.
+        let _ = self.followed.subscribe().wait_for(|seen| *seen >= Some(revision)).await;
     }
 }
 

@@ -21,7 +21,7 @@ const PREAUTHENTICATED: &str = "This address is pre-authenticated: send no Autho
 /// Answers a request on a download port.
 pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Outcome {
     let path = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-    let bearer = request.headers().contains_key(AUTHORIZATION);
+    let bearer = is_foreign(&request);
     state.counts.change(|stats| {
         stats.downloads += 1;
         stats.bearer_on_downloads += u64::from(bearer);
@@ -55,6 +55,14 @@ pub(crate) async fn answer(state: &Arc<State>, request: Request<Incoming>) -> Ou
     }
     let (reply, delivery) = faults::change(&strike.effect, &wire::Request::nothing(), reply);
     Ok(send(reply, delivery))
+}
+
+/// Whether a request carries a token that is not the address's own. Outlook's addresses hold theirs as `authtoken`, and some clients
+/// send that one as a bearer, too, which does no harm.
+fn is_foreign<B>(request: &Request<B>) -> bool {
+    let own = request.uri().query().and_then(|query| query.strip_prefix("authtoken="));
+    let said = request.headers().get(AUTHORIZATION).map(|said| said.to_str().unwrap_or_default());
+    said.is_some_and(|said| own.is_none_or(|own| said.strip_prefix("Bearer ") != Some(own)))
 }
 
 /// A piece of an upload session, or something that is not done here.
@@ -132,7 +140,7 @@ fn send(answer: wire::Reply, delivery: Delivery) -> Response<Body> {
     let mut response = Response::new(reply::body(answer.body, delivery));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
-    if !response.headers().contains_key(CONTENT_TYPE) {
+    if length > 0 && !response.headers().contains_key(CONTENT_TYPE) {
         reply::set(&mut response, CONTENT_TYPE, "application/json");
     }
     reply::promise(&mut response, delivery, length);
@@ -141,7 +149,19 @@ fn send(answer: wire::Reply, delivery: Delivery) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use super::slice;
+    use http::Request;
+
+    use super::{is_foreign, slice};
+
+    #[test]
+    fn an_addresses_own_token_is_no_bearer() {
+        let foreign = |uri: &str, said: Option<&str>| {
+            let request = Request::builder().uri(uri);
+            is_foreign(&said.map_or(Request::builder().uri(uri), |said| request.header("authorization", said)).body(()).unwrap())
+        };
+        assert!(!foreign("/upload/1?authtoken=abc", None) && !foreign("/upload/1?authtoken=abc", Some("Bearer abc")));
+        assert!(foreign("/upload/1?authtoken=abc", Some("Bearer eyJ")) && foreign("/download/1", Some("Bearer eyJ")));
+    }
 
     #[test]
     fn ranges_as_rfc_9110_has_them() {

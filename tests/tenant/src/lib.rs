@@ -6,6 +6,7 @@
 //! | `front/` | who asks, may they, is the mailbox busy, how slow is it today; then `graph/` |
 //! | `identity/` | sign-in: authorize, device code, token, logout |
 //! | `downloads.rs` | what lies behind pre-authenticated URLs |
+//! | `csdl/` | whether what goes out holds to Microsoft's declarations |
 //! | `faults/` | trouble on demand |
 //! | `control/` | the tests' hand in the machine: counters, clock, faults, changes by other people |
 //! | `door/` | the seven ports: TCP, TLS, HTTP |
@@ -27,6 +28,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod csdl;
 mod door;
 mod downloads;
 pub mod faults;

@@ -65,6 +65,9 @@ struct Args {
     /// Where the tenant's clock starts: an instant such as 2026-11-20T09:00:00Z (the default) or `now`
     #[arg(long, value_name = "TIME", value_parser = clock)]
     clock: Option<ClockStart>,
+    /// Hold each answer of Graph to the declarations of v1.0; `GET /csdl` on the control port tells what was found
+    #[arg(long)]
+    check_csdl: bool,
     /// Port for sign-in (all ports: 0 lets the system choose)
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     identity_port: u16,
@@ -133,6 +136,7 @@ impl Args {
             token_lifetime: Duration::from_secs(self.token_lifetime),
             device_interval: Duration::from_secs(self.device_interval),
             clock: self.clock.unwrap_or(ClockStart::Fixed),
+            check_csdl: self.check_csdl,
             ports: Ports {
                 identity: self.identity_port,
                 identity_tls: self.identity_tls_port,

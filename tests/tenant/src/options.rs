@@ -26,6 +26,8 @@ pub struct Options {
     pub device_interval: Duration,
     /// Where the tenant's clock starts.
     pub clock: ClockStart,
+    /// Whether each answer of Graph is held to the declarations of v1.0 as it goes out; `Control::csdl` tells what was found.
+    pub check_csdl: bool,
     /// TCP ports; 0 lets the system choose.
     pub ports: Ports,
 }
@@ -41,6 +43,7 @@ impl Default for Options {
             token_lifetime: Duration::from_secs(3600),
             device_interval: Duration::from_secs(5),
             clock: ClockStart::Fixed,
+            check_csdl: true,
             ports: Ports::default(),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::csdl::Judge;
 use crate::faults::Faults;
 use crate::front::slots::Slots;
 use crate::graph::Graph;
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) addresses: Addresses,
     pub(crate) settings: Mutex<Settings>,
+    /// There when answers are held to the declarations.
+    pub(crate) judge: Option<Judge>,
     /// Becomes true when the tenant is to end.
     pub(crate) stop: watch::Sender<bool>,
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::csdl::Judge;
 use crate::door::{Door, Room};
 use crate::faults::Faults;
 use crate::front::slots::Slots;
@@ -183,6 +184,7 @@ fn state(options: &Options, addresses: Addresses) -> State {
             token_lifetime: options.token_lifetime,
             device_interval: options.device_interval,
         }),
+        judge: options.check_csdl.then(Judge::default),
         stop: watch::Sender::new(false),
     }
 }

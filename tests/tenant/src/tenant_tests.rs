@@ -4,7 +4,7 @@ use reqwest::{Certificate, Client, StatusCode, Version};
 use serde_json::{Value, json};
 
 use crate::testing::{ALEX, World, provider};
-use crate::{Options, Stats, Tenant, Waited, profile};
+use crate::{Options, Stats, Tenant, Waited, csdl, profile};
 
 #[tokio::test]
 async fn connections_are_kept_and_counted() {
@@ -191,6 +191,23 @@ async fn the_control_port_says_what_the_handle_says() {
     assert_eq!(world.post_control("/nonsense", &json!({})).await.0, StatusCode::NOT_FOUND);
     assert_eq!(world.post_control("/stats/reset", &json!({})).await.0, StatusCode::OK);
     assert_eq!(world.control().stats().requests, 0);
+}
+
+#[tokio::test]
+async fn answers_are_held_to_the_declarations_where_that_was_asked_for() {
+    let world = World::new().await;
+    let bearer = world.bearer().await;
+    assert_eq!(world.control().csdl().unwrap().checked, 0);
+    world.get("/me/messages?$top=2", &bearer).await;
+    world.get("/me/messages/nonsense", &bearer).await;
+    let url = format!("{}/csdl", world.tenant.addresses().control);
+    let told: csdl::Report = world.http.get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(told, world.control().csdl().unwrap());
+    assert_eq!((told.responses, told.unknown, told.routes["GET /me/messages"]), (2, 0, 1));
+    assert!(told.checked > 40, "{told:?}");
+
+    let without = World::with(Options { check_csdl: false, ..Options::default() }).await;
+    assert!(without.control().csdl().is_err());
 }
 
 #[tokio::test]

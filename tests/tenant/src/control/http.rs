@@ -24,6 +24,7 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("GET /", "this list"),
     ("GET /stats", "counts since the start or the last reset"),
     ("POST /stats/reset", "start all counts again"),
+    ("GET /csdl", "how many properties of answers were held to the declarations of v1.0, and which did not hold; needs `--check-csdl`"),
     (
         "GET /wait?route=&count=&concurrent=&timeout_ms=",
         "wait for so many requests on routes containing `route` to have come and to be in flight; 408 when time runs out",
@@ -150,6 +151,7 @@ async fn respond(control: &Control, call: &Call) -> anyhow::Result<Response<Body
             control.reset_stats();
             done
         }
+        "GET /csdl" => serde_json::to_value(control.csdl()?)?,
         "GET /wait" => {
             call.only(&["route", "count", "concurrent", "timeout_ms"])?;
             let wait = Wait {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use self::verbs::{AuthAction, DeviceAction, Wait, Waited};
 use crate::clock::{ClockReading, ClockSetting};
+use crate::csdl;
 use crate::faults::{Fault, FaultState};
 use crate::identity;
 use crate::options::{Latency, Throttle};
@@ -41,6 +42,14 @@ impl Control {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.state.counts.read()
+    }
+
+    /// How the answers so far hold to the declarations of v1.0.
+    ///
+    /// # Errors
+    /// When the tenant was started without checking them.
+    pub fn csdl(&self) -> anyhow::Result<csdl::Report> {
+        Ok(self.state.judge.as_ref().context("this tenant does not check its answers")?.report())
     }
 
     /// Starts all counts again.
@@ -92,6 +101,12 @@ impl Control {
         // Running out of time is not an error: the reading's revision tells.
         let _ = tokio::time::timeout(timeout, self.state.clock.changed_after(revision)).await;
         self.clock()
+    }
+
+    /// Waits until a follower of the clock, such as a daemon with `--clock-from`, has seen it as it is since `revision`; false when time
+    /// is up.
+    pub async fn clock_followed(&self, revision: u64, timeout: Duration) -> bool {
+        tokio::time::timeout(timeout, self.state.clock.followed_to(revision)).await.is_ok()
     }
 
     /// Applies a change by another person or program; what changed.

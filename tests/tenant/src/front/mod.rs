@@ -21,6 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper::body::Incoming;
 
 use crate::clock::http_date;
+use crate::csdl::Exchange;
 use crate::door::origin;
 use crate::door::reply::{self, Body, Delivery, Dropped, Outcome, Unread};
 use crate::faults::{self, At, Effect, Port, Sight, Strike};
@@ -123,6 +124,7 @@ async fn respond(state: &Arc<State>, mut request: wire::Request) -> Result<(wire
         Some(plan) => state.graph.handle(&request, &|item| plan.gate(state, item, &bearer)),
         None => state.graph.handle(&request, &|_| None),
     };
+    judge(state, &request, running.route(), &reply);
     latency.second_half(&reply.body).await;
     drop((place, plan));
 
@@ -134,6 +136,20 @@ async fn respond(state: &Arc<State>, mut request: wire::Request) -> Result<(wire
         return Err(Dropped);
     }
     Ok(faults::change(&strike.effect, &request, reply))
+}
+
+/// Holds what Graph answers to the declarations, before a fault damages it.
+fn judge(state: &State, request: &wire::Request, route: &str, reply: &wire::Reply) {
+    let Some(judge) = &state.judge else { return };
+    let exchange = Exchange {
+        method: request.method.as_str(),
+        path: &request.path,
+        request: &request.body,
+        status: reply.status.as_u16(),
+        content_type: reply.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default(),
+        body: &reply.body,
+    };
+    judge.look(route, &exchange);
 }
 
 fn strike(state: &State, request: &wire::Request, route: &str, bearer: &bearer::Bearer) -> Option<Strike> {

@@ -10,6 +10,7 @@ use super::odata::{Answer, Query, encode};
 use super::route::{Owner, Resource};
 use super::store::{Drive, Mailbox, State};
 use super::view::View;
+use crate::csdl::Csdl;
 use crate::seed::Kind;
 use crate::wire::{Reply, Request};
 
@@ -97,12 +98,16 @@ impl<'a> Call<'a> {
         self.request.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The body as a JSON object; no body is an empty one.
+    /// The body as a JSON object, in the form in which the service keeps it; no body is an empty one.
     pub(crate) fn body(&self) -> Answer<Map<String, Value>> {
         if self.request.body.is_empty() {
             return Ok(Map::new());
         }
-        match serde_json::from_slice(&self.request.body) {
+        let mut body = serde_json::from_slice(&self.request.body);
+        if let Ok(body) = &mut body {
+            Csdl::v1().canonical(self.request.method.as_str(), &self.request.path, body);
+        }
+        match body {
             Ok(Value::Object(body)) => Ok(body),
             Ok(_) | Err(_) => Err(Fault::bad_request(
                 "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.",

@@ -54,8 +54,16 @@ fn propose(state: &State, owner: usize, prng: &mut Prng, seed: u64, round: u64) 
             drive.items.iter().flatten().filter(|i| i.placed && i.sequence > 0 && !i.is_folder()).map(|i| i.number).collect();
         if files.is_empty() { None } else { Some(drive.key.item(*prng.pick(&files))) }
     };
+    let contact = |prng: &mut Prng| {
+        let contacts: Vec<String> = mailbox.contacts.iter().flatten().map(|c| mailbox.contact_id(c, false)).collect();
+        if contacts.is_empty() { None } else { Some(prng.pick(&contacts).clone()) }
+    };
+    let contact_folder = |prng: &mut Prng| {
+        let folders: Vec<u32> = mailbox.contact_folders.iter().flatten().filter(|f| f.parent.is_some()).map(|f| f.number).collect();
+        if folders.is_empty() { None } else { Some(mailbox.contact_folder_id(*prng.pick(&folders))) }
+    };
     let name = format!("churn {seed}-{round}");
-    Some(match prng.below(18) {
+    Some(match prng.below(24) {
         0 | 1 => json!({"verb": "new_message", "subject": name, "folder": folder(prng)}),
         2 | 3 => {
             json!({"verb": "update_message", "id": message(prng)?, "isRead": prng.percent(50), "categories": [name]})
@@ -70,14 +78,21 @@ fn propose(state: &State, owner: usize, prng: &mut Prng, seed: u64, round: u64) 
         10 => json!({"verb": "new_folder", "name": name, "parent": item(prng, true)?}),
         11 => json!({"verb": "rename_item", "id": item(prng, false)?, "name": name}),
         12 => json!({"verb": "move_item", "id": item(prng, false)?, "parent": item(prng, true)?}),
-        13 => json!({"verb": "delete_item", "id": item(prng, false)?}),
-        14 => json!({"verb": "write_file", "id": file(prng)?, "content": name}),
-        15 => {
+        13 => json!({"verb": "update_contact", "id": contact(prng)?, "jobTitle": name}),
+        14 => json!({"verb": "delete_contact", "id": contact(prng)?}),
+        15 => json!({"verb": "new_contact_folder", "name": name}),
+        16 => json!({"verb": "rename_contact_folder", "id": contact_folder(prng)?, "name": name}),
+        17 => json!({"verb": "move_mail_folder", "id": folder(prng), "parent": folder(prng)}),
+        18 if prng.percent(30) => json!({"verb": "delete_mail_folder", "id": folder(prng)}),
+        18 => json!({"verb": "rename_mail_folder", "id": folder(prng), "name": name}),
+        19 => json!({"verb": "write_file", "id": file(prng)?, "content": name}),
+        20 => {
             let day = prng.between(1, 28);
             let time = |hour: &str| json!({"dateTime": format!("2026-12-{day:02}T{hour}:00:00"), "timeZone": "Europe/Berlin"});
             json!({"verb": "new_event", "subject": name, "start": time("09"), "end": time("10")})
         }
-        16 => json!({"verb": "update_event", "id": event(prng)?, "subject": name}),
-        _ => json!({"verb": "delete_event", "id": event(prng)?}),
+        21 => json!({"verb": "update_event", "id": event(prng)?, "subject": name}),
+        22 => json!({"verb": "delete_event", "id": event(prng)?}),
+        _ => json!({"verb": "delete_item", "id": item(prng, false)?}),
     })
 }

@@ -98,7 +98,8 @@ pub(crate) fn get(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
 pub(crate) fn writable(body: Map<String, Value>, schema: &Schema, fixed: &[&str]) -> Answer<Map<String, Value>> {
     let mut out = Map::new();
     for (name, value) in body {
-        if name.starts_with('@') {
+        // Extended properties are taken and kept to themselves: nothing here asks for them.
+        if name.starts_with('@') || matches!(name.as_str(), "singleValueExtendedProperties" | "multiValueExtendedProperties") {
             continue;
         }
         let Some(kind) = schema.kind(&name) else {

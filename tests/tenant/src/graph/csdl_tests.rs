@@ -98,27 +98,18 @@ fn the_schemas_hold_to_the_csdl() {
         let type_name = schema.name.trim_start_matches("microsoft.graph.");
         let type_name = if type_name == "attachment" { "fileAttachment" } else { type_name };
         for (name, kind) in schema.properties.iter().chain(schema.on_request).filter(|(name, _)| !name.starts_with('@')) {
-            let declared = csdl.declared(type_name, name).unwrap_or_else(|| panic!("{type_name} has no {name}"));
-            let expected = match declared.trim_end_matches('!') {
+            let declared = csdl.0.declared(type_name, name).unwrap_or_else(|| panic!("{type_name} has no {name}"));
+            let expected = match declared.as_str() {
                 many if many.ends_with("[]") => Ty::Many,
                 "Edm.Boolean" => Ty::Bool,
                 "Edm.DateTimeOffset" => Ty::Date,
                 "Edm.Int32" | "Edm.Int64" => Ty::Number,
                 "Edm.String" | "Edm.Binary" | "Edm.Guid" => Ty::Text,
-                other if csdl.is_enum(other) => Ty::Text,
+                other if csdl.0.is_enum(other) => Ty::Text,
                 _ => Ty::Complex,
             };
             assert_eq!(*kind, expected, "{type_name}.{name}");
         }
-    }
-}
-
-#[test]
-fn a_reply_that_says_too_much_is_noticed() {
-    let reply = |row: Value| json!({"@odata.context": "x/$metadata#users('a')/messages(id)", "value": [row]});
-    Csdl::reply(&reply(json!({"id": "x", "isRead": true})));
-    for wrong in [json!({"nosuch": 1}), json!({"isRead": "yes"}), json!({"importance": "dire"}), json!({"toRecipients": null})] {
-        assert!(std::panic::catch_unwind(|| Csdl::reply(&reply(wrong))).is_err());
     }
 }
 

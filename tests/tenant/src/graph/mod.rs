@@ -64,6 +64,8 @@ use crate::wire::{Reply, Request};
 use call::Call;
 use errors::Fault;
 use odata::Answer;
+#[doc(hidden)]
+pub use odata::filter_for_fuzz;
 use route::{FolderAction, MessageAction, Owner, Resource};
 pub(crate) use rules::rule_id;
 use store::State;

@@ -1,4 +1,4 @@
-//! Profiles.
+//! Profiles: who somebody is, as colleagues may see it.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};

@@ -6,6 +6,7 @@ use super::calendar;
 use super::errors::Fault;
 use super::odata::Answer;
 use super::replying::Answering;
+use crate::wire::unfolded;
 
 /// Whose things a path is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +122,7 @@ fn decode(raw: &str) -> String {
 /// Cuts a raw path into decoded steps.
 fn steps(path: &str) -> Vec<Step> {
     let mut out = Vec::new();
+    let path = unfolded(path);
     let mut raw = path.split('/').filter(|part| !part.is_empty()).peekable();
     while let Some(part) = raw.next() {
         if let Some(head) = part.strip_suffix(':').filter(|head| !head.is_empty()) {
@@ -265,6 +267,10 @@ fn drive(rest: &[Step]) -> Answer<Resource> {
     let (mut at, rest) = match rest {
         [] => return Ok(Resource::Drive),
         [Step::Name(root), rest @ ..] if root.eq_ignore_ascii_case("root") => (ItemAt { id: None, path: None }, rest),
+        // `items/root` is an alias that Microsoft's SDKs use.
+        [Step::Name(items), Step::Name(root), rest @ ..] if items.eq_ignore_ascii_case("items") && root == "root" => {
+            (ItemAt { id: None, path: None }, rest)
+        }
         [Step::Name(items), Step::Name(id), rest @ ..] if items.eq_ignore_ascii_case("items") => {
             (ItemAt { id: Some(id.clone()), path: None }, rest)
         }
@@ -452,6 +458,9 @@ mod tests {
         assert_eq!(named("/drives/b!x/items/01ABC:/new.txt:/content").1, item(Some("01ABC"), Some("new.txt"), ItemPart::Content));
         assert_eq!(named("/me/drive/root/search(q='it''s%20me')").1, item(None, None, ItemPart::Search("it's me".to_owned())));
         assert_eq!(named("/me/drive/root/delta(token='abc')").1, item(None, None, ItemPart::Delta(Some("abc".to_owned()))));
+        let encoded = named("/drives/b!x/items/01ABC%3A%2Fa%20b%2Fnew.txt%3A/content").1;
+        assert_eq!(encoded, item(Some("01ABC"), Some("a b/new.txt"), ItemPart::Content));
+        assert_eq!(named("/drives/b!x/items/root%3A%2Fnew.txt%3A").1, item(None, Some("new.txt"), ItemPart::Itself));
         assert_eq!(named("/me/drives/b!x/root/children"), (Owner::Drive("b!x".to_owned()), item(None, None, ItemPart::Children)));
         assert_eq!(named("/drive/items/A!1/content").1, item(Some("A!1"), None, ItemPart::Content));
     }

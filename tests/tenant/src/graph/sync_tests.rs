@@ -84,6 +84,7 @@ proptest! {
             Reader::new("/me/mailFolders/delta", size),
             Reader::new("/me/drive/root/delta", size),
             Reader::new("/me/contacts/delta", size),
+            Reader::new("/me/contactFolders/delta", size),
         ];
         for round in 0..rounds {
             // Changes fall between the pages of one round and between rounds.
@@ -104,6 +105,8 @@ proptest! {
         same(&readers[3].held, &dumped(&tenant, "driveItems", "id", |_| true), "drive");
         let own = tenant.get("/me/contacts?$top=1&$select=parentFolderId")["value"][0]["parentFolderId"].clone();
         same(&readers[4].held, &dumped(&tenant, "contacts", "id", |row| row["parentFolderId"] == own), "contacts");
+        let own = own.as_str().unwrap_or_default();
+        same(&readers[5].held, &dumped(&tenant, "contactFolders", "id", |row| row["id"] != own), "contact folders");
         counts_agree(&tenant);
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Graph;
-use super::csdl::Csdl;
+use crate::csdl::{Csdl, Exchange};
 use crate::seed::{NOW, Size};
 use crate::wire::{Reply, Request};
 
@@ -59,7 +59,18 @@ impl Tenant {
     }
 
     pub(crate) fn raw(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
-        self.graph.handle(&self.request(method, url, headers, body), &|_| None)
+        let request = self.request(method, url, headers, body);
+        let reply = self.graph.handle(&request, &|_| None);
+        let findings = Csdl::v1().check(&Exchange {
+            method,
+            path: &request.path,
+            request: &request.body,
+            status: reply.status.as_u16(),
+            content_type: reply.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default(),
+            body: &reply.body,
+        });
+        assert!(findings.offences.is_empty(), "{method} {url} does not hold to the declarations: {:#?}", findings.offences);
+        reply
     }
 
     /// A request to an upload session's address, given without the download port.
@@ -67,7 +78,7 @@ impl Tenant {
         self.graph.upload(&self.request(method, address, headers, body)).unwrap_or_else(|| panic!("{address} is no upload session"))
     }
 
-    /// Asks and expects this status; gives the JSON body, null when there is none. What it says is held to the CSDL.
+    /// Asks and expects this status; gives the JSON body, null when there is none.
     pub(crate) fn ask(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Value, status: u16) -> Value {
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let reply = self.raw(method, url, headers, bytes);
@@ -76,9 +87,7 @@ impl Tenant {
         if text.is_empty() {
             return Value::Null;
         }
-        let value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}"));
-        Csdl::reply(&value);
-        value
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{url}: {e}: {text}"))
     }
 
     pub(crate) fn get(&self, url: &str) -> Value {

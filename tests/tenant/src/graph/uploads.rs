@@ -33,17 +33,18 @@ pub(crate) struct Rules {
     pub(crate) largest: u64,
     /// The status of the answer to a piece that is not the last.
     pub(crate) going_on: StatusCode,
-    /// The ranges still expected are written `7-` (OneDrive) or, after the first piece, `7` (Outlook).
-    pub(crate) open_ranges: bool,
+    /// The range still expected is written `7-99`, to the end of the file (OneDrive, issue 1273 of its documentation), or just `7`
+    /// (Outlook); before the first piece both write `0-`.
+    pub(crate) to_the_end: bool,
 }
 
 /// The rules of Outlook's attachments: 150 MB in pieces of at most 4 MiB.
 pub(crate) const ATTACHMENT: Rules =
-    Rules { multiple: 1, longest: 4 << 20, largest: 150 << 20, going_on: StatusCode::OK, open_ranges: false };
+    Rules { multiple: 1, longest: 4 << 20, largest: 150 << 20, going_on: StatusCode::OK, to_the_end: false };
 
 /// The rules of OneDrive's files: 250 GB in pieces of at most 60 MiB, each but the last a multiple of 320 KiB.
 pub(crate) const FILE: Rules =
-    Rules { multiple: 320 << 10, longest: (60 << 20) - 1, largest: 250_000_000_000, going_on: StatusCode::ACCEPTED, open_ranges: true };
+    Rules { multiple: 320 << 10, longest: (60 << 20) - 1, largest: 250_000_000_000, going_on: StatusCode::ACCEPTED, to_the_end: true };
 
 /// How long a session can be used. It is not prolonged by its pieces.
 const LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -95,8 +96,11 @@ impl Session {
     /// What is still missing, as both services write it.
     fn expected(&self) -> Vec<String> {
         let at = self.received.len();
-        let open = self.rules.open_ranges || at == 0;
-        vec![if open { format!("{at}-") } else { at.to_string() }]
+        vec![match (at, self.rules.to_the_end, self.total) {
+            (0, ..) | (_, true, None) => format!("{at}-"),
+            (_, true, Some(total)) => format!("{at}-{}", total - 1),
+            (_, false, _) => at.to_string(),
+        }]
     }
 
     fn progress(&self) -> Map<String, Value> {

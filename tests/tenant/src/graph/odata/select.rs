@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::schema::{ATTACHMENT, Schema};
 use super::{Answer, Query, Row};
+use crate::csdl::Csdl;
 use crate::graph::errors::Fault;
 
 /// The properties to write, in the type's own order.
@@ -12,6 +13,8 @@ pub(crate) struct Selection {
     schema: &'static Schema,
     /// `None`: the usual ones.
     names: Option<Vec<&'static str>>,
+    /// Those that the type declares and nothing here has: `null`, but for drive items, which leave out what they have not.
+    without: Vec<String>,
     /// What was asked, for the context URL.
     asked: Option<String>,
 }
@@ -25,12 +28,13 @@ impl Selection {
     /// The same from the option's value.
     pub(crate) fn from_text(text: Option<&str>, schema: &'static Schema) -> Answer<Self> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-            return Ok(Self { schema, names: None, asked: None });
+            return Ok(Self { schema, names: None, without: Vec::new(), asked: None });
         };
         let asked: Vec<&str> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         if asked.contains(&"*") {
-            return Ok(Self { schema, names: None, asked: Some("*".to_owned()) });
+            return Ok(Self { schema, names: None, without: Vec::new(), asked: Some("*".to_owned()) });
         }
+        let mut without = Vec::new();
         // `microsoft.graph.fileAttachment/contentBytes`: what only files have is named with their type.
         let cast = format!("{}/", schema.name.replace(".attachment", ".fileAttachment"));
         if schema.name == ATTACHMENT.name
@@ -43,9 +47,13 @@ impl Selection {
             // A path into a structure selects the structure.
             let first = name.split('/').next().unwrap_or(name);
             let annotation = first.starts_with('@') && !schema.outlook;
-            if schema.kind(first).is_none() && !annotation && !is_navigation(schema, first) {
+            if schema.kind(first).is_some() || annotation || is_navigation(schema, first) {
+                continue;
+            }
+            if !Csdl::v1().has_property(schema.name, first) {
                 return Err(unknown(first, schema));
             }
+            without.push(first.to_owned());
         }
         let wanted = |name: &str| asked.iter().any(|a| a.split('/').next() == Some(name));
         let names = schema
@@ -55,7 +63,7 @@ impl Selection {
             .map(|(name, _)| *name)
             .filter(|name| wanted(name) || (schema.outlook && *name == "id"))
             .collect();
-        Ok(Self { schema, names: Some(names), asked: Some(asked.join(",")) })
+        Ok(Self { schema, names: Some(names), without, asked: Some(asked.join(",")) })
     }
 
     /// `(id,subject)` behind the collection's name in a context URL, or nothing.
@@ -70,6 +78,9 @@ impl Selection {
 
     /// Writes the row's selected properties behind what `out` already holds.
     pub(crate) fn write(&self, row: &dyn Row, out: &mut Map<String, Value>) {
+        if self.schema.name != "microsoft.graph.driveItem" {
+            out.extend(self.without.iter().map(|name| (name.clone(), Csdl::v1().nothing(self.schema.name, name))));
+        }
         match &self.names {
             Some(names) => {
                 for name in names {

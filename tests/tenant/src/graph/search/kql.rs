@@ -163,6 +163,11 @@ fn lex(text: &str) -> Option<Vec<Token>> {
                 let end = rest[1..].find('"')?;
                 (Token::Phrase(rest[1..=end].to_lowercase()), end + 2)
             }
+            // Some clients put single quotes around a word or phrase.
+            '\'' if rest[1..].contains('\'') => {
+                let end = rest[1..].find('\'')?;
+                (Token::Phrase(rest[1..=end].to_lowercase()), end + 2)
+            }
             _ => {
                 // A value may hold colons (`received>=2026-11-01T09:00:00Z`), a bare word may not.
                 let value = matches!(out.last(), Some(Token::Op(_)));
@@ -293,6 +298,8 @@ mod tests {
             "harbour",
             "HARBOUR plan",
             "\"harbour plan\"",
+            "'harbour plan'",
+            "from:'ann@fabrikam.example'",
             "harb*",
             "from:fabrikam",
             "from:\"ann\" AND ready",

@@ -1,0 +1,111 @@
+//! For tests: a store over memory that can be broken, and that can be held at one call.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use crate::{cache::*, clock::Timestamp, ids::AccountId, secret::Secret, store::*};
+
+/// A store that fails on demand.
+pub(super) struct Faulty {
+    pub(super) inner: Arc<Memory>,
+    /// Every call fails.
+    pub(super) broken: AtomicBool,
+    /// Calls of this name fail.
+    pub(super) failing: Mutex<&'static str>,
+    /// Answers of calls of this name wait for [`Faulty::gate`], after the store has done its part.
+    pub(super) held: Mutex<&'static str>,
+    pub(super) gate: Semaphore,
+    /// How many answers were held.
+    pub(super) waiting: tokio::sync::watch::Sender<usize>,
+}
+
+impl Faulty {
+    pub(super) fn over(inner: Arc<Memory>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            broken: AtomicBool::new(false),
+            failing: Mutex::new(""),
+            held: Mutex::new(""),
+            gate: Semaphore::new(0),
+            waiting: tokio::sync::watch::Sender::new(0),
+        })
+    }
+
+    fn check(&self, name: &str) -> Result<(), StoreError> {
+        if self.broken.load(SeqCst) || *self.failing.lock().unwrap() == name {
+            return Err(StoreError::Failed("as the test asked for".into()));
+        }
+        Ok(())
+    }
+
+    async fn hold(&self, name: &str) {
+        if *self.held.lock().unwrap() == name {
+            self.waiting.send_modify(|waiting| *waiting += 1);
+            self.gate.acquire().await.unwrap().forget();
+        }
+    }
+}
+
+macro_rules! through {
+    ($of:ident { $($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)* } $($rest:tt)*) => {
+        #[async_trait]
+        impl $of for Faulty {
+            $(async fn $name(&self, $($arg: $ty),*) -> Result<$ret, StoreError> {
+                self.check(stringify!($name))?;
+                let done = self.inner.$name($($arg),*).await;
+                self.hold(stringify!($name)).await;
+                done
+            })*
+            $($rest)*
+        }
+    };
+}
+
+through!(Entries {
+    get(key: KeyHash) -> Option<Entry>;
+    put(entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Put;
+    invalidate(what: Invalidation) -> u64;
+    touch(uses: Vec<EntryUse>) -> ();
+    stats() -> StoreStats;
+    check_totals(after: Option<TotalsAt>) -> TotalsStep;
+}
+    async fn health_check(&self) -> Health {
+        self.inner.health_check().await
+    }
+);
+
+through!(Ledger {
+    admit(meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> bool;
+    record_invalidation(what: Invalidation, removed: u64) -> ();
+    source(id: &SourceId) -> SourceState;
+    open_write(write: NewWrite) -> WriteId;
+    close_write(
+        id: WriteId, outcome: Outcome, extra: Vec<Touched>, learned: Vec<Learned>, unsettled_until: Timestamp, now: Timestamp
+    ) -> Vec<Bumped>;
+    recover_writes(unsettled_until: Timestamp, now: Timestamp) -> Vec<OpenWrite>;
+    settle(now: Timestamp) -> (Vec<Bumped>, Option<Timestamp>);
+    changed(touched: Vec<Touched>, now: Timestamp) -> Vec<Bumped>;
+    sources() -> Vec<SourceSize>;
+    forget(source: &SourceId, keep: Keep, most: usize) -> Forgotten;
+    drop_source(source: &SourceId) -> bool;
+    renew(source: &SourceId) -> SourceState;
+    delta_token(feed: &FeedKey) -> Option<DeltaToken>;
+    baseline(baseline: Baseline) -> Based;
+    checked(checked: Checked) -> CheckNoted;
+    accounts() -> Vec<AccountRow>;
+    save_account(account: AccountRow) -> ();
+    remove_account(account: &AccountId) -> u64;
+    tokens(account: &AccountId) -> Option<Secret<Vec<u8>>>;
+    save_tokens(account: &AccountId, record: Secret<Vec<u8>>) -> ();
+    enqueue(task: TaskRow) -> bool;
+    claim(now: Timestamp) -> Option<TaskRow>;
+    settle_task(id: &str, result: Result<(), String>, now: Timestamp) -> ();
+    requeue() -> u64;
+    tasks(query: TaskQuery) -> Vec<TaskSeen>;
+    task_counts() -> TaskCounts;
+});

@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: cli::Call) -> Result<(), Fault>
     // As long as it takes: the daemon has a deadline of its own.
     let mut reply = answered(client.call_tool(request(&arguments)).await);
     if let Err(fault) = &reply
-        && let Some(consent) = fault.consent.clone()
+        && let Some(consent) = fault.consent.as_deref().cloned()
     {
         agreed(fault, &consent, args.yes, context)?;
         arguments.insert(consent.argument, serde_json::from_slice(&consent.value).unwrap_or_default());

@@ -118,6 +118,64 @@ fn mistakes_have_their_exit_codes_and_hints() {
 }
 
 #[test]
+fn arguments_are_typed_and_files_are_read() {
+    let world = World::start().unwrap();
+    let account = format!("account_id={}", world.ids[0]);
+    let called = world.ctl_json(&["call", "email_list", &account, "limit=2", "include_body=false"]).unwrap();
+    assert_eq!(called["messages"].as_array().unwrap().len(), 2, "{called}");
+    let file = world.home.path().join("subject.txt");
+    std::fs::write(&file, "From a file").unwrap();
+    let subject = format!("subject=@{}", file.display());
+    let made = ["call", "calendar_create_event", &account, &subject, "start=2027-06-08T09:00Z", "end=2027-06-08T09:30Z"];
+    assert_eq!(world.ctl_json(&made).unwrap()["subject"], "From a file");
+}
+
+#[test]
+fn a_dry_run_shows_the_requests_and_sends_none() {
+    let world = World::start().unwrap();
+    let account = format!("account_id={}", world.ids[0]);
+    let list = world.ctl_json(&["call", "email_list", &account, "limit=1"]).unwrap();
+    let id = format!("email_id={}", list["messages"][0]["id"].as_str().unwrap());
+    let (state, changes) = (world.control().stats(), |stats: &m365_cached_tenant::Stats| {
+        ["PATCH ", "POST /me", "DELETE ", "PUT "].iter().map(|method| stats.count(method)).sum::<u64>()
+    });
+    let marked = world.ctl_json(&["call", "email_mark_read", &account, &id, "--dry-run"]).unwrap();
+    assert_eq!((&marked["requests"][0]["method"], &marked["requests"][0]["body"]), (&json!("PATCH"), &json!({"isRead": true})), "{marked}");
+    let meeting = [
+        "call",
+        "calendar_create_event",
+        &account,
+        "subject=s",
+        "start=2027-06-08T09:00Z",
+        "end=2027-06-08T09:30Z",
+        "attendees=bea@contoso.example",
+        "--dry-run",
+    ];
+    let meeting = world.ctl_json(&meeting).unwrap();
+    assert_eq!((&meeting["asks"], &meeting["requests"][0]["path"]), (&json!(true), &json!("/me/events")), "{meeting}");
+    let removed = world.ctl_json(&["call", "account_remove", &account, "--dry-run"]).unwrap();
+    assert_eq!((&removed["asks"], &removed["requests"]), (&json!(true), &json!([])));
+    assert_eq!(changes(&world.control().stats()), changes(&state), "something was sent");
+    assert_eq!(world.ctl_json(&["call", "email_list", &account, "limit=1"]).unwrap()["_cache_status"], "fresh", "nothing was made untrue");
+    assert_eq!(world.ctl(&["call", "email_mark_read", &account, "--dry-run"]).unwrap().code, Some(2), "mistakes are told as ever");
+}
+
+#[test]
+fn tools_are_listed_and_described() {
+    let world = World::start().unwrap();
+    let all = world.ctl_json(&["tools"]).unwrap();
+    let row = |name: &str| all["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == name).unwrap().clone();
+    let remove = row("account_remove");
+    assert_eq!((&remove["safety_level"], &remove["asks"], &remove["category"]), (&json!("critical"), &json!("always"), &json!("account")));
+    assert!(all["schemas"]["tokens_estimated"].as_u64().unwrap() > 1_000, "{}", all["schemas"]);
+    let listed = world.ctl(&["tools"]).unwrap().ok().unwrap().stdout;
+    assert!(listed.contains("account_remove") && listed.contains("tokens"), "{listed}");
+    let one = world.ctl(&["tools", "email_list"]).unwrap().ok().unwrap().stdout;
+    assert!(one.contains("fresh for 120 s") && one.contains("integer 1..200"), "{one}");
+    assert_eq!(world.ctl(&["tools", "email_lst"]).unwrap().code, Some(2));
+}
+
+#[test]
 fn stop_ends_the_daemon_and_says_so() {
     let mut world = World::start().unwrap();
     let pid = world.daemon().pid();
@@ -128,7 +186,7 @@ fn stop_ends_the_daemon_and_says_so() {
 #[test]
 fn every_verb_explains_itself() {
     let world = World::start().unwrap();
-    for verb in ["status", "login", "logout", "accounts", "call", "stats", "invalidate", "stop"] {
+    for verb in ["status", "login", "logout", "accounts", "call", "tools", "stats", "invalidate", "stop"] {
         let said = world.ctl(&[verb, "--help"]).unwrap().ok().unwrap();
         assert!(said.stdout.contains("Usage:"), "{verb}: {}", said.stdout);
     }

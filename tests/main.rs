@@ -11,6 +11,10 @@ mod calendar;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod compat;
+#[cfg(test)]
+mod consent;
+#[cfg(test)]
 mod email;
 #[cfg(test)]
 mod fuzzing;

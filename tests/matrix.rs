@@ -32,7 +32,7 @@ impl Desk {
         let mut given = given.clone();
         given["account_id"] = self.account.clone().into();
         let reply = self.client.request("tools/call", json!({"name": tool, "arguments": given})).unwrap();
-        let text = reply.pointer("/content/0/text").and_then(Value::as_str).unwrap_or_else(|| panic!("{tool}: {reply}"));
+        let text = reply.pointer("/result/content/0/text").and_then(Value::as_str).unwrap_or_else(|| panic!("{tool}: {reply}"));
         serde_json::from_str(text).unwrap()
     }
 
@@ -265,7 +265,7 @@ fn no_kept_read_survives_a_write_that_makes_it_untrue() {
     // Nothing was left out.
     let mut kept = BTreeSet::new();
     let mut writes = BTreeSet::new();
-    for tool in listed["tools"].as_array().unwrap() {
+    for tool in listed["result"]["tools"].as_array().unwrap() {
         let name = tool["name"].as_str().unwrap().to_owned();
         let takes = |param: &str| {
             tool["inputSchema"]["properties"].as_object().is_some_and(|params: &Map<String, Value>| params.contains_key(param))

@@ -19,6 +19,8 @@ pub trait Core: Send + Sync {
     async fn lookup(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// Runs one tool.
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
+    /// What one tool would send if it was called, with nothing sent.
+    async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// How store, accounts, Graph and queue are doing. Never fails: what is unhealthy is said in it.
     async fn status(&self) -> CoreStatus;
     /// Every account that has signed in.
@@ -60,17 +62,30 @@ pub struct Problem {
     pub message: String,
     /// One thing to do; empty when there is none.
     pub hint: String,
+    /// What a person has to agree to, when that is all that is missing.
+    pub consent: Option<Box<Consent>>,
+}
+
+/// What a person is asked to agree to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// What would be done: `tool`, `title`, `risk` and `arguments`.
+    pub preview: Value,
+    /// The argument that gives consent.
+    pub argument: String,
+    /// What to put there.
+    pub value: Value,
 }
 
 impl Problem {
     /// A problem from its parts.
     pub fn new(kind: Kind, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), message: message.into(), hint: hint.into() }
+        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None }
     }
 
     /// The problem that an error of the library tells of.
     pub fn of(error: &dyn Hint) -> Self {
-        Self { kind: error.kind(), code: error.code().into(), message: error.to_string(), hint: error.hint().unwrap_or_default() }
+        Self::new(error.kind(), error.code(), error.to_string(), error.hint().unwrap_or_default())
     }
 }
 
@@ -87,6 +102,16 @@ pub struct ToolRow {
     pub input_schema: Bytes,
     /// Whether it changes nothing.
     pub read_only: bool,
+    /// The family.
+    pub category: String,
+    /// `safe`, `moderate`, `dangerous` or `critical`.
+    pub safety_level: String,
+    /// Whether a person is asked: `never`, `sometimes` or `always`.
+    pub asks: String,
+    /// Whether doing it twice does what doing it once does.
+    pub idempotent: bool,
+    /// What it reads or changes, and how long its answers are kept, in words.
+    pub effect: String,
 }
 
 /// An account.

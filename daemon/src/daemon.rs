@@ -71,6 +71,11 @@ impl Daemon {
         self.clock.now()
     }
 
+    /// Ends when `time` has passed.
+    pub async fn sleep(&self, time: std::time::Duration) {
+        self.clock.sleep(time).await;
+    }
+
     /// Becomes true when the daemon was asked to stop. An MCP stream then sends `Drain`, and ends once its calls are answered.
     pub fn draining(&self) -> watch::Receiver<bool> {
         self.draining.subscribe()

@@ -22,8 +22,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     core::{
-        AccountState, AccountStats, Answer, CacheStats, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep,
-        Problem, QueueState, StoreState, ToolStats, Warning,
+        AccountState, AccountStats, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions,
+        LoginStep, Problem, QueueState, StoreState, ToolStats, Warning,
     },
     parts::Opened,
 };
@@ -45,7 +45,13 @@ impl Drop for Running {
 
 /// What the rest of the daemon calls the engine's errors.
 fn problem(error: &engine::CallError) -> Problem {
-    Problem::of(error)
+    let consent = match error {
+        engine::CallError::Unconfirmed(asked) => {
+            Some(Box::new(Consent { preview: asked.preview.clone(), argument: asked.argument.into(), value: asked.value.clone() }))
+        }
+        _ => None,
+    };
+    Problem { consent, ..Problem::of(error) }
 }
 
 /// Tokens sleep in the ledger, sealed under their account's key.
@@ -172,7 +178,7 @@ fn policy(config: &Config) -> Policy {
         unsettled: config.cache.unsettled,
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
-        ..Policy::default()
+        compat: config.compat,
     }
 }
 
@@ -210,6 +216,10 @@ impl Core for Running {
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
         self.engine.call(caller, tool, args).await.as_ref().map(answer).map_err(problem)
+    }
+
+    async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
+        self.engine.rehearse(tool, args).await.as_ref().map(answer).map_err(problem)
     }
 
     async fn status(&self) -> CoreStatus {

@@ -225,6 +225,11 @@ fn catalogue() -> Vec<ToolRow> {
         description: tool.description(),
         input_schema: serde_json::Value::Object(tool.input_schema()).to_string().into(),
         read_only: tool.annotations().read_only,
+        category: tool.category().into(),
+        safety_level: tool.risk.level().into(),
+        asks: tool.asks.word().into(),
+        idempotent: tool.idempotent,
+        effect: tool.effect_in_words(),
     };
     tools::all().map(row).collect()
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn hold() -> v1::CallToolRequest {
-    v1::CallToolRequest { name: "hold".into(), arguments: Default::default() }
+    v1::CallToolRequest { name: "hold".into(), arguments: Default::default(), dry_run: false }
 }
 
 #[tokio::test]

@@ -86,6 +86,12 @@ impl Core for FakeCore {
                 self.held.notify_one();
                 self.release.notified().await;
             }
+            "ask" if args.get("confirm").is_none_or(|given| *given != true) => {
+                let preview = serde_json::json!({ "tool": tool, "title": "Ask", "risk": "dangerous", "arguments": args });
+                let consent = Consent { preview, argument: "confirm".into(), value: true.into() };
+                let problem = Problem::new(Kind::User, "confirmation_required", "Somebody has to agree.", "Say confirm=true.");
+                return Err(Problem { consent: Some(Box::new(consent)), ..problem });
+            }
             "fail" => return Err(Problem::new(Kind::Throttled, "throttled", "Slow down.", "Wait.")),
             _ => {}
         }
@@ -93,6 +99,11 @@ impl Core for FakeCore {
         let text = serde_json::json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
         let (head, rest) = text.split_at(1);
         Ok(Answer { pieces: vec![Escaped::from_text(head), Escaped::from_text(rest)] })
+    }
+
+    async fn rehearse(&self, tool: &str, _args: &Map<String, Value>) -> Result<Answer, Problem> {
+        let text = serde_json::json!({ "rehearsed": tool }).to_string();
+        Ok(Answer { pieces: vec![Escaped::from_text(&text)] })
     }
 
     async fn status(&self) -> CoreStatus {
@@ -149,6 +160,31 @@ impl Core for FakeCore {
     }
 }
 
+/// What a daemon is made of, around `core`.
+pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock: Arc<ManualClock>) -> Parts {
+    Parts {
+        profile: ProfileInfo { dir: "dir".into(), socket: "socket".into(), demo: true, cloud: "demo".into() },
+        key: None,
+        core,
+        catalogue: vec![ToolRow {
+            name: "email_list".into(),
+            title: "List mail".into(),
+            description: "Lists mail.".into(),
+            input_schema: "{}".into(),
+            read_only: true,
+            category: "email".into(),
+            safety_level: "safe".into(),
+            asks: "never".into(),
+            idempotent: true,
+            effect: "reads mail".into(),
+        }],
+        caching: true,
+        warnings: Vec::new(),
+        drain,
+        clock,
+    }
+}
+
 /// A daemon that runs.
 pub(crate) struct Running {
     pub(crate) profile: Profile,
@@ -165,22 +201,7 @@ impl Running {
         let profile = Profile::at(&dir.path().join("profile")).unwrap();
         let instance = Instance::claim(&profile).unwrap();
         let listener = Listener::bind(&instance).unwrap();
-        let parts = Parts {
-            profile: ProfileInfo { dir: "dir".into(), socket: "socket".into(), demo: true, cloud: "demo".into() },
-            key: None,
-            core,
-            catalogue: vec![ToolRow {
-                name: "email_list".into(),
-                title: "List mail".into(),
-                description: "Lists mail.".into(),
-                input_schema: "{}".into(),
-                read_only: true,
-            }],
-            caching: true,
-            warnings: Vec::new(),
-            drain,
-            clock: Arc::new(ManualClock::at(Timestamp(1_000))),
-        };
+        let parts = parts(core, drain, Arc::new(ManualClock::at(Timestamp(1_000))));
         let (signal, signalled) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async {

@@ -28,6 +28,8 @@ pub struct Config {
     pub client_id: Option<String>,
     /// `tenant`: the directory in the sign-in address; `None` lets the kind of account decide.
     pub tenant: Option<String>,
+    /// `compat`: answers, confirmations and words as the original had them.
+    pub compat: bool,
     /// `[cloud]`, resolved; its `ca_pem` is still empty (see [`Config::cloud_ca`]).
     pub cloud: Cloud,
     /// `cloud.ca`: file with an extra certificate authority in PEM; a relative path starts at the profile's folder.
@@ -224,6 +226,7 @@ impl Default for Config {
             demo: false,
             client_id: None,
             tenant: None,
+            compat: false,
             cloud: cloud::global(),
             cloud_ca: None,
             keys: KeySettings { source: KeySource::Auto, file: None },

@@ -26,6 +26,9 @@ const SOURCES: [(&str, KeySource); 4] =
 const BACKENDS: [(&str, Backend); 2] = [("sqlcipher", Backend::Sqlcipher), ("memory", Backend::Memory)];
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
+/// Whose answers are given: ours, or those of the program whose tools these are.
+const COMPAT: [(&str, bool); 2] = [("none", false), ("m365-mcp", true)];
+
 /// All keys, in the order of the manual.
 pub(super) const SETTINGS: &[Setting] = &[
     Setting { key: "demo", set: |config, _, value| put(&mut config.demo, value.bool()), show: |config, _| config.demo.to_string() },
@@ -38,6 +41,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "tenant",
         set: |config, _, value| put(&mut config.tenant, value.text().and_then(tenant).map(Some)),
         show: |config, _| quoted(config.tenant.as_deref()),
+    },
+    Setting {
+        key: "compat",
+        set: |config, _, value| put(&mut config.compat, value.choice(&COMPAT)),
+        show: |config, _| word(&COMPAT, config.compat),
     },
     Setting {
         key: "cloud.name",

@@ -111,10 +111,21 @@ drain_s = 0
     assert_eq!(config.drain, Duration::ZERO);
 }
 
+#[test]
+fn the_originals_answers_are_given_on_demand() {
+    assert!(!read("", &[], &[]).unwrap().compat);
+    assert!(read("compat = \"m365-mcp\"", &[], &[]).unwrap().compat);
+    assert!(read("", &[("M365_CACHED_COMPAT", "m365-mcp")], &[]).unwrap().compat);
+    assert!(read("compat = \"other\"", &[], &[]).unwrap_err().to_string().contains("m365-mcp"));
+}
+
 #[cfg(unix)]
 #[test]
 fn names_of_the_original_are_read_below_ours_and_told() {
     let old = [
+        ("M365_MCP_CLIENT_ID", "11111111-2222-3333-4444-555555555555"),
+        ("M365_MCP_TENANT_ID", "contoso.example"),
+        ("M365_MCP_CACHE_WARMING", "true"),
         ("MCP_FILE_ALLOWED_ROOTS", "/srv/a:/srv/b:"),
         ("MCP_FILE_DOWNLOAD_MAX_MB", "9"),
         ("MCP_FILE_DOWNLOAD_TIMEOUT", "8"),
@@ -124,7 +135,9 @@ fn names_of_the_original_are_read_below_ours_and_told() {
     let config = read("[files]\ndownload_max_mb = 3", &old, &[]).unwrap();
     assert_eq!(config.files.allowed_roots, [PathBuf::from("/srv/a"), "/srv/b".into()]);
     assert_eq!((config.files.download_max_mb, config.files.idle), (9, Duration::from_secs(5)));
-    assert_eq!(config.old_names.len(), 4);
+    assert_eq!(config.old_names.len(), 7);
+    let signed = (config.client_id.as_deref(), config.tenant.as_deref());
+    assert_eq!(signed, (Some("11111111-2222-3333-4444-555555555555"), Some("contoso.example")));
     let origin = |key: &str| config.explain().into_iter().find(|line| line.key == key).unwrap().origin.to_string();
     assert_eq!(origin("files.allowed_roots"), "environment, MCP_FILE_ALLOWED_ROOTS");
     let error = read("", &[("MCP_FILE_ALLOWED_ROOTS", "relative")], &[]).unwrap_err().to_string();

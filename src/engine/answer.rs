@@ -67,6 +67,15 @@ impl Answer {
         Self { status: None, prefix: "{".into(), body: Escaped::from_text(&rest_of(&answer.to_string())) }
     }
 
+    /// The same answer as the original shaped it.
+    pub(super) fn as_original(&self, tool: &str) -> Self {
+        let Ok(answer) = serde_json::from_str(&self.text()) else { return self.clone() };
+        let text = crate::tools::original(tool, answer).to_string();
+        // An object or a list: its first byte is a bracket.
+        let (bracket, rest) = text.split_at(1);
+        Self { status: self.status, prefix: bracket.to_owned(), body: Escaped::from_text(rest) }
+    }
+
     /// The answer of a write that went past a store that does not do its work.
     pub(super) fn bypassed(answer: &Value) -> Self {
         let body = Escaped::from_text(&rest_of(&answer.to_string()));
@@ -147,6 +156,16 @@ mod tests {
             let slice = body.text.0.slice(*from as usize..*to as usize);
             assert_eq!(serde_json::from_str::<Value>(&Escaped(slice).to_text()).unwrap(), fetched["messages"][nth]);
         }
+    }
+
+    #[test]
+    fn the_originals_shape_is_made_of_the_whole_answer() {
+        let fetched = json!({ "messages": [{ "id": "a\"b" }], "complete": true });
+        let body = encode(fetched.as_object().unwrap(), Some("messages"));
+        let answer = Answer::cached(CacheStatus::Stale, Timestamp(0), body.text, None).as_original("email_list");
+        let read: Value = serde_json::from_str(&answer.text()).unwrap();
+        assert_eq!(read, json!([{ "id": "a\"b", "_cache_status": "stale", "_cached_at": "1970-01-01T00:00:00.000Z" }]));
+        assert_eq!(answer.status, Some(CacheStatus::Stale));
     }
 
     #[test]

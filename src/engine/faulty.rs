@@ -106,5 +106,6 @@ through!(Ledger {
     claim(now: Timestamp) -> Option<TaskRow>;
     settle_task(id: &str, result: Result<(), String>, now: Timestamp) -> ();
     requeue() -> u64;
+    tasks(query: TaskQuery) -> Vec<TaskSeen>;
     task_counts() -> TaskCounts;
 });

@@ -1,4 +1,4 @@
-//! What the daemon answers by itself: accounts, the cache, the version.
+//! What the daemon answers by itself: accounts, the cache, the version. Its tasks are in `tasks.rs`.
 
 use std::sync::Arc;
 
@@ -15,14 +15,18 @@ use crate::{
 
 impl Engine {
     /// Runs a tool that asks nothing of Microsoft's data.
-    pub(super) async fn local(self: &Arc<Self>, caller: &Caller, tool: &Tool, args: &Args) -> Result<Answer, CallError> {
+    pub(super) async fn local(self: &Arc<Self>, caller: &Caller, tool: &'static Tool, args: Args) -> Result<Answer, CallError> {
         let Does::Local(local) = tool.does else { return Err(CallError::Broken) };
         match local {
             Local::AccountList => Ok(self.account_list()),
-            Local::AccountAuthenticate => self.account_authenticate().await,
+            Local::AccountAuthenticate => self.account_authenticate(args.flag("personal")).await,
             Local::AccountCompleteAuth => self.account_complete_auth(args.text("flow_cache").unwrap_or_default()).await,
+            Local::AccountRemove => self.account_remove(tool, args).await,
+            Local::CacheTask => self.task_status(args.text("task_id").unwrap_or_default()).await,
+            Local::CacheTasks => self.task_list(&args).await,
+            Local::CacheWarming => Ok(Self::warming_status()),
             Local::CacheStats => self.cache_stats().await,
-            Local::CacheInvalidate => self.cache_invalidate(caller, args).await,
+            Local::CacheInvalidate => self.cache_invalidate(caller, &args).await,
             Local::ServerVersion => Ok(Answer::plain(&json!({ "package": "m365-cached", "version": env!("CARGO_PKG_VERSION") }))),
         }
     }
@@ -42,8 +46,8 @@ impl Engine {
         Answer::plain(&json!({ "accounts": accounts, "complete": true }))
     }
 
-    async fn account_authenticate(self: &Arc<Self>) -> Result<Answer, CallError> {
-        let start = LoginStart { device: true, personal: false, username: None };
+    async fn account_authenticate(self: &Arc<Self>, personal: bool) -> Result<Answer, CallError> {
+        let start = LoginStart { device: true, personal, username: None };
         let flow = self.login(start).await.map_err(sign_in)?;
         let Some(device) = &flow.device else { return Err(CallError::Broken) };
         Ok(Answer::plain(&json!({
@@ -52,12 +56,12 @@ impl Engine {
             "step1": format!("Open {}", device.verification_uri),
             "step2": format!("Enter the code {}", device.user_code),
             "step3": "Sign in and accept the permissions",
-            "step4": "Then call account_complete_auth with flow_cache",
+            "step4": "Then call account_complete_auth with this _flow_cache as its flow_cache",
             "device_code": device.user_code,
             "verification_url": device.verification_uri,
             "expires_in": device.expires_in.as_secs(),
             // A handle: the secret device code stays in the daemon.
-            "flow_cache": flow.handle,
+            "_flow_cache": flow.handle,
         })))
     }
 
@@ -76,6 +80,19 @@ impl Engine {
                 "instructions": "Finish the sign-in in the browser, then call account_complete_auth again.",
             }))),
         }
+    }
+
+    async fn account_remove(self: &Arc<Self>, tool: &'static Tool, args: Args) -> Result<Answer, CallError> {
+        let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
+        let mut call = self.begin(tool, args, account);
+        self.consented(&mut call)?;
+        let (row, entries) = self.logout(call.account.id.as_str()).await?;
+        Ok(Answer::plain(&json!({
+            "status": "removed",
+            "username": row.username,
+            "account_id": row.id.as_str(),
+            "entries_deleted": entries,
+        })))
     }
 
     async fn cache_invalidate(&self, caller: &Caller, args: &Args) -> Result<Answer, CallError> {

@@ -15,10 +15,12 @@ mod fetch;
 mod forget;
 mod local;
 mod read;
+mod rehearsal;
 mod remote;
 mod source;
 mod stats;
 mod status;
+mod tasks;
 mod truth;
 mod watch;
 mod write;
@@ -31,6 +33,8 @@ mod faulty;
 mod history_tests;
 #[cfg(test)]
 mod reading_on_tests;
+#[cfg(test)]
+mod rehearsal_tests;
 #[cfg(test)]
 mod testing;
 
@@ -249,10 +253,19 @@ impl Engine {
     ///
     /// Every error says who has to act and what to do: see [`CallError`].
     pub async fn call(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
+        self.answered(caller, name, given).await.map(|answer| self.shaped(name, answer))
+    }
+
+    /// The answer in the shape that was configured: ours as it is.
+    fn shaped(&self, name: &str, answer: Answer) -> Answer {
+        if self.policy.compat { answer.as_original(name) } else { answer }
+    }
+
+    async fn answered(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
         let tool = find(name)?;
         let args = Args::check(tool, given)?;
         if let Effect::Local = tool.effect {
-            return self.local(caller, tool, &args).await;
+            return self.local(caller, tool, args).await;
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
         let call = self.begin(tool, args, account);
@@ -267,14 +280,14 @@ impl Engine {
     pub fn peek(&self, name: &str, given: &Map<String, Value>) -> Option<Answer> {
         let call = self.cached_read(name, given)?;
         let key = self.key(&call)?;
-        self.peek_hot(&call, &key)
+        self.peek_hot(&call, &key).map(|answer| self.shaped(name, answer))
     }
 
     /// The answer to a cached read from memory or the store, fresh or stale, without asking Microsoft; a stale one is refreshed afterwards.
     pub async fn lookup(self: &Arc<Self>, name: &str, given: &Map<String, Value>) -> Option<Answer> {
         let call = self.cached_read(name, given)?;
         let key = self.key(&call)?;
-        self.stored(&call, &key).await
+        self.stored(&call, &key).await.map(|answer| self.shaped(name, answer))
     }
 
     /// A call that may be answered from the cache; everything else, errors too, takes the long way.

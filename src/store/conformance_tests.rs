@@ -801,6 +801,26 @@ async fn tasks_run_in_order_once_and_are_put_back(store: &dyn Backend) {
     assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 1, failed: 1 });
     assert_eq!(claim().await, Some(task(3, 5)));
     assert_eq!(claim().await, None);
+    let seen = async |query: TaskQuery| {
+        let tasks = store.tasks(TaskQuery { limit: 10, ..query }).await.unwrap();
+        tasks.into_iter().map(|seen| (seen.task.id, seen.state, seen.changed_at.0, seen.failure)).collect::<Vec<_>>()
+    };
+    let row = |id: &str, state, failure: &str| (id.to_owned(), state, 9, failure.to_owned());
+    let all = vec![
+        row("other", TaskState::Running, ""),
+        row("id3", TaskState::Running, ""),
+        row("id2", TaskState::Completed, ""),
+        row("id1", TaskState::Failed, "offline"),
+    ];
+    assert_eq!(seen(TaskQuery::default()).await, all, "the newest first");
+    assert_eq!(seen(TaskQuery { account: Some(account()), ..TaskQuery::default() }).await, all);
+    assert_eq!(seen(TaskQuery { account: Some(AccountId::new("somebody")), ..TaskQuery::default() }).await, vec![]);
+    assert_eq!(seen(TaskQuery { id: Some("id2".into()), ..TaskQuery::default() }).await, all[2..3]);
+    assert_eq!(seen(TaskQuery { id: Some("id2".into()), account: Some(AccountId::new("somebody")), ..TaskQuery::default() }).await, vec![]);
+    assert_eq!(seen(TaskQuery { state: Some(TaskState::Failed), ..TaskQuery::default() }).await, all[3..]);
+    assert_eq!(store.tasks(TaskQuery { limit: 2, ..TaskQuery::default() }).await.unwrap().len(), 2);
+    let done = task(2, 1);
+    assert!(store.enqueue(TaskRow { id: "new".into(), ..done }).await.unwrap(), "one that is done may be asked for again");
 }
 
 /// One random operation. Small ranges, so that operations meet.

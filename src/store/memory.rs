@@ -9,8 +9,11 @@ use async_trait::async_trait;
 
 use super::{
     AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskRow, TotalsAt, TotalsStep, WriteId,
-    rules::{self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved},
+    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
+    TotalsAt, TotalsStep, WriteId,
+    rules::{
+        self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
+    },
 };
 use crate::{
     cache::{
@@ -43,19 +46,12 @@ struct State {
     last_write: i64,
     accounts: BTreeMap<AccountId, AccountRow>,
     tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
-    tasks: Vec<(TaskRow, TaskState)>,
+    tasks: Vec<TaskSeen>,
 }
 
 struct Held {
     entry: Entry,
     hits: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TaskState {
-    Queued,
-    Running,
-    Failed,
 }
 
 struct WriteRow {
@@ -480,7 +476,7 @@ impl Ledger for Memory {
         let mut state = self.lock();
         state.accounts.remove(account);
         state.tokens.remove(account);
-        state.tasks.retain(|(task, _)| task.account != *account);
+        state.tasks.retain(|seen| seen.task.account != *account);
         state.tokens_of_feeds.retain(|feed, _| feed.account != *account);
         state.sources.values_mut().for_each(|known| known.checked.retain(|(whose, _), _| whose != account));
         Ok(state.remove(|entry| entry.meta.key.account == *account))
@@ -497,57 +493,67 @@ impl Ledger for Memory {
 
     async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        if state.tasks.iter().any(|(old, at)| old.id == task.id || (old.dedup == task.dedup && *at != TaskState::Failed)) {
+        let waits = |at: TaskState| matches!(at, TaskState::Queued | TaskState::Running);
+        if state.tasks.iter().any(|old| old.task.id == task.id || (old.task.dedup == task.dedup && waits(old.state))) {
             return Ok(false);
         }
-        state.tasks.push((task, TaskState::Queued));
+        state.tasks.push(TaskSeen { state: TaskState::Queued, changed_at: task.created_at, failure: String::new(), task });
         Ok(true)
     }
 
-    async fn claim(&self, _now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
+    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
         let mut state = self.lock();
-        let queued = state.tasks.iter_mut().filter(|(_, at)| *at == TaskState::Queued);
+        let queued = state.tasks.iter_mut().filter(|seen| seen.state == TaskState::Queued);
         // `min_by_key` takes the first of equals, which was queued first.
-        Ok(queued.min_by_key(|(task, _)| (task.priority, task.created_at)).map(|(task, at)| {
-            *at = TaskState::Running;
-            task.clone()
+        Ok(queued.min_by_key(|seen| (seen.task.priority, seen.task.created_at)).map(|seen| {
+            (seen.state, seen.changed_at) = (TaskState::Running, now);
+            seen.task.clone()
         }))
     }
 
-    async fn settle_task(&self, id: &str, result: Result<(), String>, _now: Timestamp) -> Result<(), StoreError> {
+    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let Some(place) = state.tasks.iter().position(|(task, at)| task.id == id && *at == TaskState::Running) else {
+        let Some(seen) = state.tasks.iter_mut().find(|seen| seen.task.id == id && seen.state == TaskState::Running) else {
             return Ok(());
         };
-        let (task, _) = state.tasks.remove(place);
-        if result.is_err() {
-            state.tasks.push((task, TaskState::Failed));
-            let failed = state.tasks.iter().filter(|(_, at)| *at == TaskState::Failed).count();
-            if failed > KEPT_ROWS
-                && let Some(oldest) = state.tasks.iter().position(|(_, at)| *at == TaskState::Failed)
-            {
-                state.tasks.remove(oldest);
-            }
+        seen.changed_at = now;
+        (seen.state, seen.failure) = match result {
+            Ok(()) => (TaskState::Completed, String::new()),
+            Err(reason) => (TaskState::Failed, reason),
+        };
+        let (ended, keep) = match seen.state {
+            TaskState::Completed => (TaskState::Completed, KEPT_DONE),
+            _ => (TaskState::Failed, KEPT_ROWS),
+        };
+        if state.tasks.iter().filter(|seen| seen.state == ended).count() > keep
+            && let Some(oldest) = state.tasks.iter().position(|seen| seen.state == ended)
+        {
+            state.tasks.remove(oldest);
         }
         Ok(())
     }
 
     async fn requeue(&self) -> Result<u64, StoreError> {
         let mut requeued = 0;
-        for (_, at) in self.lock().tasks.iter_mut().filter(|(_, at)| *at == TaskState::Running) {
-            *at = TaskState::Queued;
+        for seen in self.lock().tasks.iter_mut().filter(|seen| seen.state == TaskState::Running) {
+            seen.state = TaskState::Queued;
             requeued += 1;
         }
         Ok(requeued)
     }
 
+    async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
+        Ok(self.lock().tasks.iter().rev().filter(|seen| query.asks_for(seen)).take(query.limit).cloned().collect())
+    }
+
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
         let mut counts = TaskCounts::default();
-        for (_, at) in &self.lock().tasks {
-            match at {
+        for seen in &self.lock().tasks {
+            match seen.state {
                 TaskState::Queued => counts.queued += 1,
                 TaskState::Running => counts.running += 1,
                 TaskState::Failed => counts.failed += 1,
+                TaskState::Completed => {}
             }
         }
         Ok(counts)

@@ -277,6 +277,54 @@ pub struct TaskRow {
     pub created_at: Timestamp,
 }
 
+/// Where a task of the queue stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskState {
+    /// Waiting.
+    Queued,
+    /// Being worked on.
+    Running,
+    /// Given up.
+    Failed,
+    /// Done.
+    Completed,
+}
+
+/// A task as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSeen {
+    /// What was asked for.
+    pub task: TaskRow,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Since when: queued, taken up, or ended.
+    pub changed_at: Timestamp,
+    /// Why it failed, without content; empty otherwise.
+    pub failure: String,
+}
+
+/// Which tasks to show, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskQuery {
+    /// This one.
+    pub id: Option<String>,
+    /// Those of this account.
+    pub account: Option<AccountId>,
+    /// Those that stand there.
+    pub state: Option<TaskState>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl TaskQuery {
+    /// Whether it asks for `seen`.
+    pub fn asks_for(&self, seen: &TaskSeen) -> bool {
+        self.id.as_ref().is_none_or(|id| *id == seen.task.id)
+            && self.account.as_ref().is_none_or(|account| *account == seen.task.account)
+            && self.state.is_none_or(|state| state == seen.state)
+    }
+}
+
 /// Tasks by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TaskCounts {
@@ -352,10 +400,12 @@ pub trait Ledger: Send + Sync {
     async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError>;
     /// Takes the most urgent queued task and marks it running.
     async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError>;
-    /// Ends a running task: `Ok` completes it, `Err` with a content-free reason marks it failed.
+    /// Ends a running task: `Ok` completes it, `Err` with a content-free reason marks it failed. Of tasks that have ended the latest are kept.
     async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError>;
     /// Running tasks go back to the queue: at start, after a crash.
     async fn requeue(&self) -> Result<u64, StoreError>;
+    /// Tasks as they stand, the newest first.
+    async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError>;
     /// Tasks by state.
     async fn task_counts(&self) -> Result<TaskCounts, StoreError>;
 }

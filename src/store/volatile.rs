@@ -17,7 +17,8 @@ use async_trait::async_trait;
 
 use super::{
     AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskRow, TotalsAt, TotalsStep, WriteId,
+    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
+    TotalsStep, WriteId,
     hot::{Bounded, Weigh, bounded},
     rules,
 };
@@ -249,6 +250,10 @@ impl Ledger for Volatile {
 
     async fn requeue(&self) -> Result<u64, StoreError> {
         self.ledger.requeue().await
+    }
+
+    async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
+        self.ledger.tasks(query).await
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {

@@ -1,6 +1,9 @@
 //! Accounts: who is signed in, and signing in. Answered by the daemon itself.
 
-use super::{Asks, Does, Effect, Local, Param, ParamType, Risk, Tool};
+use super::{
+    Asks, Does, Effect, Local, Param, ParamType, Risk, Tool,
+    tool::{ACCOUNT, CONFIRM},
+};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -22,7 +25,12 @@ pub(super) const TOOLS: &[Tool] = &[
         help: "Starts signing in to a Microsoft account. Returns verification_url and device_code for the user to enter there, steps to \
                show to them, and _flow_cache, a handle for account_complete_auth. Only the user can finish it, in a browser; passwords and \
                tokens never pass through this conversation.",
-        params: &[],
+        params: &[Param::optional(
+            "personal",
+            ParamType::Bool,
+            "false",
+            "true for a personal account (outlook.com, hotmail and the like); a work or school account otherwise.",
+        )],
         effect: Effect::Local,
         risk: Risk::Moderate,
         idempotent: false,
@@ -42,5 +50,20 @@ pub(super) const TOOLS: &[Tool] = &[
         asks: Asks::Never,
         canonical: None,
         does: Does::Local(Local::AccountCompleteAuth),
+    },
+    Tool {
+        name: "account_remove",
+        title: "Sign out of an account",
+        help: "Signs an account out and destroys what is kept of it here: its tokens, its cached answers, its tasks and the key they were \
+               sealed with. Nothing at Microsoft changes. The account can sign in again later and starts without a cache. Returns \
+               entries_deleted.",
+        params: &[ACCOUNT, CONFIRM],
+        effect: Effect::Local,
+        risk: Risk::Critical,
+        // A second time there is no such account.
+        idempotent: false,
+        asks: Asks::Always,
+        canonical: None,
+        does: Does::Local(Local::AccountRemove),
     },
 ];

@@ -2,7 +2,41 @@
 
 use super::{Asks, Does, Effect, Local, Param, ParamType, Risk, Tool};
 
+/// Where a task can stand.
+const STATES: &[&str] = &["queued", "running", "completed", "failed"];
+
 pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "cache_task_get_status",
+        title: "Status of a background task",
+        help: "One task of the background queue: task_id, account_id, operation (the tool), parameters, priority (1 first, 10 last), \
+               status (queued, running, completed, failed), created_at, started_at, completed_at, error. result only says where the \
+               answer is: call the tool with these parameters.",
+        params: &[Param::required("task_id", ParamType::Text { max: 64 }, "The task_id, as cache_task_list shows it.")],
+        effect: Effect::Local,
+        risk: Risk::Safe,
+        idempotent: true,
+        asks: Asks::Never,
+        canonical: None,
+        does: Does::Local(Local::CacheTask),
+    },
+    Tool {
+        name: "cache_task_list",
+        title: "List background tasks",
+        help: "Tasks of the background queue, newest first, with the fields of cache_task_get_status. Tasks renew stale answers; nobody \
+               has to wait for them. Completed and failed ones are kept for a while.",
+        params: &[
+            Param::optional("account_id", ParamType::Account, "null", "Only this account's tasks; without it those of all accounts."),
+            Param::optional("status", ParamType::Choice(STATES), "null", "Only tasks that stand there."),
+            Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most tasks to return."),
+        ],
+        effect: Effect::Local,
+        risk: Risk::Safe,
+        idempotent: true,
+        asks: Asks::Never,
+        canonical: None,
+        does: Does::Local(Local::CacheTasks),
+    },
     Tool {
         name: "cache_get_stats",
         title: "Cache statistics",
@@ -33,5 +67,18 @@ pub(super) const TOOLS: &[Tool] = &[
         asks: Asks::Never,
         canonical: None,
         does: Does::Local(Local::CacheInvalidate),
+    },
+    Tool {
+        name: "cache_warming_status",
+        title: "Warming of the cache",
+        help: "Whether answers are being fetched ahead of use, and how far that is: is_warming, status, operations_total, \
+               operations_completed, operations_skipped, operations_failed, progress_percent.",
+        params: &[],
+        effect: Effect::Local,
+        risk: Risk::Safe,
+        idempotent: true,
+        asks: Asks::Never,
+        canonical: None,
+        does: Does::Local(Local::CacheWarming),
     },
 ];

@@ -9,6 +9,7 @@ mod cache;
 mod calendar;
 mod catalogue;
 mod check;
+mod compat;
 mod contact;
 mod drive;
 mod email;
@@ -34,6 +35,8 @@ mod zone;
 #[cfg(test)]
 mod catalogue_tests;
 #[cfg(test)]
+mod documents_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod matrix_calendar_tests;
@@ -46,6 +49,7 @@ mod original_tests;
 
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
+pub use compat::original;
 pub use files::{Files, INLINE, LocalFile, Saved};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};

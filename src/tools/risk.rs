@@ -38,7 +38,30 @@ pub struct Annotations {
     pub open_world: bool,
 }
 
+impl Asks {
+    /// How often a person is asked: `never`, `sometimes` (by the arguments) or `always`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::When(_) => "sometimes",
+            Self::Always => "always",
+        }
+    }
+}
+
 impl Tool {
+    /// What it reads or changes, and how long its answers are kept, in words.
+    pub fn effect_in_words(&self) -> String {
+        match self.effect {
+            Effect::Read { service, ttl: Ok(ttl) } => {
+                format!("reads {}; fresh for {} s, stale until {} s", service.as_str(), ttl.fresh.as_secs(), ttl.stale.as_secs())
+            }
+            Effect::Read { service, ttl: Err(never) } => format!("reads {}; never kept: {never}", service.as_str()),
+            Effect::Write { service } => format!("changes {}; what it touched is read anew", service.as_str()),
+            Effect::Local => "asks Microsoft nothing of a mailbox or drive".into(),
+        }
+    }
+
     /// Whether a person has to agree to a call with these arguments before it is done.
     pub fn asks_for(&self, args: &Args) -> bool {
         match self.asks {

@@ -145,6 +145,14 @@ pub enum Local {
     AccountAuthenticate,
     /// `account_complete_auth`.
     AccountCompleteAuth,
+    /// `account_remove`.
+    AccountRemove,
+    /// `cache_task_get_status`.
+    CacheTask,
+    /// `cache_task_list`.
+    CacheTasks,
+    /// `cache_warming_status`.
+    CacheWarming,
     /// `cache_get_stats`.
     CacheStats,
     /// `cache_invalidate`.

@@ -19,6 +19,7 @@ pub use error::{Cause, TransferError};
 pub use monitor::Job;
 pub use path::Fault;
 pub use roots::{Opened, Roots};
+pub use upload::SMALL;
 
 use std::{sync::Arc, time::Duration};
 

@@ -22,7 +22,7 @@ use super::{
 use crate::graph::{Context, GraphReply, Stream, Upload};
 
 /// Files up to this size go in one request where one takes them, in bytes.
-const SMALL: u64 = 4 << 20;
+pub const SMALL: u64 = 4 << 20;
 /// How often an upload is begun anew when its session has gone.
 const SESSIONS: u32 = 3;
 /// The longest answer of a session that is looked at, in bytes.

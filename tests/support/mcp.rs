@@ -46,6 +46,7 @@ pub struct Mcp {
     stdout: BufReader<ChildStdout>,
     process: Running,
     era: Era,
+    capabilities: Value,
     last_id: u64,
     watch: Watch,
 }
@@ -62,7 +63,7 @@ pub fn open(bins: &Bins, home: &Home, shim: &Path, era: Era) -> anyhow::Result<M
     let stdout = BufReader::with_capacity(256 * 1024, child.stdout.take().context("stdout")?);
     let process = Running::new("m365-mcp", child);
     let watch = Watch::over(process.pid());
-    Ok(Mcp { stdin, stdout, process, era, last_id: 0, watch })
+    Ok(Mcp { stdin, stdout, process, era, capabilities: json!({}), last_id: 0, watch })
 }
 
 impl Mcp {
@@ -71,7 +72,16 @@ impl Mcp {
     /// # Errors
     /// When the shim cannot be started or the greeting is refused.
     pub fn start(bins: &Bins, home: &Home, era: Era) -> anyhow::Result<Self> {
+        Self::able(bins, home, era, json!({}))
+    }
+
+    /// The same, with what the client says that it can do.
+    ///
+    /// # Errors
+    /// As [`Mcp::start`].
+    pub fn able(bins: &Bins, home: &Home, era: Era, capabilities: Value) -> anyhow::Result<Self> {
         let mut client = open(bins, home, &bins.shim, era)?;
+        client.capabilities = capabilities;
         client.greet()?;
         Ok(client)
     }
@@ -82,7 +92,7 @@ impl Mcp {
     /// When the greeting is refused.
     pub fn greet(&mut self) -> anyhow::Result<()> {
         if self.era == Era::Legacy {
-            let about = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "checks", "version": "1"}});
+            let about = json!({"protocolVersion": "2025-11-25", "capabilities": self.capabilities, "clientInfo": {"name": "checks", "version": "1"}});
             let reply = self.request("initialize", about)?;
             anyhow::ensure!(reply["result"]["protocolVersion"] == "2025-11-25", "greeting refused: {reply}");
             self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string())?;
@@ -121,7 +131,7 @@ impl Mcp {
         if self.era == Era::Modern {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-                "io.modelcontextprotocol/clientCapabilities": {},
+                "io.modelcontextprotocol/clientCapabilities": self.capabilities,
                 "io.modelcontextprotocol/clientInfo": {"name": "checks", "version": "1"},
             });
         }

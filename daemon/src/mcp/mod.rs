@@ -1,6 +1,9 @@
 //! The only place that knows MCP: one rmcp server for each stream of frames, and the splice beside it for cached answers.
 
 mod catalogue;
+mod consent;
+#[cfg(test)]
+mod consent_tests;
 mod handler;
 mod outlet;
 mod splice;
@@ -46,7 +49,7 @@ impl Conversation {
     /// Begins; rmcp waits for the client's first message.
     pub(crate) fn begin(daemon: Arc<Daemon>, session: Arc<Session>, outlet: Outlet) -> Self {
         let (to_rmcp, incoming) = mpsc::channel(BACKLOG);
-        let handler = handler::Handler { daemon: daemon.clone(), session: session.clone() };
+        let handler = handler::Handler { daemon: daemon.clone(), session: session.clone(), asked: consent::Asked::default() };
         let frames = Frames::new(incoming, outlet.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {

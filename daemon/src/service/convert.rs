@@ -16,6 +16,11 @@ pub(super) fn tool(row: &ToolRow) -> v1::Tool {
         description: row.description.clone(),
         input_schema: row.input_schema.clone(),
         read_only: row.read_only,
+        category: row.category.clone(),
+        safety_level: row.safety_level.clone(),
+        asks: row.asks.clone(),
+        idempotent: row.idempotent,
+        effect: row.effect.clone(),
     }
 }
 

@@ -17,7 +17,10 @@ pub fn fault(problem: &Problem) -> v1::Fault {
         Kind::Config => v1::Kind::Config,
         Kind::Internal => v1::Kind::Internal,
     };
-    v1::Fault::new(kind, &problem.code, problem.message.clone(), problem.hint.clone())
+    let consent = problem.consent.as_ref().map(|consent| {
+        Box::new(v1::Consent { question: consent.question(), argument: consent.argument.clone(), value: consent.value.to_string().into() })
+    });
+    v1::Fault { consent, ..v1::Fault::new(kind, &problem.code, problem.message.clone(), problem.hint.clone()) }
 }
 
 /// The problem as the answer to a gRPC call.

@@ -20,7 +20,7 @@ fn fault(status: &Status) -> v1::Fault {
 }
 
 fn call(name: &str, arguments: &str) -> v1::CallToolRequest {
-    v1::CallToolRequest { name: name.into(), arguments: arguments.to_owned().into() }
+    v1::CallToolRequest { name: name.into(), arguments: arguments.to_owned().into(), dry_run: false }
 }
 
 #[tokio::test]
@@ -77,6 +77,13 @@ async fn verbs_reach_the_engine_and_answers_come_back() {
     let text = tools.call_tool(call("email_list", "{\"q\":\"a\\\"b\"}")).await.unwrap().into_inner().text;
     assert_eq!(text, r#"{"tool":"email_list","args":{"q":"a\"b"},"client":"cachectl"}"#);
     assert!(tools.call_tool(call("email_list", "")).await.is_ok());
+    let rehearsed = v1::CallToolRequest { dry_run: true, ..call("email_send", "{}") };
+    assert_eq!(tools.call_tool(rehearsed).await.unwrap().into_inner().text, r#"{"rehearsed":"email_send"}"#);
+    let asked = fault(&tools.call_tool(call("ask", "{\"to\":\"bea\"}")).await.unwrap_err()).consent.unwrap();
+    assert_eq!(
+        (asked.question.as_str(), asked.argument.as_str(), &asked.value[..]),
+        ("Ask (ask, dangerous)?\nto: bea", "confirm", &b"true"[..])
+    );
     for (arguments, says) in [("[1]", "not an object"), ("{\"secret\": hunter2}", "not JSON"), ("\u{1}", "not JSON")] {
         let refusal = fault(&tools.call_tool(call("email_list", arguments)).await.unwrap_err());
         assert_eq!((refusal.code.as_str(), refusal.kind()), ("bad_arguments", v1::Kind::User));

@@ -36,7 +36,9 @@ impl v1::tools_server::Tools for Tools {
         let request = request.into_inner();
         let core = self.daemon.core().map_err(refusal)?;
         let args = arguments(&request.arguments).map_err(|problem| refusal(&problem))?;
-        let answer = core.call(&caller(), &request.name, &args).await.map_err(|problem| refusal(&problem))?;
+        let answered =
+            if request.dry_run { core.rehearse(&request.name, &args).await } else { core.call(&caller(), &request.name, &args).await };
+        let answer = answered.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::CallToolReply { text: answer.text().into() }))
     }
 }

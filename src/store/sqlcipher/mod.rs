@@ -49,7 +49,8 @@ use async_trait::async_trait;
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
     AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Health, Invalidation, Ledger,
-    Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskRow, TotalsAt, TotalsStep, WriteId,
+    Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
+    TotalsStep, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},
@@ -316,6 +317,10 @@ impl Ledger for Sqlcipher {
 
     async fn requeue(&self) -> Result<u64, StoreError> {
         self.thread.ledger(tasks::requeue).await
+    }
+
+    async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
+        self.thread.read(move |db| tasks::seen(db, &query)).await
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {

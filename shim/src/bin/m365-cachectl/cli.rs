@@ -52,10 +52,10 @@ pub(crate) enum Command {
     Accounts,
     /// Call a tool and print its answer
     Call(Call),
-    /// List the tools, or show one
+    /// List the tools, or show one with its arguments
     Tools {
-        #[command(subcommand)]
-        action: Option<Tools>,
+        /// The tool's name
+        tool: Option<String>,
     },
     /// Show what the cache has done and holds
     Stats,
@@ -86,30 +86,29 @@ pub(crate) struct Login {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  m365-cachectl call email_list --arg folder=inbox --arg limit=5
-  m365-cachectl call email_get '{\"email_id\":\"AAMk…\"}'
+  m365-cachectl call email_list account_id=ada@contoso.com folder=inbox limit=5
+  m365-cachectl call email_get '{\"account_id\":\"ada@contoso.com\",\"email_id\":\"AAMk…\"}'
+  m365-cachectl call email_send account_id=ada@contoso.com to=bob@contoso.com subject=Hello body=@letter.txt --dry-run
 
-A value is read as the type the tool declares: `--arg limit=5` is a number where the tool wants one and text where it wants text.
-`m365-cachectl tools TOOL` lists the arguments.")]
+A value is read as the type the tool declares: `limit=5` is a number where the tool wants one and text where it wants text; lists and
+objects are JSON. `@FILE` stands for what is in the file, `@@` for an `@` at the beginning. `m365-cachectl tools TOOL` lists the arguments.
+
+A tool that reaches other people or destroys asks on the terminal first. Without a terminal it is refused, unless --yes is given.")]
 pub(crate) struct Call {
     /// The tool's name
     pub(crate) tool: String,
-    /// One argument; may be repeated
-    #[arg(long = "arg", value_name = "NAME=VALUE", conflicts_with = "arguments")]
+    /// Arguments, or all of them as one JSON object
+    #[arg(value_name = "NAME=VALUE")]
+    pub(crate) arguments: Vec<String>,
+    /// One argument; as NAME=VALUE
+    #[arg(long = "arg", value_name = "NAME=VALUE")]
     pub(crate) args: Vec<String>,
-    /// All arguments as one JSON object
-    #[arg(value_name = "JSON")]
-    pub(crate) arguments: Option<String>,
-}
-
-/// What to do with the catalogue.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Tools {
-    /// Show one tool with its arguments
-    Show {
-        /// The tool's name
-        tool: String,
-    },
+    /// Show the requests a write would make, and make none of them
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Agree to what the tool asks
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// What to delete.
@@ -152,5 +151,6 @@ mod tests {
         insta::assert_snapshot!("help", help(&[]));
         insta::assert_snapshot!("help_call", help(&["call"]));
         insta::assert_snapshot!("help_login", help(&["login"]));
+        insta::assert_snapshot!("help_tools", help(&["tools"]));
     }
 }

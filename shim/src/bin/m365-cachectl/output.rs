@@ -42,6 +42,20 @@ impl Output {
         write(&format!("{line}\n"));
     }
 
+    /// Asks the person at the terminal a question that no answer answers with no; `None` when nobody is there.
+    pub(crate) fn ask(&self, question: &str) -> Option<bool> {
+        let (mut stderr, stdin) = (std::io::stderr(), std::io::stdin());
+        if !stdin.is_terminal() || !stderr.is_terminal() {
+            return None;
+        }
+        let text = format!("{}\n{} ", harmless(question, self.stderr), self.stderr.strong("Do it? [y/N]"));
+        let mut answer = String::new();
+        // A terminal that cannot be written or read has nobody at it.
+        stderr.write_all(text.as_bytes()).ok()?;
+        stdin.read_line(&mut answer).ok()?;
+        Some(is_yes(&answer))
+    }
+
     /// Prints why it failed.
     pub(crate) fn fault(&self, fault: &Fault) {
         if self.json {
@@ -55,6 +69,10 @@ impl Output {
             let _ = std::io::stderr().write_all(harmless(&fault_text(fault, self.stderr), self.stderr).as_bytes());
         }
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
 fn fault_text(fault: &Fault, paint: Paint) -> String {
@@ -181,6 +199,12 @@ mod tests {
     use m365_cached_proto::v1::Kind;
 
     use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(["y\n", " YES \n"].into_iter().all(is_yes));
+        assert!(!["", "\n", "n", "yeah", "ok", "1"].into_iter().any(is_yes));
+    }
 
     #[test]
     fn faults_are_two_lines_or_one() {

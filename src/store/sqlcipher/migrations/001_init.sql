@@ -69,7 +69,7 @@ CREATE TABLE cache_invalidation (
   removed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- The queue. `state`: 0 queued, 1 running, 2 failed; a task that is done has no row.
+-- The queue. `state`: 0 queued, 1 running, 2 failed, 3 completed.
 CREATE TABLE cache_tasks (
   id INTEGER PRIMARY KEY,
   uuid TEXT NOT NULL UNIQUE,

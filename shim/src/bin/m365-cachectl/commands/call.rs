@@ -1,8 +1,8 @@
 //! `call`: one tool call, as an MCP client would make it. With `--json` the answer is printed as the daemon wrote it.
 
-use m365_cached_proto::v1::{CallToolRequest, Fault, Kind};
+use m365_cached_proto::v1::{CallToolRequest, Consent, Fault, Kind};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{arguments, tools};
 use crate::cli;
@@ -16,17 +16,29 @@ struct Answer(Value);
 
 pub(super) async fn run(context: &Context, args: cli::Call) -> Result<(), Fault> {
     let mut client = context.tools().await?;
-    let arguments = match &args.arguments {
-        Some(json) => whole(json)?,
-        None if args.args.is_empty() => "{}".to_owned(),
-        None => {
+    let given: Vec<String> = args.arguments.into_iter().chain(args.args).collect();
+    let mut arguments = match given.as_slice() {
+        [] => Map::new(),
+        [json] if json.trim_start().starts_with(['{', '[']) || !json.contains('=') => whole(json)?,
+        given => {
             let tool = tools::named(tools::list(&mut client).await?, &args.tool)?;
-            Value::Object(arguments::object(&tool.input_schema, &args.args)?).to_string()
+            arguments::object(&tool.input_schema, given)?
         }
     };
+    let request = |arguments: &Map<String, Value>| {
+        let arguments = Value::Object(arguments.clone()).to_string().into();
+        CallToolRequest { name: args.tool.clone(), arguments, dry_run: args.dry_run }
+    };
     // As long as it takes: the daemon has a deadline of its own.
-    let reply = answered(client.call_tool(CallToolRequest { name: args.tool, arguments: arguments.into() }).await)?;
-    let text = String::from_utf8_lossy(&reply.text);
+    let mut reply = answered(client.call_tool(request(&arguments)).await);
+    if let Err(fault) = &reply
+        && let Some(consent) = fault.consent.as_deref().cloned()
+    {
+        agreed(fault, &consent, args.yes, context)?;
+        arguments.insert(consent.argument, serde_json::from_slice(&consent.value).unwrap_or_default());
+        reply = answered(client.call_tool(request(&arguments)).await);
+    }
+    let text = String::from_utf8_lossy(&reply?.text).into_owned();
     match serde_json::from_str(&text) {
         Ok(answer) if !context.output.json => context.output.show(&Answer(answer)),
         _ => context.output.line(&text),
@@ -34,11 +46,27 @@ pub(super) async fn run(context: &Context, args: cli::Call) -> Result<(), Fault>
     Ok(())
 }
 
+/// Asks the person at the terminal, unless they have said yes before.
+fn agreed(fault: &Fault, consent: &Consent, yes: bool, context: &Context) -> Result<(), Fault> {
+    if yes {
+        return Ok(());
+    }
+    match context.output.ask(&consent.question) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Fault::new(Kind::User, "declined", "Nothing was done.", "")),
+        // Nobody is there to ask.
+        None => {
+            let message = format!("{}\n{}", fault.message, consent.question);
+            Err(Fault::new(fault.kind(), &fault.code, message, "look at it, then add --yes; --dry-run shows the requests it would make"))
+        }
+    }
+}
+
 /// The argument object as the user wrote it, checked.
-fn whole(json: &str) -> Result<String, Fault> {
-    let hint = "write an object, quoted for the shell: '{\"limit\":5}'";
+fn whole(json: &str) -> Result<Map<String, Value>, Fault> {
+    let hint = "write `name=value`, or an object, quoted for the shell: '{\"limit\":5}'";
     match serde_json::from_str::<Value>(json) {
-        Ok(Value::Object(_)) => Ok(json.to_owned()),
+        Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Fault::new(Kind::User, "invalid_argument", "The arguments are JSON but no object.", hint)),
         Err(error) => Err(Fault::new(Kind::User, "invalid_argument", format!("The arguments are not JSON: {error}."), hint)),
     }
@@ -56,7 +84,7 @@ mod tests {
 
     #[test]
     fn only_an_object_is_sent() {
-        assert_eq!(whole("{\"a\":1}").unwrap(), "{\"a\":1}");
+        assert_eq!(whole("{\"a\":1}").unwrap()["a"], 1);
         for wrong in ["[1]", "5", "{a:1}", ""] {
             assert_eq!(whole(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }

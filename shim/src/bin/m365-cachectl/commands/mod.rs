@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Logout { account } => logout::run(context, account).await?,
         Command::Accounts => accounts::run(context).await?,
         Command::Call(args) => call::run(context, args).await?,
-        Command::Tools { action } => tools::run(context, action).await?,
+        Command::Tools { tool } => tools::run(context, tool).await?,
         Command::Stats => stats::run(context).await?,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Stop => stop::run(context).await?,

@@ -7,14 +7,24 @@ use serde_json::Value;
 use tonic::transport::Channel;
 
 use super::arguments::types;
-use crate::cli;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, table};
 
-/// `{"tools":[…]}`
+/// What a token comes to, in bytes: a rough mean for English text and JSON with the tokenizers in use.
+const TOKEN: usize = 4;
+
+/// `{"tools":[…],"schemas":{"bytes":n,"tokens_estimated":n}}`
 #[derive(Debug, Serialize)]
 struct Catalogue {
     tools: Vec<ToolView>,
+    schemas: Schemas,
+}
+
+/// What a client puts before its model when it offers every tool: names, descriptions and schemas. A token is taken for four bytes.
+#[derive(Debug, Serialize)]
+struct Schemas {
+    bytes: usize,
+    tokens_estimated: usize,
 }
 
 /// One tool; `input_schema` is the JSON Schema of its arguments as an MCP client sees it.
@@ -22,18 +32,33 @@ struct Catalogue {
 pub(super) struct ToolView {
     pub(super) name: String,
     title: String,
+    category: String,
     description: String,
     read_only: bool,
+    idempotent: bool,
+    /// `safe`, `moderate`, `dangerous` or `critical`.
+    safety_level: String,
+    /// `never`, `sometimes` or `always`.
+    asks: String,
+    effect: String,
     pub(super) input_schema: Value,
 }
 
-pub(super) async fn run(context: &Context, action: Option<cli::Tools>) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, tool: Option<String>) -> Result<(), Fault> {
     let mut tools = context.tools().await?;
-    match action {
-        None => context.output.show(&Catalogue { tools: list(&mut tools).await? }),
-        Some(cli::Tools::Show { tool }) => context.output.show(&named(list(&mut tools).await?, &tool)?),
+    let all = list(&mut tools).await?;
+    match tool {
+        None => context.output.show(&Catalogue::of(all)),
+        Some(tool) => context.output.show(&named(all, &tool)?),
     }
     Ok(())
+}
+
+impl Catalogue {
+    fn of(tools: Vec<ToolView>) -> Self {
+        let bytes = tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()).sum();
+        Self { tools, schemas: Schemas { bytes, tokens_estimated: bytes / TOKEN } }
+    }
 }
 
 /// Everything the daemon can be asked.
@@ -58,21 +83,51 @@ impl From<Tool> for ToolView {
             title: tool.title,
             description: tool.description,
             read_only: tool.read_only,
+            category: tool.category,
+            idempotent: tool.idempotent,
+            safety_level: tool.safety_level,
+            asks: tool.asks,
+            effect: tool.effect,
         }
     }
 }
 
 impl View for Catalogue {
-    fn text(&self, _paint: Paint) -> String {
-        let row = |tool: &ToolView| vec![tool.name.clone(), if tool.read_only { "reads" } else { "writes" }.to_owned(), tool.title.clone()];
-        table(&self.tools.iter().map(row).collect::<Vec<_>>())
+    fn text(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        let row = |tool: &ToolView| {
+            let asks = match tool.asks.as_str() {
+                "always" => "asks",
+                "sometimes" => "may ask",
+                _ => "",
+            };
+            vec![format!("  {}", tool.name), tool.safety_level.clone(), asks.to_owned(), tool.title.clone()]
+        };
+        // One table, so that the columns of all families line up.
+        let rows = table(&self.tools.iter().map(row).collect::<Vec<_>>());
+        let mut family = "";
+        for (tool, row) in self.tools.iter().zip(rows.lines()) {
+            if tool.category != family {
+                family = &tool.category;
+                text.push_str(&format!("{}\n", paint.strong(family)));
+            }
+            text.push_str(&format!("{row}\n"));
+        }
+        let Schemas { bytes, tokens_estimated } = self.schemas;
+        let count = self.tools.len();
+        text + &format!("\n{count} tools; their schemas have {bytes} bytes, about {tokens_estimated} tokens ({TOKEN} bytes each)\n")
     }
 }
 
 impl View for ToolView {
     fn text(&self, paint: Paint) -> String {
-        let effect = if self.read_only { "reads only" } else { "writes" };
-        let mut text = format!("{} ({effect})\n{}\n", paint.strong(&self.name), self.description.trim_end());
+        let asks = match self.asks.as_str() {
+            "always" => "; asks first",
+            "sometimes" => "; with some arguments it asks first",
+            _ => "",
+        };
+        let mut text =
+            format!("{} ({}{asks})\n{}\n\n{}\n", paint.strong(&self.name), self.safety_level, self.description.trim_end(), self.effect);
         let required = |name: &str| self.input_schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
         let Some(properties) = self.input_schema["properties"].as_object().filter(|all| !all.is_empty()) else {
             return text + "\nno arguments\n";
@@ -83,11 +138,31 @@ impl View for ToolView {
                 (Value::Null, false) => String::new(),
                 (default, false) => format!("default {default}"),
             };
-            vec![format!("  {name}"), types(schema).join("|"), need, schema["description"].as_str().unwrap_or_default().to_owned()]
+            let kind = [types(schema).join("|"), limits(schema)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+            vec![format!("  {name}"), kind, need, schema["description"].as_str().unwrap_or_default().to_owned()]
         };
         text.push_str("\narguments:\n");
         text.push_str(&table(&properties.iter().map(row).collect::<Vec<_>>()));
         text
+    }
+}
+
+/// What a value may be: `1..200`, `to 64 characters`, `a, b or c`, `1..10 items`.
+fn limits(schema: &Value) -> String {
+    let range = |least: &str, most: &str| match (schema[least].as_u64(), schema[most].as_u64()) {
+        (None | Some(0), Some(most)) => format!("to {most}"),
+        (Some(least), Some(most)) => format!("{least}..{most}"),
+        (Some(least), None) => format!("from {least}"),
+        (None, None) => String::new(),
+    };
+    let of = |range: String, what: &str| if range.is_empty() { range } else { format!("{range} {what}") };
+    if let Some(words) = schema["enum"].as_array().or_else(|| schema["items"]["enum"].as_array()) {
+        return words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+    }
+    match types(schema).as_slice() {
+        ["array"] => of(range("minItems", "maxItems"), "items"),
+        ["string"] => schema["maxLength"].as_u64().map_or(String::new(), |most| format!("to {most} characters")),
+        _ => range("minimum", "maximum"),
     }
 }
 
@@ -102,19 +177,34 @@ pub(super) mod tests {
             description: "Mail of a folder, newest first.".into(),
             input_schema: br#"{"type":"object","properties":{
                 "account_id":{"type":"string","description":"Which account"},
-                "limit":{"type":"integer","default":10,"description":"How many"},
+                "limit":{"type":"integer","minimum":1,"maximum":200,"default":10,"description":"How many"},
+                "folder":{"type":"string","enum":["inbox","sent"]},
                 "unread":{"type":["boolean","null"]},
-                "fields":{"type":"array"}},"required":["account_id"]}"#
+                "to":{"type":"array","items":{"type":"string"},"maxItems":500},
+                "fields":{"type":"array","minItems":1,"maxItems":10}},"required":["account_id"]}"#
                 .as_slice()
                 .into(),
             read_only: true,
+            category: "email".into(),
+            safety_level: "safe".into(),
+            asks: "never".into(),
+            idempotent: true,
+            effect: "reads mail; fresh for 120 s, stale until 600 s".into(),
         })
     }
 
     #[test]
     fn tools_read_well() {
-        let mark = ToolView { name: "email_mark_read".into(), title: "Mark as read".into(), read_only: false, ..email_list() };
-        let view = Catalogue { tools: vec![email_list(), mark] };
+        let send = ToolView {
+            name: "email_send".into(),
+            title: "Send a message".into(),
+            read_only: false,
+            safety_level: "dangerous".into(),
+            asks: "always".into(),
+            ..email_list()
+        };
+        let folder = ToolView { name: "folder_list".into(), category: "folder".into(), asks: "sometimes".into(), ..email_list() };
+        let view = Catalogue::of(vec![email_list(), send, folder]);
         insta::assert_snapshot!("tools_text", view.text(Paint::OFF));
         insta::assert_json_snapshot!("tools_json", view);
         insta::assert_snapshot!("tools_show_text", email_list().text(Paint::OFF));

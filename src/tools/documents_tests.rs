@@ -1,0 +1,205 @@
+//! The pages under `packaging/manual` that are made of the rows, and whether they are up to date. `UPDATE=1 cargo test` writes them.
+
+use std::{fmt::Write as _, fs, path::PathBuf};
+
+use serde_json::Value;
+
+use super::{Asks, CONSENTS, Effect, Param, Tool, all, find, original_tests::ORIGINAL};
+
+/// What is different on purpose, beyond what the rows show: by tool or family, `*` for all. Each is a fault of the original (its numbers
+/// stand in the design notes) or something that no setting brings back.
+const DIFFERENCES: &[(&str, &str)] = &[
+    ("*", "An argument that a tool does not have is refused, with the nearest that it has; the original passed some on."),
+    ("*", "An error is a JSON object `error` with `code`, `message` and `hint`. Values are not repeated in it."),
+    ("*", "Answers have the members that tools use, not every property of Graph."),
+    ("*", "Times are ISO 8601 in UTC, with `Z`."),
+    (
+        "*",
+        "The account is looked up first: nothing cached is given for an account that is signed out. Its id and its username name one cache.",
+    ),
+    ("*", "A write is sent once. When no answer came the error says `outcome_unknown`; the original repeated some writes."),
+    ("*", "Bodies of messages and events are text."),
+    ("account_authenticate", "`_flow_cache` is a handle. The secret device code stays in the daemon."),
+    ("account_complete_auth", "Answers within seconds: `pending` until the user has entered the code."),
+    ("account_list", "`account_type` is told by the tenant, not by the domain of the name."),
+    (
+        "cache_get_stats",
+        "`miss_count` and `hit_rate` are filled. Nothing is thrown out for its size yet, so `max_bytes`, `usage_percent` and `size_percentage` are null.",
+    ),
+    (
+        "cache_task_get_status",
+        "Times are ISO 8601. `result` says where the answer is, in place of the answer itself; `started_at` is known while a task runs.",
+    ),
+    ("cache_task_list", "As `cache_task_get_status`."),
+    ("calendar_list_events", "Each occurrence of a series stands by itself. Times are given in UTC and in the mailbox's zone."),
+    ("calendar_delete_event", "Cancels, declines or deletes, by whose meeting it is."),
+    ("calendar_create_event", "Times without an offset are taken in `timezone`. It is created once, also when a reply is lost."),
+    ("emailfolders_move", "Uses Graph's `move`."),
+    ("emailfolders_mark_all_as_read", "In batches of 20, up to 1,000 messages a call. What failed is listed; the original swallowed it."),
+    ("emailfolders_empty", "As `emailfolders_mark_all_as_read`."),
+    ("emailrules_create", "Takes the conditions that Graph has; six that it does not have are refused. Sizes are kilobytes."),
+    ("emailrules_update", "As `emailrules_create`."),
+    ("file_list", "`download_url` is null: such an address opens the file without a sign-in, and expires. `file_download_url` gives one."),
+    ("search_files", "As `file_list`."),
+    ("file_copy", "Waits until the copy is done; a long one goes on with `status` `running`."),
+    ("file_share", "The default of `scope` is `organization`; the original made anonymous links."),
+    (
+        "file_get",
+        "Local paths lie in the allowed folders: neither the working directory nor the folder for temporary files is one by itself.",
+    ),
+    ("file_create", "As `file_get`, for the file that is read."),
+    ("file_update", "As `file_get`, for the file that is read."),
+    ("folder_get_tree", "A tree of which a branch could not be read is not kept, and says `complete: false`."),
+    ("search_emails", "Personal accounts are searched by Graph, not among the newest messages."),
+    ("search_events", "The window of days is applied, also for personal accounts."),
+    ("search_contacts", "Finds e-mail addresses too."),
+    ("contact_export", "Values are escaped as vCard 3.0 asks."),
+];
+
+fn page(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("packaging/manual").join(name)
+}
+
+/// The page has to be as it is made; `UPDATE=1` makes it so.
+fn hold(name: &str, made: &str) {
+    let page = page(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(page.parent().unwrap()).unwrap();
+        fs::write(&page, made).unwrap();
+    }
+    let found = fs::read_to_string(&page).unwrap_or_default();
+    assert!(found == made, "packaging/manual/{name} is out of date: `UPDATE=1 cargo test -p m365-cached documents`");
+}
+
+fn head(title: &str, text: &str) -> String {
+    format!(
+        "# {title}\n\n<!-- Made of the rows by src/tools/documents_tests.rs. Do not edit: UPDATE=1 cargo test -p m365-cached documents -->\n\n{text}\n"
+    )
+}
+
+/// The rows by family.
+fn families() -> Vec<(&'static str, Vec<&'static Tool>)> {
+    let mut families: Vec<(&str, Vec<&Tool>)> = Vec::new();
+    for tool in all() {
+        match families.iter_mut().find(|(family, _)| *family == tool.category()) {
+            Some((_, tools)) => tools.push(tool),
+            None => families.push((tool.category(), vec![tool])),
+        }
+    }
+    families
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn parameters(params: &[Param]) -> String {
+    let one = |param: &Param| match param.default {
+        None => format!("**{}**", param.name),
+        Some("null") => param.name.to_owned(),
+        Some(default) => format!("{}={}", param.name, cell(default)),
+    };
+    params.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_table_of_tools() {
+    let count = all().count();
+    let mut text = head(
+        "Tools",
+        &format!(
+            "{count} tools. `m365-cachectl tools NAME` shows one with the limits of its arguments.\n\nKept: seconds for which an answer is fresh, and until which it may stand while it is renewed. In the last column required arguments are **bold**."
+        ),
+    );
+    for (family, tools) in families() {
+        let _ = write!(text, "\n## {family}\n\n| Tool | | Asks | Kept | What it does | Arguments |\n|---|---|---|---|---|---|\n");
+        for tool in tools {
+            let kept = match tool.effect {
+                Effect::Read { ttl: Ok(ttl), .. } => format!("{}/{}", ttl.fresh.as_secs(), ttl.stale.as_secs()),
+                Effect::Read { ttl: Err(why), .. } => format!("never: {why}"),
+                Effect::Write { .. } | Effect::Local => String::new(),
+            };
+            let asks = if matches!(tool.asks, Asks::Never) { "" } else { tool.asks.word() };
+            let (sign, title, params) = (tool.risk.indicator(), cell(tool.title), parameters(tool.params));
+            let _ = writeln!(text, "| `{}` | {sign} {} | {asks} | {kept} | {title} | {params} |", tool.name, tool.risk.level());
+        }
+    }
+    hold("tools.md", &text);
+}
+
+/// From the snapshots of the tests that compute it: what each write makes untrue, in small mailboxes and drives.
+#[test]
+fn the_matrix_of_writes_and_reads() {
+    let mut text = head(
+        "What a write makes untrue",
+        "Each write of a small mailbox or drive, and the kept answers that are asked anew after it; all others stay. Searches of the service are always asked anew. \
+         A write of which nobody knows where it took effect touches everything of its service.",
+    );
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/tools/snapshots");
+    let mut snapshots: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    snapshots.retain(|path| path.file_name().unwrap().to_str().unwrap().contains("__matrix"));
+    snapshots.sort();
+    assert!(!snapshots.is_empty());
+    for snapshot in snapshots {
+        let found = fs::read_to_string(&snapshot).unwrap();
+        let json = found.splitn(3, "---").nth(2).unwrap();
+        let matrix: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{}: {error}", snapshot.display()));
+        text.push_str("\n| Write | Asked anew |\n|---|---|\n");
+        for (write, reads) in matrix.as_object().unwrap() {
+            let reads: Vec<&str> = reads.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let _ = writeln!(text, "| {} | {} |", cell(write), cell(&reads.join(", ")));
+        }
+    }
+    hold("writes-and-reads.md", &text);
+}
+
+#[test]
+fn the_page_of_compatibility() {
+    let mut text = head(
+        "Compatibility with m365-mcp",
+        "The tools, their arguments and the order of these are those of robin-collins/m365-mcp 0.2.3; what is ours comes after, and is optional.\n\n\
+         `compat = \"m365-mcp\"` in `config.toml`, or `M365_CACHED_COMPAT=m365-mcp`, gives the original's shapes as well: lists bare, `_cache_status` and \
+         `_cached_at` in each item, `miss` or `fresh` for a fetched answer as the tool had it, and no question where the original asked none. Without it a list is an object with \
+         `complete` and, where there is more, `next_cursor`; `_cache_status` (fresh, stale, stale_if_error, miss, bypass) and `_cached_at` stand once, in front.\n\n\
+         The environment's names of the original are read below our own; `m365-cachectl status` says by what each is replaced.",
+    );
+    let original =
+        |tool: &Tool| ORIGINAL.iter().find(|(name, _)| *name == tool.name).map(|(_, params)| params.split_whitespace().collect::<Vec<_>>());
+    text.push_str("\n## Arguments beyond the original's\n\n| Tool | Arguments |\n|---|---|\n");
+    for tool in all() {
+        let Some(known) = original(tool) else { continue };
+        let ours: Vec<&str> = tool.params.iter().map(|param| param.name).filter(|name| !known.contains(name)).collect();
+        if !ours.is_empty() {
+            let _ = writeln!(text, "| `{}` | {} |", tool.name, ours.join(", "));
+        }
+    }
+    text.push_str("\n## Tools beyond the original's\n\n");
+    for tool in all().filter(|tool| original(tool).is_none()) {
+        let _ = writeln!(text, "- `{}`: {}", tool.name, tool.title);
+    }
+    text.push_str(
+        "\n## Asked where the original did not ask\n\nWith `confirm_token`, or by a question of the client; never with `compat`.\n\n",
+    );
+    for tool in all().filter(|tool| tool.params.iter().any(|param| param.name == CONSENTS[1])) {
+        let _ = writeln!(
+            text,
+            "- `{}`: {}",
+            tool.name,
+            if matches!(tool.asks, Asks::Always) { "always" } else { "when it reaches others or destroys" }
+        );
+    }
+    text.push_str("\n## Different on purpose\n\n| Tool | Difference |\n|---|---|\n");
+    for (tool, difference) in DIFFERENCES {
+        let tool = if *tool == "*" { "all".to_owned() } else { format!("`{tool}`") };
+        let _ = writeln!(text, "| {tool} | {} |", cell(difference));
+    }
+    hold("compatibility.md", &text);
+}
+
+#[test]
+fn differences_are_of_tools_that_exist() {
+    for (tool, difference) in DIFFERENCES {
+        assert!(*tool == "*" || find(tool).is_ok(), "{tool}");
+        assert!(difference.ends_with('.'), "{difference}");
+    }
+}

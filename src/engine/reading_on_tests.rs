@@ -241,6 +241,10 @@ async fn an_answer_from_mailbox_and_drive_depends_on_both() {
     assert_eq!(status(search().await.unwrap()), "fresh");
     world.call("email_mark_read", json!({ "email_id": "m1" })).await.unwrap();
     assert_eq!(status(search().await.unwrap()), "miss", "a message was changed");
+    assert_eq!(status(search().await.unwrap()), "miss", "and the index follows only later");
+    world.clock.advance(Duration::from_secs(61));
+    assert_eq!(status(search().await.unwrap()), "miss");
+    assert_eq!(status(search().await.unwrap()), "fresh");
     let drive = Touched {
         source: SourceId::drive("global", "tid", "D"),
         service: Service::Files,

@@ -4,7 +4,7 @@
 //!
 //! The act runs by itself: a client that dies meanwhile does not leave a write half recorded.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -112,6 +112,9 @@ impl Engine {
             Err(error) => (outcome_of(error), Vec::new(), Vec::new()),
         };
         let now = self.clock.now();
+        if outcome != Outcome::Refused {
+            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone(), now);
+        }
         let wakes_settler = matches!(outcome, Outcome::Unknown | Outcome::Done { late: true });
         match self.ledger.close_write(id, outcome, extra, learned, now.plus(self.policy.unsettled), now).await {
             Ok(bumps) => {

@@ -211,9 +211,9 @@ pub(crate) fn delta(state: &State, call: &Call<'_>, folder: Option<&str>) -> Ans
     let size = call.view.page.or(token.top).unwrap_or(50).clamp(1, 1_000);
     let page = page(&folder.feed, &token, size, |n| mailbox.contact(n).is_some(), |_| false);
     let value = page.lines.iter().filter_map(|line| match line {
-        Line::Changed(n) => mailbox
-            .contact(*n)
-            .map(|contact| Value::Object(ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection, &Expand::default()))),
+        Line::Changed(n) => mailbox.contact(*n).map(|contact| {
+            Value::Object(ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection, &Expand::default()))
+        }),
         Line::Removed(gone) => {
             let id = if call.view.immutable { &gone.immutable } else { &gone.id };
             Some(json!({"id": id, "@removed": {"reason": "deleted"}}))

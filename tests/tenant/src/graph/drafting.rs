@@ -61,7 +61,8 @@ pub(crate) fn new_message(folder: u32, from: Address, now: Timestamp, stamp: u64
 }
 
 /// What the service alone writes; in the body of a new message it changes nothing.
-const SERVICE_ONLY: &[&str] = &["receivedDateTime", "sentDateTime", "createdDateTime", "lastModifiedDateTime", "hasAttachments", "bodyPreview"];
+const SERVICE_ONLY: &[&str] =
+    &["receivedDateTime", "sentDateTime", "createdDateTime", "lastModifiedDateTime", "hasAttachments", "bodyPreview"];
 
 type Change = Box<dyn FnOnce(&mut Message)>;
 

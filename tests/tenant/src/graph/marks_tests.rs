@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::graph::testing::{Tenant, path, rows, text};
 
 const COLOR: &str = "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name Color";
-const EXPAND: &str = "$expand=singleValueExtendedProperties($filter=id%20eq%20'String%20{66F5a359-4659-4830-9070-00047ec6ac6e}%20Name%20Color')";
+const EXPAND: &str =
+    "$expand=singleValueExtendedProperties($filter=id%20eq%20'String%20{66F5a359-4659-4830-9070-00047ec6ac6e}%20Name%20Color')";
 
 fn referral() -> Value {
     json!({"@odata.type": "microsoft.graph.openTypeExtension", "extensionName": "Com.Contoso.Referral", "dealValue": 10_000})

@@ -190,7 +190,15 @@ fn attachments(prng: &mut Prng) -> Vec<Attachment> {
             let name = format!("{}{canary} {}.{extension}", prng.pick(TOPICS), prng.between(1, 400));
             let length = prng.length(9_000.0, 1.0).clamp(200, 400_000) as u64;
             let content = Content::Seeded { seed: prng.next(), length, text };
-            Attachment { index, name, content_type: content_type.to_owned(), inline: false, content_id: None, content, kind: AttachmentKind::File }
+            Attachment {
+                index,
+                name,
+                content_type: content_type.to_owned(),
+                inline: false,
+                content_id: None,
+                content,
+                kind: AttachmentKind::File,
+            }
         })
         .collect()
 }

@@ -376,5 +376,8 @@ fn those_who_are_invited_get_mail_and_so_does_the_organizer() {
     tenant.advance(60);
     tenant.post(&format!("{url}/cancel"), json!({}), 202);
     tenant.user = 1;
-    assert_eq!((text(&newest(&tenant), "meetingMessageType"), text(&newest(&tenant), "subject")), ("meetingCancelled", "Canceled: Kick off"));
+    assert_eq!(
+        (text(&newest(&tenant), "meetingMessageType"), text(&newest(&tenant), "subject")),
+        ("meetingCancelled", "Canceled: Kick off")
+    );
 }

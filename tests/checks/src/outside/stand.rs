@@ -11,7 +11,7 @@ use crate::support::world::{ALEX, CASEY};
 
 /// Everything that a client may ask for.
 const SCOPES: &str = "openid profile offline_access Calendars.ReadWrite Calendars.ReadWrite.Shared Contacts.ReadWrite Contacts.ReadWrite.Shared \
-    Files.ReadWrite.All Mail.ReadWrite Mail.ReadWrite.Shared Mail.Send Mail.Send.Shared MailboxSettings.ReadWrite User.Read";
+    Files.ReadWrite.All Mail.ReadWrite Mail.ReadWrite.Shared Mail.Send Mail.Send.Shared MailboxSettings.ReadWrite User.Read User.ReadWrite";
 
 /// A running tenant and a token for its first account.
 pub(super) struct Stand {
@@ -45,6 +45,11 @@ impl Stand {
     /// The access token of the account at work, or of the personal one.
     pub(super) fn token(&self, personal: bool) -> &str {
         if personal { &self.personal } else { &self.token }
+    }
+
+    /// Lets somebody else of the tenant do something.
+    pub(super) fn apply(&self, change: &Value) -> anyhow::Result<Value> {
+        self.tenant.control().change(change)
     }
 
     /// The file with the certificate authority of the TLS ports.

@@ -6,10 +6,20 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 /// Types that the excerpt names as bases but leaves out, with what Graph declares in them.
-const LEFT_OUT: &[(&str, &str)] = &[(
-    "microsoft.graph.directoryObject",
-    r#"{"kind":"entity","base":"microsoft.graph.entity","properties":{"deletedDateTime":{"type":"Edm.DateTimeOffset"}}}"#,
-)];
+const LEFT_OUT: &[(&str, &str)] = &[
+    (
+        "microsoft.graph.directoryObject",
+        r#"{"kind":"entity","base":"microsoft.graph.entity","properties":{"deletedDateTime":{"type":"Edm.DateTimeOffset"}}}"#,
+    ),
+    (
+        "microsoft.graph.singleValueLegacyExtendedProperty",
+        r#"{"kind":"entity","base":"microsoft.graph.entity","properties":{"value":{"type":"Edm.String"}}}"#,
+    ),
+    (
+        "microsoft.graph.multiValueLegacyExtendedProperty",
+        r#"{"kind":"entity","base":"microsoft.graph.entity","properties":{"value":{"type":"Edm.String","collection":true}}}"#,
+    ),
+];
 
 /// The declarations of Graph v1.0, as far as the tenant needs them.
 #[derive(Debug, Deserialize)]

@@ -80,7 +80,7 @@ fn area(path: &str, user: &User) -> Option<(Area, bool)> {
     };
     let rest: Vec<String> = parts.map(name).collect();
     let area = match rest.first().map_or("", String::as_str) {
-        "" => Area::Profile,
+        "" | "extensions" => Area::Profile,
         _ if rest.iter().any(|part| part == "messagerules") => Area::Settings,
         "sendmail" => Area::Sending,
         "messages" | "mailfolders" if rest.last().is_some_and(|last| SENDING.contains(&last.as_str())) => Area::Sending,
@@ -99,7 +99,8 @@ fn area(path: &str, user: &User) -> Option<(Area, bool)> {
 /// The scopes of which one is enough.
 fn wanted(area: Area, writes: bool, own: bool) -> &'static [&'static str] {
     match (area, writes, own) {
-        (Area::Profile, ..) => &["user.read", "user.readwrite", "user.readbasic.all", "user.read.all"],
+        (Area::Profile, true, _) => &["user.readwrite", "user.readwrite.all"],
+        (Area::Profile, false, _) => &["user.read", "user.readwrite", "user.readbasic.all", "user.read.all"],
         (Area::Mail, false, true) => &["mail.read", "mail.readwrite"],
         (Area::Mail, true, true) => &["mail.readwrite"],
         (Area::Mail, false, false) => &["mail.read.shared", "mail.readwrite.shared"],
@@ -136,6 +137,7 @@ pub(crate) const ALL: &[&str] = &[
     "Mail.Send.Shared",
     "MailboxSettings.ReadWrite",
     "User.Read",
+    "User.ReadWrite",
 ];
 
 #[cfg(test)]

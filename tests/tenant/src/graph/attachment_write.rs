@@ -15,7 +15,7 @@ use super::mail::MessageRow;
 use super::mail_write::target;
 use super::messages::place_of;
 use super::odata::Answer;
-use super::store::{Attachment, Content, State};
+use super::store::{Attachment, AttachmentKind, Content, State};
 use super::uploads::{self, Session, Target};
 use crate::wire::Reply;
 
@@ -26,7 +26,7 @@ fn wrong(name: &str) -> Box<Fault> {
     Fault::bad_request(format!("Cannot convert the value of property '{name}' to the type that the resource expects."))
 }
 
-/// Reads a `fileAttachment` or an `itemAttachment`.
+/// Reads a `fileAttachment`, an `itemAttachment` or a `referenceAttachment`.
 pub(crate) fn read(value: &Value, index: u32, now: Timestamp) -> Answer<Attachment> {
     let text = |name: &str| value.get(name).and_then(Value::as_str);
     let name = text("name").ok_or_else(|| wrong("name"))?.to_owned();
@@ -41,14 +41,25 @@ pub(crate) fn read(value: &Value, index: u32, now: Timestamp) -> Answer<Attachme
                 inline,
                 content_id: text("contentId").map(str::to_owned),
                 content: Content::Given(Bytes::from(bytes)),
-                item: None,
+                kind: AttachmentKind::File,
             })
         }
         "microsoft.graph.itemAttachment" => {
             let (item, content) = embedded::read(value.get("item").unwrap_or(&Value::Null), now)?;
             let content = Content::Given(Bytes::from(content));
-            Ok(Attachment { index, name, content_type: String::new(), inline, content_id: None, content, item: Some(Box::new(item)) })
+            let kind = AttachmentKind::Item(Box::new(item));
+            Ok(Attachment { index, name, content_type: String::new(), inline, content_id: None, content, kind })
         }
+        // v1.0 shows no more of a link than of any attachment; where it leads is kept as its content.
+        "microsoft.graph.referenceAttachment" => Ok(Attachment {
+            index,
+            content_type: text("contentType").map_or_else(|| content_type(&name).to_owned(), str::to_owned),
+            name,
+            inline,
+            content_id: None,
+            content: Content::Given(Bytes::from(text("sourceUrl").ok_or_else(|| wrong("sourceUrl"))?.to_owned())),
+            kind: AttachmentKind::Link,
+        }),
         other => Err(Fault::bad_request(format!("An attachment of the type '{other}' cannot be made here."))),
     }
 }

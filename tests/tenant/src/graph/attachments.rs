@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::errors::Fault;
-use super::odata::{ATTACHMENT, Answer, Row, Selection};
-use super::store::Attachment;
+use super::odata::{ATTACHMENT, Answer, Row, Selection, encode};
+use super::store::{Attachment, AttachmentKind};
 use crate::seed::ids::MailboxKey;
 use crate::wire::Reply;
 
@@ -30,17 +30,19 @@ pub(crate) struct Holder<'a> {
 }
 
 impl<'a> Holder<'a> {
-    /// One attachment with its type in front, with the item inside it when `item` says so.
-    pub(crate) fn write(&self, attachment: &Attachment, selection: &Selection, item: bool) -> Map<String, Value> {
+    /// One attachment with its type in front, with the item inside it when there is a context URL for items.
+    pub(crate) fn write(&self, attachment: &Attachment, selection: &Selection, items: Option<&str>) -> Map<String, Value> {
         let mut out = Map::new();
-        let kind = if attachment.item.is_some() { "#microsoft.graph.itemAttachment" } else { "#microsoft.graph.fileAttachment" };
-        out.insert("@odata.type".to_owned(), Value::from(kind));
-        if attachment.item.is_none() {
+        out.insert("@odata.type".to_owned(), Value::from(attachment.kind.type_name()));
+        if matches!(attachment.kind, AttachmentKind::File) {
             out.insert("@odata.mediaContentType".to_owned(), Value::from(attachment.content_type.as_str()));
         }
         selection.write(&AttachmentRow { holder: self, attachment }, &mut out);
-        if let Some(inner) = attachment.item.as_ref().filter(|_| item) {
-            out.insert("item".to_owned(), Value::Object((**inner).clone()));
+        if let (AttachmentKind::Item(inner), Some(items)) = (&attachment.kind, items) {
+            let id = encode(&self.key.attachment(&self.id, attachment.index));
+            let context = format!("{items}('{id}')/microsoft.graph.itemAttachment/item");
+            out.insert("item@odata.context".to_owned(), json!(format!("{context}/$entity")));
+            out.insert("item".to_owned(), Value::Object(with_context(inner, &context)));
         }
         out
     }
@@ -54,9 +56,9 @@ impl<'a> Holder<'a> {
     /// `GET …/attachments`; `place` is the item in a context URL: `/messages('…')`.
     pub(crate) fn list(&self, call: &Call<'_>, place: &str) -> Answer<Reply> {
         let selection = Selection::parse(&call.query, &ATTACHMENT)?;
-        let item = expands_item(call)?;
+        let items = expands_item(call)?.then(|| call.context(&format!("{place}/attachments")));
         let mut body = Map::new();
-        let value = self.list.iter().map(|a| Value::Object(self.write(a, &selection, item))).collect();
+        let value = self.list.iter().map(|a| Value::Object(self.write(a, &selection, items.as_deref()))).collect();
         body.insert("value".to_owned(), Value::Array(value));
         Ok(call.json(StatusCode::OK, &call.context(&format!("{place}/attachments{}", selection.context())), body))
     }
@@ -65,14 +67,31 @@ impl<'a> Holder<'a> {
     pub(crate) fn one(&self, call: &Call<'_>, place: &str, attachment: &Attachment, status: StatusCode) -> Answer<Reply> {
         let selection = Selection::parse(&call.query, &ATTACHMENT)?;
         let context = call.context(&format!("{place}/attachments{}/$entity", selection.context()));
-        Ok(call.json(status, &context, self.write(attachment, &selection, expands_item(call)?)))
+        let items = expands_item(call)?.then(|| call.context(&format!("{place}/attachments")));
+        Ok(call.json(status, &context, self.write(attachment, &selection, items.as_deref())))
     }
 
     /// `GET …/attachments/{id}/$value`
-    pub(crate) fn content(&self, call: &Call<'_>, attachment: &Attachment) -> Reply {
-        let kind = if attachment.item.is_some() { "text/plain" } else { &attachment.content_type };
-        call.reply(StatusCode::OK, attachment.content.bytes(), kind)
+    pub(crate) fn content(&self, call: &Call<'_>, attachment: &Attachment) -> Answer<Reply> {
+        let kind = match attachment.kind {
+            AttachmentKind::File => &attachment.content_type,
+            AttachmentKind::Item(_) => "text/plain",
+            AttachmentKind::Link => return Err(Fault::bad_request("The content of an attachment that is a link can't be read here.")),
+        };
+        Ok(call.reply(StatusCode::OK, attachment.content.bytes(), kind))
     }
+}
+
+/// An item with the context of the attachments that it has itself.
+fn with_context(item: &Map<String, Value>, context: &str) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (name, value) in item {
+        if name == "attachments" {
+            out.insert("attachments@odata.context".to_owned(), json!(format!("{context}/microsoft.graph.message/attachments")));
+        }
+        out.insert(name.clone(), value.clone());
+    }
+    out
 }
 
 /// Whether `$expand=microsoft.graph.itemAttachment/item` was asked for; nothing else can be expanded.
@@ -96,11 +115,11 @@ impl Row for AttachmentRow<'_, '_> {
             "id" => json!(self.holder.key.attachment(&self.holder.id, attachment.index)),
             "lastModifiedDateTime" => json!(self.holder.since.to_string()),
             "name" => json!(attachment.name),
-            "contentType" if attachment.item.is_some() => Value::Null,
+            "contentType" if matches!(attachment.kind, AttachmentKind::Item(_)) => Value::Null,
             "contentType" => json!(attachment.content_type),
             "size" => json!(attachment.content.len() + OVERHEAD),
             "isInline" => json!(attachment.inline),
-            _ if attachment.item.is_some() => return None,
+            _ if !matches!(attachment.kind, AttachmentKind::File) => return None,
             "contentId" => json!(attachment.content_id),
             "contentLocation" => Value::Null,
             "contentBytes" => json!(STANDARD.encode(attachment.content.bytes())),
@@ -130,7 +149,7 @@ impl Upload {
             inline: self.inline,
             content_id: self.content_id,
             content: super::store::Content::Given(content),
-            item: None,
+            kind: AttachmentKind::File,
         }
     }
 }

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::delta::{Line, Token, page, reply};
 use super::errors::Fault;
-use super::odata::{Answer, CONTACT, Limits, Row, Schema, Selection, Ty, encode, list as page_of};
-use super::store::{Contact, Mailbox, State};
+use super::marks;
+use super::odata::{Answer, CONTACT, Expand, Limits, Row, Schema, Selection, Ty, encode, list as page_of};
+use super::store::{Contact, Mailbox, Marked, State};
 use crate::seed::ids::{IdKind, looks_like_exchange_id};
 use crate::wire::Reply;
 
@@ -37,11 +38,13 @@ impl Row for ContactRow<'_> {
 }
 
 impl ContactRow<'_> {
-    fn write(&self, selection: &Selection) -> Map<String, Value> {
+    fn write(&self, selection: &Selection, expand: &Expand) -> Map<String, Value> {
         let mut out = Map::new();
         let tag = self.mailbox.key.change_key(self.contact.sequence);
         out.insert("@odata.etag".to_owned(), json!(format!("W/\"{tag}\"")));
         selection.write(self, &mut out);
+        let place = format!("{}('{}')", expand.context, encode(&self.mailbox.contact_id(self.contact, self.immutable)));
+        expand.marks.write(self.mailbox, Marked::Contact(self.contact.number), &place, &mut out);
         out
     }
 }
@@ -69,7 +72,8 @@ fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Ans
     let mailbox = call.mailbox(state);
     let contact = mailbox.contact(number).ok_or_else(Fault::item_gone)?;
     let selection = Selection::parse(&call.query, &CONTACT)?;
-    let body = ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection);
+    let expand = Expand::parse(&call.query, &CONTACT, call.context("/contacts"))?;
+    let body = ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection, &expand);
     Ok(call.json(status, &call.context(&format!("/contacts{}/$entity", selection.context())), body))
 }
 
@@ -83,7 +87,8 @@ pub(crate) fn list(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answ
     let numbers: Vec<u32> = mailbox.contact_folder(number).map_or_else(Vec::new, |f| f.contacts.iter().map(|(_, n)| *n).collect());
     let selection = Selection::parse(&call.query, &CONTACT)?;
     let row = |n: u32| mailbox.contact(n).map(|contact| ContactRow { mailbox, contact, immutable: call.view.immutable });
-    let write = |row: &ContactRow<'_>| Value::Object(row.write(&selection));
+    let expand = Expand::parse(&call.query, &CONTACT, call.context("/contacts"))?;
+    let write = |row: &ContactRow<'_>| Value::Object(row.write(&selection, &expand));
     let body = page_of(&numbers, &call.query, &CONTACT, LIMITS, &call.address(), row, write)?;
     let place = folder.map(|id| format!("/contactFolders('{}')", encode(id))).unwrap_or_default();
     Ok(call.json(StatusCode::OK, &call.context(&format!("{place}/contacts{}", selection.context())), body))
@@ -98,8 +103,7 @@ pub(crate) fn get(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
 pub(crate) fn writable(body: Map<String, Value>, schema: &Schema, fixed: &[&str]) -> Answer<Map<String, Value>> {
     let mut out = Map::new();
     for (name, value) in body {
-        // Extended properties are taken and kept to themselves: nothing here asks for them.
-        if name.starts_with('@') || matches!(name.as_str(), "singleValueExtendedProperties" | "multiValueExtendedProperties") {
+        if name.starts_with('@') {
             continue;
         }
         let Some(kind) = schema.kind(&name) else {
@@ -156,8 +160,13 @@ pub(crate) fn complete(given: Map<String, Value>) -> Map<String, Value> {
 pub(crate) fn create(state: &mut State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
     let mailbox = &mut state.mailboxes[call.owner];
     let folder = find_folder(mailbox, folder)?;
-    let data = complete(writable(call.body()?, &CONTACT, FIXED)?);
+    let mut body = call.body()?;
+    let marks = marks::take(&mut body)?;
+    // The address says where it goes.
+    body.shift_remove("parentFolderId");
+    let data = complete(writable(body, &CONTACT, FIXED)?);
     let number = mailbox.add_contact(folder, data, call.now);
+    marks::put(mailbox, Marked::Contact(number), marks);
     shown(state, call, number, StatusCode::CREATED)
 }
 
@@ -172,8 +181,11 @@ fn target(mailbox: &Mailbox, call: &Call<'_>, id: &str) -> Answer<u32> {
 pub(crate) fn update(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let mailbox = &mut state.mailboxes[call.owner];
     let number = target(mailbox, call, id)?;
-    let changes = writable(call.body()?, &CONTACT, FIXED)?;
+    let mut body = call.body()?;
+    let marks = marks::take(&mut body)?;
+    let changes = writable(body, &CONTACT, FIXED)?;
     mailbox.change_contact(number, call.now, changes);
+    marks::put(mailbox, Marked::Contact(number), marks);
     shown(state, call, number, StatusCode::OK)
 }
 
@@ -199,9 +211,9 @@ pub(crate) fn delta(state: &State, call: &Call<'_>, folder: Option<&str>) -> Ans
     let size = call.view.page.or(token.top).unwrap_or(50).clamp(1, 1_000);
     let page = page(&folder.feed, &token, size, |n| mailbox.contact(n).is_some(), |_| false);
     let value = page.lines.iter().filter_map(|line| match line {
-        Line::Changed(n) => mailbox
-            .contact(*n)
-            .map(|contact| Value::Object(ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection))),
+        Line::Changed(n) => mailbox.contact(*n).map(|contact| {
+            Value::Object(ContactRow { mailbox, contact, immutable: call.view.immutable }.write(&selection, &Expand::default()))
+        }),
         Line::Removed(gone) => {
             let id = if call.view.immutable { &gone.immutable } else { &gone.id };
             Some(json!({"id": id, "@removed": {"reason": "deleted"}}))

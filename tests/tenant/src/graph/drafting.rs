@@ -56,8 +56,13 @@ pub(crate) fn new_message(folder: u32, from: Address, now: Timestamp, stamp: u64
         read_receipt: false,
         attachments: Vec::new(),
         searchable: now,
+        notice: None,
     }
 }
+
+/// What the service alone writes; in the body of a new message it changes nothing.
+const SERVICE_ONLY: &[&str] =
+    &["receivedDateTime", "sentDateTime", "createdDateTime", "lastModifiedDateTime", "hasAttachments", "bodyPreview"];
 
 type Change = Box<dyn FnOnce(&mut Message)>;
 
@@ -186,6 +191,8 @@ impl Changes {
                         list.iter().zip(0..).map(|(file, index)| attachment_write::read(file, index, now)).collect::<Answer<Vec<_>>>()?;
                     (Box::new(move |m| m.attachments = files), true)
                 }
+                // A new message has them from the service, whatever its author says.
+                known if fresh && SERVICE_ONLY.contains(&known) => continue,
                 known if MESSAGE.kind(known).is_some() => {
                     return Err(Fault::new(
                         StatusCode::BAD_REQUEST,

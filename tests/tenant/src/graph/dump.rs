@@ -15,7 +15,7 @@ use super::odata::{
 };
 use super::rules::RuleRow;
 use super::settings::SettingsRow;
-use super::store::State;
+use super::store::{AttachmentKind, State};
 
 /// Properties that are not dumped: bodies for their size, addresses that hold the time of asking.
 const LEFT_OUT: &[&str] = &["body", "uniqueBody", "@microsoft.graph.downloadUrl"];
@@ -81,7 +81,7 @@ fn messages(state: &State, index: usize, _: Timestamp) -> Vec<Value> {
             let holder = row.holder();
             let files = holder.list.iter().map(|a| {
                 json!({"id": holder.key.attachment(&holder.id, a.index), "name": a.name, "contentType": a.content_type,
-                    "length": a.content.len(), "isInline": a.inline, "isItem": a.item.is_some()})
+                    "length": a.content.len(), "isInline": a.inline, "isItem": matches!(a.kind, AttachmentKind::Item(_))})
             });
             out["attachments"] = Value::Array(files.collect());
             out

@@ -9,6 +9,7 @@ use super::errors::Fault;
 use super::mail::{FolderRow, find_folder};
 use super::mail_write::destination;
 use super::odata::{Answer, Limits, MAIL_FOLDER, Selection, encode, list as page_of};
+use super::search_folders;
 use super::store::{MAIL_ROOT, Mailbox, State, fold};
 use crate::wire::Reply;
 
@@ -23,9 +24,7 @@ fn row<'a>(mailbox: &'a Mailbox, number: u32) -> Option<FolderRow<'a>> {
 fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusCode) -> Answer<Reply> {
     let selection = Selection::parse(&call.query, &MAIL_FOLDER)?;
     let row = row(call.mailbox(state), number).ok_or_else(Fault::folder_gone)?;
-    let mut out = Map::new();
-    selection.write(&row, &mut out);
-    Ok(call.json(status, &call.context(&format!("/mailFolders{}/$entity", selection.context())), out))
+    Ok(call.json(status, &call.context(&format!("/mailFolders{}/$entity", selection.context())), row.write(&selection)))
 }
 
 /// `GET …/mailFolders`, `GET …/mailFolders/{id}/childFolders`
@@ -37,11 +36,7 @@ pub(crate) fn list(state: &State, call: &Call<'_>, parent: Option<&str>) -> Answ
         folder.children.values().copied().filter(|child| hidden || mailbox.folder(*child).is_some_and(|c| !c.hidden)).collect()
     });
     let selection = Selection::parse(&call.query, &MAIL_FOLDER)?;
-    let write = |row: &FolderRow<'_>| {
-        let mut out = Map::new();
-        selection.write(row, &mut out);
-        Value::Object(out)
-    };
+    let write = |row: &FolderRow<'_>| Value::Object(row.write(&selection));
     let body = page_of(&numbers, &call.query, &MAIL_FOLDER, LIMITS, &call.address(), |n| row(mailbox, n), write)?;
     let place = parent.map(|id| format!("('{}')/childFolders", encode(id))).unwrap_or_default();
     Ok(call.json(StatusCode::OK, &call.context(&format!("/mailFolders{place}{}", selection.context())), body))
@@ -71,13 +66,17 @@ fn taken(mailbox: &Mailbox, parent: u32, name: &str, except: u32) -> bool {
 pub(crate) fn create(state: &mut State, call: &Call<'_>, parent: Option<&str>) -> Answer<Reply> {
     let mailbox = &mut state.mailboxes[call.owner];
     let parent = parent.map_or(Ok(MAIL_ROOT), |id| find_folder(mailbox, id))?;
-    let body = call.body()?;
+    let mut body = call.body()?;
+    let search = if search_folders::is_one(&body) { Some(search_folders::take(mailbox, &mut body, None)?) } else { None };
     let name = name_in(&body)?;
     if taken(mailbox, parent, &name, u32::MAX) {
         return Err(Fault::folder_exists());
     }
     let hidden = body.get("isHidden").and_then(Value::as_bool).unwrap_or(false);
     let number = mailbox.add_folder(name, parent, hidden, None);
+    if let Some(search) = search {
+        mailbox.set_search(number, search);
+    }
     shown(state, call, number, StatusCode::CREATED)
 }
 
@@ -98,7 +97,14 @@ fn own(mailbox: &Mailbox, id: &str) -> Answer<u32> {
 pub(crate) fn rename(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let mailbox = &mut state.mailboxes[call.owner];
     let number = own(mailbox, id)?;
-    let body = call.body()?;
+    let mut body = call.body()?;
+    if let Some(known) = mailbox.folder(number).and_then(|folder| folder.search.clone()) {
+        let search = search_folders::take(mailbox, &mut body, Some(known))?;
+        mailbox.set_search(number, search);
+        if !body.contains_key("displayName") {
+            return shown(state, call, number, StatusCode::OK);
+        }
+    }
     if let Some(other) = body.keys().find(|name| !name.starts_with('@') && *name != "displayName") {
         let message = format!("Set action is invalid for property. Property '{other}'.");
         return Err(Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidPropertySet", message));
@@ -193,11 +199,7 @@ pub(crate) fn delta(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let size = call.view.page.or(token.top).unwrap_or(50).clamp(1, 1_000);
     let page = page(&mailbox.folder_feed, &token, size, |number| mailbox.folder(number).is_some(), |_| false);
     let value = page.lines.iter().filter_map(|line| match line {
-        Line::Changed(number) => row(mailbox, *number).map(|row| {
-            let mut out = Map::new();
-            selection.write(&row, &mut out);
-            Value::Object(out)
-        }),
+        Line::Changed(number) => row(mailbox, *number).map(|row| Value::Object(row.write(&selection))),
         Line::Removed(gone) => Some(json!({"id": gone.id, "@removed": {"reason": "deleted"}})),
     });
     Ok(reply(call, "mailFolder", value.collect(), &page, resumed.is_none()))

@@ -5,9 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::attachments::Holder;
+use super::calendar::instant;
 use super::errors::Fault;
 use super::odata::{Answer, Expand, Row, Selection, encode};
-use super::store::{MailFolder, Mailbox, Message};
+use super::search_folders;
+use super::store::{Event, MailFolder, Mailbox, Marked, Message, Notice};
 use crate::seed::ids::{IdKind, looks_like_exchange_id};
 use crate::seed::people::Address;
 use crate::seed::prng::mix;
@@ -20,7 +22,8 @@ pub(crate) struct MessageRow<'a> {
     pub(crate) text: bool,
 }
 
-fn recipient(address: &Address) -> Value {
+/// An address as `recipient`.
+pub(crate) fn recipient(address: &Address) -> Value {
     let mut email = Map::with_capacity(2);
     email.insert("name".to_owned(), Value::from(&*address.name));
     email.insert("address".to_owned(), Value::from(&*address.address));
@@ -110,14 +113,34 @@ impl<'a> MessageRow<'a> {
     /// The whole object with its tag, and its attachments when they are wanted.
     pub(crate) fn write(&self, selection: &Selection, expand: &Expand) -> Map<String, Value> {
         let mut out = Map::new();
+        let notice = self.message.notice.as_deref();
+        out.extend(notice.map(|notice| ("@odata.type".to_owned(), json!(notice.type_name))));
         out.insert("@odata.etag".to_owned(), Value::String(self.etag()));
         selection.write(self, &mut out);
+        if let Some(notice) = notice {
+            let data = notice.data.iter().map(|(name, value)| (name.clone(), value.clone()));
+            let dated = ("isOutOfDate".to_owned(), json!(self.is_out_of_date(notice)));
+            out.extend(data.chain([dated]).filter(|(name, _)| selection.wants_derived(name)));
+        }
         if let Some(attachments) = &expand.attachments {
             let holder = self.holder();
-            let rows = holder.list.iter().map(|a| Value::Object(holder.write(a, attachments, false)));
+            let rows = holder.list.iter().map(|a| Value::Object(holder.write(a, attachments, None)));
             out.insert("attachments".to_owned(), Value::Array(rows.collect()));
         }
+        let place = format!("{}('{}')", expand.context, encode(&self.id()));
+        expand.marks.write(self.mailbox, Marked::Message(self.message.number), &place, &mut out);
         out
+    }
+
+    /// The event that the message is about, when this mailbox has it.
+    pub(crate) fn event(&self) -> Option<&'a Event> {
+        let uid = self.message.notice.as_deref()?.uid.as_str();
+        self.mailbox.events.iter().flatten().find(|event| event.uid() == uid)
+    }
+
+    /// Whether the meeting has got another time since.
+    fn is_out_of_date(&self, notice: &Notice) -> bool {
+        self.event().is_some_and(|event| instant(&event.start) != notice.start)
     }
 
     /// The message as the holder of its attachments.
@@ -138,6 +161,20 @@ pub(crate) struct FolderRow<'a> {
     pub(crate) folder: &'a MailFolder,
 }
 
+impl FolderRow<'_> {
+    /// The whole object; a search folder says that it is one.
+    pub(crate) fn write(&self, selection: &Selection) -> Map<String, Value> {
+        let mut out = Map::new();
+        if self.folder.search.is_some() {
+            out.insert("@odata.type".to_owned(), json!(search_folders::TYPE));
+        }
+        selection.write(self, &mut out);
+        let own = search_folders::PROPERTIES.iter().filter(|_| !selection.is_explicit());
+        out.extend(own.filter_map(|name| Some(((*name).to_owned(), self.property(name)?))));
+        out
+    }
+}
+
 impl Row for FolderRow<'_> {
     fn property(&self, name: &str) -> Option<Value> {
         let folder = self.folder;
@@ -146,10 +183,12 @@ impl Row for FolderRow<'_> {
             "displayName" => json!(folder.name),
             "parentFolderId" => json!(self.mailbox.folder_id(folder.parent)),
             "childFolderCount" => json!(folder.children.len()),
+            "unreadItemCount" if folder.search.is_some() => json!(search_folders::unread(self.mailbox, folder)),
             "unreadItemCount" => json!(folder.unread),
+            "totalItemCount" if folder.search.is_some() => json!(search_folders::shown(self.mailbox, folder).len()),
             "totalItemCount" => json!(folder.messages.len()),
             "isHidden" => json!(folder.hidden),
-            _ => return None,
+            _ => return search_folders::property(self.mailbox, folder, name),
         })
     }
 }

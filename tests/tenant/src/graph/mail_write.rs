@@ -6,9 +6,11 @@ use super::call::Call;
 use super::drafting::{Changes, blank};
 use super::errors::Fault;
 use super::mail::{MessageRow, find_folder, find_message};
+use super::marks::{self, Wanted};
 use super::mime_read;
 use super::odata::{Answer, Expand, MESSAGE, Selection};
-use super::store::{Late, State};
+use super::search_folders;
+use super::store::{Late, Marked, Marks, State};
 use crate::wire::Reply;
 
 /// A message as the answer to a change of it.
@@ -16,7 +18,9 @@ pub(crate) fn shown(state: &State, call: &Call<'_>, number: u32, status: StatusC
     let mailbox = call.mailbox(state);
     let message = mailbox.message(number).ok_or_else(Fault::item_gone)?;
     let row = MessageRow { mailbox, message, immutable: call.view.immutable, text: call.view.text };
-    let body = row.write(&Selection::from_text(None, &MESSAGE)?, &Expand { attachments: None });
+    // What programs hung on it they are shown with the answer.
+    let expand = Expand { marks: Wanted::extensions(), context: call.context("/messages"), ..Expand::default() };
+    let body = row.write(&Selection::from_text(None, &MESSAGE)?, &expand);
     Ok(call.json(status, &call.context("/messages/$entity"), body))
 }
 
@@ -34,7 +38,9 @@ pub(crate) fn target(state: &State, call: &Call<'_>, id: &str) -> Answer<u32> {
 /// `PATCH …/messages/{id}`
 pub(crate) fn update(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let number = target(state, call, id)?;
-    let changes = Changes::parse(&call.body()?, false, call.now)?;
+    let mut body = call.body()?;
+    let marks = marks::take(&mut body)?;
+    let changes = Changes::parse(&body, false, call.now)?;
     let searchable = state.visible_from(call.now);
     let mailbox = &mut state.mailboxes[call.owner];
     if changes.only_for_drafts && mailbox.message(number).is_some_and(|m| !m.draft) {
@@ -44,6 +50,7 @@ pub(crate) fn update(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Rep
         changes.put(message);
         message.searchable = searchable;
     });
+    marks::put(mailbox, Marked::Message(number), marks);
     shown(state, call, number, StatusCode::OK)
 }
 
@@ -75,7 +82,8 @@ pub(crate) fn destination(state: &State, call: &Call<'_>) -> Answer<u32> {
         body.iter().find(|(name, _)| name.eq_ignore_ascii_case("destinationId")).and_then(|(_, value)| value.as_str()).ok_or_else(
             || Fault::new(StatusCode::BAD_REQUEST, "ErrorInvalidRequest", "The required parameter 'DestinationId' is missing."),
         )?;
-    find_folder(call.mailbox(state), id)
+    let mailbox = call.mailbox(state);
+    search_folders::refuse(call, mailbox, find_folder(mailbox, id)?)
 }
 
 /// `POST …/messages/{id}/move`
@@ -99,22 +107,29 @@ pub(crate) fn copy(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply
     message.modified = call.now;
     message.searchable = searchable;
     let copy = mailbox.add_message(message);
+    let marks = mailbox.marks.get(&Marked::Message(number)).cloned().unwrap_or_default();
+    marks::put(mailbox, Marked::Message(copy), marks);
     state.defer(call.now, Late::Message { mailbox: call.owner, number: copy });
     shown(state, call, copy, StatusCode::CREATED)
 }
 
 /// `POST …/messages`: a draft; `POST …/mailFolders/{id}/messages`: one in that folder.
 pub(crate) fn draft(state: &mut State, call: &Call<'_>, folder: Option<&str>) -> Answer<Reply> {
-    let folder = find_folder(call.mailbox(state), folder.unwrap_or("drafts"))?;
+    let mailbox = call.mailbox(state);
+    let folder = search_folders::refuse(call, mailbox, find_folder(mailbox, folder.unwrap_or("drafts"))?)?;
     let mut message = blank(state, call, folder);
     message.searchable = state.visible_from(call.now);
+    let mut marks = Marks::default();
     if call.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/plain")) {
         mime_read::into(&call.request.body, &mut message)?;
     } else {
-        Changes::parse(&call.body()?, true, call.now)?.put(&mut message);
+        let mut body = call.body()?;
+        marks = marks::take(&mut body)?;
+        Changes::parse(&body, true, call.now)?.put(&mut message);
     }
     let mailbox = &mut state.mailboxes[call.owner];
     let number = mailbox.add_message(message);
     mailbox.place(number);
+    marks::put(mailbox, Marked::Message(number), marks);
     shown(state, call, number, StatusCode::CREATED)
 }

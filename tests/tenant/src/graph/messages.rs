@@ -1,16 +1,20 @@
 //! Reading mail: lists, search, single messages, attachments, delta of a folder.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::calendar;
 use super::call::Call;
 use super::delta::{Line, Token, page, reply};
 use super::errors::Fault;
 use super::mail::{MessageRow, find_folder, find_message};
 use super::mime::mime as mime_text;
-use super::odata::{Answer, Expand, Filter, Limits, MESSAGE, Selection, encode, filter::Op, list as page_of};
+use super::odata::{Answer, EVENT, Expand, Filter, Limits, MESSAGE, Selection, encode, filter::Op, list as page_of};
 use super::search::message::clause;
+use super::search_folders;
 use super::store::{Mailbox, Message, State};
 use crate::wire::Reply;
 
@@ -22,17 +26,33 @@ fn open<'a>(call: &Call<'_>, mailbox: &'a Mailbox, message: &'a Message) -> Mess
     MessageRow { mailbox, message, immutable: call.view.immutable, text: call.view.text }
 }
 
+/// A message, with the event that it is about when that is wanted.
+fn write(call: &Call<'_>, row: &MessageRow<'_>, selection: &Selection, expand: &Expand) -> Map<String, Value> {
+    let mut out = row.write(selection, expand);
+    if let Some(event) = row.event().filter(|_| expand.event) {
+        let place = format!("{}('{}')/microsoft.graph.eventMessage/event/$entity", expand.context, encode(&row.id()));
+        let event = calendar::open(call, row.mailbox, event, None);
+        out.insert("event@odata.context".to_owned(), json!(place));
+        out.insert("event".to_owned(), Value::Object(event.write(&Selection::whole(&EVENT))));
+    }
+    out
+}
+
 fn place(folder: Option<&str>) -> String {
     folder.map(|id| format!("/mailFolders('{}')", encode(id))).unwrap_or_default()
 }
 
 /// The newest-first list asked about.
-fn numbers<'a>(mailbox: &'a Mailbox, folder: Option<&str>) -> Answer<&'a [(i64, u32)]> {
+fn numbers<'a>(mailbox: &'a Mailbox, folder: Option<&str>) -> Answer<Cow<'a, [(i64, u32)]>> {
     let Some(id) = folder else {
-        return Ok(&mailbox.everything);
+        return Ok(Cow::Borrowed(&mailbox.everything));
     };
     let number = find_folder(mailbox, id)?;
-    Ok(mailbox.folder(number).map_or(&[], |folder| folder.messages.as_slice()))
+    Ok(match mailbox.folder(number) {
+        Some(folder) if folder.search.is_some() => Cow::Owned(search_folders::shown(mailbox, folder)),
+        Some(folder) => Cow::Borrowed(&folder.messages),
+        None => Cow::Borrowed(&[]),
+    })
 }
 
 /// `GET …/messages`
@@ -40,10 +60,10 @@ pub(crate) fn list(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answ
     let mailbox = call.mailbox(state);
     let numbers = numbers(mailbox, folder)?;
     let selection = Selection::parse(&call.query, &MESSAGE)?;
-    let expand = Expand::parse(&call.query)?;
+    let expand = Expand::parse(&call.query, &MESSAGE, call.context("/messages"))?;
     let context = call.context(&format!("{}/messages{}", place(folder), selection.context()));
     let row = |(_, number): (i64, u32)| mailbox.message(number).map(|message| open(call, mailbox, message));
-    let write = |row: &MessageRow<'_>| Value::Object(row.write(&selection, &expand));
+    let write = |row: &MessageRow<'_>| Value::Object(write(call, row, &selection, &expand));
     if let Some(text) = call.query.get("search") {
         for other in ["filter", "orderby"] {
             if call.query.get(other).is_some() {
@@ -62,7 +82,7 @@ pub(crate) fn list(state: &State, call: &Call<'_>, folder: Option<&str>) -> Answ
         let body = page_of(&found, &call.query, &MESSAGE, LIMITS, &call.address(), row, write)?;
         return Ok(call.json(StatusCode::OK, &context, body));
     }
-    let body = page_of(numbers, &call.query, &MESSAGE, LIMITS, &call.address(), row, write)?;
+    let body = page_of(&numbers, &call.query, &MESSAGE, LIMITS, &call.address(), row, write)?;
     Ok(call.json(StatusCode::OK, &context, body))
 }
 
@@ -81,7 +101,7 @@ pub(crate) fn get(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let row = open(call, mailbox, find_message(mailbox, id)?);
     let selection = Selection::parse(&call.query, &MESSAGE)?;
-    let body = row.write(&selection, &Expand::parse(&call.query)?);
+    let body = write(call, &row, &selection, &Expand::parse(&call.query, &MESSAGE, call.context("/messages"))?);
     Ok(call.json(StatusCode::OK, &call.context(&format!("/messages{}/$entity", selection.context())), body))
 }
 
@@ -115,7 +135,7 @@ pub(crate) fn attachment(state: &State, call: &Call<'_>, id: &str, attachment: &
 pub(crate) fn attachment_content(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let holder = open(call, mailbox, find_message(mailbox, id)?).holder();
-    Ok(holder.content(call, holder.find(attachment)?))
+    holder.content(call, holder.find(attachment)?)
 }
 
 /// `GET …/mailFolders/{id}/messages/delta`, first and later rounds.
@@ -125,13 +145,16 @@ pub(crate) fn delta(state: &State, call: &Call<'_>, folder: &str) -> Answer<Repl
     let Some(folder) = mailbox.folder(number) else {
         return Err(Fault::folder_gone());
     };
+    if folder.search.is_some() {
+        return Err(Fault::bad_request("Changes of a search folder cannot be followed."));
+    }
     let resumed = call.query.get("skiptoken").or_else(|| call.query.get("deltatoken"));
     let token = match resumed {
         Some(text) => Token::resume(text, "messages", mailbox, number)?,
         None => begin(call, mailbox, number, folder.feed.last())?,
     };
     let selection = Selection::from_text(token.select.as_deref(), &MESSAGE)?;
-    let expand = Expand::from_text(token.expand.as_deref())?;
+    let expand = Expand::from_text(token.expand.as_deref(), &MESSAGE, call.context("/messages"))?;
     let filter = token.filter.as_deref().map(|text| Filter::parse(text, &MESSAGE)).transpose()?;
     let size = call.view.page.or(token.top).unwrap_or(10).clamp(1, 1_000);
     let row = |number: u32| mailbox.message(number).map(|message| open(call, mailbox, message));
@@ -140,7 +163,7 @@ pub(crate) fn delta(state: &State, call: &Call<'_>, folder: &str) -> Answer<Repl
         |gone: &super::store::Gone| call.view.immutable && mailbox.message(gone.number).is_some_and(|m| m.placed && m.folder == number);
     let page = page(&folder.feed, &token, size, keep, here);
     let value = page.lines.iter().filter_map(|line| match line {
-        Line::Changed(number) => row(*number).map(|row| Value::Object(row.write(&selection, &expand))),
+        Line::Changed(number) => row(*number).map(|row| Value::Object(write(call, &row, &selection, &expand))),
         Line::Removed(gone) => {
             let id = if call.view.immutable { &gone.immutable } else { &gone.id };
             Some(json!({"@odata.type": "#microsoft.graph.message", "id": id, "@removed": {"reason": "deleted"}}))

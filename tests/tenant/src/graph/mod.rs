@@ -24,6 +24,7 @@ mod folders;
 mod mail;
 mod mail_tips;
 mod mail_write;
+mod marks;
 mod messages;
 mod mime;
 mod mime_read;
@@ -34,6 +35,7 @@ mod route;
 mod rule_check;
 mod rules;
 mod search;
+mod search_folders;
 mod sending;
 mod settings;
 pub(crate) mod store;
@@ -309,6 +311,8 @@ fn get(state: &State, call: &Call<'_>, resource: &Resource) -> Answer<Reply> {
         Resource::ContactsDelta(folder) => contacts::delta(state, call, folder.as_deref()),
         Resource::Contact(id) => contacts::get(state, call, id),
         Resource::Calendar(part) => calendar::get(state, call, part),
+        Resource::Extensions(on) => marks::list(state, call, on),
+        Resource::Extension(on, id) => marks::get(state, call, on, id),
         Resource::Drives => drive::drives(state, call),
         Resource::Drive => drive::drive(state, call),
         Resource::Item(at, part) => drive::get(state, call, at, part),
@@ -355,6 +359,9 @@ fn change(state: &mut State, call: &Call<'_>, resource: &Resource) -> Answer<Rep
         ("POST", Resource::Contacts(folder)) => contacts::create(state, call, folder.as_deref()),
         ("PATCH", Resource::Contact(id)) => contacts::update(state, call, id),
         ("DELETE", Resource::Contact(id)) => contacts::delete(state, call, id),
+        ("POST", Resource::Extensions(on)) => marks::create(state, call, on),
+        ("PATCH", Resource::Extension(on, id)) => marks::update(state, call, on, id),
+        ("DELETE", Resource::Extension(on, id)) => marks::delete(state, call, on, id),
         (_, Resource::Calendar(part)) => calendar::change(state, call, part),
         (_, Resource::Item(at, part)) => drive::change(state, call, at, part),
         _ => Err(Fault::method_not_allowed()),

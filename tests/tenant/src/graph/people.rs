@@ -4,8 +4,10 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::odata::{Answer, Row, Selection, USER};
-use super::store::State;
+use super::errors::Fault;
+use super::marks::Wanted;
+use super::odata::{Answer, Query, Row, Selection, USER};
+use super::store::{Marked, State};
 use crate::seed::{Kind, User};
 use crate::wire::Reply;
 
@@ -42,5 +44,14 @@ pub(crate) fn user(state: &State, call: &Call<'_>) -> Answer<Reply> {
     let selection = Selection::parse(&call.query, &USER)?;
     let mut out = Map::new();
     selection.write(&UserRow(&state.users[call.owner]), &mut out);
+    let mut wanted = Wanted::default();
+    match call.query.get("expand").map(str::trim).filter(|text| !text.is_empty()) {
+        Some("extensions") => {
+            wanted.read("extensions", &Query::default())?;
+        }
+        Some(other) => return Err(Fault::unknown_property(other, USER.name)),
+        None => {}
+    }
+    wanted.write(call.mailbox(state), Marked::Profile, &call.context(""), &mut out);
     Ok(call.json(StatusCode::OK, &call.plain_context(&format!("users{}/$entity", selection.context())), out))
 }

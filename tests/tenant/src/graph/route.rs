@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use super::calendar;
 use super::errors::Fault;
+use super::marks;
 use super::odata::Answer;
 use super::replying::Answering;
 use crate::wire::unfolded;
@@ -81,6 +82,9 @@ pub(crate) enum Resource {
     Contacts(Option<String>),
     ContactsDelta(Option<String>),
     Contact(String),
+    /// Open extensions of something, and one of them.
+    Extensions(marks::On),
+    Extension(marks::On, String),
     Calendar(calendar::Part),
     Drives,
     Drive,
@@ -194,6 +198,9 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
     let lower: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     let own = |at: usize| names[at].to_owned();
+    if let Some(found) = extensions(&names, &lower) {
+        return Ok(found);
+    }
     Ok(match lower.as_slice() {
         [] => Resource::User,
         ["mailboxsettings"] => Resource::MailboxSettings(None),
@@ -237,6 +244,24 @@ fn below_user(rest: &[Step]) -> Answer<Resource> {
         _ => {
             return Err(Fault::unknown_segment(names.iter().zip(&lower).find(|(_, l)| !is_literal(l)).map_or(names[0], |(n, _)| n)));
         }
+    })
+}
+
+/// `…/extensions` and `…/extensions/{id}` of a profile, a message, an event or a contact, wherever that lies.
+fn extensions(names: &[&str], lower: &[&str]) -> Option<Resource> {
+    let at = lower.iter().rposition(|name| *name == "extensions").filter(|at| at + 2 >= lower.len())?;
+    let holder = |back: usize| at.checked_sub(back).map(|at| lower[at]);
+    let id = || names[at - 1].to_owned();
+    let on = match holder(2) {
+        None if at == 0 => marks::On::Profile,
+        Some("messages") => marks::On::Message(id()),
+        Some("events" | "calendarview" | "instances") => marks::On::Event(id()),
+        Some("contacts") => marks::On::Contact(id()),
+        _ => return None,
+    };
+    Some(match names.get(at + 1) {
+        None => Resource::Extensions(on),
+        Some(id) => Resource::Extension(on, (*id).to_owned()),
     })
 }
 
@@ -381,6 +406,7 @@ const LITERALS: &[&str] = &[
     "cancel",
     "dismissReminder",
     "invite",
+    "extensions",
 ];
 /// Behind these comes an id.
 const KEYED: &[&str] = &[
@@ -400,6 +426,7 @@ const KEYED: &[&str] = &[
     "items",
     "instances",
     "permissions",
+    "extensions",
 ];
 
 fn is_literal(lower: &str) -> bool {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::graph::store::{Attachment, Body, Content};
+use crate::graph::store::{Attachment, AttachmentKind, Body, Content};
 
 #[derive(Deserialize)]
 struct File {
@@ -59,7 +59,7 @@ fn found(row: Row) -> Found {
         inline: part.cid.is_some(),
         content_id: part.cid,
         content: Content::Given(Bytes::from(STANDARD.decode(part.content).unwrap_or_default())),
-        item: None,
+        kind: AttachmentKind::File,
     };
     Found {
         subject: row.subject.replace(['\r', '\n', '\t'], " ").trim().to_owned(),

@@ -9,7 +9,7 @@ use super::people::{Address, correspondents};
 use super::prng::{Prng, mix};
 use super::prose::{CANARY, TOPICS, subject};
 use super::{Amounts, User, before_now};
-use crate::graph::store::{Attachment, Body, Content, MAIL_ROOT, Mailbox, Message, WELL_KNOWN};
+use crate::graph::store::{Attachment, AttachmentKind, Body, Content, MAIL_ROOT, Mailbox, Message, WELL_KNOWN};
 
 const INBOX: u32 = 1;
 const SENT: u32 = 2;
@@ -170,6 +170,7 @@ fn messages(mailbox: &mut Mailbox, prng: &mut Prng, user: &User, amounts: &Amoun
             read_receipt: prng.percent(1),
             attachments: if prng.percent(15) { attachments(prng) } else { Vec::new() },
             searchable: received,
+            notice: None,
         };
         if index >= USUAL_FROM && !canary && borrowed.percent(15) {
             let found = borrowed.pick(corpus::messages()).clone();
@@ -189,7 +190,15 @@ fn attachments(prng: &mut Prng) -> Vec<Attachment> {
             let name = format!("{}{canary} {}.{extension}", prng.pick(TOPICS), prng.between(1, 400));
             let length = prng.length(9_000.0, 1.0).clamp(200, 400_000) as u64;
             let content = Content::Seeded { seed: prng.next(), length, text };
-            Attachment { index, name, content_type: content_type.to_owned(), inline: false, content_id: None, content, item: None }
+            Attachment {
+                index,
+                name,
+                content_type: content_type.to_owned(),
+                inline: false,
+                content_id: None,
+                content,
+                kind: AttachmentKind::File,
+            }
         })
         .collect()
 }
@@ -250,7 +259,7 @@ fn nasty(message: &mut Message, index: usize, prng: &mut Prng) {
                 inline: true,
                 content_id: Some("image001.jpg@01DA0000.00000000".to_owned()),
                 content: Content::Seeded { seed: prng.next(), length: 3_400_000, text: false },
-                item: None,
+                kind: AttachmentKind::File,
             }];
         }
         14 => message.body = given(false, String::new()),

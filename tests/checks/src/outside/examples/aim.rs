@@ -1,7 +1,7 @@
 //! Turns a request of an example into one about things that the tenant has: ids, paths, times and links are replaced, nothing else.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{data::Example, scene::Scene};
 
@@ -32,6 +32,7 @@ const KEYED: &[&str] = &[
     "contacts",
     "drives",
     "events",
+    "extensions",
     "items",
     "mailfolders",
     "mastercategories",
@@ -109,6 +110,9 @@ async fn build(scene: &Scene, example: &Example, relative: &str) -> anyhow::Resu
     let mut target = format!("{path}{}", aimed_query(scene, query, &path).await?);
     if follows(query) || path.contains("(token='") {
         target = scene.link(path.split("(token").next().unwrap_or_default(), query).await?;
+    }
+    if target.contains("expand=extensions") && example.request.method == "GET" {
+        scene.profile_extension().await?;
     }
     if target.ends_with("/messageRules") && example.request.method == "GET" {
         scene.new_rule().await?;
@@ -238,6 +242,11 @@ async fn aimed_body(scene: &Scene, fields: &mut Map<String, Value>) -> anyhow::R
             ("recipients", Value::Array(who)) => *who = scene.invited(),
             ("schedules" | "Schedules", Value::Array(who)) => *who = scene.colleagues(),
             ("queryString", Value::String(text)) => *text = scene.word_of(words.as_ref()).await?,
+            // What is searched are folders of this mailbox.
+            ("sourceFolderIds", Value::Array(ids)) => *ids = vec![json!(scene.new_mail_folder().await?)],
+            // Placeholders that are no values of their types.
+            (_, Value::String(text)) if text == "datetime-value" => "2026-11-02T08:00:00Z".clone_into(text),
+            ("contentType", Value::String(kind)) if kind.is_empty() => "text".clone_into(kind),
             // What a rule does with mail, it does with a folder of this mailbox.
             ("moveToFolder" | "copyToFolder", Value::String(id)) => *id = scene.new_mail_folder().await?,
             (_, Value::Object(inner)) => {

@@ -101,6 +101,9 @@ impl Scene {
             ("messages", _) => self.message(hint).await,
             ("mailfolders" | "childfolders", "messages") => id(&self.get("/me/mailFolders/inbox").await?),
             ("mailfolders" | "childfolders", "childfolders") if hint.method == "GET" => self.parent_folder().await,
+            ("mailfolders" | "childfolders", "") if kind(hint.shown) == Some("#microsoft.graph.mailSearchFolder") => {
+                self.search_folder(parent).await
+            }
             ("mailfolders" | "childfolders", _) => self.new_mail_folder().await,
             ("messagerules", _) => self.new_rule().await,
             ("mastercategories", _) => {
@@ -118,6 +121,7 @@ impl Scene {
             ("calendargroups", _) if hint.method == "GET" => self.first(parent, |_| true).await,
             ("calendargroups", _) => id(&self.post(parent, json!({"name": format!("Group {}", self.number())})).await?),
             ("events", next) => self.event(next, hint).await,
+            ("extensions", _) => id(&self.post(parent, extension(self.number())).await?),
             ("attachments", _) => self.attachment(parent, hint).await,
             ("items", _) => self.item(hint).await,
             ("permissions", _) => self.first(parent, |_| true).await,
@@ -134,7 +138,10 @@ impl Scene {
             _ => {
                 let wanted = kind(hint.shown).unwrap_or_default();
                 if wanted.contains("eventMessage") {
-                    return self.first("/me/messages?$top=500", |row| row["@odata.type"] == wanted).await;
+                    return self.meeting_mail(&hint.shown["meetingMessageType"]).await;
+                }
+                if hint.shown["singleValueExtendedProperties"].is_array() {
+                    return id(&self.post("/me/messages", coloured()).await?);
                 }
                 self.first("/me/mailFolders/inbox/messages?$top=50", |row| row["hasAttachments"] == true).await
             }
@@ -159,7 +166,10 @@ impl Scene {
                 "end": {"dateTime": "2026-12-01T11:00:00", "timeZone": "UTC"}, "body": {"contentType": "html", "content": "<b>x</b>"}})
             }
             _ => {
-                json!({"@odata.type": "#microsoft.graph.message", "subject": "inside", "body": {"contentType": "html", "content": "<b>x</b>"}})
+                let file = json!({"@odata.type": "#microsoft.graph.fileAttachment", "name": "in it.txt", "contentBytes": "YWJj"});
+                let files = if shown["item"]["attachments"].is_array() { vec![file] } else { Vec::new() };
+                json!({"@odata.type": "#microsoft.graph.message", "subject": "inside", "body": {"contentType": "html", "content": "<b>x</b>"},
+                    "attachments": files})
             }
         };
         let attachment = match kind.map(|kind| kind.rsplit('.').next().unwrap_or(kind)) {
@@ -179,6 +189,36 @@ impl Scene {
     async fn attachment(&self, parent: &str, hint: Hint<'_>) -> anyhow::Result<String> {
         let wanted = kind(hint.shown);
         self.first(parent, |row| wanted.is_none_or(|wanted| row["@odata.type"] == wanted)).await
+    }
+
+    /// A message about a meeting: what a colleague asks for, or what a colleague answers.
+    async fn meeting_mail(&self, wanted: &Value) -> anyhow::Result<String> {
+        if wanted == "meetingRequest" {
+            let at = |hour: u8| json!({"dateTime": format!("2026-12-01T{hour:02}:00:00"), "timeZone": "Pacific Standard Time"});
+            self.stand.apply(&json!({"verb": "new_event", "user": BEA, "subject": "A meeting", "start": at(10), "end": at(11),
+                "body": {"contentType": "html", "content": "x"}, "location": {"displayName": "There"},
+                "attendees": [{"type": "required", "emailAddress": {"address": ALEX, "name": "Alex"}}]}))?;
+        } else {
+            let event = self.new_event("Answered").await?;
+            self.stand.apply(&json!({"verb": "respond_event", "id": event, "response": "tentativelyAccepted", "attendee": BEA}))?;
+        }
+        self.first("/me/messages?$top=20", |row| row["meetingMessageType"] == *wanted).await
+    }
+
+    /// A search folder among the folders that `parent` names.
+    async fn search_folder(&self, parent: &str) -> anyhow::Result<String> {
+        let source = self.new_mail_folder().await?;
+        let folder = json!({"@odata.type": "microsoft.graph.mailSearchFolder", "displayName": format!("Found {}", self.number()),
+            "includeNestedFolders": true, "sourceFolderIds": [source], "filterQuery": "contains(subject, 'digest')"});
+        id(&self.post(parent, folder).await?)
+    }
+
+    /// What a program keeps with the profile.
+    pub(super) async fn profile_extension(&self) -> anyhow::Result<()> {
+        let fields = json!({"@odata.type": "microsoft.graph.openTypeExtension", "extensionName": format!("com.contoso.kept{}", self.number()),
+            "theme": "dark", "color": "purple", "lang": "Japanese"});
+        self.post("/me/extensions", fields).await?;
+        Ok(())
     }
 
     /// A rule that does what the documentation's rules do.
@@ -228,7 +268,7 @@ impl Scene {
         let who = json!([{"type": "required", "emailAddress": {"address": BEA, "name": "Bea"}}]);
         let at = |hour: u8| json!({"dateTime": format!("2026-12-01T{hour:02}:00:00"), "timeZone": "Pacific Standard Time"});
         let event = json!({"subject": subject, "start": at(10), "end": at(11), "attendees": who,
-            "body": {"contentType": "html", "content": "x"}, "location": {"displayName": "There"}});
+            "body": {"contentType": "html", "content": "x"}, "location": there()});
         id(&self.post("/me/events", event).await?)
     }
 
@@ -357,6 +397,23 @@ fn id(thing: &Value) -> anyhow::Result<String> {
 /// What a shown answer says that it is.
 fn kind(shown: &Value) -> Option<&str> {
     shown["@odata.type"].as_str()
+}
+
+/// An extension as a program keeps it.
+fn extension(number: u64) -> Value {
+    json!({"@odata.type": "microsoft.graph.openTypeExtension", "extensionName": format!("Com.Contoso.Kept{number}"), "theme": "dark"})
+}
+
+/// A message with the extended property of the documentation.
+fn coloured() -> Value {
+    json!({"subject": "Coloured", "toRecipients": [{"emailAddress": {"address": BEA}}],
+        "singleValueExtendedProperties": [{"id": "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name Color", "value": "Green"}]})
+}
+
+/// A place with all that can be said of one.
+fn there() -> Value {
+    json!({"displayName": "There", "address": {"street": "1 Some Street", "city": "Redmond", "state": "WA", "countryOrRegion": "USA",
+        "postalCode": "98052"}, "coordinates": {"latitude": 47.6, "longitude": -122.3}})
 }
 
 fn contact() -> Value {

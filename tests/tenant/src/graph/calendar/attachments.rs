@@ -45,7 +45,7 @@ pub(crate) fn get(state: &State, call: &Call<'_>, id: &str, attachment: &str) ->
 pub(crate) fn content(state: &State, call: &Call<'_>, id: &str, attachment: &str) -> Answer<Reply> {
     let mailbox = call.mailbox(state);
     let holder = holder(call, mailbox, find(mailbox, id)?.0);
-    Ok(holder.content(call, holder.find(attachment)?))
+    holder.content(call, holder.find(attachment)?)
 }
 
 /// Adds an attachment with an index that the event never had.

@@ -340,3 +340,44 @@ fn files_are_put_on_events_and_reach_the_guests() {
     let dump = tenant.graph.dump(Some("alex@contoso.example"), Some("events")).to_string();
     assert!(dump.contains("big.bin"));
 }
+
+#[test]
+fn those_who_are_invited_get_mail_and_so_does_the_organizer() {
+    let mut tenant = Tenant::small();
+    let bea = tenant.graph.users()[1].username.clone();
+    let time = |hour: u8| json!({"dateTime": format!("2026-12-01T{hour:02}:00:00"), "timeZone": "UTC"});
+    let made = tenant.post(
+        "/me/events",
+        json!({"subject": "Kick off", "start": time(10), "end": time(11), "attendees": [{"emailAddress": {"address": bea}}]}),
+        201,
+    );
+    let url = format!("/me/events/{}", path(text(&made, "id")));
+    tenant.user = 1;
+    let newest = |tenant: &Tenant| rows(&tenant.get("/me/mailFolders/inbox/messages?$top=1")).remove(0);
+    let request = newest(&tenant);
+    assert_eq!((text(&request, "@odata.type"), text(&request, "subject")), ("#microsoft.graph.eventMessageRequest", "Kick off"));
+    assert_eq!((text(&request, "meetingMessageType"), text(&request, "meetingRequestType")), ("meetingRequest", "newMeetingRequest"));
+    let one = format!("/me/messages/{}", path(text(&request, "id")));
+    let event = tenant.get(&format!("{one}?$expand=microsoft.graph.eventMessage/event"))["event"].clone();
+    assert_eq!((event["iCalUId"].clone(), event["isOrganizer"].clone()), (made["iCalUId"].clone(), json!(false)));
+    let cast = tenant.get(&format!("{one}?$select=subject,microsoft.graph.eventMessage/meetingMessageType"));
+    assert_eq!((text(&cast, "meetingMessageType"), cast["startDateTime"].is_null()), ("meetingRequest", true));
+    tenant.advance(60);
+    tenant.post(&format!("/me/events/{}/tentativelyAccept", path(text(&event, "id"))), json!({}), 202);
+    tenant.user = 0;
+    let answer = newest(&tenant);
+    assert_eq!((text(&answer, "subject"), text(&answer, "responseType")), ("Tentative: Kick off", "tentativelyAccepted"));
+    tenant.advance(60);
+    tenant.ask("PATCH", &url, &[], json!({"start": time(12), "end": time(13)}), 200);
+    tenant.user = 1;
+    assert_eq!(text(&newest(&tenant), "meetingRequestType"), "fullUpdate");
+    assert_eq!(tenant.get(&one)["isOutOfDate"], true);
+    tenant.user = 0;
+    tenant.advance(60);
+    tenant.post(&format!("{url}/cancel"), json!({}), 202);
+    tenant.user = 1;
+    assert_eq!(
+        (text(&newest(&tenant), "meetingMessageType"), text(&newest(&tenant), "subject")),
+        ("meetingCancelled", "Canceled: Kick off")
+    );
+}

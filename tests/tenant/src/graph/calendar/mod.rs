@@ -26,7 +26,9 @@ use crate::wire::Reply;
 
 pub(crate) use attachments::finish as finish_attachment;
 pub(crate) use calendars::{CalendarRow, change_calendar, find_calendar, new_calendar, remove_calendar};
+pub(crate) use read::open;
 pub(crate) use recur::{instant, occurrence};
+pub(crate) use recurrence::write as write_recurrence;
 pub(crate) use respond::respond_to;
 pub(crate) use route::{Part, parse};
 pub(crate) use row::{EventRow, find};

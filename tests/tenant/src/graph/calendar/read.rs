@@ -11,7 +11,7 @@ use super::row::{EventRow, find};
 use crate::graph::call::Call;
 use crate::graph::errors::Fault;
 use crate::graph::odata::{Answer, EVENT, Expand, Selection, encode, filter::instant as read_instant, list as page_of};
-use crate::graph::store::{Event, Mailbox, State};
+use crate::graph::store::{Event, Mailbox, Marked, State};
 use crate::wire::Reply;
 
 /// An event as the caller wants to see it.
@@ -24,14 +24,16 @@ pub(super) fn place(calendar: Option<&str>) -> String {
     calendar.map(|id| format!("/calendars('{}')", encode(id))).unwrap_or_default()
 }
 
-/// A row with what `$expand` wants of it, which can be its attachments and nothing else.
+/// A row with what `$expand` wants of it.
 fn write(call: &Call<'_>, row: &EventRow<'_>, selection: &Selection, expand: &Expand) -> Map<String, Value> {
     let mut out = row.write(selection);
     if let Some(selection) = &expand.attachments {
         let holder = holder(call, row.mailbox, row.event);
-        let list = holder.list.iter().map(|file| Value::Object(holder.write(file, selection, false)));
+        let list = holder.list.iter().map(|file| Value::Object(holder.write(file, selection, None)));
         out.insert("attachments".to_owned(), list.collect());
     }
+    let place = format!("{}('{}')", expand.context, encode(&row.id()));
+    expand.marks.write(row.mailbox, Marked::Event(row.event.number), &place, &mut out);
     out
 }
 
@@ -42,7 +44,7 @@ pub(crate) fn events(state: &State, call: &Call<'_>, calendar: Option<&str>) -> 
     let numbers: Vec<u32> = mailbox.events.iter().flatten().filter(|event| event.calendar == number).map(|event| event.number).collect();
     let selection = Selection::parse(&call.query, &EVENT)?;
     let row = |n: u32| mailbox.event(n).map(|event| open(call, mailbox, event, None));
-    let expand = Expand::parse(&call.query)?;
+    let expand = Expand::parse(&call.query, &EVENT, call.context("/events"))?;
     let write = |row: &EventRow<'_>| Value::Object(write(call, row, &selection, &expand));
     let body = page_of(&numbers, &call.query, &EVENT, LIMITS, &call.address(), row, write)?;
     Ok(call.json(StatusCode::OK, &call.context(&format!("{}/events{}", place(calendar), selection.context())), body))
@@ -54,7 +56,7 @@ pub(crate) fn event(state: &State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let (event, day) = find(mailbox, id)?;
     let row = open(call, mailbox, event, day.map(|day| occurrence(event, day)));
     let selection = Selection::parse(&call.query, &EVENT)?;
-    let body = write(call, &row, &selection, &Expand::parse(&call.query)?);
+    let body = write(call, &row, &selection, &Expand::parse(&call.query, &EVENT, call.context("/events"))?);
     Ok(call.json(StatusCode::OK, &call.context(&format!("/events{}/$entity", selection.context())), body))
 }
 
@@ -89,7 +91,7 @@ fn happenings(call: &Call<'_>, mailbox: &Mailbox, mut found: Vec<(&Event, Occurr
     found.sort_by_cached_key(|(event, o)| (instant(&o.start), event.number));
     let indexes: Vec<usize> = (0..found.len()).collect();
     let row = |index: usize| found.get(index).map(|(event, o)| open(call, mailbox, event, o.day.is_some().then(|| o.clone())));
-    let expand = Expand::parse(&call.query)?;
+    let expand = Expand::parse(&call.query, &EVENT, call.context("/events"))?;
     let write = |row: &EventRow<'_>| Value::Object(write(call, row, &selection, &expand));
     let body = page_of(&indexes, &call.query, &EVENT, LIMITS, &call.address(), row, write)?;
     Ok(call.json(StatusCode::OK, &call.context(&format!("{context}{}", selection.context())), body))

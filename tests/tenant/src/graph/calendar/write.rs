@@ -14,8 +14,9 @@ use super::row::find;
 use crate::graph::call::Call;
 use crate::graph::empty;
 use crate::graph::errors::Fault;
+use crate::graph::marks;
 use crate::graph::odata::{Answer, EVENT, Selection};
-use crate::graph::store::{Event, Late, State, address, status};
+use crate::graph::store::{Event, Late, Marked, State, address, status};
 use crate::seed::people::Address;
 use crate::seed::prng::mix;
 use crate::wire::Reply;
@@ -70,7 +71,10 @@ pub(crate) fn shown(state: &State, call: &Call<'_>, number: u32, day: Option<Dat
 /// `POST …/events`, into one calendar.
 pub(crate) fn create(state: &mut State, call: &Call<'_>, calendar: Option<&str>) -> Answer<Reply> {
     let calendar = find_calendar(call.mailbox(state), calendar)?;
-    let number = new_event(state, call.owner, calendar, call.body()?, call.now)?;
+    let mut body = call.body()?;
+    let marks = marks::take(&mut body)?;
+    let number = new_event(state, call.owner, calendar, body, call.now)?;
+    marks::put(&mut state.mailboxes[call.owner], Marked::Event(number), marks);
     shown(state, call, number, None, StatusCode::CREATED)
 }
 
@@ -85,7 +89,10 @@ pub(crate) fn target(state: &State, call: &Call<'_>, id: &str) -> Answer<(u32, O
 /// `PATCH …/events/{id}`: an event, a whole series, or one day of it, which becomes an exception.
 pub(crate) fn update(state: &mut State, call: &Call<'_>, id: &str) -> Answer<Reply> {
     let (number, day) = target(state, call, id)?;
-    update_event(state, call.owner, number, day, call.body()?, call.now)?;
+    let mut body = call.body()?;
+    let marks = marks::take(&mut body)?;
+    update_event(state, call.owner, number, day, body, call.now)?;
+    marks::put(&mut state.mailboxes[call.owner], Marked::Event(number), marks);
     shown(state, call, number, day, StatusCode::OK)
 }
 

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::schema::{ATTACHMENT, Schema};
+use super::schema::{ATTACHMENT, CONTACT, MESSAGE, Schema};
 use super::{Answer, Query, Row};
 use crate::csdl::Csdl;
 use crate::graph::errors::Fault;
+use crate::graph::marks::Wanted;
 
 /// The properties to write, in the type's own order.
 #[derive(Debug, Clone)]
@@ -15,11 +16,18 @@ pub(crate) struct Selection {
     names: Option<Vec<&'static str>>,
     /// Those that the type declares and nothing here has: `null`, but for drive items, which leave out what they have not.
     without: Vec<String>,
+    /// What was named with a derived type: `microsoft.graph.eventMessage/meetingMessageType`.
+    casts: Vec<String>,
     /// What was asked, for the context URL.
     asked: Option<String>,
 }
 
 impl Selection {
+    /// What is written when nothing is selected.
+    pub(crate) fn whole(schema: &'static Schema) -> Self {
+        Self { schema, names: None, without: Vec::new(), casts: Vec::new(), asked: None }
+    }
+
     /// Reads `$select`; an unknown property is refused with its name.
     pub(crate) fn parse(query: &Query, schema: &'static Schema) -> Answer<Self> {
         Self::from_text(query.get("select"), schema)
@@ -28,13 +36,13 @@ impl Selection {
     /// The same from the option's value.
     pub(crate) fn from_text(text: Option<&str>, schema: &'static Schema) -> Answer<Self> {
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-            return Ok(Self { schema, names: None, without: Vec::new(), asked: None });
+            return Ok(Self::whole(schema));
         };
         let asked: Vec<&str> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         if asked.contains(&"*") {
-            return Ok(Self { schema, names: None, without: Vec::new(), asked: Some("*".to_owned()) });
+            return Ok(Self { schema, names: None, without: Vec::new(), casts: Vec::new(), asked: Some("*".to_owned()) });
         }
-        let mut without = Vec::new();
+        let (mut without, mut casts) = (Vec::new(), Vec::new());
         // `microsoft.graph.fileAttachment/contentBytes`: what only files have is named with their type.
         let cast = format!("{}/", schema.name.replace(".attachment", ".fileAttachment"));
         if schema.name == ATTACHMENT.name
@@ -44,6 +52,11 @@ impl Selection {
         }
         let asked: Vec<&str> = asked.into_iter().map(|name| name.strip_prefix(cast.as_str()).unwrap_or(name)).collect();
         for name in &asked {
+            let derived = name.split_once('/').filter(|(kind, _)| schema.name == MESSAGE.name && kind.starts_with("microsoft.graph.event"));
+            if let Some((_, property)) = derived.filter(|(kind, property)| Csdl::v1().has_property(kind, property)) {
+                casts.push(property.to_owned());
+                continue;
+            }
             // A path into a structure selects the structure.
             let first = name.split('/').next().unwrap_or(name);
             let annotation = first.starts_with('@') && !schema.outlook;
@@ -63,7 +76,7 @@ impl Selection {
             .map(|(name, _)| *name)
             .filter(|name| wanted(name) || (schema.outlook && *name == "id"))
             .collect();
-        Ok(Self { schema, names: Some(names), without, asked: Some(asked.join(",")) })
+        Ok(Self { schema, names: Some(names), without, casts, asked: Some(asked.join(",")) })
     }
 
     /// `(id,subject)` behind the collection's name in a context URL, or nothing.
@@ -74,6 +87,11 @@ impl Selection {
     /// True when `$select` was given.
     pub(crate) fn is_explicit(&self) -> bool {
         self.names.is_some()
+    }
+
+    /// Whether a property that only a derived type has is to be written.
+    pub(crate) fn wants_derived(&self, name: &str) -> bool {
+        self.names.is_none() || self.casts.iter().any(|cast| cast == name)
     }
 
     /// Writes the row's selected properties behind what `out` already holds.
@@ -122,30 +140,54 @@ fn unknown(name: &str, schema: &Schema) -> Box<Fault> {
     fault
 }
 
-/// `$expand` of a message: its attachments or nothing.
-#[derive(Debug, Clone)]
+/// `$expand` of a message, an event or a contact.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Expand {
     pub(crate) attachments: Option<Selection>,
+    /// The event that a message about a meeting is about.
+    pub(crate) event: bool,
+    /// Extensions and extended properties.
+    pub(crate) marks: Wanted,
+    /// The context URL of the collection that the items are in.
+    pub(crate) context: String,
 }
 
 impl Expand {
-    /// Reads `$expand=attachments` or `$expand=attachments($select=id,name)`.
-    pub(crate) fn parse(query: &Query) -> Answer<Self> {
-        Self::from_text(query.get("expand"))
+    /// Reads `$expand=attachments($select=id,name),extensions` and the like; `context` is that of the collection.
+    pub(crate) fn parse(query: &Query, schema: &Schema, context: String) -> Answer<Self> {
+        Self::from_text(query.get("expand"), schema, context)
     }
 
     /// The same from the option's value.
-    pub(crate) fn from_text(text: Option<&str>) -> Answer<Self> {
-        let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
-            return Ok(Self { attachments: None });
-        };
-        let Some(rest) = text.strip_prefix("attachments") else {
-            let name = text.split(['(', ',']).next().unwrap_or(text);
-            return Err(Fault::unknown_property(name, "microsoft.graph.message"));
-        };
-        let inner = rest.trim().trim_start_matches('(').trim_end_matches(')');
-        let options = Query::parse(&inner.replace(';', "&"));
-        let select = options.get("select").map(str::to_owned);
-        Ok(Self { attachments: Some(Selection::from_text(select.as_deref(), &ATTACHMENT)?) })
+    pub(crate) fn from_text(text: Option<&str>, schema: &Schema, context: String) -> Answer<Self> {
+        let mut out = Self { context, ..Self::default() };
+        for part in parts(text.unwrap_or_default()) {
+            let (name, inner) = part.split_once('(').unwrap_or((part, ""));
+            let name = name.trim();
+            let options = Query::parse(&inner.trim_end().strip_suffix(')').unwrap_or(inner).replace(';', "&"));
+            if name.eq_ignore_ascii_case("attachments") && schema.name != CONTACT.name {
+                out.attachments = Some(Selection::from_text(options.get("select"), &ATTACHMENT)?);
+            } else if name.eq_ignore_ascii_case("microsoft.graph.eventMessage/event") && schema.name == MESSAGE.name {
+                out.event = true;
+            } else if !out.marks.read(name, &options)? {
+                return Err(Fault::unknown_property(name, schema.name));
+            }
+        }
+        Ok(out)
     }
+}
+
+/// Cuts at the commas that are not inside parentheses or quotes.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut depth, mut quoted) = (0_usize, false);
+    let cut = text.split(|character| {
+        quoted ^= character == '\'';
+        match character {
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        character == ',' && depth == 0 && !quoted
+    });
+    cut.map(str::trim).filter(|part| !part.is_empty()).collect()
 }

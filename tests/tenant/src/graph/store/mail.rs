@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Content, Feed, Gone, Mailbox, fold};
+use super::{Content, Feed, Gone, Mailbox, Notice, fold};
 use crate::seed::ids::{IdKind, Named};
 use crate::seed::people::Address;
 use crate::seed::prose;
@@ -41,7 +41,20 @@ pub(crate) struct MailFolder {
     pub(crate) messages: Vec<(i64, u32)>,
     pub(crate) unread: u32,
     pub(crate) feed: Feed,
+    /// What it looks for when it holds nothing itself.
+    pub(crate) search: Option<Search>,
     sequence: u64,
+}
+
+/// What a search folder shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    /// Whether the folders below the sources are searched, too.
+    pub(crate) nested: bool,
+    /// The folders that are searched.
+    pub(crate) sources: Vec<u32>,
+    /// A `$filter`, checked when it came.
+    pub(crate) filter: String,
 }
 
 /// The text of a message.
@@ -102,10 +115,30 @@ pub(crate) struct Attachment {
     pub(crate) content_type: String,
     pub(crate) inline: bool,
     pub(crate) content_id: Option<String>,
-    /// The file, or what `$value` gives of the item.
+    /// The file, what `$value` gives of the item, or the address of what is linked to.
     pub(crate) content: Content,
-    /// The item that it is when it is no file, as Graph shows it.
-    pub(crate) item: Option<Box<Map<String, Value>>>,
+    pub(crate) kind: AttachmentKind,
+}
+
+/// What an attachment is.
+#[derive(Debug, Clone)]
+pub(crate) enum AttachmentKind {
+    File,
+    /// An item, as Graph shows it.
+    Item(Box<Map<String, Value>>),
+    /// A link to a file or folder in a drive.
+    Link,
+}
+
+impl AttachmentKind {
+    /// The name of the entity type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::File => "#microsoft.graph.fileAttachment",
+            Self::Item(_) => "#microsoft.graph.itemAttachment",
+            Self::Link => "#microsoft.graph.referenceAttachment",
+        }
+    }
 }
 
 /// A message.
@@ -145,6 +178,8 @@ pub(crate) struct Message {
     pub(crate) attachments: Vec<Attachment>,
     /// When search knows of it.
     pub(crate) searchable: Timestamp,
+    /// What it says of a meeting, when it does.
+    pub(crate) notice: Option<Box<Notice>>,
 }
 
 impl Message {
@@ -210,6 +245,7 @@ impl Mailbox {
             messages: Vec::new(),
             unread: 0,
             feed: Feed::default(),
+            search: None,
             sequence,
         }));
         if number != MAIL_ROOT {
@@ -229,6 +265,14 @@ impl Mailbox {
             let old = std::mem::replace(&mut folder.sequence, sequence);
             self.folder_feed.touch(old, sequence, number);
         }
+    }
+
+    /// Makes a folder one that shows what a search finds.
+    pub(crate) fn set_search(&mut self, number: u32, search: Search) {
+        if let Some(folder) = self.folder_mut(number) {
+            folder.search = Some(search);
+        }
+        self.touch_folder(number);
     }
 
     /// Gives a folder another name.

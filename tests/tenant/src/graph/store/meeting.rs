@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::calendar::address;
+use super::notice::News;
 use super::{Event, Exception, State};
 
 /// What an attendee says to an invitation.
@@ -86,14 +87,28 @@ impl State {
                 (None, false) => {}
                 (None, true) => {
                     mailbox.add_event(copy_of(&master, now));
+                    self.notify(guest, &master, News::Invited, None, now);
                 }
                 (Some(copy), true) => {
-                    let differs = mailbox.event(copy).is_some_and(|copy| !same(copy, &master));
-                    if differs {
+                    let before = mailbox.event(copy).filter(|copy| !same(copy, &master)).cloned();
+                    if let Some(before) = before {
                         mailbox.change_event(copy, now, |copy| follow(copy, &master));
+                        // What attendees answer is nobody's news but the organizer's.
+                        let again = before.data.get("isCancelled") == Some(&Value::Bool(true));
+                        if moved(&before, &master) || again {
+                            self.notify(guest, &master, News::Moved, Some(&before), now);
+                        } else if told(&before) != told(&master) {
+                            self.notify(guest, &master, News::Changed, Some(&before), now);
+                        }
                     }
                 }
-                (Some(copy), false) => mailbox.change_event(copy, now, cancel),
+                (Some(copy), false) => {
+                    let was = mailbox.event(copy).filter(|copy| copy.data.get("isCancelled") != Some(&Value::Bool(true))).cloned();
+                    mailbox.change_event(copy, now, cancel);
+                    if let Some(was) = was {
+                        self.notify(guest, &was, News::Cancelled, None, now);
+                    }
+                }
             }
         }
     }
@@ -108,6 +123,7 @@ impl State {
         let Some(number) = event.map(|event| event.number) else {
             return;
         };
+        let asked = mailbox.event(number).cloned();
         mailbox.change_event(number, response.at, |event| {
             let Some(day) = response.day else {
                 answer(event.data.get_mut("attendees"), response);
@@ -118,6 +134,9 @@ impl State {
             answer(Some(exception.data.entry("attendees").or_insert(usual)), response);
             event.exceptions.insert(day, exception);
         });
+        if let Some(event) = asked {
+            self.report(owner, &event, response);
+        }
     }
 }
 
@@ -163,8 +182,18 @@ fn same(copy: &Event, master: &Event) -> bool {
         && copy.attachments.iter().map(|file| file.index).eq(master.attachments.iter().map(|file| file.index))
 }
 
+/// True when the meeting is at other times.
+fn moved(copy: &Event, master: &Event) -> bool {
+    copy.start != master.start || copy.end != master.end || copy.recurrence != master.recurrence
+}
+
+/// What attendees are told of when it changes.
+fn told(event: &Event) -> Vec<Option<&Value>> {
+    SHARED.iter().filter(|name| **name != "attendees").map(|name| event.data.get(*name)).collect()
+}
+
 fn follow(copy: &mut Event, master: &Event) {
-    let moved = copy.start != master.start || copy.end != master.end || copy.recurrence != master.recurrence;
+    let moved = moved(copy, master);
     for name in SHARED {
         if let Some(value) = master.data.get(*name) {
             copy.data.insert((*name).to_owned(), value.clone());

@@ -11,7 +11,9 @@ mod drive;
 mod feed;
 mod hash;
 mod mail;
+mod marks;
 mod meeting;
+mod notice;
 mod settings;
 mod shares;
 
@@ -26,8 +28,10 @@ pub(crate) use content::Content;
 pub(crate) use copies::{Conflict, Copy, Copying};
 pub(crate) use drive::{Drive, Item, ROOT};
 pub(crate) use feed::{Entry, Feed, Gone};
-pub(crate) use mail::{Attachment, Body, MAIL_ROOT, MailFolder, Message, WELL_KNOWN};
+pub(crate) use mail::{Attachment, AttachmentKind, Body, MAIL_ROOT, MailFolder, Message, Search, WELL_KNOWN};
+pub(crate) use marks::{Marked, Marks};
 pub(crate) use meeting::{Response, Word, status};
+pub(crate) use notice::Notice;
 pub(crate) use settings::{Category, Rule, Settings};
 pub(crate) use shares::{Share, With};
 
@@ -58,6 +62,8 @@ pub(crate) struct Mailbox {
     /// Deleted events as they were last: their copies and those who follow a window must still hear of them.
     pub(crate) gone_events: BTreeMap<u32, Event>,
     pub(crate) settings: Settings,
+    /// What programs hung on things here.
+    pub(crate) marks: BTreeMap<Marked, Marks>,
 }
 
 impl Mailbox {
@@ -78,6 +84,7 @@ impl Mailbox {
             calendars: Vec::new(),
             events: Vec::new(),
             gone_events: BTreeMap::new(),
+            marks: BTreeMap::new(),
         }
     }
 

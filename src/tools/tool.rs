@@ -313,7 +313,7 @@ pub enum ParamType {
     /// A file on this machine. Where it may lie is decided when it is opened.
     LocalPath,
     /// An object with these members and no others. A member with the default `null` may be null, one without default has to be there, and
-    /// one made by [`Param::member`] may be left out. What is left out stays out.
+    /// one made by `Param::member` may be left out. What is left out stays out.
     Object(&'static [Param]),
     /// A list of objects with these members.
     Objects(&'static [Param]),

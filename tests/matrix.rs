@@ -139,7 +139,7 @@ fn reads(inbox: &str, folder: &str, docs: &str) -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-#[ignore = "not yet steady: after some fifty minutes of the stopped clock a call waits for a time that nobody moves"]
+#[ignore = "stops with no reply after the stopped clock has moved about 35 minutes: cargo test -p m365-cached-checks --test main matrix -- --ignored"]
 fn no_kept_read_survives_a_write_that_makes_it_untrue() {
     let tenant = Options { lag: LAG, ..Options::default() };
     let world = World::with(Setup { tenant, accounts: &[ALEX, BEA], stopped_clock: true, ..Setup::default() }).unwrap();

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
+    About, AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, Counts, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
+    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
     TotalsAt, TotalsStep, WriteId,
     rules::{
         self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
@@ -47,6 +47,7 @@ struct State {
     accounts: BTreeMap<AccountId, AccountRow>,
     tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
     tasks: Vec<TaskSeen>,
+    counts: BTreeMap<(Span, Timestamp, AccountId, About), Counts>,
 }
 
 struct Held {
@@ -477,6 +478,7 @@ impl Ledger for Memory {
         state.accounts.remove(account);
         state.tokens.remove(account);
         state.tasks.retain(|seen| seen.task.account != *account);
+        state.counts.retain(|(_, _, whose, _), _| whose != account);
         state.tokens_of_feeds.retain(|feed, _| feed.account != *account);
         state.sources.values_mut().for_each(|known| known.checked.retain(|(whose, _), _| whose != account));
         Ok(state.remove(|entry| entry.meta.key.account == *account))
@@ -557,5 +559,32 @@ impl Ledger for Memory {
             }
         }
         Ok(counts)
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        for one in counted.iter().filter(|one| state.accounts.contains_key(&one.account)).collect::<Vec<_>>() {
+            for span in Span::ALL {
+                state.counts.entry((span, span.start(now), one.account.clone(), one.about.clone())).or_default().add(&one.counts);
+            }
+        }
+        state.counts.retain(|(span, at, ..), _| *at >= span.oldest(now));
+        Ok(())
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        let state = self.lock();
+        let wanted = |(span, at, account, _): &&(Span, Timestamp, AccountId, About)| {
+            *span == query.span && (query.from..query.until).contains(at) && query.account.as_ref().is_none_or(|wanted| wanted == account)
+        };
+        let row = |key: &(Span, Timestamp, AccountId, About)| {
+            let counts = state.counts.get(key)?.clone();
+            Some(CountedIn { at: key.1, counted: Counted { account: key.2.clone(), about: key.3.clone(), counts } })
+        };
+        Ok(state.counts.keys().filter(wanted).filter_map(row).collect())
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.lock().counts.keys().find(|(kept, ..)| *kept == span).map(|(_, at, ..)| *at))
     }
 }

@@ -8,6 +8,7 @@ mod doubt;
 mod hot;
 mod memory;
 mod rules;
+pub mod statistics;
 mod uses;
 mod volatile;
 
@@ -24,6 +25,7 @@ pub use self::{
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,
+    statistics::{About, Counted, CountedIn, Counts, CountsQuery, Span, Times},
     uses::Uses,
     volatile::Volatile,
 };
@@ -408,6 +410,13 @@ pub trait Ledger: Send + Sync {
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError>;
     /// Tasks by state.
     async fn task_counts(&self) -> Result<TaskCounts, StoreError>;
+
+    /// Adds what was counted until `now` to the stretches it lies in, and drops some of what is too old. May be lost with the power.
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError>;
+    /// What was counted, stretch by stretch.
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError>;
+    /// When the first stretch of that length began of which anything is kept.
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// Why the store did not do what was asked.

@@ -16,8 +16,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
+    AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
+    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
     TotalsStep, WriteId,
     hot::{Bounded, Weigh, bounded},
     rules,
@@ -258,6 +258,18 @@ impl Ledger for Volatile {
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
         self.ledger.task_counts().await
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        self.ledger.add_counts(counted, now).await
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        self.ledger.counts(query).await
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        self.ledger.first_count(span).await
     }
 }
 

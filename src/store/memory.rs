@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    About, AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, Counts, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
-    TotalsAt, TotalsStep, WriteId,
+    About, AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, Counts, CountsQuery, DeltaToken, Entries, EntryUse,
+    FeedKey, Forgotten, GroupStats, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats,
+    TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState, TotalsAt, TotalsStep, WriteId,
     rules::{
         self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
     },
@@ -216,28 +216,14 @@ impl Entries for Memory {
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let state = self.lock();
-        let mut stats = StoreStats::default();
-        let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
-        let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
-        for held in state.entries.values() {
+        let mut groups: BTreeMap<(AccountId, String), GroupStats> = BTreeMap::new();
+        for held in self.lock().entries.values() {
             let bytes = u64::try_from(held.entry.body.text.0.len()).unwrap_or(u64::MAX);
             let key = &held.entry.meta.key;
-            let groups = [by_tool.entry(key.tool.to_string()).or_default(), by_account.entry(key.account.clone()).or_default()];
-            for group in groups {
-                group.entries += 1;
-                group.raw_bytes += bytes;
-                group.stored_bytes += bytes;
-                group.hits += held.hits;
-            }
-            stats.entries += 1;
-            stats.raw_bytes += bytes;
-            stats.stored_bytes += bytes;
-            stats.hits += held.hits;
+            let one = GroupStats { entries: 1, raw_bytes: bytes, stored_bytes: bytes, hits: held.hits };
+            groups.entry((key.account.clone(), key.tool.to_string())).or_default().add(&one);
         }
-        stats.by_tool = by_tool.into_iter().collect();
-        stats.by_account = by_account.into_iter().collect();
-        Ok(stats)
+        Ok(StoreStats::of_groups(groups.into_iter().map(|((account, tool), group)| (account, tool, group)).collect()))
     }
 
     async fn check_totals(&self, _after: Option<TotalsAt>) -> Result<TotalsStep, StoreError> {

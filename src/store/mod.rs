@@ -17,6 +17,10 @@ pub mod sqlcipher;
 
 #[cfg(test)]
 mod conformance_tests;
+#[cfg(test)]
+mod statistics_tests;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
@@ -118,6 +122,38 @@ pub struct StoreStats {
     pub by_tool: Vec<(String, GroupStats)>,
     /// The same by account.
     pub by_account: Vec<(AccountId, GroupStats)>,
+    /// The same by both.
+    pub groups: Vec<(AccountId, String, GroupStats)>,
+}
+
+impl StoreStats {
+    /// From the figures of each account's entries of each tool.
+    pub fn of_groups(groups: Vec<(AccountId, String, GroupStats)>) -> Self {
+        let (mut all, mut by_tool, mut by_account) = (GroupStats::default(), BTreeMap::new(), BTreeMap::new());
+        for (account, tool, group) in &groups {
+            all.add(group);
+            by_tool.entry(tool.clone()).or_insert_with(GroupStats::default).add(group);
+            by_account.entry(account.clone()).or_insert_with(GroupStats::default).add(group);
+        }
+        Self {
+            entries: all.entries,
+            raw_bytes: all.raw_bytes,
+            stored_bytes: all.stored_bytes,
+            hits: all.hits,
+            by_tool: by_tool.into_iter().collect(),
+            by_account: by_account.into_iter().collect(),
+            groups,
+        }
+    }
+
+    /// What of it is `account`'s; everything without one.
+    #[must_use]
+    pub fn of(self, account: Option<&AccountId>) -> Self {
+        match account {
+            None => self,
+            Some(account) => Self::of_groups(self.groups.into_iter().filter(|(whose, ..)| whose == account).collect()),
+        }
+    }
 }
 
 /// One group of [`StoreStats`].
@@ -131,6 +167,16 @@ pub struct GroupStats {
     pub stored_bytes: u64,
     /// Recorded hits.
     pub hits: u64,
+}
+
+impl GroupStats {
+    /// Adds `more`.
+    pub fn add(&mut self, more: &Self) {
+        self.entries += more.entries;
+        self.raw_bytes += more.raw_bytes;
+        self.stored_bytes += more.stored_bytes;
+        self.hits += more.hits;
+    }
 }
 
 /// Whether the store can be relied on.

@@ -47,11 +47,13 @@ use std::{
 
 use async_trait::async_trait;
 
+#[cfg(test)]
+pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Health, Invalidation, Ledger,
-    Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreKeys, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten,
+    Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreKeys, StoreStats, TaskCounts,
+    TaskQuery, TaskRow, TaskSeen, TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},

@@ -3,8 +3,21 @@
 use super::{accounts, db, delta, entries, forget, invalidate, items, scopes, statistics, stats, tasks, tests::Profile, totals, writes};
 
 /// Tables that grow with use. The others hold a few rows: accounts, sources, totals by tool.
-const LARGE: &[&str] =
-    &["cache_entries", "cache_bodies", "entry_args", "cache_invalidation", "cache_tasks", "scopes", "items", "writes", "statistics", "s", "e", "b", "a"];
+const LARGE: &[&str] = &[
+    "cache_entries",
+    "cache_bodies",
+    "entry_args",
+    "cache_invalidation",
+    "cache_tasks",
+    "scopes",
+    "items",
+    "writes",
+    "statistics",
+    "s",
+    "e",
+    "b",
+    "a",
+];
 
 const FILES: &[(&str, &[&str])] = &[
     (include_str!("accounts.rs"), accounts::SQL),

@@ -10,8 +10,11 @@ use super::{
 use crate::{
     clock::Timestamp,
     ids::AccountId,
-    store::statistics::{About, Counted, CountedIn, CountsQuery, PRUNED_AT_ONCE, Span},
+    store::{About, Counted, CountedIn, CountsQuery, Span},
 };
+
+/// Rows that are too old and go with one flush.
+pub(super) const PRUNED_AT_ONCE: usize = 256;
 
 const KEPT: &str = "SELECT counts FROM statistics WHERE span = ?1 AND at = ?2 AND owner = ?3 AND kind = ?4 AND name = ?5";
 const KEEP: &str = "INSERT INTO statistics (span, at, owner, kind, name, counts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -28,12 +31,29 @@ const FORGET_SOME: &str = "DELETE FROM statistics WHERE (span, at, owner, kind, 
 #[cfg(test)]
 pub(super) const SQL: &[&str] = &[KEPT, KEEP, OF_ALL, OF_ONE, FIRST, PRUNE, FORGET_SOME];
 
+/// Kind and name, as they are kept.
+fn parts(about: &About) -> (i64, &str) {
+    match about {
+        About::Tool(name) => (0, name),
+        About::Client(name) => (1, name),
+    }
+}
+
+/// The reverse of [`parts`]; `None` for a kind that does not exist.
+fn about(kind: i64, name: String) -> Option<About> {
+    match kind {
+        0 => Some(About::Tool(name)),
+        1 => Some(About::Client(name)),
+        _ => None,
+    }
+}
+
 /// Adds what was counted until `now` to the stretches that `now` lies in, and drops some of what is too old. An account without a data key
 /// has left: what was counted for it is dropped, for a key is not made anew for that.
 pub(super) fn add(db: &mut Db, now: Timestamp, counted: &[Counted]) -> Result<(), StoreError> {
     for one in counted {
         let Some(owner) = db.owner(&one.account)? else { continue };
-        let (kind, name) = one.about.parts();
+        let (kind, name) = parts(&one.about);
         for span in Span::ALL {
             let place = (span.millis(), span.start(now).0, owner.id, kind, name);
             let kept = db.one(KEPT, place, |row| row.get::<_, Vec<u8>>(0))?;
@@ -55,7 +75,7 @@ pub(super) fn read(db: &mut Db, query: &CountsQuery) -> Result<Vec<CountedIn>, S
     let (span, from, until) = (query.span.millis(), query.from.0, query.until.0);
     let read = |row: &rusqlite::Row<'_>| {
         let (account, kind, name, counts): (String, i64, String, Vec<u8>) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-        let found = About::from_parts(kind, name).zip(unpack_counts(&counts));
+        let found = about(kind, name).zip(unpack_counts(&counts));
         let found = found.map(|(about, counts)| Counted { account: AccountId::new(account), about, counts });
         Ok(found.zip(Some(Timestamp(row.get(0)?))).map(|(counted, at)| CountedIn { at, counted }))
     };

@@ -10,7 +10,7 @@
 //! | a day (UTC) | 400 days: a year and the month before it | everything |
 //!
 //! A row takes about 100 bytes. Forty cells in use all day (two accounts, fifteen tools, five clients) come to 40 x (24 + 168 + 400) rows:
-//! 2.4 MB after a year. What is too old goes at most [`PRUNED_AT_ONCE`] rows at a flush, which makes far fewer. Rows of the future, from a
+//! 2.4 MB after a year. What is too old goes some hundred rows at a flush, which makes far fewer. Rows of the future, from a
 //! clock that was wrong, are not shown and not removed: their time comes.
 
 mod times;
@@ -20,9 +20,6 @@ use std::time::Duration;
 pub use times::{BUCKETS, Times, bucket_of, ends_below};
 
 use crate::{clock::Timestamp, ids::AccountId};
-
-/// Rows that are too old and go with one flush.
-pub(super) const PRUNED_AT_ONCE: usize = 256;
 
 /// A length of time for which counts are summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,25 +78,6 @@ pub enum About {
     Tool(String),
     /// A client, by the name it gives itself.
     Client(String),
-}
-
-impl About {
-    /// Kind (0 a tool, 1 a client) and name, as the store keeps them.
-    pub(super) fn parts(&self) -> (i64, &str) {
-        match self {
-            Self::Tool(name) => (0, name),
-            Self::Client(name) => (1, name),
-        }
-    }
-
-    /// The reverse of [`About::parts`]; `None` for a kind that does not exist.
-    pub(super) fn from_parts(kind: i64, name: String) -> Option<Self> {
-        match kind {
-            0 => Some(Self::Tool(name)),
-            1 => Some(Self::Client(name)),
-            _ => None,
-        }
-    }
 }
 
 /// What calls came to.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Rows that are too old and go with one flush.
-pub(super) const PRUNED_AT_ONCE: usize = 256;
+pub(in crate::store) const PRUNED_AT_ONCE: usize = 256;
 
 const KEPT: &str = "SELECT counts FROM statistics WHERE span = ?1 AND at = ?2 AND owner = ?3 AND kind = ?4 AND name = ?5";
 const KEEP: &str = "INSERT INTO statistics (span, at, owner, kind, name, counts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

@@ -57,7 +57,7 @@ impl Engine {
         let account = args.text("account_id").map(|name| self.accounts.find(name)).transpose()?.map(|row| row.id.clone());
         let period = args.text("period").and_then(Period::named).unwrap_or_default();
         let statistics = self.statistics(&Asked { period, account: account.clone() }).await?;
-        let held = self.entries.stats().await?.of(account.as_ref());
+        let held = self.held(account.as_ref()).await?;
         let mut answer = json!({
             "entry_count": held.entries,
             "total_bytes": held.stored_bytes,

@@ -128,7 +128,8 @@ pub struct StoreStats {
 
 impl StoreStats {
     /// From the figures of each account's entries of each tool.
-    pub fn of_groups(groups: Vec<(AccountId, String, GroupStats)>) -> Self {
+    pub fn of_groups(mut groups: Vec<(AccountId, String, GroupStats)>) -> Self {
+        groups.sort_by(|(account, tool, _), (other, its, _)| (account, tool).cmp(&(other, its)));
         let (mut all, mut by_tool, mut by_account) = (GroupStats::default(), BTreeMap::new(), BTreeMap::new());
         for (account, tool, group) in &groups {
             all.add(group);

@@ -26,11 +26,11 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Call, Engine};
+use super::{Call, CallError, Engine};
 use crate::{
     clock::Stopwatch,
     ids::AccountId,
-    store::{About, Counts},
+    store::{About, Counts, StoreStats},
 };
 
 pub use period::{Asked, Period, Point, Statistics};
@@ -222,6 +222,15 @@ impl Engine {
     /// What calls came to since the start.
     pub fn stats(&self) -> Stats {
         self.counters.read()
+    }
+
+    /// What the store holds now, of one account or of all.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot tell.
+    pub async fn held(&self, account: Option<&AccountId>) -> Result<StoreStats, CallError> {
+        Ok(self.entries.stats().await?.of(account))
     }
 
     /// Counts entries that were thrown out to keep the cache within its limits: so many of `tool`'s for `account`, of so many bytes as stored.

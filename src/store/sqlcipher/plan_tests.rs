@@ -13,7 +13,7 @@ const LARGE: &[&str] = &[
     "items",
     "writes",
     "statistics",
-    "s",
+    "n",
     "e",
     "b",
     "a",

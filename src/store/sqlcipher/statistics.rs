@@ -19,10 +19,10 @@ pub(in crate::store) const PRUNED_AT_ONCE: usize = 256;
 const KEPT: &str = "SELECT counts FROM statistics WHERE span = ?1 AND at = ?2 AND owner = ?3 AND kind = ?4 AND name = ?5";
 const KEEP: &str = "INSERT INTO statistics (span, at, owner, kind, name, counts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (span, at, owner, kind, name) DO UPDATE SET counts = excluded.counts";
-const OF_ALL: &str = "SELECT s.at, k.account, s.kind, s.name, s.counts FROM statistics s JOIN data_keys k ON k.id = s.owner
-    WHERE s.span = ?1 AND s.at >= ?2 AND s.at < ?3";
-const OF_ONE: &str = "SELECT s.at, k.account, s.kind, s.name, s.counts FROM statistics s JOIN data_keys k ON k.id = s.owner
-    WHERE s.span = ?1 AND s.at >= ?2 AND s.at < ?3 AND s.owner = ?4";
+const OF_ALL: &str = "SELECT n.at, k.account, n.kind, n.name, n.counts FROM statistics n JOIN data_keys k ON k.id = n.owner
+    WHERE n.span = ?1 AND n.at >= ?2 AND n.at < ?3";
+const OF_ONE: &str = "SELECT n.at, k.account, n.kind, n.name, n.counts FROM statistics n JOIN data_keys k ON k.id = n.owner
+    WHERE n.span = ?1 AND n.at >= ?2 AND n.at < ?3 AND n.owner = ?4";
 const FIRST: &str = "SELECT min(at) FROM statistics WHERE span = ?1";
 const PRUNE: &str = "DELETE FROM statistics WHERE (span, at, owner, kind, name) IN
     (SELECT span, at, owner, kind, name FROM statistics WHERE span = ?1 AND at < ?2 LIMIT ?3)";

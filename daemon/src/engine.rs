@@ -8,7 +8,7 @@ use m365_cached::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
     cache::{Bounds, Escaped},
     config::Config,
-    engine::{self, Engine, GraphRemote, LoginStart, Policy, ToolPolicy},
+    engine::{self, Engine, GraphRemote, LoginStart, Policy, Stats, ToolPolicy},
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
@@ -22,8 +22,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     core::{
-        AccountState, AccountStats, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions,
-        LoginStep, Problem, QueueState, StoreState, ToolStats, Warning,
+        AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Problem,
+        QueueState, StatsQuestion, StoreState, Warning,
     },
     parts::Opened,
 };
@@ -124,6 +124,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
     let background = vec![
         tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::count(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::tidy(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
     ];
@@ -206,12 +207,12 @@ fn account(account: &engine::Account) -> AccountState {
 
 #[async_trait]
 impl Core for Running {
-    fn peek(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
-        self.engine.peek(tool, args).as_ref().map(answer)
+    fn peek(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
+        self.engine.peek(caller, tool, args).as_ref().map(answer)
     }
 
-    async fn lookup(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
-        self.engine.lookup(tool, args).await.as_ref().map(answer)
+    async fn lookup(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
+        self.engine.lookup(caller, tool, args).await.as_ref().map(answer)
     }
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
@@ -326,38 +327,12 @@ impl Core for Running {
         Ok((AccountState { signed_in: false, access_token_expires_ms: 0, ..gone }, entries))
     }
 
-    async fn stats(&self) -> Result<CacheStats, Problem> {
-        let (stats, status) = (self.engine.stats(), self.engine.status().await);
-        let sizes = status.store.unwrap_or_default();
-        let mut by_tool: BTreeMap<String, ToolStats> = BTreeMap::new();
-        for (tool, counts) in &stats.by_tool {
-            let row = by_tool.entry((*tool).to_owned()).or_default();
-            (row.hits, row.misses) = (counts.hits + counts.stale_hits, counts.misses);
-        }
-        for (tool, group) in &sizes.by_tool {
-            let row = by_tool.entry(tool.clone()).or_default();
-            (row.entries, row.raw_bytes, row.stored_bytes) = (group.entries, group.raw_bytes, group.stored_bytes);
-        }
-        let by_account = sizes
-            .by_account
-            .iter()
-            .map(|(account, group)| AccountStats { account: account.to_string(), entries: group.entries, stored_bytes: group.stored_bytes })
-            .collect();
-        Ok(CacheStats {
-            hits: stats.total.hits,
-            stale_hits: stats.total.stale_hits,
-            misses: stats.total.misses,
-            bypassed: stats.total.bypassed,
-            coalesced: stats.total.coalesced,
-            stale_if_error: stats.total.stale_if_error,
-            refreshes: stats.total.refreshes,
-            graph_requests: status.graph.map(|gauges| gauges.requests).unwrap_or_default(),
-            entries: sizes.entries,
-            raw_bytes: sizes.raw_bytes,
-            stored_bytes: sizes.stored_bytes,
-            by_tool: by_tool.into_iter().map(|(tool, stats)| ToolStats { tool, ..stats }).collect(),
-            by_account,
-        })
+    async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem> {
+        crate::statistics::read(&self.engine, asked).await.map_err(|error| problem(&error))
+    }
+
+    fn counters(&self) -> Stats {
+        self.engine.stats()
     }
 
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem> {

@@ -1,6 +1,6 @@
 //! The one place where settings become objects and concrete types meet.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use m365_cached::{
     chance::{Dice, OsDice},
@@ -60,6 +60,8 @@ pub struct Parts {
     pub warnings: Vec<Warning>,
     /// How long calls in flight may take to end.
     pub drain: Duration,
+    /// Where figures for Prometheus are served.
+    pub metrics: Option<SocketAddr>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -128,6 +130,7 @@ impl Parts {
             caching: config.cache.enabled,
             warnings: old_names(config),
             drain: config.drain,
+            metrics: config.metrics_listen,
             clock,
         }
     }

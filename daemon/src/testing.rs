@@ -10,7 +10,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use m365_cached::{cache::Escaped, clock::ManualClock, clock::Timestamp, hint::Kind, ids::Caller};
+use m365_cached::{
+    cache::Escaped,
+    clock::{ManualClock, Timestamp},
+    engine::Stats,
+    hint::Kind,
+    ids::Caller,
+    store::{Counts, GroupStats},
+};
 use m365_cached_proto::dirs::Profile;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -71,11 +78,11 @@ pub(crate) fn ada() -> AccountState {
 
 #[async_trait]
 impl Core for FakeCore {
-    fn peek(&self, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+    fn peek(&self, _caller: &Caller, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
         None
     }
 
-    async fn lookup(&self, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+    async fn lookup(&self, _caller: &Caller, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
         None
     }
 
@@ -141,13 +148,21 @@ impl Core for FakeCore {
         Ok((ada(), 5))
     }
 
-    async fn stats(&self) -> Result<CacheStats, Problem> {
+    async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem> {
+        let counts = Counts { hits: 1, saved_milli: 2_900, ..Counts::default() };
+        let row = |name: &str| StatsRow { name: name.into(), counts: counts.clone(), ..StatsRow::default() };
         Ok(CacheStats {
-            hits: 1,
-            by_tool: vec![ToolStats { tool: "email_list".into(), hits: 1, ..ToolStats::default() }],
-            by_account: vec![AccountStats { account: "1.2".into(), entries: 2, stored_bytes: 3 }],
+            period: asked.period,
+            counts: counts.clone(),
+            by_tool: vec![row("email_list")],
+            by_account: vec![StatsRow { held: GroupStats { entries: 2, stored_bytes: 3, ..GroupStats::default() }, ..row("1.2") }],
             ..CacheStats::default()
         })
+    }
+
+    fn counters(&self) -> Stats {
+        let counts = Counts { hits: 1, ..Counts::default() };
+        Stats { total: counts.clone(), by_tool: [("email_list".to_owned(), counts)].into(), ..Stats::default() }
     }
 
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem> {
@@ -181,6 +196,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         caching: true,
         warnings: Vec::new(),
         drain,
+        metrics: None,
         clock,
     }
 }

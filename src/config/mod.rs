@@ -11,7 +11,7 @@ mod read;
 mod settings;
 mod value;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use self::{
     error::{ConfigError, Problem},
@@ -46,6 +46,8 @@ pub struct Config {
     pub files: FileSettings,
     /// `[log]`.
     pub log: LogSettings,
+    /// `metrics.listen`: the loopback address on which figures for Prometheus are served; `None` serves none.
+    pub metrics_listen: Option<SocketAddr>,
     /// `daemon.drain_s`: how long calls in flight may take to end after the daemon was asked to stop.
     pub drain: Duration,
     /// Names of the original that the environment still has, and our key for each; `None` when nothing needs it any more.
@@ -257,6 +259,7 @@ impl Default for Config {
             },
             // rmcp warns of every call it answers with an error, which is a client's affair.
             log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
+            metrics_listen: None,
             drain: Duration::from_secs(10),
             old_names: Vec::new(),
             origins: BTreeMap::new(),

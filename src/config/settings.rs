@@ -1,6 +1,6 @@
 //! The table of all keys: what each takes, and how it is shown. The one place that knows their names.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
 
@@ -219,6 +219,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| word(&FORMATS, config.log.format),
     },
     Setting {
+        key: "metrics.listen",
+        set: |config, _, value| put(&mut config.metrics_listen, value.text().and_then(|text| loopback(&text)).map(Some)),
+        show: |config, _| quoted(config.metrics_listen.map(|address| address.to_string()).as_deref()),
+    },
+    Setting {
         key: "daemon.drain_s",
         set: |config, _, value| put(&mut config.drain, value.seconds(0, DAY)),
         show: |config, _| whole(config.drain),
@@ -310,6 +315,15 @@ fn tenant(text: String) -> Result<String, String> {
     } else {
         Err("`organizations`, `consumers`, `common`, a directory id or one of its domains".into())
     }
+}
+
+/// Figures never leave the machine by themselves.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback() && address.port() > 0);
+    address.ok_or_else(|| {
+        "a loopback address with a port, such as `127.0.0.1:9464`; to collect from elsewhere, run the collector's agent on this machine"
+            .into()
+    })
 }
 
 fn absolute(text: String) -> Result<PathBuf, String> {

@@ -206,6 +206,8 @@ fn refusals_name_the_place_and_the_way_out() {
         "[cloud]\nname = \"mars\"".into(),
         "[cloud]\nname = \"demo\"".into(),
         "[cloud]\ngraph = \"https://graph.example/\"".into(),
+        "[metrics]\nlisten = \"0.0.0.0:9464\"".into(),
+        "[metrics]\nlisten = \"localhost:9464\"".into(),
         demo("demo = true\n", ""),
         demo("name = \"demo\"", "name = \"global\""),
         demo("http://127.0.0.1:4001", "https://login.microsoftonline.com"),
@@ -219,6 +221,18 @@ fn refusals_name_the_place_and_the_way_out() {
     for told in cases.iter().map(|text| refused(text)) {
         assert!(!told.contains("hunter2") && !told.contains("c2VjcmV0"), "a value was repeated: {told}");
     }
+}
+
+#[test]
+fn figures_are_served_on_loopback_or_not_at_all() {
+    for good in ["127.0.0.1:9464", "127.9.9.9:1", "[::1]:9464"] {
+        let config = read(&format!("[metrics]\nlisten = \"{good}\""), &[], &[]).unwrap();
+        assert_eq!(config.metrics_listen.unwrap().to_string(), good);
+    }
+    for bad in ["127.0.0.1", "127.0.0.1:0", "0.0.0.0:9464", "[::]:9464", "192.168.1.2:9464", "[::ffff:127.0.0.1]:9464", ":9464"] {
+        assert!(read(&format!("[metrics]\nlisten = \"{bad}\""), &[], &[]).is_err(), "{bad}");
+    }
+    assert_eq!(read("", &[("M365_CACHED_METRICS_LISTEN", "127.0.0.1:9")], &[]).unwrap().metrics_listen.unwrap().port(), 9);
 }
 
 #[test]

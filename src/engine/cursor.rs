@@ -89,7 +89,7 @@ impl Engine {
             let gone = "what this cursor would go on with is not kept any more, or belongs to other arguments";
             return Err(StepError::user("cursor_gone", gone, way).into());
         };
-        self.counters.of(call.tool.name).missed();
+        self.counters.missed(&call);
         let call = self.with_source(call).await?;
         let from = self.positions(&call).await?;
         let fetch = call.tool.does.fetch().ok_or(CallError::Broken)?;
@@ -99,6 +99,7 @@ impl Engine {
         let mut fetched = fetch(&steps, &call.args).await?;
         self.leave_cursor(&list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
+        self.counters.fetched(&call);
         Ok(Answer::cached(CacheStatus::Miss, at, body.text, None))
     }
 

@@ -108,4 +108,7 @@ through!(Ledger {
     requeue() -> u64;
     tasks(query: TaskQuery) -> Vec<TaskSeen>;
     task_counts() -> TaskCounts;
+    add_counts(counted: Vec<Counted>, now: Timestamp) -> ();
+    counts(query: CountsQuery) -> Vec<CountedIn>;
+    first_count(span: Span) -> Option<Timestamp>;
 });

@@ -70,7 +70,7 @@ impl Engine {
         let from = self.positions(call).await?;
         let (mut landed, joined) = self.join_or_begin(call, key, from)?;
         if joined {
-            self.counters.of(call.tool.name).coalesced();
+            self.counters.coalesced(call);
         }
         let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
         result.clone().unwrap_or(Err(CallError::Broken))
@@ -238,6 +238,7 @@ impl Engine {
         let at = call.now;
         let fetched = self.run(&call, None).await.0?;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
+        self.counters.fetched(&call);
         Ok(super::Answer::cached(super::CacheStatus::Bypass, at, body.text, None))
     }
 
@@ -246,7 +247,9 @@ impl Engine {
         let Some(fetch) = call.tool.does.fetch() else { return (Err(StepError::unexpected("a read")), Seen::default()) };
         let watch = Watch::new(self.steps(call), etag);
         let fetched = fetch(&watch, &call.args).await;
-        (fetched, watch.seen())
+        let seen = watch.seen();
+        self.counters.asked(call, seen.requests, fetched.is_ok());
+        (fetched, seen)
     }
 
     /// Runs a queued refresh, through the same flight a call takes.
@@ -259,11 +262,12 @@ impl Engine {
         let args = serde_json::from_str(&task.args).map_err(|_| "damaged arguments".to_owned())?;
         let account = self.accounts.find(task.account.as_str()).map_err(|error| error.code().to_owned())?;
         let args = crate::tools::Args::from_canonical(args);
-        let call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Background };
+        let who = self.counters.worker();
+        let call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Background, who };
         let key = self.key(&call).ok_or("not a cached tool")?;
         let _ended = RefreshEnd(self, key.hash);
         let call = self.with_source(call).await.map_err(|error| error.code().to_owned())?;
-        self.counters.of(tool.name).refreshed();
+        self.counters.refreshed(&call);
         // A small request may tell that it is still true.
         if self.check(&call, &key).await.map_err(|error| error.code.to_owned())? {
             return Ok(());

@@ -63,7 +63,7 @@ pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
 pub use error::CallError;
 pub use remote::{GraphRemote, Remote};
-pub use stats::{Stats, ToolStats};
+pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
 
 use fetch::Flights;
@@ -192,9 +192,16 @@ struct Call {
     mailbox: Option<Arc<str>>,
     now: Timestamp,
     urgency: Urgency,
+    who: stats::Who,
 }
 
 impl Call {
+    /// The same call, counted for `client`.
+    fn by(mut self, client: stats::ClientPlace) -> Self {
+        self.who.client = client;
+        self
+    }
+
     /// Whether the tool has a parameter of that name.
     fn takes(&self, name: &str) -> bool {
         self.tool.params.iter().any(|param| param.name == name)
@@ -271,7 +278,7 @@ impl Engine {
             return self.local(caller, tool, args).await;
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
-        let call = self.begin(tool, args, account);
+        let call = self.begin(tool, args, account).by(self.counters.client(&caller.client));
         match tool.effect {
             Effect::Read { .. } => self.read(call).await,
             Effect::Write { .. } => self.write(caller, call).await,
@@ -280,15 +287,15 @@ impl Engine {
     }
 
     /// The answer to a cached read from memory, when it is there and fresh. Does not wait for anything.
-    pub fn peek(&self, name: &str, given: &Map<String, Value>) -> Option<Answer> {
-        let call = self.cached_read(name, given)?;
+    pub fn peek(&self, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
+        let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
         let key = self.key(&call)?;
         self.peek_hot(&call, &key).map(|answer| self.shaped(name, answer))
     }
 
     /// The answer to a cached read from memory or the store, fresh or stale, without asking Microsoft; a stale one is refreshed afterwards.
-    pub async fn lookup(self: &Arc<Self>, name: &str, given: &Map<String, Value>) -> Option<Answer> {
-        let call = self.cached_read(name, given)?;
+    pub async fn lookup(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
+        let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
         let key = self.key(&call)?;
         self.stored(&call, &key).await.map(|answer| self.shaped(name, answer))
     }
@@ -307,7 +314,8 @@ impl Engine {
 
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
-        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground };
+        let who = stats::Who::nobody();
+        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground, who };
         Self::own_mailbox(&mut call);
         call
     }
@@ -358,10 +366,11 @@ impl Engine {
         }
     }
 
-    /// Lets acts under way finish and writes buffered uses; afterwards nothing of the engine runs.
+    /// Lets acts under way finish and writes buffered uses and counts; afterwards nothing of the engine runs.
     pub async fn shutdown(&self) {
         self.acts.drain().await;
         self.flush_uses().await;
+        self.flush_counts().await;
     }
 }
 

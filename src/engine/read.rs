@@ -17,7 +17,7 @@ impl Engine {
         }
         let key = self.key(&call).filter(|_| call.args.flag("use_cache") && self.caching(call.tool, &call.account));
         let Some(key) = key else {
-            self.counters.of(call.tool.name).bypassed();
+            self.counters.bypassed(&call);
             return self.fetch_uncached(call).await;
         };
         if Self::mode(&call) == Mode::Normal {
@@ -34,15 +34,16 @@ impl Engine {
                     }
                 }
                 Err(error) => {
-                    self.counters.of(call.tool.name).missed();
+                    self.counters.missed(&call);
                     return self.stand_in(&call, &key, error.into()).await;
                 }
             }
         }
-        self.counters.of(call.tool.name).missed();
+        self.counters.missed(&call);
         let call = self.with_source(call).await?;
         match self.fetch(&call, &key).await {
             Ok(Fetch { body, at, kept }) => {
+                self.counters.fetched(&call);
                 let status = if kept { CacheStatus::Miss } else { CacheStatus::Bypass };
                 Ok(Answer::cached(status, at, body.text, None))
             }
@@ -112,20 +113,20 @@ impl Engine {
         if judge_fallback(&entry.meta, &self.truth.view(), ttl, now).is_none() {
             return Err(error);
         }
-        self.counters.of(call.tool.name).stood_in();
+        self.counters.stood_in(call);
         self.use_entry(&entry, now);
         Ok(Answer::cached(CacheStatus::StaleIfError, entry.meta.fetch_started, entry.body.text.clone(), Some(&error.to_string())))
     }
 
     fn served(&self, call: &Call, entry: &Arc<Entry>, status: CacheStatus) -> Answer {
-        let counter = self.counters.of(call.tool.name);
-        if status == CacheStatus::Stale {
-            counter.hit_stale()
-        } else {
-            counter.hit()
-        }
         self.use_entry(entry, call.now);
-        Answer::cached(status, true_since(&entry.meta, &self.truth.view()), entry.body.text.clone(), None)
+        let answer = Answer::cached(status, true_since(&entry.meta, &self.truth.view()), entry.body.text.clone(), None);
+        if status == CacheStatus::Stale {
+            self.counters.hit_stale(call);
+        } else {
+            self.counters.hit(call);
+        }
+        answer
     }
 
     fn use_entry(&self, entry: &Entry, now: crate::clock::Timestamp) {

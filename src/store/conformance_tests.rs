@@ -1001,7 +1001,7 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
     let sizes = store.sources().await.unwrap();
     let mut stats = store.stats().await.unwrap();
     let groups = stats.by_tool.iter_mut().map(|(_, group)| group).chain(stats.by_account.iter_mut().map(|(_, group)| group));
-    groups.for_each(|group| group.stored_bytes = 0);
+    groups.chain(stats.groups.iter_mut().map(|(.., group)| group)).for_each(|group| group.stored_bytes = 0);
     stats.stored_bytes = 0;
     seen.push(format!("{state:?} {files:?} {sizes:?} {stats:?} {:?}", store.task_counts().await));
     seen

@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
-    TotalsAt, TotalsStep, WriteId,
+    About, AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, Counts, CountsQuery, DeltaToken, Entries, EntryUse,
+    FeedKey, Forgotten, GroupStats, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats,
+    TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState, TotalsAt, TotalsStep, WriteId,
     rules::{
         self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
     },
@@ -47,6 +47,7 @@ struct State {
     accounts: BTreeMap<AccountId, AccountRow>,
     tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
     tasks: Vec<TaskSeen>,
+    counts: BTreeMap<(Span, Timestamp, AccountId, About), Counts>,
 }
 
 struct Held {
@@ -215,28 +216,14 @@ impl Entries for Memory {
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let state = self.lock();
-        let mut stats = StoreStats::default();
-        let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
-        let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
-        for held in state.entries.values() {
+        let mut groups: BTreeMap<(AccountId, String), GroupStats> = BTreeMap::new();
+        for held in self.lock().entries.values() {
             let bytes = u64::try_from(held.entry.body.text.0.len()).unwrap_or(u64::MAX);
             let key = &held.entry.meta.key;
-            let groups = [by_tool.entry(key.tool.to_string()).or_default(), by_account.entry(key.account.clone()).or_default()];
-            for group in groups {
-                group.entries += 1;
-                group.raw_bytes += bytes;
-                group.stored_bytes += bytes;
-                group.hits += held.hits;
-            }
-            stats.entries += 1;
-            stats.raw_bytes += bytes;
-            stats.stored_bytes += bytes;
-            stats.hits += held.hits;
+            let one = GroupStats { entries: 1, raw_bytes: bytes, stored_bytes: bytes, hits: held.hits };
+            groups.entry((key.account.clone(), key.tool.to_string())).or_default().add(&one);
         }
-        stats.by_tool = by_tool.into_iter().collect();
-        stats.by_account = by_account.into_iter().collect();
-        Ok(stats)
+        Ok(StoreStats::of_groups(groups.into_iter().map(|((account, tool), group)| (account, tool, group)).collect()))
     }
 
     async fn check_totals(&self, _after: Option<TotalsAt>) -> Result<TotalsStep, StoreError> {
@@ -477,6 +464,7 @@ impl Ledger for Memory {
         state.accounts.remove(account);
         state.tokens.remove(account);
         state.tasks.retain(|seen| seen.task.account != *account);
+        state.counts.retain(|(_, _, whose, _), _| whose != account);
         state.tokens_of_feeds.retain(|feed, _| feed.account != *account);
         state.sources.values_mut().for_each(|known| known.checked.retain(|(whose, _), _| whose != account));
         Ok(state.remove(|entry| entry.meta.key.account == *account))
@@ -557,5 +545,32 @@ impl Ledger for Memory {
             }
         }
         Ok(counts)
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        for one in counted.iter().filter(|one| state.accounts.contains_key(&one.account)).collect::<Vec<_>>() {
+            for span in Span::ALL {
+                state.counts.entry((span, span.start(now), one.account.clone(), one.about.clone())).or_default().add(&one.counts);
+            }
+        }
+        state.counts.retain(|(span, at, ..), _| *at >= span.oldest(now));
+        Ok(())
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        let state = self.lock();
+        let wanted = |(span, at, account, _): &&(Span, Timestamp, AccountId, About)| {
+            *span == query.span && (query.from..query.until).contains(at) && query.account.as_ref().is_none_or(|wanted| wanted == account)
+        };
+        let row = |key: &(Span, Timestamp, AccountId, About)| {
+            let counts = state.counts.get(key)?.clone();
+            Some(CountedIn { at: key.1, counted: Counted { account: key.2.clone(), about: key.3.clone(), counts } })
+        };
+        Ok(state.counts.keys().filter(wanted).filter_map(row).collect())
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.lock().counts.keys().find(|(kept, ..)| *kept == span).map(|(_, at, ..)| *at))
     }
 }

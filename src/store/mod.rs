@@ -8,6 +8,7 @@ mod doubt;
 mod hot;
 mod memory;
 mod rules;
+pub mod statistics;
 mod uses;
 mod volatile;
 
@@ -16,6 +17,10 @@ pub mod sqlcipher;
 
 #[cfg(test)]
 mod conformance_tests;
+#[cfg(test)]
+mod statistics_tests;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
@@ -24,6 +29,7 @@ pub use self::{
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,
+    statistics::{About, Counted, CountedIn, Counts, CountsQuery, Span, Times},
     uses::Uses,
     volatile::Volatile,
 };
@@ -116,6 +122,39 @@ pub struct StoreStats {
     pub by_tool: Vec<(String, GroupStats)>,
     /// The same by account.
     pub by_account: Vec<(AccountId, GroupStats)>,
+    /// The same by both.
+    pub groups: Vec<(AccountId, String, GroupStats)>,
+}
+
+impl StoreStats {
+    /// From the figures of each account's entries of each tool.
+    pub fn of_groups(mut groups: Vec<(AccountId, String, GroupStats)>) -> Self {
+        groups.sort_by(|(account, tool, _), (other, its, _)| (account, tool).cmp(&(other, its)));
+        let (mut all, mut by_tool, mut by_account) = (GroupStats::default(), BTreeMap::new(), BTreeMap::new());
+        for (account, tool, group) in &groups {
+            all.add(group);
+            by_tool.entry(tool.clone()).or_insert_with(GroupStats::default).add(group);
+            by_account.entry(account.clone()).or_insert_with(GroupStats::default).add(group);
+        }
+        Self {
+            entries: all.entries,
+            raw_bytes: all.raw_bytes,
+            stored_bytes: all.stored_bytes,
+            hits: all.hits,
+            by_tool: by_tool.into_iter().collect(),
+            by_account: by_account.into_iter().collect(),
+            groups,
+        }
+    }
+
+    /// What of it is `account`'s; everything without one.
+    #[must_use]
+    pub fn of(self, account: Option<&AccountId>) -> Self {
+        match account {
+            None => self,
+            Some(account) => Self::of_groups(self.groups.into_iter().filter(|(whose, ..)| whose == account).collect()),
+        }
+    }
 }
 
 /// One group of [`StoreStats`].
@@ -129,6 +168,16 @@ pub struct GroupStats {
     pub stored_bytes: u64,
     /// Recorded hits.
     pub hits: u64,
+}
+
+impl GroupStats {
+    /// Adds `more`.
+    pub fn add(&mut self, more: &Self) {
+        self.entries += more.entries;
+        self.raw_bytes += more.raw_bytes;
+        self.stored_bytes += more.stored_bytes;
+        self.hits += more.hits;
+    }
 }
 
 /// Whether the store can be relied on.
@@ -408,6 +457,13 @@ pub trait Ledger: Send + Sync {
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError>;
     /// Tasks by state.
     async fn task_counts(&self) -> Result<TaskCounts, StoreError>;
+
+    /// Adds what was counted until `now` to the stretches it lies in, and drops some of what is too old. May be lost with the power.
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError>;
+    /// What was counted, stretch by stretch.
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError>;
+    /// When the first stretch of that length began of which anything is kept.
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// Why the store did not do what was asked.

@@ -16,9 +16,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten,
+    GroupStats, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats, TaskCounts,
+    TaskQuery, TaskRow, TaskSeen, TotalsAt, TotalsStep, WriteId,
     hot::{Bounded, Weigh, bounded},
     rules,
 };
@@ -111,27 +111,15 @@ impl Entries for Volatile {
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let mut stats = StoreStats::default();
-        let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
-        let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
+        let mut groups: BTreeMap<(AccountId, String), GroupStats> = BTreeMap::new();
         for (_, held) in self.held.iter() {
             let bytes = u64::try_from(held.entry.body.text.0.len()).unwrap_or(u64::MAX);
-            let hits = held.hits.load(Ordering::Relaxed);
             let key = &held.entry.meta.key;
-            for group in [by_tool.entry(key.tool.to_string()).or_default(), by_account.entry(key.account.clone()).or_default()] {
-                group.entries += 1;
-                group.raw_bytes += bytes;
-                group.stored_bytes += bytes;
-                group.hits += hits;
-            }
-            stats.entries += 1;
-            stats.raw_bytes += bytes;
-            stats.stored_bytes += bytes;
-            stats.hits += hits;
+            let hits = held.hits.load(Ordering::Relaxed);
+            let one = GroupStats { entries: 1, raw_bytes: bytes, stored_bytes: bytes, hits };
+            groups.entry((key.account.clone(), key.tool.to_string())).or_default().add(&one);
         }
-        stats.by_tool = by_tool.into_iter().collect();
-        stats.by_account = by_account.into_iter().collect();
-        Ok(stats)
+        Ok(StoreStats::of_groups(groups.into_iter().map(|((account, tool), group)| (account, tool, group)).collect()))
     }
 
     async fn check_totals(&self, _after: Option<TotalsAt>) -> Result<TotalsStep, StoreError> {
@@ -258,6 +246,18 @@ impl Ledger for Volatile {
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
         self.ledger.task_counts().await
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        self.ledger.add_counts(counted, now).await
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        self.ledger.counts(query).await
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        self.ledger.first_count(span).await
     }
 }
 

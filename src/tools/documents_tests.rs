@@ -24,7 +24,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("account_list", "`account_type` is told by the tenant, not by the domain of the name."),
     (
         "cache_get_stats",
-        "`miss_count` and `hit_rate` are filled. Nothing is thrown out for its size yet, so `max_bytes`, `usage_percent` and `size_percentage` are null.",
+        "Counts are those of a `period`, and outlive restarts. `miss_count` and `hit_rate` are filled; the largest twelve rows of a table are shown, the rest as `other`. Nothing is thrown out for its size yet, so `max_bytes`, `usage_percent` and `size_percentage` are null.",
     ),
     (
         "cache_task_get_status",

@@ -37,6 +37,14 @@ pub async fn flush(engine: Arc<Engine>) {
     }
 }
 
+/// Writes what calls came to a while after the first of them, for as long as the daemon runs. Idle when nothing is called.
+pub async fn count(engine: Arc<Engine>) {
+    engine.recall_costs().await;
+    loop {
+        engine.count_on().await;
+    }
+}
+
 /// Forgets what is beyond its bounds and compares totals a while after something was stored or changed, for as long as the daemon runs.
 pub async fn tidy(engine: Arc<Engine>) {
     loop {

@@ -94,8 +94,9 @@ impl v1::admin_server::Admin for Admin {
         Ok(Response::new(v1::LogoutReply { account: Some(convert::account(account)), entries_deleted }))
     }
 
-    async fn stats(&self, _: Request<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
-        let stats = self.core()?.stats().await.map_err(|problem| refusal(&problem))?;
+    async fn stats(&self, request: Request<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
+        let question = convert::stats_question(request.into_inner()).map_err(|problem| refusal(&problem))?;
+        let stats = self.core()?.stats(question).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(convert::stats(stats)))
     }
 

@@ -17,6 +17,7 @@ mod open;
 mod pack;
 mod scopes;
 pub mod seal;
+mod statistics;
 mod stats;
 mod tasks;
 mod thread;
@@ -46,11 +47,13 @@ use std::{
 
 use async_trait::async_trait;
 
+#[cfg(test)]
+pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Health, Invalidation, Ledger,
-    Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten,
+    Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreKeys, StoreStats, TaskCounts,
+    TaskQuery, TaskRow, TaskSeen, TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},
@@ -134,6 +137,7 @@ pub fn unpack_for_fuzz(bytes: &[u8]) -> bool {
         length <= bytes.len() && pack::unpack_places(&pack::pack_places(&places)).is_some_and(|again| again.0 == places)
     });
     let touched = pack::unpack_touched(bytes).is_none_or(|touched| pack::unpack_touched(&pack::pack_touched(&touched)) == Some(touched));
+    let counts = pack::unpack_counts(bytes).is_none_or(|counts| pack::unpack_counts(&pack::pack_counts(&counts)) == Some(counts));
     let scopes = pack::unpack_scopes(bytes).is_none_or(|scopes| pack::unpack_scopes(&pack::pack_scopes(&scopes)) == Some(scopes));
     // A number of a codec, a length, a body.
     let body = bytes.split_first_chunk::<3>().is_none_or(|([codec, length @ ..], body)| {
@@ -141,7 +145,7 @@ pub fn unpack_for_fuzz(bytes: &[u8]) -> bool {
         let text = codec::Codec::from_number(*codec).and_then(|codec| codec::decompress(codec, body, length));
         text.is_none_or(|text| text.len() == length)
     });
-    head && places && touched && scopes && body
+    head && places && touched && scopes && counts && body
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -325,5 +329,17 @@ impl Ledger for Sqlcipher {
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
         self.thread.read(tasks::counts).await
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        self.thread.cache(counted.len() * 512, move |db| statistics::add(db, now, &counted)).await
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        self.thread.read(move |db| statistics::read(db, &query)).await
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        self.thread.read(move |db| statistics::first(db, span)).await
     }
 }

@@ -95,7 +95,8 @@ async fn a_newer_schema_is_refused_and_left_alone() {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = refused(&profile);
-        assert!(matches!(error, StoreError::Newer { found: 99, known: 2 }), "{error}");
+        let latest = migrations::latest(migrations::STEPS);
+        assert!(matches!(error, StoreError::Newer { found: 99, known } if known == latest), "{error}");
     }
 }
 
@@ -143,7 +144,7 @@ async fn a_file_of_the_first_version_opens_with_its_rows_counted() {
     let conn = profile.place().open().unwrap();
     // As the first version left it.
     conn.execute_batch(
-        "DROP TABLE delta_tokens; DROP INDEX scopes_age;
+        "DROP TABLE statistics; DROP TABLE delta_tokens; DROP INDEX scopes_age;
         DROP TRIGGER scopes_in; DROP TRIGGER scopes_out; DROP TRIGGER items_in; DROP TRIGGER items_out;
         ALTER TABLE sources DROP COLUMN used; ALTER TABLE sources DROP COLUMN scope_rows; ALTER TABLE sources DROP COLUMN item_rows;
         INSERT INTO sources (id, name, epoch) VALUES (7, 'a', 1), (8, 'b', 2);

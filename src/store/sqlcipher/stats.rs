@@ -56,33 +56,16 @@ pub(super) fn touch(db: &mut Db, uses: &[EntryUse]) -> Result<(), StoreError> {
 /// The totals, in all and by group.
 pub(super) fn totals(db: &mut Db) -> Result<StoreStats, StoreError> {
     let number = |value: i64| u64::try_from(value).unwrap_or(0);
-    let rows = db.all(TOTALS, (), |row| {
+    let groups = db.all(TOTALS, (), |row| {
         let group = GroupStats {
             entries: number(row.get(2)?),
             raw_bytes: number(row.get(3)?),
             stored_bytes: number(row.get(4)?),
             hits: number(row.get(5)?),
         };
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, group))
+        Ok((AccountId::new(row.get::<_, String>(0)?), row.get::<_, String>(1)?, group))
     })?;
-    let mut stats = StoreStats::default();
-    let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
-    let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
-    for (account, tool, group) in rows {
-        for sum in [by_tool.entry(tool).or_default(), by_account.entry(AccountId::new(account)).or_default()] {
-            sum.entries += group.entries;
-            sum.raw_bytes += group.raw_bytes;
-            sum.stored_bytes += group.stored_bytes;
-            sum.hits += group.hits;
-        }
-        stats.entries += group.entries;
-        stats.raw_bytes += group.raw_bytes;
-        stats.stored_bytes += group.stored_bytes;
-        stats.hits += group.hits;
-    }
-    stats.by_tool = by_tool.into_iter().collect();
-    stats.by_account = by_account.into_iter().collect();
-    Ok(stats)
+    Ok(StoreStats::of_groups(groups))
 }
 
 impl Sqlcipher {

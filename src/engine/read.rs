@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::Fetch};
+use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::{Fetch, Kept}};
 use crate::{
     cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},
@@ -43,8 +43,8 @@ impl Engine {
         let call = self.with_source(call).await?;
         match self.fetch(&call, &key).await {
             Ok(Fetch { body, at, kept }) => {
-                let status = if kept { CacheStatus::Miss } else { CacheStatus::Bypass };
-                Ok(Answer::cached(status, at, body.text, None))
+                let status = if kept == Kept::Yes { CacheStatus::Miss } else { CacheStatus::Bypass };
+                Ok(Answer::cached(status, at, body.text, kept.problem()))
             }
             Err(error) => self.stand_in(&call, &key, error).await,
         }

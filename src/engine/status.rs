@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, CallError, Engine, Stats};
+use super::{Answer, CallError, Engine, RoomStatus, Stats};
 use crate::{
     graph::ClientGauges,
     store::{Health, StoreStats, TaskCounts},
@@ -17,6 +17,8 @@ pub struct Status {
     pub health: Health,
     /// Sizes and counts; `None` when the store cannot tell.
     pub store: Option<StoreStats>,
+    /// What is kept and what may be; `None` for entries that nobody cleans up.
+    pub room: Option<RoomStatus>,
     /// Tasks by state.
     pub tasks: TaskCounts,
     /// Opened answers in memory.
@@ -41,6 +43,7 @@ impl Engine {
             caching: self.policy.caching,
             health: self.entries.health_check().await,
             store: self.entries.stats().await.ok(),
+            room: self.room_status().await,
             tasks: self.ledger.task_counts().await.unwrap_or_default(),
             hot_entries: self.hot.len(),
             hot_bytes: self.hot.bytes(),
@@ -60,6 +63,9 @@ impl Engine {
     pub(super) async fn cache_stats(&self) -> Result<Answer, CallError> {
         let store = self.entries.stats().await?;
         let stats = self.counters.read();
+        let room = self.room_status().await;
+        let most = room.as_ref().map(|room| room.limits.bytes);
+        let percent = room.as_ref().map(|room| percent(room.bytes, room.limits.bytes));
         let hits = stats.total.hits + stats.total.stale_hits;
         let groups = |name: String, group: crate::store::GroupStats| {
             (name, json!({ "entry_count": group.entries, "total_bytes": group.stored_bytes, "hits": group.hits }))
@@ -71,13 +77,14 @@ impl Engine {
             "entry_count": store.entries,
             "total_bytes": store.stored_bytes,
             "raw_bytes": store.raw_bytes,
-            // Nothing is thrown out for its size.
-            "max_bytes": null,
-            "usage_percent": null,
+            "max_bytes": most,
+            "usage_percent": percent,
             "total_size_bytes": store.stored_bytes,
             "total_size_mb": megabytes(store.stored_bytes),
-            "size_percentage": null,
-            "cleanup_triggered": false,
+            "size_percentage": percent,
+            "cleanup_triggered": room.as_ref().is_some_and(|room| room.cleaned.is_some()),
+            "evicted_count": room.as_ref().map_or(0, |room| room.evicted),
+            "swept_count": room.as_ref().map_or(0, |room| room.swept),
             "avg_bytes": store.stored_bytes.checked_div(store.entries).unwrap_or(0),
             "total_hits": hits,
             "hit_count": stats.total.hits,
@@ -94,6 +101,13 @@ impl Engine {
             "by_resource": by_resource,
         })))
     }
+}
+
+/// For people: with two places.
+fn percent(part: u64, whole: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "rounded to hundredths of a percent anyway")]
+    let hundredths = (part as f64 * 10_000.0 / whole.max(1) as f64).round();
+    hundredths / 100.0
 }
 
 /// For people: with two places.

@@ -95,7 +95,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = refused(&profile);
-        assert!(matches!(error, StoreError::Newer { found: 99, known: 2 }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 4 }), "{error}");
     }
 }
 

@@ -39,7 +39,8 @@ pub(super) const ARGUMENT: &str = "cursor";
 const SLOTS: i64 = 120;
 const SLOT: i64 = 30_000;
 /// How long a snapshot is good for.
-pub(super) const GOOD_FOR: Ttl = Ttl { fresh: Duration::from_secs(86_400), stale: Duration::from_secs(86_400), if_error: Duration::from_secs(86_400) };
+pub(super) const GOOD_FOR: Ttl =
+    Ttl { fresh: Duration::from_secs(86_400), stale: Duration::from_secs(86_400), if_error: Duration::from_secs(86_400) };
 
 #[derive(Serialize, Deserialize)]
 struct Snapshot {

@@ -190,7 +190,8 @@ impl Engine {
                 }
             }
         }
-        let mut lanes: Vec<Lane> = groups.into_iter().map(|group| (self.ttl_named(&group.tool), group)).map(|(ttl, group)| Lane::new(group, ttl)).collect();
+        let mut lanes: Vec<Lane> =
+            groups.into_iter().map(|group| (self.ttl_named(&group.tool), group)).map(|(ttl, group)| Lane::new(group, ttl)).collect();
         while !left.done() {
             match next(&mut lanes, now, left.step()) {
                 Next::Go(places) => {
@@ -208,7 +209,14 @@ impl Engine {
     }
 
     /// Removes these from disk and memory, and pauses. Returns how many have gone.
-    async fn remove(&self, room: &dyn Room, order: Order, places: Vec<Place>, left: &mut Left, gone: &mut Share) -> Result<u64, StoreError> {
+    async fn remove(
+        &self,
+        room: &dyn Room,
+        order: Order,
+        places: Vec<Place>,
+        left: &mut Left,
+        gone: &mut Share,
+    ) -> Result<u64, StoreError> {
         let evicted = paced(room.evict(order, places)).await?;
         evicted.keys.iter().for_each(|key| self.hot.remove(*key));
         let share = Share { entries: u64::try_from(evicted.keys.len()).unwrap_or(u64::MAX), bytes: evicted.bytes };
@@ -222,7 +230,7 @@ impl Engine {
         let now = self.clock.now();
         let before = self.limits.known().looked.replace(now);
         let believed = match before {
-            Some(before) => Ok(now >= before && now.since(before) <= LOOK + LOOK / 2),
+            Some(before) => Ok((LOOK / 2..=LOOK + LOOK / 2).contains(&now.since(before))),
             None => self.believable(now).await,
         };
         let done = match believed {
@@ -312,7 +320,9 @@ impl Left {
         self.over.entries = self.over.entries.saturating_sub(share.entries);
         self.over.bytes = self.over.bytes.saturating_sub(share.bytes);
         if let Some(each) = share.bytes.checked_div(share.entries) {
-            let fit = usize::try_from(STEP_BYTES / each.max(1)).unwrap_or(STEP);
+            // Neither more than a step may take nor, where bytes count, more than are still too many.
+            let bytes = if self.over.entries == 0 { STEP_BYTES.min(self.over.bytes) } else { STEP_BYTES };
+            let fit = usize::try_from(bytes.div_ceil(each.max(1))).unwrap_or(STEP);
             // Grows slowly: what goes first need not be what follows.
             self.step = fit.clamp(1, STEP).min(self.step * 2);
         }

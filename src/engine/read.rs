@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::{Fetch, Kept}};
+use super::{
+    Answer, CacheStatus, Call, CallError, Engine, cursor,
+    fetch::{Fetch, Kept},
+};
 use crate::{
     cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},

@@ -94,7 +94,8 @@ impl<T: Walked> Room for T {
 
     async fn fetched(&self, group: &Group) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
         let times = of(self.rows(), group).map(|row| row.fetched);
-        Ok(times.fold(None, |range, at| Some(range.map_or((at, at), |(first, last): (Timestamp, Timestamp)| (first.min(at), last.max(at))))))
+        Ok(times
+            .fold(None, |range, at| Some(range.map_or((at, at), |(first, last): (Timestamp, Timestamp)| (first.min(at), last.max(at))))))
     }
 
     async fn places(&self, group: &Group, order: Order, after: Option<Place>, most: usize) -> Result<Vec<Place>, StoreError> {

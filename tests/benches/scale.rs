@@ -102,7 +102,9 @@ fn table(sizes: &[Size], ratios: &[Ratios]) -> anyhow::Result<String> {
     let mut out = format!("{:>10} {:>9} {:>17} {:>17} {:>17} {:>17}\n", "entries", "file MB", "get us", "put us", "evict us", "open us");
     for (size, ratio) in sizes.iter().zip(ratios) {
         write!(out, "{:>10} {:>9}", size.entries, size.file_mb)?;
-        for (figure, ratio) in [(size.get_us, ratio.get), (size.put_us, ratio.put), (size.evict_us, ratio.evict), (size.open_us, ratio.open)] {
+        for (figure, ratio) in
+            [(size.get_us, ratio.get), (size.put_us, ratio.put), (size.evict_us, ratio.evict), (size.open_us, ratio.open)]
+        {
             write!(out, " {:>17}", format!("{figure} (x {ratio})"))?;
         }
         writeln!(out)?;

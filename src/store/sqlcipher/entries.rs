@@ -31,7 +31,8 @@ const OLD: &str = "SELECT id, owner, tool, revision, raw_len, stored_len FROM ca
 const INSERT: &str = "INSERT INTO cache_entries
     (id, key_hash, owner, tool, codec, raw_len, stored_len, fetch_started, created, last_used, revision)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)";
-const REPLACE: &str = "UPDATE cache_entries SET codec = ?2, raw_len = ?3, stored_len = ?4, fetch_started = ?5, revision = ?6, last_used = ?7
+const REPLACE: &str =
+    "UPDATE cache_entries SET codec = ?2, raw_len = ?3, stored_len = ?4, fetch_started = ?5, revision = ?6, last_used = ?7
     WHERE id = ?1";
 const NEW_BODY: &str = "INSERT INTO cache_bodies (head, body) VALUES (?1, ?2) RETURNING id";
 const REPLACE_BODY: &str = "UPDATE cache_bodies SET head = ?2, body = ?3 WHERE id = ?1";

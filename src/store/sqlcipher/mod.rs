@@ -51,9 +51,9 @@ use async_trait::async_trait;
 
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation, Ledger,
-    Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation,
+    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen,
+    TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},

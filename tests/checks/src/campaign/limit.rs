@@ -13,11 +13,12 @@ use anyhow::Context as _;
 use clap::Args;
 use m365_cached_tenant::{Control, Options as TenantOptions, Tenant};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     demo::say,
     support::{
+        answer::Answer,
         bins::{Bins, For, bins},
         ctl,
         daemon::Daemon,
@@ -135,7 +136,7 @@ impl Stage<'_> {
         Ok(made["id"].as_str().with_context(|| format!("a message without id: {made}"))?.to_owned())
     }
 
-    fn get(&mut self, id: &str, format: &str) -> anyhow::Result<Value> {
+    fn get(&mut self, id: &str, format: &str) -> anyhow::Result<Answer> {
         self.client.call("email_get", &json!({ "account_id": self.account, "email_id": id, "body_format": format }))
     }
 
@@ -232,7 +233,8 @@ impl Stage<'_> {
             let begun = now();
             let answer = self.get(&id, "text")?;
             times.push(begun.elapsed());
-            anyhow::ensure!(answer["_cache_status"] == "fresh", "not from the cache: {}", answer["_cache_status"]);
+            let status = answer.cache_status()?;
+            anyhow::ensure!(status == "fresh", "not from the cache: {status}");
         }
         Ok(times)
     }

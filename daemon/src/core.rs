@@ -178,6 +178,29 @@ pub struct StoreState {
     pub hot_entries: u64,
     /// Their bytes.
     pub hot_bytes: u64,
+    /// Bytes that may still be written to its disk, where that is known.
+    pub free_disk_bytes: Option<u64>,
+    /// What is kept and what may be.
+    pub room: Option<RoomState>,
+}
+
+/// What is kept, what may be, and what was done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoomState {
+    /// Bytes in use.
+    pub bytes: u64,
+    /// Bytes that may be in use.
+    pub max_bytes: u64,
+    /// Entries that one account may have.
+    pub max_entries_per_account: u64,
+    /// When the last clean-up since the start ended, Unix milliseconds; 0 when there was none.
+    pub cleaned_ms: u64,
+    /// Entries that it removed.
+    pub cleaned_entries: u64,
+    /// About their bytes.
+    pub cleaned_bytes: u64,
+    /// Entries removed past their use since the start.
+    pub swept: u64,
 }
 
 /// The link to Graph.

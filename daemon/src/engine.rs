@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use m365_cached::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
-    cache::{Bounds, Escaped},
+    cache::{Bounds, Escaped, RoomLimits},
     config::Config,
     engine::{self, Engine, GraphRemote, LoginStart, Policy, Stats, ToolPolicy},
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
     secret::Secret,
-    store::{DoubtMark, Entries, HotTier, Ledger},
+    store::{DoubtMark, Entries, HotTier, Ledger, Room},
     tools,
     transfer::{self, Transfer},
     worker,
@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::{
     core::{
         AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Problem,
-        QueueState, StatsQuestion, StoreState, Warning,
+        QueueState, RoomState, StatsQuestion, StoreState, Warning,
     },
     parts::Opened,
 };
@@ -72,6 +72,8 @@ impl TokenPort for LedgerTokens {
 pub(crate) struct Store {
     /// Where answers are kept.
     pub(crate) entries: Arc<dyn Entries>,
+    /// The same, to be cleaned up.
+    pub(crate) room: Arc<dyn Room>,
     /// What must be remembered exactly.
     pub(crate) ledger: Arc<dyn Ledger>,
     /// `sqlcipher` or `memory`.
@@ -109,6 +111,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
     let transfer = Arc::new(Transfer::new(Arc::clone(&client), bare, roots, settings, Arc::clone(&clock), Arc::clone(&dice)));
     let parts = engine::Parts {
         entries: store.entries,
+        room: Some(store.room),
         ledger: store.ledger,
         hot: HotTier::new(config.cache.hot_bytes),
         remote: Arc::new(GraphRemote::new(Arc::clone(&client), transfer)),
@@ -126,6 +129,8 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::count(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::tidy(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::clean(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::sweep(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
     ];
     Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close }))
@@ -177,6 +182,14 @@ fn policy(config: &Config) -> Policy {
         uncached_accounts,
         deadline: config.graph.call_deadline,
         unsettled: config.cache.unsettled,
+        room: RoomLimits {
+            bytes: config.cache.max_bytes,
+            account_entries: config.cache.max_entries_per_account,
+            account_bytes: (config.cache.max_bytes_per_account > 0).then_some(config.cache.max_bytes_per_account),
+            clean_from: config.cache.clean_from,
+            // One that ends above its beginning would never end.
+            clean_to: config.cache.clean_to.min(config.cache.clean_from),
+        },
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
         compat: config.compat,
@@ -185,6 +198,19 @@ fn policy(config: &Config) -> Policy {
 
 fn answer(answer: &engine::Answer) -> Answer {
     Answer { pieces: vec![answer.escaped_prefix(), Escaped(answer.escaped_body().0.clone())] }
+}
+
+fn room(room: &engine::RoomStatus) -> RoomState {
+    let cleaned = room.cleaned.map(|cleaned| (u64::try_from(cleaned.at.0).unwrap_or(0), cleaned.gone));
+    RoomState {
+        bytes: room.bytes,
+        max_bytes: room.limits.bytes,
+        max_entries_per_account: room.limits.account_entries,
+        cleaned_ms: cleaned.map_or(0, |(at, _)| at),
+        cleaned_entries: cleaned.map_or(0, |(_, gone)| gone.entries),
+        cleaned_bytes: cleaned.map_or(0, |(_, gone)| gone.bytes),
+        swept: room.swept,
+    }
 }
 
 fn account(account: &engine::Account) -> AccountState {
@@ -241,6 +267,14 @@ impl Core for Running {
                 hint: "Check the disk; nothing wrong was served.".into(),
             });
         }
+        if status.health.low_disk {
+            let free = status.health.free_bytes.unwrap_or_default() >> 20;
+            warnings.push(Warning {
+                code: "low_disk".into(),
+                message: format!("Only {free} MB are free on the disk that holds the profile: answers are fetched and not kept."),
+                hint: "Free some space on that disk, or set a smaller `cache.min_free_bytes`.".into(),
+            });
+        }
         if status.totals_corrected > 0 {
             warnings.push(Warning {
                 code: "totals_corrected".into(),
@@ -283,6 +317,8 @@ impl Core for Running {
                 file_bytes: status.health.file_bytes,
                 hot_entries: u64::try_from(status.hot_entries).unwrap_or(u64::MAX),
                 hot_bytes: status.hot_bytes,
+                free_disk_bytes: status.health.free_bytes,
+                room: status.room.as_ref().map(room),
             },
             accounts,
             graph: graph.unwrap_or_default(),

@@ -93,6 +93,18 @@ pub struct CacheSettings {
     pub rows_per_source: u64,
     /// `cache.rows`: the same over all mailboxes and drives.
     pub rows: u64,
+    /// `cache.max_bytes`: bytes of the database on the disk; soft, since a clean-up takes a while.
+    pub max_bytes: u64,
+    /// `cache.clean_from_percent`: share of `max_bytes` at which a clean-up begins.
+    pub clean_from: u64,
+    /// `cache.clean_to_percent`: share of `max_bytes` at which it ends.
+    pub clean_to: u64,
+    /// `cache.max_entries_per_account`: entries of one account.
+    pub max_entries_per_account: u64,
+    /// `cache.max_bytes_per_account`: bytes of one account's entries on the disk; 0 for no limit but that of all.
+    pub max_bytes_per_account: u64,
+    /// `cache.min_free_bytes`: while less is free on the disk, answers are given and not kept; 0 for no such floor.
+    pub min_free_bytes: u64,
     /// `cache.accounts.<username>.enabled`, where set; names in lower case.
     pub accounts: BTreeMap<String, bool>,
     /// `cache.tools.<tool>.*`, where set.
@@ -238,6 +250,12 @@ impl Default for Config {
                 unsettled: Duration::from_secs(60),
                 rows_per_source: 20_000,
                 rows: 100_000,
+                max_bytes: 2_000_000_000,
+                clean_from: 80,
+                clean_to: 60,
+                max_entries_per_account: 10_000,
+                max_bytes_per_account: 0,
+                min_free_bytes: 200_000_000,
                 accounts: BTreeMap::new(),
                 tools: BTreeMap::new(),
             },

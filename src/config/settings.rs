@@ -18,6 +18,8 @@ pub(super) struct Setting {
 const DAY: u64 = 24 * 3600;
 /// Fewer remembered rows than a few answers show would have everything forgotten at once.
 const LEAST_ROWS: u64 = 100;
+/// Less than this would hold a few answers and be cleaned up all the time.
+const LEAST_BYTES: u64 = 8_000_000;
 /// Four years in seconds: more than any answer is kept.
 const YEARS: u64 = 4 * 366 * DAY;
 
@@ -109,6 +111,36 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "cache.rows",
         set: |config, _, value| put(&mut config.cache.rows, value.whole(LEAST_ROWS, 1 << 32)),
         show: |config, _| config.cache.rows.to_string(),
+    },
+    Setting {
+        key: "cache.max_bytes",
+        set: |config, _, value| put(&mut config.cache.max_bytes, value.whole(LEAST_BYTES, 1 << 40)),
+        show: |config, _| config.cache.max_bytes.to_string(),
+    },
+    Setting {
+        key: "cache.clean_from_percent",
+        set: |config, _, value| put(&mut config.cache.clean_from, value.whole(1, 100)),
+        show: |config, _| config.cache.clean_from.to_string(),
+    },
+    Setting {
+        key: "cache.clean_to_percent",
+        set: |config, _, value| put(&mut config.cache.clean_to, value.whole(1, 100)),
+        show: |config, _| config.cache.clean_to.to_string(),
+    },
+    Setting {
+        key: "cache.max_entries_per_account",
+        set: |config, _, value| put(&mut config.cache.max_entries_per_account, value.whole(10, 1 << 32)),
+        show: |config, _| config.cache.max_entries_per_account.to_string(),
+    },
+    Setting {
+        key: "cache.max_bytes_per_account",
+        set: |config, _, value| put(&mut config.cache.max_bytes_per_account, value.whole(0, 1 << 40)),
+        show: |config, _| config.cache.max_bytes_per_account.to_string(),
+    },
+    Setting {
+        key: "cache.min_free_bytes",
+        set: |config, _, value| put(&mut config.cache.min_free_bytes, value.whole(0, 1 << 40)),
+        show: |config, _| config.cache.min_free_bytes.to_string(),
     },
     Setting {
         key: "cache.accounts.*.enabled",

@@ -32,14 +32,15 @@ use crate::{
 };
 
 /// The family of snapshots among the keys.
-const FAMILY: &str = "cursor";
+pub(super) const FAMILY: &str = "cursor";
 /// The argument.
 pub(super) const ARGUMENT: &str = "cursor";
 /// Places for the snapshots of one list, each for half a minute of fetches.
 const SLOTS: i64 = 120;
 const SLOT: i64 = 30_000;
 /// How long a snapshot is good for.
-const GOOD_FOR: Ttl = Ttl { fresh: Duration::from_secs(86_400), stale: Duration::from_secs(86_400), if_error: Duration::from_secs(86_400) };
+pub(super) const GOOD_FOR: Ttl =
+    Ttl { fresh: Duration::from_secs(86_400), stale: Duration::from_secs(86_400), if_error: Duration::from_secs(86_400) };
 
 #[derive(Serialize, Deserialize)]
 struct Snapshot {
@@ -65,12 +66,13 @@ impl Engine {
             Ok(Put::Stored { .. }) => {
                 // One of the same place that was read a moment ago must not be found in memory.
                 self.hot.remove(hash);
+                self.limits.stored(at, GOOD_FOR);
                 if let Some(answer) = fetched.answer.as_object_mut() {
                     answer.insert("next_cursor".into(), format!("{page}-{slot}-{nonce}").into());
                 }
             }
-            // Overtaken while it was read, or too large: the list begins anew, which is what no cursor says.
-            Ok(Put::Overtaken | Put::TooLarge) => {}
+            // Overtaken while it was read, too large, or no room for it: the list begins anew, which is what no cursor says.
+            Ok(Put::Overtaken | Put::TooLarge | Put::NoRoom) => {}
             Err(error) => self.note_store(Some(error.to_string())),
         }
     }

@@ -32,8 +32,32 @@ pub(super) struct Fetch {
     pub(super) body: Body,
     /// When the fetch began.
     pub(super) at: Timestamp,
-    /// False when the store could not take it although it should have been kept.
-    pub(super) kept: bool,
+    /// Whether it was kept.
+    pub(super) kept: Kept,
+}
+
+/// What became of an answer that should be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is, or something newer is.
+    Yes,
+    /// The store could not take it.
+    Unusable,
+    /// It is larger than an entry may be.
+    TooLarge,
+    /// Too little room is left on the disk.
+    NoRoom,
+}
+
+impl Kept {
+    /// What the answer says of it.
+    pub(super) fn problem(self) -> Option<&'static str> {
+        match self {
+            Self::Yes | Self::Unusable => None,
+            Self::TooLarge => Some("The answer is larger than the cache keeps (10 MB), so it was not kept; ask for less at once."),
+            Self::NoRoom => Some("The disk that holds the cache is nearly full, so the answer was not kept."),
+        }
+    }
 }
 
 type Landed = Option<Result<Fetch, CallError>>;
@@ -133,23 +157,23 @@ impl Engine {
         let answer = fetched.answer.as_object().ok_or(CallError::Broken)?;
         let body = encode(answer, fetched.list);
         if !fetched.whole {
-            return Ok(Fetch { body, at, kept: true });
+            return Ok(Fetch { body, at, kept: Kept::Yes });
         }
         let kept = self.keep(key, &from, &fetched, seen, body.clone(), at).await;
         Ok(Fetch { body, at, kept })
     }
 
     /// Stores an answer; false when the store could not.
-    async fn keep(&self, key: CacheKey, from: &[Position], fetched: &Fetched, seen: Seen, body: Body, at: Timestamp) -> bool {
+    async fn keep(&self, key: CacheKey, from: &[Position], fetched: &Fetched, seen: Seen, body: Body, at: Timestamp) -> Kept {
         let _staying = self.leaving.read().await;
         if self.accounts.find(key.account.as_str()).is_err() {
             // Signed out meanwhile: its data key is gone, and must not be made anew for an answer nobody may see again.
-            return true;
+            return Kept::Yes;
         }
-        let Some(main) = from.first() else { return false };
+        let Some(main) = from.first() else { return Kept::Unusable };
         let mut readings = readings(from, &fetched.scopes);
         if self.index_is_behind(&readings, at) {
-            return true;
+            return Kept::Yes;
         }
         // A walk is the whole of an answer from one source.
         if let (Some((feed, link)), [reading]) = (seen.walk, readings.as_mut_slice()) {
@@ -184,32 +208,34 @@ impl Engine {
         let body = entry.body.clone();
         let _staying = self.leaving.read().await;
         let gone = self.accounts.find(entry.meta.key.account.as_str()).is_err();
-        let kept = gone || !whole || self.put(entry, Vec::new()).await;
+        let kept = if gone || !whole { Kept::Yes } else { self.put(entry, Vec::new()).await };
         Fetch { body, at, kept }
     }
 
-    /// Stores an entry; false when the store could not. While the account stays.
-    async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> bool {
+    /// Stores an entry. While the account stays.
+    async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> Kept {
         let hash = entry.meta.key.hash;
         match self.entries.put(entry.clone(), shown, self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
+                self.limits.stored(entry.meta.fetch_started, self.ttl_named(&entry.meta.key.tool));
                 self.hot.insert(Arc::new(entry));
                 self.note_store(None);
                 self.chores.stir();
-                true
+                Kept::Yes
             }
             Ok(Put::Overtaken) => {
                 self.counters.overtaken();
-                true
+                Kept::Yes
             }
             Ok(Put::TooLarge) => {
                 self.hot.remove(hash);
-                true
+                Kept::TooLarge
             }
+            Ok(Put::NoRoom) => Kept::NoRoom,
             Err(error) => {
                 self.note_store(Some(error.to_string()));
-                false
+                Kept::Unusable
             }
         }
     }

@@ -13,6 +13,7 @@ mod doubt;
 mod error;
 mod fetch;
 mod forget;
+mod limits;
 mod local;
 mod read;
 mod rehearsal;
@@ -49,12 +50,12 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
-    cache::{Bounds, CacheKey, Mode, SourceId, Ttl},
+    cache::{Bounds, CacheKey, Mode, RoomLimits, SourceId, Ttl},
     chance::Dice,
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
-    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Uses},
+    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Room, Uses},
     tools::{self, Args, Effect, Tool},
 };
 
@@ -62,6 +63,7 @@ pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
 pub use error::CallError;
+pub use limits::{Cleaned, RoomStatus};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
@@ -94,6 +96,8 @@ pub struct Policy {
     pub unsettled: Duration,
     /// How many scopes and items are remembered.
     pub bounds: Bounds,
+    /// How many entries are kept.
+    pub room: RoomLimits,
     /// Name of the cloud, part of every source's name.
     pub cloud: String,
     /// Answers and confirmations as the original had them.
@@ -109,6 +113,7 @@ impl Default for Policy {
             deadline: Duration::from_secs(120),
             unsettled: Duration::from_secs(60),
             bounds: Bounds::default(),
+            room: RoomLimits::default(),
             cloud: "global".into(),
             compat: false,
         }
@@ -119,6 +124,8 @@ impl Default for Policy {
 pub struct Parts {
     /// Where answers are kept.
     pub entries: Arc<dyn Entries>,
+    /// Their store again, to be cleaned up; `None` for one that nobody cleans up.
+    pub room: Option<Arc<dyn Room>>,
     /// What must be remembered exactly.
     pub ledger: Arc<dyn Ledger>,
     /// Opened answers in memory.
@@ -164,6 +171,8 @@ pub struct Engine {
     checks: check::Checks,
     /// What is due in idle time.
     chores: forget::Chores,
+    /// What may be kept.
+    limits: limits::Limits,
     mailboxes: source::Mailboxes,
     consents: confirm::Consents,
     /// Wakes the worker: a task was queued.
@@ -235,6 +244,7 @@ impl Engine {
             uses: Uses::default(),
             remote: parts.remote,
             graph: parts.graph,
+            limits: limits::Limits::new(parts.room, parts.policy.room),
             logins: parts.logins,
             keeper: parts.keeper,
             clock: parts.clock,

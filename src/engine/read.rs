@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::Fetch};
+use super::{
+    Answer, CacheStatus, Call, CallError, Engine, cursor,
+    fetch::{Fetch, Kept},
+};
 use crate::{
     cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},
@@ -44,8 +47,8 @@ impl Engine {
         match self.fetch(&call, &key).await {
             Ok(Fetch { body, at, kept }) => {
                 self.counters.fetched(&call);
-                let status = if kept { CacheStatus::Miss } else { CacheStatus::Bypass };
-                Ok(Answer::cached(status, at, body.text, None))
+                let status = if kept == Kept::Yes { CacheStatus::Miss } else { CacheStatus::Bypass };
+                Ok(Answer::cached(status, at, body.text, kept.problem()))
             }
             Err(error) => self.stand_in(&call, &key, error).await,
         }

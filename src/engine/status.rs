@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, Asked, CallError, Engine, Period};
+use super::{Answer, Asked, CallError, Engine, Period, RoomStatus};
 use crate::{
     graph::ClientGauges,
     store::{Health, StoreStats, TaskCounts},
@@ -18,6 +18,8 @@ pub struct Status {
     pub health: Health,
     /// Sizes and counts; `None` when the store cannot tell.
     pub store: Option<StoreStats>,
+    /// What is kept and what may be; `None` for entries that nobody cleans up.
+    pub room: Option<RoomStatus>,
     /// Tasks by state.
     pub tasks: TaskCounts,
     /// Opened answers in memory.
@@ -42,6 +44,7 @@ impl Engine {
             caching: self.policy.caching,
             health: self.entries.health_check().await,
             store: self.entries.stats().await.ok(),
+            room: self.room_status().await,
             tasks: self.ledger.task_counts().await.unwrap_or_default(),
             hot_entries: self.hot.len(),
             hot_bytes: self.hot.bytes(),
@@ -58,26 +61,38 @@ impl Engine {
         let period = args.text("period").and_then(Period::named).unwrap_or_default();
         let statistics = self.statistics(&Asked { period, account: account.clone() }).await?;
         let held = self.held(account.as_ref()).await?;
+        let room = self.room_status().await;
+        let most = room.as_ref().map(|room| room.limits.bytes);
+        // Of one account: what its answers take of what all may.
+        let bytes = if account.is_none() { room.as_ref().map(|room| room.bytes) } else { Some(held.stored_bytes) };
+        let usage = bytes.zip(most).map(|(bytes, most)| percent(bytes, most));
         let mut answer = json!({
             "entry_count": held.entries,
             "total_bytes": held.stored_bytes,
             "raw_bytes": held.raw_bytes,
-            // Nothing is thrown out for its size.
-            "max_bytes": null,
-            "usage_percent": null,
+            "max_bytes": most,
+            "usage_percent": usage,
             "total_size_bytes": held.stored_bytes,
             "total_size_mb": megabytes(held.stored_bytes),
-            "size_percentage": null,
-            "cleanup_triggered": false,
+            "size_percentage": usage,
+            "cleanup_triggered": room.as_ref().is_some_and(|room| room.cleaned.is_some()),
             "avg_bytes": held.stored_bytes.checked_div(held.entries).unwrap_or(0),
         });
         if account.is_none() {
+            answer["swept_count"] = room.map_or(0, |room| room.swept).into();
             answer["hot_entries"] = self.hot.len().into();
             answer["hot_bytes"] = self.hot.bytes().into();
         }
         super::stats::tell(&mut answer, &statistics, &held);
         Ok(Answer::plain(&answer))
     }
+}
+
+/// For people: with two places.
+fn percent(part: u64, whole: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "rounded to hundredths of a percent anyway")]
+    let hundredths = (part as f64 * 10_000.0 / whole.max(1) as f64).round();
+    hundredths / 100.0
 }
 
 /// For people: with two places.

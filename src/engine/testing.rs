@@ -65,6 +65,7 @@ pub(super) async fn engine_with(
     let logins = Logins::new(identity, clock.clone(), dice.clone());
     let mut parts = Parts {
         entries,
+        room: None,
         ledger,
         hot: HotTier::new(1 << 20),
         remote,

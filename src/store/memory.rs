@@ -11,6 +11,7 @@ use super::{
     About, AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, Counts, CountsQuery, DeltaToken, Entries, EntryUse,
     FeedKey, Forgotten, GroupStats, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats,
     TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState, TotalsAt, TotalsStep, WriteId,
+    room::{Row, Walked},
     rules::{
         self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
     },
@@ -53,6 +54,8 @@ struct State {
 struct Held {
     entry: Entry,
     hits: u64,
+    /// When it was last stored or used.
+    used: Timestamp,
 }
 
 struct WriteRow {
@@ -177,6 +180,24 @@ impl State {
     }
 }
 
+impl Walked for Memory {
+    fn rows(&self) -> Vec<Row> {
+        let row = |held: &Held| Row {
+            key: held.entry.meta.key.hash,
+            account: held.entry.meta.key.account.clone(),
+            tool: held.entry.meta.key.tool.to_string(),
+            fetched: held.entry.meta.fetch_started,
+            used: held.used,
+            bytes: held.entry.weight(),
+        };
+        self.lock().entries.values().map(row).collect()
+    }
+
+    fn drop_rows(&self, keys: &[KeyHash]) {
+        self.lock().remove(|entry| keys.contains(&entry.meta.key.hash));
+    }
+}
+
 #[async_trait]
 impl Entries for Memory {
     async fn get(&self, key: KeyHash) -> Result<Option<Entry>, StoreError> {
@@ -194,7 +215,7 @@ impl Entries for Memory {
         let key = entry.meta.key.hash;
         let (revision, hits) = state.entries.get(&key).map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits));
         entry.meta.revision = revision;
-        state.entries.insert(key, Held { entry, hits });
+        state.entries.insert(key, Held { entry, hits, used: now });
         Ok(Put::Stored { revision })
     }
 
@@ -210,6 +231,7 @@ impl Entries for Memory {
         for one in uses {
             if let Some(held) = state.entries.get_mut(&one.key) {
                 held.hits += u64::from(one.hits);
+                held.used = one.at;
             }
         }
         Ok(())
@@ -231,7 +253,7 @@ impl Entries for Memory {
     }
 
     async fn health_check(&self) -> Health {
-        Health { healthy: true, detail: None, schema: 0, file_bytes: 0, damaged: 0 }
+        Health { healthy: true, detail: None, schema: 0, file_bytes: 0, damaged: 0, free_bytes: None, low_disk: false }
     }
 }
 

@@ -4,9 +4,11 @@
 //! invalidations) always stays in the local SQLCipher file, beside the entries it judges.
 
 mod delta;
+mod disk;
 mod doubt;
 mod hot;
 mod memory;
+mod room;
 mod rules;
 pub mod statistics;
 mod uses;
@@ -18,6 +20,8 @@ pub mod sqlcipher;
 #[cfg(test)]
 mod conformance_tests;
 #[cfg(test)]
+mod room_tests;
+#[cfg(test)]
 mod statistics_tests;
 
 use std::collections::BTreeMap;
@@ -26,9 +30,11 @@ use async_trait::async_trait;
 
 pub use self::{
     delta::{Based, Baseline, Changes, CheckNoted, Checked, DeltaToken, FeedKey},
+    disk::{BALLAST_BYTES, Disk, DiskOf, Guard},
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,
+    room::{Evicted, Room},
     statistics::{About, Counted, CountedIn, Counts, CountsQuery, Span, Times},
     uses::Uses,
     volatile::Volatile,
@@ -79,6 +85,8 @@ pub enum Put {
     Overtaken,
     /// Larger than one entry may be.
     TooLarge,
+    /// There is too little room left on the disk for anything to grow.
+    NoRoom,
 }
 
 /// Why entries are removed; kept in `cache_invalidation`.
@@ -193,6 +201,10 @@ pub struct Health {
     pub file_bytes: u64,
     /// Rows found damaged since the start and treated as misses.
     pub damaged: u64,
+    /// Bytes that may still be written to its disk, where that is known.
+    pub free_bytes: Option<u64>,
+    /// Too little room is left there for an entry to be stored.
+    pub low_disk: bool,
 }
 
 /// One step of comparing running totals with the entries they count; see [`Entries::check_totals`].

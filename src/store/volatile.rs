@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -20,6 +20,7 @@ use super::{
     GroupStats, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreStats, TaskCounts,
     TaskQuery, TaskRow, TaskSeen, TotalsAt, TotalsStep, WriteId,
     hot::{Bounded, Weigh, bounded},
+    room::{Row, Walked},
     rules,
 };
 use crate::{
@@ -43,6 +44,8 @@ pub struct Volatile {
 struct Held {
     entry: Entry,
     hits: AtomicU64,
+    /// When it was last stored or used.
+    used: AtomicI64,
 }
 
 impl Weigh for Held {
@@ -68,14 +71,32 @@ impl Volatile {
         removed.into_inner()
     }
 
-    fn replace(&self, mut entry: Entry) -> u64 {
+    fn replace(&self, mut entry: Entry, now: Timestamp) -> u64 {
         let _turn = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = entry.meta.key.hash;
         let old = self.held.peek(&key);
         let (revision, hits) = old.map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits.load(Ordering::Relaxed)));
         entry.meta.revision = revision;
-        self.held.insert(key, Arc::new(Held { entry, hits: AtomicU64::new(hits) }));
+        self.held.insert(key, Arc::new(Held { entry, hits: AtomicU64::new(hits), used: AtomicI64::new(now.0) }));
         revision
+    }
+}
+
+impl Walked for Volatile {
+    fn rows(&self) -> Vec<Row> {
+        let row = |held: Arc<Held>| Row {
+            key: held.entry.meta.key.hash,
+            account: held.entry.meta.key.account.clone(),
+            tool: held.entry.meta.key.tool.to_string(),
+            fetched: held.entry.meta.fetch_started,
+            used: Timestamp(held.used.load(Ordering::Relaxed)),
+            bytes: held.entry.weight(),
+        };
+        self.held.iter().map(|(_, held)| row(held)).collect()
+    }
+
+    fn drop_rows(&self, keys: &[KeyHash]) {
+        keys.iter().for_each(|key| drop(self.held.remove(key)));
     }
 }
 
@@ -92,7 +113,7 @@ impl Entries for Volatile {
         if !self.ledger.admit(entry.meta.clone(), shown, now).await? {
             return Ok(Put::Overtaken);
         }
-        Ok(Put::Stored { revision: self.replace(entry) })
+        Ok(Put::Stored { revision: self.replace(entry, now) })
     }
 
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {
@@ -105,6 +126,7 @@ impl Entries for Volatile {
         for one in uses {
             if let Some(held) = self.held.peek(&one.key) {
                 held.hits.fetch_add(u64::from(one.hits), Ordering::Relaxed);
+                held.used.store(one.at.0, Ordering::Relaxed);
             }
         }
         Ok(())

@@ -3,9 +3,13 @@
 //! Leases, retries and several workers come with the whole queue; until then one worker takes one task after the other, and a task that
 //! fails is asked for again by the next stale hit.
 
+mod limits;
+
 use std::{sync::Arc, time::Duration};
 
 use crate::engine::Engine;
+
+pub use limits::{clean, sweep};
 
 /// How long uses of entries are gathered before they are written in one batch.
 const GATHER: Duration = Duration::from_secs(5);

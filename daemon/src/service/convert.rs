@@ -6,8 +6,8 @@ use m365_cached_proto::v1;
 use crate::{
     clients::ClientState,
     core::{
-        AccountState, CacheStats, GraphState, LoginOptions, LoginStep, Problem, QueueState, StatsQuestion, StatsRow, StoreState, ToolRow,
-        Warning,
+        AccountState, CacheStats, GraphState, LoginOptions, LoginStep, Problem, QueueState, RoomState, StatsQuestion, StatsRow, StoreState,
+        ToolRow, Warning,
     },
     parts::ProfileInfo,
 };
@@ -81,6 +81,20 @@ pub(super) fn store(store: StoreState) -> v1::Store {
         file_bytes: store.file_bytes,
         hot_entries: store.hot_entries,
         hot_bytes: store.hot_bytes,
+        free_disk_bytes: store.free_disk_bytes,
+        room: store.room.map(room),
+    }
+}
+
+fn room(room: RoomState) -> v1::Room {
+    v1::Room {
+        bytes: room.bytes,
+        max_bytes: room.max_bytes,
+        max_entries_per_account: room.max_entries_per_account,
+        cleaned_ms: room.cleaned_ms,
+        cleaned_entries: room.cleaned_entries,
+        cleaned_bytes: room.cleaned_bytes,
+        swept: room.swept,
     }
 }
 

@@ -232,9 +232,4 @@ impl Engine {
     pub async fn held(&self, account: Option<&AccountId>) -> Result<StoreStats, CallError> {
         Ok(self.entries.stats().await?.of(account))
     }
-
-    /// Counts entries that were thrown out to keep the cache within its limits: so many of `tool`'s for `account`, of so many bytes as stored.
-    pub fn evicted(&self, account: &AccountId, tool: &str, entries: u64, bytes: u64) {
-        self.counters.evicted(account, tool, entries, bytes);
-    }
 }

@@ -237,8 +237,8 @@ async fn hits_are_worth_what_fetches_of_their_tool_cost_also_after_a_restart() {
 async fn evictions_are_counted_and_told() {
     let world = World::new().await;
     let account = AccountId::new(testing::ACCOUNT);
-    world.engine.evicted(&account, "email_list", 3, 1_200);
-    world.engine.evicted(&account, "no such tool", 3, 1_200);
+    world.engine.counters.evicted(&account, "email_list", 3, 1_200);
+    world.engine.counters.evicted(&account, "no such tool", 3, 1_200);
     let told = world.call("any", "cache_get_stats", json!({"period": "all"})).await;
     assert_eq!((&told["evicted_count"], &told["evicted_bytes"]), (&json!(3), &json!(1200)));
 }

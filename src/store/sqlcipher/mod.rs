@@ -15,6 +15,7 @@ mod items;
 mod migrations;
 mod open;
 mod pack;
+mod room;
 mod scopes;
 pub mod seal;
 mod statistics;
@@ -33,6 +34,8 @@ mod open_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]
+mod space_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod thread_tests;
@@ -40,7 +43,7 @@ mod thread_tests;
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -52,7 +55,7 @@ pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
     AccountRow, Based, Baseline, CheckNoted, Checked, Counted, CountedIn, CountsQuery, DeltaToken, Entries, EntryUse, FeedKey, Forgotten,
-    Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreKeys, StoreStats, TaskCounts,
+    Guard, Health, Invalidation, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError, StoreKeys, StoreStats, TaskCounts,
     TaskQuery, TaskRow, TaskSeen, TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
@@ -84,6 +87,7 @@ pub struct Sqlcipher {
     limits: Limits,
     damaged: AtomicU64,
     reopened: Arc<AtomicU64>,
+    guard: Arc<OnceLock<Guard>>,
 }
 
 impl Sqlcipher {
@@ -110,9 +114,16 @@ impl Sqlcipher {
         if options.new_epochs {
             db.transact(true, scopes::renew_epochs)?;
         }
-        let reopened = db.reopened();
+        let (reopened, guard) = (db.reopened(), db.guard());
         let thread = StoreThread::start(db)?;
-        Ok(Self { thread, place, limits: options.limits, damaged: AtomicU64::new(0), reopened })
+        Ok(Self { thread, place, limits: options.limits, damaged: AtomicU64::new(0), reopened, guard })
+    }
+
+    /// From now on entries keep off the floor of the disk, and its ballast is dropped when the disk is full. To be called once.
+    pub fn keep_room(&self, guard: Guard) {
+        guard.hold();
+        // A second one would be a fault of ours and changes nothing.
+        let _ = self.guard.set(guard);
     }
 
     /// Finishes what was asked, moves the log into the file and closes it. Later calls are answered with [`StoreError::Closed`].

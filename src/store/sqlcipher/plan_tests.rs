@@ -1,6 +1,8 @@
 //! Every statement's plan: none walks all entries, bodies, arguments, scopes, items, writes or tasks.
 
-use super::{accounts, db, delta, entries, forget, invalidate, items, scopes, statistics, stats, tasks, tests::Profile, totals, writes};
+use super::{
+    accounts, db, delta, entries, forget, invalidate, items, room, scopes, statistics, stats, tasks, tests::Profile, totals, writes,
+};
 
 /// Tables that grow with use. The others hold a few rows: accounts, sources, totals by tool.
 const LARGE: &[&str] = &[
@@ -27,6 +29,7 @@ const FILES: &[(&str, &[&str])] = &[
     (include_str!("forget.rs"), forget::SQL),
     (include_str!("invalidate.rs"), invalidate::SQL),
     (include_str!("items.rs"), items::SQL),
+    (include_str!("room.rs"), room::SQL),
     (include_str!("scopes.rs"), scopes::SQL),
     (include_str!("statistics.rs"), statistics::SQL),
     (include_str!("stats.rs"), stats::SQL),

@@ -11,7 +11,7 @@ use crate::{
 const ADD: &str = "INSERT INTO cache_stats (owner, tool, entries, raw_bytes, stored_bytes, hits) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (owner, tool) DO UPDATE SET entries = entries + excluded.entries, raw_bytes = raw_bytes + excluded.raw_bytes,
     stored_bytes = stored_bytes + excluded.stored_bytes, hits = hits + excluded.hits";
-const USED: &str = "UPDATE cache_entries SET hits = hits + ?2, last_used = max(last_used, ?3) WHERE key_hash = ?1 RETURNING owner, tool";
+const USED: &str = "UPDATE cache_entries SET hits = hits + ?2, last_used = ?3 WHERE key_hash = ?1 RETURNING owner, tool";
 const TOTALS: &str = "SELECT k.account, s.tool, s.entries, s.raw_bytes, s.stored_bytes, s.hits
     FROM cache_stats s JOIN data_keys k ON k.id = s.owner WHERE s.entries > 0";
 const FORGET_OWNER: &str = "DELETE FROM cache_stats WHERE owner = ?1";
@@ -81,6 +81,7 @@ impl Sqlcipher {
         };
         let files = [self.place.path.clone(), self.place.beside("-wal"), self.place.beside("-shm")];
         let file_bytes = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|facts| facts.len()).sum();
-        Health { healthy, detail, schema, file_bytes, damaged: self.damaged.load(Ordering::Relaxed) }
+        let (free_bytes, low_disk) = self.guard.get().map_or((None, false), |guard| (guard.free(), guard.low()));
+        Health { healthy, detail, schema, file_bytes, damaged: self.damaged.load(Ordering::Relaxed), free_bytes, low_disk }
     }
 }

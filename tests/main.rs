@@ -35,6 +35,8 @@ mod sign_in;
 #[cfg(test)]
 mod source;
 #[cfg(test)]
+mod stats;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod trip;

@@ -15,12 +15,14 @@ mod fetch;
 mod forget;
 mod limits;
 mod local;
+mod queue;
 mod read;
 mod rehearsal;
 mod remote;
 mod source;
 mod stats;
 mod status;
+mod stop;
 mod tasks;
 mod truth;
 mod watch;
@@ -64,6 +66,7 @@ pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
 pub use error::CallError;
 pub use limits::{Cleaned, RoomStatus};
+pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
@@ -175,8 +178,8 @@ pub struct Engine {
     limits: limits::Limits,
     mailboxes: source::Mailboxes,
     consents: confirm::Consents,
-    /// Wakes the worker: a task was queued.
-    queued: Notify,
+    /// Tasks under way, and how workers are woken.
+    queue: queue::Queue,
     /// Wakes the settler: scopes became unsettled.
     unsettled: Notify,
     /// Wakes the flusher: an entry was used.
@@ -202,6 +205,8 @@ struct Call {
     now: Timestamp,
     urgency: Urgency,
     who: stats::Who,
+    /// What ends it early: background work only.
+    stop: Option<Arc<stop::Stop>>,
 }
 
 impl Call {
@@ -233,7 +238,7 @@ impl Engine {
         for write in &open {
             tracing::warn!(tool = %write.write.tool, "a write was under way when the daemon stopped: its outcome is unknown");
         }
-        parts.ledger.requeue().await?;
+        parts.ledger.requeue(now).await?;
         let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
         Ok(Arc::new(Self {
             truth,
@@ -257,7 +262,7 @@ impl Engine {
             doubts: doubt::Doubts::new(parts.doubt),
             checks: check::Checks::default(),
             chores: forget::Chores::default(),
-            queued: Notify::new(),
+            queue: queue::Queue::default(),
             unsettled: Notify::new(),
             used: Notify::new(),
             written: Mutex::default(),
@@ -325,7 +330,7 @@ impl Engine {
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
         let who = stats::Who::nobody();
-        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground, who };
+        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground, who, stop: None };
         Self::own_mailbox(&mut call);
         call
     }
@@ -376,8 +381,9 @@ impl Engine {
         }
     }
 
-    /// Lets acts under way finish and writes buffered uses and counts; afterwards nothing of the engine runs.
+    /// Gives running tasks back, lets acts under way finish and writes buffered uses and counts; afterwards nothing of the engine runs.
     pub async fn shutdown(&self) {
+        self.release_tasks().await;
         self.acts.drain().await;
         self.flush_uses().await;
         self.flush_counts().await;

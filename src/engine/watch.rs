@@ -102,6 +102,7 @@ impl Steps for Watch {
             graph_code: None,
             unknown_outcome: false,
             never_sent: false,
+            retry_after: None,
         })
     }
 

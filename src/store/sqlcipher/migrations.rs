@@ -11,6 +11,7 @@ pub(super) type Step = (u32, &'static str);
 pub(super) const STEPS: &[Step] = &[
     (1, include_str!("migrations/001_init.sql")),
     (2, include_str!("migrations/002_forgetting_and_checks.sql")),
+    (3, include_str!("migrations/003_queue.sql")),
     (4, include_str!("migrations/004_making_room.sql")),
     (5, include_str!("migrations/005_statistics.sql")),
 ];

@@ -242,6 +242,7 @@ impl Engine {
             Ok(entries) => {
                 tokens.done();
                 self.hot.remove_account(&row.id);
+                self.lists.leave(&row.id);
                 self.leave_sources(&row);
                 Ok((row, entries))
             }

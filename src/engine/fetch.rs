@@ -194,6 +194,7 @@ impl Engine {
         match self.entries.put(entry.clone(), shown, self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
+                self.lists.note(&entry);
                 self.hot.insert(Arc::new(entry));
                 self.note_store(None);
                 self.chores.stir();

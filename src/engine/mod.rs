@@ -13,6 +13,7 @@ mod doubt;
 mod error;
 mod fetch;
 mod forget;
+mod held;
 mod local;
 mod read;
 mod rehearsal;
@@ -147,6 +148,8 @@ pub struct Engine {
     ledger: Arc<dyn Ledger>,
     hot: HotTier,
     uses: Uses,
+    /// Stored lists that hold other answers.
+    lists: held::Lists,
     remote: Arc<dyn Remote>,
     graph: Option<Arc<graph::Client>>,
     logins: Arc<auth::Logins>,
@@ -226,6 +229,7 @@ impl Engine {
             ledger: parts.ledger,
             hot: parts.hot,
             uses: Uses::default(),
+            lists: held::Lists::default(),
             remote: parts.remote,
             graph: parts.graph,
             logins: parts.logins,

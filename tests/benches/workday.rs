@@ -6,7 +6,10 @@
 use std::{io::Write as _, time::Duration};
 
 use anyhow::Context as _;
-use m365_cached_checks::support::workday::{Plan, run};
+use m365_cached_checks::support::{
+    bins::{For, bins},
+    workday::{Plan, run},
+};
 
 fn main() -> anyhow::Result<()> {
     let (mut plan, mut json) = (Plan::default(), false);
@@ -24,6 +27,8 @@ fn main() -> anyhow::Result<()> {
         }
     }
     anyhow::ensure!(plan.pace > 0.0, "--pace is more than nothing");
+    // The first who asks for the programs says how they are built.
+    bins(if cfg!(debug_assertions) { For::Tests } else { For::Bench("workday") })?;
     let figures = run(plan)?;
     let text = if json { serde_json::to_string(&figures)? } else { figures.table()? };
     writeln!(std::io::stdout(), "{text}")?;

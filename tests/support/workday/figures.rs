@@ -118,6 +118,13 @@ impl Figures {
         self.name(played, steps, what);
     }
 
+    /// Answers that say something else than was true, and where.
+    pub(super) fn untrue(&mut self, played: &Played, steps: &BTreeMap<usize, String>) {
+        for (step, difference) in steps {
+            self.wrong(played, &BTreeSet::from([*step]), &format!("was not so ({difference})"));
+        }
+    }
+
     pub(super) fn contradicted(&mut self, played: &Played, steps: &BTreeSet<usize>) {
         self.contradictions += u64::try_from(steps.len()).unwrap_or(u64::MAX);
         self.name(played, steps, "is from before a write that changed it");

@@ -83,7 +83,7 @@ pub(super) fn judge(played: &Played) -> anyhow::Result<Figures> {
             What::Read { question, .. } => {
                 figures.graph_calls_without_cache += asker.counted(|asker| asker.truth(question).map(drop))?;
                 let wrong = asker.untrue(&wanted.truth, &BTreeMap::new())?;
-                figures.wrong(played, &wrong, "says what was not so");
+                figures.untrue(played, &wrong);
             }
             What::Write { .. } | What::Others(_) => {
                 let before = asker.answers(wanted.truth.keys().chain(wanted.older.keys()))?;
@@ -92,7 +92,7 @@ pub(super) fn judge(played: &Played) -> anyhow::Result<Figures> {
                     figures.graph_calls_without_cache += cost;
                 }
                 let wrong = asker.untrue(&wanted.truth, &before)?;
-                figures.wrong(played, &wrong, "says what was not so");
+                figures.untrue(played, &wrong);
                 let after = asker.answers(wanted.older.keys())?;
                 let changed = wanted.older.iter().filter(|(question, _)| before.get(question) != after.get(question));
                 let steps: BTreeSet<usize> = changed.flat_map(|(_, steps)| steps.iter().copied()).collect();
@@ -140,8 +140,9 @@ fn wanted(played: &Played, figures: &mut Figures) -> anyhow::Result<BTreeMap<usi
 }
 
 struct Asker<'a> {
-    world: World,
+    /// Dropped before its world, which wants nobody left behind.
     client: Mcp,
+    world: World,
     played: &'a Played,
 }
 
@@ -161,8 +162,12 @@ impl Asker<'_> {
     }
 
     /// The steps whose answers are neither what is true now nor what `before` has.
-    fn untrue(&mut self, wanted: &BTreeMap<Question, Vec<usize>>, before: &BTreeMap<Question, Value>) -> anyhow::Result<BTreeSet<usize>> {
-        let mut untrue = BTreeSet::new();
+    fn untrue(
+        &mut self,
+        wanted: &BTreeMap<Question, Vec<usize>>,
+        before: &BTreeMap<Question, Value>,
+    ) -> anyhow::Result<BTreeMap<usize, String>> {
+        let mut untrue = BTreeMap::new();
         for (question, steps) in wanted {
             let said = |number: &usize| match self.played.steps.get(*number) {
                 Some(Step { what: What::Read { heard: Heard { content, .. }, .. }, .. }) => Some(content),
@@ -173,13 +178,11 @@ impl Asker<'_> {
                 continue;
             }
             let truth = self.truth(question)?;
-            untrue.extend(left.into_iter().filter(|number| {
-                let said = match self.played.steps.get(*number) {
-                    Some(Step { what: What::Read { heard, .. }, .. }) => &heard.content,
-                    _ => return false,
-                };
-                *said != truth
-            }));
+            for number in left {
+                if let Some(difference) = said(&number).and_then(|said| difference(said, &truth)) {
+                    untrue.insert(number, difference);
+                }
+            }
         }
         Ok(untrue)
     }
@@ -198,6 +201,24 @@ impl Asker<'_> {
         let before = self.world.control().stats().requests;
         work(self)?;
         Ok(self.world.control().stats().requests - before)
+    }
+}
+
+/// Where the two differ first, and what stands there.
+fn difference(said: &Value, truth: &Value) -> Option<String> {
+    match (said, truth) {
+        (Value::Object(left), Value::Object(right)) => {
+            let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            let inner = |name: &String| difference(left.get(name).unwrap_or(&Value::Null), right.get(name).unwrap_or(&Value::Null));
+            names.into_iter().find_map(|name| inner(name).map(|inner| format!("/{name}{inner}")))
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            let mut pairs = left.iter().zip(right).enumerate();
+            pairs.find_map(|(at, (left, right))| difference(left, right).map(|inner| format!("/{at}{inner}")))
+        }
+        (Value::Array(left), Value::Array(right)) => Some(format!(" has {} and not {}", left.len(), right.len())),
+        (left, right) if left == right => None,
+        (left, right) => Some(format!(" is {left:.80} and not {right:.80}")),
     }
 }
 

@@ -54,7 +54,7 @@ const LAG: Duration = Duration::from_secs(5);
 
 /// One of the two worlds.
 fn world(config: &'static str) -> anyhow::Result<World> {
-    let tenant = Options { lag: LAG, check_csdl: false, ..Options::default() };
+    let tenant = Options { lag: LAG, ..Options::default() };
     World::with(Setup { tenant, config, accounts: &[ALEX, BEA, CASEY], stopped_clock: true, ..Setup::default() })
 }
 

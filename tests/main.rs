@@ -43,6 +43,8 @@ mod trip;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]
+mod workday;
+#[cfg(test)]
 mod writes;
 
 #[test]

@@ -13,7 +13,7 @@ use crate::core::{CacheStats, StatsQuestion, StatsRow};
 pub(crate) async fn read(engine: &Arc<Engine>, question: StatsQuestion) -> Result<CacheStats, CallError> {
     let account = question.account.as_deref().map(|name| engine.account_id(name)).transpose()?;
     let statistics = engine.statistics(&Asked { period: question.period, account: account.clone() }).await?;
-    let held = engine.held(account.as_ref()).await?;
+    let held = engine.holdings(account.as_ref()).await?;
     let names = engine.accounts().into_iter().map(|known| (known.row.id.to_string(), known.row.username.clone())).collect();
     Ok(together(statistics, &held, &names))
 }

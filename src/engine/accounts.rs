@@ -244,6 +244,7 @@ impl Engine {
                 tokens.done();
                 self.hot.remove_account(&row.id);
                 self.counters.forget(&row.id).await;
+                self.lists.leave(&row.id);
                 self.leave_sources(&row);
                 Ok((row, entries))
             }

@@ -82,8 +82,12 @@ impl Engine {
         let cursor = call.args.text(ARGUMENT).unwrap_or_default().to_owned();
         call.args.set(ARGUMENT, Value::Null);
         let list = self.key(&call).ok_or(CallError::Broken)?;
-        let snapshot = match parts(&cursor) {
-            Some((page, slot, nonce)) => self.snapshot(&place(&list, page, slot), nonce, call.now).await.map(|found| (page, found)),
+        if let Some(answer) = self.read_on_in_list(&call, &list, &cursor).await {
+            return Ok(answer);
+        }
+        let (of, cursor) = Self::lent(&list, &cursor).unwrap_or_else(|| (list.clone(), &cursor));
+        let snapshot = match parts(cursor) {
+            Some((page, slot, nonce)) => self.snapshot(&place(&of, page, slot), nonce, call.now).await.map(|found| (page, found)),
             None => None,
         };
         let Some((page, (more, since))) = snapshot else {

@@ -215,6 +215,7 @@ impl Engine {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
                 self.limits.stored(entry.meta.fetch_started, self.ttl_named(&entry.meta.key.tool));
+                self.lists.note(&entry);
                 self.hot.insert(Arc::new(entry));
                 self.note_store(None);
                 self.chores.stir();

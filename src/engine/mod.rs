@@ -13,6 +13,7 @@ mod doubt;
 mod error;
 mod fetch;
 mod forget;
+mod held;
 mod limits;
 mod local;
 mod queue;
@@ -157,6 +158,8 @@ pub struct Engine {
     ledger: Arc<dyn Ledger>,
     hot: HotTier,
     uses: Uses,
+    /// Stored lists that hold other answers.
+    lists: held::Lists,
     remote: Arc<dyn Remote>,
     graph: Option<Arc<graph::Client>>,
     logins: Arc<auth::Logins>,
@@ -247,6 +250,7 @@ impl Engine {
             ledger: parts.ledger,
             hot: parts.hot,
             uses: Uses::default(),
+            lists: held::Lists::default(),
             remote: parts.remote,
             graph: parts.graph,
             limits: limits::Limits::new(parts.room, parts.policy.room),

@@ -7,7 +7,7 @@ use super::{
     fetch::{Fetch, Kept},
 };
 use crate::{
-    cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback, true_since},
+    cache::{Body, CacheKey, Entry, KeyHash, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},
 };
 
@@ -58,33 +58,45 @@ impl Engine {
         let ttl = self.ttl_for(call)?;
         let entry = self.hot.get(key.hash)?;
         match judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now) {
-            Verdict::Serve { .. } => Some(self.served(call, &entry, CacheStatus::Fresh)),
+            Verdict::Serve { .. } => Some(self.served(call, &entry, &entry.body, CacheStatus::Fresh)),
             _ => None,
         }
     }
 
-    /// The answer from memory or the store, fresh or stale. A stale one is queued for a refresh.
+    /// The answer from memory or the store, fresh or stale; its own, or one that another list holds. A stale one is queued for a refresh.
     pub(super) async fn stored(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Option<Answer> {
-        let entry = self.entry(key).await?;
-        let verdict = judge(&entry.meta, &self.truth.view(), self.ttl_for(call)?, Mode::Normal, call.now);
-        match verdict {
-            Verdict::Serve { .. } => Some(self.served(call, &entry, CacheStatus::Fresh)),
-            Verdict::ServeThenRefresh { .. } => {
-                let answer = self.served(call, &entry, CacheStatus::Stale);
+        let ttl = self.ttl_for(call)?;
+        let own = self.entry(key).await;
+        let verdict = own.as_ref().map(|entry| judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now));
+        if let (Some(entry), Some(Verdict::Serve { .. })) = (&own, verdict) {
+            return Some(self.served(call, entry, &entry.body, CacheStatus::Fresh));
+        }
+        let held = self.held(call, key).await;
+        match (own, verdict, held) {
+            // A fresh one from elsewhere before a stale one of its own; else its own, which is refreshed at its own length.
+            (Some(entry), Some(Verdict::ServeThenRefresh { .. }), held) if held.as_ref().is_none_or(|held| !held.is_fresh()) => {
+                let answer = self.served(call, &entry, &entry.body, CacheStatus::Stale);
                 self.enqueue_refresh(&call.args, key, call.now);
                 Some(answer)
             }
-            Verdict::Fetch { .. } => None,
+            (_, _, Some(held)) => Some(self.serve_held(call, &held)),
+            (_, _, None) => None,
         }
     }
 
     /// The entry of `key` with its sources in memory, so that it can be judged. Trouble in the store counts as having none.
     pub(super) async fn entry(&self, key: &CacheKey) -> Option<Arc<Entry>> {
-        let entry = match self.hot.get(key.hash) {
+        self.entry_of(key.hash).await
+    }
+
+    /// The same by what tiers look up.
+    pub(super) async fn entry_of(&self, key: KeyHash) -> Option<Arc<Entry>> {
+        let entry = match self.hot.get(key) {
             Some(entry) => entry,
-            None => match self.entries.get(key.hash).await {
+            None => match self.entries.get(key).await {
                 Ok(Some(entry)) => {
                     let entry = Arc::new(entry);
+                    self.lists.note(&entry);
                     self.hot.insert(entry.clone());
                     entry
                 }
@@ -120,9 +132,10 @@ impl Engine {
         Ok(Answer::cached(CacheStatus::StaleIfError, entry.meta.fetch_started, entry.body.text.clone(), Some(&error.to_string())))
     }
 
-    fn served(&self, call: &Call, entry: &Arc<Entry>, status: CacheStatus) -> Answer {
+    /// Serves `body`, which is `entry`'s or a part of it.
+    pub(super) fn served(&self, call: &Call, entry: &Arc<Entry>, body: &Body, status: CacheStatus) -> Answer {
         self.use_entry(entry, call.now);
-        let answer = Answer::cached(status, true_since(&entry.meta, &self.truth.view()), entry.body.text.clone(), None);
+        let answer = Answer::cached(status, true_since(&entry.meta, &self.truth.view()), body.text.clone(), None);
         if status == CacheStatus::Stale {
             self.counters.hit_stale(call);
         } else {

@@ -60,7 +60,7 @@ impl Engine {
         let account = args.text("account_id").map(|name| self.accounts.find(name)).transpose()?.map(|row| row.id.clone());
         let period = args.text("period").and_then(Period::named).unwrap_or_default();
         let statistics = self.statistics(&Asked { period, account: account.clone() }).await?;
-        let held = self.held(account.as_ref()).await?;
+        let held = self.holdings(account.as_ref()).await?;
         let room = self.room_status().await;
         let most = room.as_ref().map(|room| room.limits.bytes);
         // Of one account: what its answers take of what all may.

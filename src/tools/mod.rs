@@ -18,6 +18,7 @@ mod emailrules;
 mod file;
 mod files;
 mod folder;
+mod held;
 mod html;
 mod listing;
 mod mailbox;
@@ -51,6 +52,7 @@ pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
 pub use compat::original;
 pub use files::{Files, INLINE, LocalFile, Saved};
+pub use held::{Held, LIMIT, held, holds};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
 pub use tool::{

@@ -13,6 +13,7 @@ pub mod scan;
 pub mod signin;
 pub mod stopwatch;
 pub mod tenant;
+pub mod workday;
 pub mod world;
 
 use std::time::Duration;

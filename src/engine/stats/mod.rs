@@ -229,7 +229,7 @@ impl Engine {
     /// # Errors
     ///
     /// When it cannot tell.
-    pub async fn held(&self, account: Option<&AccountId>) -> Result<StoreStats, CallError> {
+    pub async fn holdings(&self, account: Option<&AccountId>) -> Result<StoreStats, CallError> {
         Ok(self.entries.stats().await?.of(account))
     }
 }

@@ -28,16 +28,16 @@ enum Command {
     /// them and says so. Progress goes to stderr, the result to stdout. Exits 1 when an answer does not hold to Graph's declarations,
     /// less than nine in ten of the examples on served paths are answered alike, or a client fails.
     Outside(outside::Options),
-    /// Long runs that ask whether a bound holds.
-    #[command(subcommand)]
-    Campaign(campaign::Campaign),
+    /// Long runs of the real daemon under load and trouble. Progress goes to stderr, the result to stdout; Ctrl-C ends one and prints what it
+    /// has. Exits 1 when a figure is not as it should be.
+    Campaign(campaign::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Outside(options) => outside::run(&options),
-        Command::Campaign(which) => campaign::run(&which),
+        Command::Campaign(options) => campaign::run(&options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,10 +4,7 @@
 //! asks a hundred small questions over and over, and the daemon keeps no opened answers in memory: every call reads the file that is being
 //! cleaned. Clean-ups are seen in the daemon's log.
 
-use std::{
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -42,21 +39,15 @@ const TO: u64 = 60;
 
 /// What `limit` can be told.
 #[derive(Debug, Args)]
-pub struct Options {
-    /// Print the result as one JSON object.
-    #[arg(long)]
-    json: bool,
+pub(super) struct Options {
     /// The limit in bytes: `cache.max_bytes` of the daemon.
     #[arg(long, default_value_t = 2_000_000_000, value_parser = clap::value_parser!(u64).range(50_000_000..))]
     bytes: u64,
-    /// Give up after so many seconds, with what is known by then.
-    #[arg(long, default_value_t = 1800)]
-    budget_s: u64,
 }
 
 /// What was seen.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+pub(super) struct Report {
     limit_bytes: u64,
     /// Calls whose answers filled the database.
     filled_with: u64,
@@ -78,11 +69,26 @@ struct Report {
     wrong: Vec<String>,
 }
 
-/// Runs it; whether every bound held.
+impl Report {
+    /// Whether every bound held.
+    pub(super) fn ok(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// For people.
+    pub(super) fn table(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+/// How long it may take.
+pub(super) const WHOLE: Duration = Duration::from_secs(1800);
+
+/// Runs it for at most `budget`, with what is known by then.
 ///
 /// # Errors
 /// When it could not be carried through.
-pub fn run(options: &Options) -> anyhow::Result<bool> {
+pub(super) fn run(options: &Options, budget: Duration) -> anyhow::Result<Report> {
     say("building the programs in release");
     let bins = bins(For::Demo)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -100,16 +106,14 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         daemon: &daemon,
         client: Mcp::start(bins, &home, Era::Legacy)?,
         account,
-        deadline: now() + Duration::from_secs(options.budget_s),
+        deadline: now() + budget,
         small: Vec::new(),
         report: Report { limit_bytes: options.bytes, ..Report::default() },
     };
     stage.play(options.bytes)?;
     let report = stage.judged();
-    let text = if options.json { serde_json::to_string(&report)? } else { serde_json::to_string_pretty(&report)? };
-    writeln!(std::io::stdout(), "{text}")?;
     daemon.stop()?;
-    Ok(report.wrong.is_empty())
+    Ok(report)
 }
 
 struct Stage<'a> {

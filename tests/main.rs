@@ -37,6 +37,8 @@ mod source;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod trip;
 #[cfg(test)]
 mod trouble;

@@ -39,6 +39,8 @@ mod stats;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod trip;
 #[cfg(test)]
 mod trouble;

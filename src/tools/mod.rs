@@ -5,6 +5,7 @@
 
 mod account;
 mod args;
+mod body;
 mod cache;
 mod calendar;
 mod catalogue;
@@ -40,9 +41,17 @@ mod documents_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod matrix_calendar_tests;
 #[cfg(test)]
+mod matrix_contact_tests;
+#[cfg(test)]
 mod matrix_email_tests;
+#[cfg(test)]
+mod matrix_files_tests;
+#[cfg(test)]
+mod matrix_folders_tests;
 #[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]

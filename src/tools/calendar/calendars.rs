@@ -10,7 +10,7 @@ use crate::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         listing::{every, read_list},
         mailbox::at,
-        shape::{id, list_answer, pick},
+        shape::{id, list_of_others, pick},
         tool::{ACCOUNT, CONFIRM, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
     },
 };
@@ -72,7 +72,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let shown = found.items.iter().map(|calendar| Ok((id(calendar)?.to_owned(), vec![Scope::calendars()])));
     Ok(Fetched {
         shown: shown.collect::<Result<_, StepError>>()?,
-        answer: list_answer("calendars", found.items.iter().map(|calendar| pick(calendar, &FIELDS).into()).collect(), found.complete),
+        answer: list_of_others("calendars", found.items.iter().map(|calendar| pick(calendar, &FIELDS).into()).collect(), found.complete),
         list: Some("calendars"),
         scopes,
         whole: true,

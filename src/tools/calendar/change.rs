@@ -23,7 +23,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
-        shape::{id, text},
+        shape::{id, text, untrusted},
         time::{Given, in_zone, moment_of, wall_of},
         tool::{ACCOUNT, CONFIRM_TOKEN, MAILBOX},
         zone::Zone,
@@ -259,7 +259,7 @@ fn moved(updates: &Map<String, Value>, now: &Value, named: Option<&Zone>, clocks
 fn answer(written: &Value, clocks: &Clocks) -> Value {
     let mut answer = event(written, &FIELDS, clocks);
     clocks.sign(&mut answer);
-    answer.into()
+    untrusted(answer).into()
 }
 
 #[cfg(test)]

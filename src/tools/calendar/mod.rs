@@ -27,7 +27,7 @@ pub(super) use events::TOOLS as EVENTS;
 pub(super) use home::clocks;
 pub(super) use invite::TOOLS as INVITES;
 pub(super) use schedule::TOOLS as SCHEDULE;
-pub(super) use shown::{Clocks, event as shown_event};
+pub(super) use shown::{Clocks, brief, event as shown_event};
 
 use serde_json::{Map, Value, json};
 
@@ -39,8 +39,6 @@ use crate::{
 
 /// Times in answers are UTC whatever the mailbox says.
 const UTC: &str = "outlook.timezone=\"UTC\"";
-/// A model reads HTML at five to ten times the tokens.
-const TEXT_BODY: &str = "outlook.body-content-type=\"text\"";
 
 /// Longest subject, in characters (Exchange: PidTagSubject).
 const SUBJECT: ParamType = ParamType::Text { max: 255 };

@@ -17,6 +17,8 @@ mod consent;
 #[cfg(test)]
 mod email;
 #[cfg(test)]
+mod every;
+#[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
 mod keyring;

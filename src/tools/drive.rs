@@ -199,8 +199,9 @@ pub(super) async fn folder_by_id(steps: &dyn Steps, folder: &str) -> Result<Stri
     if folder != "root" {
         return Ok(folder.to_owned());
     }
-    let root = steps.send(GraphRequest::get(&["me", "drive", "root"]).with("$select", "id")).await?.body;
-    Ok(id(&root)?.to_owned())
+    let request = GraphRequest::get(&["me", "drive", "root"]).with("$select", "id");
+    let root = steps.send(request).await.map_err(StepError::before)?.body;
+    Ok(id(&root).map_err(StepError::before)?.to_owned())
 }
 
 /// A name OneDrive takes for a file or folder (Microsoft: restrictions on file names).

@@ -105,7 +105,8 @@ fn delete_touches(_: &Args) -> Vec<Touch> {
 async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let calendar = args.text("calendar_id").unwrap_or_default();
     let path = at(args, &["calendars", calendar]);
-    let found = steps.send(GraphRequest::get(&path).with("$select", "isDefaultCalendar,isRemovable")).await?.body;
+    let request = GraphRequest::get(&path).with("$select", "isDefaultCalendar,isRemovable");
+    let found = steps.send(request).await.map_err(StepError::before)?.body;
     if says(&found, "isDefaultCalendar", false) || !says(&found, "isRemovable", true) {
         let what = "this calendar cannot be deleted: it is the default one, or one that Exchange keeps";
         return Err(StepError::user("default_calendar", what, "Delete its events one by one with calendar_delete_event."));

@@ -78,7 +78,7 @@ fn mail_goes_out() -> impl Iterator<Item = Touch> {
 /// Some properties of the event a call is about, read now.
 async fn look(steps: &dyn Steps, args: &Args, fields: &str) -> Result<Value, StepError> {
     let request = GraphRequest::get(&at(args, &["events", event_id(args)])).with("$select", fields).prefer(UTC);
-    Ok(steps.send(request).await?.body)
+    Ok(steps.send(request).await.map_err(StepError::before)?.body)
 }
 
 /// A flag of an event; `usually` when Graph does not tell.

@@ -129,13 +129,13 @@ async fn create(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         Some("rename") => Conflict::Rename,
         _ => Conflict::Fail,
     };
-    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
+    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await.map_err(StepError::before)?;
     let made = steps.files().upload(Upload::to_drive(&drive_path("/me/drive", goal), conflict), &file).await.map_err(taken)?;
     Ok(written(&made.body, "created"))
 }
 
 async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
-    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
+    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await.map_err(StepError::before)?;
     let item = path(&["me", "drive", "items", file_id(args)]);
     let changed = steps.files().upload(Upload::to_drive(&item, Conflict::Replace), &file).await?;
     Ok(written(&changed.body, "updated"))

@@ -104,7 +104,8 @@ async fn create(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
 
 /// The id given has to be a folder's: a file is not deleted by a tool for folders.
 async fn demand_folder(steps: &dyn Steps, folder: &str) -> Result<(), StepError> {
-    let item = steps.send(GraphRequest::get(&["me", "drive", "items", folder]).with("$select", "id,folder,root")).await?.body;
+    let request = GraphRequest::get(&["me", "drive", "items", folder]).with("$select", "id,folder,root");
+    let item = steps.send(request).await.map_err(StepError::before)?.body;
     if item.get("root").is_some() {
         return Err(StepError::user("the_root", "that is the top of the drive, which stays as it is", "Name a folder in it."));
     }

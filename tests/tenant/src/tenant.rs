@@ -18,6 +18,7 @@ use crate::front::slots::Slots;
 use crate::graph::Graph;
 use crate::identity::grants::Grants;
 use crate::ids::Ids;
+use crate::journal::Journal;
 use crate::options::Options;
 use crate::seed::{Kind, User};
 use crate::state::{Settings, State};
@@ -174,6 +175,7 @@ fn state(options: &Options, addresses: Addresses) -> State {
         clock,
         ids: Ids::new(options.seed),
         counts: Counts::new(),
+        journal: Journal::default(),
         faults: Faults::default(),
         slots: Slots::default(),
         grants: Grants::default(),

@@ -140,7 +140,7 @@ impl Graph {
     ///
     /// | verb | further members | gives |
     /// |---|---|---|
-    /// | `new_message` | `folder`? (id or well-known, default inbox), `subject`?, `body`? (HTML), `from`? (address), `received`?, `is_read`? | `id`, `immutableId`, `folder` |
+    /// | `new_message` | `folder`? (id or well-known, default inbox), `subject`?, `body`? (HTML), `from`? (address), `received`?, `is_read`?, `attachments`? (as a draft takes them) | `id`, `immutableId`, `folder` |
     /// | `update_message` | `id` and any of `subject`, `body`, `isRead`, `importance`, `categories`, `flag`, `inferenceClassification` | `id` |
     /// | `delete_message` | `id` (for good, no Deleted Items) | `id` |
     /// | `move_message` | `id`, `folder` | `id` (the new one), `immutableId` |

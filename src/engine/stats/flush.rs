@@ -1,6 +1,6 @@
 //! Counts on their way to the ledger: what is new since the last time, in one transaction, for accounts that are signed in.
 
-use std::sync::{Arc, atomic::Ordering::AcqRel};
+use std::sync::{Arc, atomic::Ordering::Release};
 
 use super::{Counters, Engine, FLUSH};
 use crate::{
@@ -35,9 +35,8 @@ impl Engine {
         // In this order everywhere: an account that leaves holds this one before it forgets its counts.
         let _staying = self.leaving.read().await;
         let mut flushed = self.counters.flushed.lock().await;
-        if !self.counters.stirred.swap(false, AcqRel) {
-            return;
-        }
+        // Before the cells are read: what is counted meanwhile wakes the flusher again.
+        self.counters.stirred.store(false, Release);
         let mut now = self.counters.cells.read();
         now.retain(|(account, _), _| self.accounts.find(account.as_str()).is_ok());
         let mut new = Vec::new();

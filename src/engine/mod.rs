@@ -49,7 +49,7 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
-    cache::{Bounds, CacheKey, Mode, SourceId, Ttl},
+    cache::{Bounds, CacheKey, Mode, Ttl},
     chance::Dice,
     clock::{Clock, Timestamp},
     graph,
@@ -172,8 +172,6 @@ pub struct Engine {
     unsettled: Notify,
     /// Wakes the flusher: an entry was used.
     used: Notify,
-    /// When a write to each source was last answered: Microsoft's search index follows only later.
-    written: Mutex<BTreeMap<SourceId, Timestamp>>,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
     /// Held for reading while an answer is stored, for writing while an account is forgotten.
@@ -243,7 +241,6 @@ impl Engine {
             queued: Notify::new(),
             unsettled: Notify::new(),
             used: Notify::new(),
-            written: Mutex::default(),
             acts: write::Acts::default(),
             leaving: RwLock::new(()),
             store_trouble: Mutex::new(None),

@@ -72,7 +72,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Always,
         canonical: None,
-        does: Does::Write { touches: |args| vec![Touch::Item(file_id(args).to_owned())], act: |steps, args| Box::pin(update(steps, args)) },
+        // Its size is part of the size of every folder above it.
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(update(steps, args)) },
     },
     Tool {
         name: "file_download_url",

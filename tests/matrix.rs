@@ -21,8 +21,8 @@ const LAG: Duration = Duration::from_secs(10);
 
 /// So short that nothing grows stale (searches do after a minute) from one end of a write to the other: a refresh that is under way when
 /// the clock jumps fails for lack of time, and waits to be repeated for a time that nobody moves.
-const UNSETTLED: &str = "[cache]\nunsettled_s = 30\n";
-const SETTLED: Duration = Duration::from_secs(31);
+const UNSETTLED: &str = "[cache]\nunsettled_s = 20\n";
+const SETTLED: Duration = Duration::from_secs(21);
 
 /// Which writes each family looks at.
 const FAMILIES: [(&str, &[&str]); 8] = [
@@ -191,14 +191,22 @@ impl Desk {
         answer
     }
 
-    fn compare(&mut self, write: &str, when: &str, also: &[Read]) {
-        for (tool, given) in self.reads.clone().into_iter().chain(also.iter().cloned()) {
-            let kept = self.shown(tool, &given);
+    /// What each read shows past the cache.
+    fn truth(&mut self, also: &[Read]) -> Vec<(Read, Value)> {
+        let mut truth = Vec::new();
+        for (tool, given) in self.reads.iter().chain(also).cloned().collect::<Vec<_>>() {
             let mut past = given.clone();
             past["use_cache"] = false.into();
-            let truth = self.shown(tool, &past);
-            assert!(kept == truth, "after {write}, {when}, {tool} {given} shows\n{kept}\nand the truth is\n{truth}");
-            self.read.insert(tool.to_owned());
+            truth.push(((tool, given), self.shown(tool, &past)));
+        }
+        truth
+    }
+
+    fn compare(&mut self, write: &str, when: &str, truth: &[(Read, Value)]) {
+        for ((tool, given), truth) in truth {
+            let kept = self.shown(tool, given);
+            assert!(kept == *truth, "after {write}, {when}, {tool} {given} shows\n{kept}\nand the truth is\n{truth}");
+            self.read.insert((*tool).to_owned());
         }
     }
 
@@ -213,11 +221,14 @@ impl Desk {
         let answer = self.agreed(tool, &given);
         assert!(answer.get("error").is_none(), "{tool} {given}: {answer}");
         self.written.insert(tool.to_owned());
-        self.compare(tool, "at once", also);
+        let truth = self.truth(also);
+        self.compare(tool, "at once", &truth);
         self.world.advance(LAG + Duration::from_secs(1)).unwrap();
-        self.compare(tool, "when late effects are in", also);
+        let truth = self.truth(also);
+        self.compare(tool, "when late effects are in", &truth);
         self.world.advance(SETTLED).unwrap();
-        self.compare(tool, "when all is settled", also);
+        // From here on nothing happens in the tenant.
+        self.compare(tool, "when all is settled", &truth);
         answer
     }
 
@@ -229,7 +240,7 @@ impl Desk {
             let client = &mut self.client;
             scope.spawn(move || answered.send(client.request("tools/call", line).unwrap()).unwrap());
             loop {
-                match answer.recv_timeout(Duration::from_millis(50)) {
+                match answer.recv_timeout(Duration::from_millis(250)) {
                     Ok(reply) => return answer_in(tool, &reply),
                     Err(mpsc::RecvTimeoutError::Timeout) => self.world.advance(Duration::from_secs(1)).unwrap(),
                     Err(mpsc::RecvTimeoutError::Disconnected) => panic!("{tool}: no answer"),

@@ -201,6 +201,9 @@ mod tests {
         let fake = Fake::answering([("PUT /me/drive/items/01A/content", item())]).with_file("f", "text/plain", *b"abc");
         let changed = act(&fake, "file_update", json!({"account_id": "a", "file_id": "01A", "local_file_path": "f"})).await.unwrap();
         assert_eq!(changed.answer["id"], "01A");
+        let Does::Write { touches, .. } = find("file_update").unwrap().does else { unreachable!() };
+        let given = args("file_update", json!({"account_id": "a", "file_id": "01A", "local_file_path": "f"})).unwrap();
+        assert_eq!(touches(&given), [Touch::All], "every folder above shows its size");
         assert!(fake.log()[0].ends_with("conflictBehavior=replace"), "{:?}", fake.log());
     }
 

@@ -207,14 +207,7 @@ async fn empty(file: Arc<Sqlcipher>, at: Timestamp) {
 #[cfg(not(feature = "sqlcipher"))]
 fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
     let store = Arc::new(m365_cached::store::Memory::new(Arc::clone(&opened.dice), Limits::default()));
-    Ok(Store {
-        entries: store.clone(),
-        ledger: store,
-        backend: "memory",
-        path: std::path::PathBuf::new(),
-        doubt: None,
-        close: Box::new(|| ()),
-    })
+    Ok(Store { entries: store.clone(), ledger: store, backend: "memory", path: PathBuf::new(), doubt: None, close: Box::new(|| ()) })
 }
 
 /// Every tool, for people and tests.

@@ -90,7 +90,7 @@ pub struct Policy {
     pub uncached_accounts: Vec<String>,
     /// How long one call may take, retries included.
     pub deadline: Duration,
-    /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late.
+    /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late; those of searches do after any write.
     pub unsettled: Duration,
     /// How many scopes and items are remembered.
     pub bounds: Bounds,

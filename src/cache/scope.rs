@@ -130,6 +130,10 @@ impl Scope {
     pub fn any(service: Service) -> Self {
         Self(format!("any:{}", service.as_str()).into())
     }
+    /// Whether it is one of [`Scope::any`].
+    pub fn is_any(&self) -> bool {
+        self.0.starts_with("any:")
+    }
     /// Every entry of the service depends on it; bumped when an id or a container is unknown.
     pub fn all(service: Service) -> Self {
         Self(format!("all:{}", service.as_str()).into())

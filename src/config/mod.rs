@@ -87,7 +87,8 @@ pub struct CacheSettings {
     pub enabled: bool,
     /// `cache.hot_bytes`: bytes of opened answers kept in memory.
     pub hot_bytes: u64,
-    /// `cache.unsettled_s`: after a write whose outcome is unknown or shows late, answers it touches are not kept for this long.
+    /// `cache.unsettled_s`: after a write whose outcome is unknown or shows late, answers it touches are not kept for this long; after any
+    /// write searches are not, for their index follows it.
     pub unsettled: Duration,
     /// `cache.rows_per_source`: scopes, and places of items, remembered of one mailbox or drive. Forgetting costs fetches, never truth.
     pub rows_per_source: u64,

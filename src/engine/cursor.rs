@@ -56,9 +56,6 @@ impl Engine {
         let Ok(text) = serde_json::to_string(&Snapshot { nonce: nonce.clone(), more }) else { return };
         let Some(main) = from.first() else { return };
         let readings = readings(from, &fetched.scopes);
-        if self.index_is_behind(&readings, at) {
-            return;
-        }
         let meta = EntryMeta { key: place(key, page, slot), readings, fetch_started: at, etag: None, revision: 0 };
         let hash = meta.key.hash;
         let entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };

@@ -168,9 +168,6 @@ impl Engine {
         }
         let Some(main) = from.first() else { return Kept::Unusable };
         let mut readings = readings(from, &fetched.scopes);
-        if self.index_is_behind(&readings, at) {
-            return Kept::Yes;
-        }
         // A walk is the whole of an answer from one source.
         if let (Some((feed, link)), [reading]) = (seen.walk, readings.as_mut_slice()) {
             let feed = FeedKey { account: key.account.clone(), source: main.source.clone(), feed };
@@ -179,17 +176,6 @@ impl Engine {
         }
         let meta = EntryMeta { key, readings, fetch_started: at, etag: fetched.etag.clone(), revision: 0 };
         self.put(Entry { meta, body }, fetched.shown_in(&main.source)).await
-    }
-
-    /// Whether an answer asked for at `at` may miss what a search finds only later: it depends on all of a service, soon after a write of ours.
-    ///
-    /// Kept in memory and not in the ledger, so a daemon that is restarted within that minute may keep such an answer for its minute.
-    pub(super) fn index_is_behind(&self, readings: &[Reading], at: Timestamp) -> bool {
-        let since = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        readings.iter().any(|reading| {
-            let searched = reading.scopes.iter().any(|scope| scope.as_str().starts_with("any:"));
-            searched && since.get(&reading.source).is_some_and(|written| written.plus(self.policy.unsettled) > at)
-        })
     }
 
     /// Graph says that what the entry's tag stands for has not changed: the entry is as if fetched now (`truth.md`, *Checks*).

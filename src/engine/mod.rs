@@ -53,7 +53,7 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
-    cache::{Bounds, CacheKey, Mode, RoomLimits, SourceId, Ttl},
+    cache::{Bounds, CacheKey, Mode, RoomLimits, Ttl},
     chance::Dice,
     clock::{Clock, Timestamp},
     graph,
@@ -96,7 +96,7 @@ pub struct Policy {
     pub uncached_accounts: Vec<String>,
     /// How long one call may take, retries included.
     pub deadline: Duration,
-    /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late.
+    /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late; those of searches do after any write.
     pub unsettled: Duration,
     /// How many scopes and items are remembered.
     pub bounds: Bounds,
@@ -187,8 +187,6 @@ pub struct Engine {
     unsettled: Notify,
     /// Wakes the flusher: an entry was used.
     used: Notify,
-    /// When a write to each source was last answered: Microsoft's search index follows only later.
-    written: Mutex<BTreeMap<SourceId, Timestamp>>,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
     /// Held for reading while an answer is stored, for writing while an account is forgotten.
@@ -269,7 +267,6 @@ impl Engine {
             queue: queue::Queue::default(),
             unsettled: Notify::new(),
             used: Notify::new(),
-            written: Mutex::default(),
             acts: write::Acts::default(),
             leaving: RwLock::new(()),
             store_trouble: Mutex::new(None),

@@ -86,6 +86,7 @@ every_backend!(
     a_written_scope_overtakes_and_others_do_not,
     an_unsettled_item_is_not_stored_until_it_settles,
     a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_settling,
+    a_plain_write_leaves_nothing_unsettled_but_searches,
     another_epoch_overtakes,
     floors_count_for_scopes_without_a_row,
     a_shown_item_that_was_written_overtakes,
@@ -293,6 +294,26 @@ async fn a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_set
     assert_eq!(store.put(entry, vec![], Timestamp(60_001)).await.unwrap(), Put::Stored { revision: 1 });
 }
 
+async fn a_plain_write_leaves_nothing_unsettled_but_searches(store: &dyn Backend) {
+    let bumped = write(store, "w", touched(vec![Touch::Scope(messages("inbox"))]), Outcome::Done { late: false }).await;
+    let marks = |unsettled_until| Marks { written_at: 1, changed_at: 0, unsettled_until };
+    let search = Scope::any(Service::Mail);
+    let expected = vec![(search.clone(), marks(Some(Timestamp(60_000)))), (messages("inbox"), marks(None))];
+    assert_eq!((bumped.len(), bumped[0].seq, &bumped[0].scopes), (1, 1, &expected), "one step of history");
+    assert_eq!(store.source(&mailbox()).await.unwrap().marks(&search), marks(Some(Timestamp(60_000))), "kept, not only told");
+    let list = list_entry(store, "inbox").await;
+    assert_eq!(put(store, &list).await, Put::Stored { revision: 1 });
+    let mut found = list_entry(store, "inbox").await;
+    found.meta.readings[0].scopes = vec![search];
+    assert_eq!(put(store, &found).await, Put::Overtaken);
+    let (bumped, next) = store.settle(Timestamp(60_000)).await.unwrap();
+    assert_eq!((names(&bumped), bumped[0].seq, next), (set(&["any:mail"]), 2, None));
+    assert_eq!(put(store, &found).await, Put::Overtaken, "it was read before the time ended");
+    let seq = store.source(&mailbox()).await.unwrap().seq;
+    found.meta.readings[0].read_seq = seq;
+    assert_eq!(put(store, &found).await, Put::Stored { revision: 2 });
+}
+
 async fn another_epoch_overtakes(store: &dyn Backend) {
     let mut entry = list_entry(store, "inbox").await;
     entry.meta.readings[0].epoch.0 ^= 1;
@@ -305,16 +326,17 @@ async fn another_epoch_overtakes(store: &dyn Backend) {
 async fn floors_count_for_scopes_without_a_row(store: &dyn Backend) {
     let entry = list_entry(store, "inbox").await;
     write(store, "w", touched(vec![Touch::Scope(messages("sent"))]), Outcome::Done { late: false }).await;
+    store.settle(Timestamp(60_000)).await.unwrap();
     forget(store, 0).await;
     let state = store.source(&mailbox()).await.unwrap();
     assert!(state.scopes.is_empty());
-    assert_eq!(state.floors.written_at, 1);
+    assert_eq!(state.floors.written_at, 2, "the searches were settled");
     assert_eq!(put(store, &entry).await, Put::Overtaken);
     store.changed(vec![touched(vec![Touch::Scope(messages("sent"))])], Timestamp(5)).await.unwrap();
     let state = store.source(&mailbox()).await.unwrap();
     assert_eq!(
         state.scopes[&messages("sent")],
-        Marks { written_at: 1, changed_at: 2, unsettled_until: None },
+        Marks { written_at: 2, changed_at: 3, unsettled_until: None },
         "a new row begins with the floors"
     );
 }
@@ -488,7 +510,7 @@ async fn a_later_write_keeps_the_longer_unsettled_time(store: &dyn Backend) {
     }
     write(store, "c", scope(), Outcome::Done { late: false }).await;
     let (bumped, next) = store.settle(Timestamp(50_000)).await.unwrap();
-    assert_eq!(next, Some(Timestamp(80_000)));
+    assert_eq!(next, Some(Timestamp(60_000)));
     assert!(
         bumped[0]
             .scopes

@@ -13,7 +13,9 @@ use super::{
     Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
     memory_tasks::Tasks,
     room::{Row, Walked},
-    rules::{self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved},
+    rules::{
+        self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes, unmoved,
+    },
 };
 use crate::{
     cache::{
@@ -67,7 +69,7 @@ struct WriteRow {
 /// Which of a scope's marks a bump raises.
 #[derive(Clone, Copy)]
 enum Mark {
-    Written { unsettled: Option<Timestamp> },
+    Written { unsettled: Option<Unsettled> },
     Changed,
 }
 
@@ -123,7 +125,7 @@ impl State {
                 match mark {
                     Mark::Written { unsettled } => {
                         marks.written_at = seq;
-                        marks.unsettled_until = marks.unsettled_until.max(unsettled);
+                        marks.unsettled_until = marks.unsettled_until.max(unsettled.and_then(|unsettled| unsettled.until_of(scope)));
                     }
                     Mark::Changed => marks.changed_at = seq,
                 }
@@ -298,7 +300,7 @@ impl Ledger for Memory {
             _ => return Err(StoreError::Failed("the write is not open".into())),
         };
         touched.extend(extra);
-        let unsettled = matches!(outcome, Outcome::Unknown | Outcome::Done { late: true }).then_some(unsettled_until);
+        let unsettled = Unsettled::after(&outcome, unsettled_until);
         let scopes = if outcome == Outcome::Refused { BTreeMap::new() } else { state.spread(&touched)? };
         let bumped = state.bump(&scopes, Mark::Written { unsettled }, &*self.dice);
         if outcome != Outcome::Refused {
@@ -311,8 +313,8 @@ impl Ledger for Memory {
         }
         if let Some(row) = state.writes.get_mut(&id.0) {
             row.open = false;
-            row.unsettled = unsettled;
-            row.bumped = scopes;
+            row.unsettled = unsettled.map(|_| unsettled_until);
+            row.bumped = unsettled.map(|unsettled| unsettled.of(&scopes)).unwrap_or_default();
         }
         Ok(bumped)
     }

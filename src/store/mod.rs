@@ -271,7 +271,8 @@ pub struct NewWrite {
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Graph said yes. `late` when effects show later (Sent Items, copies, the search index): scopes stay unsettled.
+    /// Graph said yes. `late` when effects show later (Sent Items, copies): its scopes stay unsettled. Those of searches do in any case, for
+    /// their index follows every write.
     Done {
         /// Effects show later than the reply.
         late: bool,
@@ -338,7 +339,7 @@ pub trait Ledger: Send + Sync {
     /// Journals a write before it is sent.
     async fn open_write(&self, write: NewWrite) -> Result<WriteId, StoreError>;
     /// Closes a write's row: bumps `touched` (computed again from `items`) and `extra` as written, resets `items` to what the reply
-    /// taught, and for an unknown or late outcome leaves the scopes unsettled until `unsettled_until`; one transaction.
+    /// taught, and leaves what [`Outcome`] says unsettled until `unsettled_until`; one transaction, one step of history for each source.
     /// A refused write bumps nothing. Closing with [`Outcome::Unknown`] keeps the row as "outcome unknown".
     async fn close_write(
         &self,

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Changes, StoreError};
+use super::{Changes, Outcome, StoreError};
 use crate::{
     cache::{CacheKey, EntryMeta, Epoch, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found},
     clock::Timestamp,
@@ -109,6 +109,36 @@ pub(super) fn spread_changes(
         }));
     }
     failed.map_or(Ok(scopes), Err)
+}
+
+/// Which scopes of a write are unsettled when it is closed, and until when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unsettled {
+    until: Timestamp,
+    /// What is unsettled are searches alone: their index follows every write, however plain its outcome. All else is as the write left it.
+    searches_only: bool,
+}
+
+impl Unsettled {
+    /// After a write that came out so; `None` when nothing has changed.
+    pub(super) fn after(outcome: &Outcome, until: Timestamp) -> Option<Self> {
+        match outcome {
+            Outcome::Refused => None,
+            Outcome::Done { late } => Some(Self { until, searches_only: !late }),
+            Outcome::Unknown => Some(Self { until, searches_only: false }),
+        }
+    }
+
+    /// Until when `scope`, which the write bumps, is unsettled.
+    pub(super) fn until_of(self, scope: &Scope) -> Option<Timestamp> {
+        (!self.searches_only || scope.is_any()).then_some(self.until)
+    }
+
+    /// The scopes of `bumped` that are to be bumped once more when the time has ended.
+    pub(super) fn of(self, bumped: &BTreeMap<SourceId, BTreeSet<Scope>>) -> BTreeMap<SourceId, BTreeSet<Scope>> {
+        let unsettled = |scopes: &BTreeSet<Scope>| scopes.iter().filter(|scope| self.until_of(scope).is_some()).cloned().collect();
+        bumped.iter().map(|(source, scopes)| (source.clone(), unsettled(scopes))).collect()
+    }
 }
 
 /// Whether a scope with these marks has not changed since `read_seq` and is settled.

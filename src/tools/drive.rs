@@ -5,7 +5,8 @@
 //!
 //! What a write must touch for these reads: a new, renamed, moved or removed item its container's `children`; a folder also
 //! `structure`; and since lists and trees show how many children a folder has, whatever adds or removes a child also
-//! `Touch::Item(<parent>)` (which spreads to the parent's own container) and `structure`.
+//! `Touch::Item(<parent>)` (which spreads to the parent's own container) and `structure`. Lists also show the size of a folder, which is that
+//! of all below it: what changes a size is shown by every folder above, so it touches all of the drive.
 
 use std::collections::BTreeSet;
 

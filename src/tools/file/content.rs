@@ -72,7 +72,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Always,
         canonical: None,
-        does: Does::Write { touches: |args| vec![Touch::Item(file_id(args).to_owned())], act: |steps, args| Box::pin(update(steps, args)) },
+        // Its size is part of the size of every folder above it.
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(update(steps, args)) },
     },
     Tool {
         name: "file_download_url",
@@ -200,6 +201,9 @@ mod tests {
         let fake = Fake::answering([("PUT /me/drive/items/01A/content", item())]).with_file("f", "text/plain", *b"abc");
         let changed = act(&fake, "file_update", json!({"account_id": "a", "file_id": "01A", "local_file_path": "f"})).await.unwrap();
         assert_eq!(changed.answer["id"], "01A");
+        let Does::Write { touches, .. } = find("file_update").unwrap().does else { unreachable!() };
+        let given = args("file_update", json!({"account_id": "a", "file_id": "01A", "local_file_path": "f"})).unwrap();
+        assert_eq!(touches(&given), [Touch::All], "every folder above shows its size");
         assert!(fake.log()[0].ends_with("conflictBehavior=replace"), "{:?}", fake.log());
     }
 

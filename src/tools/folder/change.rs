@@ -1,7 +1,8 @@
 //! Creating, renaming, moving and deleting OneDrive folders.
 //!
-//! A folder's name is part of the paths of all below it, and its place of the counts above it: all of the drive counts as touched, but for a
-//! new folder in a folder that is known by id.
+//! A folder's name is part of the paths of all below it, and its place of the counts above it: all of the drive counts as touched, as for
+//! files (`file/change.rs`), but for a new folder in one that is known by id: it is empty, so no size changes, and its parent's row alone shows
+//! how many children there are.
 
 use serde_json::json;
 

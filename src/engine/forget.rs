@@ -82,6 +82,7 @@ impl Engine {
     pub(super) fn leave_sources(&self, account: &AccountRow) {
         self.truth.leave(&account.id);
         self.checks.leave(&account.id);
+        self.walks.leave(&account.id);
         self.chores.left.lock().unwrap_or_else(PoisonError::into_inner).extend(self.sources_of(account));
         self.chores.stir();
     }

@@ -22,6 +22,7 @@ mod stats;
 mod status;
 mod tasks;
 mod truth;
+mod walk;
 mod watch;
 mod write;
 
@@ -162,6 +163,8 @@ pub struct Engine {
     doubts: doubt::Doubts,
     /// Delta feeds that are being asked.
     checks: check::Checks,
+    /// What further tokens would have saved.
+    walks: walk::Walks,
     /// What is due in idle time.
     chores: forget::Chores,
     mailboxes: source::Mailboxes,
@@ -239,6 +242,7 @@ impl Engine {
             counters: Counters::default(),
             doubts: doubt::Doubts::new(parts.doubt),
             checks: check::Checks::default(),
+            walks: walk::Walks::default(),
             chores: forget::Chores::default(),
             queued: Notify::new(),
             unsettled: Notify::new(),

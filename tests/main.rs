@@ -27,6 +27,8 @@ mod locked;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod secret_service;
 #[cfg(test)]
 mod shim;

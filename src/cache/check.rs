@@ -57,13 +57,12 @@ impl Feed {
     /// scope's own source, so an item of a mailbox is not taken for one of a drive.
     pub fn covering(reading: &Reading, scope: &Scope) -> Option<Self> {
         let kind = scope.as_str().split(':').next()?;
-        if !matches!(kind, "structure" | "children" | "item" | "messages" | "contacts") {
+        // Whatever is moved or deleted is reported where it leaves and where it arrives.
+        if !matches!(kind, "structure" | "children" | "item" | "messages" | "contacts" | "moves") {
             return None;
         }
-        match Self::named_by(reading) {
-            Some(feed) => Some(feed),
-            None => matches!(kind, "structure" | "children" | "item").then_some(Self::drive()),
-        }
+        let of_a_drive = matches!(kind, "structure" | "children" | "item") || *scope == Scope::moves(Service::Files);
+        Self::named_by(reading).or_else(|| of_a_drive.then(Self::drive))
     }
     /// The feed that an answer from a mailbox names.
     pub fn named_by(reading: &Reading) -> Option<Self> {

@@ -235,6 +235,7 @@ impl Engine {
     async fn sign_out(&self, row: Arc<AccountRow>) -> Result<(Arc<AccountRow>, u64), CallError> {
         // Out of memory first: from here on no call finds the account.
         self.accounts.remove(&row.id);
+        self.queue.leave(&row.id);
         let tokens = self.keeper.leave(&row.id).await;
         // Answers that are being stored are stored before this, and none afterwards: see `Engine::keep`.
         let _leaving = self.leaving.write().await;

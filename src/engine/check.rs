@@ -70,7 +70,7 @@ impl Engine {
         Ok(self.is_fresh(&entry.meta, ttl))
     }
 
-    fn is_fresh(&self, meta: &EntryMeta, ttl: Ttl) -> bool {
+    pub(super) fn is_fresh(&self, meta: &EntryMeta, ttl: Ttl) -> bool {
         matches!(judge(meta, &self.truth.view(), ttl, Mode::Normal, self.clock.now()), Verdict::Serve { .. })
     }
 

@@ -5,22 +5,24 @@
 //! no write of the service came after that position, because otherwise it would be shown the time before that write.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::watch;
 
 use super::{
-    Call, CallError, Engine,
+    Call, CallError, Engine, TaskRun,
     answer::encode,
+    stop::is_stopped,
     watch::{Seen, Watch},
 };
 use crate::{
     cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, Touch, Touched},
     clock::Timestamp,
-    hint::Hint,
+    hint::Kind,
     ids::Urgency,
+    queue::Failure,
     store::{FeedKey, Put},
     tools::{Fetched, StepError},
 };
@@ -42,7 +44,6 @@ type Landed = Option<Result<Fetch, CallError>>;
 #[derive(Default)]
 pub(super) struct Flights {
     flying: Mutex<BTreeMap<KeyHash, Flight>>,
-    refreshing: Mutex<BTreeSet<KeyHash>>,
 }
 
 struct Flight {
@@ -52,28 +53,23 @@ struct Flight {
     landed: watch::Receiver<Landed>,
 }
 
-impl Flights {
-    /// Whether the caller is the one to queue the refresh of `key`.
-    pub(super) fn begin_refresh(&self, key: KeyHash) -> bool {
-        self.refreshing.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
-    }
-
-    /// The refresh of `key` has ended, well or not.
-    pub(super) fn end_refresh(&self, key: KeyHash) {
-        self.refreshing.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-    }
-}
-
 impl Engine {
-    /// Joins the flight for `key`, or begins one.
+    /// Joins the flight for `key`, or begins one. A flight of a task that was stopped has nothing for those who joined it: they begin
+    /// another.
     pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
-        let from = self.positions(call).await?;
-        let (mut landed, joined) = self.join_or_begin(call, key, from)?;
-        if joined {
-            self.counters.of(call.tool.name).coalesced();
+        loop {
+            let from = self.positions(call).await?;
+            let (mut landed, joined) = self.join_or_begin(call, key, from)?;
+            if joined {
+                self.counters.of(call.tool.name).coalesced();
+            }
+            let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
+            match &*result {
+                Some(Err(CallError::Step(error))) if joined && is_stopped(error) => {}
+                Some(result) => return result.clone(),
+                None => return Err(CallError::Broken),
+            }
         }
-        let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
-        result.clone().unwrap_or(Err(CallError::Broken))
     }
 
     fn join_or_begin(
@@ -249,26 +245,47 @@ impl Engine {
         (fetched, watch.seen())
     }
 
-    /// Runs a queued refresh, through the same flight a call takes.
+    /// The call that a task makes.
+    fn call_of(&self, run: &TaskRun) -> Result<(Call, CacheKey), Failure> {
+        let task = run.task();
+        let damaged = |what: &str| Failure { code: what.to_owned(), kind: Kind::Internal, retry_after: None };
+        let tool = super::find(&task.tool)?;
+        let args = serde_json::from_str(&task.args).map_err(|_| damaged("damaged_arguments"))?;
+        let account = self.accounts.find(task.account.as_str())?;
+        let args = crate::tools::Args::from_canonical(args);
+        let mut call = self.begin(tool, args, account);
+        (call.urgency, call.stop) = (Urgency::Background, Some(run.stop.clone()));
+        let key = self.key(&call).ok_or_else(|| damaged("not_cached"))?;
+        Ok((call, key))
+    }
+
+    /// Runs a queued refresh, through the same flight a call takes. Gives the key of the entry.
     ///
     /// # Errors
     ///
-    /// A content-free reason, to be kept with the task.
-    pub async fn refresh(self: &Arc<Self>, task: &crate::store::TaskRow) -> Result<(), String> {
-        let tool = super::find(&task.tool).map_err(|error| error.code().to_owned())?;
-        let args = serde_json::from_str(&task.args).map_err(|_| "damaged arguments".to_owned())?;
-        let account = self.accounts.find(task.account.as_str()).map_err(|error| error.code().to_owned())?;
-        let args = crate::tools::Args::from_canonical(args);
-        let call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Background };
-        let key = self.key(&call).ok_or("not a cached tool")?;
-        let _ended = RefreshEnd(self, key.hash);
-        let call = self.with_source(call).await.map_err(|error| error.code().to_owned())?;
-        self.counters.of(tool.name).refreshed();
+    /// Why it came to nothing, without content.
+    pub async fn refresh(self: &Arc<Self>, run: &TaskRun) -> Result<Option<String>, Failure> {
+        let (call, key) = self.call_of(run)?;
+        let entry = Some(format!("{:?}", key.hash));
+        let call = self.with_source(call).await?;
+        self.counters.of(call.tool.name).refreshed();
         // A small request may tell that it is still true.
-        if self.check(&call, &key).await.map_err(|error| error.code.to_owned())? {
-            return Ok(());
+        if self.check(&call, &key).await.map_err(CallError::from)? {
+            return Ok(entry);
         }
-        self.fetch(&call, &key).await.map(drop).map_err(|error| error.code().to_owned())
+        let fetched = self.fetch(&call, &key).await?;
+        Ok(entry.filter(|_| fetched.kept))
+    }
+
+    /// The key of the entry that a task is to bring, when it is there and fresh.
+    ///
+    /// # Errors
+    ///
+    /// When the task cannot be read.
+    pub async fn fresh_entry(&self, run: &TaskRun) -> Result<Option<String>, Failure> {
+        let (call, key) = self.call_of(run)?;
+        let (Some(entry), Some(ttl)) = (self.entry(&key).await, self.ttl_for(&call)) else { return Ok(None) };
+        Ok(self.is_fresh(&entry.meta, ttl).then(|| format!("{:?}", key.hash)))
     }
 }
 
@@ -305,14 +322,5 @@ impl Drop for Arrival {
         if flying.get(&self.hash).is_some_and(|flight| flight.number == self.number) {
             flying.remove(&self.hash);
         }
-    }
-}
-
-/// Lets the next stale hit queue a refresh again.
-struct RefreshEnd<'a>(&'a Engine, KeyHash);
-
-impl Drop for RefreshEnd<'_> {
-    fn drop(&mut self) {
-        self.0.flights.end_refresh(self.1);
     }
 }

@@ -14,12 +14,14 @@ mod error;
 mod fetch;
 mod forget;
 mod local;
+mod queue;
 mod read;
 mod rehearsal;
 mod remote;
 mod source;
 mod stats;
 mod status;
+mod stop;
 mod tasks;
 mod truth;
 mod walk;
@@ -63,6 +65,7 @@ pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
 pub use error::CallError;
+pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Stats, ToolStats};
 pub use status::Status;
@@ -169,8 +172,8 @@ pub struct Engine {
     chores: forget::Chores,
     mailboxes: source::Mailboxes,
     consents: confirm::Consents,
-    /// Wakes the worker: a task was queued.
-    queued: Notify,
+    /// Tasks under way, and how workers are woken.
+    queue: queue::Queue,
     /// Wakes the settler: scopes became unsettled.
     unsettled: Notify,
     /// Wakes the flusher: an entry was used.
@@ -195,6 +198,8 @@ struct Call {
     mailbox: Option<Arc<str>>,
     now: Timestamp,
     urgency: Urgency,
+    /// What ends it early: background work only.
+    stop: Option<Arc<stop::Stop>>,
 }
 
 impl Call {
@@ -220,7 +225,7 @@ impl Engine {
         for write in &open {
             tracing::warn!(tool = %write.write.tool, "a write was under way when the daemon stopped: its outcome is unknown");
         }
-        parts.ledger.requeue().await?;
+        parts.ledger.requeue(now).await?;
         let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
         Ok(Arc::new(Self {
             truth,
@@ -244,7 +249,7 @@ impl Engine {
             checks: check::Checks::default(),
             walks: walk::Walks::default(),
             chores: forget::Chores::default(),
-            queued: Notify::new(),
+            queue: queue::Queue::default(),
             unsettled: Notify::new(),
             used: Notify::new(),
             written: Mutex::default(),
@@ -311,7 +316,7 @@ impl Engine {
 
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
-        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground };
+        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground, stop: None };
         Self::own_mailbox(&mut call);
         call
     }
@@ -362,8 +367,9 @@ impl Engine {
         }
     }
 
-    /// Lets acts under way finish and writes buffered uses; afterwards nothing of the engine runs.
+    /// Gives running tasks back, lets acts under way finish and writes buffered uses; afterwards nothing of the engine runs.
     pub async fn shutdown(&self) {
+        self.release_tasks().await;
         self.acts.drain().await;
         self.flush_uses().await;
     }

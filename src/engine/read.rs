@@ -6,7 +6,6 @@ use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::Fetch};
 use crate::{
     cache::{CacheKey, Entry, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},
-    store::TaskRow,
 };
 
 impl Engine {
@@ -68,7 +67,7 @@ impl Engine {
             Verdict::Serve { .. } => Some(self.served(call, &entry, CacheStatus::Fresh)),
             Verdict::ServeThenRefresh { .. } => {
                 let answer = self.served(call, &entry, CacheStatus::Stale);
-                self.enqueue_refresh(call, key);
+                self.enqueue_refresh(&call.args, key, call.now);
                 Some(answer)
             }
             Verdict::Fetch { .. } => None,
@@ -132,34 +131,6 @@ impl Engine {
         if self.uses.record(entry.meta.key.hash, now) {
             self.used.notify_one();
         }
-    }
-
-    /// Queues one refresh for however many clients ask: in memory first, so that the queue table is written once, and in the background, so
-    /// that the answer does not wait for it.
-    fn enqueue_refresh(self: &Arc<Self>, call: &Call, key: &CacheKey) {
-        if !self.flights.begin_refresh(key.hash) {
-            return;
-        }
-        let task = TaskRow {
-            id: self.uuid(),
-            account: call.account.id.clone(),
-            kind: "refresh".into(),
-            tool: call.tool.name.into(),
-            args: serde_json::Value::from_iter(call.args.all().clone()).to_string(),
-            dedup: format!("refresh:{:?}", key.hash),
-            priority: 5,
-            created_at: call.now,
-        };
-        let (engine, hash) = (self.clone(), key.hash);
-        tokio::spawn(async move {
-            match engine.ledger.enqueue(task).await {
-                Ok(_) => engine.queued.notify_one(),
-                Err(error) => {
-                    engine.note_store(Some(error.to_string()));
-                    engine.flights.end_refresh(hash);
-                }
-            }
-        });
     }
 
     /// A random UUID, version 4 (RFC 9562).

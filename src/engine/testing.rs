@@ -185,6 +185,7 @@ pub(super) fn failure(status: Option<u16>, unknown_outcome: bool) -> StepError {
         graph_code: None,
         unknown_outcome,
         never_sent: false,
+        retry_after: None,
     }
 }
 
@@ -202,9 +203,9 @@ pub(super) async fn run_queue(engine: &Arc<Engine>) {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-    while let Some(task) = engine.claim().await {
-        let result = engine.refresh(&task).await;
-        engine.settle(&task, result).await;
+    while let super::Next::Run(run) = engine.next_task().await {
+        let result = engine.refresh(&run).await;
+        engine.settle(run, result).await;
     }
 }
 

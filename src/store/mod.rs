@@ -7,7 +7,9 @@ mod delta;
 mod doubt;
 mod hot;
 mod memory;
+mod memory_tasks;
 mod rules;
+mod task;
 mod uses;
 mod volatile;
 
@@ -24,6 +26,10 @@ pub use self::{
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,
+    task::{
+        Beat, Cancelled, Claim, Claimed, KEPT_FOR, KEPT_TASKS, LONGEST_WAIT, Lease, MOST_ATTEMPTS, Progress, TaskCounts, TaskEnd, TaskKind,
+        TaskQuery, TaskRow, TaskSeen, TaskState, TaskTimes,
+    },
     uses::Uses,
     volatile::Volatile,
 };
@@ -256,86 +262,6 @@ pub struct AccountRow {
     pub added_at: Timestamp,
 }
 
-/// A task of the background queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskRow {
-    /// UUID.
-    pub id: String,
-    /// For whom.
-    pub account: AccountId,
-    /// What: `refresh`.
-    pub kind: String,
-    /// Which tool.
-    pub tool: String,
-    /// Canonical arguments, JSON.
-    pub args: String,
-    /// One task with this key is queued or running at a time.
-    pub dedup: String,
-    /// 1 (first) to 10 (last).
-    pub priority: u8,
-    /// When it was asked for.
-    pub created_at: Timestamp,
-}
-
-/// Where a task of the queue stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TaskState {
-    /// Waiting.
-    Queued,
-    /// Being worked on.
-    Running,
-    /// Given up.
-    Failed,
-    /// Done.
-    Completed,
-}
-
-/// A task as it stands now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskSeen {
-    /// What was asked for.
-    pub task: TaskRow,
-    /// Where it stands.
-    pub state: TaskState,
-    /// Since when: queued, taken up, or ended.
-    pub changed_at: Timestamp,
-    /// Why it failed, without content; empty otherwise.
-    pub failure: String,
-}
-
-/// Which tasks to show, the newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TaskQuery {
-    /// This one.
-    pub id: Option<String>,
-    /// Those of this account.
-    pub account: Option<AccountId>,
-    /// Those that stand there.
-    pub state: Option<TaskState>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-impl TaskQuery {
-    /// Whether it asks for `seen`.
-    pub fn asks_for(&self, seen: &TaskSeen) -> bool {
-        self.id.as_ref().is_none_or(|id| *id == seen.task.id)
-            && self.account.as_ref().is_none_or(|account| *account == seen.task.account)
-            && self.state.is_none_or(|state| state == seen.state)
-    }
-}
-
-/// Tasks by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TaskCounts {
-    /// Waiting.
-    pub queued: u64,
-    /// Being worked on.
-    pub running: u64,
-    /// Given up.
-    pub failed: u64,
-}
-
 /// The local ledger: what must be remembered exactly. Transactions here are durable (`synchronous = FULL`) before a call returns.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -396,16 +322,24 @@ pub trait Ledger: Send + Sync {
     /// Seals and keeps the account's token record; durable when this returns.
     async fn save_tokens(&self, account: &AccountId, record: Secret<Vec<u8>>) -> Result<(), StoreError>;
 
-    /// Queues a task unless one with its `dedup` is queued or running. Returns whether it was queued.
+    /// Queues a task unless one with its `dedup` is queued or running. Returns whether it was queued. Durable when this returns.
     async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError>;
-    /// Takes the most urgent queued task and marks it running.
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError>;
-    /// Ends a running task: `Ok` completes it, `Err` with a content-free reason marks it failed. Of tasks that have ended the latest are kept.
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError>;
-    /// Running tasks go back to the queue: at start, after a crash.
-    async fn requeue(&self) -> Result<u64, StoreError>;
+    /// Takes up the most urgent task that may run now and whose account is not in `held`; its lease holds until `until`. Runs whose
+    /// lease has ended are queued again first, or given up after [`MOST_ATTEMPTS`].
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError>;
+    /// Renews the lease of a run and records how far it is. False when the lease is lost: the run must end, and nothing it says counts.
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError>;
+    /// Ends a run; false when its lease was lost, and nothing was changed. A run of a task that was told to stop is cancelled, unless
+    /// it was done. Of tasks that have ended the latest are kept ([`KEPT_TASKS`], [`KEPT_FOR`]).
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError>;
+    /// Cancels a queued task; marks a running one. Durable when this returns.
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError>;
+    /// Runs of an earlier process are queued again, or given up after [`MOST_ATTEMPTS`]: at start, whatever their leases say.
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError>;
     /// Tasks as they stand, the newest first.
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError>;
+    /// How long the account's tasks of `tool` took; `None` when none was completed.
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError>;
     /// Tasks by state.
     async fn task_counts(&self) -> Result<TaskCounts, StoreError>;
 }

@@ -21,11 +21,8 @@ pub(super) const USED_GRAIN_MS: i64 = 3_600_000;
 /// The same for the `used` stamp of a source: a day.
 pub(super) const SOURCE_USED_GRAIN_MS: i64 = 24 * USED_GRAIN_MS;
 
-/// Rows of finished things (writes, invalidations, failed tasks) that are kept.
+/// Rows of finished things (writes, invalidations) that are kept.
 pub(super) const KEPT_ROWS: usize = 10_000;
-
-/// Completed tasks that are kept, counted in tasks that were queued: enough to see what became of one, few enough to be looked through.
-pub(super) const KEPT_DONE: usize = 1_000;
 
 /// What a backend knows of scopes at the moment of storing.
 pub(super) trait Known {

@@ -16,9 +16,9 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, DeltaToken, Entries, EntryUse, FeedKey, Forgotten,
+    GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts,
+    TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
     hot::{Bounded, Weigh, bounded},
     rules,
 };
@@ -240,20 +240,32 @@ impl Ledger for Volatile {
         self.ledger.enqueue(task).await
     }
 
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
-        self.ledger.claim(now).await
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError> {
+        self.ledger.claim(now, until, held).await
     }
 
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
-        self.ledger.settle_task(id, result, now).await
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError> {
+        self.ledger.beat(beat, now).await
     }
 
-    async fn requeue(&self) -> Result<u64, StoreError> {
-        self.ledger.requeue().await
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError> {
+        self.ledger.settle_task(lease, end, now).await
+    }
+
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError> {
+        self.ledger.cancel_task(id, now).await
+    }
+
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.ledger.requeue(now).await
     }
 
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
         self.ledger.tasks(query).await
+    }
+
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError> {
+        self.ledger.task_times(account, tool).await
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {

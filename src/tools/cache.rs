@@ -3,7 +3,7 @@
 use super::{Asks, Does, Effect, Local, Param, ParamType, Risk, Tool};
 
 /// Where a task can stand.
-const STATES: &[&str] = &["queued", "running", "completed", "failed"];
+const STATES: &[&str] = &["queued", "running", "completed", "failed", "cancelled"];
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {

@@ -13,12 +13,27 @@ const SAVE_TOKENS: &str = "INSERT INTO tokens (owner, record) VALUES (?1, ?2) ON
 const SOME_ENTRIES: &str = "SELECT id FROM cache_entries WHERE owner = ?1 LIMIT ?2";
 const FORGET_TOKENS: &str = "DELETE FROM tokens WHERE owner = ?1";
 const FORGET_KEY: &str = "DELETE FROM data_keys WHERE id = ?1";
+const FORGET_SOME_TASKS: &str =
+    "DELETE FROM cache_tasks WHERE id IN (SELECT id FROM cache_tasks WHERE account = ?1 ORDER BY state, id LIMIT ?2)";
 const FORGET_TASKS: &str = "DELETE FROM cache_tasks WHERE account = ?1";
+const FORGET_TIMES: &str = "DELETE FROM task_times WHERE account = ?1";
 const FORGET_ACCOUNT: &str = "DELETE FROM accounts WHERE id = ?1";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[LIST, SAVE, TOKENS, SAVE_TOKENS, SOME_ENTRIES, FORGET_TOKENS, FORGET_KEY, FORGET_TASKS, FORGET_ACCOUNT];
+pub(super) const SQL: &[&str] = &[
+    LIST,
+    SAVE,
+    TOKENS,
+    SAVE_TOKENS,
+    SOME_ENTRIES,
+    FORGET_TOKENS,
+    FORGET_KEY,
+    FORGET_SOME_TASKS,
+    FORGET_TASKS,
+    FORGET_TIMES,
+    FORGET_ACCOUNT,
+];
 
-/// Entries removed in one transaction, so that reads come in between.
+/// Entries or tasks removed in one transaction, so that reads come in between.
 const AT_A_TIME: i64 = 256;
 
 fn token_aad(account: &AccountId) -> Vec<u8> {
@@ -95,12 +110,13 @@ fn forget_rest(db: &mut Db, account: &AccountId) -> Result<u64, StoreError> {
         db.drop_owner(owner.id);
     }
     db.run(FORGET_TASKS, [account.as_str()])?;
+    db.run(FORGET_TIMES, [account.as_str()])?;
     db.run(FORGET_ACCOUNT, [account.as_str()])?;
     Ok(removed)
 }
 
 impl Sqlcipher {
-    /// Forgets an account: its entries some at a time, so that others' reads come in between, then the rest in one transaction. Cut
+    /// Forgets an account: its entries and tasks some at a time, so that others' reads come in between, then the rest in one transaction. Cut
     /// short, it is still signed in and has fewer entries.
     pub(super) async fn forget_account(&self, account: &AccountId) -> Result<u64, StoreError> {
         let mut removed = 0;
@@ -113,6 +129,13 @@ impl Sqlcipher {
             match some.await? {
                 0 => break,
                 some => removed += some,
+            }
+        }
+        loop {
+            let wanted = account.clone();
+            let some = self.thread.cache(256 * 1024, move |db| db.run(FORGET_SOME_TASKS, (wanted.as_str(), AT_A_TIME)));
+            if some.await? == 0 {
+                break;
             }
         }
         let wanted = account.clone();

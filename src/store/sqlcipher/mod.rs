@@ -48,9 +48,9 @@ use async_trait::async_trait;
 
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Health, Invalidation, Ledger,
-    Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Health,
+    Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskEnd,
+    TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},
@@ -59,6 +59,9 @@ use crate::{
     ids::AccountId,
     secret::Secret,
 };
+
+/// Bytes that a step of a task writes, about.
+const TASK: usize = 512;
 
 /// How to open the store.
 pub struct OpenOptions {
@@ -306,21 +309,34 @@ impl Ledger for Sqlcipher {
         self.thread.ledger(move |db| tasks::enqueue(db, &task)).await
     }
 
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
-        self.thread.ledger(move |db| tasks::claim(db, now)).await
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::claim(db, now, until, &held)).await
     }
 
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::beat(db, &beat, now)).await
+    }
+
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::settle(db, &lease, &end, now)).await
+    }
+
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError> {
         let id = id.to_owned();
-        self.thread.ledger(move |db| tasks::settle(db, &id, &result, now)).await
+        self.thread.ledger(move |db| tasks::cancel(db, &id, now)).await
     }
 
-    async fn requeue(&self) -> Result<u64, StoreError> {
-        self.thread.ledger(tasks::requeue).await
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::requeue(db, now)).await
     }
 
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
         self.thread.read(move |db| tasks::seen(db, &query)).await
+    }
+
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError> {
+        let (account, tool) = (account.clone(), tool.to_owned());
+        self.thread.read(move |db| tasks::times(db, &account, &tool)).await
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {

@@ -168,9 +168,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "warming.operations.*.parameters",
         set: |config, name, value| put(&mut operation(config, name).parameters, value.text().and_then(|text| parameters(&text))),
-        show: |config, name| {
-            warmed(config, name, |operation| quoted(serde_json::to_string(&operation.parameters).as_deref().ok()))
-        },
+        show: |config, name| warmed(config, name, |operation| quoted(serde_json::to_string(&operation.parameters).as_deref().ok())),
     },
     Setting {
         key: "warming.operations.*.priority",

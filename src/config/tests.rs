@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::hint::Hint;
 
-const TOOLS: [&str; 2] = ["email_list", "email_get"];
+const TOOLS: [&str; 4] = ["email_list", "email_get", "folder_get_tree", "contact_list"];
 
 fn read(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

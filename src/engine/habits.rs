@@ -19,7 +19,7 @@ const HALF: Duration = Duration::from_secs(3600);
 /// Nothing is renewed for somebody who has not asked for it for so long.
 const WORKING: Duration = Duration::from_secs(15 * 60);
 /// An answer is not renewed again before, whatever becomes of it: one that a write keeps overtaking would use up everything.
-const GAP: Duration = Duration::from_secs(60);
+pub(super) const GAP: Duration = Duration::from_secs(60);
 /// Answers whose use is remembered.
 const MOST: usize = 1000;
 const HOUR: Duration = Duration::from_secs(3600);

@@ -13,11 +13,13 @@ mod doubt;
 mod error;
 mod fetch;
 mod forget;
+mod habits;
 mod local;
 mod queue;
 mod read;
 mod rehearsal;
 mod remote;
+mod round;
 mod source;
 mod stats;
 mod status;
@@ -25,6 +27,7 @@ mod stop;
 mod tasks;
 mod truth;
 mod walk;
+mod warm;
 mod watch;
 mod write;
 
@@ -69,6 +72,7 @@ pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Stats, ToolStats};
 pub use status::Status;
+pub use warm::{Operation, Warming};
 
 use fetch::Flights;
 use stats::Counters;
@@ -102,6 +106,8 @@ pub struct Policy {
     pub cloud: String,
     /// Answers and confirmations as the original had them.
     pub compat: bool,
+    /// What is fetched ahead of use.
+    pub warming: Warming,
 }
 
 impl Default for Policy {
@@ -115,6 +121,7 @@ impl Default for Policy {
             bounds: Bounds::default(),
             cloud: "global".into(),
             compat: false,
+            warming: Warming::default(),
         }
     }
 }
@@ -168,6 +175,8 @@ pub struct Engine {
     checks: check::Checks,
     /// What further tokens would have saved.
     walks: walk::Walks,
+    /// What is fetched ahead of use.
+    warmth: warm::Warmth,
     /// What is due in idle time.
     chores: forget::Chores,
     mailboxes: source::Mailboxes,
@@ -248,6 +257,7 @@ impl Engine {
             doubts: doubt::Doubts::new(parts.doubt),
             checks: check::Checks::default(),
             walks: walk::Walks::default(),
+            warmth: warm::Warmth::default(),
             chores: forget::Chores::default(),
             queue: queue::Queue::default(),
             unsettled: Notify::new(),

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{cache::KeyHash, clock::Timestamp, ids::AccountId};
+use crate::{clock::Timestamp, ids::AccountId};
+
+/// How long a task may take, its retries included, before the warm-up goes on without it.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// One call for one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +24,11 @@ pub(super) struct Step {
     state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Waiting,
-    /// Its task is in the queue, since then, for the answer of this key.
-    Asked(KeyHash, Timestamp),
+    /// The task that its answer is asked for by is in the queue, since then.
+    Asked(String, Timestamp),
     Done(Outcome),
 }
 
@@ -78,7 +81,12 @@ impl Round {
             return 0;
         }
         if self.started.is_none() || self.ended.is_some() {
-            *self = Self { started: Some(now), begun: std::mem::take(&mut self.begun), next: std::mem::take(&mut self.next), ..Self::default() };
+            *self = Self {
+                started: Some(now),
+                begun: std::mem::take(&mut self.begun),
+                next: std::mem::take(&mut self.next),
+                ..Self::default()
+            };
         }
         for (operation, throttle) in operations {
             for account in &new {
@@ -93,20 +101,24 @@ impl Round {
         new.len()
     }
 
-    /// The steps that are due, the most urgent first, with their numbers.
-    pub(super) fn due(&self, now: Timestamp) -> Vec<(usize, Step)> {
-        let due = |(_, step): &(usize, &Step)| step.state == State::Waiting && step.due <= now;
-        self.steps.iter().enumerate().filter(due).map(|(at, step)| (at, step.clone())).collect()
+    /// The steps that are due, the most urgent first.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<Step> {
+        self.steps.iter().filter(|step| step.state == State::Waiting && step.due <= now).cloned().collect()
     }
 
-    /// When the next step is due.
+    /// When something is to be done about a step.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.steps.iter().filter(|step| step.state == State::Waiting).map(|step| step.due).min()
+        let due = |step: &Step| match &step.state {
+            State::Waiting => Some(step.due),
+            State::Asked(_, since) => Some(since.plus(PATIENCE)),
+            State::Done(_) => None,
+        };
+        self.steps.iter().filter_map(due).min()
     }
 
     /// The task of a step is in the queue.
-    pub(super) fn asked(&mut self, step: &Step, key: KeyHash, now: Timestamp) {
-        self.set(step, State::Asked(key, now));
+    pub(super) fn asked(&mut self, step: &Step, task: &str, now: Timestamp) {
+        self.set(step, State::Asked(task.to_owned(), now));
     }
 
     /// A step has ended without a task. Tells whether the warm-up has ended with it.
@@ -122,20 +134,34 @@ impl Round {
         }
     }
 
-    /// The task for the answer of `key` has ended. Tells whether the warm-up has ended with it.
-    pub(super) fn task_ended(&mut self, key: KeyHash, outcome: Outcome, now: Timestamp) -> bool {
+    /// A task of this key has ended, whoever asked for it. Tells whether the warm-up has ended with it.
+    pub(super) fn task_ended(&mut self, task: &str, outcome: Outcome, now: Timestamp) -> bool {
         let mut took = Duration::ZERO;
         let mut any = false;
         for step in &mut self.steps {
-            if let State::Asked(asked, since) = step.state
-                && asked == key
+            if let State::Asked(asked, since) = &step.state
+                && asked == task
             {
+                took += now.since(*since);
                 step.state = State::Done(outcome);
-                took += now.since(since);
                 any = true;
             }
         }
         self.took += took;
+        any && self.close(now)
+    }
+
+    /// Steps whose task was not heard of for too long have failed: somebody cancelled it while it waited, or the clock was moved.
+    pub(super) fn give_up(&mut self, now: Timestamp) -> bool {
+        let mut any = false;
+        for step in &mut self.steps {
+            if let State::Asked(_, since) = &step.state
+                && now.since(*since) >= PATIENCE
+            {
+                step.state = State::Done(Outcome::Failed);
+                any = true;
+            }
+        }
         any && self.close(now)
     }
 
@@ -191,7 +217,8 @@ impl Round {
     pub(super) fn estimate(&self, now: Timestamp) -> Option<Timestamp> {
         let last = self.steps.iter().filter(|step| !matches!(step.state, State::Done(_))).map(|step| step.due).max()?;
         let counts = self.counts(None);
-        let average = u32::try_from(counts.completed + counts.failed).ok().and_then(|ended| self.took.checked_div(ended)).unwrap_or_default();
+        let average =
+            u32::try_from(counts.completed + counts.failed).ok().and_then(|ended| self.took.checked_div(ended)).unwrap_or_default();
         Some(last.max(now).plus(average))
     }
 }
@@ -210,32 +237,28 @@ mod tests {
         Timestamp(1000).plus(Duration::from_secs(seconds))
     }
 
-    fn key(number: usize) -> KeyHash {
-        KeyHash([u8::try_from(number).unwrap(); 16])
-    }
-
     #[test]
     fn twelve_accounts_are_asked_for_within_a_minute_a_pause_apart() {
         let mut round = Round::default();
         assert_eq!(round.plan(&accounts(12), &OPERATIONS, seconds(0)), 12);
         let mut asked = BTreeMap::new();
-        let mut now = seconds(0);
-        while let Some(next) = round.next() {
-            now = next;
-            for (at, step) in round.due(now) {
+        let mut tasks = Vec::new();
+        for now in (0..=55).map(seconds) {
+            for step in round.due(now) {
                 asked.entry(step.operation).or_insert_with(Vec::new).push(now);
-                round.asked(&step, key(at), now);
+                tasks.push(format!("{step:?}"));
+                round.asked(&step, tasks.last().unwrap(), now);
             }
         }
-        assert_eq!(now, seconds(55));
+        assert_eq!(asked[&0].last(), Some(&seconds(55)));
         for (operation, throttle) in OPERATIONS {
             assert_eq!(asked[&operation].len(), 12);
             assert!(asked[&operation].windows(2).all(|two| two[1].since(two[0]) == throttle));
         }
         assert_eq!(round.due(seconds(0)), []);
-        assert!((0..35).all(|at| !round.task_ended(key(at), Outcome::Completed, seconds(60))));
+        assert!(tasks[..35].iter().all(|task| !round.task_ended(task, Outcome::Completed, seconds(60))));
         assert!(round.runs() && round.accounts() == (11, 12));
-        assert!(round.task_ended(key(35), Outcome::Failed, seconds(61)), "the last one ends it");
+        assert!(round.task_ended(&tasks[35], Outcome::Failed, seconds(61)), "the last one ends it");
         assert_eq!(round.counts(None), Counts { total: 36, completed: 35, skipped: 0, failed: 1 });
         assert_eq!(round.times(), (Some(seconds(0)), Some(seconds(61))));
     }
@@ -244,7 +267,7 @@ mod tests {
     fn what_is_due_at_once_goes_by_priority() {
         let mut round = Round::default();
         round.plan(&accounts(2), &OPERATIONS, seconds(0));
-        let order = |round: &Round, at| round.due(seconds(at)).into_iter().map(|(_, step)| step.operation).collect::<Vec<_>>();
+        let order = |round: &Round, at| round.due(seconds(at)).into_iter().map(|step| step.operation).collect::<Vec<_>>();
         assert_eq!((order(&round, 0), order(&round, 9)), (vec![0, 1, 2], vec![0, 0, 1, 1, 2, 2]));
     }
 
@@ -253,7 +276,7 @@ mod tests {
         let mut round = Round::default();
         let both = accounts(2);
         round.plan(&both[..1], &OPERATIONS, seconds(0));
-        for (_, step) in round.due(seconds(0)) {
+        for step in round.due(seconds(0)) {
             round.ended(&step, Outcome::Skipped, seconds(1));
         }
         assert!(!round.runs());
@@ -265,6 +288,17 @@ mod tests {
         round.leave(&both[1], seconds(3));
         assert!(!round.runs() && round.estimate(seconds(3)).is_none());
         assert_eq!(round.plan(&both, &OPERATIONS, seconds(4)), 1, "it has come back");
+    }
+
+    #[test]
+    fn a_task_that_is_never_heard_of_again_does_not_hold_it_up() {
+        let mut round = Round::default();
+        round.plan(&accounts(1), &OPERATIONS[..1], seconds(0));
+        let step = round.due(seconds(0)).pop().unwrap();
+        round.asked(&step, "task", seconds(0));
+        assert!(!round.give_up(seconds(899)) && round.next() == Some(seconds(900)));
+        assert!(round.give_up(seconds(900)));
+        assert_eq!((round.counts(None).failed, round.next()), (1, None));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! three places of four, and with two a slow tenant of one account does not stop the others'.
 
 mod jobs;
+mod warmer;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -15,6 +16,8 @@ use crate::{
     hint::Kind,
     queue::Failure,
 };
+
+pub use self::warmer::run as warm;
 
 /// How long uses of entries are gathered before they are written in one batch.
 const GATHER: Duration = Duration::from_secs(5);

@@ -43,6 +43,8 @@ mod trip;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]
+mod warming;
+#[cfg(test)]
 mod writes;
 
 #[test]

@@ -29,6 +29,8 @@ mod locked;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod secret_service;
 #[cfg(test)]
 mod shim;
@@ -46,6 +48,8 @@ mod tokens;
 mod trip;
 #[cfg(test)]
 mod trouble;
+#[cfg(test)]
+mod warming;
 #[cfg(test)]
 mod workday;
 #[cfg(test)]

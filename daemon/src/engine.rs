@@ -8,7 +8,7 @@ use m365_cached::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
     cache::{Bounds, Escaped, RoomLimits},
     config::Config,
-    engine::{self, Engine, GraphRemote, LoginStart, Policy, Stats, ToolPolicy},
+    engine::{self, Engine, GraphRemote, LoginStart, Operation, Policy, Stats, ToolPolicy, Warming},
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
@@ -121,11 +121,12 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         clock,
         dice,
         doubt: store.doubt,
-        policy: policy(config),
+        policy: Policy { warming: warming(config)?, ..policy(config) },
     };
     let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
     let background = vec![
         tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::warm(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::count(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::tidy(Arc::clone(&engine))).abort_handle(),
@@ -193,7 +194,27 @@ fn policy(config: &Config) -> Policy {
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
         compat: config.compat,
+        warming: Warming::default(),
     }
+}
+
+fn warming(config: &Config) -> Result<Warming, Problem> {
+    let enabled = config.warming.operations.iter().filter(|(_, operation)| operation.enabled);
+    let operations: Vec<Operation> = enabled
+        .map(|(tool, given)| Operation {
+            tool: tool.clone(),
+            args: given.parameters.clone(),
+            priority: given.priority,
+            throttle: given.throttle,
+        })
+        .collect();
+    for operation in &operations {
+        operation.check().map_err(|why| {
+            let message = format!("`warming.operations.{}` cannot be done: {why}.", operation.tool);
+            Problem::new(Kind::Config, "warming", message, "Correct its `parameters`, or set its `enabled` to false.")
+        })?;
+    }
+    Ok(Warming { enabled: config.warming.enabled, operations, renewals: config.warming.renewals })
 }
 
 fn answer(answer: &engine::Answer) -> Answer {

@@ -11,7 +11,7 @@ mod scope;
 mod ttl;
 mod verdict;
 
-pub use check::{Check, Feed, FeedOf, Found, spread_found};
+pub use check::{Check, Feed, FeedKind, FeedOf, Found, VOUCHED, spread_found};
 pub use entry::{Body, Entry, EntryMeta, Escaped, Reading};
 pub use evict::{Bounds, Keep, SourceSize, trim};
 pub use invalidate::{Glob, KeyPattern, PatternError};
@@ -20,4 +20,4 @@ pub use part::{Extent, Follows, extent, member, part};
 pub use room::{Excess, Group, Held, Lane, Next, Order, Place, RoomLimits, Share, excess, next, of_use};
 pub use scope::{Bumped, Epoch, Learned, Marks, Scope, Seq, Service, Shown, SourceId, SourceState, Touch, Touched, spread};
 pub use ttl::Ttl;
-pub use verdict::{Fallback, Mode, ScopeView, Verdict, feeds, judge, judge_fallback, true_since};
+pub use verdict::{Fallback, Mode, ScopeView, Verdict, feeds, judge, judge_fallback, true_since, unasked};

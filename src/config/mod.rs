@@ -10,12 +10,14 @@ mod old;
 mod read;
 mod settings;
 mod value;
+mod warming;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use self::{
     error::{ConfigError, Problem},
     read::{RESERVED, Sources, VARIABLE_PREFIX},
+    warming::{WarmingOperation, WarmingSettings},
 };
 use crate::cloud::Cloud;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub cache: CacheSettings,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[warming]`.
+    pub warming: WarmingSettings,
     /// `[graph]`.
     pub graph: GraphSettings,
     /// `[files]`.
@@ -261,6 +265,7 @@ impl Default for Config {
                 tools: BTreeMap::new(),
             },
             store: StoreSettings { backend: Backend::Sqlcipher, memory_bytes: DEFAULT_MEMORY },
+            warming: WarmingSettings::default(),
             graph: GraphSettings {
                 connect_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),
@@ -293,8 +298,8 @@ impl Config {
         read::read(sources)
     }
 
-    /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts` and
-    /// `cache.tools` are shown where set.
+    /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts`,
+    /// `cache.tools` and `warming.operations` are shown where set.
     pub fn explain(&self) -> Vec<Explained> {
         settings::explain(self)
     }

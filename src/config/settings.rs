@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
+use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, WarmingOperation, value::Value, warming::parameters};
 
 /// One key, or with a `*` a family of keys.
 pub(super) struct Setting {
@@ -183,6 +183,39 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| config.store.memory_bytes.to_string(),
     },
     Setting {
+        key: "warming.enabled",
+        set: |config, _, value| put(&mut config.warming.enabled, value.bool()),
+        show: |config, _| config.warming.enabled.to_string(),
+    },
+    Setting {
+        key: "warming.renewals_per_hour",
+        set: |config, _, value| put(&mut config.warming.renewals, value.whole(0, 1000)),
+        show: |config, _| config.warming.renewals.to_string(),
+    },
+    Setting {
+        key: "warming.operations.*.enabled",
+        set: |config, name, value| put(&mut operation(config, name).enabled, value.bool()),
+        show: |config, name| warmed(config, name, |operation| operation.enabled.to_string()),
+    },
+    Setting {
+        key: "warming.operations.*.parameters",
+        set: |config, name, value| put(&mut operation(config, name).parameters, value.text().and_then(|text| parameters(&text))),
+        show: |config, name| warmed(config, name, |operation| quoted(serde_json::to_string(&operation.parameters).as_deref().ok())),
+    },
+    Setting {
+        key: "warming.operations.*.priority",
+        set: |config, name, value| {
+            let priority = value.whole(1, 10).map(|number| u8::try_from(number).unwrap_or(10));
+            put(&mut operation(config, name).priority, priority)
+        },
+        show: |config, name| warmed(config, name, |operation| operation.priority.to_string()),
+    },
+    Setting {
+        key: "warming.operations.*.throttle_s",
+        set: |config, name, value| put(&mut operation(config, name).throttle, value.seconds(0, DAY)),
+        show: |config, name| warmed(config, name, |operation| whole(operation.throttle)),
+    },
+    Setting {
         key: "graph.connect_timeout_s",
         set: |config, _, value| put(&mut config.graph.connect_timeout, value.seconds(1, DAY)),
         show: |config, _| whole(config.graph.connect_timeout),
@@ -314,6 +347,14 @@ fn tool<'a>(config: &'a mut Config, name: &str) -> &'a mut ToolCache {
 
 fn shown(config: &Config, name: &str, show: fn(&ToolCache) -> Option<String>) -> String {
     config.cache.tools.get(name).and_then(show).unwrap_or_default()
+}
+
+fn operation<'a>(config: &'a mut Config, name: &str) -> &'a mut WarmingOperation {
+    config.warming.operations.entry(name.to_owned()).or_default()
+}
+
+fn warmed(config: &Config, name: &str, show: fn(&WarmingOperation) -> String) -> String {
+    config.warming.operations.get(name).map(show).unwrap_or_default()
 }
 
 fn whole(time: Duration) -> String {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::hint::Hint;
 
-const TOOLS: [&str; 2] = ["email_list", "email_get"];
+const TOOLS: [&str; 4] = ["email_list", "email_get", "folder_get_tree", "contact_list"];
 
 fn read(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -57,6 +57,14 @@ if_error = 500
 [store]
 backend = "memory"
 memory_bytes = 1_048_576
+[warming]
+renewals_per_hour = 7
+[warming.operations.folder_get_tree]
+enabled = false
+[warming.operations.email_list]
+parameters = '{"limit": 20, "folder": "sent"}'
+priority = 9
+throttle_s = 1
 [graph]
 connect_timeout_s = 1
 request_timeout_s = 2
@@ -103,6 +111,10 @@ drain_s = 0
             concurrency: 2
         }
     );
+    assert!(config.warming.enabled && config.warming.renewals == 7);
+    assert!(!config.warming.operations["folder_get_tree"].enabled && config.warming.operations["contact_list"].enabled);
+    let list = &config.warming.operations["email_list"];
+    assert_eq!((list.parameters["limit"].as_i64(), list.priority, list.throttle), (Some(20), 9, seconds(1)));
     assert_eq!(config.log, LogSettings { filter: "debug".into(), format: LogFormat::Json });
     assert_eq!(
         config.files,
@@ -186,6 +198,9 @@ fn refusals_name_the_place_and_the_way_out() {
         "\n[graph]\nhtttp2 = true".into(),
         "[cache.tools.email_list]\nfrsh = 3".into(),
         "[cache.tools.email_lst]\nfresh = 3".into(),
+        "[warming.operations.email_lst]\npriority = 3".into(),
+        "[warming.operations.email_list]\npriority = 11".into(),
+        "[warming.operations.email_list]\nparameters = \"limit=20\"".into(),
         "completely = \"different\"".into(),
         "[unheard_of]".into(),
         "graph = 3".into(),

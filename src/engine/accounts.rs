@@ -216,7 +216,9 @@ impl Engine {
         };
         self.ledger.save_account(row.clone()).await.map_err(|error| AuthError::not_saved(&error))?;
         self.keeper.adopt(&row.id, record).await?;
-        Ok(self.accounts.add(row))
+        let row = self.accounts.add(row);
+        self.warmth.arrive();
+        Ok(row)
     }
 
     /// Signs an account out: no cached answer from now on, its tokens, data and data key destroyed. Returns the account and the number of

@@ -13,6 +13,7 @@ mod doubt;
 mod error;
 mod fetch;
 mod forget;
+mod habits;
 mod held;
 mod limits;
 mod local;
@@ -20,12 +21,15 @@ mod queue;
 mod read;
 mod rehearsal;
 mod remote;
+mod round;
 mod source;
 mod stats;
 mod status;
 mod stop;
 mod tasks;
 mod truth;
+mod walk;
+mod warm;
 mod watch;
 mod write;
 
@@ -71,6 +75,7 @@ pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
+pub use warm::{Operation, Warming};
 
 use fetch::Flights;
 use stats::Counters;
@@ -106,6 +111,8 @@ pub struct Policy {
     pub cloud: String,
     /// Answers and confirmations as the original had them.
     pub compat: bool,
+    /// What is fetched ahead of use.
+    pub warming: Warming,
 }
 
 impl Default for Policy {
@@ -120,6 +127,7 @@ impl Default for Policy {
             room: RoomLimits::default(),
             cloud: "global".into(),
             compat: false,
+            warming: Warming::default(),
         }
     }
 }
@@ -175,6 +183,10 @@ pub struct Engine {
     doubts: doubt::Doubts,
     /// Delta feeds that are being asked.
     checks: check::Checks,
+    /// What further tokens would have saved.
+    walks: walk::Walks,
+    /// What is fetched ahead of use.
+    warmth: warm::Warmth,
     /// What is due in idle time.
     chores: forget::Chores,
     /// What may be kept.
@@ -263,6 +275,8 @@ impl Engine {
             counters: Counters::default(),
             doubts: doubt::Doubts::new(parts.doubt),
             checks: check::Checks::default(),
+            walks: walk::Walks::default(),
+            warmth: warm::Warmth::default(),
             chores: forget::Chores::default(),
             queue: queue::Queue::default(),
             unsettled: Notify::new(),

@@ -279,6 +279,7 @@ impl Engine {
                 queue::after(&failure, run.claimed.lease.attempt, run.claimed.retries, now, &*self.dice)
             }
         };
+        self.task_ended(&run.task().dedup, &end);
         if let Err(error) = self.ledger.settle_task(run.claimed.lease.clone(), end, now).await {
             self.note_store(Some(error.to_string()));
         }

@@ -161,6 +161,7 @@ impl Engine {
     /// Writes buffered uses. Losing some in a crash costs only precision of "last used".
     pub(super) async fn flush_uses(&self) {
         let uses = self.uses.drain();
+        self.learn(&uses);
         if !uses.is_empty()
             && let Err(error) = self.entries.touch(uses).await
         {

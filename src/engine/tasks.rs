@@ -41,22 +41,6 @@ impl Engine {
         let times = self.ledger.task_times(&seen.task.account, &seen.task.tool).await.unwrap_or_default();
         shown(seen, times, self.clock.now())
     }
-
-    /// The answer of `cache_warming_status`: nothing warms the cache yet.
-    pub(super) fn warming_status() -> Answer {
-        Answer::plain(&json!({
-            "is_warming": false,
-            "status": "Nothing is fetched ahead of use. Stale answers are renewed in the background when they are used.",
-            "operations_total": 0,
-            "operations_completed": 0,
-            "operations_skipped": 0,
-            "operations_failed": 0,
-            "progress_percent": 0,
-            "started_at": null,
-            "completed_at": null,
-            "duration_seconds": null,
-        }))
-    }
 }
 
 /// A task under the original's names. The original put the whole answer into `result`; here it stays in the cache, where it is sealed,

@@ -448,7 +448,7 @@ impl Ledger for Memory {
     async fn checked(&self, done: Checked) -> Result<CheckNoted, StoreError> {
         let mut state = self.lock();
         let FeedKey { account, source, feed } = done.feed.clone();
-        let scopes = spread_changes(&done.changes, |item| Ok(state.containers_of(&source, item)))?;
+        let scopes = spread_changes(&done.feed.feed, &done.changes, |item| Ok(state.containers_of(&source, item)))?;
         let due = if scopes.is_empty() { BTreeMap::new() } else { BTreeMap::from([(source.clone(), scopes)]) };
         let bumped = state.bump(&due, Mark::Changed, &*self.dice);
         let same = state.tokens_of_feeds.get(&done.feed).is_some_and(|token| token.from == done.from);

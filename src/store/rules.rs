@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Changes, Outcome, StoreError};
 use crate::{
-    cache::{CacheKey, EntryMeta, Epoch, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found},
+    cache::{CacheKey, EntryMeta, Epoch, Feed, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found},
     clock::Timestamp,
     ids::AccountId,
 };
@@ -90,18 +90,21 @@ pub(super) fn spread_all(
 
 /// The scopes that a check's changes spread to.
 pub(super) fn spread_changes(
+    feed: &Feed,
     changes: &Changes,
     mut containers_of: impl FnMut(&str) -> Result<Vec<Scope>, StoreError>,
 ) -> Result<BTreeSet<Scope>, StoreError> {
     let found = match changes {
-        // The drive is the only source with a feed.
-        Changes::Unknown => return Ok(BTreeSet::from([Scope::all(Service::Files), Scope::any(Service::Files)])),
+        Changes::Unknown => {
+            let service = feed.of().service();
+            return Ok(BTreeSet::from([Scope::all(service), Scope::any(service)]));
+        }
         Changes::Found(found) => found,
     };
     let mut scopes = BTreeSet::new();
     let mut failed = None;
     for one in found {
-        scopes.extend(spread_found(one, |item| {
+        scopes.extend(spread_found(feed, one, |item| {
             containers_of(item).unwrap_or_else(|error| {
                 failed = Some(error);
                 Vec::new()

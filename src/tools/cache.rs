@@ -79,7 +79,8 @@ pub(super) const TOOLS: &[Tool] = &[
         name: "cache_warming_status",
         title: "Warming of the cache",
         help: "Whether answers are being fetched ahead of use, and how far that is: is_warming, status, operations_total, \
-               operations_completed, operations_skipped, operations_failed, progress_percent.",
+               operations_completed, operations_skipped, operations_failed, progress_percent, estimated_completion, accounts_warmed, \
+               operations_by_type; and how many answers in use are renewed.",
         params: &[],
         effect: Effect::Local,
         risk: Risk::Safe,

@@ -6,6 +6,7 @@
 
 mod jobs;
 mod limits;
+mod warmer;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use crate::{
     queue::Failure,
 };
 
+pub use self::warmer::run as warm;
 pub use limits::{clean, sweep};
 
 /// How long uses of entries are gathered before they are written in one batch.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{FOLDER_NAMES, well_known};
 use crate::{
-    cache::{Scope, Service, Ttl},
+    cache::{Feed, Scope, Service, Ttl},
     graph::GraphRequest,
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
@@ -164,6 +164,11 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     }
     let mut scopes: Vec<Scope> = folders.iter().map(|folder| Scope::messages(folder)).collect();
     scopes.push(named_scope);
+    // A search folder shows messages of other folders, and no feed tells what else comes to be in it: an empty one may be such a folder.
+    let own = |only: &&String| args.text("folder_id").is_none_or(|asked| asked == *only && !found.items.is_empty());
+    if let (1, Some(only)) = (folders.len(), folders.first().filter(own)) {
+        scopes.push(Scope::fed(&Feed::messages(only)));
+    }
     if found.several_pages {
         scopes.push(Scope::moves(Service::Mail));
     }
@@ -207,10 +212,11 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
 
     let containers = containers(&message);
     let ids = BTreeSet::from([asked.to_owned(), real]);
+    let feed = text(&message, "parentFolderId").map(|folder| Scope::fed(&Feed::messages(folder)));
     Ok(Fetched {
         answer: untrusted(answer).into(),
         list: None,
-        scopes: ids.iter().map(|id| Scope::item(id)).collect(),
+        scopes: ids.iter().map(|id| Scope::item(id)).chain(feed).collect(),
         shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
         whole: true,
         more: None,

@@ -167,7 +167,7 @@ impl Tenant {
 fn state(options: &Options, addresses: Addresses) -> State {
     let clock = Arc::new(Clock::new(options.clock));
     let reader = Arc::clone(&clock);
-    let graph = Graph::new(options.size, options.seed, Arc::new(move || reader.now()));
+    let graph = Graph::new(options.size, options.seed, options.more_accounts, Arc::new(move || reader.now()));
     graph.set_lag(options.lag);
     State {
         seed: options.seed,

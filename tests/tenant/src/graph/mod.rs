@@ -91,8 +91,8 @@ impl std::fmt::Debug for Graph {
 impl Graph {
     /// Builds the tenant. Equal sizes and seeds give equal data, ids included.
     #[must_use]
-    pub fn new(size: Size, seed: u64, clock: Clock) -> Self {
-        Self { state: RwLock::new(seed::build(size, seed)), clock }
+    pub fn new(size: Size, seed: u64, more_accounts: usize, clock: Clock) -> Self {
+        Self { state: RwLock::new(seed::build(size, seed, more_accounts)), clock }
     }
 
     /// The accounts: two at work, one personal, one shared mailbox.

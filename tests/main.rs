@@ -11,6 +11,8 @@ mod calendar;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod clock_steps;
+#[cfg(test)]
 mod compat;
 #[cfg(test)]
 mod consent;

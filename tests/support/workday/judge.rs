@@ -71,7 +71,7 @@ struct Wanted {
 pub(super) fn judge(played: &Played) -> anyhow::Result<Figures> {
     let mut figures = Figures::of(played);
     let wanted = wanted(played, &mut figures)?;
-    let world = world("")?;
+    let world = world()?;
     anyhow::ensure!(world.ids == played.ids, "the second tenant is another one");
     let mut asker = Asker { client: world.client(Era::Legacy)?, played, world };
     for (number, step) in played.steps.iter().enumerate() {

@@ -24,12 +24,15 @@ mod script;
 
 use std::time::Duration;
 
-use m365_cached_tenant::Options;
+use m365_cached_tenant::{ClockSetting, Options};
 
 pub use figures::Figures;
 pub use judge::{CONTRACT, Contract};
 
-use super::world::{ALEX, BEA, CASEY, Setup, World};
+use super::{
+    PATIENCE,
+    world::{ALEX, BEA, CASEY, Setup, World},
+};
 
 /// Which day.
 #[derive(Debug, Clone, Copy)]
@@ -52,10 +55,17 @@ impl Default for Plan {
 /// How late Graph shows what was sent and what can be searched.
 const LAG: Duration = Duration::from_secs(5);
 
+/// When the day begins, after the accounts have signed in: the same in both worlds to the nanosecond, for it shows in answers.
+const MORNING: &str = "2026-11-20T09:01:00Z";
+
 /// One of the two worlds.
-fn world(config: &'static str) -> anyhow::Result<World> {
+fn world() -> anyhow::Result<World> {
     let tenant = Options { lag: LAG, ..Options::default() };
-    World::with(Setup { tenant, config, accounts: &[ALEX, BEA, CASEY], stopped_clock: true, ..Setup::default() })
+    let world = World::with(Setup { tenant, accounts: &[ALEX, BEA, CASEY], stopped_clock: true, ..Setup::default() })?;
+    let morning = ClockSetting { set: Some(MORNING.parse()?), freeze: true, ..ClockSetting::default() };
+    let revision = world.control().set_clock(&morning).revision;
+    anyhow::ensure!(world.block_on(world.control().clock_followed(revision, PATIENCE)), "the daemon does not follow the clock");
+    Ok(world)
 }
 
 /// Plays and judges the day.

@@ -52,6 +52,8 @@ pub struct Config {
     pub log: LogSettings,
     /// `metrics.listen`: the loopback address on which figures for Prometheus are served; `None` serves none.
     pub metrics_listen: Option<SocketAddr>,
+    /// `worker.count`: background tasks that run beside each other.
+    pub workers: u32,
     /// `daemon.drain_s`: how long calls in flight may take to end after the daemon was asked to stop.
     pub drain: Duration,
     /// Names of the original that the environment still has, and our key for each; `None` when nothing needs it any more.
@@ -284,6 +286,7 @@ impl Default for Config {
             // rmcp warns of every call it answers with an error, which is a client's affair.
             log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
             metrics_listen: None,
+            workers: 2,
             drain: Duration::from_secs(10),
             old_names: Vec::new(),
             origins: BTreeMap::new(),

@@ -289,6 +289,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| quoted(config.metrics_listen.map(|address| address.to_string()).as_deref()),
     },
     Setting {
+        key: "worker.count",
+        set: |config, _, value| put(&mut config.workers, value.whole(1, 16).map(|number| u32::try_from(number).unwrap_or(16))),
+        show: |config, _| config.workers.to_string(),
+    },
+    Setting {
         key: "daemon.drain_s",
         set: |config, _, value| put(&mut config.drain, value.seconds(0, DAY)),
         show: |config, _| whole(config.drain),

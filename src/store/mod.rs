@@ -22,6 +22,8 @@ pub mod sqlcipher;
 #[cfg(test)]
 mod conformance_tests;
 #[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
 mod room_tests;
 #[cfg(test)]
 mod statistics_tests;

@@ -132,7 +132,7 @@ async fn a_store_that_was_closed_keeps_everything() {
     assert_eq!(store.claim(Timestamp(9)).await.unwrap(), Some(task()));
     assert_eq!(store.recover_writes(Timestamp(99), Timestamp(9)).await.unwrap()[0].write, write("w"));
     let health = store.health_check().await;
-    assert!(health.healthy && health.schema == 2 && health.file_bytes > 4096 && health.damaged == 0, "{health:?}");
+    assert!(health.healthy && health.schema == 4 && health.file_bytes > 4096 && health.damaged == 0, "{health:?}");
 }
 
 /// The files of a process that was killed are those it had written so far: copied here while the store is open.

@@ -27,6 +27,8 @@ mod locked;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod secret_service;
 #[cfg(test)]
 mod shim;

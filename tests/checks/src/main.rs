@@ -1,9 +1,9 @@
-//! `m365-checks`: judgement from outside, as one command: the demo, and other people's programs against the demo tenant.
+//! `m365-checks`: judgement from outside, as one command: the demo, other people's programs against the demo tenant, and long fault runs.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::{demo, outside};
+use m365_cached_checks::{campaign, demo, outside};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -28,12 +28,18 @@ enum Command {
     /// them and says so. Progress goes to stderr, the result to stdout. Exits 1 when an answer does not hold to Graph's declarations,
     /// less than nine in ten of the examples on served paths are answered alike, or a client fails.
     Outside(outside::Options),
+    /// Runs one of the long fault runs and prints its figures.
+    ///
+    /// Progress goes to stderr, the result to stdout; an interrupt or the end of the budget ends it early with what it has. Exits 1 when a
+    /// figure is not what it must be.
+    Campaign(campaign::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Outside(options) => outside::run(&options),
+        Command::Campaign(options) => campaign::run(&options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

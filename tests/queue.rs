@@ -96,7 +96,10 @@ fn a_task_waits_as_long_as_microsoft_asks_and_counts_that_as_no_retry() {
     let world = stale(true);
     let retry_after = Some(RetryAfter::Seconds(600));
     let throttled = Effect::Status { status: 429, code: "TooManyRequests".into(), message: None, retry_after };
-    ask_twice(&world, || _ = world.control().fault(Fault::once(LIST, throttled)));
+    ask_twice(&world, || {
+        world.control().fault(Fault::once(LIST, throttled));
+        world.advance(Duration::from_secs(1)).unwrap();
+    });
     let waits = task(&world, |task| task["status"] == "queued" && task["error"] == "throttled");
     assert_eq!(waits["retry_count"], 0, "{waits}");
     assert!(waits["not_before"].is_string(), "{waits}");
@@ -112,7 +115,10 @@ fn a_task_waits_as_long_as_microsoft_asks_and_counts_that_as_no_retry() {
 fn trouble_is_tried_three_times_more_and_then_given_up() {
     let world = stale(true);
     let trouble = Effect::Status { status: 500, code: "generalException".into(), message: None, retry_after: None };
-    ask_twice(&world, || _ = world.control().fault(Fault::always(LIST, trouble)));
+    ask_twice(&world, || {
+        world.control().fault(Fault::always(LIST, trouble));
+        world.advance(Duration::from_secs(1)).unwrap();
+    });
     let deadline = stopwatch::now() + PATIENCE;
     let failed = loop {
         let task = task(&world, |_| true);

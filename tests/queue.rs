@@ -113,7 +113,8 @@ fn a_task_waits_as_long_as_microsoft_asks_and_counts_that_as_no_retry() {
 
 #[test]
 fn trouble_is_tried_three_times_more_and_then_given_up() {
-    let world = stale(true);
+    let mut world = stale(true);
+    world.expect_log("Microsoft Graph does not answer");
     let trouble = Effect::Status { status: 500, code: "generalException".into(), message: None, retry_after: None };
     ask_twice(&world, || {
         world.control().fault(Fault::always(LIST, trouble));

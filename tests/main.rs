@@ -31,6 +31,8 @@ mod locked;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod refresh;
 #[cfg(test)]
 mod secret_service;

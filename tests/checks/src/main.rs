@@ -1,4 +1,4 @@
-//! `m365-checks`: judgement from outside, as one command: the demo, and other people's programs against the demo tenant.
+//! `m365-checks`: judgement from outside, as one command: the demo, other people's programs against the demo tenant, and long fault runs.
 
 use std::process::ExitCode;
 

@@ -26,6 +26,9 @@ pub struct Stats {
     /// The most requests one mailbox or drive was asked for at once, refused ones included, by `mailbox:<id>` or
     /// `drive:<id>`.
     pub peak: BTreeMap<String, u64>,
+    /// The most requests that were alike to the last character and under way at once.
+    #[serde(default)]
+    pub alike: u64,
     /// TCP connections accepted by port name (`graph`, `graph_tls`, …).
     pub connections: BTreeMap<String, u64>,
     /// Requests on the download ports, pieces of uploads included.
@@ -63,12 +66,14 @@ fn sum(by_route: &BTreeMap<String, u64>, route: &str) -> u64 {
 /// The live counters.
 pub(crate) struct Counts {
     stats: Mutex<Stats>,
+    /// Requests under way, by user, method and address.
+    alike: Mutex<BTreeMap<String, u64>>,
     changed: watch::Sender<()>,
 }
 
 impl Counts {
     pub(crate) fn new() -> Self {
-        Self { stats: Mutex::default(), changed: watch::Sender::new(()) }
+        Self { stats: Mutex::default(), alike: Mutex::default(), changed: watch::Sender::new(()) }
     }
 
     /// Changes counters and wakes the waiters.
@@ -113,17 +118,24 @@ pub(crate) fn add<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
 pub(crate) struct Running {
     state: Arc<State>,
     route: String,
+    whole: String,
 }
 
 impl Running {
-    /// Counts an arrival.
-    pub(crate) fn begin(state: &Arc<State>, route: String) -> Self {
+    /// Counts an arrival; `whole` is all that makes one request unlike another.
+    pub(crate) fn begin(state: &Arc<State>, route: String, whole: String) -> Self {
+        let alike = {
+            let mut alike = lock(&state.counts.alike);
+            add(&mut alike, whole.clone());
+            alike.get(&whole).copied().unwrap_or(0)
+        };
         state.counts.change(|stats| {
+            stats.alike = stats.alike.max(alike);
             stats.requests += 1;
             add(&mut stats.routes, route.clone());
             add(&mut stats.running, route.clone());
         });
-        Self { state: Arc::clone(state), route }
+        Self { state: Arc::clone(state), route, whole }
     }
 
     pub(crate) fn route(&self) -> &str {
@@ -133,6 +145,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let mut alike = lock(&self.state.counts.alike);
+        if let Some(left) = alike.get_mut(&self.whole) {
+            *left -= 1;
+            if *left == 0 {
+                alike.remove(&self.whole);
+            }
+        }
+        drop(alike);
         self.state.counts.change(|stats| {
             if let Some(left) = stats.running.get_mut(&self.route) {
                 *left -= 1;

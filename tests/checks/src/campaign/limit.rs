@@ -4,7 +4,13 @@
 //! asks a hundred small questions over and over, and the daemon keeps no opened answers in memory: every call reads the file that is being
 //! cleaned. Clean-ups are seen in the daemon's log.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -88,7 +94,7 @@ pub(super) const WHOLE: Duration = Duration::from_secs(1800);
 ///
 /// # Errors
 /// When it could not be carried through.
-pub(super) fn run(options: &Options, budget: Duration) -> anyhow::Result<Report> {
+pub(super) fn run(options: &Options, budget: Duration, stop: Arc<AtomicBool>) -> anyhow::Result<Report> {
     say("building the programs in release");
     let bins = bins(For::Demo)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -107,6 +113,7 @@ pub(super) fn run(options: &Options, budget: Duration) -> anyhow::Result<Report>
         client: Mcp::start(bins, &home, Era::Legacy)?,
         account,
         deadline: now() + budget,
+        stop,
         small: Vec::new(),
         report: Report { limit_bytes: options.bytes, ..Report::default() },
     };
@@ -124,6 +131,8 @@ struct Stage<'a> {
     client: Mcp,
     account: String,
     deadline: Instant,
+    /// Somebody wants it to end.
+    stop: Arc<AtomicBool>,
     /// Ids of the small messages that are asked for over and over.
     small: Vec<String>,
     report: Report,
@@ -131,7 +140,7 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     fn late(&self) -> bool {
-        now() > self.deadline
+        self.stop.load(Ordering::Relaxed) || now() > self.deadline
     }
 
     fn message(&self, text: &str) -> anyhow::Result<String> {

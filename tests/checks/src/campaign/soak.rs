@@ -20,7 +20,6 @@ use m365_cached_tenant::{Control, Options as TenantOptions};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::interrupt;
 use crate::{
     demo::say,
     support::{
@@ -93,8 +92,7 @@ struct Counts {
 }
 
 /// Runs it for `budget`, or until somebody wants it to end.
-pub(super) fn run(budget: Duration) -> anyhow::Result<Figures> {
-    let stop = interrupt::heard()?;
+pub(super) fn run(budget: Duration, stop: &AtomicBool) -> anyhow::Result<Figures> {
     say("soak: starting a tenant, a daemon and eight clients");
     let mut world = World::with(Setup { tenant: TenantOptions::default(), accounts: &USERS, ..Setup::default() })?;
     // Written to and read by others at once: what Graph says to that is part of the load.

@@ -86,7 +86,9 @@ pub(crate) async fn answer(state: &Arc<State>, scheme: &'static str, request: Re
 }
 
 async fn respond(state: &Arc<State>, mut request: wire::Request) -> Result<(wire::Reply, Delivery), Dropped> {
-    let running = Running::begin(state, state.graph.route(&request));
+    let bearer = request.headers.get("authorization");
+    let whole = format!("{} {} {:?} {bearer:?}", request.method, request.path, request.query);
+    let running = Running::begin(state, state.graph.route(&request), whole);
     state.journal.note(&request);
     let whole = |reply| Ok((reply, Delivery::Whole));
     let bearer = match bearer::check(state, &request.headers) {

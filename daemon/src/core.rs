@@ -33,6 +33,10 @@ pub trait Core: Send + Sync {
     async fn stats(&self) -> Result<CacheStats, Problem>;
     /// Deletes entries by pattern and tells how many there were.
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem>;
+    /// Cancels a background task; gives the task as `cache_task_get_status` shows it.
+    async fn cancel_task(&self, id: &str) -> Result<Answer, Problem>;
+    /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
+    async fn quiet(&self);
     /// Writes what is buffered and closes the store. Called once, after the last call.
     async fn shutdown(&self);
 }

@@ -121,13 +121,13 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         policy: Policy { warming: warming(config)?, ..policy(config) },
     };
     let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
-    let background = vec![
-        tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle(),
+    let mut background: Vec<_> = (0..config.workers).map(|_| tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle()).collect();
+    background.extend([
         tokio::spawn(worker::warm(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::tidy(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
-    ];
+    ]);
     Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close }))
 }
 
@@ -388,6 +388,14 @@ impl Core for Running {
         };
         let invalidated = self.engine.invalidate(&what.pattern, account, what.reason, &what.caller).await;
         invalidated.map(|(_, deleted)| deleted).map_err(|error| problem(&error))
+    }
+
+    async fn cancel_task(&self, id: &str) -> Result<Answer, Problem> {
+        self.engine.cancel_task(id).await.as_ref().map(answer).map_err(problem)
+    }
+
+    async fn quiet(&self) {
+        self.engine.release_tasks().await;
     }
 
     async fn shutdown(&self) {

@@ -54,7 +54,12 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
     let late = async {
         daemon.stopping().await;
         signals::notify("STOPPING=1");
-        tokio::time::sleep(drain).await;
+        let quiet = async {
+            if let Ok(core) = daemon.core() {
+                core.quiet().await;
+            }
+        };
+        tokio::join!(quiet, tokio::time::sleep(drain));
     };
     tokio::select! {
         served = server => served?,

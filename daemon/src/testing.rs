@@ -155,6 +155,12 @@ impl Core for FakeCore {
         Ok(u64::try_from(what.pattern.len()).unwrap())
     }
 
+    async fn cancel_task(&self, id: &str) -> Result<Answer, Problem> {
+        Ok(Answer { pieces: vec![Escaped::from_text(&format!("{{\"task_id\":\"{id}\"}}"))] })
+    }
+
+    async fn quiet(&self) {}
+
     async fn shutdown(&self) {
         assert!(!self.shut.swap(true, Ordering::SeqCst), "it was shut twice");
     }

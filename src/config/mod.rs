@@ -50,6 +50,8 @@ pub struct Config {
     pub files: FileSettings,
     /// `[log]`.
     pub log: LogSettings,
+    /// `worker.count`: background tasks that run beside each other.
+    pub workers: u32,
     /// `daemon.drain_s`: how long calls in flight may take to end after the daemon was asked to stop.
     pub drain: Duration,
     /// Names of the original that the environment still has, and our key for each; `None` when nothing needs it any more.
@@ -262,6 +264,7 @@ impl Default for Config {
             },
             // rmcp warns of every call it answers with an error, which is a client's affair.
             log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
+            workers: 2,
             drain: Duration::from_secs(10),
             old_names: Vec::new(),
             origins: BTreeMap::new(),

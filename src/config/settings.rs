@@ -252,6 +252,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| word(&FORMATS, config.log.format),
     },
     Setting {
+        key: "worker.count",
+        set: |config, _, value| put(&mut config.workers, value.whole(1, 16).map(|number| u32::try_from(number).unwrap_or(16))),
+        show: |config, _| config.workers.to_string(),
+    },
+    Setting {
         key: "daemon.drain_s",
         set: |config, _, value| put(&mut config.drain, value.seconds(0, DAY)),
         show: |config, _| whole(config.drain),

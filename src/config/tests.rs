@@ -81,6 +81,8 @@ allowed_roots = ["/srv/a", "/srv/b"]
 download_max_mb = 9
 idle_s = 8
 deadline_s = 7
+[worker]
+count = 3
 [daemon]
 drain_s = 0
 "#,
@@ -120,7 +122,7 @@ drain_s = 0
         config.files,
         FileSettings { allowed_roots: vec!["/srv/a".into(), "/srv/b".into()], download_max_mb: 9, idle: seconds(8), deadline: seconds(7) }
     );
-    assert_eq!(config.drain, Duration::ZERO);
+    assert_eq!((config.workers, config.drain), (3, Duration::ZERO));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Answer, CallError, Engine};
 use crate::{
     clock::Timestamp,
     queue::Progress,
-    store::{TaskQuery, TaskSeen, TaskState, TaskTimes},
+    store::{Cancelled, TaskQuery, TaskSeen, TaskState, TaskTimes},
     tools::{Args, StepError},
 };
 
@@ -34,6 +34,23 @@ impl Engine {
             shown.push(self.shown(task).await);
         }
         Ok(Answer::plain(&json!({ "tasks": shown, "complete": complete })))
+    }
+
+    /// Cancels a task, and shows how it stands then: one that was queued is cancelled; one that runs has been told, and its request to
+    /// Microsoft ends.
+    ///
+    /// # Errors
+    ///
+    /// No task of that id, one that has ended, or a store that does not do its work.
+    pub async fn cancel_task(&self, id: &str) -> Result<Answer, CallError> {
+        match self.cancel(id).await? {
+            Cancelled::Ended | Cancelled::Running | Cancelled::Unknown => {}
+            Cancelled::Already(state) => {
+                let message = format!("the task has ended: it is {}", state.word());
+                return Err(StepError::user("task_ended", message, "Nothing is left to cancel.").into());
+            }
+        }
+        self.task_status(id).await
     }
 
     /// A task as it is shown, with what the queue knows of its like. Without an estimate when the store does not tell.

@@ -20,12 +20,12 @@ pub(super) trait Backend: Entries + Ledger {}
 impl<T: Entries + Ledger> Backend for T {}
 
 /// A backend and the folder it lives in.
-struct World {
-    store: Arc<dyn Backend>,
+pub(super) struct World {
+    pub(super) store: Arc<dyn Backend>,
     _folder: Option<tempfile::TempDir>,
 }
 
-fn in_memory() -> World {
+pub(super) fn in_memory() -> World {
     World { store: Arc::new(Memory::new(Arc::new(SeededDice::new(1)), Limits::default())), _folder: None }
 }
 
@@ -42,12 +42,12 @@ fn open(folder: &tempfile::TempDir) -> sqlcipher::Sqlcipher {
 }
 
 #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
-fn in_a_file() -> World {
+pub(super) fn in_a_file() -> World {
     let folder = tempfile::tempdir().unwrap();
     World { store: Arc::new(open(&folder)), _folder: Some(folder) }
 }
 
-fn volatile() -> World {
+pub(super) fn volatile() -> World {
     let ledger = Memory::new(Arc::new(SeededDice::new(3)), Limits::default());
     World { store: Arc::new(Volatile::new(Arc::new(ledger), 1 << 30, Limits::default())), _folder: None }
 }

@@ -18,7 +18,16 @@ pub(super) struct Tasks {
 
 struct Row {
     seen: TaskSeen,
+    /// Queued, and not to be run before its time; one whose time has come once is due for good.
+    waits: bool,
     until: Timestamp,
+}
+
+impl Row {
+    fn ends(&mut self, end: TaskEnd, now: Timestamp) {
+        self.seen.ends(end, now);
+        self.waits = self.seen.task.not_before > now;
+    }
 }
 
 /// Whether that moment has come, or lies where no rule puts it: the clock was set back.
@@ -44,16 +53,17 @@ impl Tasks {
             cancelling: false,
             task,
         };
-        self.rows.push(Row { seen, until: Timestamp(0) });
+        self.rows.push(Row { waits: seen.task.not_before > seen.task.created_at, seen, until: Timestamp(0) });
         true
     }
 
     pub(super) fn claim(&mut self, now: Timestamp, until: Timestamp, held: &[AccountId]) -> Claim {
         self.put_back(now, |row| due(row.until, now));
-        let mut queued: Vec<&mut Row> = self.rows.iter_mut().filter(|row| row.seen.state == TaskState::Queued).collect();
-        queued.retain(|row| due(row.seen.task.not_before, now) && !held.contains(&row.seen.task.account));
+        self.rows.iter_mut().for_each(|row| row.waits &= !due(row.seen.task.not_before, now));
+        let queued = self.rows.iter_mut().filter(|row| row.seen.state == TaskState::Queued && !row.waits);
+        let free = queued.filter(|row| !held.contains(&row.seen.task.account));
         // `min_by_key` takes the first of equals, which was queued first.
-        let Some(row) = queued.into_iter().min_by_key(|row| row.seen.task.priority) else { return Claim::Nothing(self.next(now)) };
+        let Some(row) = free.min_by_key(|row| row.seen.task.priority) else { return Claim::Nothing(self.next()) };
         let seen = &mut row.seen;
         seen.state = TaskState::Running;
         (seen.changed_at, seen.started_at) = (now, Some(now));
@@ -65,9 +75,9 @@ impl Tasks {
     }
 
     /// When the next task may run or the next lease ends.
-    fn next(&self, now: Timestamp) -> Option<Timestamp> {
+    fn next(&self) -> Option<Timestamp> {
         let moments = self.rows.iter().filter_map(|row| match row.seen.state {
-            TaskState::Queued => Some(row.seen.task.not_before).filter(|at| !due(*at, now)),
+            TaskState::Queued => Some(row.seen.task.not_before).filter(|_| row.waits),
             TaskState::Running => Some(row.until),
             _ => None,
         });
@@ -98,7 +108,7 @@ impl Tasks {
             self.times.insert(key, times);
         }
         let Some(row) = self.running(lease) else { return false };
-        row.seen.ends(end, now);
+        row.ends(end, now);
         self.prune(now);
         true
     }
@@ -107,7 +117,7 @@ impl Tasks {
         let Some(row) = self.rows.iter_mut().find(|row| row.seen.task.id == id) else { return Cancelled::Unknown };
         match row.seen.state {
             TaskState::Queued => {
-                row.seen.ends(TaskEnd::Cancelled { failure: ON_REQUEST.into() }, now);
+                row.ends(TaskEnd::Cancelled { failure: ON_REQUEST.into() }, now);
                 self.prune(now);
                 Cancelled::Ended
             }
@@ -129,7 +139,7 @@ impl Tasks {
         let mut requeued = 0;
         for row in self.rows.iter_mut().filter(|row| row.seen.state == TaskState::Running && lost(row)) {
             let end = TaskEnd::lost(row.seen.attempt).of(row.seen.cancelling);
-            row.seen.ends(end, now);
+            row.ends(end, now);
             requeued += 1;
         }
         requeued

@@ -18,6 +18,8 @@ pub mod sqlcipher;
 
 #[cfg(test)]
 mod conformance_tests;
+#[cfg(test)]
+mod queue_tests;
 
 use async_trait::async_trait;
 

@@ -108,6 +108,11 @@ impl v1::admin_server::Admin for Admin {
         Ok(Response::new(v1::InvalidateReply { entries_deleted, pattern }))
     }
 
+    async fn cancel_task(&self, request: Request<v1::CancelTaskRequest>) -> Result<Response<v1::CancelTaskReply>, Status> {
+        let task = self.core()?.cancel_task(&request.into_inner().task_id).await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(v1::CancelTaskReply { task: task.text().into() }))
+    }
+
     async fn stop(&self, _: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {
         self.daemon.stop("asked to stop by `m365-cachectl`");
         Ok(Response::new(v1::StopReply { pid: std::process::id() }))

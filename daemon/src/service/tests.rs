@@ -43,6 +43,7 @@ async fn a_locked_daemon_says_why_to_every_verb() {
         admin.logout(v1::LogoutRequest::default()).await.err(),
         admin.stats(v1::StatsRequest {}).await.err(),
         admin.invalidate(v1::InvalidateRequest::default()).await.err(),
+        admin.cancel_task(v1::CancelTaskRequest::default()).await.err(),
     ];
     for refusal in refusals {
         assert_eq!(fault(&refusal.unwrap()), expected);
@@ -73,6 +74,8 @@ async fn verbs_reach_the_engine_and_answers_come_back() {
     assert_eq!((stats.hits, stats.by_tool[0].hits, stats.by_account[0].stored_bytes), (1, 1, 3));
     let request = v1::InvalidateRequest { pattern: "email_list".into(), ..v1::InvalidateRequest::default() };
     assert_eq!(admin.invalidate(request).await.unwrap().into_inner().entries_deleted, 10);
+    let task = admin.cancel_task(v1::CancelTaskRequest { task_id: "t".into() }).await.unwrap().into_inner().task;
+    assert_eq!(task, r#"{"task_id":"t"}"#.as_bytes());
 
     let text = tools.call_tool(call("email_list", "{\"q\":\"a\\\"b\"}")).await.unwrap().into_inner().text;
     assert_eq!(text, r#"{"tool":"email_list","args":{"q":"a\"b"},"client":"cachectl"}"#);

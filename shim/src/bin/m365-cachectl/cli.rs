@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Stats,
     /// Delete entries from the cache
     Invalidate(Invalidate),
+    /// List the background tasks, show one or cancel it
+    Tasks(Tasks),
     /// Let the daemon finish what is running and end
     Stop,
 }
@@ -109,6 +111,45 @@ pub(crate) struct Call {
     /// Agree to what the tool asks
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// Which background tasks.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  m365-cachectl tasks --status failed
+  m365-cachectl tasks show 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11
+  m365-cachectl tasks cancel 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11"
+)]
+pub(crate) struct Tasks {
+    #[command(subcommand)]
+    pub(crate) verb: Option<TasksVerb>,
+    /// Only of this account: id or username
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Only those that are queued, running, completed, failed or cancelled
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Most tasks to list
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+/// What to do with one task.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksVerb {
+    /// Show one task
+    Show {
+        /// Its id, as the list shows it
+        id: String,
+    },
+    /// Cancel a task: a queued one at once; one that runs is told to end
+    Cancel {
+        /// Its id, as the list shows it
+        id: String,
+    },
 }
 
 /// What to delete.

@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::{
     core::{
         AccountState, AccountStats, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions,
-        LoginStep, Problem, QueueState, StoreState, ToolStats, Warning,
+        LoginStep, Problem, QueueState, StoreState, ToolStats, WarmingState, Warning,
     },
     parts::Opened,
 };
@@ -306,6 +306,13 @@ impl Core for Running {
             },
             accounts,
             graph: graph.unwrap_or_default(),
+            warming: WarmingState {
+                enabled: status.warming.enabled,
+                running: status.warming.running,
+                total: status.warming.total,
+                done: status.warming.done,
+                failed: status.warming.failed,
+            },
             queue: QueueState { queued: status.tasks.queued, running: status.tasks.running, failed: status.tasks.failed },
             warnings,
         }

@@ -72,7 +72,7 @@ pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Stats, ToolStats};
 pub use status::Status;
-pub use warm::{Operation, Warming};
+pub use warm::{Operation, Warming, WarmingNow};
 
 use fetch::Flights;
 use stats::Counters;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, CallError, Engine, Stats};
+use super::{Answer, CallError, Engine, Stats, warm::WarmingNow};
 use crate::{
     graph::ClientGauges,
     store::{Health, StoreStats, TaskCounts},
@@ -19,6 +19,8 @@ pub struct Status {
     pub store: Option<StoreStats>,
     /// Tasks by state.
     pub tasks: TaskCounts,
+    /// What is fetched ahead of use.
+    pub warming: WarmingNow,
     /// Opened answers in memory.
     pub hot_entries: usize,
     /// Bytes they take.
@@ -42,6 +44,7 @@ impl Engine {
             health: self.entries.health_check().await,
             store: self.entries.stats().await.ok(),
             tasks: self.ledger.task_counts().await.unwrap_or_default(),
+            warming: self.warming_now(),
             hot_entries: self.hot.len(),
             hot_bytes: self.hot.bytes(),
             store_trouble: trouble,

@@ -155,6 +155,8 @@ pub struct CoreStatus {
     pub graph: GraphState,
     /// The background queue.
     pub queue: QueueState,
+    /// What is fetched ahead of use.
+    pub warming: WarmingState,
     /// What a person should know.
     pub warnings: Vec<Warning>,
 }
@@ -222,6 +224,21 @@ pub struct GraphState {
     pub in_flight: u32,
     /// Requests that wait for their turn.
     pub waiting: u32,
+}
+
+/// What is fetched ahead of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WarmingState {
+    /// Whether anything is.
+    pub enabled: bool,
+    /// The usual answers of each account are being fetched.
+    pub running: bool,
+    /// So many of them.
+    pub total: u64,
+    /// Fetched, or found fresh.
+    pub done: u64,
+    /// Not to be had.
+    pub failed: u64,
 }
 
 /// The background queue.

@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::{
     core::{
         AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Problem,
-        QueueState, RoomState, StatsQuestion, StoreState, Warning,
+        QueueState, RoomState, StatsQuestion, StoreState, WarmingState, Warning,
     },
     parts::Opened,
 };
@@ -343,6 +343,13 @@ impl Core for Running {
             },
             accounts,
             graph: graph.unwrap_or_default(),
+            warming: WarmingState {
+                enabled: status.warming.enabled,
+                running: status.warming.running,
+                total: status.warming.total,
+                done: status.warming.done,
+                failed: status.warming.failed,
+            },
             queue: QueueState { queued: status.tasks.queued, running: status.tasks.running, failed: status.tasks.failed },
             warnings,
         }

@@ -119,6 +119,7 @@ impl Core for FakeCore {
             accounts: vec![ada()],
             graph: GraphState { breaker: "closed".into(), requests: 7, ..GraphState::default() },
             queue: QueueState { queued: 1, running: 2, failed: 3 },
+            warming: WarmingState { enabled: true, running: true, total: 6, done: 4, failed: 1 },
             warnings: vec![Warning { code: "w".into(), message: "m".into(), hint: "h".into() }],
         }
     }

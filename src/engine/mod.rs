@@ -75,7 +75,7 @@ pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
-pub use warm::{Operation, Warming};
+pub use warm::{Operation, Warming, WarmingNow};
 
 use fetch::Flights;
 use stats::Counters;

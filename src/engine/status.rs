@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, Asked, CallError, Engine, Period, RoomStatus};
+use super::{Answer, Asked, CallError, Engine, Period, RoomStatus, warm::WarmingNow};
 use crate::{
     graph::ClientGauges,
     store::{Health, StoreStats, TaskCounts},
@@ -22,6 +22,8 @@ pub struct Status {
     pub room: Option<RoomStatus>,
     /// Tasks by state.
     pub tasks: TaskCounts,
+    /// What is fetched ahead of use.
+    pub warming: WarmingNow,
     /// Opened answers in memory.
     pub hot_entries: usize,
     /// Bytes they take.
@@ -46,6 +48,7 @@ impl Engine {
             store: self.entries.stats().await.ok(),
             room: self.room_status().await,
             tasks: self.ledger.task_counts().await.unwrap_or_default(),
+            warming: self.warming_now(),
             hot_entries: self.hot.len(),
             hot_bytes: self.hot.bytes(),
             store_trouble: trouble,

@@ -76,6 +76,21 @@ impl Operation {
     }
 }
 
+/// How far a warm-up is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WarmingNow {
+    /// Whether anything is fetched ahead of use.
+    pub enabled: bool,
+    /// The usual answers of each account are being fetched.
+    pub running: bool,
+    /// So many of them.
+    pub total: u64,
+    /// Fetched, or found fresh.
+    pub done: u64,
+    /// Not to be had.
+    pub failed: u64,
+}
+
 /// The state of warming.
 #[derive(Default)]
 pub(super) struct Warmth {
@@ -260,6 +275,20 @@ impl Engine {
             next = Some(next.map_or(due, |next| next.min(due)));
         }
         next
+    }
+
+    /// How far the warm-up is.
+    pub(super) fn warming_now(&self) -> WarmingNow {
+        let round = self.warmth.round();
+        let counts = round.counts(None);
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        WarmingNow {
+            enabled: self.policy.warming.enabled && self.policy.caching,
+            running: round.runs(),
+            total: number(counts.total),
+            done: number(counts.completed + counts.skipped),
+            failed: number(counts.failed),
+        }
     }
 
     /// The answer of `cache_warming_status`.

@@ -54,6 +54,7 @@ impl v1::admin_server::Admin for Admin {
                 reply.accounts = convert::accounts(status.accounts);
                 reply.graph = Some(convert::graph(status.graph));
                 reply.queue = Some(convert::queue(status.queue));
+                reply.warming = Some(convert::warming(status.warming));
                 reply.warnings.extend(status.warnings.into_iter().map(convert::warning));
             }
             Err(locked) => {

@@ -7,7 +7,7 @@ use crate::{
     clients::ClientState,
     core::{
         AccountState, CacheStats, GraphState, LoginOptions, LoginStep, Problem, QueueState, RoomState, StatsQuestion, StatsRow, StoreState,
-        ToolRow, Warning,
+        ToolRow, WarmingState, Warning,
     },
     parts::ProfileInfo,
 };
@@ -107,6 +107,11 @@ pub(super) fn graph(graph: GraphState) -> v1::GraphLink {
         in_flight: graph.in_flight,
         waiting: graph.waiting,
     }
+}
+
+pub(super) fn warming(warming: WarmingState) -> v1::Warming {
+    let WarmingState { enabled, running, total, done, failed } = warming;
+    v1::Warming { enabled, running, total, done, failed }
 }
 
 pub(super) fn queue(queue: QueueState) -> v1::Queue {

@@ -46,6 +46,8 @@ struct Running {
     /// `null` while locked.
     graph: Option<GraphView>,
     queue: QueueView,
+    /// `null` while locked.
+    warming: Option<WarmingView>,
     warnings: Vec<WarningView>,
 }
 
@@ -124,6 +126,22 @@ struct GraphView {
 }
 
 #[derive(Debug, Serialize)]
+struct WarmingView {
+    enabled: bool,
+    running: bool,
+    total: u64,
+    done: u64,
+    failed: u64,
+}
+
+impl From<m365_cached_proto::v1::Warming> for WarmingView {
+    fn from(warming: m365_cached_proto::v1::Warming) -> Self {
+        let m365_cached_proto::v1::Warming { enabled, running, total, done, failed } = warming;
+        Self { enabled, running, total, done, failed }
+    }
+}
+
+#[derive(Debug, Serialize)]
 struct QueueView {
     queued: u64,
     running: u64,
@@ -198,6 +216,7 @@ impl From<StatusReply> for Running {
                 waiting: graph.waiting,
             }),
             queue: QueueView { queued: queue.queued, running: queue.running, failed: queue.failed },
+            warming: reply.warming.map(WarmingView::from),
             warnings: reply.warnings.into_iter().map(WarningView::from).collect(),
         }
     }
@@ -297,6 +316,14 @@ impl Running {
             rows.push(("graph", format!("breaker {breaker}, {requests} requests, {failures} failed, {throttled} throttled")));
         }
         rows.push(("queue", format!("{} queued, {} running, {} failed", self.queue.queued, self.queue.running, self.queue.failed)));
+        if let Some(WarmingView { enabled, running, total, done, failed }) = &self.warming {
+            let text = match (enabled, running) {
+                (false, _) => "off".to_owned(),
+                (true, true) => format!("{done} of {total} usual answers are there, {failed} failed"),
+                (true, false) => format!("done: {done} of {total} usual answers, {failed} failed"),
+            };
+            rows.push(("warming", text));
+        }
         rows.push(("clients", self.clients.len().to_string()));
         rows.push(("accounts", self.accounts.len().to_string()));
         let mut text = table(&rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>());
@@ -368,6 +395,7 @@ mod tests {
             }],
             graph: Some(GraphLink { breaker: "closed".into(), requests: 40, ..GraphLink::default() }),
             queue: Some(Queue::default()),
+            warming: Some(m365_cached_proto::v1::Warming { enabled: true, running: true, total: 6, done: 4, failed: 1 }),
             warnings: vec![Warning { code: "clock".into(), message: "The clock jumped.".into(), hint: "check the time".into() }],
             caching: true,
             locked: None,
@@ -390,6 +418,7 @@ mod tests {
             store: None,
             key: None,
             graph: None,
+            warming: None,
             accounts: vec![],
             warnings: vec![],
             ..reply()

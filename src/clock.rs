@@ -52,6 +52,22 @@ pub trait Clock: Send + Sync {
     fn sleep(&self, wait: Duration) -> Sleep<'_>;
 }
 
+/// How long something takes in reality, for statistics: nothing is decided by it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// A watch that runs from now on.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Microseconds since it was started.
+    pub fn micros(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
 /// The machine's clock and the runtime's timer.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;

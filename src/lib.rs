@@ -13,8 +13,9 @@
 //! | [`graph`] | how we ask Microsoft: client, budget, retries, pages, batches |
 //! | [`transfer`] | how files move: streamed, resumed, between allowed folders and allowed hosts |
 //! | [`store`] | what we remember: entries (swappable) and the ledger, in SQLCipher or in memory |
+//! | [`queue`] | what is to be done: leases, retries, waits. Pure |
 //! | [`engine`] | what happens on a call; the only room that combines the others |
-//! | [`worker`] | who does it later: refreshes, buffers |
+//! | [`worker`] | who does it later: tasks of the queue, buffers |
 //!
 //! Arrows point down this list's other way round: `worker` → `engine` → the rest → the leaves. `tests/architecture.rs` holds the table.
 //!
@@ -48,6 +49,7 @@ pub mod engine;
 pub mod graph;
 pub mod hint;
 pub mod ids;
+pub mod queue;
 pub mod secret;
 pub mod store;
 pub mod tools;

@@ -45,6 +45,21 @@ fn lists_are_bare_and_say_in_each_item_where_they_come_from() {
             assert!(again[0]["_cached_at"].is_string(), "{tool}");
         }
     }
+    for (tool, more) in [
+        ("calendar_list_events", json!({})),
+        ("emailfolders_list", json!({})),
+        ("emailrules_list", json!({})),
+        ("search_contacts", json!({"query": "a"})),
+        ("search_events", json!({"query": "a"})),
+        ("search_files", json!({"query": "a"})),
+    ] {
+        let list = call(&mut client, &world.ids[0], tool, more);
+        assert!(list.as_array().is_some_and(|items| !items.is_empty()), "{tool}: {list}");
+    }
+    let found = call(&mut client, &world.ids[0], "search_files", json!({"query": "a"}));
+    assert_eq!(found[0].get("download_url"), Some(&Value::Null), "{}", found[0]);
+    let both = call(&mut client, &world.ids[0], "search_unified", json!({"query": "a"}));
+    assert!(both.as_object().unwrap().values().all(Value::is_array), "{both}");
     let tree = call(&mut client, &world.ids[0], "folder_get_tree", json!({}));
     assert_eq!((&tree["_cache_status"], tree.get("complete")), (&json!("miss"), None));
     let accounts: Value = serde_json::from_str(&client.call("account_list", &json!({})).unwrap().text).unwrap();

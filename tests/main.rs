@@ -19,6 +19,8 @@ mod consent;
 #[cfg(test)]
 mod email;
 #[cfg(test)]
+mod every;
+#[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
 mod keyring;
@@ -29,6 +31,8 @@ mod locked;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod refresh;
+#[cfg(test)]
 mod secret_service;
 #[cfg(test)]
 mod shim;
@@ -37,11 +41,17 @@ mod sign_in;
 #[cfg(test)]
 mod source;
 #[cfg(test)]
+mod stats;
+#[cfg(test)]
 mod store;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod trip;
 #[cfg(test)]
 mod trouble;
+#[cfg(test)]
+mod warming;
 #[cfg(test)]
 mod workday;
 #[cfg(test)]

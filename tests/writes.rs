@@ -1,10 +1,12 @@
 //! Writes: what one client changed no other client may see unchanged, whatever went wrong on the way.
 
+use std::time::Duration;
+
 use m365_cached_checks::support::{
     mcp::{ERAS, Era},
-    world::World,
+    world::{ALEX, Setup, World},
 };
-use m365_cached_tenant::{At, Effect, Fault, Wait};
+use m365_cached_tenant::{At, Effect, Fault, Options, Wait};
 use serde_json::{Value, json};
 
 const LIST: &str = "GET /me/mailFolders/{id}/messages";
@@ -138,4 +140,32 @@ fn a_write_that_graph_refuses_changes_nothing_and_says_why() {
         .unwrap();
     assert_ne!(code, "internal");
     assert_eq!(client.call("email_list", &inbox(&account)).unwrap().cache_status().unwrap(), "fresh");
+}
+
+/// Microsoft's search index follows a write only later. What it said meanwhile is kept by no daemon, not even by the next one.
+#[test]
+fn a_search_behind_a_write_is_not_kept_over_a_kill() {
+    const LAG: Duration = Duration::from_secs(20);
+    let tenant = Options { lag: LAG, ..Options::default() };
+    let mut world = World::with(Setup { tenant, accounts: &[ALEX], stopped_clock: true, ..Setup::default() }).unwrap();
+    let account = world.ids[0].clone();
+    let search = |world: &World| {
+        let mut client = world.client(Era::Legacy).unwrap();
+        let answer = client.call("search_emails", &json!({"account_id": account, "query": "wrenlate"})).unwrap().json().unwrap();
+        (answer["_cache_status"].as_str().unwrap().to_owned(), answer["messages"].as_array().unwrap().len())
+    };
+    assert_eq!(search(&world), ("miss".to_owned(), 0));
+    assert_eq!(search(&world), ("fresh".to_owned(), 0));
+    let draft = json!({"account_id": account, "to": ["a@b.example"], "subject": "wrenlate", "body": "b"});
+    world.client(Era::Legacy).unwrap().call("email_create_draft", &draft).unwrap().json().unwrap();
+    assert_eq!(search(&world), ("miss".to_owned(), 0), "the index is behind");
+    world.kill_daemon().unwrap();
+    world.start_daemon().unwrap();
+    assert_eq!(search(&world), ("miss".to_owned(), 0), "and still is");
+    world.advance(LAG + Duration::from_secs(1)).unwrap();
+    assert_eq!(search(&world), ("miss".to_owned(), 1), "what the index said before was kept");
+    // A minute after the write searches are kept again.
+    world.advance(Duration::from_secs(40)).unwrap();
+    assert_eq!(search(&world).1, 1);
+    assert_eq!(search(&world), ("fresh".to_owned(), 1));
 }

@@ -5,8 +5,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use m365_cached::{
     cache::Escaped,
+    clock::Timestamp,
+    engine::{Period, Point, Stats},
     hint::{Hint, Kind},
     ids::Caller,
+    store::{Counts, GroupStats},
 };
 use serde_json::{Map, Value};
 
@@ -14,9 +17,9 @@ use serde_json::{Map, Value};
 #[async_trait]
 pub trait Core: Send + Sync {
     /// A cached answer from memory, fresh; does not wait for anything.
-    fn peek(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
+    fn peek(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// A cached answer from memory or the store, without asking Microsoft.
-    async fn lookup(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
+    async fn lookup(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// Runs one tool.
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// What one tool would send if it was called, with nothing sent.
@@ -29,10 +32,16 @@ pub trait Core: Send + Sync {
     async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem>;
     /// Forgets the tokens and the data of `account` (id or username); tells how many entries were deleted.
     async fn logout(&self, account: &str) -> Result<(AccountState, u64), Problem>;
-    /// What the cache has saved.
-    async fn stats(&self) -> Result<CacheStats, Problem>;
+    /// What a period came to.
+    async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem>;
+    /// What calls came to since the start.
+    fn counters(&self) -> Stats;
     /// Deletes entries by pattern and tells how many there were.
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem>;
+    /// Cancels a background task; gives the task as `cache_task_get_status` shows it.
+    async fn cancel_task(&self, id: &str) -> Result<Answer, Problem>;
+    /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
+    async fn quiet(&self);
     /// Writes what is buffered and closes the store. Called once, after the last call.
     async fn shutdown(&self);
 }
@@ -173,6 +182,29 @@ pub struct StoreState {
     pub hot_entries: u64,
     /// Their bytes.
     pub hot_bytes: u64,
+    /// Bytes that may still be written to its disk, where that is known.
+    pub free_disk_bytes: Option<u64>,
+    /// What is kept and what may be.
+    pub room: Option<RoomState>,
+}
+
+/// What is kept, what may be, and what was done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoomState {
+    /// Bytes in use.
+    pub bytes: u64,
+    /// Bytes that may be in use.
+    pub max_bytes: u64,
+    /// Entries that one account may have.
+    pub max_entries_per_account: u64,
+    /// When the last clean-up since the start ended, Unix milliseconds; 0 when there was none.
+    pub cleaned_ms: u64,
+    /// Entries that it removed.
+    pub cleaned_entries: u64,
+    /// About their bytes.
+    pub cleaned_bytes: u64,
+    /// Entries removed past their use since the start.
+    pub swept: u64,
 }
 
 /// The link to Graph.
@@ -264,61 +296,45 @@ pub struct Invalidate {
     pub caller: Caller,
 }
 
-/// What the cache has saved.
+/// Which statistics are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatsQuestion {
+    /// How far back.
+    pub period: Period,
+    /// Id or username; `None` for every account.
+    pub account: Option<String>,
+}
+
+/// What a period came to, and what is held now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CacheStats {
-    /// Answers served fresh.
-    pub hits: u64,
-    /// Answers served stale and refreshed behind.
-    pub stale_hits: u64,
-    /// Answers that had to be fetched.
-    pub misses: u64,
-    /// Calls that went past the cache.
-    pub bypassed: u64,
-    /// Calls that waited for somebody else's fetch.
-    pub coalesced: u64,
-    /// Answers served because Graph could not be asked.
-    pub stale_if_error: u64,
-    /// Background refreshes.
-    pub refreshes: u64,
-    /// Requests sent to Graph.
-    pub graph_requests: u64,
-    /// Answers kept.
-    pub entries: u64,
-    /// Their bytes before compression.
-    pub raw_bytes: u64,
-    /// Their bytes as stored.
-    pub stored_bytes: u64,
+    /// How far back.
+    pub period: Period,
+    /// Since when.
+    pub since: Timestamp,
+    /// What calls came to.
+    pub counts: Counts,
+    /// What is held.
+    pub held: GroupStats,
     /// By tool.
-    pub by_tool: Vec<ToolStats>,
+    pub by_tool: Vec<StatsRow>,
     /// By account.
-    pub by_account: Vec<AccountStats>,
+    pub by_account: Vec<StatsRow>,
+    /// By client; these hold nothing.
+    pub by_client: Vec<StatsRow>,
+    /// How it went.
+    pub series: Vec<Point>,
 }
 
-/// One tool's share.
+/// One row of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ToolStats {
-    /// Its name.
-    pub tool: String,
-    /// Answers kept.
-    pub entries: u64,
-    /// Answers served from the cache.
-    pub hits: u64,
-    /// Answers fetched.
-    pub misses: u64,
-    /// Bytes as stored.
-    pub stored_bytes: u64,
-    /// Bytes before compression.
-    pub raw_bytes: u64,
-}
-
-/// One account's share.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AccountStats {
-    /// Its id.
-    pub account: String,
-    /// Answers kept.
-    pub entries: u64,
-    /// Bytes as stored.
-    pub stored_bytes: u64,
+pub struct StatsRow {
+    /// A tool, the id of an account, or what a client calls itself.
+    pub name: String,
+    /// The username, of an account.
+    pub label: String,
+    /// What calls came to.
+    pub counts: Counts,
+    /// What is held.
+    pub held: GroupStats,
 }

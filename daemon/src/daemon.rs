@@ -1,7 +1,7 @@
 //! What every service shares: the engine or the reason there is none, who is connected, and whether the end has come.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -34,7 +34,7 @@ pub struct Daemon {
     /// When it began to serve.
     pub ready_at: Timestamp,
     core: Result<Arc<dyn Core>, Problem>,
-    warnings: Vec<Warning>,
+    warnings: Mutex<Vec<Warning>>,
     refused: Arc<AtomicU64>,
     clock: Arc<dyn m365_cached::clock::Clock>,
     draining: watch::Sender<bool>,
@@ -43,7 +43,7 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, key, core, catalogue, caching, warnings, clock, drain: _ } = parts;
+        let Parts { profile, key, core, catalogue, caching, warnings, clock, drain: _, metrics: _ } = parts;
         let ready_at = clock.now();
         Self {
             instance: dice.hex(8),
@@ -54,7 +54,7 @@ impl Daemon {
             clients: Clients::default(),
             ready_at,
             core,
-            warnings,
+            warnings: Mutex::new(warnings),
             refused,
             clock,
             draining: watch::Sender::new(false),
@@ -94,9 +94,14 @@ impl Daemon {
         let _ = self.draining().wait_for(|draining| *draining).await;
     }
 
+    /// Remembers something a person should know from now on.
+    pub(crate) fn warn(&self, warning: Warning) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
+
     /// What a person should know about the daemon itself.
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = self.warnings.clone();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = self.refused.load(Ordering::Relaxed);
         if refused > 0 {
             warnings.push(Warning {

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use m365_cached::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
-    cache::{Bounds, Escaped},
+    cache::{Bounds, Escaped, RoomLimits},
     config::Config,
-    engine::{self, Engine, GraphRemote, LoginStart, Policy, ToolPolicy},
+    engine::{self, Engine, GraphRemote, LoginStart, Operation, Policy, Stats, ToolPolicy, Warming},
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
     secret::Secret,
-    store::{DoubtMark, Entries, HotTier, Ledger},
+    store::{DoubtMark, Entries, HotTier, Ledger, Room},
     tools,
     transfer::{self, Transfer},
     worker,
@@ -22,8 +22,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     core::{
-        AccountState, AccountStats, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions,
-        LoginStep, Problem, QueueState, StoreState, ToolStats, Warning,
+        AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Problem,
+        QueueState, RoomState, StatsQuestion, StoreState, Warning,
     },
     parts::Opened,
 };
@@ -72,6 +72,8 @@ impl TokenPort for LedgerTokens {
 pub(crate) struct Store {
     /// Where answers are kept.
     pub(crate) entries: Arc<dyn Entries>,
+    /// The same, to be cleaned up.
+    pub(crate) room: Arc<dyn Room>,
     /// What must be remembered exactly.
     pub(crate) ledger: Arc<dyn Ledger>,
     /// `sqlcipher` or `memory`.
@@ -109,6 +111,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
     let transfer = Arc::new(Transfer::new(Arc::clone(&client), bare, roots, settings, Arc::clone(&clock), Arc::clone(&dice)));
     let parts = engine::Parts {
         entries: store.entries,
+        room: Some(store.room),
         ledger: store.ledger,
         hot: HotTier::new(config.cache.hot_bytes),
         remote: Arc::new(GraphRemote::new(Arc::clone(&client), transfer)),
@@ -118,15 +121,19 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         clock,
         dice,
         doubt: store.doubt,
-        policy: policy(config),
+        policy: Policy { warming: warming(config)?, ..policy(config) },
     };
     let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
-    let background = vec![
-        tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle(),
+    let mut background: Vec<_> = (0..config.workers).map(|_| tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle()).collect();
+    background.extend([
+        tokio::spawn(worker::warm(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::count(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::tidy(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::clean(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::sweep(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
-    ];
+    ]);
     Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close }))
 }
 
@@ -176,14 +183,55 @@ fn policy(config: &Config) -> Policy {
         uncached_accounts,
         deadline: config.graph.call_deadline,
         unsettled: config.cache.unsettled,
+        room: RoomLimits {
+            bytes: config.cache.max_bytes,
+            account_entries: config.cache.max_entries_per_account,
+            account_bytes: (config.cache.max_bytes_per_account > 0).then_some(config.cache.max_bytes_per_account),
+            clean_from: config.cache.clean_from,
+            // One that ends above its beginning would never end.
+            clean_to: config.cache.clean_to.min(config.cache.clean_from),
+        },
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
         compat: config.compat,
+        warming: Warming::default(),
     }
+}
+
+fn warming(config: &Config) -> Result<Warming, Problem> {
+    let enabled = config.warming.operations.iter().filter(|(_, operation)| operation.enabled);
+    let operations: Vec<Operation> = enabled
+        .map(|(tool, given)| Operation {
+            tool: tool.clone(),
+            args: given.parameters.clone(),
+            priority: given.priority,
+            throttle: given.throttle,
+        })
+        .collect();
+    for operation in &operations {
+        operation.check().map_err(|why| {
+            let message = format!("`warming.operations.{}` cannot be done: {why}.", operation.tool);
+            Problem::new(Kind::Config, "warming", message, "Correct its `parameters`, or set its `enabled` to false.")
+        })?;
+    }
+    Ok(Warming { enabled: config.warming.enabled, operations, renewals: config.warming.renewals })
 }
 
 fn answer(answer: &engine::Answer) -> Answer {
     Answer { pieces: vec![answer.escaped_prefix(), Escaped(answer.escaped_body().0.clone())] }
+}
+
+fn room(room: &engine::RoomStatus) -> RoomState {
+    let cleaned = room.cleaned.map(|cleaned| (u64::try_from(cleaned.at.0).unwrap_or(0), cleaned.gone));
+    RoomState {
+        bytes: room.bytes,
+        max_bytes: room.limits.bytes,
+        max_entries_per_account: room.limits.account_entries,
+        cleaned_ms: cleaned.map_or(0, |(at, _)| at),
+        cleaned_entries: cleaned.map_or(0, |(_, gone)| gone.entries),
+        cleaned_bytes: cleaned.map_or(0, |(_, gone)| gone.bytes),
+        swept: room.swept,
+    }
 }
 
 fn account(account: &engine::Account) -> AccountState {
@@ -206,12 +254,12 @@ fn account(account: &engine::Account) -> AccountState {
 
 #[async_trait]
 impl Core for Running {
-    fn peek(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
-        self.engine.peek(tool, args).as_ref().map(answer)
+    fn peek(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
+        self.engine.peek(caller, tool, args).as_ref().map(answer)
     }
 
-    async fn lookup(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
-        self.engine.lookup(tool, args).await.as_ref().map(answer)
+    async fn lookup(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
+        self.engine.lookup(caller, tool, args).await.as_ref().map(answer)
     }
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
@@ -238,6 +286,14 @@ impl Core for Running {
                 code: "damaged_entries".into(),
                 message: format!("{} stored answers were damaged; they were dropped and fetched again.", status.health.damaged),
                 hint: "Check the disk; nothing wrong was served.".into(),
+            });
+        }
+        if status.health.low_disk {
+            let free = status.health.free_bytes.unwrap_or_default() >> 20;
+            warnings.push(Warning {
+                code: "low_disk".into(),
+                message: format!("Only {free} MB are free on the disk that holds the profile: answers are fetched and not kept."),
+                hint: "Free some space on that disk, or set a smaller `cache.min_free_bytes`.".into(),
             });
         }
         if status.totals_corrected > 0 {
@@ -282,6 +338,8 @@ impl Core for Running {
                 file_bytes: status.health.file_bytes,
                 hot_entries: u64::try_from(status.hot_entries).unwrap_or(u64::MAX),
                 hot_bytes: status.hot_bytes,
+                free_disk_bytes: status.health.free_bytes,
+                room: status.room.as_ref().map(room),
             },
             accounts,
             graph: graph.unwrap_or_default(),
@@ -326,38 +384,12 @@ impl Core for Running {
         Ok((AccountState { signed_in: false, access_token_expires_ms: 0, ..gone }, entries))
     }
 
-    async fn stats(&self) -> Result<CacheStats, Problem> {
-        let (stats, status) = (self.engine.stats(), self.engine.status().await);
-        let sizes = status.store.unwrap_or_default();
-        let mut by_tool: BTreeMap<String, ToolStats> = BTreeMap::new();
-        for (tool, counts) in &stats.by_tool {
-            let row = by_tool.entry((*tool).to_owned()).or_default();
-            (row.hits, row.misses) = (counts.hits + counts.stale_hits, counts.misses);
-        }
-        for (tool, group) in &sizes.by_tool {
-            let row = by_tool.entry(tool.clone()).or_default();
-            (row.entries, row.raw_bytes, row.stored_bytes) = (group.entries, group.raw_bytes, group.stored_bytes);
-        }
-        let by_account = sizes
-            .by_account
-            .iter()
-            .map(|(account, group)| AccountStats { account: account.to_string(), entries: group.entries, stored_bytes: group.stored_bytes })
-            .collect();
-        Ok(CacheStats {
-            hits: stats.total.hits,
-            stale_hits: stats.total.stale_hits,
-            misses: stats.total.misses,
-            bypassed: stats.total.bypassed,
-            coalesced: stats.total.coalesced,
-            stale_if_error: stats.total.stale_if_error,
-            refreshes: stats.total.refreshes,
-            graph_requests: status.graph.map(|gauges| gauges.requests).unwrap_or_default(),
-            entries: sizes.entries,
-            raw_bytes: sizes.raw_bytes,
-            stored_bytes: sizes.stored_bytes,
-            by_tool: by_tool.into_iter().map(|(tool, stats)| ToolStats { tool, ..stats }).collect(),
-            by_account,
-        })
+    async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem> {
+        crate::statistics::read(&self.engine, asked).await.map_err(|error| problem(&error))
+    }
+
+    fn counters(&self) -> Stats {
+        self.engine.stats()
     }
 
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem> {
@@ -367,6 +399,14 @@ impl Core for Running {
         };
         let invalidated = self.engine.invalidate(&what.pattern, account, what.reason, &what.caller).await;
         invalidated.map(|(_, deleted)| deleted).map_err(|error| problem(&error))
+    }
+
+    async fn cancel_task(&self, id: &str) -> Result<Answer, Problem> {
+        self.engine.cancel_task(id).await.as_ref().map(answer).map_err(problem)
+    }
+
+    async fn quiet(&self) {
+        self.engine.release_tasks().await;
     }
 
     async fn shutdown(&self) {

@@ -1,7 +1,7 @@
 //! One daemon per profile: a lock held for life. Whoever holds it may remove a stale socket and listen; nobody else may.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -88,7 +88,7 @@ impl Drop for Instance {
 /// Removes a socket, and nothing that is none.
 #[cfg(unix)]
 fn remove_socket(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::FileTypeExt;
+    use std::{fs, os::unix::fs::FileTypeExt};
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
         Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket stands where the socket belongs")),
@@ -107,6 +107,7 @@ fn remove_socket(_: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::{
+        fs,
         os::unix::{fs::PermissionsExt, net::UnixListener},
         sync::{Arc, Barrier},
     };

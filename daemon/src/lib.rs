@@ -10,9 +10,11 @@ pub mod instance;
 pub mod listener;
 pub mod logging;
 mod mcp;
+mod metrics;
 pub mod parts;
 pub mod service;
 pub mod signals;
+mod statistics;
 pub mod tenant_clock;
 #[cfg(test)]
 mod testing;
@@ -31,7 +33,7 @@ use crate::{daemon::Daemon, listener::Listener, parts::Parts};
 /// # Errors
 /// When the server itself fails; a client that misbehaves is no such thing.
 pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<(), Error> {
-    let drain = parts.drain;
+    let (drain, metrics) = (parts.drain, parts.metrics);
     let daemon = Arc::new(Daemon::new(parts, listener.refused(), &OsDice));
     match daemon.core() {
         Ok(_) => tracing::info!(version = daemon::VERSION, socket = %daemon.profile.socket, "ready"),
@@ -39,6 +41,10 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
             tracing::warn!(version = daemon::VERSION, socket = %daemon.profile.socket, code = locked.code, reason = locked.message, hint = locked.hint, "locked");
         }
     }
+    let _metrics = match metrics {
+        Some(address) => metrics::open(&daemon, address).await,
+        None => None,
+    };
     let ending = Arc::clone(&daemon);
     let server = Server::builder()
         .max_frame_size(HTTP2_FRAME)
@@ -54,7 +60,12 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
     let late = async {
         daemon.stopping().await;
         signals::notify("STOPPING=1");
-        tokio::time::sleep(drain).await;
+        let quiet = async {
+            if let Ok(core) = daemon.core() {
+                core.quiet().await;
+            }
+        };
+        tokio::join!(quiet, tokio::time::sleep(drain));
     };
     tokio::select! {
         served = server => served?,

@@ -1,6 +1,6 @@
 //! The one place where settings become objects and concrete types meet.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use m365_cached::{
     chance::{Dice, OsDice},
@@ -21,7 +21,7 @@ use m365_cached::{
     clock::Timestamp,
     config::Backend,
     store::{
-        DoubtMark, Entries, Invalidation, StoreKeys, Volatile,
+        DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
         sqlcipher::{OpenOptions, Sqlcipher},
     },
 };
@@ -60,6 +60,8 @@ pub struct Parts {
     pub warnings: Vec<Warning>,
     /// How long calls in flight may take to end.
     pub drain: Duration,
+    /// Where figures for Prometheus are served.
+    pub metrics: Option<SocketAddr>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -128,6 +130,7 @@ impl Parts {
             caching: config.cache.enabled,
             warnings: old_names(config),
             drain: config.drain,
+            metrics: config.metrics_listen,
             clock,
         }
     }
@@ -171,16 +174,18 @@ fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
         limits: Limits::default(),
     };
     let file = Arc::new(Sqlcipher::open(options)?);
+    let folder = path.parent().unwrap_or(&path).to_owned();
+    file.keep_room(Guard::new(Arc::new(DiskOf(folder)), opened.config.cache.min_free_bytes, &path.with_file_name("ballast")));
     let closing = Arc::clone(&file);
     let close = Box::new(move || closing.close());
     // Beside the database, for it stands for what the database could not take.
     let doubt = Some(DoubtMark::at(&path.with_file_name("unrecorded")));
     Ok(match opened.config.store.backend {
-        Backend::Sqlcipher => Store { entries: file.clone(), ledger: file, backend: "sqlcipher", path, doubt, close },
+        Backend::Sqlcipher => Store { entries: file.clone(), room: file.clone(), ledger: file, backend: "sqlcipher", path, doubt, close },
         Backend::Memory => {
             tokio::spawn(empty(Arc::clone(&file), opened.clock.now()));
             let store = Arc::new(Volatile::new(file, opened.config.store.memory_bytes, Limits::default()));
-            Store { entries: store.clone(), ledger: store, backend: "memory", path, doubt, close }
+            Store { entries: store.clone(), room: store.clone(), ledger: store, backend: "memory", path, doubt, close }
         }
     })
 }
@@ -209,9 +214,10 @@ fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
     let store = Arc::new(m365_cached::store::Memory::new(Arc::clone(&opened.dice), Limits::default()));
     Ok(Store {
         entries: store.clone(),
+        room: store.clone(),
         ledger: store,
         backend: "memory",
-        path: std::path::PathBuf::new(),
+        path: PathBuf::new(),
         doubt: None,
         close: Box::new(|| ()),
     })

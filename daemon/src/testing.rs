@@ -10,7 +10,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use m365_cached::{cache::Escaped, clock::ManualClock, clock::Timestamp, hint::Kind, ids::Caller};
+use m365_cached::{
+    cache::Escaped,
+    clock::{ManualClock, Timestamp},
+    engine::Stats,
+    hint::Kind,
+    ids::Caller,
+    store::{Counts, GroupStats},
+};
 use m365_cached_proto::dirs::Profile;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -71,11 +78,11 @@ pub(crate) fn ada() -> AccountState {
 
 #[async_trait]
 impl Core for FakeCore {
-    fn peek(&self, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+    fn peek(&self, _caller: &Caller, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
         None
     }
 
-    async fn lookup(&self, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+    async fn lookup(&self, _caller: &Caller, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
         None
     }
 
@@ -141,19 +148,33 @@ impl Core for FakeCore {
         Ok((ada(), 5))
     }
 
-    async fn stats(&self) -> Result<CacheStats, Problem> {
+    async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem> {
+        let counts = Counts { hits: 1, saved_milli: 2_900, ..Counts::default() };
+        let row = |name: &str| StatsRow { name: name.into(), counts: counts.clone(), ..StatsRow::default() };
         Ok(CacheStats {
-            hits: 1,
-            by_tool: vec![ToolStats { tool: "email_list".into(), hits: 1, ..ToolStats::default() }],
-            by_account: vec![AccountStats { account: "1.2".into(), entries: 2, stored_bytes: 3 }],
+            period: asked.period,
+            counts: counts.clone(),
+            by_tool: vec![row("email_list")],
+            by_account: vec![StatsRow { held: GroupStats { entries: 2, stored_bytes: 3, ..GroupStats::default() }, ..row("1.2") }],
             ..CacheStats::default()
         })
+    }
+
+    fn counters(&self) -> Stats {
+        let counts = Counts { hits: 1, ..Counts::default() };
+        Stats { total: counts.clone(), by_tool: [("email_list".to_owned(), counts)].into(), ..Stats::default() }
     }
 
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem> {
         assert_eq!((what.account, what.caller.client.as_str()), (None, "cachectl"));
         Ok(u64::try_from(what.pattern.len()).unwrap())
     }
+
+    async fn cancel_task(&self, id: &str) -> Result<Answer, Problem> {
+        Ok(Answer { pieces: vec![Escaped::from_text(&format!("{{\"task_id\":\"{id}\"}}"))] })
+    }
+
+    async fn quiet(&self) {}
 
     async fn shutdown(&self) {
         assert!(!self.shut.swap(true, Ordering::SeqCst), "it was shut twice");
@@ -181,6 +202,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         caching: true,
         warnings: Vec::new(),
         drain,
+        metrics: None,
         clock,
     }
 }

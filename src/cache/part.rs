@@ -32,7 +32,7 @@ impl Extent {
 
 /// What follows a part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next<'a> {
+pub enum Follows<'a> {
     /// The stored list goes on with the item of this number.
     Item(usize),
     /// The part ends where the stored list does, which goes on with this cursor.
@@ -87,8 +87,8 @@ pub fn extent(body: &Body) -> Option<Extent> {
 }
 
 /// The items `from..from + limit` of a stored list as an answer of their own; its cursor, where it goes on, is what `cursor` makes of
-/// [`Next`]. `None` when the list does not hold them: [`Extent::answers`] tells that for `from == 0`.
-pub fn part(body: &Body, from: usize, limit: usize, cursor: impl FnOnce(Next<'_>) -> Option<String>) -> Option<Body> {
+/// [`Follows`]. `None` when the list does not hold them: [`Extent::answers`] tells that for `from == 0`.
+pub fn part(body: &Body, from: usize, limit: usize, cursor: impl FnOnce(Follows<'_>) -> Option<String>) -> Option<Body> {
     let tail = tail(body)?;
     let held = tail.extent.items;
     if from == 0 && !tail.extent.answers(limit) || from > 0 && from >= held {
@@ -99,7 +99,7 @@ pub fn part(body: &Body, from: usize, limit: usize, cursor: impl FnOnce(Next<'_>
         return Some(body.clone());
     }
     let cut = to < held;
-    let next = if cut { Some(Next::Item(to)) } else { tail.cursor.map(Next::Cursor) };
+    let next = if cut { Some(Follows::Item(to)) } else { tail.cursor.map(Follows::Cursor) };
     let next = next.and_then(cursor);
 
     let place =

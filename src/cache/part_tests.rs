@@ -36,10 +36,10 @@ fn read(body: &Body) -> Value {
 }
 
 /// Names of cursors as the engine makes them.
-fn named(next: Next<'_>) -> Option<String> {
+fn named(next: Follows<'_>) -> Option<String> {
     Some(match next {
-        Next::Item(number) => format!("at-{number}"),
-        Next::Cursor(cursor) => format!("lent-{cursor}"),
+        Follows::Item(number) => format!("at-{number}"),
+        Follows::Cursor(cursor) => format!("lent-{cursor}"),
     })
 }
 

@@ -81,6 +81,8 @@ impl Service {
     }
 }
 
+const FED: &str = "fed:";
+
 /// A piece of a source that can change by itself, by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(Arc<str>);
@@ -130,9 +132,21 @@ impl Scope {
     pub fn any(service: Service) -> Self {
         Self(format!("any:{}", service.as_str()).into())
     }
+    /// Whether it is one of [`Scope::any`].
+    pub fn is_any(&self) -> bool {
+        self.0.starts_with("any:")
+    }
     /// Every entry of the service depends on it; bumped when an id or a container is unknown.
     pub fn all(service: Service) -> Self {
         Self(format!("all:{}", service.as_str()).into())
+    }
+    /// Not a piece of the source that changes, but the name of the feed that reports every change of the answer it stands in.
+    pub fn fed(feed: &Feed) -> Self {
+        Self(format!("{FED}{}", feed.as_str()).into())
+    }
+    /// The feed, when it is such a name.
+    pub fn feed(&self) -> Option<&str> {
+        self.0.strip_prefix(FED)
     }
     /// A scope as it was spelled by [`Scope::as_str`].
     pub fn from_text(text: &str) -> Self {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Check, EntryMeta, Feed, FeedOf, Marks, Reading, Scope, Ttl};
+use super::{Check, EntryMeta, Feed, FeedOf, Marks, Reading, Scope, Ttl, VOUCHED};
 use crate::{clock::Timestamp, ids::AccountId};
 
 /// What is known of scopes at the moment of judging; a few look-ups in memory, no SQL.
@@ -60,7 +60,7 @@ enum Standing {
 fn standing(meta: &EntryMeta, view: &impl ScopeView) -> Standing {
     let mut standing = Standing::True;
     for reading in &meta.readings {
-        for scope in &reading.scopes {
+        for scope in reading.scopes.iter().filter(|scope| scope.feed().is_none()) {
             match view.marks(reading, scope) {
                 None => return Standing::Never,
                 Some(marks) if marks.written_at > reading.read_seq => return Standing::Never,
@@ -74,7 +74,7 @@ fn standing(meta: &EntryMeta, view: &impl ScopeView) -> Standing {
 
 /// The check that vouches for `scope` as it was read.
 fn vouched(meta: &EntryMeta, view: &impl ScopeView, reading: &Reading, scope: &Scope) -> Option<(Feed, Check)> {
-    let feed = Feed::covering(scope)?;
+    let feed = Feed::covering(reading, scope)?;
     let check = view.checked(reading, &meta.key.account, &feed)?;
     (reading.read_seq >= check.from).then_some((feed, check))
 }
@@ -85,10 +85,11 @@ fn to_check(meta: &EntryMeta) -> impl Iterator<Item = (&Reading, &Scope)> {
     meta.readings
         .iter()
         .flat_map(|reading| reading.scopes.iter().map(move |scope| (reading, scope)))
-        .filter(|(_, scope)| !scope.as_str().starts_with("all:"))
+        .filter(|(_, scope)| !scope.as_str().starts_with("all:") && scope.feed().is_none())
 }
 
-/// Since when the entry is known to be true, unless something has overtaken it: its fetch, or the oldest of the checks of *all* its scopes.
+/// Since when the entry is known to be true, unless something has overtaken it: its fetch, or the oldest of the checks of *all* its scopes,
+/// which vouch for a day.
 pub fn true_since(meta: &EntryMeta, view: &impl ScopeView) -> Timestamp {
     let mut oldest: Option<Timestamp> = None;
     for (reading, scope) in to_check(meta) {
@@ -97,7 +98,17 @@ pub fn true_since(meta: &EntryMeta, view: &impl ScopeView) -> Timestamp {
             None => return meta.fetch_started,
         }
     }
-    oldest.map_or(meta.fetch_started, |at| at.max(meta.fetch_started))
+    oldest.map_or(meta.fetch_started, |at| at.min(meta.fetch_started.plus(VOUCHED)).max(meta.fetch_started))
+}
+
+/// The feed without a token that would have told whether the entry is still true; `None` when there is none, or when a token could not
+/// have told more than is known.
+pub fn unasked(meta: &EntryMeta, view: &impl ScopeView) -> Option<FeedOf> {
+    let (Standing::True, [reading]) = (standing(meta, view), meta.readings.as_slice()) else { return None };
+    let feed = Feed::named_by(reading)?;
+    let all = to_check(meta).all(|(reading, scope)| Feed::covering(reading, scope).is_some());
+    let without = view.checked(reading, &meta.key.account, &feed).is_none();
+    (all && without).then(|| FeedOf { source: reading.source.clone(), feed })
 }
 
 /// The feeds that have to be asked to know whether the entry is still true; `None` when they could not tell, or when it is known not to be.

@@ -10,12 +10,14 @@ mod old;
 mod read;
 mod settings;
 mod value;
+mod warming;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use self::{
     error::{ConfigError, Problem},
     read::{RESERVED, Sources, VARIABLE_PREFIX},
+    warming::{WarmingOperation, WarmingSettings},
 };
 use crate::cloud::Cloud;
 
@@ -40,12 +42,18 @@ pub struct Config {
     pub cache: CacheSettings,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[warming]`.
+    pub warming: WarmingSettings,
     /// `[graph]`.
     pub graph: GraphSettings,
     /// `[files]`.
     pub files: FileSettings,
     /// `[log]`.
     pub log: LogSettings,
+    /// `metrics.listen`: the loopback address on which figures for Prometheus are served; `None` serves none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// `worker.count`: background tasks that run beside each other.
+    pub workers: u32,
     /// `daemon.drain_s`: how long calls in flight may take to end after the daemon was asked to stop.
     pub drain: Duration,
     /// Names of the original that the environment still has, and our key for each; `None` when nothing needs it any more.
@@ -85,12 +93,25 @@ pub struct CacheSettings {
     pub enabled: bool,
     /// `cache.hot_bytes`: bytes of opened answers kept in memory.
     pub hot_bytes: u64,
-    /// `cache.unsettled_s`: after a write whose outcome is unknown or shows late, answers it touches are not kept for this long.
+    /// `cache.unsettled_s`: after a write whose outcome is unknown or shows late, answers it touches are not kept for this long; after any
+    /// write searches are not, for their index follows it.
     pub unsettled: Duration,
     /// `cache.rows_per_source`: scopes, and places of items, remembered of one mailbox or drive. Forgetting costs fetches, never truth.
     pub rows_per_source: u64,
     /// `cache.rows`: the same over all mailboxes and drives.
     pub rows: u64,
+    /// `cache.max_bytes`: bytes of the database on the disk; soft, since a clean-up takes a while.
+    pub max_bytes: u64,
+    /// `cache.clean_from_percent`: share of `max_bytes` at which a clean-up begins.
+    pub clean_from: u64,
+    /// `cache.clean_to_percent`: share of `max_bytes` at which it ends.
+    pub clean_to: u64,
+    /// `cache.max_entries_per_account`: entries of one account.
+    pub max_entries_per_account: u64,
+    /// `cache.max_bytes_per_account`: bytes of one account's entries on the disk; 0 for no limit but that of all.
+    pub max_bytes_per_account: u64,
+    /// `cache.min_free_bytes`: while less is free on the disk, answers are given and not kept; 0 for no such floor.
+    pub min_free_bytes: u64,
     /// `cache.accounts.<username>.enabled`, where set; names in lower case.
     pub accounts: BTreeMap<String, bool>,
     /// `cache.tools.<tool>.*`, where set.
@@ -236,10 +257,17 @@ impl Default for Config {
                 unsettled: Duration::from_secs(60),
                 rows_per_source: 20_000,
                 rows: 100_000,
+                max_bytes: 2_000_000_000,
+                clean_from: 80,
+                clean_to: 60,
+                max_entries_per_account: 10_000,
+                max_bytes_per_account: 0,
+                min_free_bytes: 200_000_000,
                 accounts: BTreeMap::new(),
                 tools: BTreeMap::new(),
             },
             store: StoreSettings { backend: Backend::Sqlcipher, memory_bytes: DEFAULT_MEMORY },
+            warming: WarmingSettings::default(),
             graph: GraphSettings {
                 connect_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),
@@ -257,6 +285,8 @@ impl Default for Config {
             },
             // rmcp warns of every call it answers with an error, which is a client's affair.
             log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
+            metrics_listen: None,
+            workers: 2,
             drain: Duration::from_secs(10),
             old_names: Vec::new(),
             origins: BTreeMap::new(),
@@ -271,8 +301,8 @@ impl Config {
         read::read(sources)
     }
 
-    /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts` and
-    /// `cache.tools` are shown where set.
+    /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts`,
+    /// `cache.tools` and `warming.operations` are shown where set.
     pub fn explain(&self) -> Vec<Explained> {
         settings::explain(self)
     }

@@ -16,8 +16,7 @@ pub(super) struct Old {
 pub(super) const OLD: &[Old] = &[
     Old { name: "M365_MCP_CLIENT_ID", key: Some("client_id"), value: same },
     Old { name: "M365_MCP_TENANT_ID", key: Some("tenant"), value: same },
-    // Stale answers are always renewed.
-    Old { name: "M365_MCP_CACHE_WARMING", key: None, value: same },
+    Old { name: "M365_MCP_CACHE_WARMING", key: Some("warming.enabled"), value: same },
     Old { name: "MCP_FILE_ALLOWED_ROOTS", key: Some("files.allowed_roots"), value: paths },
     Old { name: "MCP_FILE_DOWNLOAD_MAX_MB", key: Some("files.download_max_mb"), value: same },
     Old { name: "MCP_FILE_DOWNLOAD_TIMEOUT", key: Some("files.idle_s"), value: same },

@@ -28,7 +28,7 @@ pub struct Sources<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// `key` and value of each flag, in order.
     pub flags: &'a [(String, String)],
-    /// The tools that may be named under `cache.tools`.
+    /// The tools that may be named under `cache.tools` and `warming.operations`.
     pub tools: &'a [&'a str],
 }
 
@@ -114,7 +114,8 @@ impl Layers<'_> {
         let found = SETTINGS.iter().find_map(|setting| Some((setting, setting.matches(path)?)));
         match found {
             Some((setting, name)) => {
-                if setting.key.starts_with("cache.tools.") && !self.tools.contains(&name) {
+                let of_a_tool = setting.key.starts_with("cache.tools.") || setting.key.starts_with("warming.operations.");
+                if of_a_tool && !self.tools.contains(&name) {
                     let message = match nearest(name, self.tools.iter().copied()) {
                         Some(meant) => format!("there is no tool `{name}`; did you mean `{meant}`?"),
                         None => format!("there is no tool `{name}`"),

@@ -1,8 +1,8 @@
 //! The table of all keys: what each takes, and how it is shown. The one place that knows their names.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, value::Value};
+use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, WarmingOperation, value::Value, warming::parameters};
 
 /// One key, or with a `*` a family of keys.
 pub(super) struct Setting {
@@ -18,6 +18,8 @@ pub(super) struct Setting {
 const DAY: u64 = 24 * 3600;
 /// Fewer remembered rows than a few answers show would have everything forgotten at once.
 const LEAST_ROWS: u64 = 100;
+/// Less than this would hold a few answers and be cleaned up all the time.
+const LEAST_BYTES: u64 = 8_000_000;
 /// Four years in seconds: more than any answer is kept.
 const YEARS: u64 = 4 * 366 * DAY;
 
@@ -111,6 +113,36 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| config.cache.rows.to_string(),
     },
     Setting {
+        key: "cache.max_bytes",
+        set: |config, _, value| put(&mut config.cache.max_bytes, value.whole(LEAST_BYTES, 1 << 40)),
+        show: |config, _| config.cache.max_bytes.to_string(),
+    },
+    Setting {
+        key: "cache.clean_from_percent",
+        set: |config, _, value| put(&mut config.cache.clean_from, value.whole(1, 100)),
+        show: |config, _| config.cache.clean_from.to_string(),
+    },
+    Setting {
+        key: "cache.clean_to_percent",
+        set: |config, _, value| put(&mut config.cache.clean_to, value.whole(1, 100)),
+        show: |config, _| config.cache.clean_to.to_string(),
+    },
+    Setting {
+        key: "cache.max_entries_per_account",
+        set: |config, _, value| put(&mut config.cache.max_entries_per_account, value.whole(10, 1 << 32)),
+        show: |config, _| config.cache.max_entries_per_account.to_string(),
+    },
+    Setting {
+        key: "cache.max_bytes_per_account",
+        set: |config, _, value| put(&mut config.cache.max_bytes_per_account, value.whole(0, 1 << 40)),
+        show: |config, _| config.cache.max_bytes_per_account.to_string(),
+    },
+    Setting {
+        key: "cache.min_free_bytes",
+        set: |config, _, value| put(&mut config.cache.min_free_bytes, value.whole(0, 1 << 40)),
+        show: |config, _| config.cache.min_free_bytes.to_string(),
+    },
+    Setting {
         key: "cache.accounts.*.enabled",
         set: |config, name, value| {
             let enabled = value.bool()?;
@@ -149,6 +181,39 @@ pub(super) const SETTINGS: &[Setting] = &[
         // An answer takes at most an eighth of it, and most are under 100 KB.
         set: |config, _, value| put(&mut config.store.memory_bytes, value.whole(1 << 20, 1 << 40)),
         show: |config, _| config.store.memory_bytes.to_string(),
+    },
+    Setting {
+        key: "warming.enabled",
+        set: |config, _, value| put(&mut config.warming.enabled, value.bool()),
+        show: |config, _| config.warming.enabled.to_string(),
+    },
+    Setting {
+        key: "warming.renewals_per_hour",
+        set: |config, _, value| put(&mut config.warming.renewals, value.whole(0, 1000)),
+        show: |config, _| config.warming.renewals.to_string(),
+    },
+    Setting {
+        key: "warming.operations.*.enabled",
+        set: |config, name, value| put(&mut operation(config, name).enabled, value.bool()),
+        show: |config, name| warmed(config, name, |operation| operation.enabled.to_string()),
+    },
+    Setting {
+        key: "warming.operations.*.parameters",
+        set: |config, name, value| put(&mut operation(config, name).parameters, value.text().and_then(|text| parameters(&text))),
+        show: |config, name| warmed(config, name, |operation| quoted(serde_json::to_string(&operation.parameters).as_deref().ok())),
+    },
+    Setting {
+        key: "warming.operations.*.priority",
+        set: |config, name, value| {
+            let priority = value.whole(1, 10).map(|number| u8::try_from(number).unwrap_or(10));
+            put(&mut operation(config, name).priority, priority)
+        },
+        show: |config, name| warmed(config, name, |operation| operation.priority.to_string()),
+    },
+    Setting {
+        key: "warming.operations.*.throttle_s",
+        set: |config, name, value| put(&mut operation(config, name).throttle, value.seconds(0, DAY)),
+        show: |config, name| warmed(config, name, |operation| whole(operation.throttle)),
     },
     Setting {
         key: "graph.connect_timeout_s",
@@ -219,6 +284,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| word(&FORMATS, config.log.format),
     },
     Setting {
+        key: "metrics.listen",
+        set: |config, _, value| put(&mut config.metrics_listen, value.text().and_then(|text| loopback(&text)).map(Some)),
+        show: |config, _| quoted(config.metrics_listen.map(|address| address.to_string()).as_deref()),
+    },
+    Setting {
+        key: "worker.count",
+        set: |config, _, value| put(&mut config.workers, value.whole(1, 16).map(|number| u32::try_from(number).unwrap_or(16))),
+        show: |config, _| config.workers.to_string(),
+    },
+    Setting {
         key: "daemon.drain_s",
         set: |config, _, value| put(&mut config.drain, value.seconds(0, DAY)),
         show: |config, _| whole(config.drain),
@@ -279,6 +354,14 @@ fn shown(config: &Config, name: &str, show: fn(&ToolCache) -> Option<String>) ->
     config.cache.tools.get(name).and_then(show).unwrap_or_default()
 }
 
+fn operation<'a>(config: &'a mut Config, name: &str) -> &'a mut WarmingOperation {
+    config.warming.operations.entry(name.to_owned()).or_default()
+}
+
+fn warmed(config: &Config, name: &str, show: fn(&WarmingOperation) -> String) -> String {
+    config.warming.operations.get(name).map(show).unwrap_or_default()
+}
+
 fn whole(time: Duration) -> String {
     time.as_secs().to_string()
 }
@@ -310,6 +393,15 @@ fn tenant(text: String) -> Result<String, String> {
     } else {
         Err("`organizations`, `consumers`, `common`, a directory id or one of its domains".into())
     }
+}
+
+/// Figures never leave the machine by themselves.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback() && address.port() > 0);
+    address.ok_or_else(|| {
+        "a loopback address with a port, such as `127.0.0.1:9464`; to collect from elsewhere, run the collector's agent on this machine"
+            .into()
+    })
 }
 
 fn absolute(text: String) -> Result<PathBuf, String> {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::hint::Hint;
 
-const TOOLS: [&str; 2] = ["email_list", "email_get"];
+const TOOLS: [&str; 4] = ["email_list", "email_get", "folder_get_tree", "contact_list"];
 
 fn read(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -57,6 +57,14 @@ if_error = 500
 [store]
 backend = "memory"
 memory_bytes = 1_048_576
+[warming]
+renewals_per_hour = 7
+[warming.operations.folder_get_tree]
+enabled = false
+[warming.operations.email_list]
+parameters = '{"limit": 20, "folder": "sent"}'
+priority = 9
+throttle_s = 1
 [graph]
 connect_timeout_s = 1
 request_timeout_s = 2
@@ -73,6 +81,8 @@ allowed_roots = ["/srv/a", "/srv/b"]
 download_max_mb = 9
 idle_s = 8
 deadline_s = 7
+[worker]
+count = 3
 [daemon]
 drain_s = 0
 "#,
@@ -103,12 +113,16 @@ drain_s = 0
             concurrency: 2
         }
     );
+    assert!(config.warming.enabled && config.warming.renewals == 7);
+    assert!(!config.warming.operations["folder_get_tree"].enabled && config.warming.operations["contact_list"].enabled);
+    let list = &config.warming.operations["email_list"];
+    assert_eq!((list.parameters["limit"].as_i64(), list.priority, list.throttle), (Some(20), 9, seconds(1)));
     assert_eq!(config.log, LogSettings { filter: "debug".into(), format: LogFormat::Json });
     assert_eq!(
         config.files,
         FileSettings { allowed_roots: vec!["/srv/a".into(), "/srv/b".into()], download_max_mb: 9, idle: seconds(8), deadline: seconds(7) }
     );
-    assert_eq!(config.drain, Duration::ZERO);
+    assert_eq!((config.workers, config.drain), (3, Duration::ZERO));
 }
 
 #[test]
@@ -186,6 +200,9 @@ fn refusals_name_the_place_and_the_way_out() {
         "\n[graph]\nhtttp2 = true".into(),
         "[cache.tools.email_list]\nfrsh = 3".into(),
         "[cache.tools.email_lst]\nfresh = 3".into(),
+        "[warming.operations.email_lst]\npriority = 3".into(),
+        "[warming.operations.email_list]\npriority = 11".into(),
+        "[warming.operations.email_list]\nparameters = \"limit=20\"".into(),
         "completely = \"different\"".into(),
         "[unheard_of]".into(),
         "graph = 3".into(),
@@ -206,6 +223,8 @@ fn refusals_name_the_place_and_the_way_out() {
         "[cloud]\nname = \"mars\"".into(),
         "[cloud]\nname = \"demo\"".into(),
         "[cloud]\ngraph = \"https://graph.example/\"".into(),
+        "[metrics]\nlisten = \"0.0.0.0:9464\"".into(),
+        "[metrics]\nlisten = \"localhost:9464\"".into(),
         demo("demo = true\n", ""),
         demo("name = \"demo\"", "name = \"global\""),
         demo("http://127.0.0.1:4001", "https://login.microsoftonline.com"),
@@ -219,6 +238,18 @@ fn refusals_name_the_place_and_the_way_out() {
     for told in cases.iter().map(|text| refused(text)) {
         assert!(!told.contains("hunter2") && !told.contains("c2VjcmV0"), "a value was repeated: {told}");
     }
+}
+
+#[test]
+fn figures_are_served_on_loopback_or_not_at_all() {
+    for good in ["127.0.0.1:9464", "127.9.9.9:1", "[::1]:9464"] {
+        let config = read(&format!("[metrics]\nlisten = \"{good}\""), &[], &[]).unwrap();
+        assert_eq!(config.metrics_listen.unwrap().to_string(), good);
+    }
+    for bad in ["127.0.0.1", "127.0.0.1:0", "0.0.0.0:9464", "[::]:9464", "192.168.1.2:9464", "[::ffff:127.0.0.1]:9464", ":9464"] {
+        assert!(read(&format!("[metrics]\nlisten = \"{bad}\""), &[], &[]).is_err(), "{bad}");
+    }
+    assert_eq!(read("", &[("M365_CACHED_METRICS_LISTEN", "127.0.0.1:9")], &[]).unwrap().metrics_listen.unwrap().port(), 9);
 }
 
 #[test]

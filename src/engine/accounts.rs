@@ -216,7 +216,9 @@ impl Engine {
         };
         self.ledger.save_account(row.clone()).await.map_err(|error| AuthError::not_saved(&error))?;
         self.keeper.adopt(&row.id, record).await?;
-        Ok(self.accounts.add(row))
+        let row = self.accounts.add(row);
+        self.warmth.arrive();
+        Ok(row)
     }
 
     /// Signs an account out: no cached answer from now on, its tokens, data and data key destroyed. Returns the account and the number of
@@ -235,6 +237,7 @@ impl Engine {
     async fn sign_out(&self, row: Arc<AccountRow>) -> Result<(Arc<AccountRow>, u64), CallError> {
         // Out of memory first: from here on no call finds the account.
         self.accounts.remove(&row.id);
+        self.queue.leave(&row.id);
         let tokens = self.keeper.leave(&row.id).await;
         // Answers that are being stored are stored before this, and none afterwards: see `Engine::keep`.
         let _leaving = self.leaving.write().await;
@@ -242,6 +245,7 @@ impl Engine {
             Ok(entries) => {
                 tokens.done();
                 self.hot.remove_account(&row.id);
+                self.counters.forget(&row.id).await;
                 self.lists.leave(&row.id);
                 self.leave_sources(&row);
                 Ok((row, entries))

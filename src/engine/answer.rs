@@ -20,7 +20,8 @@ pub enum CacheStatus {
     StaleIfError,
     /// Asked from Microsoft just now.
     Miss,
-    /// Asked from Microsoft just now and not kept: caching is off for this call, or the store cannot be used.
+    /// Asked from Microsoft just now and not kept: caching is off for this call, it is larger than an entry may
+    /// be, the disk is nearly full, or the store cannot be used.
     Bypass,
 }
 

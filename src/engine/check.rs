@@ -1,8 +1,8 @@
 //! Checks: a delta token says with one small request whether an old answer is still true, and what is not true any more (`truth.md`,
 //! *Checks*; the pure half is `cache/check.rs`).
 //!
-//! A token is kept as the by-product of a fetch that walked a feed anyway (see `watch.rs`); none is ever fetched for its own sake. A check
-//! is made for a stale answer before it is fetched again, one at a time for each feed: those who wait for it take its outcome.
+//! A drive's token is kept as the by-product of a fetch that walked the feed anyway (see `watch.rs`); those of a mailbox cost a walk of their
+//! own, which use has to repay (see `walk.rs`). A check is made for a stale answer before it is fetched again, one at a time for each feed: those who wait for it take its outcome.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ const MOST_CHANGES: usize = 2000;
 pub(super) struct Checks(Mutex<BTreeMap<FeedKey, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Checks {
-    fn turn(&self, feed: &FeedKey) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn turn(&self, feed: &FeedKey) -> Arc<tokio::sync::Mutex<()>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(feed.clone()).or_default().clone()
     }
 
@@ -49,7 +49,10 @@ impl Engine {
     /// When Microsoft could not be asked at all, so that a fetch would fail in the same way.
     pub(super) async fn check(&self, call: &Call, key: &CacheKey) -> Result<bool, StepError> {
         let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl_for(call)) else { return Ok(false) };
-        let Some(asked) = feeds(&entry.meta, &self.truth.view()) else { return Ok(false) };
+        let Some(asked) = feeds(&entry.meta, &self.truth.view()) else {
+            self.consider_walk(call, &entry.meta).await;
+            return Ok(false);
+        };
         for FeedOf { source, feed } in asked {
             let feed = FeedKey { account: key.account.clone(), source, feed };
             let turn = self.checks.turn(&feed);
@@ -67,7 +70,7 @@ impl Engine {
         Ok(self.is_fresh(&entry.meta, ttl))
     }
 
-    fn is_fresh(&self, meta: &EntryMeta, ttl: Ttl) -> bool {
+    pub(super) fn is_fresh(&self, meta: &EntryMeta, ttl: Ttl) -> bool {
         matches!(judge(meta, &self.truth.view(), ttl, Mode::Normal, self.clock.now()), Verdict::Serve { .. })
     }
 
@@ -127,7 +130,7 @@ impl Engine {
     }
 }
 
-/// The items of a drive that a delta reports; `None` when one cannot be read. The root is in every answer and says nothing by itself.
+/// What a delta reports; `None` when a line cannot be read. The root of a drive is in every answer and says nothing by itself.
 fn found(items: &[Value]) -> Option<Vec<Found>> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let one = |item: &Value| {

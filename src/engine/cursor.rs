@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The family of snapshots among the keys.
-const FAMILY: &str = "cursor";
+pub(super) const FAMILY: &str = "cursor";
 /// The argument.
 pub(super) const ARGUMENT: &str = "cursor";
 /// Places for the snapshots of one list, each for half a minute of fetches.
@@ -56,9 +56,6 @@ impl Engine {
         let Ok(text) = serde_json::to_string(&Snapshot { nonce: nonce.clone(), more }) else { return };
         let Some(main) = from.first() else { return };
         let readings = readings(from, &fetched.scopes);
-        if self.index_is_behind(&readings, at) {
-            return;
-        }
         let meta = EntryMeta { key: place(key, page, slot), readings, fetch_started: at, etag: None, revision: 0 };
         let hash = meta.key.hash;
         let entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };
@@ -66,12 +63,13 @@ impl Engine {
             Ok(Put::Stored { .. }) => {
                 // One of the same place that was read a moment ago must not be found in memory.
                 self.hot.remove(hash);
+                self.limits.stored(at, GOOD_FOR);
                 if let Some(answer) = fetched.answer.as_object_mut() {
                     answer.insert("next_cursor".into(), format!("{page}-{slot}-{nonce}").into());
                 }
             }
-            // Overtaken while it was read, or too large: the list begins anew, which is what no cursor says.
-            Ok(Put::Overtaken | Put::TooLarge) => {}
+            // Overtaken while it was read, too large, or no room for it: the list begins anew, which is what no cursor says.
+            Ok(Put::Overtaken | Put::TooLarge | Put::NoRoom) => {}
             Err(error) => self.note_store(Some(error.to_string())),
         }
     }
@@ -94,7 +92,7 @@ impl Engine {
             let gone = "what this cursor would go on with is not kept any more, or belongs to other arguments";
             return Err(StepError::user("cursor_gone", gone, way).into());
         };
-        self.counters.of(call.tool.name).missed();
+        self.counters.missed(&call);
         let call = self.with_source(call).await?;
         let from = self.positions(&call).await?;
         let fetch = call.tool.does.fetch().ok_or(CallError::Broken)?;
@@ -104,6 +102,7 @@ impl Engine {
         let mut fetched = fetch(&steps, &call.args).await?;
         self.leave_cursor(&list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
+        self.counters.fetched(&call);
         Ok(Answer::cached(CacheStatus::Miss, at, body.text, None))
     }
 

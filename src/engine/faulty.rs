@@ -103,9 +103,15 @@ through!(Ledger {
     tokens(account: &AccountId) -> Option<Secret<Vec<u8>>>;
     save_tokens(account: &AccountId, record: Secret<Vec<u8>>) -> ();
     enqueue(task: TaskRow) -> bool;
-    claim(now: Timestamp) -> Option<TaskRow>;
-    settle_task(id: &str, result: Result<(), String>, now: Timestamp) -> ();
-    requeue() -> u64;
+    claim(now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Claim;
+    beat(beat: Beat, now: Timestamp) -> bool;
+    settle_task(lease: Lease, end: TaskEnd, now: Timestamp) -> bool;
+    cancel_task(id: &str, now: Timestamp) -> Cancelled;
+    requeue(now: Timestamp) -> u64;
+    task_times(account: &AccountId, tool: &str) -> Option<TaskTimes>;
     tasks(query: TaskQuery) -> Vec<TaskSeen>;
     task_counts() -> TaskCounts;
+    add_counts(counted: Vec<Counted>, now: Timestamp) -> ();
+    counts(query: CountsQuery) -> Vec<CountedIn>;
+    first_count(span: Span) -> Option<Timestamp>;
 });

@@ -5,22 +5,24 @@
 //! no write of the service came after that position, because otherwise it would be shown the time before that write.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::watch;
 
 use super::{
-    Call, CallError, Engine,
+    Call, CallError, Engine, TaskRun,
     answer::encode,
+    stop::is_stopped,
     watch::{Seen, Watch},
 };
 use crate::{
     cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, Touch, Touched},
     clock::Timestamp,
-    hint::Hint,
+    hint::Kind,
     ids::Urgency,
+    queue::Failure,
     store::{FeedKey, Put},
     tools::{Fetched, StepError},
 };
@@ -32,8 +34,32 @@ pub(super) struct Fetch {
     pub(super) body: Body,
     /// When the fetch began.
     pub(super) at: Timestamp,
-    /// False when the store could not take it although it should have been kept.
-    pub(super) kept: bool,
+    /// Whether it was kept.
+    pub(super) kept: Kept,
+}
+
+/// What became of an answer that should be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is, or something newer is.
+    Yes,
+    /// The store could not take it.
+    Unusable,
+    /// It is larger than an entry may be.
+    TooLarge,
+    /// Too little room is left on the disk.
+    NoRoom,
+}
+
+impl Kept {
+    /// What the answer says of it.
+    pub(super) fn problem(self) -> Option<&'static str> {
+        match self {
+            Self::Yes | Self::Unusable => None,
+            Self::TooLarge => Some("The answer is larger than the cache keeps (10 MB), so it was not kept; ask for less at once."),
+            Self::NoRoom => Some("The disk that holds the cache is nearly full, so the answer was not kept."),
+        }
+    }
 }
 
 type Landed = Option<Result<Fetch, CallError>>;
@@ -42,7 +68,6 @@ type Landed = Option<Result<Fetch, CallError>>;
 #[derive(Default)]
 pub(super) struct Flights {
     flying: Mutex<BTreeMap<KeyHash, Flight>>,
-    refreshing: Mutex<BTreeSet<KeyHash>>,
 }
 
 struct Flight {
@@ -52,28 +77,23 @@ struct Flight {
     landed: watch::Receiver<Landed>,
 }
 
-impl Flights {
-    /// Whether the caller is the one to queue the refresh of `key`.
-    pub(super) fn begin_refresh(&self, key: KeyHash) -> bool {
-        self.refreshing.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
-    }
-
-    /// The refresh of `key` has ended, well or not.
-    pub(super) fn end_refresh(&self, key: KeyHash) {
-        self.refreshing.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-    }
-}
-
 impl Engine {
-    /// Joins the flight for `key`, or begins one.
+    /// Joins the flight for `key`, or begins one. A flight of a task that was stopped has nothing for those who joined it: they begin
+    /// another.
     pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
-        let from = self.positions(call).await?;
-        let (mut landed, joined) = self.join_or_begin(call, key, from)?;
-        if joined {
-            self.counters.of(call.tool.name).coalesced();
+        loop {
+            let from = self.positions(call).await?;
+            let (mut landed, joined) = self.join_or_begin(call, key, from)?;
+            if joined {
+                self.counters.coalesced(call);
+            }
+            let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
+            match &*result {
+                Some(Err(CallError::Step(error))) if joined && is_stopped(error) => {}
+                Some(result) => return result.clone(),
+                None => return Err(CallError::Broken),
+            }
         }
-        let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
-        result.clone().unwrap_or(Err(CallError::Broken))
     }
 
     fn join_or_begin(
@@ -133,24 +153,21 @@ impl Engine {
         let answer = fetched.answer.as_object().ok_or(CallError::Broken)?;
         let body = encode(answer, fetched.list);
         if !fetched.whole {
-            return Ok(Fetch { body, at, kept: true });
+            return Ok(Fetch { body, at, kept: Kept::Yes });
         }
         let kept = self.keep(key, &from, &fetched, seen, body.clone(), at).await;
         Ok(Fetch { body, at, kept })
     }
 
     /// Stores an answer; false when the store could not.
-    async fn keep(&self, key: CacheKey, from: &[Position], fetched: &Fetched, seen: Seen, body: Body, at: Timestamp) -> bool {
+    async fn keep(&self, key: CacheKey, from: &[Position], fetched: &Fetched, seen: Seen, body: Body, at: Timestamp) -> Kept {
         let _staying = self.leaving.read().await;
         if self.accounts.find(key.account.as_str()).is_err() {
             // Signed out meanwhile: its data key is gone, and must not be made anew for an answer nobody may see again.
-            return true;
+            return Kept::Yes;
         }
-        let Some(main) = from.first() else { return false };
+        let Some(main) = from.first() else { return Kept::Unusable };
         let mut readings = readings(from, &fetched.scopes);
-        if self.index_is_behind(&readings, at) {
-            return true;
-        }
         // A walk is the whole of an answer from one source.
         if let (Some((feed, link)), [reading]) = (seen.walk, readings.as_mut_slice()) {
             let feed = FeedKey { account: key.account.clone(), source: main.source.clone(), feed };
@@ -159,17 +176,6 @@ impl Engine {
         }
         let meta = EntryMeta { key, readings, fetch_started: at, etag: fetched.etag.clone(), revision: 0 };
         self.put(Entry { meta, body }, fetched.shown_in(&main.source)).await
-    }
-
-    /// Whether an answer asked for at `at` may miss what a search finds only later: it depends on all of a service, soon after a write of ours.
-    ///
-    /// Kept in memory and not in the ledger, so a daemon that is restarted within that minute may keep such an answer for its minute.
-    pub(super) fn index_is_behind(&self, readings: &[Reading], at: Timestamp) -> bool {
-        let since = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        readings.iter().any(|reading| {
-            let searched = reading.scopes.iter().any(|scope| scope.as_str().starts_with("any:"));
-            searched && since.get(&reading.source).is_some_and(|written| written.plus(self.policy.unsettled) > at)
-        })
     }
 
     /// Graph says that what the entry's tag stands for has not changed: the entry is as if fetched now (`truth.md`, *Checks*).
@@ -184,33 +190,35 @@ impl Engine {
         let body = entry.body.clone();
         let _staying = self.leaving.read().await;
         let gone = self.accounts.find(entry.meta.key.account.as_str()).is_err();
-        let kept = gone || !whole || self.put(entry, Vec::new()).await;
+        let kept = if gone || !whole { Kept::Yes } else { self.put(entry, Vec::new()).await };
         Fetch { body, at, kept }
     }
 
-    /// Stores an entry; false when the store could not. While the account stays.
-    async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> bool {
+    /// Stores an entry. While the account stays.
+    async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> Kept {
         let hash = entry.meta.key.hash;
         match self.entries.put(entry.clone(), shown, self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
+                self.limits.stored(entry.meta.fetch_started, self.ttl_named(&entry.meta.key.tool));
                 self.lists.note(&entry);
                 self.hot.insert(Arc::new(entry));
                 self.note_store(None);
                 self.chores.stir();
-                true
+                Kept::Yes
             }
             Ok(Put::Overtaken) => {
                 self.counters.overtaken();
-                true
+                Kept::Yes
             }
             Ok(Put::TooLarge) => {
                 self.hot.remove(hash);
-                true
+                Kept::TooLarge
             }
+            Ok(Put::NoRoom) => Kept::NoRoom,
             Err(error) => {
                 self.note_store(Some(error.to_string()));
-                false
+                Kept::Unusable
             }
         }
     }
@@ -239,6 +247,7 @@ impl Engine {
         let at = call.now;
         let fetched = self.run(&call, None).await.0?;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
+        self.counters.fetched(&call);
         Ok(super::Answer::cached(super::CacheStatus::Bypass, at, body.text, None))
     }
 
@@ -247,29 +256,52 @@ impl Engine {
         let Some(fetch) = call.tool.does.fetch() else { return (Err(StepError::unexpected("a read")), Seen::default()) };
         let watch = Watch::new(self.steps(call), etag);
         let fetched = fetch(&watch, &call.args).await;
-        (fetched, watch.seen())
+        let seen = watch.seen();
+        self.counters.asked(call, seen.requests, fetched.is_ok());
+        (fetched, seen)
     }
 
-    /// Runs a queued refresh, through the same flight a call takes.
+    /// The call that a task makes.
+    fn call_of(&self, run: &TaskRun) -> Result<(Call, CacheKey), Failure> {
+        let task = run.task();
+        let damaged = |what: &str| Failure { code: what.to_owned(), kind: Kind::Internal, retry_after: None };
+        let tool = super::find(&task.tool)?;
+        let args = serde_json::from_str(&task.args).map_err(|_| damaged("damaged_arguments"))?;
+        let account = self.accounts.find(task.account.as_str())?;
+        let args = crate::tools::Args::from_canonical(args);
+        let mut call = self.begin(tool, args, account);
+        (call.urgency, call.stop, call.who) = (Urgency::Background, Some(run.stop.clone()), self.counters.worker());
+        let key = self.key(&call).ok_or_else(|| damaged("not_cached"))?;
+        Ok((call, key))
+    }
+
+    /// Runs a queued refresh, through the same flight a call takes. Gives the key of the entry.
     ///
     /// # Errors
     ///
-    /// A content-free reason, to be kept with the task.
-    pub async fn refresh(self: &Arc<Self>, task: &crate::store::TaskRow) -> Result<(), String> {
-        let tool = super::find(&task.tool).map_err(|error| error.code().to_owned())?;
-        let args = serde_json::from_str(&task.args).map_err(|_| "damaged arguments".to_owned())?;
-        let account = self.accounts.find(task.account.as_str()).map_err(|error| error.code().to_owned())?;
-        let args = crate::tools::Args::from_canonical(args);
-        let call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Background };
-        let key = self.key(&call).ok_or("not a cached tool")?;
-        let _ended = RefreshEnd(self, key.hash);
-        let call = self.with_source(call).await.map_err(|error| error.code().to_owned())?;
-        self.counters.of(tool.name).refreshed();
+    /// Why it came to nothing, without content.
+    pub async fn refresh(self: &Arc<Self>, run: &TaskRun) -> Result<Option<String>, Failure> {
+        let (call, key) = self.call_of(run)?;
+        let entry = Some(format!("{:?}", key.hash));
+        let call = self.with_source(call).await?;
+        self.counters.refreshed(&call);
         // A small request may tell that it is still true.
-        if self.check(&call, &key).await.map_err(|error| error.code.to_owned())? {
-            return Ok(());
+        if self.check(&call, &key).await.map_err(CallError::from)? {
+            return Ok(entry);
         }
-        self.fetch(&call, &key).await.map(drop).map_err(|error| error.code().to_owned())
+        let fetched = self.fetch(&call, &key).await?;
+        Ok(entry.filter(|_| fetched.kept == Kept::Yes))
+    }
+
+    /// The key of the entry that a task is to bring, when it is there and fresh.
+    ///
+    /// # Errors
+    ///
+    /// When the task cannot be read.
+    pub async fn fresh_entry(&self, run: &TaskRun) -> Result<Option<String>, Failure> {
+        let (call, key) = self.call_of(run)?;
+        let (Some(entry), Some(ttl)) = (self.entry(&key).await, self.ttl_for(&call)) else { return Ok(None) };
+        Ok(self.is_fresh(&entry.meta, ttl).then(|| format!("{:?}", key.hash)))
     }
 }
 
@@ -306,14 +338,5 @@ impl Drop for Arrival {
         if flying.get(&self.hash).is_some_and(|flight| flight.number == self.number) {
             flying.remove(&self.hash);
         }
-    }
-}
-
-/// Lets the next stale hit queue a refresh again.
-struct RefreshEnd<'a>(&'a Engine, KeyHash);
-
-impl Drop for RefreshEnd<'_> {
-    fn drop(&mut self) {
-        self.0.flights.end_refresh(self.1);
     }
 }

@@ -82,6 +82,8 @@ impl Engine {
     pub(super) fn leave_sources(&self, account: &AccountRow) {
         self.truth.leave(&account.id);
         self.checks.leave(&account.id);
+        self.walks.leave(&account.id);
+        self.warmth.leave(&account.id, self.clock.now());
         self.chores.left.lock().unwrap_or_else(PoisonError::into_inner).extend(self.sources_of(account));
         self.chores.stir();
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, CacheStatus, Call, Engine, cursor};
 use crate::{
-    cache::{self, Body, CacheKey, Entry, EntryMeta, Extent, KeyHash, Mode, Next, Ttl, Verdict, judge},
+    cache::{self, Body, CacheKey, Entry, EntryMeta, Extent, Follows, KeyHash, Mode, Ttl, Verdict, judge},
     ids::AccountId,
     tools::{Args, Held, LIMIT, held, holds},
 };
@@ -145,7 +145,7 @@ impl Engine {
             };
             let body = match held {
                 Held::Longer { limit } => {
-                    let cursor = |next: Next<'_>| call.takes(cursor::ARGUMENT).then(|| self.cursor_into(&list, noted.limit, next));
+                    let cursor = |next: Follows<'_>| call.takes(cursor::ARGUMENT).then(|| self.cursor_into(&list, noted.limit, next));
                     cache::part(&list.body, 0, limit, cursor)
                 }
                 // A list of another mailbox may show an item of the same name.
@@ -169,23 +169,22 @@ impl Engine {
     }
 
     /// Serves what was found; a stale list is queued for a refresh.
-    pub(super) fn serve_held(self: &Arc<Self>, call: &Call, part: &Part) -> Option<Answer> {
+    pub(super) fn serve_held(self: &Arc<Self>, call: &Call, part: &Part) -> Answer {
         let answer = self.served(call, &part.list, &part.body, part.status);
         if part.status == CacheStatus::Stale {
             let key = &part.list.meta.key;
             let mut args = key.args.clone();
             args.insert("account_id".into(), key.account.as_str().into());
-            let list = Call { tool: super::find(&key.tool).ok()?, args: Args::from_canonical(args), ..call.clone() };
-            self.enqueue_refresh(&list, key);
+            self.enqueue_refresh(&Args::from_canonical(args), key, call.now);
         }
-        Some(answer)
+        answer
     }
 
     /// A cursor for what follows a part of `list`, which was read with `limit`.
-    fn cursor_into(&self, list: &Arc<Entry>, limit: usize, next: Next<'_>) -> String {
+    fn cursor_into(&self, list: &Arc<Entry>, limit: usize, next: Follows<'_>) -> String {
         match next {
-            Next::Cursor(own) => format!("{LENT}{limit}-{own}"),
-            Next::Item(number) => {
+            Follows::Cursor(own) => format!("{LENT}{limit}-{own}"),
+            Follows::Item(number) => {
                 let key = kept_as(&list.meta.key, list.meta.revision, list.meta.fetch_started.0);
                 if self.hot.get(key.hash).is_none() {
                     let meta = EntryMeta { key, ..list.meta.clone() };
@@ -210,9 +209,9 @@ impl Engine {
         // Of the kept list, whatever has become of the one it was.
         let status = if matches!(view(self.ttl(call.tool)?), Verdict::Serve { .. }) { CacheStatus::Fresh } else { CacheStatus::Stale };
         let list = list_named(list, list_key);
-        let cursor = |next: Next<'_>| Some(self.cursor_into(&list, limit, next));
+        let cursor = |next: Follows<'_>| Some(self.cursor_into(&list, limit, next));
         let body = cache::part(&list.body, number, call.args.count(LIMIT), cursor)?;
-        self.serve_held(call, &Part { list, body, status })
+        Some(self.serve_held(call, &Part { list, body, status }))
     }
 
     /// The list that a lent cursor belongs to, and the cursor.

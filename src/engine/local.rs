@@ -24,8 +24,8 @@ impl Engine {
             Local::AccountRemove => self.account_remove(tool, args).await,
             Local::CacheTask => self.task_status(args.text("task_id").unwrap_or_default()).await,
             Local::CacheTasks => self.task_list(&args).await,
-            Local::CacheWarming => Ok(Self::warming_status()),
-            Local::CacheStats => self.cache_stats().await,
+            Local::CacheWarming => Ok(self.warming_status()),
+            Local::CacheStats => self.cache_stats(&args).await,
             Local::CacheInvalidate => self.cache_invalidate(caller, &args).await,
             Local::ServerVersion => Ok(Answer::plain(&json!({ "package": "m365-cached", "version": env!("CARGO_PKG_VERSION") }))),
         }

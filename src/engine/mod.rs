@@ -13,16 +13,23 @@ mod doubt;
 mod error;
 mod fetch;
 mod forget;
+mod habits;
 mod held;
+mod limits;
 mod local;
+mod queue;
 mod read;
 mod rehearsal;
 mod remote;
+mod round;
 mod source;
 mod stats;
 mod status;
+mod stop;
 mod tasks;
 mod truth;
+mod walk;
+mod warm;
 mod watch;
 mod write;
 
@@ -50,12 +57,12 @@ use tokio::sync::{Notify, RwLock};
 
 use crate::{
     auth,
-    cache::{Bounds, CacheKey, Mode, SourceId, Ttl},
+    cache::{Bounds, CacheKey, Mode, RoomLimits, Ttl},
     chance::Dice,
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
-    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Uses},
+    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Room, Uses},
     tools::{self, Args, Effect, Tool},
 };
 
@@ -63,9 +70,12 @@ pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
 pub use error::CallError;
+pub use limits::{Cleaned, RoomStatus};
+pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
-pub use stats::{Stats, ToolStats};
+pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
+pub use warm::{Operation, Warming};
 
 use fetch::Flights;
 use stats::Counters;
@@ -91,14 +101,18 @@ pub struct Policy {
     pub uncached_accounts: Vec<String>,
     /// How long one call may take, retries included.
     pub deadline: Duration,
-    /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late.
+    /// How long the scopes of a write stay unsettled when its outcome is unknown or shows late; those of searches do after any write.
     pub unsettled: Duration,
     /// How many scopes and items are remembered.
     pub bounds: Bounds,
+    /// How many entries are kept.
+    pub room: RoomLimits,
     /// Name of the cloud, part of every source's name.
     pub cloud: String,
     /// Answers and confirmations as the original had them.
     pub compat: bool,
+    /// What is fetched ahead of use.
+    pub warming: Warming,
 }
 
 impl Default for Policy {
@@ -110,8 +124,10 @@ impl Default for Policy {
             deadline: Duration::from_secs(120),
             unsettled: Duration::from_secs(60),
             bounds: Bounds::default(),
+            room: RoomLimits::default(),
             cloud: "global".into(),
             compat: false,
+            warming: Warming::default(),
         }
     }
 }
@@ -120,6 +136,8 @@ impl Default for Policy {
 pub struct Parts {
     /// Where answers are kept.
     pub entries: Arc<dyn Entries>,
+    /// Their store again, to be cleaned up; `None` for one that nobody cleans up.
+    pub room: Option<Arc<dyn Room>>,
     /// What must be remembered exactly.
     pub ledger: Arc<dyn Ledger>,
     /// Opened answers in memory.
@@ -165,18 +183,22 @@ pub struct Engine {
     doubts: doubt::Doubts,
     /// Delta feeds that are being asked.
     checks: check::Checks,
+    /// What further tokens would have saved.
+    walks: walk::Walks,
+    /// What is fetched ahead of use.
+    warmth: warm::Warmth,
     /// What is due in idle time.
     chores: forget::Chores,
+    /// What may be kept.
+    limits: limits::Limits,
     mailboxes: source::Mailboxes,
     consents: confirm::Consents,
-    /// Wakes the worker: a task was queued.
-    queued: Notify,
+    /// Tasks under way, and how workers are woken.
+    queue: queue::Queue,
     /// Wakes the settler: scopes became unsettled.
     unsettled: Notify,
     /// Wakes the flusher: an entry was used.
     used: Notify,
-    /// When a write to each source was last answered: Microsoft's search index follows only later.
-    written: Mutex<BTreeMap<SourceId, Timestamp>>,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
     /// Held for reading while an answer is stored, for writing while an account is forgotten.
@@ -195,9 +217,18 @@ struct Call {
     mailbox: Option<Arc<str>>,
     now: Timestamp,
     urgency: Urgency,
+    who: stats::Who,
+    /// What ends it early: background work only.
+    stop: Option<Arc<stop::Stop>>,
 }
 
 impl Call {
+    /// The same call, counted for `client`.
+    fn by(mut self, client: stats::ClientPlace) -> Self {
+        self.who.client = client;
+        self
+    }
+
     /// Whether the tool has a parameter of that name.
     fn takes(&self, name: &str) -> bool {
         self.tool.params.iter().any(|param| param.name == name)
@@ -220,7 +251,7 @@ impl Engine {
         for write in &open {
             tracing::warn!(tool = %write.write.tool, "a write was under way when the daemon stopped: its outcome is unknown");
         }
-        parts.ledger.requeue().await?;
+        parts.ledger.requeue(now).await?;
         let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
         Ok(Arc::new(Self {
             truth,
@@ -232,6 +263,7 @@ impl Engine {
             lists: held::Lists::default(),
             remote: parts.remote,
             graph: parts.graph,
+            limits: limits::Limits::new(parts.room, parts.policy.room),
             logins: parts.logins,
             keeper: parts.keeper,
             clock: parts.clock,
@@ -243,11 +275,12 @@ impl Engine {
             counters: Counters::default(),
             doubts: doubt::Doubts::new(parts.doubt),
             checks: check::Checks::default(),
+            walks: walk::Walks::default(),
+            warmth: warm::Warmth::default(),
             chores: forget::Chores::default(),
-            queued: Notify::new(),
+            queue: queue::Queue::default(),
             unsettled: Notify::new(),
             used: Notify::new(),
-            written: Mutex::default(),
             acts: write::Acts::default(),
             leaving: RwLock::new(()),
             store_trouble: Mutex::new(None),
@@ -275,7 +308,7 @@ impl Engine {
             return self.local(caller, tool, args).await;
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
-        let call = self.begin(tool, args, account);
+        let call = self.begin(tool, args, account).by(self.counters.client(&caller.client));
         match tool.effect {
             Effect::Read { .. } => self.read(call).await,
             Effect::Write { .. } => self.write(caller, call).await,
@@ -284,15 +317,15 @@ impl Engine {
     }
 
     /// The answer to a cached read from memory, when it is there and fresh. Does not wait for anything.
-    pub fn peek(&self, name: &str, given: &Map<String, Value>) -> Option<Answer> {
-        let call = self.cached_read(name, given)?;
+    pub fn peek(&self, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
+        let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
         let key = self.key(&call)?;
         self.peek_hot(&call, &key).map(|answer| self.shaped(name, answer))
     }
 
     /// The answer to a cached read from memory or the store, fresh or stale, without asking Microsoft; a stale one is refreshed afterwards.
-    pub async fn lookup(self: &Arc<Self>, name: &str, given: &Map<String, Value>) -> Option<Answer> {
-        let call = self.cached_read(name, given)?;
+    pub async fn lookup(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
+        let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
         let key = self.key(&call)?;
         self.stored(&call, &key).await.map(|answer| self.shaped(name, answer))
     }
@@ -311,7 +344,8 @@ impl Engine {
 
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
-        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground };
+        let who = stats::Who::nobody();
+        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground, who, stop: None };
         Self::own_mailbox(&mut call);
         call
     }
@@ -362,10 +396,12 @@ impl Engine {
         }
     }
 
-    /// Lets acts under way finish and writes buffered uses; afterwards nothing of the engine runs.
+    /// Gives running tasks back, lets acts under way finish and writes buffered uses and counts; afterwards nothing of the engine runs.
     pub async fn shutdown(&self) {
+        self.release_tasks().await;
         self.acts.drain().await;
         self.flush_uses().await;
+        self.flush_counts().await;
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Answer, CacheStatus, Call, CallError, Engine, cursor, fetch::Fetch};
+use super::{
+    Answer, CacheStatus, Call, CallError, Engine, cursor,
+    fetch::{Fetch, Kept},
+};
 use crate::{
     cache::{Body, CacheKey, Entry, KeyHash, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},
-    store::TaskRow,
 };
 
 impl Engine {
@@ -17,7 +19,7 @@ impl Engine {
         }
         let key = self.key(&call).filter(|_| call.args.flag("use_cache") && self.caching(call.tool, &call.account));
         let Some(key) = key else {
-            self.counters.of(call.tool.name).bypassed();
+            self.counters.bypassed(&call);
             return self.fetch_uncached(call).await;
         };
         if Self::mode(&call) == Mode::Normal {
@@ -34,17 +36,18 @@ impl Engine {
                     }
                 }
                 Err(error) => {
-                    self.counters.of(call.tool.name).missed();
+                    self.counters.missed(&call);
                     return self.stand_in(&call, &key, error.into()).await;
                 }
             }
         }
-        self.counters.of(call.tool.name).missed();
+        self.counters.missed(&call);
         let call = self.with_source(call).await?;
         match self.fetch(&call, &key).await {
             Ok(Fetch { body, at, kept }) => {
-                let status = if kept { CacheStatus::Miss } else { CacheStatus::Bypass };
-                Ok(Answer::cached(status, at, body.text, None))
+                self.counters.fetched(&call);
+                let status = if kept == Kept::Yes { CacheStatus::Miss } else { CacheStatus::Bypass };
+                Ok(Answer::cached(status, at, body.text, kept.problem()))
             }
             Err(error) => self.stand_in(&call, &key, error).await,
         }
@@ -73,10 +76,10 @@ impl Engine {
             // A fresh one from elsewhere before a stale one of its own; else its own, which is refreshed at its own length.
             (Some(entry), Some(Verdict::ServeThenRefresh { .. }), held) if held.as_ref().is_none_or(|held| !held.is_fresh()) => {
                 let answer = self.served(call, &entry, &entry.body, CacheStatus::Stale);
-                self.enqueue_refresh(call, key);
+                self.enqueue_refresh(&call.args, key, call.now);
                 Some(answer)
             }
-            (_, _, Some(held)) => self.serve_held(call, &held),
+            (_, _, Some(held)) => Some(self.serve_held(call, &held)),
             (_, _, None) => None,
         }
     }
@@ -124,55 +127,27 @@ impl Engine {
         if judge_fallback(&entry.meta, &self.truth.view(), ttl, now).is_none() {
             return Err(error);
         }
-        self.counters.of(call.tool.name).stood_in();
+        self.counters.stood_in(call);
         self.use_entry(&entry, now);
         Ok(Answer::cached(CacheStatus::StaleIfError, entry.meta.fetch_started, entry.body.text.clone(), Some(&error.to_string())))
     }
 
     /// Serves `body`, which is `entry`'s or a part of it.
     pub(super) fn served(&self, call: &Call, entry: &Arc<Entry>, body: &Body, status: CacheStatus) -> Answer {
-        let counter = self.counters.of(call.tool.name);
-        if status == CacheStatus::Stale {
-            counter.hit_stale()
-        } else {
-            counter.hit()
-        }
         self.use_entry(entry, call.now);
-        Answer::cached(status, true_since(&entry.meta, &self.truth.view()), body.text.clone(), None)
+        let answer = Answer::cached(status, true_since(&entry.meta, &self.truth.view()), body.text.clone(), None);
+        if status == CacheStatus::Stale {
+            self.counters.hit_stale(call);
+        } else {
+            self.counters.hit(call);
+        }
+        answer
     }
 
     fn use_entry(&self, entry: &Entry, now: crate::clock::Timestamp) {
         if self.uses.record(entry.meta.key.hash, now) {
             self.used.notify_one();
         }
-    }
-
-    /// Queues one refresh for however many clients ask: in memory first, so that the queue table is written once, and in the background, so
-    /// that the answer does not wait for it.
-    pub(super) fn enqueue_refresh(self: &Arc<Self>, call: &Call, key: &CacheKey) {
-        if !self.flights.begin_refresh(key.hash) {
-            return;
-        }
-        let task = TaskRow {
-            id: self.uuid(),
-            account: call.account.id.clone(),
-            kind: "refresh".into(),
-            tool: call.tool.name.into(),
-            args: serde_json::Value::from_iter(call.args.all().clone()).to_string(),
-            dedup: format!("refresh:{:?}", key.hash),
-            priority: 5,
-            created_at: call.now,
-        };
-        let (engine, hash) = (self.clone(), key.hash);
-        tokio::spawn(async move {
-            match engine.ledger.enqueue(task).await {
-                Ok(_) => engine.queued.notify_one(),
-                Err(error) => {
-                    engine.note_store(Some(error.to_string()));
-                    engine.flights.end_refresh(hash);
-                }
-            }
-        });
     }
 
     /// A random UUID, version 4 (RFC 9562).
@@ -186,6 +161,7 @@ impl Engine {
     /// Writes buffered uses. Losing some in a crash costs only precision of "last used".
     pub(super) async fn flush_uses(&self) {
         let uses = self.uses.drain();
+        self.learn(&uses);
         if !uses.is_empty()
             && let Err(error) = self.entries.touch(uses).await
         {

@@ -155,6 +155,7 @@ impl From<GraphError> for StepError {
             graph_code: error.graph_code().map(str::to_owned),
             unknown_outcome: error.unknown_outcome(),
             never_sent: error.never_sent(),
+            retry_after: error.retry_after(),
         }
     }
 }
@@ -170,6 +171,7 @@ impl From<TransferError> for StepError {
             graph_code: error.graph_code().map(str::to_owned),
             unknown_outcome: error.unknown_outcome,
             never_sent: error.never_sent(),
+            retry_after: None,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What a person may want to know about the engine now.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Answer, CallError, Engine, Stats};
+use super::{Answer, Asked, CallError, Engine, Period, RoomStatus};
 use crate::{
     graph::ClientGauges,
     store::{Health, StoreStats, TaskCounts},
+    tools::Args,
 };
 
 /// The engine's state.
@@ -17,6 +18,8 @@ pub struct Status {
     pub health: Health,
     /// Sizes and counts; `None` when the store cannot tell.
     pub store: Option<StoreStats>,
+    /// What is kept and what may be; `None` for entries that nobody cleans up.
+    pub room: Option<RoomStatus>,
     /// Tasks by state.
     pub tasks: TaskCounts,
     /// Opened answers in memory.
@@ -41,6 +44,7 @@ impl Engine {
             caching: self.policy.caching,
             health: self.entries.health_check().await,
             store: self.entries.stats().await.ok(),
+            room: self.room_status().await,
             tasks: self.ledger.task_counts().await.unwrap_or_default(),
             hot_entries: self.hot.len(),
             hot_bytes: self.hot.bytes(),
@@ -51,49 +55,44 @@ impl Engine {
         }
     }
 
-    /// What calls came to since the start.
-    pub fn stats(&self) -> Stats {
-        self.counters.read()
+    /// The answer of `cache_get_stats`: the original's fields, filled in truth. With an account nothing of another one is in it.
+    pub(super) async fn cache_stats(&self, args: &Args) -> Result<Answer, CallError> {
+        let account = args.text("account_id").map(|name| self.accounts.find(name)).transpose()?.map(|row| row.id.clone());
+        let period = args.text("period").and_then(Period::named).unwrap_or_default();
+        let statistics = self.statistics(&Asked { period, account: account.clone() }).await?;
+        let held = self.holdings(account.as_ref()).await?;
+        let room = self.room_status().await;
+        let most = room.as_ref().map(|room| room.limits.bytes);
+        // Of one account: what its answers take of what all may.
+        let bytes = if account.is_none() { room.as_ref().map(|room| room.bytes) } else { Some(held.stored_bytes) };
+        let usage = bytes.zip(most).map(|(bytes, most)| percent(bytes, most));
+        let mut answer = json!({
+            "entry_count": held.entries,
+            "total_bytes": held.stored_bytes,
+            "raw_bytes": held.raw_bytes,
+            "max_bytes": most,
+            "usage_percent": usage,
+            "total_size_bytes": held.stored_bytes,
+            "total_size_mb": megabytes(held.stored_bytes),
+            "size_percentage": usage,
+            "cleanup_triggered": room.as_ref().is_some_and(|room| room.cleaned.is_some()),
+            "avg_bytes": held.stored_bytes.checked_div(held.entries).unwrap_or(0),
+        });
+        if account.is_none() {
+            answer["swept_count"] = room.map_or(0, |room| room.swept).into();
+            answer["hot_entries"] = self.hot.len().into();
+            answer["hot_bytes"] = self.hot.bytes().into();
+        }
+        super::stats::tell(&mut answer, &statistics, &held);
+        Ok(Answer::plain(&answer))
     }
+}
 
-    /// The answer of `cache_get_stats`: the original's fields, filled in truth.
-    pub(super) async fn cache_stats(&self) -> Result<Answer, CallError> {
-        let store = self.entries.stats().await?;
-        let stats = self.counters.read();
-        let hits = stats.total.hits + stats.total.stale_hits;
-        let groups = |name: String, group: crate::store::GroupStats| {
-            (name, json!({ "entry_count": group.entries, "total_bytes": group.stored_bytes, "hits": group.hits }))
-        };
-        let by_account: serde_json::Map<String, Value> =
-            store.by_account.iter().map(|(account, group)| groups(account.to_string(), *group)).collect();
-        let by_resource: serde_json::Map<String, Value> = store.by_tool.iter().map(|(tool, group)| groups(tool.clone(), *group)).collect();
-        Ok(Answer::plain(&json!({
-            "entry_count": store.entries,
-            "total_bytes": store.stored_bytes,
-            "raw_bytes": store.raw_bytes,
-            // Nothing is thrown out for its size.
-            "max_bytes": null,
-            "usage_percent": null,
-            "total_size_bytes": store.stored_bytes,
-            "total_size_mb": megabytes(store.stored_bytes),
-            "size_percentage": null,
-            "cleanup_triggered": false,
-            "avg_bytes": store.stored_bytes.checked_div(store.entries).unwrap_or(0),
-            "total_hits": hits,
-            "hit_count": stats.total.hits,
-            "stale_count": stats.total.stale_hits,
-            "miss_count": stats.total.misses,
-            "bypass_count": stats.total.bypassed,
-            "coalesced_count": stats.total.coalesced,
-            "stale_if_error_count": stats.total.stale_if_error,
-            "refresh_count": stats.total.refreshes,
-            "hit_rate": stats.hit_rate(),
-            "hot_entries": self.hot.len(),
-            "hot_bytes": self.hot.bytes(),
-            "by_account": by_account,
-            "by_resource": by_resource,
-        })))
-    }
+/// For people: with two places.
+fn percent(part: u64, whole: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "rounded to hundredths of a percent anyway")]
+    let hundredths = (part as f64 * 10_000.0 / whole.max(1) as f64).round();
+    hundredths / 100.0
 }
 
 /// For people: with two places.

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, CallError, Engine};
 use crate::{
-    store::{TaskQuery, TaskSeen, TaskState},
+    clock::Timestamp,
+    queue::Progress,
+    store::{Cancelled, TaskQuery, TaskSeen, TaskState, TaskTimes},
     tools::{Args, StepError},
 };
 
@@ -15,78 +17,106 @@ impl Engine {
         let hint = "`cache_task_list` shows the tasks there are; completed ones are kept for a while only.";
         let seen = self.ledger.tasks(query).await?.pop();
         let seen = seen.ok_or_else(|| StepError::user("unknown_task", "there is no task of that id", hint))?;
-        Ok(Answer::plain(&shown(&seen)))
+        Ok(Answer::plain(&self.shown(&seen).await))
     }
 
     /// The answer of `cache_task_list`.
     pub(super) async fn task_list(&self, args: &Args) -> Result<Answer, CallError> {
         let account = args.text("account_id").map(|name| self.accounts.find(name)).transpose()?.map(|row| row.id.clone());
-        let state = args.text("status").and_then(|word| STATES.into_iter().find(|state| word_of(*state) == word));
+        let state = args.text("status").and_then(|word| TaskState::ALL.into_iter().find(|state| state.word() == word));
         let limit = args.count("limit");
         // One more tells whether there are more.
         let mut tasks = self.ledger.tasks(TaskQuery { id: None, account, state, limit: limit + 1 }).await?;
         let complete = tasks.len() <= limit;
         tasks.truncate(limit);
-        Ok(Answer::plain(&json!({ "tasks": tasks.iter().map(shown).collect::<Vec<_>>(), "complete": complete })))
+        let mut shown = Vec::with_capacity(tasks.len());
+        for task in &tasks {
+            shown.push(self.shown(task).await);
+        }
+        Ok(Answer::plain(&json!({ "tasks": shown, "complete": complete })))
     }
 
-    /// The answer of `cache_warming_status`: nothing warms the cache yet.
-    pub(super) fn warming_status() -> Answer {
-        Answer::plain(&json!({
-            "is_warming": false,
-            "status": "Nothing is fetched ahead of use. Stale answers are renewed in the background when they are used.",
-            "operations_total": 0,
-            "operations_completed": 0,
-            "operations_skipped": 0,
-            "operations_failed": 0,
-            "progress_percent": 0,
-            "started_at": null,
-            "completed_at": null,
-            "duration_seconds": null,
-        }))
+    /// Cancels a task, and shows how it stands then: one that was queued is cancelled; one that runs has been told, and its request to
+    /// Microsoft ends.
+    ///
+    /// # Errors
+    ///
+    /// No task of that id, one that has ended, or a store that does not do its work.
+    pub async fn cancel_task(&self, id: &str) -> Result<Answer, CallError> {
+        match self.cancel(id).await? {
+            Cancelled::Ended | Cancelled::Running | Cancelled::Unknown => {}
+            Cancelled::Already(state) => {
+                let message = format!("the task has ended: it is {}", state.word());
+                return Err(StepError::user("task_ended", message, "Nothing is left to cancel.").into());
+            }
+        }
+        self.task_status(id).await
     }
-}
 
-const STATES: [TaskState; 4] = [TaskState::Queued, TaskState::Running, TaskState::Failed, TaskState::Completed];
-
-fn word_of(state: TaskState) -> &'static str {
-    match state {
-        TaskState::Queued => "queued",
-        TaskState::Running => "running",
-        TaskState::Failed => "failed",
-        TaskState::Completed => "completed",
+    /// A task as it is shown, with what the queue knows of its like. Without an estimate when the store does not tell.
+    async fn shown(&self, seen: &TaskSeen) -> Value {
+        let times = self.ledger.task_times(&seen.task.account, &seen.task.tool).await.unwrap_or_default();
+        shown(seen, times, self.clock.now())
     }
 }
 
 /// A task under the original's names. The original put the whole answer into `result`; here it stays in the cache, where it is sealed,
-/// judged and forgotten.
-fn shown(seen: &TaskSeen) -> Value {
+/// judged and forgotten. What it promised and did not give (progress, when it was updated) is here, and an estimate.
+fn shown(seen: &TaskSeen, times: Option<TaskTimes>, now: Timestamp) -> Value {
     let task = &seen.task;
     let parameters: Map<String, Value> = serde_json::from_str(&task.args).unwrap_or_default();
-    let since = |state: TaskState| (seen.state == state).then(|| seen.changed_at.rfc3339());
-    let ended = since(TaskState::Completed).or_else(|| since(TaskState::Failed));
+    let runs = seen.state == TaskState::Running;
     let result = (seen.state == TaskState::Completed).then(|| format!("In the cache: call {} with these parameters.", task.tool));
+    let progress = seen.progress.as_ref().map(|progress| {
+        let Progress { done, total, message } = progress;
+        json!({ "done": done, "total": total, "percent": percent(*done, *total), "message": message })
+    });
+    let waits = seen.state == TaskState::Queued && task.not_before > now;
     json!({
         "task_id": task.id,
         "account_id": task.account.as_str(),
         "operation": task.tool,
+        "kind": task.kind.word(),
         "parameters": parameters.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>(),
         "priority": task.priority,
-        "status": word_of(seen.state),
-        // A task that failed is not tried again by itself: the next stale hit asks for a new one.
-        "retry_count": 0,
+        "status": seen.state.word(),
+        "cancel_requested": seen.cancelling,
+        "retry_count": seen.retries,
         "created_at": task.created_at.rfc3339(),
-        // Known for as long as it runs.
-        "started_at": since(TaskState::Running),
-        "completed_at": ended,
+        "not_before": waits.then(|| task.not_before.rfc3339()),
+        "started_at": seen.started_at.map(Timestamp::rfc3339),
+        "updated_at": seen.changed_at.rfc3339(),
+        "completed_at": seen.state.ended().then(|| seen.changed_at.rfc3339()),
+        "progress": progress,
+        "estimated_duration_seconds": times.map(|times| times.mean.as_secs_f64()),
+        "estimated_completion": expected(seen, times, now).filter(|_| runs).map(Timestamp::rfc3339),
         "result": result,
+        "result_entry": seen.result,
         "error": Some(&seen.failure).filter(|failure| !failure.is_empty()),
     })
 }
 
+/// Whole percents; `None` while the whole is not known.
+fn percent(done: u64, total: u64) -> Option<u64> {
+    done.min(total).saturating_mul(100).checked_div(total)
+}
+
+/// When a running task should be done: by its own pace when it tells one, else by what its like took. Never before now.
+fn expected(seen: &TaskSeen, times: Option<TaskTimes>, now: Timestamp) -> Option<Timestamp> {
+    let started = seen.started_at?;
+    let whole = match &seen.progress {
+        Some(Progress { done, total, .. }) if (1..=*total).contains(done) => {
+            let factor = u32::try_from(*total).ok()?.checked_div(u32::try_from(*done).ok()?.max(1))?;
+            now.since(started).saturating_mul(factor)
+        }
+        _ => times?.mean,
+    };
+    Some(started.plus(whole).max(now))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use super::super::{Engine, Remote, testing};
     use super::*;
@@ -94,7 +124,7 @@ mod tests {
         chance::SeededDice,
         clock::{ManualClock, Timestamp},
         ids::{AccountId, Caller, Urgency},
-        store::{AccountRow, Ledger as _, Limits, Memory, TaskRow},
+        store::{AccountRow, Beat, Claim, Ledger as _, Limits, Memory, TaskEnd, TaskKind, TaskRow},
         tools::Steps,
     };
 
@@ -125,12 +155,13 @@ mod tests {
         TaskRow {
             id: format!("id{number}"),
             account: AccountId::new(testing::ACCOUNT),
-            kind: "refresh".into(),
+            kind: TaskKind::Refresh,
             tool: "email_list".into(),
             args: r#"{"limit":5,"folder_id":null}"#.into(),
             dedup: format!("d{number}"),
             priority: 5,
             created_at: Timestamp(number),
+            not_before: Timestamp(0),
         }
     }
 
@@ -140,24 +171,37 @@ mod tests {
         for number in 1..=4 {
             memory.enqueue(task(number)).await.unwrap();
         }
-        for result in [Ok(()), Err("offline".to_owned())] {
-            let claimed = memory.claim(Timestamp(60_000)).await.unwrap().unwrap();
-            memory.settle_task(&claimed.id, result, Timestamp(61_000)).await.unwrap();
+        let claim = async |at: i64| {
+            let Claim::Task(claimed) = memory.claim(Timestamp(at), Timestamp(at + 60_000), vec![]).await.unwrap() else { panic!("none") };
+            claimed.lease
+        };
+        let done = TaskEnd::Completed { result: Some("e1".into()), took: Duration::from_secs(4) };
+        for end in [done, TaskEnd::Failed { failure: "offline".into() }] {
+            let lease = claim(60_000).await;
+            memory.settle_task(lease, end, Timestamp(61_000)).await.unwrap();
         }
-        memory.claim(Timestamp(62_000)).await.unwrap();
+        let lease = claim(998_000).await;
 
         let done = call(&engine, "cache_task_get_status", json!({"task_id": "id1"})).await.unwrap();
         let expected = json!({
-            "task_id": "id1", "account_id": testing::ACCOUNT, "operation": "email_list", "parameters": {"limit": 5}, "priority": 5,
-            "status": "completed", "retry_count": 0, "created_at": "1970-01-01T00:00:00.001Z", "started_at": null,
-            "completed_at": "1970-01-01T00:01:01.000Z", "result": "In the cache: call email_list with these parameters.", "error": null,
+            "task_id": "id1", "account_id": testing::ACCOUNT, "operation": "email_list", "kind": "refresh", "parameters": {"limit": 5},
+            "priority": 5, "status": "completed", "cancel_requested": false, "retry_count": 0, "created_at": "1970-01-01T00:00:00.001Z",
+            "not_before": null, "started_at": "1970-01-01T00:01:00.000Z", "updated_at": "1970-01-01T00:01:01.000Z",
+            "completed_at": "1970-01-01T00:01:01.000Z", "progress": null, "estimated_duration_seconds": 4.0, "estimated_completion": null,
+            "result": "In the cache: call email_list with these parameters.", "result_entry": "e1", "error": null,
         });
         assert_eq!(done, expected);
         let list = call(&engine, "cache_task_list", json!({})).await.unwrap();
         let stands: Vec<&str> = list["tasks"].as_array().unwrap().iter().map(|task| task["status"].as_str().unwrap()).collect();
         assert_eq!((stands, &list["complete"]), (vec!["queued", "running", "failed", "completed"], &json!(true)));
-        assert_eq!(list["tasks"][1]["started_at"], "1970-01-01T00:01:02.000Z");
+        assert_eq!(list["tasks"][1]["started_at"], "1970-01-01T00:16:38.000Z");
+        assert_eq!(list["tasks"][1]["estimated_completion"], "1970-01-01T00:16:42.000Z", "as long as its like took");
         assert_eq!((&list["tasks"][2]["error"], &list["tasks"][2]["result"]), (&json!("offline"), &Value::Null));
+        let progress = Some(Progress { done: 1, total: 4, message: "pages".into() });
+        memory.beat(Beat { lease, progress, until: Timestamp(2_000_000) }, Timestamp(999_000)).await.unwrap();
+        let told = call(&engine, "cache_task_get_status", json!({"task_id": "id3"})).await.unwrap();
+        assert_eq!(told["progress"], json!({"done": 1, "total": 4, "percent": 25, "message": "pages"}));
+        assert_eq!(told["estimated_completion"], "1970-01-01T00:16:46.000Z", "a quarter took two seconds");
 
         let some = call(&engine, "cache_task_list", json!({"status": "failed", "account_id": "alex@contoso.example"})).await.unwrap();
         assert_eq!(some["tasks"].as_array().unwrap().len(), 1);

@@ -65,6 +65,7 @@ pub(super) async fn engine_with(
     let logins = Logins::new(identity, clock.clone(), dice.clone());
     let mut parts = Parts {
         entries,
+        room: None,
         ledger,
         hot: HotTier::new(1 << 20),
         remote,
@@ -185,6 +186,7 @@ pub(super) fn failure(status: Option<u16>, unknown_outcome: bool) -> StepError {
         graph_code: None,
         unknown_outcome,
         never_sent: false,
+        retry_after: None,
     }
 }
 
@@ -202,9 +204,9 @@ pub(super) async fn run_queue(engine: &Arc<Engine>) {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-    while let Some(task) = engine.claim().await {
-        let result = engine.refresh(&task).await;
-        engine.settle(&task, result).await;
+    while let super::Next::Run(run) = engine.next_task().await {
+        let result = engine.refresh(&run).await;
+        engine.settle(run, result).await;
     }
 }
 

@@ -23,6 +23,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Seen {
     asked: usize,
+    /// Graph requests made: each page is one, and so is each in a batch, as Microsoft counts them. Retries are not counted.
+    pub(super) requests: u64,
     /// A feed that was walked whole, and the link that tells what changes from then on.
     pub(super) walk: Option<(Feed, Secret<String>)>,
     /// Graph says that what the tag stands for is unchanged; the fetch failed with that.
@@ -51,10 +53,11 @@ impl Watch {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request; true for the first one.
-    fn first(&self) -> bool {
+    /// Counts a step of so many requests; true for the first one.
+    fn first(&self, requests: usize) -> bool {
         let mut seen = self.note();
         seen.asked += 1;
+        seen.requests += u64::try_from(requests).unwrap_or(u64::MAX);
         seen.asked == 1
     }
 }
@@ -79,7 +82,7 @@ fn reads_drive_item(request: &GraphRequest) -> bool {
 #[async_trait]
 impl Steps for Watch {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
-        let first = self.first();
+        let first = self.first(1);
         let tag = self.etag.as_ref().filter(|_| first && reads_drive_item(&request));
         let request = match tag {
             Some(tag) => request.header("If-None-Match", tag),
@@ -99,13 +102,20 @@ impl Steps for Watch {
             graph_code: None,
             unknown_outcome: false,
             never_sent: false,
+            retry_after: None,
         })
     }
 
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
-        let first = self.first();
+        let first = self.first(1);
         let feed = walked(&request).filter(|_| first);
-        let page = self.steps.pages(request, enough).await?;
+        // Asked between two pages: when it says no, the next one is read.
+        let enough = |items: &[Value]| {
+            let done = enough(items);
+            self.note().requests += u64::from(!done);
+            done
+        };
+        let page = self.steps.pages(request, &enough).await?;
         if let (Some(feed), None, Some(link)) = (feed, &page.next, &page.delta) {
             self.note().walk = Some((feed, Secret::new(link.clone())));
         }
@@ -113,7 +123,7 @@ impl Steps for Watch {
     }
 
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
-        self.first();
+        self.first(requests.len());
         self.steps.batch(requests).await
     }
 

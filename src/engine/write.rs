@@ -4,7 +4,7 @@
 //!
 //! The act runs by itself: a client that dies meanwhile does not leave a write half recorded.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -112,10 +112,8 @@ impl Engine {
             Err(error) => (outcome_of(error), Vec::new(), Vec::new()),
         };
         let now = self.clock.now();
-        if outcome != Outcome::Refused {
-            self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone(), now);
-        }
-        let wakes_settler = matches!(outcome, Outcome::Unknown | Outcome::Done { late: true });
+        // At the least the searches of the service are unsettled.
+        let wakes_settler = outcome != Outcome::Refused;
         match self.ledger.close_write(id, outcome, extra, learned, now.plus(self.policy.unsettled), now).await {
             Ok(bumps) => {
                 self.truth.apply(&bumps);

@@ -117,6 +117,15 @@ impl GraphError {
         self.never_sent
     }
 
+    /// How long Graph asks to wait, or the breaker stays open.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.cause {
+            Cause::Unreachable { retry_after } => Some(retry_after),
+            Cause::Throttled { retry_after } => retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether a delta has to start over.
     pub fn is_resync(&self) -> bool {
         matches!(self.cause, Cause::Resync { .. })

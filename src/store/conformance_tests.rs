@@ -20,12 +20,12 @@ pub(super) trait Backend: Entries + Ledger {}
 impl<T: Entries + Ledger> Backend for T {}
 
 /// A backend and the folder it lives in.
-struct World {
-    store: Arc<dyn Backend>,
+pub(super) struct World {
+    pub(super) store: Arc<dyn Backend>,
     _folder: Option<tempfile::TempDir>,
 }
 
-fn in_memory() -> World {
+pub(super) fn in_memory() -> World {
     World { store: Arc::new(Memory::new(Arc::new(SeededDice::new(1)), Limits::default())), _folder: None }
 }
 
@@ -42,12 +42,12 @@ fn open(folder: &tempfile::TempDir) -> sqlcipher::Sqlcipher {
 }
 
 #[cfg(any(feature = "sqlcipher", feature = "system-openssl"))]
-fn in_a_file() -> World {
+pub(super) fn in_a_file() -> World {
     let folder = tempfile::tempdir().unwrap();
     World { store: Arc::new(open(&folder)), _folder: Some(folder) }
 }
 
-fn volatile() -> World {
+pub(super) fn volatile() -> World {
     let ledger = Memory::new(Arc::new(SeededDice::new(3)), Limits::default());
     World { store: Arc::new(Volatile::new(Arc::new(ledger), 1 << 30, Limits::default())), _folder: None }
 }
@@ -86,6 +86,7 @@ every_backend!(
     a_written_scope_overtakes_and_others_do_not,
     an_unsettled_item_is_not_stored_until_it_settles,
     a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_settling,
+    a_plain_write_leaves_nothing_unsettled_but_searches,
     another_epoch_overtakes,
     floors_count_for_scopes_without_a_row,
     a_shown_item_that_was_written_overtakes,
@@ -109,7 +110,6 @@ every_backend!(
     a_renewed_source_keeps_nothing_true,
     an_item_shown_again_within_the_hour_is_no_younger,
     accounts_and_tokens_are_kept_and_forgotten,
-    tasks_run_in_order_once_and_are_put_back,
 );
 
 const ACCOUNT: &str = "o1.t1";
@@ -294,6 +294,26 @@ async fn a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_set
     assert_eq!(store.put(entry, vec![], Timestamp(60_001)).await.unwrap(), Put::Stored { revision: 1 });
 }
 
+async fn a_plain_write_leaves_nothing_unsettled_but_searches(store: &dyn Backend) {
+    let bumped = write(store, "w", touched(vec![Touch::Scope(messages("inbox"))]), Outcome::Done { late: false }).await;
+    let marks = |unsettled_until| Marks { written_at: 1, changed_at: 0, unsettled_until };
+    let search = Scope::any(Service::Mail);
+    let expected = vec![(search.clone(), marks(Some(Timestamp(60_000)))), (messages("inbox"), marks(None))];
+    assert_eq!((bumped.len(), bumped[0].seq, &bumped[0].scopes), (1, 1, &expected), "one step of history");
+    assert_eq!(store.source(&mailbox()).await.unwrap().marks(&search), marks(Some(Timestamp(60_000))), "kept, not only told");
+    let list = list_entry(store, "inbox").await;
+    assert_eq!(put(store, &list).await, Put::Stored { revision: 1 });
+    let mut found = list_entry(store, "inbox").await;
+    found.meta.readings[0].scopes = vec![search];
+    assert_eq!(put(store, &found).await, Put::Overtaken);
+    let (bumped, next) = store.settle(Timestamp(60_000)).await.unwrap();
+    assert_eq!((names(&bumped), bumped[0].seq, next), (set(&["any:mail"]), 2, None));
+    assert_eq!(put(store, &found).await, Put::Overtaken, "it was read before the time ended");
+    let seq = store.source(&mailbox()).await.unwrap().seq;
+    found.meta.readings[0].read_seq = seq;
+    assert_eq!(put(store, &found).await, Put::Stored { revision: 2 });
+}
+
 async fn another_epoch_overtakes(store: &dyn Backend) {
     let mut entry = list_entry(store, "inbox").await;
     entry.meta.readings[0].epoch.0 ^= 1;
@@ -306,16 +326,17 @@ async fn another_epoch_overtakes(store: &dyn Backend) {
 async fn floors_count_for_scopes_without_a_row(store: &dyn Backend) {
     let entry = list_entry(store, "inbox").await;
     write(store, "w", touched(vec![Touch::Scope(messages("sent"))]), Outcome::Done { late: false }).await;
+    store.settle(Timestamp(60_000)).await.unwrap();
     forget(store, 0).await;
     let state = store.source(&mailbox()).await.unwrap();
     assert!(state.scopes.is_empty());
-    assert_eq!(state.floors.written_at, 1);
+    assert_eq!(state.floors.written_at, 2, "the searches were settled");
     assert_eq!(put(store, &entry).await, Put::Overtaken);
     store.changed(vec![touched(vec![Touch::Scope(messages("sent"))])], Timestamp(5)).await.unwrap();
     let state = store.source(&mailbox()).await.unwrap();
     assert_eq!(
         state.scopes[&messages("sent")],
-        Marks { written_at: 1, changed_at: 2, unsettled_until: None },
+        Marks { written_at: 2, changed_at: 3, unsettled_until: None },
         "a new row begins with the floors"
     );
 }
@@ -489,7 +510,7 @@ async fn a_later_write_keeps_the_longer_unsettled_time(store: &dyn Backend) {
     }
     write(store, "c", scope(), Outcome::Done { late: false }).await;
     let (bumped, next) = store.settle(Timestamp(50_000)).await.unwrap();
-    assert_eq!(next, Some(Timestamp(80_000)));
+    assert_eq!(next, Some(Timestamp(60_000)));
     assert!(
         bumped[0]
             .scopes
@@ -770,57 +791,14 @@ fn task(number: usize, priority: u8) -> TaskRow {
     TaskRow {
         id: format!("id{number}"),
         account: account(),
-        kind: "refresh".into(),
+        kind: TaskKind::Refresh,
         tool: "email_list".into(),
         args: "{}".into(),
         dedup: format!("d{number}"),
         priority,
         created_at: Timestamp(i64::try_from(number).unwrap()),
+        not_before: Timestamp(0),
     }
-}
-
-async fn tasks_run_in_order_once_and_are_put_back(store: &dyn Backend) {
-    for (number, priority) in [(1, 5), (2, 1), (3, 5)] {
-        assert!(store.enqueue(task(number, priority)).await.unwrap());
-    }
-    let again = TaskRow { id: "other".into(), ..task(1, 1) };
-    assert!(!store.enqueue(again.clone()).await.unwrap(), "queued already");
-    let claim = async || store.claim(Timestamp(9)).await.unwrap();
-    assert_eq!(claim().await, Some(task(2, 1)));
-    assert_eq!(claim().await, Some(task(1, 5)));
-    assert!(!store.enqueue(again.clone()).await.unwrap(), "running already");
-    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 2, failed: 0 });
-    store.settle_task("id1", Err("offline".into()), Timestamp(9)).await.unwrap();
-    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 1, failed: 1 });
-    assert!(store.enqueue(again).await.unwrap(), "one that failed may be asked for again");
-    assert_eq!(store.requeue().await.unwrap(), 1);
-    assert_eq!(claim().await, Some(TaskRow { id: "other".into(), ..task(1, 1) }), "first by priority, then by age");
-    assert_eq!(claim().await, Some(task(2, 1)));
-    store.settle_task("id2", Ok(()), Timestamp(9)).await.unwrap();
-    store.settle_task("nobody", Ok(()), Timestamp(9)).await.unwrap();
-    assert_eq!(store.task_counts().await.unwrap(), TaskCounts { queued: 1, running: 1, failed: 1 });
-    assert_eq!(claim().await, Some(task(3, 5)));
-    assert_eq!(claim().await, None);
-    let seen = async |query: TaskQuery| {
-        let tasks = store.tasks(TaskQuery { limit: 10, ..query }).await.unwrap();
-        tasks.into_iter().map(|seen| (seen.task.id, seen.state, seen.changed_at.0, seen.failure)).collect::<Vec<_>>()
-    };
-    let row = |id: &str, state, failure: &str| (id.to_owned(), state, 9, failure.to_owned());
-    let all = vec![
-        row("other", TaskState::Running, ""),
-        row("id3", TaskState::Running, ""),
-        row("id2", TaskState::Completed, ""),
-        row("id1", TaskState::Failed, "offline"),
-    ];
-    assert_eq!(seen(TaskQuery::default()).await, all, "the newest first");
-    assert_eq!(seen(TaskQuery { account: Some(account()), ..TaskQuery::default() }).await, all);
-    assert_eq!(seen(TaskQuery { account: Some(AccountId::new("somebody")), ..TaskQuery::default() }).await, vec![]);
-    assert_eq!(seen(TaskQuery { id: Some("id2".into()), ..TaskQuery::default() }).await, all[2..3]);
-    assert_eq!(seen(TaskQuery { id: Some("id2".into()), account: Some(AccountId::new("somebody")), ..TaskQuery::default() }).await, vec![]);
-    assert_eq!(seen(TaskQuery { state: Some(TaskState::Failed), ..TaskQuery::default() }).await, all[3..]);
-    assert_eq!(store.tasks(TaskQuery { limit: 2, ..TaskQuery::default() }).await.unwrap().len(), 2);
-    let done = task(2, 1);
-    assert!(store.enqueue(TaskRow { id: "new".into(), ..done }).await.unwrap(), "one that is done may be asked for again");
 }
 
 /// One random operation. Small ranges, so that operations meet.
@@ -844,7 +822,7 @@ enum Op {
     RemoveAccount,
     Enqueue { number: u8 },
     Claim,
-    SettleTask { number: u8, good: bool },
+    SettleTask { place: usize, good: bool },
     Wait { ms: u32 },
 }
 
@@ -867,7 +845,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::RemoveAccount),
         1 => (0..4u8).prop_map(|number| Op::Enqueue { number }),
         1 => Just(Op::Claim),
-        1 => (0..4u8, any::<bool>()).prop_map(|(number, good)| Op::SettleTask { number, good }),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(place, good)| Op::SettleTask { place, good }),
         2 => (0..4_000_000u32).prop_map(|ms| Op::Wait { ms }),
     ]
 }
@@ -884,6 +862,7 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
     let mut now = Timestamp(1_000_000);
     let mut reads: Vec<(Entry, Vec<Shown>)> = Vec::new();
     let mut open: Vec<WriteId> = Vec::new();
+    let mut leases: Vec<Lease> = Vec::new();
     let folder_name = |folder: u8| format!("f{folder}");
     let item_name = |item: u8| format!("m{item}");
     let bumps = |mut bumped: Vec<Bumped>| {
@@ -982,16 +961,26 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
                 let row = TaskRow { id: format!("task {at}"), ..task(usize::from(*number), *number + 1) };
                 format!("{:?}", store.enqueue(row).await)
             }
-            Op::Claim => format!("{:?}", store.claim(now).await),
-            Op::SettleTask { number, good } => {
-                let result = if *good { Ok(()) } else { Err("no".to_owned()) };
-                format!("{:?}", store.settle_task(&format!("task {number}"), result, now).await)
+            Op::Claim => match store.claim(now, now.plus(Duration::from_secs(60)), vec![]).await.unwrap() {
+                Claim::Task(claimed) => {
+                    leases.push(claimed.lease.clone());
+                    format!("{claimed:?}")
+                }
+                nothing => format!("{nothing:?}"),
+            },
+            Op::SettleTask { place, good } if !leases.is_empty() => {
+                let lease = leases[place % leases.len()].clone();
+                let end = match good {
+                    true => TaskEnd::Completed { result: None, took: Duration::from_secs(1) },
+                    false => TaskEnd::Failed { failure: "no".into() },
+                };
+                format!("{:?}", store.settle_task(lease, end, now).await)
             }
             Op::Wait { ms } => {
                 now = now.plus(Duration::from_millis(u64::from(*ms)));
                 String::new()
             }
-            Op::PutRead { .. } | Op::Close { .. } => String::new(),
+            Op::PutRead { .. } | Op::Close { .. } | Op::SettleTask { .. } => String::new(),
         });
     }
     let mut state = store.source(&mailbox()).await.unwrap();
@@ -1001,7 +990,7 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
     let sizes = store.sources().await.unwrap();
     let mut stats = store.stats().await.unwrap();
     let groups = stats.by_tool.iter_mut().map(|(_, group)| group).chain(stats.by_account.iter_mut().map(|(_, group)| group));
-    groups.for_each(|group| group.stored_bytes = 0);
+    groups.chain(stats.groups.iter_mut().map(|(.., group)| group)).for_each(|group| group.stored_bytes = 0);
     stats.stored_bytes = 0;
     seen.push(format!("{state:?} {files:?} {sizes:?} {stats:?} {:?}", store.task_counts().await));
     seen

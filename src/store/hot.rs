@@ -88,6 +88,11 @@ impl HotTier {
         self.cache.retain(|_, entry| entry.meta.key.account != *account);
     }
 
+    /// Keeps only the entries that `stays` names.
+    pub fn retain(&self, stays: impl Fn(&Entry) -> bool) {
+        self.cache.retain(|_, entry| stays(entry));
+    }
+
     /// Drops everything.
     pub fn clear(&self) {
         self.cache.clear();

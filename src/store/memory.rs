@@ -8,11 +8,13 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TaskState,
-    TotalsAt, TotalsStep, WriteId,
+    About, AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, Counts, CountsQuery, DeltaToken,
+    Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put,
+    Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
+    memory_tasks::Tasks,
+    room::{Row, Walked},
     rules::{
-        self, KEPT_DONE, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, any_of, may_store, spread_all, spread_changes, unmoved,
+        self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes, unmoved,
     },
 };
 use crate::{
@@ -46,12 +48,15 @@ struct State {
     last_write: i64,
     accounts: BTreeMap<AccountId, AccountRow>,
     tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
-    tasks: Vec<TaskSeen>,
+    tasks: Tasks,
+    counts: BTreeMap<(Span, Timestamp, AccountId, About), Counts>,
 }
 
 struct Held {
     entry: Entry,
     hits: u64,
+    /// When it was last stored or used.
+    used: Timestamp,
 }
 
 struct WriteRow {
@@ -64,7 +69,7 @@ struct WriteRow {
 /// Which of a scope's marks a bump raises.
 #[derive(Clone, Copy)]
 enum Mark {
-    Written { unsettled: Option<Timestamp> },
+    Written { unsettled: Option<Unsettled> },
     Changed,
 }
 
@@ -120,7 +125,7 @@ impl State {
                 match mark {
                     Mark::Written { unsettled } => {
                         marks.written_at = seq;
-                        marks.unsettled_until = marks.unsettled_until.max(unsettled);
+                        marks.unsettled_until = marks.unsettled_until.max(unsettled.and_then(|unsettled| unsettled.until_of(scope)));
                     }
                     Mark::Changed => marks.changed_at = seq,
                 }
@@ -176,6 +181,24 @@ impl State {
     }
 }
 
+impl Walked for Memory {
+    fn rows(&self) -> Vec<Row> {
+        let row = |held: &Held| Row {
+            key: held.entry.meta.key.hash,
+            account: held.entry.meta.key.account.clone(),
+            tool: held.entry.meta.key.tool.to_string(),
+            fetched: held.entry.meta.fetch_started,
+            used: held.used,
+            bytes: held.entry.weight(),
+        };
+        self.lock().entries.values().map(row).collect()
+    }
+
+    fn drop_rows(&self, keys: &[KeyHash]) {
+        self.lock().remove(|entry| keys.contains(&entry.meta.key.hash));
+    }
+}
+
 #[async_trait]
 impl Entries for Memory {
     async fn get(&self, key: KeyHash) -> Result<Option<Entry>, StoreError> {
@@ -193,7 +216,7 @@ impl Entries for Memory {
         let key = entry.meta.key.hash;
         let (revision, hits) = state.entries.get(&key).map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits));
         entry.meta.revision = revision;
-        state.entries.insert(key, Held { entry, hits });
+        state.entries.insert(key, Held { entry, hits, used: now });
         Ok(Put::Stored { revision })
     }
 
@@ -209,34 +232,21 @@ impl Entries for Memory {
         for one in uses {
             if let Some(held) = state.entries.get_mut(&one.key) {
                 held.hits += u64::from(one.hits);
+                held.used = one.at;
             }
         }
         Ok(())
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let state = self.lock();
-        let mut stats = StoreStats::default();
-        let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
-        let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
-        for held in state.entries.values() {
+        let mut groups: BTreeMap<(AccountId, String), GroupStats> = BTreeMap::new();
+        for held in self.lock().entries.values() {
             let bytes = u64::try_from(held.entry.body.text.0.len()).unwrap_or(u64::MAX);
             let key = &held.entry.meta.key;
-            let groups = [by_tool.entry(key.tool.to_string()).or_default(), by_account.entry(key.account.clone()).or_default()];
-            for group in groups {
-                group.entries += 1;
-                group.raw_bytes += bytes;
-                group.stored_bytes += bytes;
-                group.hits += held.hits;
-            }
-            stats.entries += 1;
-            stats.raw_bytes += bytes;
-            stats.stored_bytes += bytes;
-            stats.hits += held.hits;
+            let one = GroupStats { entries: 1, raw_bytes: bytes, stored_bytes: bytes, hits: held.hits };
+            groups.entry((key.account.clone(), key.tool.to_string())).or_default().add(&one);
         }
-        stats.by_tool = by_tool.into_iter().collect();
-        stats.by_account = by_account.into_iter().collect();
-        Ok(stats)
+        Ok(StoreStats::of_groups(groups.into_iter().map(|((account, tool), group)| (account, tool, group)).collect()))
     }
 
     async fn check_totals(&self, _after: Option<TotalsAt>) -> Result<TotalsStep, StoreError> {
@@ -244,7 +254,7 @@ impl Entries for Memory {
     }
 
     async fn health_check(&self) -> Health {
-        Health { healthy: true, detail: None, schema: 0, file_bytes: 0, damaged: 0 }
+        Health { healthy: true, detail: None, schema: 0, file_bytes: 0, damaged: 0, free_bytes: None, low_disk: false }
     }
 }
 
@@ -290,7 +300,7 @@ impl Ledger for Memory {
             _ => return Err(StoreError::Failed("the write is not open".into())),
         };
         touched.extend(extra);
-        let unsettled = matches!(outcome, Outcome::Unknown | Outcome::Done { late: true }).then_some(unsettled_until);
+        let unsettled = Unsettled::after(&outcome, unsettled_until);
         let scopes = if outcome == Outcome::Refused { BTreeMap::new() } else { state.spread(&touched)? };
         let bumped = state.bump(&scopes, Mark::Written { unsettled }, &*self.dice);
         if outcome != Outcome::Refused {
@@ -303,8 +313,8 @@ impl Ledger for Memory {
         }
         if let Some(row) = state.writes.get_mut(&id.0) {
             row.open = false;
-            row.unsettled = unsettled;
-            row.bumped = scopes;
+            row.unsettled = unsettled.map(|_| unsettled_until);
+            row.bumped = unsettled.map(|unsettled| unsettled.of(&scopes)).unwrap_or_default();
         }
         Ok(bumped)
     }
@@ -438,7 +448,7 @@ impl Ledger for Memory {
     async fn checked(&self, done: Checked) -> Result<CheckNoted, StoreError> {
         let mut state = self.lock();
         let FeedKey { account, source, feed } = done.feed.clone();
-        let scopes = spread_changes(&done.changes, |item| Ok(state.containers_of(&source, item)))?;
+        let scopes = spread_changes(&done.feed.feed, &done.changes, |item| Ok(state.containers_of(&source, item)))?;
         let due = if scopes.is_empty() { BTreeMap::new() } else { BTreeMap::from([(source.clone(), scopes)]) };
         let bumped = state.bump(&due, Mark::Changed, &*self.dice);
         let same = state.tokens_of_feeds.get(&done.feed).is_some_and(|token| token.from == done.from);
@@ -476,7 +486,8 @@ impl Ledger for Memory {
         let mut state = self.lock();
         state.accounts.remove(account);
         state.tokens.remove(account);
-        state.tasks.retain(|seen| seen.task.account != *account);
+        state.tasks.leave(account);
+        state.counts.retain(|(_, _, whose, _), _| whose != account);
         state.tokens_of_feeds.retain(|feed, _| feed.account != *account);
         state.sources.values_mut().for_each(|known| known.checked.retain(|(whose, _), _| whose != account));
         Ok(state.remove(|entry| entry.meta.key.account == *account))
@@ -492,70 +503,65 @@ impl Ledger for Memory {
     }
 
     async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError> {
-        let mut state = self.lock();
-        let waits = |at: TaskState| matches!(at, TaskState::Queued | TaskState::Running);
-        if state.tasks.iter().any(|old| old.task.id == task.id || (old.task.dedup == task.dedup && waits(old.state))) {
-            return Ok(false);
-        }
-        state.tasks.push(TaskSeen { state: TaskState::Queued, changed_at: task.created_at, failure: String::new(), task });
-        Ok(true)
+        Ok(self.lock().tasks.enqueue(task))
     }
 
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
-        let mut state = self.lock();
-        let queued = state.tasks.iter_mut().filter(|seen| seen.state == TaskState::Queued);
-        // `min_by_key` takes the first of equals, which was queued first.
-        Ok(queued.min_by_key(|seen| (seen.task.priority, seen.task.created_at)).map(|seen| {
-            (seen.state, seen.changed_at) = (TaskState::Running, now);
-            seen.task.clone()
-        }))
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError> {
+        Ok(self.lock().tasks.claim(now, until, &held))
     }
 
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
-        let mut state = self.lock();
-        let Some(seen) = state.tasks.iter_mut().find(|seen| seen.task.id == id && seen.state == TaskState::Running) else {
-            return Ok(());
-        };
-        seen.changed_at = now;
-        (seen.state, seen.failure) = match result {
-            Ok(()) => (TaskState::Completed, String::new()),
-            Err(reason) => (TaskState::Failed, reason),
-        };
-        let (ended, keep) = match seen.state {
-            TaskState::Completed => (TaskState::Completed, KEPT_DONE),
-            _ => (TaskState::Failed, KEPT_ROWS),
-        };
-        if state.tasks.iter().filter(|seen| seen.state == ended).count() > keep
-            && let Some(oldest) = state.tasks.iter().position(|seen| seen.state == ended)
-        {
-            state.tasks.remove(oldest);
-        }
-        Ok(())
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.lock().tasks.beat(beat, now))
     }
 
-    async fn requeue(&self) -> Result<u64, StoreError> {
-        let mut requeued = 0;
-        for seen in self.lock().tasks.iter_mut().filter(|seen| seen.state == TaskState::Running) {
-            seen.state = TaskState::Queued;
-            requeued += 1;
-        }
-        Ok(requeued)
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.lock().tasks.settle(&lease, end, now))
+    }
+
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError> {
+        Ok(self.lock().tasks.cancel(id, now))
+    }
+
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.lock().tasks.requeue(now))
     }
 
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
-        Ok(self.lock().tasks.iter().rev().filter(|seen| query.asks_for(seen)).take(query.limit).cloned().collect())
+        Ok(self.lock().tasks.seen(&query))
+    }
+
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError> {
+        Ok(self.lock().tasks.times(account, tool))
     }
 
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
-        let mut counts = TaskCounts::default();
-        for seen in &self.lock().tasks {
-            match seen.state {
-                TaskState::Queued => counts.queued += 1,
-                TaskState::Running => counts.running += 1,
-                TaskState::Failed => counts.failed += 1,
-                TaskState::Completed => {}
+        Ok(self.lock().tasks.counts())
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        for one in counted.iter().filter(|one| state.accounts.contains_key(&one.account)).collect::<Vec<_>>() {
+            for span in Span::ALL {
+                state.counts.entry((span, span.start(now), one.account.clone(), one.about.clone())).or_default().add(&one.counts);
             }
         }
-        Ok(counts)
+        state.counts.retain(|(span, at, ..), _| *at >= span.oldest(now));
+        Ok(())
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        let state = self.lock();
+        let wanted = |(span, at, account, _): &&(Span, Timestamp, AccountId, About)| {
+            *span == query.span && (query.from..query.until).contains(at) && query.account.as_ref().is_none_or(|wanted| wanted == account)
+        };
+        let row = |key: &(Span, Timestamp, AccountId, About)| {
+            let counts = state.counts.get(key)?.clone();
+            Some(CountedIn { at: key.1, counted: Counted { account: key.2.clone(), about: key.3.clone(), counts } })
+        };
+        Ok(state.counts.keys().filter(wanted).filter_map(row).collect())
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.lock().counts.keys().find(|(kept, ..)| *kept == span).map(|(_, at, ..)| *at))
     }
 }

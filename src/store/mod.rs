@@ -4,10 +4,15 @@
 //! invalidations) always stays in the local SQLCipher file, beside the entries it judges.
 
 mod delta;
+mod disk;
 mod doubt;
 mod hot;
 mod memory;
+mod memory_tasks;
+mod room;
 mod rules;
+pub mod statistics;
+mod task;
 mod uses;
 mod volatile;
 
@@ -16,14 +21,29 @@ pub mod sqlcipher;
 
 #[cfg(test)]
 mod conformance_tests;
+#[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
+mod room_tests;
+#[cfg(test)]
+mod statistics_tests;
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
 pub use self::{
     delta::{Based, Baseline, Changes, CheckNoted, Checked, DeltaToken, FeedKey},
+    disk::{BALLAST_BYTES, Disk, DiskOf, Guard},
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,
+    room::{Evicted, Room},
+    statistics::{About, Counted, CountedIn, Counts, CountsQuery, Span, Times},
+    task::{
+        Beat, Cancelled, Claim, Claimed, KEPT_FOR, KEPT_TASKS, LONGEST_WAIT, Lease, MOST_ATTEMPTS, Progress, TaskCounts, TaskEnd, TaskKind,
+        TaskQuery, TaskRow, TaskSeen, TaskState, TaskTimes,
+    },
     uses::Uses,
     volatile::Volatile,
 };
@@ -73,6 +93,8 @@ pub enum Put {
     Overtaken,
     /// Larger than one entry may be.
     TooLarge,
+    /// There is too little room left on the disk for anything to grow.
+    NoRoom,
 }
 
 /// Why entries are removed; kept in `cache_invalidation`.
@@ -116,6 +138,39 @@ pub struct StoreStats {
     pub by_tool: Vec<(String, GroupStats)>,
     /// The same by account.
     pub by_account: Vec<(AccountId, GroupStats)>,
+    /// The same by both.
+    pub groups: Vec<(AccountId, String, GroupStats)>,
+}
+
+impl StoreStats {
+    /// From the figures of each account's entries of each tool.
+    pub fn of_groups(mut groups: Vec<(AccountId, String, GroupStats)>) -> Self {
+        groups.sort_by(|(account, tool, _), (other, its, _)| (account, tool).cmp(&(other, its)));
+        let (mut all, mut by_tool, mut by_account) = (GroupStats::default(), BTreeMap::new(), BTreeMap::new());
+        for (account, tool, group) in &groups {
+            all.add(group);
+            by_tool.entry(tool.clone()).or_insert_with(GroupStats::default).add(group);
+            by_account.entry(account.clone()).or_insert_with(GroupStats::default).add(group);
+        }
+        Self {
+            entries: all.entries,
+            raw_bytes: all.raw_bytes,
+            stored_bytes: all.stored_bytes,
+            hits: all.hits,
+            by_tool: by_tool.into_iter().collect(),
+            by_account: by_account.into_iter().collect(),
+            groups,
+        }
+    }
+
+    /// What of it is `account`'s; everything without one.
+    #[must_use]
+    pub fn of(self, account: Option<&AccountId>) -> Self {
+        match account {
+            None => self,
+            Some(account) => Self::of_groups(self.groups.into_iter().filter(|(whose, ..)| whose == account).collect()),
+        }
+    }
 }
 
 /// One group of [`StoreStats`].
@@ -131,6 +186,16 @@ pub struct GroupStats {
     pub hits: u64,
 }
 
+impl GroupStats {
+    /// Adds `more`.
+    pub fn add(&mut self, more: &Self) {
+        self.entries += more.entries;
+        self.raw_bytes += more.raw_bytes;
+        self.stored_bytes += more.stored_bytes;
+        self.hits += more.hits;
+    }
+}
+
 /// Whether the store can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
@@ -144,6 +209,10 @@ pub struct Health {
     pub file_bytes: u64,
     /// Rows found damaged since the start and treated as misses.
     pub damaged: u64,
+    /// Bytes that may still be written to its disk, where that is known.
+    pub free_bytes: Option<u64>,
+    /// Too little room is left there for an entry to be stored.
+    pub low_disk: bool,
 }
 
 /// One step of comparing running totals with the entries they count; see [`Entries::check_totals`].
@@ -204,7 +273,8 @@ pub struct NewWrite {
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Graph said yes. `late` when effects show later (Sent Items, copies, the search index): scopes stay unsettled.
+    /// Graph said yes. `late` when effects show later (Sent Items, copies): its scopes stay unsettled. Those of searches do in any case, for
+    /// their index follows every write.
     Done {
         /// Effects show later than the reply.
         late: bool,
@@ -256,86 +326,6 @@ pub struct AccountRow {
     pub added_at: Timestamp,
 }
 
-/// A task of the background queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskRow {
-    /// UUID.
-    pub id: String,
-    /// For whom.
-    pub account: AccountId,
-    /// What: `refresh`.
-    pub kind: String,
-    /// Which tool.
-    pub tool: String,
-    /// Canonical arguments, JSON.
-    pub args: String,
-    /// One task with this key is queued or running at a time.
-    pub dedup: String,
-    /// 1 (first) to 10 (last).
-    pub priority: u8,
-    /// When it was asked for.
-    pub created_at: Timestamp,
-}
-
-/// Where a task of the queue stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TaskState {
-    /// Waiting.
-    Queued,
-    /// Being worked on.
-    Running,
-    /// Given up.
-    Failed,
-    /// Done.
-    Completed,
-}
-
-/// A task as it stands now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskSeen {
-    /// What was asked for.
-    pub task: TaskRow,
-    /// Where it stands.
-    pub state: TaskState,
-    /// Since when: queued, taken up, or ended.
-    pub changed_at: Timestamp,
-    /// Why it failed, without content; empty otherwise.
-    pub failure: String,
-}
-
-/// Which tasks to show, the newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TaskQuery {
-    /// This one.
-    pub id: Option<String>,
-    /// Those of this account.
-    pub account: Option<AccountId>,
-    /// Those that stand there.
-    pub state: Option<TaskState>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-impl TaskQuery {
-    /// Whether it asks for `seen`.
-    pub fn asks_for(&self, seen: &TaskSeen) -> bool {
-        self.id.as_ref().is_none_or(|id| *id == seen.task.id)
-            && self.account.as_ref().is_none_or(|account| *account == seen.task.account)
-            && self.state.is_none_or(|state| state == seen.state)
-    }
-}
-
-/// Tasks by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TaskCounts {
-    /// Waiting.
-    pub queued: u64,
-    /// Being worked on.
-    pub running: u64,
-    /// Given up.
-    pub failed: u64,
-}
-
 /// The local ledger: what must be remembered exactly. Transactions here are durable (`synchronous = FULL`) before a call returns.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -351,7 +341,7 @@ pub trait Ledger: Send + Sync {
     /// Journals a write before it is sent.
     async fn open_write(&self, write: NewWrite) -> Result<WriteId, StoreError>;
     /// Closes a write's row: bumps `touched` (computed again from `items`) and `extra` as written, resets `items` to what the reply
-    /// taught, and for an unknown or late outcome leaves the scopes unsettled until `unsettled_until`; one transaction.
+    /// taught, and leaves what [`Outcome`] says unsettled until `unsettled_until`; one transaction, one step of history for each source.
     /// A refused write bumps nothing. Closing with [`Outcome::Unknown`] keeps the row as "outcome unknown".
     async fn close_write(
         &self,
@@ -396,18 +386,33 @@ pub trait Ledger: Send + Sync {
     /// Seals and keeps the account's token record; durable when this returns.
     async fn save_tokens(&self, account: &AccountId, record: Secret<Vec<u8>>) -> Result<(), StoreError>;
 
-    /// Queues a task unless one with its `dedup` is queued or running. Returns whether it was queued.
+    /// Queues a task unless one with its `dedup` is queued or running. Returns whether it was queued. Durable when this returns.
     async fn enqueue(&self, task: TaskRow) -> Result<bool, StoreError>;
-    /// Takes the most urgent queued task and marks it running.
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError>;
-    /// Ends a running task: `Ok` completes it, `Err` with a content-free reason marks it failed. Of tasks that have ended the latest are kept.
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError>;
-    /// Running tasks go back to the queue: at start, after a crash.
-    async fn requeue(&self) -> Result<u64, StoreError>;
+    /// Takes up the most urgent task that may run now and whose account is not in `held`; its lease holds until `until`. Runs whose
+    /// lease has ended are queued again first, or given up after [`MOST_ATTEMPTS`].
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError>;
+    /// Renews the lease of a run and records how far it is. False when the lease is lost: the run must end, and nothing it says counts.
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError>;
+    /// Ends a run; false when its lease was lost, and nothing was changed. A run of a task that was told to stop is cancelled, unless
+    /// it was done. Of tasks that have ended the latest are kept ([`KEPT_TASKS`], [`KEPT_FOR`]).
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError>;
+    /// Cancels a queued task; marks a running one. Durable when this returns.
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError>;
+    /// Runs of an earlier process are queued again, or given up after [`MOST_ATTEMPTS`]: at start, whatever their leases say.
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError>;
     /// Tasks as they stand, the newest first.
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError>;
+    /// How long the account's tasks of `tool` took; `None` when none was completed.
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError>;
     /// Tasks by state.
     async fn task_counts(&self) -> Result<TaskCounts, StoreError>;
+
+    /// Adds what was counted until `now` to the stretches it lies in, and drops some of what is too old. May be lost with the power.
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError>;
+    /// What was counted, stretch by stretch.
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError>;
+    /// When the first stretch of that length began of which anything is kept.
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// Why the store did not do what was asked.

@@ -7,9 +7,9 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Changes, StoreError};
+use super::{Changes, Outcome, StoreError};
 use crate::{
-    cache::{CacheKey, EntryMeta, Epoch, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found},
+    cache::{CacheKey, EntryMeta, Epoch, Feed, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found},
     clock::Timestamp,
     ids::AccountId,
 };
@@ -21,11 +21,8 @@ pub(super) const USED_GRAIN_MS: i64 = 3_600_000;
 /// The same for the `used` stamp of a source: a day.
 pub(super) const SOURCE_USED_GRAIN_MS: i64 = 24 * USED_GRAIN_MS;
 
-/// Rows of finished things (writes, invalidations, failed tasks) that are kept.
+/// Rows of finished things (writes, invalidations) that are kept.
 pub(super) const KEPT_ROWS: usize = 10_000;
-
-/// Completed tasks that are kept, counted in tasks that were queued: enough to see what became of one, few enough to be looked through.
-pub(super) const KEPT_DONE: usize = 1_000;
 
 /// What a backend knows of scopes at the moment of storing.
 pub(super) trait Known {
@@ -93,18 +90,21 @@ pub(super) fn spread_all(
 
 /// The scopes that a check's changes spread to.
 pub(super) fn spread_changes(
+    feed: &Feed,
     changes: &Changes,
     mut containers_of: impl FnMut(&str) -> Result<Vec<Scope>, StoreError>,
 ) -> Result<BTreeSet<Scope>, StoreError> {
     let found = match changes {
-        // The drive is the only source with a feed.
-        Changes::Unknown => return Ok(BTreeSet::from([Scope::all(Service::Files), Scope::any(Service::Files)])),
+        Changes::Unknown => {
+            let service = feed.of().service();
+            return Ok(BTreeSet::from([Scope::all(service), Scope::any(service)]));
+        }
         Changes::Found(found) => found,
     };
     let mut scopes = BTreeSet::new();
     let mut failed = None;
     for one in found {
-        scopes.extend(spread_found(one, |item| {
+        scopes.extend(spread_found(feed, one, |item| {
             containers_of(item).unwrap_or_else(|error| {
                 failed = Some(error);
                 Vec::new()
@@ -112,6 +112,36 @@ pub(super) fn spread_changes(
         }));
     }
     failed.map_or(Ok(scopes), Err)
+}
+
+/// Which scopes of a write are unsettled when it is closed, and until when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unsettled {
+    until: Timestamp,
+    /// What is unsettled are searches alone: their index follows every write, however plain its outcome. All else is as the write left it.
+    searches_only: bool,
+}
+
+impl Unsettled {
+    /// After a write that came out so; `None` when nothing has changed.
+    pub(super) fn after(outcome: &Outcome, until: Timestamp) -> Option<Self> {
+        match outcome {
+            Outcome::Refused => None,
+            Outcome::Done { late } => Some(Self { until, searches_only: !late }),
+            Outcome::Unknown => Some(Self { until, searches_only: false }),
+        }
+    }
+
+    /// Until when `scope`, which the write bumps, is unsettled.
+    pub(super) fn until_of(self, scope: &Scope) -> Option<Timestamp> {
+        (!self.searches_only || scope.is_any()).then_some(self.until)
+    }
+
+    /// The scopes of `bumped` that are to be bumped once more when the time has ended.
+    pub(super) fn of(self, bumped: &BTreeMap<SourceId, BTreeSet<Scope>>) -> BTreeMap<SourceId, BTreeSet<Scope>> {
+        let unsettled = |scopes: &BTreeSet<Scope>| scopes.iter().filter(|scope| self.until_of(scope).is_some()).cloned().collect();
+        bumped.iter().map(|(source, scopes)| (source.clone(), unsettled(scopes))).collect()
+    }
 }
 
 /// Whether a scope with these marks has not changed since `read_seq` and is settled.

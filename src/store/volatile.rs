@@ -9,17 +9,18 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use async_trait::async_trait;
 
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation,
-    Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
+    EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span,
+    StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
     hot::{Bounded, Weigh, bounded},
+    room::{Row, Walked},
     rules,
 };
 use crate::{
@@ -43,6 +44,8 @@ pub struct Volatile {
 struct Held {
     entry: Entry,
     hits: AtomicU64,
+    /// When it was last stored or used.
+    used: AtomicI64,
 }
 
 impl Weigh for Held {
@@ -68,14 +71,32 @@ impl Volatile {
         removed.into_inner()
     }
 
-    fn replace(&self, mut entry: Entry) -> u64 {
+    fn replace(&self, mut entry: Entry, now: Timestamp) -> u64 {
         let _turn = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = entry.meta.key.hash;
         let old = self.held.peek(&key);
         let (revision, hits) = old.map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits.load(Ordering::Relaxed)));
         entry.meta.revision = revision;
-        self.held.insert(key, Arc::new(Held { entry, hits: AtomicU64::new(hits) }));
+        self.held.insert(key, Arc::new(Held { entry, hits: AtomicU64::new(hits), used: AtomicI64::new(now.0) }));
         revision
+    }
+}
+
+impl Walked for Volatile {
+    fn rows(&self) -> Vec<Row> {
+        let row = |held: Arc<Held>| Row {
+            key: held.entry.meta.key.hash,
+            account: held.entry.meta.key.account.clone(),
+            tool: held.entry.meta.key.tool.to_string(),
+            fetched: held.entry.meta.fetch_started,
+            used: Timestamp(held.used.load(Ordering::Relaxed)),
+            bytes: held.entry.weight(),
+        };
+        self.held.iter().map(|(_, held)| row(held)).collect()
+    }
+
+    fn drop_rows(&self, keys: &[KeyHash]) {
+        keys.iter().for_each(|key| drop(self.held.remove(key)));
     }
 }
 
@@ -92,7 +113,7 @@ impl Entries for Volatile {
         if !self.ledger.admit(entry.meta.clone(), shown, now).await? {
             return Ok(Put::Overtaken);
         }
-        Ok(Put::Stored { revision: self.replace(entry) })
+        Ok(Put::Stored { revision: self.replace(entry, now) })
     }
 
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {
@@ -105,33 +126,22 @@ impl Entries for Volatile {
         for one in uses {
             if let Some(held) = self.held.peek(&one.key) {
                 held.hits.fetch_add(u64::from(one.hits), Ordering::Relaxed);
+                held.used.store(one.at.0, Ordering::Relaxed);
             }
         }
         Ok(())
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let mut stats = StoreStats::default();
-        let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
-        let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
+        let mut groups: BTreeMap<(AccountId, String), GroupStats> = BTreeMap::new();
         for (_, held) in self.held.iter() {
             let bytes = u64::try_from(held.entry.body.text.0.len()).unwrap_or(u64::MAX);
-            let hits = held.hits.load(Ordering::Relaxed);
             let key = &held.entry.meta.key;
-            for group in [by_tool.entry(key.tool.to_string()).or_default(), by_account.entry(key.account.clone()).or_default()] {
-                group.entries += 1;
-                group.raw_bytes += bytes;
-                group.stored_bytes += bytes;
-                group.hits += hits;
-            }
-            stats.entries += 1;
-            stats.raw_bytes += bytes;
-            stats.stored_bytes += bytes;
-            stats.hits += hits;
+            let hits = held.hits.load(Ordering::Relaxed);
+            let one = GroupStats { entries: 1, raw_bytes: bytes, stored_bytes: bytes, hits };
+            groups.entry((key.account.clone(), key.tool.to_string())).or_default().add(&one);
         }
-        stats.by_tool = by_tool.into_iter().collect();
-        stats.by_account = by_account.into_iter().collect();
-        Ok(stats)
+        Ok(StoreStats::of_groups(groups.into_iter().map(|((account, tool), group)| (account, tool, group)).collect()))
     }
 
     async fn check_totals(&self, _after: Option<TotalsAt>) -> Result<TotalsStep, StoreError> {
@@ -240,24 +250,48 @@ impl Ledger for Volatile {
         self.ledger.enqueue(task).await
     }
 
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
-        self.ledger.claim(now).await
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError> {
+        self.ledger.claim(now, until, held).await
     }
 
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
-        self.ledger.settle_task(id, result, now).await
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError> {
+        self.ledger.beat(beat, now).await
     }
 
-    async fn requeue(&self) -> Result<u64, StoreError> {
-        self.ledger.requeue().await
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError> {
+        self.ledger.settle_task(lease, end, now).await
+    }
+
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError> {
+        self.ledger.cancel_task(id, now).await
+    }
+
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.ledger.requeue(now).await
     }
 
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
         self.ledger.tasks(query).await
     }
 
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError> {
+        self.ledger.task_times(account, tool).await
+    }
+
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
         self.ledger.task_counts().await
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        self.ledger.add_counts(counted, now).await
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        self.ledger.counts(query).await
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        self.ledger.first_count(span).await
     }
 }
 

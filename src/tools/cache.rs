@@ -3,7 +3,10 @@
 use super::{Asks, Does, Effect, Local, Param, ParamType, Risk, Tool};
 
 /// Where a task can stand.
-const STATES: &[&str] = &["queued", "running", "completed", "failed"];
+const STATES: &[&str] = &["queued", "running", "completed", "failed", "cancelled"];
+
+/// How far back statistics go.
+const PERIODS: &[&str] = &["hour", "day", "week", "all"];
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
@@ -40,8 +43,12 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "cache_get_stats",
         title: "Cache statistics",
-        help: "Figures of the local encrypted cache: entries, bytes, hits and hit rate, by account and by tool. Asks Microsoft nothing.",
-        params: &[],
+        help: "Figures of the local encrypted cache: what it holds now, and for a period hits, misses, hit_rate, saved_graph_calls and response \
+               times, by account, tool (by_resource) and client. Asks Microsoft nothing.",
+        params: &[
+            Param::optional("period", ParamType::Choice(PERIODS), "\"day\"", "How far back; all is up to 400 days."),
+            Param::optional("account_id", ParamType::Account, "null", "Only this account's; without it those of all accounts."),
+        ],
         effect: Effect::Local,
         risk: Risk::Safe,
         idempotent: true,
@@ -72,7 +79,8 @@ pub(super) const TOOLS: &[Tool] = &[
         name: "cache_warming_status",
         title: "Warming of the cache",
         help: "Whether answers are being fetched ahead of use, and how far that is: is_warming, status, operations_total, \
-               operations_completed, operations_skipped, operations_failed, progress_percent.",
+               operations_completed, operations_skipped, operations_failed, progress_percent, estimated_completion, accounts_warmed, \
+               operations_by_type; and how many answers in use are renewed.",
         params: &[],
         effect: Effect::Local,
         risk: Risk::Safe,

@@ -2,9 +2,11 @@
 //! original's out.
 //!
 //! The original wrote lists bare and put `_cache_status` and `_cached_at` into each of their items. Of a fetch it said `miss` in some tools
-//! and `fresh` in others. What it did not have (`complete`, `next_cursor`, `_warning`) is left out.
+//! and `fresh` in others. What it did not have (`complete`, `next_cursor`, `_warning`, `_untrusted`) is left out.
 
 use serde_json::{Map, Value};
+
+use super::shape::UNTRUSTED;
 
 /// How the original shaped an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,10 @@ enum Shape {
     Whole,
     /// An object whose lists carry the words in each item.
     Lists,
+    /// A background task, whose times are Unix times.
+    Task,
+    /// The list of those in this member, bare.
+    Tasks(&'static str),
 }
 
 /// What the original said of an answer that it had just fetched; nothing where it did not cache.
@@ -44,18 +50,23 @@ const ROWS: &[(&str, Shape, Fetched)] = &[
     ("folder_list", Shape::Whole, Fetched::Miss),
     ("folder_get", Shape::Whole, Fetched::Unsaid),
     ("folder_get_tree", Shape::Whole, Fetched::Miss),
-    ("search_files", Shape::Bare("items"), Fetched::Fresh),
+    ("search_files", Shape::Bare("files"), Fetched::Fresh),
     ("search_emails", Shape::Bare("messages"), Fetched::Fresh),
     ("search_events", Shape::Bare("events"), Fetched::Fresh),
     ("search_contacts", Shape::Bare("contacts"), Fetched::Fresh),
     ("search_unified", Shape::Lists, Fetched::Fresh),
-    ("cache_task_list", Shape::Bare("tasks"), Fetched::Unsaid),
+    ("calendar_check_availability", Shape::Whole, Fetched::Unsaid),
+    ("calendar_get_free_busy", Shape::Whole, Fetched::Unsaid),
+    ("cache_task_get_status", Shape::Task, Fetched::Unsaid),
+    ("cache_task_list", Shape::Tasks("tasks"), Fetched::Unsaid),
 ];
 
 const STATUS: &str = "_cache_status";
 const AS_OF: &str = "_cached_at";
 /// Members of ours that the original does not have.
-const OURS: [&str; 4] = ["complete", "next_cursor", "_warning", "errors"];
+const OURS: [&str; 8] = ["complete", "next_cursor", "_warning", "errors", UNTRUSTED.0, "timezone", "timezone_note", "everyone_free"];
+/// Times of a task.
+const TIMES: [&str; 3] = ["created_at", "started_at", "completed_at"];
 
 /// The answer of `tool` as the original shaped it.
 pub fn original(tool: &str, answer: Value) -> Value {
@@ -69,8 +80,25 @@ pub fn original(tool: &str, answer: Value) -> Value {
             members.extend(words);
             members.into()
         }
+        Shape::Task => unix_times(members.into()),
+        Shape::Tasks(list) => match members.remove(*list).unwrap_or_default() {
+            Value::Array(tasks) => tasks.into_iter().map(unix_times).collect(),
+            other => other,
+        },
         Shape::Lists => members.into_iter().map(|(name, value)| (name, marked(value, &words))).collect::<Map<_, _>>().into(),
     }
+}
+
+/// A task with its times in seconds since 1970.
+fn unix_times(mut task: Value) -> Value {
+    for name in TIMES {
+        if let Some(time) = task.get_mut(name)
+            && let Some(at) = time.as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok())
+        {
+            *time = at.as_duration().as_secs_f64().into();
+        }
+    }
+    task
 }
 
 /// Takes our words out and gives the original's.
@@ -140,8 +168,18 @@ mod tests {
         let all = cached("bypass", json!({"message": [{"id": "m"}], "event": [], "complete": true}));
         let item = json!({"id": "m", "_cache_status": "fresh", "_cached_at": AT});
         assert_eq!(original("search_unified", all), json!({"message": [item], "event": []}));
+        let free = json!({"everyone_free": [], "value": [{"scheduleId": "a"}], "timezone": "UTC", "_untrusted": "x"});
+        assert_eq!(original("calendar_get_free_busy", free), json!({"value": [{"scheduleId": "a"}]}));
         let same = json!({"status": "sent"});
         assert_eq!(original("email_send", same.clone()), same);
+    }
+
+    #[test]
+    fn times_of_tasks_are_unix_times() {
+        let task = json!({"task_id": "t", "created_at": "1970-01-01T00:01:01.500Z", "started_at": null});
+        let expected = json!({"task_id": "t", "created_at": 61.5, "started_at": null});
+        assert_eq!(original("cache_task_get_status", task.clone()), expected);
+        assert_eq!(original("cache_task_list", json!({"tasks": [task], "complete": true})), json!([expected]));
     }
 
     /// A read that is cached here and has no row would answer in our shape.

@@ -1,6 +1,6 @@
 //! The pages under `packaging/manual` that are made of the rows, and whether they are up to date. `UPDATE=1 cargo test` writes them.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use serde_json::Value;
 
@@ -12,48 +12,97 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("*", "An argument that a tool does not have is refused, with the nearest that it has; the original passed some on."),
     ("*", "An error is a JSON object `error` with `code`, `message` and `hint`. Values are not repeated in it."),
     ("*", "Answers have the members that tools use, not every property of Graph."),
+    ("*", "Answers that show what other people wrote say so in `_untrusted`; not with `compat`."),
     ("*", "Times are ISO 8601 in UTC, with `Z`."),
     (
         "*",
         "The account is looked up first: nothing cached is given for an account that is signed out. Its id and its username name one cache.",
     ),
     ("*", "A write is sent once. When no answer came the error says `outcome_unknown`; the original repeated some writes."),
-    ("*", "Bodies of messages and events are text."),
+    ("*", "Bodies of messages and events are text; `body_format` `html` gives what a reader would see of the HTML."),
     ("account_authenticate", "`_flow_cache` is a handle. The secret device code stays in the daemon."),
     ("account_complete_auth", "Answers within seconds: `pending` until the user has entered the code."),
     ("account_list", "`account_type` is told by the tenant, not by the domain of the name."),
+    ("email_list", "Bodies are cut to 500 characters, and say so; `body_max_length` gives more."),
+    ("email_reply", "Keeps the message that is answered, quoted below; the original's body took its place."),
+    ("email_reply_all", "As `email_reply`."),
+    ("email_forward", "`cc` is sent where Graph looks for it."),
+    ("email_move", "Goes to any folder, by name or id; the original found neither Sent Items nor Deleted Items nor Junk Email."),
+    ("email_archive", "As `email_move`."),
+    ("email_add_category", "Adds to the categories that are there; the original replaced them, as `email_update` does."),
+    ("email_get_attachment", "As `file_get`, for the file that is written. Attachments of up to 150 MiB, and attached messages as `.eml`."),
     (
-        "cache_get_stats",
-        "`miss_count` and `hit_rate` are filled. Nothing is thrown out for its size yet, so `max_bytes`, `usage_percent` and `size_percentage` are null.",
+        "emailfolders_list",
+        "The default of `limit` is 40: the original's 100 folders, with two long ids each, cost a model some 19,000 tokens.",
     ),
-    (
-        "cache_task_get_status",
-        "Times are ISO 8601. `result` says where the answer is, in place of the answer itself; `started_at` is known while a task runs.",
-    ),
-    ("cache_task_list", "As `cache_task_get_status`."),
-    ("calendar_list_events", "Each occurrence of a series stands by itself. Times are given in UTC and in the mailbox's zone."),
-    ("calendar_delete_event", "Cancels, declines or deletes, by whose meeting it is."),
-    ("calendar_create_event", "Times without an offset are taken in `timezone`. It is created once, also when a reply is lost."),
+    ("emailfolders_get", "Has no `sizeInBytes`: Graph v1.0 does not have it."),
     ("emailfolders_move", "Uses Graph's `move`."),
     ("emailfolders_mark_all_as_read", "In batches of 20, up to 1,000 messages a call. What failed is listed; the original swallowed it."),
     ("emailfolders_empty", "As `emailfolders_mark_all_as_read`."),
     ("emailrules_create", "Takes the conditions that Graph has; six that it does not have are refused. Sizes are kilobytes."),
     ("emailrules_update", "As `emailrules_create`."),
+    ("emailrules_move_top", "Renumbers the other rules where it has to, so that no two have one number."),
+    ("emailrules_move_bottom", "As `emailrules_move_top`."),
+    ("emailrules_move_up", "Changes places with its neighbour; the original lowered its number by one. At the top it is an error."),
+    ("emailrules_move_down", "As `emailrules_move_up`; at the end it is an error."),
+    (
+        "calendar_list_events",
+        "Each occurrence of a series stands by itself, and running events are included. Times are given in UTC and in the mailbox's zone.",
+    ),
+    (
+        "calendar_list_events",
+        "The default of `limit` is 35: the original's 50 cost a model some 11,000 tokens. With `include_details` bodies are cut to 500 characters, and say so.",
+    ),
+    (
+        "calendar_list_events",
+        "`location` has none of the members that Exchange fills in by itself (`uniqueId`, a `locationType` that says `default`); `calendar_get_event` has them.",
+    ),
+    ("calendar_delete_event", "Cancels, declines or deletes, by whose meeting it is."),
+    ("calendar_create_event", "Times without an offset are taken in `timezone`. It is created once, also when a reply is lost."),
+    ("calendar_update_event", "Times without an offset are taken in `timezone`, or in the mailbox's zone; the original took UTC."),
+    ("calendar_check_availability", "Has `availability` in words beside Graph's digits, and `everyone_free`; not for personal accounts."),
+    ("calendar_get_free_busy", "As `calendar_check_availability`."),
+    ("contact_list", "Names, addresses, phone numbers, job and company of each contact; `contact_get` has all."),
+    ("contact_update", "Answers with the fields of `contact_list`, as do the other writes of contacts."),
+    ("contact_export", "Values are escaped as vCard 3.0 asks."),
     ("file_list", "`download_url` is null: such an address opens the file without a sign-in, and expires. `file_download_url` gives one."),
-    ("search_files", "As `file_list`."),
     ("file_copy", "Waits until the copy is done; a long one goes on with `status` `running`."),
     ("file_share", "The default of `scope` is `organization`; the original made anonymous links."),
     (
         "file_get",
         "Local paths lie in the allowed folders: neither the working directory nor the folder for temporary files is one by itself.",
     ),
-    ("file_create", "As `file_get`, for the file that is read."),
+    (
+        "file_create",
+        "As `file_get`, for the file that is read. A name that is taken is an error unless `conflict` says otherwise; the original replaced the file.",
+    ),
     ("file_update", "As `file_get`, for the file that is read."),
-    ("folder_get_tree", "A tree of which a branch could not be read is not kept, and says `complete: false`."),
-    ("search_emails", "Personal accounts are searched by Graph, not among the newest messages."),
-    ("search_events", "The window of days is applied, also for personal accounts."),
-    ("search_contacts", "Finds e-mail addresses too."),
-    ("contact_export", "Values are escaped as vCard 3.0 asks."),
+    ("folder_list", "Counts `limit` in folders; the original counted files too, and left them out afterwards."),
+    ("folder_get_tree", "A branch that cannot be read is an error; the original left it empty, and kept that."),
+    ("folder_delete", "Deletes folders only, and not the top of the drive."),
+    ("folder_rename", "As `folder_delete`."),
+    ("folder_move", "As `folder_delete`."),
+    ("search_files", "As `file_list`; and `web_url`, `drive_id` and `summary` where Microsoft tells them."),
+    ("search_emails", "Graph's `$search`, for personal accounts too; the original looked there among the newest messages."),
+    ("search_emails", "Shows `bodyPreview` in place of the body, which `email_get` has. The default of `limit` is 25 in place of 50."),
+    ("search_events", "The window of days is applied, also for personal accounts. The default of `limit` is 25 in place of 50."),
+    ("search_events", "`location` is as in `calendar_list_events`."),
+    ("search_contacts", "Finds any part of names, companies, e-mail addresses and phone numbers."),
+    (
+        "search_unified",
+        "The default of `limit` is 10 of each type in place of 50. A type that could not be searched is named under `errors`; the original left it empty.",
+    ),
+    (
+        "cache_get_stats",
+        "Counts are those of a `period`, and outlive restarts. `miss_count` and `hit_rate` are filled; the largest twelve rows of a table are shown, the rest as `other`.",
+    ),
+    (
+        "cache_task_get_status",
+        "`result` says where the answer is, in place of the answer itself; `started_at` is known while a task runs. Times are ISO 8601; with `compat` they are Unix times.",
+    ),
+    ("cache_task_list", "As `cache_task_get_status`."),
+    ("cache_invalidate", "The pattern may name arguments, `tool:account:argument=value`; the original's could match whole tools only."),
+    ("server_get_version", "`package` is `m365-cached`."),
 ];
 
 fn page(name: &str) -> PathBuf {
@@ -127,6 +176,19 @@ fn the_table_of_tools() {
     hold("tools.md", &text);
 }
 
+/// The scenes of the page of writes and reads: the snapshot's test file, and what stands over its table.
+const SCENES: [(&str, &str); 6] = [
+    ("matrix_tests", "Marking and moving mail"),
+    ("matrix_email_tests", "Writing, sending and deleting mail"),
+    ("matrix_folders_tests", "Mail folders and inbox rules"),
+    ("matrix_calendar_tests", "Calendars"),
+    ("matrix_contact_tests", "Contacts"),
+    ("matrix_files_tests", "Files and folders"),
+];
+
+/// Writes to this machine: what is kept of Microsoft 365 stays true.
+const LOCAL_WRITES: [&str; 1] = ["email_get_attachment"];
+
 /// From the snapshots of the tests that compute it: what each write makes untrue, in small mailboxes and drives.
 #[test]
 fn the_matrix_of_writes_and_reads() {
@@ -138,18 +200,25 @@ fn the_matrix_of_writes_and_reads() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/tools/snapshots");
     let mut snapshots: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     snapshots.retain(|path| path.file_name().unwrap().to_str().unwrap().contains("__matrix"));
-    snapshots.sort();
-    assert!(!snapshots.is_empty());
-    for snapshot in snapshots {
-        let found = fs::read_to_string(&snapshot).unwrap();
+    assert_eq!(snapshots.len(), SCENES.len(), "a scene is not on the page: {snapshots:?}");
+    let mut shown = BTreeSet::new();
+    for (file, title) in SCENES {
+        let of_file = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().contains(&format!("__{file}__"));
+        let snapshot = snapshots.iter().find(of_file).unwrap_or_else(|| panic!("{file} has no snapshot"));
+        let found = fs::read_to_string(snapshot).unwrap();
         let json = found.splitn(3, "---").nth(2).unwrap();
         let matrix: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{}: {error}", snapshot.display()));
-        text.push_str("\n| Write | Asked anew |\n|---|---|\n");
+        let _ = write!(text, "\n## {title}\n\n| Tool | Write | Asked anew |\n|---|---|---|\n");
         for (write, reads) in matrix.as_object().unwrap() {
+            let (tool, what) = write.split_once(": ").unwrap();
+            shown.insert(tool.to_owned());
             let reads: Vec<&str> = reads.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let _ = writeln!(text, "| {} | {} |", cell(write), cell(&reads.join(", ")));
+            let reads = if reads.is_empty() { "nothing".to_owned() } else { reads.join(", ") };
+            let _ = writeln!(text, "| `{tool}` | {} | {} |", cell(what), cell(&reads));
         }
     }
+    let writes = all().filter(|tool| matches!(tool.effect, Effect::Write { .. }) && !LOCAL_WRITES.contains(&tool.name));
+    assert_eq!(shown, writes.map(|tool| tool.name.to_owned()).collect(), "every write is in a scene");
     hold("writes-and-reads.md", &text);
 }
 

@@ -5,7 +5,8 @@
 //!
 //! What a write must touch for these reads: a new, renamed, moved or removed item its container's `children`; a folder also
 //! `structure`; and since lists and trees show how many children a folder has, whatever adds or removes a child also
-//! `Touch::Item(<parent>)` (which spreads to the parent's own container) and `structure`.
+//! `Touch::Item(<parent>)` (which spreads to the parent's own container) and `structure`. Lists also show the size of a folder, which is that
+//! of all below it: what changes a size is shown by every folder above, so it touches all of the drive.
 
 use std::collections::BTreeSet;
 
@@ -199,8 +200,9 @@ pub(super) async fn folder_by_id(steps: &dyn Steps, folder: &str) -> Result<Stri
     if folder != "root" {
         return Ok(folder.to_owned());
     }
-    let root = steps.send(GraphRequest::get(&["me", "drive", "root"]).with("$select", "id")).await?.body;
-    Ok(id(&root)?.to_owned())
+    let request = GraphRequest::get(&["me", "drive", "root"]).with("$select", "id");
+    let root = steps.send(request).await.map_err(StepError::before)?.body;
+    Ok(id(&root).map_err(StepError::before)?.to_owned())
 }
 
 /// A name OneDrive takes for a file or folder (Microsoft: restrictions on file names).

@@ -100,6 +100,7 @@ pub(super) fn refusal(status: u16, what: &str) -> StepError {
         graph_code: None,
         unknown_outcome: false,
         never_sent: false,
+        retry_after: None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod account;
 mod args;
+mod body;
 mod cache;
 mod calendar;
 mod catalogue;
@@ -15,6 +16,7 @@ mod drive;
 mod email;
 mod emailfolders;
 mod emailrules;
+mod feeds;
 mod file;
 mod files;
 mod folder;
@@ -40,9 +42,17 @@ mod documents_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod matrix_calendar_tests;
 #[cfg(test)]
+mod matrix_contact_tests;
+#[cfg(test)]
 mod matrix_email_tests;
+#[cfg(test)]
+mod matrix_files_tests;
+#[cfg(test)]
+mod matrix_folders_tests;
 #[cfg(test)]
 mod matrix_tests;
 #[cfg(test)]
@@ -51,6 +61,7 @@ mod original_tests;
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
 pub use compat::original;
+pub use feeds::walk_of;
 pub use files::{Files, INLINE, LocalFile, Saved};
 pub use held::{Held, LIMIT, held, holds};
 pub use risk::Annotations;

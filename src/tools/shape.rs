@@ -17,6 +17,13 @@ pub(super) fn list_answer(name: &str, items: Vec<Value>, complete: bool) -> Valu
     answer.into()
 }
 
+/// The same of what other people wrote: see [`untrusted`].
+pub(super) fn list_of_others(name: &str, items: Vec<Value>, complete: bool) -> Value {
+    let mut answer = list_answer(name, items, complete);
+    answer[UNTRUSTED.0] = UNTRUSTED.1.into();
+    answer
+}
+
 /// Marks an answer that shows what other people wrote, once, so that a model does not take it for instructions.
 pub(super) fn untrusted(mut answer: Map<String, Value>) -> Map<String, Value> {
     answer.insert(UNTRUSTED.0.into(), UNTRUSTED.1.into());

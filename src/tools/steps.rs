@@ -71,6 +71,8 @@ pub struct StepError {
     pub unknown_outcome: bool,
     /// The request never left this machine.
     pub never_sent: bool,
+    /// How long Microsoft, or what keeps us from it, asks to wait.
+    pub retry_after: Option<std::time::Duration>,
 }
 
 impl Hint for StepError {
@@ -100,6 +102,7 @@ impl StepError {
             graph_code: None,
             unknown_outcome: false,
             never_sent: false,
+            retry_after: None,
         }
     }
 
@@ -149,6 +152,7 @@ impl StepError {
             graph_code: None,
             unknown_outcome: false,
             never_sent: true,
+            retry_after: None,
         }
     }
 }

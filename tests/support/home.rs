@@ -17,6 +17,8 @@ pub struct Home {
     dir: tempfile::TempDir,
     /// Value of `M365_MCP_CACHE_KEY`; `None` leaves the variable out.
     pub key: Option<String>,
+    /// Let the daemon warm its cache. Most tests count requests, and nobody but them may make any.
+    pub warming: bool,
     /// Further variables.
     pub variables: Vec<(String, String)>,
 }
@@ -29,7 +31,7 @@ impl Home {
     pub fn new(seed: u8) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("m365-").tempdir().context("making a temporary profile")?;
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700))?;
-        Ok(Self { dir, key: Some(key(seed)), variables: Vec::new() })
+        Ok(Self { dir, key: Some(key(seed)), warming: false, variables: Vec::new() })
     }
 
     /// The profile directory.
@@ -81,6 +83,9 @@ impl Home {
         command.env("HOME", self.path()).env("M365_CACHED_DIR", self.path()).env("M365_CACHED_DAEMON", &bins.daemon);
         if let Some(key) = &self.key {
             command.env("M365_MCP_CACHE_KEY", key);
+        }
+        if !self.warming {
+            command.env("M365_CACHED_WARMING_ENABLED", "false");
         }
         command.envs(self.variables.iter().cloned());
         command

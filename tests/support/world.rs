@@ -39,6 +39,8 @@ pub struct Setup {
     pub accounts: &'static [&'static str],
     /// Leave the daemon without a key.
     pub keyless: bool,
+    /// Let the daemon warm its cache.
+    pub warming: bool,
     /// Let the daemon's time be the tenant's, which stands still: see [`World::advance`].
     pub stopped_clock: bool,
 }
@@ -81,6 +83,7 @@ impl World {
         if setup.keyless {
             home.key = None;
         }
+        home.warming = setup.warming;
         m365_cached_tenant::profile::write(home.path(), &tenant, setup.tls)?;
         home.configure(setup.config)?;
         let mut words = Vec::new();

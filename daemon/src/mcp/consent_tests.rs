@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -38,7 +38,7 @@ impl Client {
         let daemon = Arc::new(Daemon::new(parts, Arc::new(AtomicU64::new(0)), &SeededDice::new(1)));
         let (frames, lines) = mpsc::channel(64);
         let seat = daemon.clients.join(ClientState::default());
-        let session = Arc::new(Session { seat, accepted: AtomicBool::new(false), client: OnceLock::new() });
+        let session = Arc::new(Session::new(seat));
         let conversation = Conversation::begin(Arc::clone(&daemon), session, Outlet::new(frames));
         Self { daemon, core, clock, conversation, lines }
     }

@@ -44,15 +44,29 @@ pub(crate) struct Session {
     pub(crate) seat: Seat,
     /// rmcp has accepted `initialize` and the client has said `initialized`.
     pub(crate) accepted: AtomicBool,
-    /// The client's own name, once it has told it.
-    pub(crate) client: OnceLock<String>,
+    /// The client by its own name, once it has told it.
+    caller: OnceLock<Caller>,
+    /// The client before that.
+    unnamed: Caller,
 }
 
 impl Session {
+    /// A session of a client that has said nothing yet.
+    pub(crate) fn new(seat: Seat) -> Self {
+        let unnamed = Caller { client: "mcp".into(), session: seat.session() };
+        Self { seat, accepted: AtomicBool::new(false), caller: OnceLock::new(), unnamed }
+    }
+
+    /// The client has told its name. The first one holds.
+    pub(crate) fn introduced(&self, name: Option<&str>) {
+        if let Some(name) = name {
+            self.caller.get_or_init(|| Caller { client: name.to_owned(), session: self.seat.session() });
+        }
+    }
+
     /// Who calls, for statistics and the journal.
-    pub(crate) fn caller(&self) -> Caller {
-        let client = self.client.get().cloned().unwrap_or_else(|| "mcp".to_owned());
-        Caller { client, session: self.seat.session() }
+    pub(crate) fn caller(&self) -> &Caller {
+        self.caller.get().unwrap_or(&self.unnamed)
     }
 }
 
@@ -79,7 +93,7 @@ impl ServerHandler for Handler {
         let result = self.negotiate_initialize(&request)?;
         let client = &request.client_info;
         // A second `initialize` on the same stream is the shim's replay and says the same.
-        let _ = self.session.client.set(client.name.clone());
+        self.session.introduced(Some(&client.name));
         self.session.seat.update(|state| {
             state.name.clone_from(&client.name);
             state.version.clone_from(&client.version);
@@ -182,7 +196,7 @@ impl Handler {
         let core = self.daemon.core().map_err(Clone::clone)?;
         let caller = self.session.caller();
         tokio::select! {
-            called = core.call(&caller, tool, arguments) => called,
+            called = core.call(caller, tool, arguments) => called,
             // The client gave up, or is gone. A write goes on by itself; a read lands in the cache.
             () = context.ct.cancelled() => Err(cancelled()),
         }

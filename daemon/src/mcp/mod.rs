@@ -70,14 +70,16 @@ impl Conversation {
         let Some(call) = splice::read(&line, accepted) else { return self.forward(&line).await };
         // A locked daemon's answer is rmcp's to give.
         let Ok(core) = self.daemon.core() else { return self.forward(&line).await };
-        if let Some(answer) = core.peek(&call.name, &call.arguments) {
+        self.session.introduced(call.client.as_deref());
+        let caller = self.session.caller();
+        if let Some(answer) = core.peek(caller, &call.name, &call.arguments) {
             return self.outlet.send(spliced(&call, &answer)).await;
         }
         let Some(to_rmcp) = self.to_rmcp.clone() else { return };
-        let (core, outlet, line) = (Arc::clone(core), self.outlet.clone(), line.clone());
+        let (core, session, outlet, line) = (Arc::clone(core), Arc::clone(&self.session), self.outlet.clone(), line.clone());
         let mut lookup = Box::pin(async move {
             let Some(call) = splice::read(&line, accepted) else { return };
-            match core.lookup(&call.name, &call.arguments).await {
+            match core.lookup(session.caller(), &call.name, &call.arguments).await {
                 Some(answer) => outlet.send(spliced(&call, &answer)).await,
                 None => forward(&line, &to_rmcp, &outlet).await,
             }

@@ -35,6 +35,8 @@ pub(crate) struct Call<'a> {
     pub(crate) arguments: Map<String, Value>,
     /// How the result has to look.
     pub(crate) era: Era,
+    /// What the client calls itself, when the call says so.
+    pub(crate) client: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +87,8 @@ pub(crate) fn read(line: &[u8], accepted: bool) -> Option<Call<'_>> {
     }
     let params: Params = serde_json::from_str(envelope.params.get()).ok()?;
     let era = era(&params.meta, accepted)?;
-    Some(Call { id, name: params.name, arguments: params.arguments, era })
+    let client = params.meta.get(CLIENT).and_then(|client| client.get("name")).and_then(Value::as_str).map(str::to_owned);
+    Some(Call { id, name: params.name, arguments: params.arguments, era, client })
 }
 
 fn era(meta: &Map<String, Value>, accepted: bool) -> Option<Era> {

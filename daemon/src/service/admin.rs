@@ -94,8 +94,9 @@ impl v1::admin_server::Admin for Admin {
         Ok(Response::new(v1::LogoutReply { account: Some(convert::account(account)), entries_deleted }))
     }
 
-    async fn stats(&self, _: Request<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
-        let stats = self.core()?.stats().await.map_err(|problem| refusal(&problem))?;
+    async fn stats(&self, request: Request<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
+        let question = convert::stats_question(request.into_inner()).map_err(|problem| refusal(&problem))?;
+        let stats = self.core()?.stats(question).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(convert::stats(stats)))
     }
 
@@ -106,6 +107,11 @@ impl v1::admin_server::Admin for Admin {
             Invalidate { pattern: request.pattern, account: convert::given(request.account), reason: request.reason, caller: caller() };
         let entries_deleted = self.core()?.invalidate(what).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::InvalidateReply { entries_deleted, pattern }))
+    }
+
+    async fn cancel_task(&self, request: Request<v1::CancelTaskRequest>) -> Result<Response<v1::CancelTaskReply>, Status> {
+        let task = self.core()?.cancel_task(&request.into_inner().task_id).await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(v1::CancelTaskReply { task: task.text().into() }))
     }
 
     async fn stop(&self, _: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {

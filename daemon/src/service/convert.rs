@@ -1,11 +1,14 @@
 //! Between wire and library: the only file that knows both kinds of types.
 
-use m365_cached::vault::Source;
+use m365_cached::{clock::Timestamp, engine::Period, hint::Kind, store::Times, vault::Source};
 use m365_cached_proto::v1;
 
 use crate::{
     clients::ClientState,
-    core::{AccountState, CacheStats, GraphState, LoginOptions, LoginStep, QueueState, StoreState, ToolRow, Warning},
+    core::{
+        AccountState, CacheStats, GraphState, LoginOptions, LoginStep, Problem, QueueState, RoomState, StatsQuestion, StatsRow, StoreState,
+        ToolRow, Warning,
+    },
     parts::ProfileInfo,
 };
 
@@ -78,6 +81,20 @@ pub(super) fn store(store: StoreState) -> v1::Store {
         file_bytes: store.file_bytes,
         hot_entries: store.hot_entries,
         hot_bytes: store.hot_bytes,
+        free_disk_bytes: store.free_disk_bytes,
+        room: store.room.map(room),
+    }
+}
+
+fn room(room: RoomState) -> v1::Room {
+    v1::Room {
+        bytes: room.bytes,
+        max_bytes: room.max_bytes,
+        max_entries_per_account: room.max_entries_per_account,
+        cleaned_ms: room.cleaned_ms,
+        cleaned_entries: room.cleaned_entries,
+        cleaned_bytes: room.cleaned_bytes,
+        swept: room.swept,
     }
 }
 
@@ -96,37 +113,65 @@ pub(super) fn queue(queue: QueueState) -> v1::Queue {
     v1::Queue { queued: queue.queued, running: queue.running, failed: queue.failed }
 }
 
+pub(super) fn stats_question(request: v1::StatsRequest) -> Result<StatsQuestion, Problem> {
+    let period = match request.period.as_str() {
+        "" => Period::default(),
+        word => Period::named(word).ok_or_else(|| {
+            let message = "There is no such period.";
+            Problem::new(Kind::User, "unknown_period", message, "Ask for `hour`, `day`, `week` or `all`.")
+        })?,
+    };
+    Ok(StatsQuestion { period, account: given(request.account) })
+}
+
 pub(super) fn stats(stats: CacheStats) -> v1::StatsReply {
+    let rows = |rows: Vec<StatsRow>| rows.into_iter().map(stats_row).collect();
     v1::StatsReply {
-        hits: stats.hits,
-        stale_hits: stats.stale_hits,
-        misses: stats.misses,
-        bypassed: stats.bypassed,
-        coalesced: stats.coalesced,
-        stale_if_error: stats.stale_if_error,
-        refreshes: stats.refreshes,
-        graph_requests: stats.graph_requests,
-        entries: stats.entries,
-        raw_bytes: stats.raw_bytes,
-        stored_bytes: stats.stored_bytes,
-        by_tool: stats
-            .by_tool
+        period: stats.period.as_str().into(),
+        since_ms: millis(stats.since),
+        total: Some(stats_row(StatsRow { counts: stats.counts, held: stats.held, ..StatsRow::default() })),
+        by_tool: rows(stats.by_tool),
+        by_account: rows(stats.by_account),
+        by_client: rows(stats.by_client),
+        series: stats
+            .series
             .into_iter()
-            .map(|tool| v1::ToolStats {
-                tool: tool.tool,
-                entries: tool.entries,
-                hits: tool.hits,
-                misses: tool.misses,
-                stored_bytes: tool.stored_bytes,
-                raw_bytes: tool.raw_bytes,
-            })
-            .collect(),
-        by_account: stats
-            .by_account
-            .into_iter()
-            .map(|share| v1::AccountStats { account: share.account, entries: share.entries, stored_bytes: share.stored_bytes })
+            .map(|point| v1::StatsPoint { at_ms: millis(point.at), hits: point.hits, misses: point.misses })
             .collect(),
     }
+}
+
+fn stats_row(row: StatsRow) -> v1::StatsRow {
+    let (counts, held) = (row.counts, row.held);
+    v1::StatsRow {
+        name: row.name,
+        label: row.label,
+        hits: counts.hits,
+        stale_hits: counts.stale_hits,
+        misses: counts.misses,
+        bypassed: counts.bypassed,
+        coalesced: counts.coalesced,
+        stale_if_error: counts.stale_if_error,
+        refreshes: counts.refreshes,
+        graph_requests: counts.requests,
+        saved_graph_calls: counts.saved_milli / 1000,
+        evicted: counts.evicted,
+        evicted_bytes: counts.evicted_bytes,
+        entries: held.entries,
+        raw_bytes: held.raw_bytes,
+        stored_bytes: held.stored_bytes,
+        hit_times: Some(stats_times(&counts.hit_times)),
+        fetch_times: Some(stats_times(&counts.fetch_times)),
+    }
+}
+
+fn stats_times(times: &Times) -> v1::StatsTimes {
+    let below = |share| times.quantile(share).unwrap_or(0);
+    v1::StatsTimes { count: times.count(), p50_us: below(0.5), p95_us: below(0.95), p99_us: below(0.99) }
+}
+
+fn millis(at: Timestamp) -> u64 {
+    u64::try_from(at.0).unwrap_or(0)
 }
 
 pub(super) fn login_options(request: v1::LoginRequest) -> LoginOptions {

@@ -1,10 +1,6 @@
 //! The frame stream of one shim, handed to the MCP side.
 
-use std::{
-    pin::Pin,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use m365_cached_proto::{
@@ -78,7 +74,7 @@ impl mcp_server::Mcp for McpService {
             let seat = daemon.clients.join(introduced(&hello, &daemon));
             let number = seat.session();
             tracing::debug!(session = number, pid = hello.pid, epoch = hello.epoch, "a client attached");
-            let session = Arc::new(Session { seat, accepted: AtomicBool::new(false), client: OnceLock::new() });
+            let session = Arc::new(Session::new(seat));
             let conversation = Conversation::begin(Arc::clone(&daemon), Arc::clone(&session), outlet.clone());
             drive(incoming, conversation, outlet, &daemon, &session).await;
             tracing::debug!(session = number, "a client left");

@@ -41,8 +41,9 @@ async fn a_locked_daemon_says_why_to_every_verb() {
         admin.accounts(v1::AccountsRequest {}).await.err(),
         admin.login(v1::LoginRequest::default()).await.err(),
         admin.logout(v1::LogoutRequest::default()).await.err(),
-        admin.stats(v1::StatsRequest {}).await.err(),
+        admin.stats(v1::StatsRequest::default()).await.err(),
         admin.invalidate(v1::InvalidateRequest::default()).await.err(),
+        admin.cancel_task(v1::CancelTaskRequest::default()).await.err(),
     ];
     for refusal in refusals {
         assert_eq!(fault(&refusal.unwrap()), expected);
@@ -69,10 +70,16 @@ async fn verbs_reach_the_engine_and_answers_come_back() {
     assert_eq!(accounts[1].state, "sign_in_required");
     let logout = admin.logout(v1::LogoutRequest { account: "ada@contoso.example".into() }).await.unwrap().into_inner();
     assert_eq!(logout.entries_deleted, 5);
-    let stats = admin.stats(v1::StatsRequest {}).await.unwrap().into_inner();
-    assert_eq!((stats.hits, stats.by_tool[0].hits, stats.by_account[0].stored_bytes), (1, 1, 3));
+    let stats = admin.stats(v1::StatsRequest { period: "week".into(), account: String::new() }).await.unwrap().into_inner();
+    let total = stats.total.unwrap();
+    assert_eq!((total.hits, total.saved_graph_calls, stats.period.as_str()), (1, 2, "week"));
+    assert_eq!((stats.by_tool[0].hits, stats.by_account[0].stored_bytes), (1, 3));
+    let unknown = admin.stats(v1::StatsRequest { period: "year".into(), account: String::new() }).await.unwrap_err();
+    assert_eq!(fault(&unknown).code, "unknown_period");
     let request = v1::InvalidateRequest { pattern: "email_list".into(), ..v1::InvalidateRequest::default() };
     assert_eq!(admin.invalidate(request).await.unwrap().into_inner().entries_deleted, 10);
+    let task = admin.cancel_task(v1::CancelTaskRequest { task_id: "t".into() }).await.unwrap().into_inner().task;
+    assert_eq!(task, r#"{"task_id":"t"}"#.as_bytes());
 
     let text = tools.call_tool(call("email_list", "{\"q\":\"a\\\"b\"}")).await.unwrap().into_inner().text;
     assert_eq!(text, r#"{"tool":"email_list","args":{"q":"a\"b"},"client":"cachectl"}"#);

@@ -1,6 +1,6 @@
 //! Accounts, their sealed token records, and forgetting an account so that what is left of it on the disk is unreadable.
 
-use super::{Sqlcipher, StoreError, db::Db, delta, entries::remove, stats, thread::pragma};
+use super::{Sqlcipher, StoreError, db::Db, delta, entries::remove, statistics, stats, thread::pragma};
 use crate::{clock::Timestamp, ids::AccountId, secret::Secret, store::AccountRow};
 
 const LIST: &str = "SELECT id, username, display_name, tenant_id, object_id, drive_id, added_at FROM accounts ORDER BY id";
@@ -13,12 +13,27 @@ const SAVE_TOKENS: &str = "INSERT INTO tokens (owner, record) VALUES (?1, ?2) ON
 const SOME_ENTRIES: &str = "SELECT id FROM cache_entries WHERE owner = ?1 LIMIT ?2";
 const FORGET_TOKENS: &str = "DELETE FROM tokens WHERE owner = ?1";
 const FORGET_KEY: &str = "DELETE FROM data_keys WHERE id = ?1";
+const FORGET_SOME_TASKS: &str =
+    "DELETE FROM cache_tasks WHERE id IN (SELECT id FROM cache_tasks WHERE account = ?1 ORDER BY state, id LIMIT ?2)";
 const FORGET_TASKS: &str = "DELETE FROM cache_tasks WHERE account = ?1";
+const FORGET_TIMES: &str = "DELETE FROM task_times WHERE account = ?1";
 const FORGET_ACCOUNT: &str = "DELETE FROM accounts WHERE id = ?1";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[LIST, SAVE, TOKENS, SAVE_TOKENS, SOME_ENTRIES, FORGET_TOKENS, FORGET_KEY, FORGET_TASKS, FORGET_ACCOUNT];
+pub(super) const SQL: &[&str] = &[
+    LIST,
+    SAVE,
+    TOKENS,
+    SAVE_TOKENS,
+    SOME_ENTRIES,
+    FORGET_TOKENS,
+    FORGET_KEY,
+    FORGET_SOME_TASKS,
+    FORGET_TASKS,
+    FORGET_TIMES,
+    FORGET_ACCOUNT,
+];
 
-/// Entries removed in one transaction, so that reads come in between.
+/// Entries or tasks removed in one transaction, so that reads come in between.
 const AT_A_TIME: i64 = 256;
 
 fn token_aad(account: &AccountId) -> Vec<u8> {
@@ -87,6 +102,7 @@ fn forget_rest(db: &mut Db, account: &AccountId) -> Result<u64, StoreError> {
         // Those stored since the last look.
         removed = forget_some(db, owner.id, -1)?;
         stats::forget_owner(db, owner.id)?;
+        statistics::forget_some(db, owner.id, -1)?;
         delta::forget_owner(db, owner.id)?;
         pragma(db, "PRAGMA secure_delete = ON")?;
         let gone = db.run(FORGET_TOKENS, [owner.id]).and_then(|_| db.run(FORGET_KEY, [owner.id]));
@@ -95,12 +111,13 @@ fn forget_rest(db: &mut Db, account: &AccountId) -> Result<u64, StoreError> {
         db.drop_owner(owner.id);
     }
     db.run(FORGET_TASKS, [account.as_str()])?;
+    db.run(FORGET_TIMES, [account.as_str()])?;
     db.run(FORGET_ACCOUNT, [account.as_str()])?;
     Ok(removed)
 }
 
 impl Sqlcipher {
-    /// Forgets an account: its entries some at a time, so that others' reads come in between, then the rest in one transaction. Cut
+    /// Forgets an account: its entries and tasks some at a time, so that others' reads come in between, then the rest in one transaction. Cut
     /// short, it is still signed in and has fewer entries.
     pub(super) async fn forget_account(&self, account: &AccountId) -> Result<u64, StoreError> {
         let mut removed = 0;
@@ -113,6 +130,23 @@ impl Sqlcipher {
             match some.await? {
                 0 => break,
                 some => removed += some,
+            }
+        }
+        loop {
+            let wanted = account.clone();
+            let some = self.thread.cache(64 * 1024, move |db| match db.owner(&wanted)? {
+                Some(owner) => statistics::forget_some(db, owner.id, AT_A_TIME),
+                None => Ok(0),
+            });
+            if some.await? == 0 {
+                break;
+            }
+        }
+        loop {
+            let wanted = account.clone();
+            let some = self.thread.cache(256 * 1024, move |db| db.run(FORGET_SOME_TASKS, (wanted.as_str(), AT_A_TIME)));
+            if some.await? == 0 {
+                break;
             }
         }
         let wanted = account.clone();

@@ -117,7 +117,7 @@ async fn damage_while_the_store_is_open_is_a_miss_and_it_goes_on() {
     let store = profile.open().unwrap();
     // All pages of the file but those a reader has seen already: the first ones are the schema and the roots.
     let mut bytes = std::fs::read(profile.path()).unwrap();
-    for page in (60..bytes.len() / PAGE).step_by(9) {
+    for page in (80..bytes.len() / PAGE).step_by(9) {
         bytes[page * PAGE + 77] ^= 4;
     }
     std::fs::write(profile.path(), bytes).unwrap();

@@ -1,7 +1,7 @@
 //! The connection as jobs see it: statements, transactions, and the accounts' data keys, unwrapped once.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -12,7 +12,7 @@ use super::{
     open::Place,
     seal::{SealKey, new_data_key, unwrap_data_key},
 };
-use crate::{chance::Dice, ids::AccountId, secret::Key};
+use crate::{chance::Dice, ids::AccountId, secret::Key, store::Guard};
 
 const OWNER_BY_ACCOUNT: &str = "SELECT id, account, wrapped FROM data_keys WHERE account = ?1";
 const OWNER_BY_ID: &str = "SELECT id, account, wrapped FROM data_keys WHERE id = ?1";
@@ -43,13 +43,14 @@ pub(super) struct Db {
     wrapping: SealKey,
     pub(super) dice: Arc<dyn Dice>,
     reopened: Arc<AtomicU64>,
+    guard: Arc<OnceLock<Guard>>,
     /// Owners met so far; as many as there are accounts.
     owners: Vec<Owner>,
 }
 
 impl Db {
     pub(super) fn new(conn: Connection, place: Place, wrapping: &Key, dice: Arc<dyn Dice>) -> Self {
-        Self { conn, place, wrapping: SealKey::new(wrapping), dice, reopened: Arc::default(), owners: Vec::new() }
+        Self { conn, place, wrapping: SealKey::new(wrapping), dice, reopened: Arc::default(), guard: Arc::default(), owners: Vec::new() }
     }
 
     /// Holds the wrapping key against the one the file was made with.
@@ -68,6 +69,11 @@ impl Db {
     /// Counts the times [`Db::reopen`] was needed.
     pub(super) fn reopened(&self) -> Arc<AtomicU64> {
         self.reopened.clone()
+    }
+
+    /// Keeps room on the disk, once it has been given.
+    pub(super) fn guard(&self) -> Arc<OnceLock<Guard>> {
+        self.guard.clone()
     }
 
     /// Opens the file again: a connection that has seen a bad page stays poisoned.

@@ -85,7 +85,7 @@ fn keep(db: &Db, source: &Source, owner: &Owner, feed: &FeedKey, link: &Secret<S
 /// Records a check: the bumps of what it found, and its token or the end of it.
 pub(super) fn check(db: &mut Db, done: &Checked) -> Result<CheckNoted, StoreError> {
     let known = scopes::find(db, &done.feed.source)?;
-    let scopes = spread_changes(&done.changes, |item| match known {
+    let scopes = spread_changes(&done.feed.feed, &done.changes, |item| match known {
         Some(source) => items::containers(db, source.id, item),
         None => Ok(Vec::new()),
     })?;

@@ -19,7 +19,7 @@ use crate::{
     cache::{Body, CacheKey, Entry, EntryMeta, Escaped, KeyHash, Shown},
     clock::Timestamp,
     store::{
-        Put,
+        Guard, Put,
         rules::{arg_text, may_store},
     },
 };
@@ -31,7 +31,9 @@ const OLD: &str = "SELECT id, owner, tool, revision, raw_len, stored_len FROM ca
 const INSERT: &str = "INSERT INTO cache_entries
     (id, key_hash, owner, tool, codec, raw_len, stored_len, fetch_started, created, last_used, revision)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)";
-const REPLACE: &str = "UPDATE cache_entries SET codec = ?2, raw_len = ?3, stored_len = ?4, fetch_started = ?5, revision = ?6 WHERE id = ?1";
+const REPLACE: &str =
+    "UPDATE cache_entries SET codec = ?2, raw_len = ?3, stored_len = ?4, fetch_started = ?5, revision = ?6, last_used = ?7
+    WHERE id = ?1";
 const NEW_BODY: &str = "INSERT INTO cache_bodies (head, body) VALUES (?1, ?2) RETURNING id";
 const REPLACE_BODY: &str = "UPDATE cache_bodies SET head = ?2, body = ?3 WHERE id = ?1";
 const ARG: &str = "INSERT INTO entry_args (entry, name, value, whole) VALUES (?1, ?2, ?3, ?4)
@@ -199,6 +201,9 @@ impl Sqlcipher {
         if bytes > self.limits.entry_bytes {
             return Ok(Put::TooLarge);
         }
+        if self.guard.get().is_some_and(Guard::low) {
+            return Ok(Put::NoRoom);
+        }
         let prepared = if bytes > ON_THE_SPOT {
             tokio::task::spawn_blocking(move || prepare(entry)).await.map_err(|_| StoreError::Closed)?
         } else {
@@ -289,7 +294,7 @@ fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<P
     }
     let change = match old {
         Some(old) => {
-            db.run(REPLACE, (old.id, new.codec as u8, new.raw_len, stored_len, started, revision))?;
+            db.run(REPLACE, (old.id, new.codec as u8, new.raw_len, stored_len, started, revision, now.0))?;
             Change { raw: new.raw_len - old.raw_len, stored: stored_len - old.stored_len, ..Change::default() }
         }
         None => {

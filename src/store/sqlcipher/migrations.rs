@@ -8,8 +8,13 @@ use super::StoreError;
 pub(super) type Step = (u32, &'static str);
 
 /// Every step, in order.
-pub(super) const STEPS: &[Step] =
-    &[(1, include_str!("migrations/001_init.sql")), (2, include_str!("migrations/002_forgetting_and_checks.sql"))];
+pub(super) const STEPS: &[Step] = &[
+    (1, include_str!("migrations/001_init.sql")),
+    (2, include_str!("migrations/002_forgetting_and_checks.sql")),
+    (3, include_str!("migrations/003_queue.sql")),
+    (4, include_str!("migrations/004_making_room.sql")),
+    (5, include_str!("migrations/005_statistics.sql")),
+];
 
 /// The schema this program writes.
 pub(super) fn latest(steps: &[Step]) -> u32 {

@@ -15,8 +15,10 @@ mod items;
 mod migrations;
 mod open;
 mod pack;
+mod room;
 mod scopes;
 pub mod seal;
+mod statistics;
 mod stats;
 mod tasks;
 mod thread;
@@ -32,6 +34,8 @@ mod open_tests;
 #[cfg(test)]
 mod plan_tests;
 #[cfg(test)]
+mod space_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod thread_tests;
@@ -39,18 +43,20 @@ mod thread_tests;
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use async_trait::async_trait;
 
+#[cfg(test)]
+pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};
 use super::{
-    AccountRow, Based, Baseline, CheckNoted, Checked, DeltaToken, Entries, EntryUse, FeedKey, Forgotten, Health, Invalidation, Ledger,
-    Limits, NewWrite, OpenWrite, Outcome, Put, StoreError, StoreKeys, StoreStats, TaskCounts, TaskQuery, TaskRow, TaskSeen, TotalsAt,
-    TotalsStep, WriteId,
+    AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
+    EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError,
+    StoreKeys, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},
@@ -59,6 +65,9 @@ use crate::{
     ids::AccountId,
     secret::Secret,
 };
+
+/// Bytes that a step of a task writes, about.
+const TASK: usize = 512;
 
 /// How to open the store.
 pub struct OpenOptions {
@@ -81,6 +90,7 @@ pub struct Sqlcipher {
     limits: Limits,
     damaged: AtomicU64,
     reopened: Arc<AtomicU64>,
+    guard: Arc<OnceLock<Guard>>,
 }
 
 impl Sqlcipher {
@@ -107,9 +117,16 @@ impl Sqlcipher {
         if options.new_epochs {
             db.transact(true, scopes::renew_epochs)?;
         }
-        let reopened = db.reopened();
+        let (reopened, guard) = (db.reopened(), db.guard());
         let thread = StoreThread::start(db)?;
-        Ok(Self { thread, place, limits: options.limits, damaged: AtomicU64::new(0), reopened })
+        Ok(Self { thread, place, limits: options.limits, damaged: AtomicU64::new(0), reopened, guard })
+    }
+
+    /// From now on entries keep off the floor of the disk, and its ballast is dropped when the disk is full. To be called once.
+    pub fn keep_room(&self, guard: Guard) {
+        guard.hold();
+        // A second one would be a fault of ours and changes nothing.
+        let _ = self.guard.set(guard);
     }
 
     /// Finishes what was asked, moves the log into the file and closes it. Later calls are answered with [`StoreError::Closed`].
@@ -134,6 +151,7 @@ pub fn unpack_for_fuzz(bytes: &[u8]) -> bool {
         length <= bytes.len() && pack::unpack_places(&pack::pack_places(&places)).is_some_and(|again| again.0 == places)
     });
     let touched = pack::unpack_touched(bytes).is_none_or(|touched| pack::unpack_touched(&pack::pack_touched(&touched)) == Some(touched));
+    let counts = pack::unpack_counts(bytes).is_none_or(|counts| pack::unpack_counts(&pack::pack_counts(&counts)) == Some(counts));
     let scopes = pack::unpack_scopes(bytes).is_none_or(|scopes| pack::unpack_scopes(&pack::pack_scopes(&scopes)) == Some(scopes));
     // A number of a codec, a length, a body.
     let body = bytes.split_first_chunk::<3>().is_none_or(|([codec, length @ ..], body)| {
@@ -141,7 +159,7 @@ pub fn unpack_for_fuzz(bytes: &[u8]) -> bool {
         let text = codec::Codec::from_number(*codec).and_then(|codec| codec::decompress(codec, body, length));
         text.is_none_or(|text| text.len() == length)
     });
-    head && places && touched && scopes && body
+    head && places && touched && scopes && counts && body
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -306,24 +324,49 @@ impl Ledger for Sqlcipher {
         self.thread.ledger(move |db| tasks::enqueue(db, &task)).await
     }
 
-    async fn claim(&self, now: Timestamp) -> Result<Option<TaskRow>, StoreError> {
-        self.thread.ledger(move |db| tasks::claim(db, now)).await
+    async fn claim(&self, now: Timestamp, until: Timestamp, held: Vec<AccountId>) -> Result<Claim, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::claim(db, now, until, &held)).await
     }
 
-    async fn settle_task(&self, id: &str, result: Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
+    async fn beat(&self, beat: Beat, now: Timestamp) -> Result<bool, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::beat(db, &beat, now)).await
+    }
+
+    async fn settle_task(&self, lease: Lease, end: TaskEnd, now: Timestamp) -> Result<bool, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::settle(db, &lease, &end, now)).await
+    }
+
+    async fn cancel_task(&self, id: &str, now: Timestamp) -> Result<Cancelled, StoreError> {
         let id = id.to_owned();
-        self.thread.ledger(move |db| tasks::settle(db, &id, &result, now)).await
+        self.thread.ledger(move |db| tasks::cancel(db, &id, now)).await
     }
 
-    async fn requeue(&self) -> Result<u64, StoreError> {
-        self.thread.ledger(tasks::requeue).await
+    async fn requeue(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.thread.cache(TASK, move |db| tasks::requeue(db, now)).await
     }
 
     async fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskSeen>, StoreError> {
         self.thread.read(move |db| tasks::seen(db, &query)).await
     }
 
+    async fn task_times(&self, account: &AccountId, tool: &str) -> Result<Option<TaskTimes>, StoreError> {
+        let (account, tool) = (account.clone(), tool.to_owned());
+        self.thread.read(move |db| tasks::times(db, &account, &tool)).await
+    }
+
     async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
         self.thread.read(tasks::counts).await
+    }
+
+    async fn add_counts(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        self.thread.cache(counted.len() * 512, move |db| statistics::add(db, now, &counted)).await
+    }
+
+    async fn counts(&self, query: CountsQuery) -> Result<Vec<CountedIn>, StoreError> {
+        self.thread.read(move |db| statistics::read(db, &query)).await
+    }
+
+    async fn first_count(&self, span: Span) -> Result<Option<Timestamp>, StoreError> {
+        self.thread.read(move |db| statistics::first(db, span)).await
     }
 }

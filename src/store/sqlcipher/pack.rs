@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::cache::{Epoch, Reading, Scope, Service, SourceId, Touch, Touched};
+use crate::{
+    cache::{Epoch, Reading, Scope, Service, SourceId, Touch, Touched},
+    store::statistics::{BUCKETS, Counts, NUMBERS},
+};
 
 /// Bytes of SHA-256 in front of what is packed with [`checked`].
 const CHECK: usize = 8;
@@ -256,6 +259,48 @@ fn verified(bytes: &[u8]) -> Option<&[u8]> {
     (Sha256::digest(rest)[..CHECK] == *check).then_some(rest)
 }
 
+/// Version of [`pack_counts`].
+const COUNTS: u64 = 1;
+
+/// Packs a row of statistics: the numbers, as many as there are, then each histogram's sum and the buckets that are not empty.
+pub(super) fn pack_counts(counts: &Counts) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.number(COUNTS);
+    let numbers = counts.numbers();
+    out.count(numbers.len());
+    numbers.into_iter().for_each(|number| out.number(number));
+    for times in [&counts.hit_times, &counts.fetch_times] {
+        out.number(times.sum);
+        out.count(times.buckets.len());
+        for (bucket, count) in &times.buckets {
+            out.count(*bucket);
+            out.number(*count);
+        }
+    }
+    out.0
+}
+
+/// The reverse of [`pack_counts`]; numbers that an older version did not have are zero.
+pub(super) fn unpack_counts(bytes: &[u8]) -> Option<Counts> {
+    let mut from = Reader(bytes);
+    if from.number()? != COUNTS {
+        return None;
+    }
+    let mut numbers = [0; NUMBERS];
+    for at in 0..from.count()? {
+        *numbers.get_mut(at)? = from.number()?;
+    }
+    let mut counts = Counts::from_numbers(numbers);
+    for times in [&mut counts.hit_times, &mut counts.fetch_times] {
+        times.sum = from.number()?;
+        for _ in 0..from.count()? {
+            let bucket = usize::try_from(from.number()?).ok().filter(|bucket| *bucket < BUCKETS)?;
+            times.buckets.insert(bucket, from.number()?);
+        }
+    }
+    from.end(counts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,8 +340,17 @@ mod tests {
         }
 
         #[test]
+        fn counts_come_back_as_they_were(numbers in any::<[u64; NUMBERS]>(), times in prop::collection::vec(any::<u32>(), 0..60)) {
+            let mut counts = Counts::from_numbers(numbers);
+            times.iter().for_each(|micros| counts.fetch_times.note(u64::from(*micros)));
+            let packed = pack_counts(&counts);
+            prop_assert_eq!(unpack_counts(&packed), Some(counts));
+            prop_assert_eq!(unpack_counts(&packed[..packed.len() - 1]), None);
+        }
+
+        #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (Head::unpack(&bytes), unpack_places(&bytes), unpack_touched(&checked(bytes.clone())), unpack_scopes(&checked(bytes)));
+            let _ = (Head::unpack(&bytes), unpack_counts(&bytes), unpack_places(&bytes), unpack_touched(&checked(bytes.clone())), unpack_scopes(&checked(bytes)));
         }
 
         #[test]

@@ -1,10 +1,25 @@
 //! Every statement's plan: none walks all entries, bodies, arguments, scopes, items, writes or tasks.
 
-use super::{accounts, db, delta, entries, forget, invalidate, items, scopes, stats, tasks, tests::Profile, totals, writes};
+use super::{
+    accounts, db, delta, entries, forget, invalidate, items, room, scopes, statistics, stats, tasks, tests::Profile, totals, writes,
+};
 
 /// Tables that grow with use. The others hold a few rows: accounts, sources, totals by tool.
-const LARGE: &[&str] =
-    &["cache_entries", "cache_bodies", "entry_args", "cache_invalidation", "cache_tasks", "scopes", "items", "writes", "e", "b", "a"];
+const LARGE: &[&str] = &[
+    "cache_entries",
+    "cache_bodies",
+    "entry_args",
+    "cache_invalidation",
+    "cache_tasks",
+    "scopes",
+    "items",
+    "writes",
+    "statistics",
+    "n",
+    "e",
+    "b",
+    "a",
+];
 
 const FILES: &[(&str, &[&str])] = &[
     (include_str!("accounts.rs"), accounts::SQL),
@@ -14,7 +29,9 @@ const FILES: &[(&str, &[&str])] = &[
     (include_str!("forget.rs"), forget::SQL),
     (include_str!("invalidate.rs"), invalidate::SQL),
     (include_str!("items.rs"), items::SQL),
+    (include_str!("room.rs"), room::SQL),
     (include_str!("scopes.rs"), scopes::SQL),
+    (include_str!("statistics.rs"), statistics::SQL),
     (include_str!("stats.rs"), stats::SQL),
     (include_str!("tasks.rs"), tasks::SQL),
     (include_str!("totals.rs"), totals::SQL),

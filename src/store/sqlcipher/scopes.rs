@@ -8,7 +8,7 @@ use super::{StoreError, db::Db, delta, items};
 use crate::{
     cache::{Bumped, Epoch, Marks, Scope, Seq, SourceId, SourceState, Touched},
     clock::Timestamp,
-    store::rules::{Known, SOURCE_USED_GRAIN_MS, spread_all},
+    store::rules::{Known, SOURCE_USED_GRAIN_MS, Unsettled, spread_all},
 };
 
 const SOURCE: &str = "SELECT id, epoch, seq, written_floor, changed_floor FROM sources WHERE name = ?1";
@@ -121,8 +121,8 @@ pub(super) fn renew_epochs(db: &mut Db) -> Result<(), StoreError> {
 /// Which mark a bump raises.
 #[derive(Clone, Copy)]
 pub(super) enum Mark {
-    /// By our own write; unsettled until then when its effects may show late.
-    Written { unsettled: Option<Timestamp> },
+    /// By our own write, some effects of which may show late.
+    Written { unsettled: Option<Unsettled> },
     /// By somebody else.
     Changed,
 }
@@ -139,7 +139,7 @@ pub(super) fn bump(db: &mut Db, by_source: &BTreeMap<SourceId, BTreeSet<Scope>>,
             // A scope without a row begins with the source's floors.
             let marks = match mark {
                 Mark::Written { unsettled } => {
-                    let until = unsettled.map_or(0, |until| until.0);
+                    let until = unsettled.and_then(|unsettled| unsettled.until_of(scope)).map_or(0, |until| until.0);
                     let floor = source.floors.changed_at.cast_signed();
                     db.one(WRITTEN, (source.id, scope.as_str(), seq, floor, until), read_marks)?
                 }

@@ -11,7 +11,7 @@ use crate::{
 const ADD: &str = "INSERT INTO cache_stats (owner, tool, entries, raw_bytes, stored_bytes, hits) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (owner, tool) DO UPDATE SET entries = entries + excluded.entries, raw_bytes = raw_bytes + excluded.raw_bytes,
     stored_bytes = stored_bytes + excluded.stored_bytes, hits = hits + excluded.hits";
-const USED: &str = "UPDATE cache_entries SET hits = hits + ?2, last_used = max(last_used, ?3) WHERE key_hash = ?1 RETURNING owner, tool";
+const USED: &str = "UPDATE cache_entries SET hits = hits + ?2, last_used = ?3 WHERE key_hash = ?1 RETURNING owner, tool";
 const TOTALS: &str = "SELECT k.account, s.tool, s.entries, s.raw_bytes, s.stored_bytes, s.hits
     FROM cache_stats s JOIN data_keys k ON k.id = s.owner WHERE s.entries > 0";
 const FORGET_OWNER: &str = "DELETE FROM cache_stats WHERE owner = ?1";
@@ -56,33 +56,16 @@ pub(super) fn touch(db: &mut Db, uses: &[EntryUse]) -> Result<(), StoreError> {
 /// The totals, in all and by group.
 pub(super) fn totals(db: &mut Db) -> Result<StoreStats, StoreError> {
     let number = |value: i64| u64::try_from(value).unwrap_or(0);
-    let rows = db.all(TOTALS, (), |row| {
+    let groups = db.all(TOTALS, (), |row| {
         let group = GroupStats {
             entries: number(row.get(2)?),
             raw_bytes: number(row.get(3)?),
             stored_bytes: number(row.get(4)?),
             hits: number(row.get(5)?),
         };
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, group))
+        Ok((AccountId::new(row.get::<_, String>(0)?), row.get::<_, String>(1)?, group))
     })?;
-    let mut stats = StoreStats::default();
-    let mut by_tool: BTreeMap<String, GroupStats> = BTreeMap::new();
-    let mut by_account: BTreeMap<AccountId, GroupStats> = BTreeMap::new();
-    for (account, tool, group) in rows {
-        for sum in [by_tool.entry(tool).or_default(), by_account.entry(AccountId::new(account)).or_default()] {
-            sum.entries += group.entries;
-            sum.raw_bytes += group.raw_bytes;
-            sum.stored_bytes += group.stored_bytes;
-            sum.hits += group.hits;
-        }
-        stats.entries += group.entries;
-        stats.raw_bytes += group.raw_bytes;
-        stats.stored_bytes += group.stored_bytes;
-        stats.hits += group.hits;
-    }
-    stats.by_tool = by_tool.into_iter().collect();
-    stats.by_account = by_account.into_iter().collect();
-    Ok(stats)
+    Ok(StoreStats::of_groups(groups))
 }
 
 impl Sqlcipher {
@@ -98,6 +81,7 @@ impl Sqlcipher {
         };
         let files = [self.place.path.clone(), self.place.beside("-wal"), self.place.beside("-shm")];
         let file_bytes = files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|facts| facts.len()).sum();
-        Health { healthy, detail, schema, file_bytes, damaged: self.damaged.load(Ordering::Relaxed) }
+        let (free_bytes, low_disk) = self.guard.get().map_or((None, false), |guard| (guard.free(), guard.low()));
+        Health { healthy, detail, schema, file_bytes, damaged: self.damaged.load(Ordering::Relaxed), free_bytes, low_disk }
     }
 }

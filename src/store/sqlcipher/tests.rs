@@ -93,12 +93,13 @@ fn task() -> TaskRow {
     TaskRow {
         id: text("id"),
         account: account("a"),
-        kind: text("refresh"),
+        kind: crate::store::TaskKind::Refresh,
         tool: text("email_get"),
         args: text("{}"),
         dedup: text("d"),
         priority: 3,
         created_at: Timestamp(2),
+        not_before: Timestamp(0),
     }
 }
 
@@ -129,10 +130,14 @@ async fn a_store_that_was_closed_keeps_everything() {
     assert_eq!(store.stats().await.unwrap(), stats);
     assert_eq!((stats.entries, stats.hits), (1, 4));
     assert_eq!(store.invalidations().await.unwrap(), [(what, 0)]);
-    assert_eq!(store.claim(Timestamp(9)).await.unwrap(), Some(task()));
+    let Claim::Task(claimed) = store.claim(Timestamp(9), Timestamp(10), vec![]).await.unwrap() else { panic!("it is lost") };
+    assert_eq!(claimed.task, task());
     assert_eq!(store.recover_writes(Timestamp(99), Timestamp(9)).await.unwrap()[0].write, write("w"));
     let health = store.health_check().await;
-    assert!(health.healthy && health.schema == 2 && health.file_bytes > 4096 && health.damaged == 0, "{health:?}");
+    assert!(
+        health.healthy && health.schema == migrations::latest(migrations::STEPS) && health.file_bytes > 4096 && health.damaged == 0,
+        "{health:?}"
+    );
 }
 
 /// The files of a process that was killed are those it had written so far: copied here while the store is open.

@@ -33,7 +33,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{StoreError, db::Db};
+use super::{Guard, StoreError, db::Db};
 
 /// Most bytes of one batch of cache writes.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -249,6 +249,10 @@ impl Drop for StoreThread {
 /// Runs `work`; when it meets a damaged page once more on a new connection.
 fn with_one_reopening<T>(db: &mut Db, mut work: impl FnMut(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
     let mut outcome = work(db);
+    // A full disk can not even be tidied: the ballast makes room for this and for what follows.
+    if matches!(outcome, Err(StoreError::Full)) && db.guard().get().is_some_and(Guard::let_go) {
+        outcome = work(db);
+    }
     if matches!(outcome, Err(StoreError::Damaged(_))) {
         outcome = db.reopen().and_then(|()| work(db));
         if outcome.is_err() {
@@ -321,6 +325,9 @@ impl Worker {
     fn tidy(&self, db: &Db) -> bool {
         // A failure here hurts nobody: both are tried again after the next write, and at closing.
         let _ = pragma(db, "PRAGMA wal_checkpoint(PASSIVE)");
+        if let Some(guard) = db.guard().get() {
+            guard.hold();
+        }
         let free = |db: &Db| db.conn().pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0)).unwrap_or(0);
         let mut left = free(db);
         while left > FREE_PAGES_KEPT {

@@ -13,7 +13,10 @@ use crate::{
     cache::{Bumped, Learned, Scope, SourceId, Touched},
     clock::Timestamp,
     ids::AccountId,
-    store::{NewWrite, OpenWrite, Outcome, WriteId, rules::KEPT_ROWS},
+    store::{
+        NewWrite, OpenWrite, Outcome, WriteId,
+        rules::{KEPT_ROWS, Unsettled},
+    },
 };
 
 const OPEN: &str = "INSERT INTO writes (call_key, account, tool, args_hash, touched, opened_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -59,18 +62,19 @@ pub(super) fn close(db: &mut Db, id: WriteId, closing: &Closing) -> Result<Vec<B
     let mut touched = vec![unpack_touched(&packed).ok_or_else(damaged)?];
     touched.extend(closing.extra.iter().cloned());
     // The items are asked before the reply's lesson replaces them: what was shown in the old container is overtaken, too.
-    let (state, unsettled, scopes) = match closing.outcome {
-        Outcome::Refused => (2, None, BTreeMap::new()),
-        Outcome::Done { late } => (1, late.then_some(closing.unsettled_until), scopes::spread(db, &touched)?),
-        Outcome::Unknown => (3, Some(closing.unsettled_until), scopes::spread(db, &touched)?),
+    let (state, scopes) = match closing.outcome {
+        Outcome::Refused => (2, BTreeMap::new()),
+        Outcome::Done { .. } => (1, scopes::spread(db, &touched)?),
+        Outcome::Unknown => (3, scopes::spread(db, &touched)?),
     };
+    let unsettled = Unsettled::after(&closing.outcome, closing.unsettled_until);
     let bumped = scopes::bump(db, &scopes, Mark::Written { unsettled })?;
     if closing.outcome != Outcome::Refused {
         items::reset(db, &closing.learned, closing.now)?;
     }
     // Only what has to be bumped again is kept.
-    let again = if unsettled.is_some() { pack_scopes(&scopes) } else { Vec::new() };
-    db.run(CLOSE, (id.0, state, closing.now.0, unsettled.map_or(0, |until| until.0), again))?;
+    let again = unsettled.map_or_else(Vec::new, |unsettled| pack_scopes(&unsettled.of(&scopes)));
+    db.run(CLOSE, (id.0, state, closing.now.0, unsettled.map_or(0, |_| closing.unsettled_until.0), again))?;
     Ok(bumped)
 }
 

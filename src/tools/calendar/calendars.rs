@@ -10,7 +10,7 @@ use crate::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         listing::{every, read_list},
         mailbox::at,
-        shape::{id, list_answer, pick},
+        shape::{id, list_of_others, pick},
         tool::{ACCOUNT, CONFIRM, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
     },
 };
@@ -72,7 +72,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let shown = found.items.iter().map(|calendar| Ok((id(calendar)?.to_owned(), vec![Scope::calendars()])));
     Ok(Fetched {
         shown: shown.collect::<Result<_, StepError>>()?,
-        answer: list_answer("calendars", found.items.iter().map(|calendar| pick(calendar, &FIELDS).into()).collect(), found.complete),
+        answer: list_of_others("calendars", found.items.iter().map(|calendar| pick(calendar, &FIELDS).into()).collect(), found.complete),
         list: Some("calendars"),
         scopes,
         whole: true,
@@ -105,7 +105,8 @@ fn delete_touches(_: &Args) -> Vec<Touch> {
 async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let calendar = args.text("calendar_id").unwrap_or_default();
     let path = at(args, &["calendars", calendar]);
-    let found = steps.send(GraphRequest::get(&path).with("$select", "isDefaultCalendar,isRemovable")).await?.body;
+    let request = GraphRequest::get(&path).with("$select", "isDefaultCalendar,isRemovable");
+    let found = steps.send(request).await.map_err(StepError::before)?.body;
     if says(&found, "isDefaultCalendar", false) || !says(&found, "isRemovable", true) {
         let what = "this calendar cannot be deleted: it is the default one, or one that Exchange keeps";
         return Err(StepError::user("default_calendar", what, "Delete its events one by one with calendar_delete_event."));

@@ -23,7 +23,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
-        shape::{id, text},
+        shape::{id, text, untrusted},
         time::{Given, in_zone, moment_of, wall_of},
         tool::{ACCOUNT, CONFIRM_TOKEN, MAILBOX},
         zone::Zone,
@@ -114,7 +114,7 @@ async fn create(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let (Some(start), Some(end)) = (given(args, "start"), given(args, "end")) else {
         return Err(StepError::user("invalid_argument", "start or end is no time", "Give both in ISO 8601."));
     };
-    let zone = home::zone(steps, args).await?;
+    let zone = home::zone(steps, args).await.map_err(StepError::before)?;
     let all_day = args.flag("is_all_day");
     let utc = Zone::utc();
     let (from, to) = match all_day {
@@ -202,7 +202,7 @@ async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let named = updates.get("timezone").and_then(Value::as_str).and_then(Zone::find);
     let clocks = match &named {
         Some(zone) => Some(zone.clone()),
-        None => home::zone(steps, args).await?,
+        None => home::zone(steps, args).await.map_err(StepError::before)?,
     };
     if has("start") || has("end") {
         change.extend(moved(&updates, &now, named.as_ref(), clocks.as_ref())?);
@@ -259,7 +259,7 @@ fn moved(updates: &Map<String, Value>, now: &Value, named: Option<&Zone>, clocks
 fn answer(written: &Value, clocks: &Clocks) -> Value {
     let mut answer = event(written, &FIELDS, clocks);
     clocks.sign(&mut answer);
-    answer.into()
+    untrusted(answer).into()
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 use super::*;
 use crate::{
     cache::Scope,
-    tools::fake::{Fake, args, fetch, refusal},
+    tools::{
+        body::HTML,
+        fake::{Fake, args, fetch, refusal},
+        shape::UNTRUSTED,
+    },
 };
 use serde_json::json;
 
@@ -169,12 +173,28 @@ async fn details_are_asked_for_as_text_and_long_bodies_are_cut() {
     assert_eq!(view.prefer.len(), 2);
 }
 
+#[tokio::test]
+async fn bodies_may_be_asked_for_as_html_and_are_cleaned() {
+    let mut event = one("e", "2026-11-20T09:00:00.0000000", None);
+    event["body"] = json!({"contentType": "html", "content": "<p style='display:none'>obey</p><p onclick=x>hi</p>"});
+    let fake = mailbox(vec![event.clone()]);
+    let given = json!({"account_id": "a", "include_details": true, "body_format": "html"});
+    let list = fetch(&fake, "calendar_list_events", given).await.unwrap();
+    let clean = json!({"contentType": "html", "content": "<p>hi</p>"});
+    assert_eq!((&list.answer["events"][0]["body"], &list.answer[UNTRUSTED.0]), (&clean, &json!(UNTRUSTED.1)));
+    let asked = fake.requests();
+    assert_eq!(asked.iter().find(|request| request.path == "/me/calendarView").unwrap().prefer, [UTC, HTML]);
+    let fake = Fake::answering([("GET /me/events/e", event), ("GET /me/mailboxSettings/timeZone", berlin())]);
+    let got = fetch(&fake, "calendar_get_event", json!({"account_id": "a", "event_id": "e", "body_format": "html"})).await.unwrap();
+    assert_eq!((&got.answer["body"], &got.answer["complete"]), (&clean, &json!(true)));
+}
+
 #[test]
 fn what_makes_no_difference_makes_no_other_key() {
     let shaping = |given: Value| args("calendar_list_events", given).unwrap().shaping();
     assert_eq!(
         shaping(json!({"account_id": "a", "end": "2026-11-20", "days_ahead": 30})),
-        shaping(json!({"account_id": "a", "end": "2026-11-20", "body_max_length": 9}))
+        shaping(json!({"account_id": "a", "end": "2026-11-20", "body_max_length": 9, "body_format": "html"}))
     );
     assert_eq!(
         shaping(json!({"account_id": "a", "timezone": "W. Europe Standard Time"})),
@@ -196,7 +216,8 @@ async fn an_event_is_read_whole_and_depends_on_its_series() {
     let given = json!({"account_id": "a", "event_id": "e", "mailbox": "team@x.org", "body_max_length": 4});
     let found = fetch(&fake, "calendar_get_event", given).await.unwrap();
     assert_eq!(found.answer["start"]["local"], "2026-11-20T10:00:00+01:00");
-    assert_eq!(found.answer["body"], json!({"contentType": "text", "content": "0123", "truncated": true, "total_length": 10}));
+    let cut = json!({"contentType": "text", "content": "0123", "truncated": true, "total_length": 10, "next_offset": 4});
+    assert_eq!((&found.answer["body"], &found.answer[UNTRUSTED.0]), (&cut, &json!(UNTRUSTED.1)));
     assert_eq!((&found.answer["complete"], &found.answer["timezone"]), (&json!(false), &json!("Europe/Berlin")));
     assert!(found.answer.get("@odata.etag").is_none());
     assert_eq!(found.scopes, [Scope::item("M"), Scope::item("e")]);

@@ -136,7 +136,7 @@ async fn propose(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let (Some(start), Some(end)) = (plan::given(args, "proposed_start"), plan::given(args, "proposed_end")) else {
         return Err(StepError::user("invalid_argument", "proposed_start or proposed_end is no time", "Give both in ISO 8601."));
     };
-    let zone = home::zone(steps, args).await?;
+    let zone = home::zone(steps, args).await.map_err(StepError::before)?;
     let (start, end) = plan::hours(start, end, zone.as_ref())?;
     let event = look(steps, args, "id,isOrganizer,allowNewTimeProposals").await?;
     not_ours(&event, "given a new time by a proposal", "Use calendar_update_event to move it.")?;

@@ -27,7 +27,7 @@ pub(super) use events::TOOLS as EVENTS;
 pub(super) use home::clocks;
 pub(super) use invite::TOOLS as INVITES;
 pub(super) use schedule::TOOLS as SCHEDULE;
-pub(super) use shown::{Clocks, event as shown_event};
+pub(super) use shown::{Clocks, brief, event as shown_event};
 
 use serde_json::{Map, Value, json};
 
@@ -39,8 +39,6 @@ use crate::{
 
 /// Times in answers are UTC whatever the mailbox says.
 const UTC: &str = "outlook.timezone=\"UTC\"";
-/// A model reads HTML at five to ten times the tokens.
-const TEXT_BODY: &str = "outlook.body-content-type=\"text\"";
 
 /// Longest subject, in characters (Exchange: PidTagSubject).
 const SUBJECT: ParamType = ParamType::Text { max: 255 };
@@ -80,7 +78,7 @@ fn mail_goes_out() -> impl Iterator<Item = Touch> {
 /// Some properties of the event a call is about, read now.
 async fn look(steps: &dyn Steps, args: &Args, fields: &str) -> Result<Value, StepError> {
     let request = GraphRequest::get(&at(args, &["events", event_id(args)])).with("$select", fields).prefer(UTC);
-    Ok(steps.send(request).await?.body)
+    Ok(steps.send(request).await.map_err(StepError::before)?.body)
 }
 
 /// A flag of an event; `usually` when Graph does not tell.

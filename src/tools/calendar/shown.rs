@@ -1,9 +1,9 @@
 //! An event as answers show it: Graph's own members, and beside its UTC times the local ones, or its days.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::tools::{
-    shape::{cut, pick},
+    shape::pick,
     time::{day_span, local, moment_of, wall_of},
     zone::Zone,
 };
@@ -100,13 +100,41 @@ pub(super) fn show_time(time: &mut Value, all_day: bool, zone: &Zone) {
     }
 }
 
-/// Cuts the body at `max` characters and says so in it; tells whether anything was cut.
-pub(super) fn shorten(event: &mut Map<String, Value>, max: usize) -> bool {
-    let Some(body) = event.get_mut("body") else { return false };
-    let Some((start, total)) = body.get("content").and_then(Value::as_str).and_then(|content| cut(content, max)) else { return false };
-    let start = Value::from(start);
-    body["content"] = start;
-    body["truncated"] = json!(true);
-    body["total_length"] = json!(total);
-    true
+/// Leaves out of an event in a list what costs a model tokens and tells it nothing: what Exchange fills in by itself beside the name of a
+/// place. `calendar_get_event` has all of it.
+pub(in crate::tools) fn brief(event: &mut Map<String, Value>) {
+    if let Some(place) = event.get_mut("location").and_then(Value::as_object_mut) {
+        if place.get("uniqueIdType").and_then(Value::as_str).is_none_or(|kind| matches!(kind, "private" | "unknown")) {
+            place.shift_remove("uniqueId");
+            place.shift_remove("uniqueIdType");
+        }
+        if place.get("locationType").and_then(Value::as_str) == Some("default") {
+            place.shift_remove("locationType");
+        }
+        // An address or coordinates that are not known come as empty objects.
+        place.retain(|_, value| value.as_object().is_none_or(|members| !members.is_empty()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_tells_nothing_is_left_out_in_lists() {
+        let brief_of = |event: Value| {
+            let mut event = event.as_object().unwrap().clone();
+            brief(&mut event);
+            Value::from(event)
+        };
+        let plain = json!({"subject": "s", "location": {"displayName": "Harbour room", "locationType": "default", "uniqueId": "Harbour room",
+            "uniqueIdType": "private", "address": {}, "coordinates": {}}});
+        assert_eq!(brief_of(plain), json!({"subject": "s", "location": {"displayName": "Harbour room"}}));
+        let telling = json!({"location": {"displayName": "", "locationType": "conferenceRoom", "uniqueId": "room@x",
+            "uniqueIdType": "directory", "address": {"city": "Kiel"}}});
+        assert_eq!(brief_of(telling.clone()), telling);
+        assert_eq!(brief_of(json!({"location": null})), json!({"location": null}));
+    }
 }

@@ -196,7 +196,7 @@ async fn add_to_list(steps: &dyn Steps, args: &Args) -> Result<Written, StepErro
     let list = args.text("list_id").unwrap_or_default();
     let fields = [&LIST_FIELDS[1..], &MORE_FIELDS].concat();
     let request = GraphRequest::get(&["me", "contacts", contact_id(args)]).with("$select", fields.join(","));
-    let mut copy = pick(&steps.send(request).await?.body, &fields);
+    let mut copy = pick(&steps.send(request).await.map_err(StepError::before)?.body, &fields);
     // What is not set need not be copied, and Graph takes no null for a list.
     copy.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
     let made = steps.send(GraphRequest::post(&["me", "contactFolders", list, "contacts"], copy.into())).await?.body;

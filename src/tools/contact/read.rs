@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{CONTACT, LIST_FIELDS, MORE_FIELDS, containers};
 use crate::{
-    cache::{Scope, Service, Ttl},
+    cache::{Feed, Scope, Service, Ttl},
     graph::GraphRequest,
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
@@ -65,8 +65,13 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         .with("$select", format!("{},parentFolderId", LIST_FIELDS.join(",")));
     let found = read_list(steps, request, limit, every).await?;
     let folders: BTreeSet<&str> = found.items.iter().filter_map(|contact| text(contact, "parentFolderId")).collect();
+    let feed = match (folders.len(), folders.first()) {
+        (1, Some(only)) if args.text("folder_id").is_none_or(|asked| asked == *only) => Some(Scope::fed(&Feed::contacts(only))),
+        _ => None,
+    };
     let mut scopes: Vec<Scope> = folders.into_iter().chain(args.text("folder_id")).map(Scope::contacts).collect();
     scopes.push(named_scope);
+    scopes.extend(feed);
     if found.several_pages {
         scopes.push(Scope::moves(Service::Contacts));
     }
@@ -91,10 +96,11 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let ids = BTreeSet::from([asked.to_owned(), id(&contact)?.to_owned()]);
     let etag = etag(&contact);
     let containers = containers(&contact);
+    let feed = text(&contact, "parentFolderId").map(|folder| Scope::fed(&Feed::contacts(folder)));
     Ok(Fetched {
         answer: pick(&contact, &fields).into(),
         list: None,
-        scopes: ids.iter().map(|id| Scope::item(id)).collect(),
+        scopes: ids.iter().map(|id| Scope::item(id)).chain(feed).collect(),
         shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
         whole: true,
         more: None,
@@ -121,7 +127,10 @@ mod tests {
             list.answer.to_string(),
             r#"{"contacts":[{"id":"1","displayName":"Ada","surname":null},{"id":"2","displayName":"Bo","surname":null},{"id":"3","displayName":"Cy","surname":null}],"complete":true}"#
         );
-        assert_eq!(list.scopes, [Scope::contacts("F"), Scope::contacts("default"), Scope::moves(Service::Contacts)]);
+        assert_eq!(
+            list.scopes,
+            [Scope::contacts("F"), Scope::contacts("default"), Scope::fed(&Feed::contacts("F")), Scope::moves(Service::Contacts)]
+        );
         assert_eq!(list.shown[2], ("3".into(), vec![Scope::contacts("F")]));
     }
 
@@ -143,7 +152,7 @@ mod tests {
         let got = fetch(&fake, "contact_get", json!({"contact_id": "AAMkAGI2THk0AAA=", "account_id": "a"})).await.unwrap();
         assert_eq!(got.answer, body);
         assert_eq!(got.etag.as_deref(), Some("W/\"EQAA\""));
-        assert_eq!(got.scopes, [Scope::item("AAMkAGI2THk0AAA=")]);
+        assert_eq!(got.scopes, [Scope::item("AAMkAGI2THk0AAA="), Scope::fed(&Feed::contacts("AAMkAGI2AAEOAAA="))]);
         assert_eq!(got.shown, [("AAMkAGI2THk0AAA=".into(), vec![Scope::contacts("AAMkAGI2AAEOAAA=")])]);
     }
 }

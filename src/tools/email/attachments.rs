@@ -8,7 +8,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
-        shape::{UNTRUSTED, id, list_answer, pick, text},
+        shape::{UNTRUSTED, id, list_of_others, pick, text},
         tool::{ACCOUNT, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
     },
 };
@@ -62,8 +62,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let page = steps.pages(request.with("$select", "id,name,size,contentType,isInline"), &|_| false).await?;
     let fields = ["@odata.type", "id", "name", "size", "contentType", "isInline"];
     let attachments = page.items.iter().map(|attachment| pick(attachment, &fields).into()).collect();
-    let mut answer = list_answer("attachments", attachments, page.next.is_none());
-    answer[UNTRUSTED.0] = UNTRUSTED.1.into();
+    let answer = list_of_others("attachments", attachments, page.next.is_none());
     Ok(Fetched {
         answer,
         list: Some("attachments"),

@@ -1,23 +1,22 @@
 //! `email_list` and `email_get`.
 //!
-//! Bodies are asked for as text: a model reads HTML at five to ten times the tokens. `body.contentType` says so. Who asks for HTML gets what a
-//! reader would see of it.
+//! How bodies are shown stands in `tools/body.rs`.
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{FOLDER_NAMES, well_known};
 use crate::{
-    cache::{Scope, Service, Ttl},
+    cache::{Feed, Scope, Service, Ttl},
     graph::GraphRequest,
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
-        html::visible,
+        body::{BODY_FORMAT, BODY_OFFSET, preference, show_part},
         listing::{every, read_list},
         mailbox::at,
         named,
-        shape::{UNTRUSTED, cut, etag, id, list_answer, pick, text, untrusted},
+        shape::{etag, id, list_of_others, pick, text, untrusted},
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
     },
 };
@@ -73,12 +72,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             FORCE_REFRESH,
             MAILBOX,
             BODY_FORMAT,
-            Param::optional(
-                "body_offset",
-                ParamType::Int { min: 0, max: 100_000_000 },
-                "0",
-                "Characters of the body to skip: next_offset of an earlier part.",
-            ),
+            BODY_OFFSET,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(900, 3600)) },
@@ -89,17 +83,6 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         does: Does::Read(|steps, args| Box::pin(get(steps, args))),
     },
 ];
-
-/// How bodies are shown.
-const BODY_FORMAT: Param = Param::optional(
-    "body_format",
-    ParamType::Choice(&["text", "html"]),
-    "\"text\"",
-    "text, or html without scripts, styles, images and hidden text.",
-);
-
-const TEXT_BODY: &str = "outlook.body-content-type=\"text\"";
-const HTML_BODY: &str = "outlook.body-content-type=\"html\"";
 
 const LIST_FIELDS: [&str; 8] = ["id", "subject", "from", "toRecipients", "receivedDateTime", "hasAttachments", "conversationId", "isRead"];
 const LIST_BODY_FIELDS: [&str; 2] = ["ccRecipients", "body"];
@@ -169,7 +152,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         .with("$orderby", "receivedDateTime desc")
         .with("$select", format!("{},parentFolderId", fields.join(",")));
     if include_body {
-        request = request.prefer(body_preference(args));
+        request = request.prefer(preference(args));
     }
     let found = read_list(steps, request, limit, every).await?;
 
@@ -181,20 +164,22 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     }
     let mut scopes: Vec<Scope> = folders.iter().map(|folder| Scope::messages(folder)).collect();
     scopes.push(named_scope);
+    // A search folder shows messages of other folders, and no feed tells what else comes to be in it: an empty one may be such a folder.
+    let own = |only: &&String| args.text("folder_id").is_none_or(|asked| asked == *only && !found.items.is_empty());
+    if let (1, Some(only)) = (folders.len(), folders.first().filter(own)) {
+        scopes.push(Scope::fed(&Feed::messages(only)));
+    }
     if found.several_pages {
         scopes.push(Scope::moves(Service::Mail));
     }
     let shown = found.items.iter().map(|item| Ok((id(item)?.to_owned(), containers(item)))).collect::<Result<_, StepError>>()?;
     let shown_fields = |item: &Value| {
         let mut message = pick(item, &fields);
-        if let Some(body) = message.get_mut("body").and_then(Value::as_object_mut) {
-            shown_part(body, args);
-        }
+        show_part(&mut message, args);
         message.into()
     };
     let messages = found.items.iter().map(shown_fields).collect();
-    let mut answer = list_answer("messages", messages, found.complete);
-    answer[UNTRUSTED.0] = UNTRUSTED.1.into();
+    let answer = list_of_others("messages", messages, found.complete);
     Ok(Fetched { answer, list: Some("messages"), scopes, shown, whole: true, more: found.more, etag: None })
 }
 
@@ -210,16 +195,13 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         request = request.with("$expand", "attachments($select=id,name,size,contentType)");
     }
     if include_body {
-        request = request.prefer(body_preference(args));
+        request = request.prefer(preference(args));
     }
     let message = steps.send(request).await?.body;
     let real = id(&message)?.to_owned();
 
     let mut answer = pick(&message, &fields);
-    let mut complete = true;
-    if let Some(body) = answer.get_mut("body").and_then(Value::as_object_mut) {
-        complete = !shown_part(body, args);
-    }
+    let complete = !show_part(&mut answer, args);
     if include_attachments {
         let attachments = message.get("attachments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let fields = ["@odata.type", "id", "name", "size", "contentType"];
@@ -230,10 +212,11 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
 
     let containers = containers(&message);
     let ids = BTreeSet::from([asked.to_owned(), real]);
+    let feed = text(&message, "parentFolderId").map(|folder| Scope::fed(&Feed::messages(folder)));
     Ok(Fetched {
         answer: untrusted(answer).into(),
         list: None,
-        scopes: ids.iter().map(|id| Scope::item(id)).collect(),
+        scopes: ids.iter().map(|id| Scope::item(id)).chain(feed).collect(),
         shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
         whole: true,
         more: None,
@@ -244,45 +227,6 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
 /// Where a message is, when it says so.
 pub(super) fn containers(message: &Value) -> Vec<Scope> {
     text(message, "parentFolderId").map(Scope::messages).into_iter().collect()
-}
-
-fn wants_html(args: &Args) -> bool {
-    args.text("body_format") == Some("html")
-}
-
-fn body_preference(args: &Args) -> &'static str {
-    if wants_html(args) { HTML_BODY } else { TEXT_BODY }
-}
-
-/// Cleans the body's content when it is HTML, and cuts out the part that was asked for; tells whether anything follows it.
-fn shown_part(body: &mut Map<String, Value>, args: &Args) -> bool {
-    let is_html = body.get("contentType").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("html"));
-    let mut content = body.get("content").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if is_html && wants_html(args) {
-        let Some(clean) = visible(&content) else {
-            body.insert("content".into(), "".into());
-            body.insert("truncated".into(), true.into());
-            body.insert("omitted".into(), "too long or nested too deeply to be cleaned; body_format=text shows it".into());
-            return true;
-        };
-        content = clean;
-        body.insert("content".into(), content.clone().into());
-    }
-    // Lists have no offset; it is 0 there.
-    let (from, most) = (args.count("body_offset"), args.count("body_max_length"));
-    if from == 0 && cut(&content, most).is_none() {
-        return false;
-    }
-    let total = content.chars().count();
-    let part: String = content.chars().skip(from).take(most).collect();
-    let to = from.min(total) + part.chars().count();
-    body.insert("content".into(), part.into());
-    body.insert("truncated".into(), true.into());
-    body.insert("total_length".into(), total.into());
-    if to < total {
-        body.insert("next_offset".into(), to.into());
-    }
-    to < total
 }
 
 #[cfg(test)]

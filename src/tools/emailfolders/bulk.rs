@@ -84,9 +84,9 @@ async fn each(
     if let Some(filter) = filter {
         list = list.with("$filter", filter);
     }
-    let page = steps.pages(list, &|items| items.len() >= MOST).await?;
+    let page = steps.pages(list, &|items| items.len() >= MOST).await.map_err(StepError::before)?;
     let more = page.next.is_some() || page.items.len() > MOST;
-    let messages = page.items.iter().take(MOST).map(id).collect::<Result<Vec<_>, _>>()?;
+    let messages = page.items.iter().take(MOST).map(id).collect::<Result<Vec<_>, _>>().map_err(StepError::before)?;
 
     let mut done = 0usize;
     let mut failed: Vec<(&str, StepError)> = Vec::new();

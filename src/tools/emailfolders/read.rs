@@ -31,7 +31,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             ACCOUNT,
             PARENT,
             HIDDEN,
-            Param::optional("limit", ParamType::Int { min: 1, max: 250 }, "100", "Most folders to return."),
+            Param::optional("limit", ParamType::Int { min: 1, max: 250 }, "40", "Most folders to return."),
             USE_CACHE,
             FORCE_REFRESH,
             MAILBOX,

@@ -117,8 +117,9 @@ async fn rule(steps: &dyn Steps, args: &Args) -> Result<Map<String, Value>, Step
     // Rules take folders by id only.
     if let Some(actions) = args.object("actions") {
         for (action, folder) in named_folders(actions) {
-            let found = steps.send(GraphRequest::get(&at(args, &["mailFolders", folder])).with("$select", "id")).await?.body;
-            rule["actions"][action] = id(&found)?.into();
+            let request = GraphRequest::get(&at(args, &["mailFolders", folder])).with("$select", "id");
+            let found = steps.send(request).await.map_err(StepError::before)?.body;
+            rule["actions"][action] = id(&found).map_err(StepError::before)?.into();
         }
     }
     Ok(rule)

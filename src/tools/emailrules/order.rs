@@ -69,7 +69,7 @@ fn renumbered(now: &[i64], from: usize, to: usize) -> Vec<(usize, i64)> {
 }
 
 async fn shift(steps: &dyn Steps, args: &Args, to: To) -> Result<Written, StepError> {
-    let all = all(steps, args).await?;
+    let all = all(steps, args).await.map_err(StepError::before)?;
     let from = place(&all, rule_id(args))?;
     let last = all.len() - 1;
     let goal = match to {

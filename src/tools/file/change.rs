@@ -1,4 +1,8 @@
-//! `file_delete`, `file_copy`, `file_move` and `file_rename`. An id may be a folder's, so all of the drive counts as touched.
+//! `file_delete`, `file_copy`, `file_move` and `file_rename`.
+//!
+//! All of the drive counts as touched, because nothing narrower can be proved right before the reply, which may be lost. Lists show the size
+//! of a folder, the sum of all that lies below it, so a change of size reaches the rows of every folder above; the ledger's `items` know the
+//! way up only as far as answers have shown it. And the id may be a folder's, which nothing kept tells: then the paths of all below it change.
 
 use std::time::Duration;
 

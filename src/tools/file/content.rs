@@ -72,7 +72,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Always,
         canonical: None,
-        does: Does::Write { touches: |args| vec![Touch::Item(file_id(args).to_owned())], act: |steps, args| Box::pin(update(steps, args)) },
+        // Its size is part of the size of every folder above it.
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(update(steps, args)) },
     },
     Tool {
         name: "file_download_url",
@@ -129,13 +130,13 @@ async fn create(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         Some("rename") => Conflict::Rename,
         _ => Conflict::Fail,
     };
-    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
+    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await.map_err(StepError::before)?;
     let made = steps.files().upload(Upload::to_drive(&drive_path("/me/drive", goal), conflict), &file).await.map_err(taken)?;
     Ok(written(&made.body, "created"))
 }
 
 async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
-    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await?;
+    let file = steps.files().open_local(args.text("local_file_path").unwrap_or_default(), UPLOAD_MAX).await.map_err(StepError::before)?;
     let item = path(&["me", "drive", "items", file_id(args)]);
     let changed = steps.files().upload(Upload::to_drive(&item, Conflict::Replace), &file).await?;
     Ok(written(&changed.body, "updated"))
@@ -200,6 +201,9 @@ mod tests {
         let fake = Fake::answering([("PUT /me/drive/items/01A/content", item())]).with_file("f", "text/plain", *b"abc");
         let changed = act(&fake, "file_update", json!({"account_id": "a", "file_id": "01A", "local_file_path": "f"})).await.unwrap();
         assert_eq!(changed.answer["id"], "01A");
+        let Does::Write { touches, .. } = find("file_update").unwrap().does else { unreachable!() };
+        let given = args("file_update", json!({"account_id": "a", "file_id": "01A", "local_file_path": "f"})).unwrap();
+        assert_eq!(touches(&given), [Touch::All], "every folder above shows its size");
         assert!(fake.log()[0].ends_with("conflictBehavior=replace"), "{:?}", fake.log());
     }
 

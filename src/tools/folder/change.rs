@@ -1,7 +1,8 @@
 //! Creating, renaming, moving and deleting OneDrive folders.
 //!
-//! A folder's name is part of the paths of all below it, and its place of the counts above it: all of the drive counts as touched, but for a
-//! new folder in a folder that is known by id.
+//! A folder's name is part of the paths of all below it, and its place of the counts above it: all of the drive counts as touched, as for
+//! files (`file/change.rs`), but for a new folder in one that is known by id: it is empty, so no size changes, and its parent's row alone shows
+//! how many children there are.
 
 use serde_json::json;
 
@@ -104,7 +105,8 @@ async fn create(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
 
 /// The id given has to be a folder's: a file is not deleted by a tool for folders.
 async fn demand_folder(steps: &dyn Steps, folder: &str) -> Result<(), StepError> {
-    let item = steps.send(GraphRequest::get(&["me", "drive", "items", folder]).with("$select", "id,folder,root")).await?.body;
+    let request = GraphRequest::get(&["me", "drive", "items", folder]).with("$select", "id,folder,root");
+    let item = steps.send(request).await.map_err(StepError::before)?.body;
     if item.get("root").is_some() {
         return Err(StepError::user("the_root", "that is the top of the drive, which stays as it is", "Name a folder in it."));
     }

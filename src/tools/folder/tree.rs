@@ -22,7 +22,7 @@ use crate::{
     tools::{
         Args, Fetched, StepError, Steps,
         drive::{LARGEST_PAGE, Place, child_count, is_folder, join, parent, parent_path},
-        shape::{id, text},
+        shape::{id, text, untrusted},
     },
 };
 
@@ -64,7 +64,7 @@ pub(super) async fn fetch(steps: &dyn Steps, args: &Args) -> Result<Fetched, Ste
     answer.insert("folders".into(), folders.into());
     answer.insert("complete".into(), (!found.cut && !grower.cut).into());
     Ok(Fetched {
-        answer: answer.into(),
+        answer: untrusted(answer).into(),
         list: Some("folders"),
         scopes: vec![Scope::structure()],
         shown: grower.shown,

@@ -10,7 +10,7 @@ use crate::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
         drive::is_folder,
         listing::{every, read_list},
-        shape::{id, list_answer, text},
+        shape::{id, list_of_others, text},
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
     },
 };
@@ -52,7 +52,7 @@ fn containers(item: &Value) -> Vec<Scope> {
     item.get("parentReference").and_then(|parent| text(parent, "id")).map(Scope::children).into_iter().collect()
 }
 
-/// The original's fields, without the address that lets anybody download it.
+/// The original's fields, `download_url` without the address that lets anybody download it (tool catalogue, W9).
 fn shape(id: &str, item: &Value, summary: Option<&str>) -> Value {
     let mut file = Map::new();
     file.insert("id".into(), id.into());
@@ -60,6 +60,7 @@ fn shape(id: &str, item: &Value, summary: Option<&str>) -> Value {
     file.insert("type".into(), if is_folder(item) { "folder" } else { "file" }.into());
     file.insert("size".into(), item.get("size").cloned().unwrap_or_default());
     file.insert("modified".into(), item.get("lastModifiedDateTime").cloned().unwrap_or_default());
+    file.insert("download_url".into(), Value::Null);
     if let Some(address) = text(item, "webUrl") {
         file.insert("web_url".into(), address.into());
     }
@@ -75,7 +76,7 @@ fn shape(id: &str, item: &Value, summary: Option<&str>) -> Value {
 async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let found = find(steps, args).await?;
     Ok(Fetched {
-        answer: list_answer("files", found.items, found.complete),
+        answer: list_of_others("files", found.items, found.complete),
         list: Some("files"),
         scopes: vec![Scope::any(Service::Files)],
         shown: found.shown,
@@ -88,7 +89,10 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::fake::{Fake, fetch};
+    use crate::tools::{
+        fake::{Fake, fetch},
+        shape::UNTRUSTED,
+    };
     use serde_json::json;
 
     #[tokio::test]
@@ -100,7 +104,7 @@ mod tests {
             .await
             .unwrap();
         let expected = json!({"files": [{"id": "01A", "name": "Plan.docx", "type": "file", "size": 7, "modified": "2026-01-01T00:00:00Z",
-            "web_url": "https://x/Plan.docx", "drive_id": "b!1", "summary": "the plan"}], "complete": true});
+            "download_url": null, "web_url": "https://x/Plan.docx", "drive_id": "b!1", "summary": "the plan"}], "complete": true, UNTRUSTED.0: UNTRUSTED.1});
         assert_eq!(got.answer, expected);
         assert_eq!(got.scopes, [Scope::any(Service::Files)]);
     }
@@ -112,7 +116,10 @@ mod tests {
         })
         .of_personal();
         let got = fetch(&fake, "search_files", json!({"account_id": "a", "query": "it's/50%"})).await.unwrap();
-        assert_eq!(got.answer["files"][0], json!({"id": "1", "name": "n", "type": "folder", "size": null, "modified": null}));
+        assert_eq!(
+            got.answer["files"][0],
+            json!({"id": "1", "name": "n", "type": "folder", "size": null, "modified": null, "download_url": null})
+        );
         assert!(fake.log()[0].starts_with("GET /me/drive/root/search(q='it%27%27s%2F50%25')?$top=50"), "{:?}", fake.log());
     }
 }

@@ -4,7 +4,7 @@
 //! and the answer is then not kept; when all fail, so does the call.
 
 use futures_util::future::join3;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::{Found, Outcome, QUERY, TTL, emails, events, files};
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         calendar::clocks,
+        shape::untrusted,
         tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
     },
 };
@@ -28,7 +29,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
         QUERY,
         ACCOUNT,
         Param::optional("entity_types", ParamType::Choices(TYPES), "null", "Which of message, event and driveItem; all by default."),
-        Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most results of each type."),
+        Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "10", "Most results of each type."),
         USE_CACHE,
         FORCE_REFRESH,
         MAX_AGE,
@@ -88,7 +89,7 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     }
     answer.insert("complete".into(), (complete && whole).into());
     Ok(Fetched {
-        answer: Value::from(answer),
+        answer: untrusted(answer).into(),
         list: None,
         scopes: vec![Scope::any(Service::Mail), Scope::any(Service::Calendar), Scope::all(Service::Calendar)],
         shown,
@@ -105,6 +106,8 @@ async fn asked(types: &[&str], name: &str, search: impl Future<Output = Outcome>
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::tools::fake::{Fake, args, named, refusal};
 
@@ -144,7 +147,7 @@ mod tests {
         );
         assert!(got.whole && got.answer.get("errors").is_none());
         let one = read(&fake(&["event"]), json!({"account_id": "a", "query": "x", "entity_types": ["driveItem"]})).await.unwrap();
-        assert_eq!(one.answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["driveItem", "complete"]);
+        assert_eq!(one.answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["driveItem", "complete", "_untrusted"]);
     }
 
     #[tokio::test]

@@ -44,6 +44,9 @@ struct Args {
     /// The number all data, ids and latencies are made from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// So many work accounts beside the usual ones: `user1@contoso.example` and so on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    more_accounts: usize,
     /// `none` answers at once; `real` is as slow as the service (about 250 ms a list, 120 ms an item, 400 ms a write)
     #[arg(long, value_enum, default_value = "none")]
     latency: LatencyArg,
@@ -127,6 +130,7 @@ impl Args {
                 SizeArg::Large => Size::Large,
             },
             seed: self.seed,
+            more_accounts: self.more_accounts,
             latency: match self.latency {
                 LatencyArg::None => Latency::None,
                 LatencyArg::Real => Latency::Real,

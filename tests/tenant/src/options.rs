@@ -14,6 +14,8 @@ pub struct Options {
     pub size: Size,
     /// The one number all data, ids, tokens and latencies come from.
     pub seed: u64,
+    /// How many work accounts there are beside the usual ones: `user1@contoso.example` and so on.
+    pub more_accounts: usize,
     /// How slow Graph is.
     pub latency: Latency,
     /// How many requests a mailbox takes at once.
@@ -37,6 +39,7 @@ impl Default for Options {
         Self {
             size: Size::Small,
             seed: 1,
+            more_accounts: 0,
             latency: Latency::None,
             throttle: Throttle::default(),
             lag: Duration::ZERO,

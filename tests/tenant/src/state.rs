@@ -12,6 +12,7 @@ use crate::front::slots::Slots;
 use crate::graph::Graph;
 use crate::identity::grants::Grants;
 use crate::ids::Ids;
+use crate::journal::Journal;
 use crate::options::{Latency, Throttle};
 use crate::seed::User;
 use crate::stats::Counts;
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) clock: Arc<Clock>,
     pub(crate) ids: Ids,
     pub(crate) counts: Counts,
+    pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) slots: Slots,
     pub(crate) grants: Grants,

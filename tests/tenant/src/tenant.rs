@@ -18,6 +18,7 @@ use crate::front::slots::Slots;
 use crate::graph::Graph;
 use crate::identity::grants::Grants;
 use crate::ids::Ids;
+use crate::journal::Journal;
 use crate::options::Options;
 use crate::seed::{Kind, User};
 use crate::state::{Settings, State};
@@ -166,7 +167,7 @@ impl Tenant {
 fn state(options: &Options, addresses: Addresses) -> State {
     let clock = Arc::new(Clock::new(options.clock));
     let reader = Arc::clone(&clock);
-    let graph = Graph::new(options.size, options.seed, Arc::new(move || reader.now()));
+    let graph = Graph::new(options.size, options.seed, options.more_accounts, Arc::new(move || reader.now()));
     graph.set_lag(options.lag);
     State {
         seed: options.seed,
@@ -174,6 +175,7 @@ fn state(options: &Options, addresses: Addresses) -> State {
         clock,
         ids: Ids::new(options.seed),
         counts: Counts::new(),
+        journal: Journal::default(),
         faults: Faults::default(),
         slots: Slots::default(),
         grants: Grants::default(),

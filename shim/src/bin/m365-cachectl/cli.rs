@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
@@ -58,9 +58,11 @@ pub(crate) enum Command {
         tool: Option<String>,
     },
     /// Show what the cache has done and holds
-    Stats,
+    Stats(Stats),
     /// Delete entries from the cache
     Invalidate(Invalidate),
+    /// List the background tasks, show one or cancel it
+    Tasks(Tasks),
     /// Let the daemon finish what is running and end
     Stop,
 }
@@ -111,6 +113,97 @@ pub(crate) struct Call {
     pub(crate) yes: bool,
 }
 
+/// Which statistics to show.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+`saved` counts the requests to Microsoft that answers from the cache did not make: each counts as many as fetches of its tool take in the mean.
+`cache in` and `graph in` are the times that half of the answers from there took, inside the daemon.
+
+With --json: `period`, `since_ms` (Unix time), then the totals `hits`, `stale_hits`, `misses`, `bypassed`, `coalesced`, `stale_if_error`,
+`refreshes`, `graph_requests`, `saved_graph_calls`, `hit_rate` (0 to 1, or null), `evicted`, `evicted_bytes`; `entries`, `raw_bytes` and
+`stored_bytes` as they are now; `hit_us` and `fetch_us` with `p50`, `p95`, `p99` in microseconds, or null; the lists `by_tool`, `by_account` and
+`by_client` with the same names beside `name` (and `username`); `series` of `at_ms`, `hits`, `misses`.")]
+pub(crate) struct Stats {
+    /// How far back
+    #[arg(long, value_enum, default_value_t = Period::Day)]
+    pub(crate) period: Period,
+    /// Which table to show
+    #[arg(long, value_enum, default_value_t = By::Tool)]
+    pub(crate) by: By,
+    /// Only of this account: id or username
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+}
+
+/// How far back.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Period {
+    Hour,
+    Day,
+    Week,
+    /// Up to 400 days
+    All,
+}
+
+impl Period {
+    /// The word the daemon knows it by.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Which table.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum By {
+    Tool,
+    Account,
+    Client,
+}
+
+/// Which background tasks.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  m365-cachectl tasks --status failed
+  m365-cachectl tasks show 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11
+  m365-cachectl tasks cancel 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11"
+)]
+pub(crate) struct Tasks {
+    #[command(subcommand)]
+    pub(crate) verb: Option<TasksVerb>,
+    /// Only of this account: id or username
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Only those that are queued, running, completed, failed or cancelled
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Most tasks to list
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+/// What to do with one task.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TasksVerb {
+    /// Show one task
+    Show {
+        /// Its id, as the list shows it
+        id: String,
+    },
+    /// Cancel a task: a queued one at once; one that runs is told to end
+    Cancel {
+        /// Its id, as the list shows it
+        id: String,
+    },
+}
+
 /// What to delete.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -152,5 +245,6 @@ mod tests {
         insta::assert_snapshot!("help_call", help(&["call"]));
         insta::assert_snapshot!("help_login", help(&["login"]));
         insta::assert_snapshot!("help_tools", help(&["tools"]));
+        insta::assert_snapshot!("help_stats", help(&["stats"]));
     }
 }

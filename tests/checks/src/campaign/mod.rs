@@ -1,6 +1,7 @@
 //! Campaigns: long runs of the real daemon under load and trouble, each with a budget of time and figures as JSON.
 
 mod interrupt;
+mod limit;
 mod soak;
 
 use std::{io::Write as _, time::Duration};
@@ -23,6 +24,11 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Which {
+    /// Fills the cache past the size at which a clean-up begins, and watches it from outside.
+    ///
+    /// Exits 1 when the clean-up begins too early, ends too late or above its share, the file does not shrink, or calls from the cache
+    /// become slower meanwhile than they may.
+    Limit(limit::Options),
     /// Mixed load for half an hour: memory, file descriptors, threads and connections of the daemon stay as they are.
     Soak,
 }
@@ -33,7 +39,12 @@ enum Which {
 /// When it could not be carried through.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let budget = options.budget_s.map(Duration::from_secs);
-    match options.which {
+    match &options.which {
+        Which::Limit(limit) => {
+            let figures = limit::run(limit, budget.unwrap_or(limit::WHOLE))?;
+            told(options, &figures, &figures.table())?;
+            Ok(figures.ok())
+        }
         Which::Soak => {
             let figures = soak::run(budget.unwrap_or(soak::WHOLE))?;
             told(options, &figures, &figures.table())?;

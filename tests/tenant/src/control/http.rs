@@ -23,7 +23,8 @@ use crate::state::State;
 pub(crate) const VERBS: &[(&str, &str)] = &[
     ("GET /", "this list"),
     ("GET /stats", "counts since the start or the last reset"),
-    ("POST /stats/reset", "start all counts again"),
+    ("POST /stats/reset", "start all counts again, and forget what was asked"),
+    ("GET /asked", "the last thousand requests to Graph that were no GET: method, path with query, headers without the token, body"),
     ("GET /csdl", "how many properties of answers were held to the declarations of v1.0, and which did not hold; needs `--check-csdl`"),
     (
         "GET /wait?route=&count=&concurrent=&timeout_ms=",
@@ -151,6 +152,7 @@ async fn respond(control: &Control, call: &Call) -> anyhow::Result<Response<Body
             control.reset_stats();
             done
         }
+        "GET /asked" => serde_json::to_value(control.asked())?,
         "GET /csdl" => serde_json::to_value(control.csdl()?)?,
         "GET /wait" => {
             call.only(&["route", "count", "concurrent", "timeout_ms"])?;

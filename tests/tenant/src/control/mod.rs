@@ -14,6 +14,7 @@ use crate::clock::{ClockReading, ClockSetting};
 use crate::csdl;
 use crate::faults::{Fault, FaultState};
 use crate::identity;
+use crate::journal::Asked;
 use crate::options::{Latency, Throttle};
 use crate::state::{State, lock};
 use crate::stats::Stats;
@@ -52,9 +53,16 @@ impl Control {
         Ok(self.state.judge.as_ref().context("this tenant does not check its answers")?.report())
     }
 
-    /// Starts all counts again.
+    /// Starts all counts again, and forgets what was asked.
     pub fn reset_stats(&self) {
         self.state.counts.reset();
+        self.state.journal.clear();
+    }
+
+    /// What Graph was asked since the start or the last reset, word for word: the last thousand requests that were no GET, a `$batch` as one.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        self.state.journal.read()
     }
 
     /// Adds a fault; its id.

@@ -87,6 +87,7 @@ pub(crate) async fn answer(state: &Arc<State>, scheme: &'static str, request: Re
 
 async fn respond(state: &Arc<State>, mut request: wire::Request) -> Result<(wire::Reply, Delivery), Dropped> {
     let running = Running::begin(state, state.graph.route(&request));
+    state.journal.note(&request);
     let whole = |reply| Ok((reply, Delivery::Whole));
     let bearer = match bearer::check(state, &request.headers) {
         Ok(bearer) => bearer,

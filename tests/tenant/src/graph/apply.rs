@@ -12,7 +12,7 @@ use super::mail::{find_folder, find_message};
 use super::odata::CONTACT;
 use super::settings::change as change_settings;
 use super::store::{MAIL_ROOT, Mailbox, State, fold};
-use super::{apply_calendar, apply_drive, categories, contact_folders, contacts, rules};
+use super::{apply_calendar, apply_drive, attachment_write, categories, contact_folders, contacts, rules};
 use crate::seed::people::Address;
 
 pub(super) type Outcome = Result<Value, String>;
@@ -104,6 +104,9 @@ fn mail(state: &mut State, owner: usize, verb: &str, members: &Members<'_>, now:
         if let Some(received) = members.text("received") {
             message.received = received.parse().map_err(|_| format!("'{received}' is not an instant"))?;
         }
+        let files = members.fields.get("attachments").and_then(Value::as_array).into_iter().flatten();
+        let files = (0..).zip(files).map(|(index, file)| attachment_write::read(file, index, now).map_err(|f| said(&f)));
+        message.attachments = files.collect::<Result<_, _>>()?;
         let number = mailbox.add_message(message);
         mailbox.place(number);
         let message = mailbox.message(number).ok_or("the message went at once")?;

@@ -91,8 +91,8 @@ impl std::fmt::Debug for Graph {
 impl Graph {
     /// Builds the tenant. Equal sizes and seeds give equal data, ids included.
     #[must_use]
-    pub fn new(size: Size, seed: u64, clock: Clock) -> Self {
-        Self { state: RwLock::new(seed::build(size, seed)), clock }
+    pub fn new(size: Size, seed: u64, more_accounts: usize, clock: Clock) -> Self {
+        Self { state: RwLock::new(seed::build(size, seed, more_accounts)), clock }
     }
 
     /// The accounts: two at work, one personal, one shared mailbox.
@@ -140,7 +140,7 @@ impl Graph {
     ///
     /// | verb | further members | gives |
     /// |---|---|---|
-    /// | `new_message` | `folder`? (id or well-known, default inbox), `subject`?, `body`? (HTML), `from`? (address), `received`?, `is_read`? | `id`, `immutableId`, `folder` |
+    /// | `new_message` | `folder`? (id or well-known, default inbox), `subject`?, `body`? (HTML), `from`? (address), `received`?, `is_read`?, `attachments`? (as a draft takes them) | `id`, `immutableId`, `folder` |
     /// | `update_message` | `id` and any of `subject`, `body`, `isRead`, `importance`, `categories`, `flag`, `inferenceClassification` | `id` |
     /// | `delete_message` | `id` (for good, no Deleted Items) | `id` |
     /// | `move_message` | `id`, `folder` | `id` (the new one), `immutableId` |

@@ -30,7 +30,7 @@ impl Tenant {
     pub(crate) fn new(size: Size, seed: u64) -> Self {
         let clock = Arc::new(Mutex::new(NOW));
         let reader = Arc::clone(&clock);
-        let graph = Graph::new(size, seed, Arc::new(move || *reader.lock().unwrap()));
+        let graph = Graph::new(size, seed, 0, Arc::new(move || *reader.lock().unwrap()));
         Self { graph, clock, user: 0 }
     }
 

@@ -87,8 +87,8 @@ const LARGE: Amounts = Amounts {
 };
 
 /// Builds the whole tenant.
-pub(crate) fn build(size: Size, seed: u64) -> State {
-    let users = people::users(seed);
+pub(crate) fn build(size: Size, seed: u64, more_accounts: usize) -> State {
+    let users = people::users(seed, more_accounts);
     let mut mailboxes = Vec::new();
     let mut drives = Vec::new();
     for (index, user) in users.iter().enumerate() {

@@ -156,8 +156,8 @@ pub(crate) fn correspondents(count: usize) -> Vec<Address> {
         .collect()
 }
 
-/// The accounts of the tenant: two at work, one personal, one shared mailbox.
-pub(crate) fn users(seed: u64) -> Vec<User> {
+/// The accounts of the tenant: two at work, one personal, one shared mailbox, and as many further ones at work.
+pub(crate) fn users(seed: u64, more: usize) -> Vec<User> {
     let tenant = Prng::new(seed, "tenant").guid();
     [
         ("alex@contoso.example", "Alex Wilber", Kind::Work),
@@ -166,6 +166,11 @@ pub(crate) fn users(seed: u64) -> Vec<User> {
         ("support@contoso.example", "Contoso Support", Kind::Shared),
     ]
     .into_iter()
+    .map(|(username, display_name, kind)| (username.to_owned(), display_name.to_owned(), kind))
+    .chain((1..=more).map(|number| {
+        let (given, family, ..) = person(number * 3);
+        (format!("user{number}@contoso.example"), format!("{given} {family}"), Kind::Work)
+    }))
     .map(|(username, display_name, kind)| {
         let mut prng = Prng::new(seed, &format!("user {username}"));
         let id = match kind {
@@ -179,11 +184,11 @@ pub(crate) fn users(seed: u64) -> Vec<User> {
         User {
             id,
             tenant_id: if kind == Kind::Personal { PERSONAL_TENANT.to_owned() } else { tenant.clone() },
-            username: username.to_owned(),
-            display_name: display_name.to_owned(),
+            mailbox_id: ids::MailboxKey::new(seed, &username).guid().to_owned(),
+            drive_id: ids::DriveKey::new(seed, &username, kind == Kind::Personal).id,
+            username,
+            display_name,
             kind,
-            mailbox_id: ids::MailboxKey::new(seed, username).guid().to_owned(),
-            drive_id: ids::DriveKey::new(seed, username, kind == Kind::Personal).id,
         }
     })
     .collect()

@@ -9,6 +9,7 @@ mod logout;
 mod stats;
 mod status;
 mod stop;
+mod tasks;
 mod tools;
 
 use m365_cached_proto::v1::Fault;
@@ -25,8 +26,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Accounts => accounts::run(context).await?,
         Command::Call(args) => call::run(context, args).await?,
         Command::Tools { tool } => tools::run(context, tool).await?,
-        Command::Stats => stats::run(context).await?,
+        Command::Stats(args) => stats::run(context, args).await?,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
+        Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Stop => stop::run(context).await?,
     }
     Ok(0)

@@ -1,14 +1,37 @@
-//! `stats`: what the cache has done since the daemon started, and what it holds.
+//! `stats`: what the cache did in a period, and what it holds now.
 
-use m365_cached_proto::v1::{Fault, StatsReply, StatsRequest};
+use std::io::IsTerminal as _;
+
+use m365_cached_proto::v1::{Fault, StatsReply, StatsRequest, StatsRow, StatsTimes};
 use serde::Serialize;
 
+use crate::cli::{By, Stats as Asked};
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, bytes, table};
 
-/// Counters since the daemon started; entries and bytes as they are now. `hit_rate` is `null` before the first cached call.
+/// The whole answer; `--by` chooses only what the text shows. Totals stand at the top level.
 #[derive(Debug, Serialize)]
 struct Stats {
+    /// `hour`, `day`, `week` or `all`.
+    period: String,
+    /// When the period begins, Unix milliseconds.
+    since_ms: u64,
+    #[serde(flatten)]
+    total: Figures,
+    by_tool: Vec<Row>,
+    by_account: Vec<Row>,
+    by_client: Vec<Row>,
+    /// How it went, the oldest point first: an hour by 5 minutes, a day by the hour, a week by 6 hours, everything by the day (the last 30).
+    series: Vec<Point>,
+    #[serde(skip)]
+    by: By,
+    #[serde(skip)]
+    terminal: bool,
+}
+
+/// Counts of the period; entries and bytes as they are now. Nothing is held by a client.
+#[derive(Debug, Serialize)]
+struct Figures {
     hits: u64,
     stale_hits: u64,
     misses: u64,
@@ -17,111 +40,231 @@ struct Stats {
     stale_if_error: u64,
     refreshes: u64,
     graph_requests: u64,
-    /// Share of cached calls answered without waiting for Microsoft, 0 to 1.
+    saved_graph_calls: u64,
+    /// Share of cached calls answered without waiting for Microsoft, 0 to 1; `null` before the first.
     hit_rate: Option<f64>,
+    evicted: u64,
+    evicted_bytes: u64,
     entries: u64,
     raw_bytes: u64,
     stored_bytes: u64,
-    by_tool: Vec<ToolView>,
-    by_account: Vec<AccountBytes>,
+    /// How long answers from the cache took.
+    hit_us: Times,
+    /// How long answers from Microsoft took.
+    fetch_us: Times,
+}
+
+/// So many microseconds half, 19 in 20 and 99 in 100 stayed below; `null` without calls.
+#[derive(Debug, Serialize)]
+struct Times {
+    p50: Option<u64>,
+    p95: Option<u64>,
+    p99: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
-struct ToolView {
-    tool: String,
-    entries: u64,
+struct Row {
+    name: String,
+    /// The username, of an account.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    username: String,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+#[derive(Debug, Serialize)]
+struct Point {
+    at_ms: u64,
     hits: u64,
     misses: u64,
-    raw_bytes: u64,
-    stored_bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
-struct AccountBytes {
-    account: String,
-    entries: u64,
-    stored_bytes: u64,
-}
-
-pub(super) async fn run(context: &Context) -> Result<(), Fault> {
-    let reply = promptly(context.admin().await?.stats(StatsRequest {})).await?;
-    context.output.show(&Stats::from(reply));
+pub(super) async fn run(context: &Context, asked: Asked) -> Result<(), Fault> {
+    let request = StatsRequest { period: asked.period.as_str().into(), account: asked.account.unwrap_or_default() };
+    let reply = promptly(context.admin().await?.stats(request)).await?;
+    context.output.show(&Stats::new(reply, asked.by, std::io::stdout().is_terminal()));
     Ok(())
 }
 
-impl From<StatsReply> for Stats {
-    fn from(reply: StatsReply) -> Self {
-        let quick = reply.hits + reply.stale_hits;
-        let all = quick + reply.misses;
+impl From<StatsRow> for Figures {
+    fn from(row: StatsRow) -> Self {
+        let quick = row.hits + row.stale_hits;
+        let all = quick + row.misses;
         #[expect(clippy::cast_precision_loss, reason = "a share for people; counters stay far below 2^52")]
         let hit_rate = (all > 0).then(|| (quick as f64 / all as f64 * 1000.0).round() / 1000.0);
         Self {
-            hits: reply.hits,
-            stale_hits: reply.stale_hits,
-            misses: reply.misses,
-            bypassed: reply.bypassed,
-            coalesced: reply.coalesced,
-            stale_if_error: reply.stale_if_error,
-            refreshes: reply.refreshes,
-            graph_requests: reply.graph_requests,
+            hits: row.hits,
+            stale_hits: row.stale_hits,
+            misses: row.misses,
+            bypassed: row.bypassed,
+            coalesced: row.coalesced,
+            stale_if_error: row.stale_if_error,
+            refreshes: row.refreshes,
+            graph_requests: row.graph_requests,
+            saved_graph_calls: row.saved_graph_calls,
             hit_rate,
-            entries: reply.entries,
-            raw_bytes: reply.raw_bytes,
-            stored_bytes: reply.stored_bytes,
-            by_tool: reply
-                .by_tool
-                .into_iter()
-                .map(|tool| ToolView {
-                    tool: tool.tool,
-                    entries: tool.entries,
-                    hits: tool.hits,
-                    misses: tool.misses,
-                    raw_bytes: tool.raw_bytes,
-                    stored_bytes: tool.stored_bytes,
-                })
-                .collect(),
-            by_account: reply
-                .by_account
-                .into_iter()
-                .map(|account| AccountBytes { account: account.account, entries: account.entries, stored_bytes: account.stored_bytes })
-                .collect(),
+            evicted: row.evicted,
+            evicted_bytes: row.evicted_bytes,
+            entries: row.entries,
+            raw_bytes: row.raw_bytes,
+            stored_bytes: row.stored_bytes,
+            hit_us: row.hit_times.unwrap_or_default().into(),
+            fetch_us: row.fetch_times.unwrap_or_default().into(),
         }
     }
 }
 
+impl From<StatsTimes> for Times {
+    fn from(times: StatsTimes) -> Self {
+        let known = |micros| (times.count > 0).then_some(micros);
+        Self { p50: known(times.p50_us), p95: known(times.p95_us), p99: known(times.p99_us) }
+    }
+}
+
+impl From<StatsRow> for Row {
+    fn from(mut row: StatsRow) -> Self {
+        let (name, username) = (std::mem::take(&mut row.name), std::mem::take(&mut row.label));
+        Self { name, username, figures: row.into() }
+    }
+}
+
+impl Stats {
+    fn new(reply: StatsReply, by: By, terminal: bool) -> Self {
+        let rows = |rows: Vec<StatsRow>| rows.into_iter().map(Row::from).collect();
+        Self {
+            period: reply.period,
+            since_ms: reply.since_ms,
+            total: reply.total.unwrap_or_default().into(),
+            by_tool: rows(reply.by_tool),
+            by_account: rows(reply.by_account),
+            by_client: rows(reply.by_client),
+            series: reply.series.into_iter().map(|point| Point { at_ms: point.at_ms, hits: point.hits, misses: point.misses }).collect(),
+            by,
+            terminal,
+        }
+    }
+
+    fn when(&self) -> &'static str {
+        match self.period.as_str() {
+            "hour" => "the last hour",
+            "day" => "the last 24 hours",
+            "week" => "the last 7 days",
+            _ => "all that is kept, up to 400 days",
+        }
+    }
+
+    /// Reads, and the share of them that the cache answered, point by point: drawn on a terminal, as numbers elsewhere.
+    fn trend(&self) -> Vec<Vec<String>> {
+        let reads: Vec<u64> = self.series.iter().map(|point| point.hits + point.misses).collect();
+        if reads.iter().all(|reads| *reads == 0) {
+            return Vec::new();
+        }
+        if !self.terminal {
+            return vec![vec!["trend".into(), reads.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")]];
+        }
+        let most = reads.iter().copied().max().unwrap_or(1);
+        let volume: String = reads.iter().map(|reads| spark(*reads, most)).collect();
+        let share: String = self.series.iter().map(|point| spark(point.hits, point.hits + point.misses)).collect();
+        vec![vec!["reads".into(), format!("{volume}  at most {most}")], vec!["hit rate".into(), share]]
+    }
+}
+
+/// A bar for `part` of `whole`; nothing for none.
+fn spark(part: u64, whole: u64) -> char {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    if part == 0 || whole == 0 {
+        return ' ';
+    }
+    let step = usize::try_from((part.saturating_mul(8)).div_ceil(whole)).unwrap_or(8).clamp(1, 8);
+    BARS[step - 1]
+}
+
+fn rate(figures: &Figures) -> String {
+    figures.hit_rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+}
+
+/// `90 µs`, `4.1 ms`, `1.2 s`.
+fn time(micros: Option<u64>) -> String {
+    match micros {
+        None => "-".into(),
+        Some(micros @ 0..1000) => format!("{micros} µs"),
+        Some(micros @ 1000..1_000_000) => format!("{}.{} ms", micros / 1000, micros / 100 % 10),
+        Some(micros) => format!("{}.{} s", micros / 1_000_000, micros / 100_000 % 10),
+    }
+}
+
+fn times(times: &Times) -> String {
+    format!("{} half, {} of 95 %, {} of 99 %", time(times.p50), time(times.p95), time(times.p99))
+}
+
 impl View for Stats {
     fn text(&self, paint: Paint) -> String {
-        let rate = self.hit_rate.map_or_else(|| "no cached calls yet".to_owned(), |rate| format!("{:.1} % without waiting", rate * 100.0));
-        let (fresh, stale, missed, coalesced) = (self.hits, self.stale_hits, self.misses, self.coalesced);
+        let total = &self.total;
+        let quick = match total.hit_rate {
+            None => "no cached calls yet".to_owned(),
+            Some(_) => format!("{} without waiting", rate(total)),
+        };
+        let (fresh, stale, missed, coalesced) = (total.hits, total.stale_hits, total.misses, total.coalesced);
         let mut rows = vec![
-            vec!["answers".to_owned(), rate],
+            vec!["period".to_owned(), self.when().to_owned()],
+            vec!["answers".to_owned(), quick],
             vec![
                 String::new(),
-                format!("{fresh} fresh, {stale} stale, {missed} fetched, {coalesced} shared a fetch, {} bypassed", self.bypassed),
+                format!("{fresh} fresh, {stale} stale, {missed} fetched, {coalesced} shared a fetch, {} bypassed", total.bypassed),
             ],
-            vec!["graph".to_owned(), format!("{} requests, {} refreshes", self.graph_requests, self.refreshes)],
         ];
-        if self.stale_if_error > 0 {
-            rows.push(vec![String::new(), paint.warn(&format!("{} answered stale because Microsoft failed", self.stale_if_error))]);
+        rows.extend(self.trend());
+        rows.push(vec![
+            "graph".to_owned(),
+            format!("{} requests saved, {} made, {} refreshes", total.saved_graph_calls, total.graph_requests, total.refreshes),
+        ]);
+        if total.stale_if_error > 0 {
+            rows.push(vec![String::new(), paint.warn(&format!("{} answered stale because Microsoft failed", total.stale_if_error))]);
+        }
+        if total.hit_us.p50.is_some() {
+            rows.push(vec!["cache in".to_owned(), times(&total.hit_us)]);
+        }
+        if total.fetch_us.p50.is_some() {
+            rows.push(vec!["graph in".to_owned(), times(&total.fetch_us)]);
         }
         rows.push(vec![
             "holds".to_owned(),
-            format!("{} entries, {} stored in {}", self.entries, bytes(self.raw_bytes), bytes(self.stored_bytes)),
+            format!("{} entries, {} stored in {}", total.entries, bytes(total.raw_bytes), bytes(total.stored_bytes)),
         ]);
+        if total.evicted > 0 {
+            rows.push(vec![String::new(), format!("{} entries of {} thrown out for room", total.evicted, bytes(total.evicted_bytes))]);
+        }
+        let (name, rows_by, holds) = match self.by {
+            By::Tool => ("tool", &self.by_tool, true),
+            By::Account => ("account", &self.by_account, true),
+            By::Client => ("client", &self.by_client, false),
+        };
         let mut text = table(&rows);
-        if !self.by_tool.is_empty() {
-            let header = ["tool", "entries", "hits", "misses", "stored"].map(str::to_owned).to_vec();
-            let row = |tool: &ToolView| {
-                vec![tool.tool.clone(), tool.entries.to_string(), tool.hits.to_string(), tool.misses.to_string(), bytes(tool.stored_bytes)]
+        if !rows_by.is_empty() {
+            let mut header =
+                vec![name.to_owned(), "hits".into(), "misses".into(), "rate".into(), "saved".into(), "cache in".into(), "graph in".into()];
+            if holds {
+                header.extend(["entries".into(), "stored".into()]);
+            }
+            let row = |row: &Row| {
+                let figures = &row.figures;
+                let shown = if row.username.is_empty() { &row.name } else { &row.username };
+                let mut cells = vec![
+                    shown.clone(),
+                    (figures.hits + figures.stale_hits).to_string(),
+                    figures.misses.to_string(),
+                    rate(figures),
+                    figures.saved_graph_calls.to_string(),
+                    time(figures.hit_us.p50),
+                    time(figures.fetch_us.p50),
+                ];
+                if holds {
+                    cells.extend([figures.entries.to_string(), bytes(figures.stored_bytes)]);
+                }
+                cells
             };
             text.push('\n');
-            text.push_str(&table(&std::iter::once(header).chain(self.by_tool.iter().map(row)).collect::<Vec<_>>()));
-        }
-        if !self.by_account.is_empty() {
-            let header = ["account", "entries", "stored"].map(str::to_owned).to_vec();
-            let row = |account: &AccountBytes| vec![account.account.clone(), account.entries.to_string(), bytes(account.stored_bytes)];
-            text.push('\n');
-            text.push_str(&table(&std::iter::once(header).chain(self.by_account.iter().map(row)).collect::<Vec<_>>()));
+            text.push_str(&table(&std::iter::once(header).chain(rows_by.iter().map(row)).collect::<Vec<_>>()));
         }
         text
     }
@@ -129,13 +272,14 @@ impl View for Stats {
 
 #[cfg(test)]
 mod tests {
-    use m365_cached_proto::v1::{AccountStats, ToolStats};
+    use m365_cached_proto::v1::StatsPoint;
 
     use super::*;
 
-    #[test]
-    fn stats_read_well() {
-        let view = Stats::from(StatsReply {
+    fn row(name: &str) -> StatsRow {
+        let times = |p50_us| Some(StatsTimes { count: 9, p50_us, p95_us: p50_us * 4, p99_us: p50_us * 12 });
+        StatsRow {
+            name: name.into(),
             hits: 900,
             stale_hits: 50,
             misses: 50,
@@ -144,27 +288,55 @@ mod tests {
             stale_if_error: 1,
             refreshes: 40,
             graph_requests: 133,
+            saved_graph_calls: 1_204,
+            evicted: 3,
+            evicted_bytes: 40_000,
             entries: 120,
             raw_bytes: 2_400_000,
             stored_bytes: 610_000,
-            by_tool: vec![ToolStats {
-                tool: "email_list".into(),
-                entries: 20,
-                hits: 500,
-                misses: 20,
-                stored_bytes: 200_000,
-                raw_bytes: 900_000,
-            }],
-            by_account: vec![AccountStats { account: "work-1".into(), entries: 120, stored_bytes: 610_000 }],
-        });
+            hit_times: times(96),
+            fetch_times: times(163_840),
+            ..StatsRow::default()
+        }
+    }
+
+    fn reply() -> StatsReply {
+        let point = |hour: u64| StatsPoint { at_ms: 1_795_165_200_000 + hour * 3_600_000, hits: hour * hour * 3, misses: hour % 3 };
+        StatsReply {
+            period: "day".into(),
+            since_ms: 1_795_165_200_000,
+            total: Some(row("")),
+            by_tool: vec![row("email_list"), StatsRow { name: "email_get".into(), entries: 4, ..StatsRow::default() }],
+            by_account: vec![StatsRow { label: "ada@contoso.example".into(), ..row("1.2") }],
+            by_client: vec![row("claude-code"), row("other")],
+            series: (0..9).map(point).collect(),
+        }
+    }
+
+    #[test]
+    fn stats_read_well() {
+        let view = Stats::new(reply(), By::Tool, false);
         insta::assert_snapshot!("stats_text", view.text(Paint::OFF));
         insta::assert_json_snapshot!("stats_json", view);
     }
 
     #[test]
+    fn tables_and_a_terminal_read_well() {
+        let text = |by| Stats::new(reply(), by, true).text(Paint::OFF);
+        insta::assert_snapshot!("stats_terminal_text", format!("{}\n{}", text(By::Account), text(By::Client)));
+    }
+
+    #[test]
     fn a_new_cache_has_no_rate() {
-        let view = Stats::from(StatsReply::default());
-        assert_eq!(view.hit_rate, None);
+        let view = Stats::new(StatsReply::default(), By::Tool, true);
+        assert_eq!(view.total.hit_rate, None);
         assert!(view.text(Paint::OFF).contains("no cached calls yet"));
+    }
+
+    #[test]
+    fn bars_and_times_read_well() {
+        let bars: String = (0..=8).map(|part| spark(part, 8)).collect();
+        assert_eq!((bars.as_str(), spark(1, 1_000), spark(7, 7), spark(0, 0)), (" ▁▂▃▄▅▆▇█", '▁', '█', ' '));
+        assert_eq!([Some(7), Some(4_160), Some(1_250_000), None].map(time), ["7 µs", "4.1 ms", "1.2 s", "-"]);
     }
 }

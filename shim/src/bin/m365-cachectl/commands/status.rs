@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use m365_cached_proto::dirs::Profile;
 use m365_cached_proto::fault::NOT_RUNNING;
-use m365_cached_proto::v1::{Fault, Kind, StatusReply, StatusRequest, Warning};
+use m365_cached_proto::v1::{Fault, Kind, Room, StatusReply, StatusRequest, Warning};
 use serde::Serialize;
 
 use super::accounts;
@@ -70,6 +70,26 @@ struct StoreView {
     file_bytes: u64,
     hot_entries: u64,
     hot_bytes: u64,
+    /// `null` where the system does not tell.
+    free_disk_bytes: Option<u64>,
+    room: Option<RoomView>,
+}
+
+/// `bytes` are in use of `max_bytes`; `cleaned` is the last clean-up since the start, `null` when there was none.
+#[derive(Debug, Serialize)]
+struct RoomView {
+    bytes: u64,
+    max_bytes: u64,
+    max_entries_per_account: u64,
+    cleaned: Option<CleanedView>,
+    swept: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CleanedView {
+    at_ms: u64,
+    entries: u64,
+    bytes: u64,
 }
 
 /// Where the key sleeps: `source` is `keyring`, `environment` or `file`.
@@ -163,6 +183,8 @@ impl From<StatusReply> for Running {
                 file_bytes: store.file_bytes,
                 hot_entries: store.hot_entries,
                 hot_bytes: store.hot_bytes,
+                free_disk_bytes: store.free_disk_bytes,
+                room: store.room.map(RoomView::from),
             }),
             key: reply.key.filter(|key| !key.source.is_empty()).map(|key| KeyView { location: known(&key.location), source: key.source }),
             accounts: reply.accounts.into_iter().map(AccountView::from).collect(),
@@ -193,6 +215,35 @@ impl From<m365_cached_proto::v1::Client> for ClientView {
             connected_ms: client.connected_ms,
             shim_version: client.shim_version,
         }
+    }
+}
+
+impl From<Room> for RoomView {
+    fn from(room: Room) -> Self {
+        let cleaned = CleanedView { at_ms: room.cleaned_ms, entries: room.cleaned_entries, bytes: room.cleaned_bytes };
+        Self {
+            bytes: room.bytes,
+            max_bytes: room.max_bytes,
+            max_entries_per_account: room.max_entries_per_account,
+            cleaned: (room.cleaned_ms > 0).then_some(cleaned),
+            swept: room.swept,
+        }
+    }
+}
+
+impl RoomView {
+    fn text(&self, free: Option<u64>) -> String {
+        let mut text = format!("{} of {} in use", bytes(self.bytes), bytes(self.max_bytes));
+        if let Some(free) = free {
+            let _ = write!(text, ", {} free on the disk", bytes(free));
+        }
+        match &self.cleaned {
+            Some(cleaned) => {
+                let _ = write!(text, ", the last clean-up removed {} entries ({})", cleaned.entries, bytes(cleaned.bytes));
+            }
+            None => text.push_str(", no clean-up since the start"),
+        }
+        text
     }
 }
 
@@ -235,6 +286,9 @@ impl Running {
             let health = if store.healthy { paint.good("healthy") } else { paint.bad("broken") };
             let (entries, raw, stored) = (store.entries, bytes(store.raw_bytes), bytes(store.stored_bytes));
             rows.push(("store", format!("{}, {health}, {entries} entries, {raw} stored in {stored}", store.backend)));
+            if let Some(room) = &store.room {
+                rows.push(("room", room.text(store.free_disk_bytes)));
+            }
         }
         if !self.caching {
             rows.push(("caching", paint.warn("off")));
@@ -290,6 +344,16 @@ mod tests {
                 file_bytes: 700_416,
                 hot_entries: 12,
                 hot_bytes: 240_000,
+                free_disk_bytes: Some(5_000_000_000),
+                room: Some(Room {
+                    bytes: 696_320,
+                    max_bytes: 2_000_000_000,
+                    max_entries_per_account: 10_000,
+                    cleaned_ms: 1_790_000_000_000,
+                    cleaned_entries: 17,
+                    cleaned_bytes: 400_000,
+                    swept: 3,
+                }),
             }),
             key: Some(Key { source: "file".into(), location: "/srv/demo/key".into() }),
             accounts: accounts::tests::two(),

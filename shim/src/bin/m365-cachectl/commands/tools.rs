@@ -10,7 +10,8 @@ use super::arguments::types;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, table};
 
-/// What a token comes to, in bytes: a rough mean for English text and JSON with the tokenizers in use.
+/// What a token comes to, in bytes: a mean over the catalogue with OpenAI's `o200k_base`. `tests/tokens.rs` holds it to that vocabulary,
+/// which is too large to be shipped.
 const TOKEN: usize = 4;
 
 /// `{"tools":[…],"schemas":{"bytes":n,"tokens_estimated":n}}`
@@ -20,7 +21,7 @@ struct Catalogue {
     schemas: Schemas,
 }
 
-/// What a client puts before its model when it offers every tool: names, descriptions and schemas. A token is taken for four bytes.
+/// What a client puts before its model when it offers every tool: names, descriptions and schemas. Tokens are estimated from bytes.
 #[derive(Debug, Serialize)]
 struct Schemas {
     bytes: usize,
@@ -115,7 +116,9 @@ impl View for Catalogue {
         }
         let Schemas { bytes, tokens_estimated } = self.schemas;
         let count = self.tools.len();
-        text + &format!("\n{count} tools; their schemas have {bytes} bytes, about {tokens_estimated} tokens ({TOKEN} bytes each)\n")
+        text + &format!(
+            "\n{count} tools; their schemas have {bytes} bytes, about {tokens_estimated} tokens (o200k_base, {TOKEN} bytes each)\n"
+        )
     }
 }
 

@@ -1,0 +1,167 @@
+//! Habits: which answers are really used, so that they can be renewed ahead of their next use. Pure.
+//!
+//! Fed with the uses that are recorded for the store anyway, a few seconds late and in batches, never on the way of a call. An answer is in
+//! use when it was asked for [`OFTEN`] times lately, the last time within [`WORKING`]: nobody is there at night, so nothing is renewed at
+//! night. Kept in memory: after a restart the usual operations are warmed, and use shows the rest again within minutes.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    cache::{CacheKey, KeyHash},
+    clock::Timestamp,
+    ids::AccountId,
+};
+
+/// Uses, as they fade, that make an answer worth renewing.
+const OFTEN: f64 = 3.0;
+/// A use counts half after this time.
+const HALF: Duration = Duration::from_secs(3600);
+/// Nothing is renewed for somebody who has not asked for it for so long.
+const WORKING: Duration = Duration::from_secs(15 * 60);
+/// An answer is not renewed again before, whatever becomes of it: one that a write keeps overtaking would use up everything.
+pub(super) const GAP: Duration = Duration::from_secs(60);
+/// Answers whose use is remembered.
+const MOST: usize = 1000;
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Clone)]
+struct Habit {
+    key: CacheKey,
+    uses: f64,
+    last: Timestamp,
+    /// When it was renewed last.
+    renewed: Option<Timestamp>,
+}
+
+impl Habit {
+    fn faded(&self, now: Timestamp) -> f64 {
+        self.uses * (-now.since(self.last).div_duration_f64(HALF)).exp2()
+    }
+}
+
+/// What is used, and what has been renewed for it.
+#[derive(Debug, Default)]
+pub(super) struct Habits {
+    known: BTreeMap<KeyHash, Habit>,
+    /// Renewals of each account in the hour that began then.
+    spent: BTreeMap<AccountId, (Timestamp, u64)>,
+}
+
+impl Habits {
+    /// Takes in recorded uses of an answer.
+    pub(super) fn used(&mut self, key: &CacheKey, times: u32, at: Timestamp) {
+        if let Some(known) = self.known.get_mut(&key.hash) {
+            known.uses = known.faded(at) + f64::from(times);
+            known.last = known.last.max(at);
+            return;
+        }
+        if self.known.len() >= MOST {
+            let least = self.known.values().min_by(|a, b| a.faded(at).total_cmp(&b.faded(at))).map(|habit| habit.key.hash);
+            least.and_then(|hash| self.known.remove(&hash));
+        }
+        self.known.insert(key.hash, Habit { key: key.clone(), uses: f64::from(times), last: at, renewed: None });
+    }
+
+    /// The answers in use, the most used first, each with the earliest time at which it may be renewed.
+    pub(super) fn in_use(&self, now: Timestamp) -> Vec<(CacheKey, Timestamp)> {
+        let used = |habit: &&Habit| habit.faded(now) >= OFTEN && now.since(habit.last) <= WORKING;
+        let mut found: Vec<&Habit> = self.known.values().filter(used).collect();
+        found.sort_by(|a, b| b.faded(now).total_cmp(&a.faded(now)));
+        found.into_iter().map(|habit| (habit.key.clone(), habit.renewed.map_or(Timestamp(0), |at| at.plus(GAP)))).collect()
+    }
+
+    /// Takes one renewal of `key` out of the account's budget for the hour; `Err` tells when there is one again.
+    pub(super) fn spend(&mut self, key: &CacheKey, budget: u64, now: Timestamp) -> Result<(), Timestamp> {
+        let (since, spent) = self.spent.entry(key.account.clone()).or_insert((now, 0));
+        // Also when the clock was set back.
+        if now.since(*since) >= HOUR || *since > now {
+            (*since, *spent) = (now, 0);
+        }
+        if *spent >= budget {
+            return Err(since.plus(HOUR));
+        }
+        *spent += 1;
+        if let Some(habit) = self.known.get_mut(&key.hash) {
+            habit.renewed = Some(now);
+        }
+        Ok(())
+    }
+
+    /// The answer is gone; should it be asked for again, that counts anew.
+    pub(super) fn forget(&mut self, key: &CacheKey) {
+        self.known.remove(&key.hash);
+    }
+
+    /// Renewals in the hour that runs, over all accounts.
+    pub(super) fn spent(&self, now: Timestamp) -> u64 {
+        self.spent.values().filter(|(since, _)| now.since(*since) < HOUR).map(|(_, spent)| spent).sum()
+    }
+
+    /// Forgets an account that has signed out.
+    pub(super) fn leave(&mut self, account: &AccountId) {
+        self.known.retain(|_, habit| habit.key.account != *account);
+        self.spent.remove(account);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(number: usize) -> CacheKey {
+        CacheKey::new("email_list", AccountId::new("a"), BTreeMap::from([("limit".to_owned(), number.into())]))
+    }
+
+    fn seconds(seconds: u64) -> Timestamp {
+        Timestamp(0).plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn what_is_used_often_and_lately_is_in_use_and_the_most_used_comes_first() {
+        let mut habits = Habits::default();
+        habits.used(&key(1), 2, seconds(0));
+        habits.used(&key(2), 4, seconds(0));
+        habits.used(&key(3), 9, seconds(0));
+        let now = |habits: &Habits, at| habits.in_use(seconds(at)).into_iter().map(|(key, _)| key.hash).collect::<Vec<_>>();
+        assert_eq!(now(&habits, 1), [key(3).hash, key(2).hash]);
+        habits.used(&key(1), 2, seconds(10));
+        assert_eq!(now(&habits, 11).len(), 3);
+        assert_eq!(now(&habits, 901), [key(1).hash], "the others were last asked for a quarter of an hour ago");
+        // Uses of the morning do not count in the evening.
+        habits.used(&key(3), 1, seconds(6 * 3600));
+        assert!(now(&habits, 6 * 3600).is_empty());
+        habits.leave(&AccountId::new("a"));
+        assert!(habits.known.is_empty());
+    }
+
+    #[test]
+    fn memory_is_bounded_and_keeps_what_is_used_most() {
+        let mut habits = Habits::default();
+        habits.used(&key(0), 50, seconds(0));
+        for number in 1..2 * MOST {
+            habits.used(&key(number), 1, seconds(number as u64));
+        }
+        assert_eq!(habits.known.len(), MOST);
+        assert!(habits.known.contains_key(&key(0).hash));
+    }
+
+    proptest! {
+        #[test]
+        fn no_hour_takes_more_than_its_budget(steps in prop::collection::vec((0_usize..5, 0_u64..400), 1..200), budget in 0_u64..9) {
+            let mut habits = Habits::default();
+            let (mut now, mut made) = (0, Vec::new());
+            for (number, pause) in steps {
+                now += pause;
+                match habits.spend(&key(number), budget, seconds(now)) {
+                    Ok(()) => made.push(now),
+                    Err(until) => prop_assert!(until > seconds(now)),
+                }
+            }
+            // An hour that begins anywhere lies in two of the budget's hours.
+            for from in &made {
+                prop_assert!(made.iter().filter(|at| (*from..from + 3600).contains(*at)).count() as u64 <= 2 * budget);
+            }
+        }
+    }
+}

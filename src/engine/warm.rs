@@ -1,0 +1,311 @@
+//! Warming: what is fetched ahead of use. Everything goes through the queue, as background work that makes way for calls.
+//!
+//! First the operations that are configured, for every account that is signed in (`round.rs`): the calls are those that clients make without
+//! arguments, through the same check of arguments, so that they fill the very keys those clients look up. Then what is really used
+//! (`habits.rs`): an answer in use is renewed at the moment it grows old, within a budget for each account and hour. Nothing is kept for a
+//! restart: what was warmed is fresh then and is skipped.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Map, Value, json};
+use tokio::sync::{Notify, futures::Notified};
+
+use super::{
+    Answer, Call, Engine, find,
+    habits::{GAP, Habits},
+    queue::Ask,
+    round::{Counts, Outcome, Round, Step},
+};
+use crate::{
+    auth::TokenState,
+    cache::{CacheKey, Mode, Verdict, judge},
+    clock::Timestamp,
+    hint::Hint,
+    ids::AccountId,
+    queue::{TaskEnd, TaskKind},
+    store::EntryUse,
+    tools::{Args, Effect},
+};
+
+/// Renewals come after what somebody has asked for (5).
+const RENEWAL: u8 = 6;
+/// Answers in use that are looked at; a budget of an hour is smaller.
+const LOOKED_AT: usize = 200;
+
+/// `[warming]`, as values.
+#[derive(Debug, Clone, Default)]
+pub struct Warming {
+    /// Whether anything is fetched ahead of use.
+    pub enabled: bool,
+    /// What each account begins with.
+    pub operations: Vec<Operation>,
+    /// Renewals of answers in use for each account and hour.
+    pub renewals: u64,
+}
+
+/// A call to be made for every account.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// A tool whose answers are cached.
+    pub tool: String,
+    /// Its arguments without the account.
+    pub args: Map<String, Value>,
+    /// 1 (first) to 10 (last).
+    pub priority: u8,
+    /// Pause between two accounts.
+    pub throttle: Duration,
+}
+
+impl Operation {
+    /// Whether the call can be made.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for whoever wrote the settings.
+    pub fn check(&self) -> Result<(), String> {
+        let tool = find(&self.tool).map_err(|error| error.to_string())?;
+        if !matches!(tool.effect, Effect::Read { ttl: Ok(_), .. }) {
+            return Err(format!("answers of `{}` are not cached", self.tool));
+        }
+        let mut args = self.args.clone();
+        args.insert("account_id".into(), "any".into());
+        Args::check(tool, &args).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// The state of warming.
+#[derive(Default)]
+pub(super) struct Warmth {
+    round: Mutex<Round>,
+    habits: Mutex<Habits>,
+    stirred: Notify,
+}
+
+impl Warmth {
+    fn round(&self) -> MutexGuard<'_, Round> {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn habits(&self) -> MutexGuard<'_, Habits> {
+        self.habits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody has signed in.
+    pub(super) fn arrive(&self) {
+        self.stirred.notify_one();
+    }
+
+    /// Forgets an account that has signed out.
+    pub(super) fn leave(&self, account: &AccountId, now: Timestamp) {
+        self.round().leave(account, now);
+        self.habits().leave(account);
+    }
+}
+
+impl Engine {
+    /// Ends when there may be something to warm that was not there before this was called.
+    pub fn stirred(&self) -> Notified<'_> {
+        self.warmth.stirred.notified()
+    }
+
+    /// Asks for what is due, and tells how long nothing else is.
+    pub async fn warm(self: &Arc<Self>) -> Option<Duration> {
+        if !self.policy.warming.enabled || !self.policy.caching {
+            return None;
+        }
+        self.plan_round();
+        let due = self.warmth.round().due(self.clock.now());
+        for step in due {
+            self.warm_step(&step).await;
+        }
+        let ended = self.warmth.round().give_up(self.clock.now());
+        self.note_round(ended);
+        let renewal = self.renew().await;
+        let step = self.warmth.round().next();
+        step.into_iter().chain(renewal).min().map(|at| at.since(self.clock.now()))
+    }
+
+    fn plan_round(&self) {
+        let signed_in = |account: &super::Account| account.caching && !matches!(account.token, TokenState::SignInRequired(_));
+        let accounts: Vec<AccountId> =
+            self.accounts().iter().filter(|account| signed_in(account)).map(|account| account.row.id.clone()).collect();
+        let operations = &self.policy.warming.operations;
+        let mut order: Vec<usize> = (0..operations.len()).collect();
+        order.sort_by_key(|number| operations[*number].priority);
+        let order: Vec<(usize, Duration)> = order.into_iter().map(|number| (number, operations[number].throttle)).collect();
+        let new = self.warmth.round().plan(&accounts, &order, self.clock.now());
+        if new > 0 {
+            tracing::info!(accounts = new, operations = order.len(), "warming the cache");
+        }
+    }
+
+    /// Makes the call of a step, unless its answer is fresh.
+    async fn warm_step(self: &Arc<Self>, step: &Step) {
+        let operation = &self.policy.warming.operations[step.operation];
+        let call = match self.call_ahead(&operation.tool, &step.account, operation.args.clone()) {
+            Some(call) if self.caching(call.tool, &call.account) => call,
+            // Signed out this moment, or not cached for this account.
+            _ => return self.step_ended(step, Outcome::Skipped),
+        };
+        let Some(key) = self.key(&call) else { return self.step_ended(step, Outcome::Failed) };
+        if self.stale_at(&call, &key).await.is_some_and(|at| at > call.now) {
+            return self.step_ended(step, Outcome::Skipped);
+        }
+        // First noted, then asked: it may end at once.
+        self.warmth.round().asked(step, &format!("{:?}", key.hash), call.now);
+        if let Err(error) = self.enqueue_task(self.ask_for(&key, operation.priority)).await {
+            tracing::debug!(tool = %key.tool, code = error.code(), "an answer could not be asked for ahead of use");
+            self.step_ended(step, Outcome::Failed);
+        }
+    }
+
+    fn ask_for(&self, key: &CacheKey, priority: u8) -> Ask {
+        Ask {
+            kind: TaskKind::Warm,
+            account: key.account.as_str().to_owned(),
+            tool: key.tool.to_string(),
+            args: key.args.clone().into_iter().collect(),
+            priority,
+            not_before: None,
+        }
+    }
+
+    fn step_ended(&self, step: &Step, outcome: Outcome) {
+        let ended = self.warmth.round().ended(step, outcome, self.clock.now());
+        self.note_round(ended);
+    }
+
+    /// A task of the queue has ended, or waits for its next attempt.
+    pub(super) fn task_ended(&self, dedup: &str, end: &TaskEnd) {
+        let outcome = match end {
+            TaskEnd::Completed { .. } => Outcome::Completed,
+            TaskEnd::Failed { .. } | TaskEnd::Cancelled { .. } => Outcome::Failed,
+            TaskEnd::Again { .. } | TaskEnd::Released => return,
+        };
+        let ended = self.warmth.round().task_ended(dedup, outcome, self.clock.now());
+        self.note_round(ended);
+    }
+
+    fn note_round(&self, ended: bool) {
+        if ended {
+            let Counts { total, completed, skipped, failed } = self.warmth.round().counts(None);
+            tracing::info!(total, completed, skipped, failed, "the cache is warm");
+        }
+    }
+
+    /// A call that nobody waits for.
+    fn call_ahead(&self, tool: &str, account: &AccountId, mut args: Map<String, Value>) -> Option<Call> {
+        let account = self.accounts.find(account.as_str()).ok()?;
+        let tool = find(tool).ok()?;
+        args.insert("account_id".into(), account.id.as_str().into());
+        Some(self.begin(tool, Args::check(tool, &args).ok()?, account))
+    }
+
+    /// When the answer of `key` grows old; a moment that has passed when it has, or when it may not be served; `None` when there is none.
+    async fn stale_at(&self, call: &Call, key: &CacheKey) -> Option<Timestamp> {
+        let (entry, ttl) = (self.entry(key).await?, self.ttl_for(call)?);
+        Some(match judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now) {
+            Verdict::Serve { age } => call.now.plus(ttl.fresh.saturating_sub(age)).plus(Duration::from_millis(1)),
+            Verdict::ServeThenRefresh { .. } | Verdict::Fetch { .. } => call.now,
+        })
+    }
+
+    /// Takes in recorded uses, so that what is used is renewed. Of an answer that is not in memory nothing is learnt.
+    pub(super) fn learn(&self, uses: &[EntryUse]) {
+        if !self.policy.warming.enabled || self.policy.warming.renewals == 0 {
+            return;
+        }
+        let mut habits = self.warmth.habits();
+        for one in uses {
+            if let Some(entry) = self.hot.get(one.key) {
+                habits.used(&entry.meta.key, one.hits, one.at);
+            }
+        }
+        drop(habits);
+        self.warmth.stirred.notify_one();
+    }
+
+    /// Asks for answers in use that have grown old; when the next one will have.
+    async fn renew(self: &Arc<Self>) -> Option<Timestamp> {
+        let now = self.clock.now();
+        let in_use = self.warmth.habits().in_use(now);
+        let mut next: Option<Timestamp> = None;
+        for (key, not_before) in in_use.into_iter().take(LOOKED_AT) {
+            let call = self.call_ahead(&key.tool, &key.account, key.args.clone().into_iter().collect());
+            let Some(call) = call.filter(|call| self.key(call).is_some_and(|own| own.hash == key.hash)) else {
+                self.warmth.habits().forget(&key);
+                continue;
+            };
+            let Some(stale) = self.stale_at(&call, &key).await else {
+                self.warmth.habits().forget(&key);
+                continue;
+            };
+            let mut due = stale.max(not_before);
+            if due <= now {
+                let spent = self.warmth.habits().spend(&key, self.policy.warming.renewals, now);
+                due = match spent {
+                    Ok(()) => {
+                        if let Err(error) = self.enqueue_task(self.ask_for(&key, RENEWAL)).await {
+                            tracing::debug!(tool = %key.tool, code = error.code(), "an answer could not be renewed ahead of use");
+                        }
+                        // Looked at again when it may be asked for again; what has become of it shows then.
+                        now.plus(GAP)
+                    }
+                    Err(until) => until,
+                };
+            }
+            next = Some(next.map_or(due, |next| next.min(due)));
+        }
+        next
+    }
+
+    /// The answer of `cache_warming_status`.
+    pub(super) fn warming_status(&self) -> Answer {
+        let now = self.clock.now();
+        let warming = &self.policy.warming;
+        let round = self.warmth.round();
+        let (started, ended) = round.times();
+        let all = round.counts(None);
+        let (warmed, accounts) = round.accounts();
+        let by_type: Map<String, Value> = warming
+            .operations
+            .iter()
+            .enumerate()
+            .map(|(number, operation)| {
+                let of = round.counts(Some(number));
+                let counts = json!({ "total": of.total, "completed": of.completed, "skipped": of.skipped, "failed": of.failed });
+                (operation.tool.clone(), counts)
+            })
+            .collect();
+        let status = match (warming.enabled && self.policy.caching, round.runs(), started) {
+            (false, ..) => "Warming is off. Stale answers are renewed in the background when they are used.",
+            (true, true, _) => "The usual answers of each account are being fetched ahead of use.",
+            (true, false, Some(_)) => "The usual answers were fetched; answers in use are renewed when they grow old.",
+            (true, false, None) => "No account has been warmed yet.",
+        };
+        let duration = started.map(|since| ended.unwrap_or(now).since(since).as_millis() as f64 / 1000.0);
+        let habits = self.warmth.habits();
+        Answer::plain(&json!({
+            "is_warming": round.runs(),
+            "status": status,
+            "operations_total": all.total,
+            "operations_completed": all.completed,
+            "operations_skipped": all.skipped,
+            "operations_failed": all.failed,
+            "progress_percent": if all.total == 0 { 0 } else { all.ended() * 100 / all.total },
+            "started_at": started.map(Timestamp::rfc3339),
+            "completed_at": ended.map(Timestamp::rfc3339),
+            "duration_seconds": duration,
+            "estimated_completion": round.estimate(now).map(Timestamp::rfc3339),
+            "accounts_warmed": warmed,
+            "accounts_total": accounts,
+            "operations_by_type": by_type,
+            "answers_in_use": habits.in_use(now).len(),
+            "renewals_this_hour": habits.spent(now),
+            "renewals_per_hour": warming.renewals,
+        }))
+    }
+}

@@ -1,0 +1,279 @@
+//! `limit`: the real size limit, reached through the daemon, and what calls from the cache feel of the clean-up.
+//!
+//! Large messages fill the database, each read in two shapes. Their text is random, so that it hardly compresses. Meanwhile one client
+//! asks a hundred small questions over and over, and the daemon keeps no opened answers in memory: every call reads the file that is being
+//! cleaned. Clean-ups are seen in the daemon's log.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use m365_cached_tenant::{Control, Options as TenantOptions, Tenant};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    demo::say,
+    support::{
+        answer::Answer,
+        bins::{Bins, For, bins},
+        ctl,
+        daemon::Daemon,
+        home::Home,
+        mcp::{Era, Mcp},
+        signin,
+        stopwatch::{micros, now, percentile},
+        world::ALEX,
+    },
+};
+
+/// Characters of a large message's text; HTML up to a million is shown.
+const TEXT: usize = 900_000;
+/// Calls from which the quiet times of the foreground are taken.
+const QUIET_CALLS: usize = 4_000;
+/// How much slower the slowest calls may be during a clean-up, at the 99th percentile.
+const RATIO: f64 = 1.5;
+/// Shares of the limit, in percent, at which a clean-up begins and ends: the daemon's defaults.
+const FROM: u64 = 80;
+const TO: u64 = 60;
+
+/// What `limit` can be told.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The limit in bytes: `cache.max_bytes` of the daemon.
+    #[arg(long, default_value_t = 2_000_000_000, value_parser = clap::value_parser!(u64).range(50_000_000..))]
+    bytes: u64,
+}
+
+/// What was seen.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    limit_bytes: u64,
+    /// Calls whose answers filled the database.
+    filled_with: u64,
+    /// Bytes in use at the last look before the clean-up began, and when it had ended.
+    begun_at: u64,
+    ended_at: u64,
+    /// Bytes of the file and its log, then.
+    file_before: u64,
+    file_after: u64,
+    entries_removed: u64,
+    clean_s: f64,
+    calls_meanwhile: usize,
+    quiet_p50_us: f64,
+    quiet_p99_us: f64,
+    meanwhile_p50_us: f64,
+    meanwhile_p99_us: f64,
+    p99_ratio: f64,
+    finished: bool,
+    wrong: Vec<String>,
+}
+
+impl Report {
+    /// Whether every bound held.
+    pub(super) fn ok(&self) -> bool {
+        self.wrong.is_empty()
+    }
+
+    /// For people.
+    pub(super) fn table(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+/// How long it may take.
+pub(super) const WHOLE: Duration = Duration::from_secs(1800);
+
+/// Runs it for at most `budget`, with what is known by then.
+///
+/// # Errors
+/// When it could not be carried through.
+pub(super) fn run(options: &Options, budget: Duration) -> anyhow::Result<Report> {
+    say("building the programs in release");
+    let bins = bins(For::Demo)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let tenant = runtime.block_on(Tenant::start(TenantOptions::default())).context("starting the tenant")?;
+    let home = Home::new(3)?;
+    m365_cached_tenant::profile::write(home.path(), &tenant, false)?;
+    home.configure(&format!("[cache]\nmax_bytes = {}\nhot_bytes = 0\n", options.bytes))?;
+    let daemon = Daemon::start(bins, &home)?;
+    let account = runtime.block_on(signin::sign_in(bins, &home, ALEX))?;
+    let account = account["id"].as_str().context("an account without id")?.to_owned();
+    let mut stage = Stage {
+        bins,
+        home: &home,
+        control: tenant.control(),
+        daemon: &daemon,
+        client: Mcp::start(bins, &home, Era::Legacy)?,
+        account,
+        deadline: now() + budget,
+        small: Vec::new(),
+        report: Report { limit_bytes: options.bytes, ..Report::default() },
+    };
+    stage.play(options.bytes)?;
+    let report = stage.judged();
+    daemon.stop()?;
+    Ok(report)
+}
+
+struct Stage<'a> {
+    bins: &'static Bins,
+    home: &'a Home,
+    control: &'a Control,
+    daemon: &'a Daemon,
+    client: Mcp,
+    account: String,
+    deadline: Instant,
+    /// Ids of the small messages that are asked for over and over.
+    small: Vec<String>,
+    report: Report,
+}
+
+impl Stage<'_> {
+    fn late(&self) -> bool {
+        now() > self.deadline
+    }
+
+    fn message(&self, text: &str) -> anyhow::Result<String> {
+        let change = json!({ "verb": "new_message", "user": ALEX, "subject": "filler", "body": format!("<p>{text}</p>") });
+        let made = self.control.change(&change)?;
+        Ok(made["id"].as_str().with_context(|| format!("a message without id: {made}"))?.to_owned())
+    }
+
+    fn get(&mut self, id: &str, format: &str) -> anyhow::Result<Answer> {
+        self.client.call("email_get", &json!({ "account_id": self.account, "email_id": id, "body_format": format }))
+    }
+
+    /// Bytes in use, and what the last clean-up removed.
+    fn room(&self) -> anyhow::Result<(u64, Option<u64>)> {
+        let status = ctl::run(self.bins, self.home, &["status", "--json"])?.ok()?.json()?;
+        let room = &status["store"]["room"];
+        let bytes = room["bytes"].as_u64().with_context(|| format!("no room in {status}"))?;
+        Ok((bytes, room["cleaned"]["entries"].as_u64()))
+    }
+
+    fn file_bytes(&self) -> anyhow::Result<u64> {
+        Ok(std::fs::metadata(self.home.database())?.len())
+    }
+
+    fn cleaned(&self) -> anyhow::Result<bool> {
+        Ok(self.daemon.log()?.contains("the clean-up has ended"))
+    }
+
+    fn play(&mut self, limit: u64) -> anyhow::Result<()> {
+        for nth in 0..100 {
+            let id = self.message(&format!("small {nth} {}", "some words ".repeat(60)))?;
+            self.get(&id, "text")?;
+            self.small.push(id);
+        }
+        let from = limit * FROM / 100;
+        let mut noise = Noise(1);
+        // Most of it, then the quiet times, then the rest.
+        self.fill(&mut noise, from * 97 / 100)?;
+        self.report.file_before = self.file_bytes()?;
+        say("asking while nothing is cleaned up");
+        self.ask(QUIET_CALLS / 4)?;
+        let mut quiet = self.ask(QUIET_CALLS)?;
+        if self.cleaned()? {
+            self.report.wrong.push("the clean-up began below its share".into());
+            return Ok(());
+        }
+        self.report.quiet_p50_us = micros(percentile(&mut quiet, 0.5));
+        self.report.quiet_p99_us = micros(percentile(&mut quiet, 0.99));
+        self.fill(&mut noise, from)?;
+        self.report.begun_at = self.room()?.0;
+        say("past the share at which a clean-up begins: asking until it has ended");
+        let begun = now();
+        let mut meanwhile = Vec::new();
+        while !self.cleaned()? && !self.late() {
+            meanwhile.extend(self.ask(200)?);
+        }
+        self.report.clean_s = begun.elapsed().as_secs_f64();
+        self.report.finished = self.cleaned()?;
+        self.report.calls_meanwhile = meanwhile.len();
+        self.report.meanwhile_p50_us = micros(percentile(&mut meanwhile, 0.5));
+        self.report.meanwhile_p99_us = micros(percentile(&mut meanwhile, 0.99));
+        self.report.p99_ratio = self.report.meanwhile_p99_us / self.report.quiet_p99_us.max(0.1);
+        let (bytes, removed) = self.room()?;
+        (self.report.ended_at, self.report.entries_removed) = (bytes, removed.unwrap_or(0));
+        // What lies in the log reaches the file when nobody asks for anything.
+        let shrunk = now() + Duration::from_secs(20);
+        while self.file_bytes()? > limit * TO / 100 && now() < shrunk {
+            ctl::run(self.bins, self.home, &["status", "--json"])?;
+        }
+        self.report.file_after = self.file_bytes()?;
+        Ok(())
+    }
+
+    /// Reads new large messages until so many bytes are in use.
+    fn fill(&mut self, noise: &mut Noise, goal: u64) -> anyhow::Result<()> {
+        let mut said = now();
+        loop {
+            let (bytes, _) = self.room()?;
+            if bytes > goal || self.late() {
+                return Ok(());
+            }
+            if said.elapsed() > Duration::from_secs(5) {
+                say(&format!("{} of {} MB", bytes / 1_000_000, goal / 1_000_000));
+                said = now();
+            }
+            // A look costs a process, so there is one for many messages; near the goal for each.
+            let each = TEXT as u64 * 3 / 2;
+            for _ in 0..((goal - bytes) / each).clamp(1, 50) {
+                let id = self.message(&noise.text(TEXT))?;
+                for format in ["text", "html"] {
+                    self.get(&id, format)?;
+                    self.report.filled_with += 1;
+                }
+            }
+        }
+    }
+
+    /// Asks for the small messages, `count` times in all; what each took.
+    fn ask(&mut self, count: usize) -> anyhow::Result<Vec<Duration>> {
+        let mut times = Vec::with_capacity(count);
+        for nth in 0..count {
+            let id = self.small[nth % self.small.len()].clone();
+            let begun = now();
+            let answer = self.get(&id, "text")?;
+            times.push(begun.elapsed());
+            let status = answer.cache_status()?;
+            anyhow::ensure!(status == "fresh", "not from the cache: {status}");
+        }
+        Ok(times)
+    }
+
+    fn judged(self) -> Report {
+        let mut report = self.report;
+        let (from, to) = (report.limit_bytes * FROM / 100, report.limit_bytes * TO / 100);
+        let mut judge = |good: bool, said: &str| {
+            if !good {
+                report.wrong.push(said.to_owned());
+            }
+        };
+        judge(report.finished, "the clean-up did not end in time");
+        judge(report.begun_at > from, "the share at which a clean-up begins was not reached");
+        judge(report.ended_at <= to, "it ended above its share");
+        judge(report.file_after <= to, "the file did not shrink to the share");
+        judge(report.p99_ratio <= RATIO, "calls from the cache were slower than they may be");
+        report
+    }
+}
+
+/// Random letters, the same for every run.
+struct Noise(u64);
+
+impl Noise {
+    fn text(&mut self, length: usize) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut text = String::with_capacity(length);
+        while text.len() < length {
+            // xorshift64: good enough to be incompressible.
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            text.extend((0..10).map(|nth| char::from(LETTERS[(self.0 >> (nth * 6) & 63) as usize])));
+        }
+        text
+    }
+}

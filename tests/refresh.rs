@@ -1,0 +1,156 @@
+//! Refresh: a stale answer is renewed once for everybody, and what has not changed costs one small request.
+
+use std::time::Duration;
+
+use m365_cached_checks::support::{
+    PATIENCE,
+    mcp::{ERAS, Era, Mcp},
+    stopwatch,
+    world::{ALEX, Setup, World},
+};
+use m365_cached_tenant::{At, Effect, Fault, Wait};
+use serde_json::{Value, json};
+
+const LIST: &str = "GET /me/mailFolders/{id}/messages";
+const MAIL_DELTA: &str = "GET /me/mailFolders/{id}/messages/delta";
+const DRIVE_DELTA: &str = "GET /me/drive/root/delta";
+
+fn stopped() -> World {
+    World::with(Setup { accounts: &[ALEX], stopped_clock: true, ..Setup::default() }).unwrap()
+}
+
+/// Requests by route, but for the one that ends with `/delta` where its beginning has another route's name.
+fn asked(world: &World, route: &str) -> u64 {
+    world.control().stats().routes.get(route).copied().unwrap_or_default()
+}
+
+/// Asks until the answer is fresh: the refresh has been stored.
+fn until_fresh(client: &mut Mcp, tool: &str, arguments: &Value) -> Value {
+    let deadline = stopwatch::now() + PATIENCE;
+    loop {
+        let answer = client.call(tool, arguments).unwrap();
+        if answer.cache_status().unwrap() == "fresh" {
+            return answer.json().unwrap();
+        }
+        assert!(stopwatch::now() < deadline, "{tool} stays stale");
+    }
+}
+
+#[test]
+fn a_stale_answer_is_renewed_once_however_many_clients_ask() {
+    let world = stopped();
+    let question = json!({"account_id": world.ids[0], "folder": "inbox", "limit": 5});
+    let mut clients: Vec<Mcp> = (0..6).map(|nth| world.client(ERAS[nth % 2]).unwrap()).collect();
+    clients[0].call("email_list", &question).unwrap().json().unwrap();
+    world.advance(Duration::from_secs(130)).unwrap();
+    let hold = world.control().fault(Fault::always(LIST, Effect::Hold { at: At::Before }));
+    // All get what there is, at once, while the one refresh is under way.
+    for round in 0..3 {
+        for client in &mut clients {
+            assert_eq!(client.call("email_list", &question).unwrap().cache_status().unwrap(), "stale", "round {round}");
+        }
+    }
+    assert!(world.block_on(world.control().wait(&Wait { route: LIST.into(), concurrent: 1, ..Wait::default() })).reached);
+    world.control().release(Some(hold));
+    for client in &mut clients {
+        until_fresh(client, "email_list", &question);
+    }
+    assert_eq!(asked(&world, LIST), 2);
+}
+
+/// Everything that shows a folder of mail: three lists and two messages.
+fn folder_in_use(world: &World, client: &mut Mcp) -> Vec<(&'static str, Value)> {
+    let account = &world.ids[0];
+    let list = |limit: u64| ("email_list", json!({"account_id": account, "folder": "inbox", "limit": limit}));
+    let mut questions = vec![list(10), list(6), list(4)];
+    let shown = client.call("email_list", &questions[0].1).unwrap().json().unwrap();
+    for nth in [0, 1] {
+        questions.push(("email_get", json!({"account_id": account, "email_id": shown["messages"][nth]["id"]})));
+    }
+    // Used for a quarter of an hour, after which a walk of the folder has proved worth its pages.
+    for _ in 0..8 {
+        for (tool, arguments) in &questions {
+            until_fresh(client, tool, arguments);
+        }
+        world.advance(Duration::from_secs(130)).unwrap();
+    }
+    // The messages were first read before the token; now they are read after it.
+    world.advance(Duration::from_secs(901)).unwrap();
+    for (tool, arguments) in &questions {
+        until_fresh(client, tool, arguments);
+    }
+    questions
+}
+
+#[test]
+fn a_mail_folder_in_use_costs_one_small_request_while_nothing_changes() {
+    let world = stopped();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let questions = folder_in_use(&world, &mut client);
+    let walks = asked(&world, MAIL_DELTA);
+    assert!(walks >= 1, "no token was taken");
+    // Later than any of them may be served without a word from Microsoft.
+    for hours in 1..=3 {
+        world.advance(Duration::from_secs(3700)).unwrap();
+        let before = world.control().stats().requests;
+        for (tool, arguments) in &questions {
+            assert_eq!(client.call(tool, arguments).unwrap().cache_status().unwrap(), "fresh", "{tool} after {hours} h");
+        }
+        assert_eq!(world.control().stats().requests - before, 1, "one for all of the folder");
+        assert_eq!(asked(&world, MAIL_DELTA), walks + hours);
+    }
+    // Something comes: the lists are fetched again, the messages are as they were.
+    world.control().change(&json!({"verb": "new_message", "subject": "just arrived"})).unwrap();
+    world.advance(Duration::from_secs(3700)).unwrap();
+    let before = world.control().stats().requests;
+    let list = client.call("email_list", &questions[0].1).unwrap().json().unwrap();
+    assert_eq!((&list["messages"][0]["subject"], &list["_cache_status"]), (&json!("just arrived"), &json!("miss")));
+    for (tool, arguments) in &questions[3..] {
+        assert_eq!(client.call(tool, arguments).unwrap().cache_status().unwrap(), "fresh");
+    }
+    assert_eq!(world.control().stats().requests - before, 2, "the check and the list");
+}
+
+#[test]
+fn a_token_that_microsoft_has_forgotten_costs_one_request_and_no_answer() {
+    let mut world = stopped();
+    world.expect_log("Graph");
+    let mut client = world.client(Era::Legacy).unwrap();
+    let questions = folder_in_use(&world, &mut client);
+    world.control().change(&json!({"verb": "expire_delta_tokens"})).unwrap();
+    world.advance(Duration::from_secs(3700)).unwrap();
+    let before = world.control().stats().requests;
+    for (tool, arguments) in &questions {
+        assert_eq!(client.call(tool, arguments).unwrap().cache_status().unwrap(), "miss", "{tool}");
+    }
+    assert_eq!(world.control().stats().requests - before, 1 + questions.len() as u64);
+}
+
+#[test]
+fn a_drive_in_use_costs_one_small_request_while_nothing_changes() {
+    let world = stopped();
+    let mut client = world.client(Era::Modern).unwrap();
+    let account = &world.ids[0];
+    let questions = [
+        ("folder_get_tree", json!({"account_id": account})),
+        ("file_list", json!({"account_id": account})),
+        ("folder_list", json!({"account_id": account})),
+    ];
+    for (tool, arguments) in &questions {
+        client.call(tool, arguments).unwrap().json().unwrap();
+    }
+    let walks = asked(&world, DRIVE_DELTA);
+    for hours in [3, 30] {
+        // More than a day after its fetch an answer is looked at itself.
+        world.advance(Duration::from_secs(hours * 3600)).unwrap();
+        let before = world.control().stats().requests;
+        let expected = if hours < 24 { "fresh" } else { "miss" };
+        for (tool, arguments) in &questions {
+            assert_eq!(client.call(tool, arguments).unwrap().cache_status().unwrap(), expected, "{tool} after {hours} h");
+        }
+        if hours < 24 {
+            assert_eq!(world.control().stats().requests - before, 1);
+            assert_eq!(asked(&world, DRIVE_DELTA), walks + 1);
+        }
+    }
+}

@@ -100,7 +100,14 @@ fn set_back_and_forward_again_nothing_too_old_is_served() {
 #[test]
 fn set_forward_and_back_again_nothing_is_lost() {
     let (mut desk, held) = desk();
+    desk.world.expect_log("sign");
     desk.turn(DAYS_400);
+    // To Microsoft a sign-in that was not used for 90 days is none: said so, and nothing old is served in its place.
+    for (tool, ..) in READS {
+        let args = json!({ "account_id": desk.world.ids[0] });
+        assert_eq!(desk.client.call(tool, &args).unwrap().fault().unwrap().0, "sign_in_required", "{tool}");
+    }
+    assert_eq!(desk.world.sign_in(ALEX).unwrap(), desk.world.ids[0]);
     desk.comes_up_to_date(&held);
     desk.writes_show(true);
     desk.turn(-DAYS_400);

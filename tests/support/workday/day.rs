@@ -182,6 +182,8 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
         }
         now = at;
         world.advance(Duration::from_millis(u64::try_from(start + at - world.control().clock().ms)?))?;
+        // What the clock woke is done before anything else happens.
+        quiet(&world, &mut watcher)?;
         if deed.is_some() {
             if let Some(deed) = others.pop_front()
                 && let Some(change) = change(&world, &deed)?
@@ -261,19 +263,20 @@ pub(super) fn heard(client: &mut Mcp, tool: &str, args: &Value) -> anyhow::Resul
     Ok(Heard { status, since, content: content(answer) })
 }
 
-/// Waits until nothing is queued and nobody asks Graph, so that a day happens in one order.
+/// Waits until nothing is due and nobody asks Graph, twice in a row, so that a day happens in one order.
 fn quiet(world: &World, watcher: &mut Mcp) -> anyhow::Result<()> {
     let deadline = stopwatch::now() + REFRESHED;
-    loop {
-        let busy = |watcher: &mut Mcp, status: &str| -> anyhow::Result<bool> {
-            let tasks = watcher.call("cache_task_list", &json!({ "status": status, "limit": 1 }))?.json()?;
-            Ok(tasks["tasks"].as_array().is_some_and(|tasks| !tasks.is_empty()))
+    let mut idle = 0;
+    while idle < 2 && stopwatch::now() < deadline {
+        let mut due = |status: &str| -> anyhow::Result<bool> {
+            let tasks = watcher.call("cache_task_list", &json!({ "status": status, "limit": 500 }))?.json()?;
+            // One that waits for its time is woken by the clock.
+            Ok(tasks["tasks"].as_array().is_some_and(|tasks| tasks.iter().any(|task| task["not_before"].is_null())))
         };
-        let at_work = busy(watcher, "running")? || busy(watcher, "queued")? || !world.control().stats().running.is_empty();
-        if !at_work || stopwatch::now() > deadline {
-            return Ok(());
-        }
+        let busy = due("running")? || due("queued")? || !world.control().stats().running.is_empty();
+        idle = if busy { 0 } else { idle + 1 };
     }
+    Ok(())
 }
 
 /// What a deed is, in the tenant as it is now; `None` when there is nothing it could be about.

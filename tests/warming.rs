@@ -168,6 +168,7 @@ fn an_answer_in_use_is_renewed_before_it_is_asked_for() {
 /// Calls are not slower while the cache is warmed: twelve accounts, as slow as the service is. Prints the figures.
 #[test]
 #[ignore = "two minutes at the service's speed; a figure for people"]
+#[expect(clippy::print_stderr, reason = "the figure is for people")]
 fn twelve_accounts_are_warm_in_two_minutes_and_calls_do_not_wait() {
     let names: Vec<String> = (1..=9).map(|number| format!("user{number}@contoso.example")).collect();
     let tenant = Options { more_accounts: 9, ..Options::default() };

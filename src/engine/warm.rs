@@ -324,7 +324,7 @@ impl Engine {
             "operations_completed": all.completed,
             "operations_skipped": all.skipped,
             "operations_failed": all.failed,
-            "progress_percent": if all.total == 0 { 0 } else { all.ended() * 100 / all.total },
+            "progress_percent": (all.ended() * 100).checked_div(all.total).unwrap_or(0),
             "started_at": started.map(Timestamp::rfc3339),
             "completed_at": ended.map(Timestamp::rfc3339),
             "duration_seconds": duration,

@@ -114,10 +114,17 @@ async fn damage_while_the_store_is_open_is_a_miss_and_it_goes_on() {
     let all = fill(&store, 40).await;
     store.close();
     drop(store);
+    // Pages of bodies, but the last one: what is stored next goes there.
+    let pages: Vec<usize> = {
+        let conn = profile.place().open().unwrap();
+        let mut named =
+            conn.prepare("SELECT pageno FROM dbstat WHERE name = 'cache_bodies' AND pagetype <> 'internal' ORDER BY path").unwrap();
+        let pages = named.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+        pages.map(|page| usize::try_from(page.unwrap() - 1).unwrap()).collect()
+    };
     let store = profile.open().unwrap();
-    // All pages of the file but those a reader has seen already: the first ones are the schema and the roots.
     let mut bytes = std::fs::read(profile.path()).unwrap();
-    for page in (80..bytes.len() / PAGE).step_by(9) {
+    for page in pages[..pages.len() - 1].iter().step_by(9) {
         bytes[page * PAGE + 77] ^= 4;
     }
     std::fs::write(profile.path(), bytes).unwrap();

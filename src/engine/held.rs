@@ -34,7 +34,9 @@ const LENT: char = 'l';
 
 /// The lists that may hold other answers, by account and tool; the newest last.
 #[derive(Default)]
-pub(super) struct Lists(Mutex<BTreeMap<(AccountId, Arc<str>), VecDeque<Noted>>>);
+pub(super) struct Lists(Mutex<ByTool>);
+
+type ByTool = BTreeMap<(AccountId, Arc<str>), VecDeque<Noted>>;
 
 #[derive(Debug, Clone, Copy)]
 struct Noted {

@@ -147,7 +147,7 @@ fn writes(tool: &str) -> bool {
 
 /// Plays it.
 pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
-    let world = world()?;
+    let world = world(true)?;
     let start = world.control().clock().ms;
     let length = i64::try_from(plan.length.as_millis())?;
     let mut agents = Vec::new();

@@ -172,7 +172,7 @@ impl Desk<'_> {
         let (tool, mut args) = match at % 20 {
             0 => ("email_list", json!({ "force_refresh": true })),
             1 => ("search_emails", json!({ "query": format!("word{}", turn % 500) })),
-            2 => ("email_list", json!({ "limit": 1 + turn % 200, "include_body": turn % 2 == 0 })),
+            2 => ("email_list", json!({ "limit": 1 + turn % 200, "include_body": turn.is_multiple_of(2) })),
             3 => ("calendar_list_events", json!({ "days_ahead": 1 + turn % 30 })),
             4 => ("folder_get_tree", json!({})),
             5 => ("file_list", json!({ "limit": 1 + turn % 300 })),
@@ -189,7 +189,7 @@ impl Desk<'_> {
             11 => {
                 let list = self.asked(client, "email_list", json!({ "account_id": id }), counts)?;
                 match list["messages"][0]["id"].as_str() {
-                    Some(message) => ("email_mark_read", json!({ "email_id": message, "is_read": turn % 2 == 0 })),
+                    Some(message) => ("email_mark_read", json!({ "email_id": message, "is_read": turn.is_multiple_of(2) })),
                     None => ("email_list", json!({})),
                 }
             }

@@ -26,6 +26,7 @@ fn figures() -> Figures {
         overtaken: 1,
     };
     let status = CoreStatus {
+        warming: Default::default(),
         store: StoreState { healthy: true, path: "/home/ada/x".into(), entries: 4, ..StoreState::default() },
         accounts: vec![AccountState { id: "0b1e.9188".into(), username: "ada@contoso.example".into(), ..AccountState::default() }],
         graph: GraphState { breaker: "open".into(), requests: 12, ..GraphState::default() },

@@ -53,6 +53,8 @@ pub(super) enum What {
     Write { account: usize, tool: &'static str, args: Value },
     /// Somebody else did.
     Others(Value),
+    /// Only time went on: what was to be done had no object.
+    Nothing,
 }
 
 /// A question; equal ones are one.
@@ -185,12 +187,14 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
         // What the clock woke is done before anything else happens.
         quiet(&world, &mut watcher)?;
         if deed.is_some() {
-            if let Some(deed) = others.pop_front()
-                && let Some(change) = change(&world, &deed)?
-            {
-                world.control().change(&change)?;
-                steps.push(Step { at: start + at, what: What::Others(change) });
-            }
+            let what = match others.pop_front().map(|deed| change(&world, &deed)).transpose()?.flatten() {
+                Some(change) => {
+                    world.control().change(&change)?;
+                    What::Others(change)
+                }
+                None => What::Nothing,
+            };
+            steps.push(Step { at: start + at, what });
             quiet(&world, &mut watcher)?;
             continue;
         }
@@ -198,11 +202,12 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
         if agent.moves.is_empty() {
             converse(agent);
         }
-        if let Some((tool, args)) = agent.next() {
-            let what = act(&world, agent, tool, args)?;
-            steps.push(Step { at: start + at, what });
-            quiet(&world, &mut watcher)?;
-        }
+        let what = match agent.next() {
+            Some((tool, args)) => act(&world, agent, tool, args)?,
+            None => What::Nothing,
+        };
+        steps.push(Step { at: start + at, what });
+        quiet(&world, &mut watcher)?;
         agent.wakes = now
             + match agent.moves.is_empty() {
                 false => agent.chance.between(4_000, 30_000),

@@ -92,6 +92,7 @@ impl Figures {
                 }
                 What::Write { .. } => (calls, writes) = (calls + 1, writes + 1),
                 What::Others(_) => others += 1,
+                What::Nothing => {}
             }
         }
         ages.sort_unstable();

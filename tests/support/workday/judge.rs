@@ -80,8 +80,10 @@ pub(super) fn judge(played: &Played) -> anyhow::Result<Figures> {
         let none = Wanted::default();
         let wanted = wanted.get(&number).unwrap_or(&none);
         match &step.what {
-            What::Read { question, .. } => {
-                figures.graph_calls_without_cache += asker.counted(|asker| asker.truth(question).map(drop))?;
+            What::Read { .. } | What::Nothing => {
+                if let What::Read { question, .. } = &step.what {
+                    figures.graph_calls_without_cache += asker.counted(|asker| asker.truth(question).map(drop))?;
+                }
                 let wrong = asker.untrue(&wanted.truth, &BTreeMap::new())?;
                 figures.untrue(played, &wrong);
             }
@@ -194,7 +196,7 @@ impl Asker<'_> {
         match what {
             What::Write { tool, args, .. } => self.client.call(tool, args).map(drop),
             What::Others(change) => self.world.control().change(change).map(drop),
-            What::Read { .. } => Ok(()),
+            What::Read { .. } | What::Nothing => Ok(()),
         }
     }
 

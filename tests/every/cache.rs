@@ -18,7 +18,11 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         tool: "cache_get_stats",
         works: stats,
-        wrong: &[(r#"{"account_id": "x"}"#, "unknown_argument")],
+        wrong: &[
+            (r#"{"account_id": "x"}"#, "unknown_account"),
+            (r#"{"period": "year"}"#, "invalid_argument"),
+            (r#"{"perod": "day"}"#, "unknown_argument"),
+        ],
         fails: Fails::Own(|desk| asks_nobody(desk, "cache_get_stats", &json!({}))),
     },
     Row {
@@ -100,12 +104,12 @@ fn stats(desk: &mut Desk) {
 }
 
 fn invalidate(desk: &mut Desk) {
-    let (one, two) = (json!({"limit": 1}), json!({"limit": 2}));
+    let (one, two) = (json!({"folder": "archive"}), json!({"folder": "sent"}));
     for given in [&one, &two] {
         desk.done("email_list", given.clone());
         assert_eq!(status(desk, given), "fresh");
     }
-    let gone = desk.done("cache_invalidate", json!({"pattern": "email_list:*:limit=1", "account_id": ALEX, "reason": "a test"}));
+    let gone = desk.done("cache_invalidate", json!({"pattern": "email_list:*:folder=archive", "account_id": ALEX, "reason": "a test"}));
     assert_eq!((&gone["entries_deleted"], &gone["reason"]), (&json!(1), &json!("a test")));
     assert_eq!((status(desk, &one), status(desk, &two)), ("miss".into(), "fresh".into()));
 }

@@ -56,6 +56,12 @@ fn lists_are_bare_and_say_in_each_item_where_they_come_from() {
         let list = call(&mut client, &world.ids[0], tool, more);
         assert!(list.as_array().is_some_and(|items| !items.is_empty()), "{tool}: {list}");
     }
+    // The original's default, which is twice ours.
+    let (default, fifty) = (json!({"query": "the"}), json!({"query": "the", "limit": 50}));
+    let found = call(&mut client, &world.ids[0], "search_emails", default);
+    let as_many = call(&mut client, &world.ids[0], "search_emails", fifty);
+    let many = |list: &Value| list.as_array().unwrap().len();
+    assert!(many(&found) > 25 && many(&found) == many(&as_many), "{} and {}", many(&found), many(&as_many));
     let found = call(&mut client, &world.ids[0], "search_files", json!({"query": "a"}));
     assert_eq!(found[0].get("download_url"), Some(&Value::Null), "{}", found[0]);
     let both = call(&mut client, &world.ids[0], "search_unified", json!({"query": "a"}));

@@ -63,7 +63,7 @@ use crate::{
     graph,
     ids::{Caller, Urgency},
     store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Room, Uses},
-    tools::{self, Args, Effect, Tool},
+    tools::{self, ArgError, Args, Effect, Tool},
 };
 
 pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
@@ -301,9 +301,15 @@ impl Engine {
         if self.policy.compat { answer.as_original(name) } else { answer }
     }
 
+    /// The arguments of a call, checked, with the defaults that were configured.
+    fn arguments(&self, tool: &'static Tool, given: &Map<String, Value>) -> Result<Args, ArgError> {
+        let original = if self.policy.compat { tools::with_original_limit(tool.name, given) } else { None };
+        Args::check(tool, original.as_ref().unwrap_or(given))
+    }
+
     async fn answered(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
         let tool = find(name)?;
-        let args = Args::check(tool, given)?;
+        let args = self.arguments(tool, given)?;
         if let Effect::Local = tool.effect {
             return self.local(caller, tool, args).await;
         }
@@ -334,7 +340,7 @@ impl Engine {
     fn cached_read(&self, name: &str, given: &Map<String, Value>) -> Option<Call> {
         let tool = find(name).ok()?;
         let Effect::Read { ttl: Ok(_), .. } = tool.effect else { return None };
-        let args = Args::check(tool, given).ok()?;
+        let args = self.arguments(tool, given).ok()?;
         if !args.flag("use_cache") || args.flag("force_refresh") || args.text(cursor::ARGUMENT).is_some() {
             return None;
         }

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::shape::UNTRUSTED;
+use super::{LIMIT, shape::UNTRUSTED};
 
 /// How the original shaped an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,21 @@ const AS_OF: &str = "_cached_at";
 const OURS: [&str; 8] = ["complete", "next_cursor", "_warning", "errors", UNTRUSTED.0, "timezone", "timezone_note", "everyone_free"];
 /// Times of a task.
 const TIMES: [&str; 3] = ["created_at", "started_at", "completed_at"];
+
+/// Defaults of `limit` that were larger than ours, whose lists keep within what a model can read.
+const LIMITS: &[(&str, u64)] =
+    &[("emailfolders_list", 100), ("calendar_list_events", 50), ("search_emails", 50), ("search_events", 50), ("search_unified", 50)];
+
+/// The arguments of a call of `tool` with the original's default where it is another than ours; `None` where it is the same or given.
+pub fn with_original_limit(tool: &str, given: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let (_, limit) = LIMITS.iter().find(|(name, _)| *name == tool)?;
+    if given.contains_key(LIMIT) {
+        return None;
+    }
+    let mut given = given.clone();
+    given.insert(LIMIT.into(), (*limit).into());
+    Some(given)
+}
 
 /// The answer of `tool` as the original shaped it.
 pub fn original(tool: &str, answer: Value) -> Value {
@@ -137,7 +152,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tools::{Effect, find, original_tests::ORIGINAL};
+    use crate::tools::{Args, Effect, find, original_tests::ORIGINAL};
 
     const AT: &str = "2026-11-20T10:00:00.000Z";
 
@@ -145,6 +160,20 @@ mod tests {
         let mut answer = json!({"_cache_status": status, "_cached_at": AT});
         answer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         answer
+    }
+
+    #[test]
+    fn limits_are_the_original_s_where_none_is_given() {
+        for (tool, limit) in LIMITS {
+            let row = find(tool).unwrap();
+            let needed = if tool.starts_with("search") { json!({"account_id": "a", "query": "q"}) } else { json!({"account_id": "a"}) };
+            let needed = needed.as_object().unwrap();
+            let theirs = Args::check(row, &with_original_limit(tool, needed).unwrap()).unwrap().count(LIMIT);
+            assert_eq!(theirs as u64, *limit, "{tool}");
+            assert!(Args::check(row, needed).unwrap().count(LIMIT) < theirs, "{tool}: it is ours, too");
+        }
+        assert_eq!(with_original_limit("search_emails", json!({"limit": 3}).as_object().unwrap()), None);
+        assert_eq!(with_original_limit("email_list", &Map::new()), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("email_get_attachment", "As `file_get`, for the file that is written. Attachments of up to 150 MiB, and attached messages as `.eml`."),
     (
         "emailfolders_list",
-        "The default of `limit` is 40: the original's 100 folders, with two long ids each, cost a model some 19,000 tokens.",
+        "The default of `limit` is 40: the original's 100 folders, with two long ids each, cost a model some 19,000 tokens. With `compat` it is 100.",
     ),
     ("emailfolders_get", "Has no `sizeInBytes`: Graph v1.0 does not have it."),
     ("emailfolders_move", "Uses Graph's `move`."),
@@ -51,7 +51,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     (
         "calendar_list_events",
-        "The default of `limit` is 35: the original's 50 cost a model some 11,000 tokens. With `include_details` bodies are cut to 500 characters, and say so.",
+        "The default of `limit` is 35: the original's 50 cost a model some 11,000 tokens; with `compat` it is 50. With `include_details` bodies are cut to 500 characters, and say so.",
     ),
     (
         "calendar_list_events",
@@ -84,13 +84,19 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("folder_move", "As `folder_delete`."),
     ("search_files", "As `file_list`; and `web_url`, `drive_id` and `summary` where Microsoft tells them."),
     ("search_emails", "Graph's `$search`, for personal accounts too; the original looked there among the newest messages."),
-    ("search_emails", "Shows `bodyPreview` in place of the body, which `email_get` has. The default of `limit` is 25 in place of 50."),
-    ("search_events", "The window of days is applied, also for personal accounts. The default of `limit` is 25 in place of 50."),
+    (
+        "search_emails",
+        "Shows `bodyPreview` in place of the body, which `email_get` has. The default of `limit` is 25 in place of 50, which it is with `compat`.",
+    ),
+    (
+        "search_events",
+        "The window of days is applied, also for personal accounts. The default of `limit` is 25 in place of 50, which it is with `compat`.",
+    ),
     ("search_events", "`location` is as in `calendar_list_events`."),
     ("search_contacts", "Finds any part of names, companies, e-mail addresses and phone numbers."),
     (
         "search_unified",
-        "The default of `limit` is 10 of each type in place of 50. A type that could not be searched is named under `errors`; the original left it empty.",
+        "The default of `limit` is 10 of each type in place of 50, which it is with `compat`. A type that could not be searched is named under `errors`; the original left it empty.",
     ),
     (
         "cache_get_stats",

@@ -60,7 +60,7 @@ mod original_tests;
 
 pub use args::{ArgError, Args};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
-pub use compat::original;
+pub use compat::{original, with_original_limit};
 pub use feeds::walk_of;
 pub use files::{Files, INLINE, LocalFile, Saved};
 pub use held::{Held, LIMIT, held, holds};

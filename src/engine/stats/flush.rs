@@ -23,7 +23,7 @@ impl Counters {
 }
 
 impl Engine {
-    /// Waits for the first call to be counted, gathers for [`FLUSH`], then writes what was counted.
+    /// Waits for the first call to be counted, gathers for `FLUSH`, then writes what was counted.
     pub async fn count_on(self: &Arc<Self>) {
         self.counters.counted.notified().await;
         self.clock.sleep(FLUSH).await;

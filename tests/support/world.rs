@@ -26,6 +26,9 @@ pub const BEA: &str = "bea@contoso.example";
 /// The personal one.
 pub const CASEY: &str = "casey@outlook.example";
 
+/// Lines of the daemon's log that are shown when a test fails.
+const LAST_LINES: usize = 60;
+
 /// How a world begins.
 #[derive(Debug, Default)]
 pub struct Setup {
@@ -230,6 +233,18 @@ impl World {
         self.expected.push(part.to_owned());
     }
 
+    /// What is known of a world in which a test failed: the end of the daemon's log, and what it was asking Graph.
+    #[expect(clippy::print_stderr, reason = "it belongs to the failure's message")]
+    fn tell(&self) {
+        let log = std::fs::read_to_string(self.home.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines.len().saturating_sub(LAST_LINES);
+        eprintln!("the end of the daemon's log:\n{}", lines[last..].join("\n"));
+        if let Some(tenant) = &self.tenant {
+            eprintln!("requests under way: {:?}", tenant.control().stats().running);
+        }
+    }
+
     fn end(&mut self) -> anyhow::Result<()> {
         self.stop_daemon()?;
         if let Ok(status) = ctl::run(self.bins, &self.home, &["--json", "status"])
@@ -264,6 +279,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
         let ended = self.end();
         if let Err(error) = ended
             && !std::thread::panicking()

@@ -92,7 +92,7 @@ impl Engine {
     /// A way to Microsoft for `call`, which may take as long as a call may.
     pub(super) fn steps(&self, call: &Call) -> Box<dyn Steps> {
         let now = self.clock.now();
-        let inner = self.remote.steps(&call.account, call.mailbox.as_deref(), call.urgency, now.plus(self.policy.deadline), now);
+        let inner = self.remote.steps(&call.account, call.mailbox.as_deref(), &call.urgency, now.plus(self.policy.deadline), now);
         match &call.stop {
             Some(stop) => Box::new(super::stop::Stoppable { inner, stop: stop.clone() }),
             None => inner,

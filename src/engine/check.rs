@@ -99,6 +99,10 @@ impl Engine {
             Err(error) if is_lost(&error) => (Changes::Found(Vec::new()), None),
             Err(error) => return Err(error),
         };
+        let _staying = self.leaving.read().await;
+        if self.accounts.find(feed.account.as_str()).is_err() {
+            return Ok(false);
+        }
         let done = Checked { feed: feed.clone(), from: token.from, started, changes, next };
         match self.ledger.checked(done).await {
             Ok(noted) => {

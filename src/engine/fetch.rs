@@ -265,6 +265,10 @@ impl Engine {
         if touches.is_empty() {
             return;
         }
+        let _staying = self.leaving.read().await;
+        if self.accounts.find(key.account.as_str()).is_err() {
+            return;
+        }
         let touched = Touched { source: from.source.clone(), service: from.service, touches };
         match self.ledger.changed(vec![touched], self.clock.now()).await {
             Ok(bumps) => self.truth.apply(&bumps),

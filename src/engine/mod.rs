@@ -204,7 +204,7 @@ pub struct Engine {
     used: Notify,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
-    /// Held for reading while an answer is stored, for writing while an account is forgotten.
+    /// Held for reading while something of an account is stored, for writing while an account is forgotten.
     leaving: RwLock<()>,
     /// Why the store did not do its work, as last seen; cleared when it does.
     store_trouble: Mutex<Option<String>>,

@@ -135,10 +135,13 @@ impl Engine {
         let reply = self.steps(call).send(GraphRequest::get(&["me", "drive"]).with("$select", "id")).await?;
         let id = reply.body.get("id").and_then(Value::as_str).ok_or_else(|| StepError::unexpected("the id of the drive"))?;
         let known = AccountRow { drive_id: Some(id.to_owned()), ..AccountRow::clone(&call.account) };
-        if let Err(error) = self.ledger.save_account(known.clone()).await {
+        let _staying = self.leaving.read().await;
+        // Not for one that has signed out meanwhile: it would be back after the next start.
+        let known = self.accounts.replace(known)?;
+        if let Err(error) = self.ledger.save_account(known.as_ref().clone()).await {
             // It will be asked again after the next start; nothing else is lost.
             self.note_store(Some(error.to_string()));
         }
-        self.accounts.replace(known)
+        Ok(known)
     }
 }

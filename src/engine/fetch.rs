@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::{
     Call, CallError, Engine, TaskRun,
     answer::encode,
+    facts::Knowing,
     stop::is_stopped,
     watch::{Seen, Watch},
 };
@@ -25,7 +26,7 @@ use crate::{
     ids::Urgency,
     queue::Failure,
     store::{FeedKey, Put},
-    tools::{Fetched, StepError},
+    tools::{Along, Fetched, StepError},
 };
 
 /// A fetched answer.
@@ -186,7 +187,21 @@ impl Engine {
             return Ok(Fetch { body, at, kept: Kept::Yes });
         }
         let kept = self.keep(key, &from, &fetched, seen, body.clone(), at).await;
+        for along in std::mem::take(&mut fetched.along) {
+            self.keep_along(call, &from, along, at).await;
+        }
         Ok(Fetch { body, at, kept })
+    }
+
+    /// Stores an answer to another call that came along; what hinders it hinders only that.
+    async fn keep_along(&self, call: &Call, from: &[Position], along: Along, at: Timestamp) {
+        let Ok(tool) = super::find(along.tool) else { return };
+        let other = self.begin(tool, along.args, call.account.clone());
+        let (Some(key), Some(answer)) = (self.key(&other), along.fetched.answer.as_object()) else { return };
+        if along.fetched.whole && self.caching(tool, &other.account) {
+            let body = encode(answer, along.fetched.list);
+            self.keep(key, from, &along.fetched, Seen::default(), body, at).await;
+        }
     }
 
     /// Stores an answer; false when the store could not.
@@ -289,7 +304,9 @@ impl Engine {
     async fn run(&self, call: &Call, etag: Option<String>) -> (Result<Fetched, StepError>, Seen) {
         let Some(fetch) = call.tool.does.fetch() else { return (Err(StepError::unexpected("a read")), Seen::default()) };
         let watch = Watch::new(self.steps(call), etag);
-        let fetched = fetch(&watch, &call.args).await;
+        let anew = call.args.flag("force_refresh") || !call.args.flag("use_cache");
+        let knowing = Knowing { steps: &watch, facts: &self.facts, account: &call.account.id, anew };
+        let fetched = fetch(&knowing, &call.args).await;
         let seen = watch.seen();
         self.counters.asked(call, seen.requests, fetched.is_ok());
         (fetched, seen)

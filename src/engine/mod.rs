@@ -11,6 +11,7 @@ mod confirm;
 mod cursor;
 mod doubt;
 mod error;
+mod facts;
 mod fetch;
 mod forget;
 mod habits;
@@ -188,6 +189,7 @@ pub struct Engine {
     checks: check::Checks,
     /// What further tokens would have saved.
     walks: walk::Walks,
+    facts: facts::Facts,
     /// What is fetched ahead of use.
     warmth: warm::Warmth,
     /// What is due in idle time.
@@ -280,6 +282,7 @@ impl Engine {
             doubts: doubt::Doubts::new(parts.doubt),
             checks: check::Checks::default(),
             walks: walk::Walks::default(),
+            facts: facts::Facts::default(),
             warmth: warm::Warmth::default(),
             chores: forget::Chores::default(),
             queue: queue::Queue::default(),

@@ -108,8 +108,8 @@ impl Warmth {
         self.habits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody has signed in.
-    pub(super) fn arrive(&self) {
+    /// Somebody has signed in, or a write has overtaken answers.
+    pub(super) fn stir(&self) {
         self.stirred.notify_one();
     }
 
@@ -250,7 +250,7 @@ impl Engine {
             }
         }
         drop(habits);
-        self.warmth.stirred.notify_one();
+        self.warmth.stir();
     }
 
     /// Asks for answers in use that can soon not be served any more; when the next one will be due.

@@ -23,6 +23,8 @@ mod every;
 #[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
+mod hurry;
+#[cfg(test)]
 mod keyring;
 #[cfg(test)]
 mod keys;

@@ -29,6 +29,7 @@ mod status;
 mod stop;
 mod tasks;
 mod truth;
+mod turn;
 mod walk;
 mod warm;
 mod watch;
@@ -40,6 +41,8 @@ mod check_tests;
 mod faulty;
 #[cfg(test)]
 mod history_tests;
+#[cfg(test)]
+mod hurry_tests;
 #[cfg(test)]
 mod reading_on_tests;
 #[cfg(test)]
@@ -203,7 +206,7 @@ pub struct Engine {
     used: Notify,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
-    /// Held for reading while an answer is stored, for writing while an account is forgotten.
+    /// Held for reading while something of an account is stored, for writing while an account is forgotten.
     leaving: RwLock<()>,
     /// Why the store did not do its work, as last seen; cleared when it does.
     store_trouble: Mutex<Option<String>>,
@@ -218,7 +221,8 @@ struct Call {
     /// Id of the mailbox it is about, once it was asked for; `None` for the account's own.
     mailbox: Option<Arc<str>>,
     now: Timestamp,
-    urgency: Urgency,
+    /// Whether somebody waits; its flight may be joined by somebody who does.
+    urgency: graph::Hurry,
     who: stats::Who,
     /// What ends it early: background work only.
     stop: Option<Arc<stop::Stop>>,
@@ -354,7 +358,8 @@ impl Engine {
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
         let who = stats::Who::nobody();
-        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground, who, stop: None };
+        let mut call =
+            Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground.into(), who, stop: None };
         Self::own_mailbox(&mut call);
         call
     }

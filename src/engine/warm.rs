@@ -214,7 +214,7 @@ impl Engine {
         let outcome = match end {
             TaskEnd::Completed { .. } => Outcome::Completed,
             TaskEnd::Failed { .. } | TaskEnd::Cancelled { .. } => Outcome::Failed,
-            TaskEnd::Again { .. } | TaskEnd::Released => return,
+            TaskEnd::Again { .. } | TaskEnd::Released | TaskEnd::Lost => return,
         };
         let ended = self.warmth.round().task_ended(dedup, outcome, self.clock.now());
         self.note_round(ended);

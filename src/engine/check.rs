@@ -130,15 +130,15 @@ impl Engine {
     }
 }
 
-/// What a delta reports; `None` when a line cannot be read. The root of a drive is in every answer and says nothing by itself.
+/// What a delta reports; `None` when a line cannot be read.
 fn found(items: &[Value]) -> Option<Vec<Found>> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let one = |item: &Value| {
         let parent = item.get("parentReference").and_then(|parent| parent.get("id")).and_then(text);
         let gone = item.get("deleted").is_some() || item.get("@removed").is_some();
-        Some(Found { item: item.get("id").and_then(text)?, parent, gone })
+        Some(Found { item: item.get("id").and_then(text)?, parent, gone, top: item.get("root").is_some() })
     };
-    items.iter().filter(|item| item.get("root").is_none()).map(one).collect()
+    items.iter().map(one).collect()
 }
 
 /// Graph does not know the token any more: 410, or 400 and 404 with the codes that mean the same.

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Call, Engine};
+use super::{Call, Engine, watch::Watch};
 use crate::{
     cache::{Bumped, CacheKey, Check, EntryMeta, FeedOf, Found, Mode, Reading, Scope, Ttl, Verdict, feeds, judge},
     clock::Timestamp,
@@ -20,7 +20,7 @@ use crate::{
     ids::AccountId,
     secret::Secret,
     store::{Based, Baseline, Changes, CheckNoted, Checked, FeedKey},
-    tools::StepError,
+    tools::{StepError, Steps as _},
 };
 
 /// More changes than this are not told apart: everything is fetched again, and the feed begins anew with the next walk.
@@ -47,7 +47,7 @@ impl Engine {
     /// # Errors
     ///
     /// When Microsoft could not be asked at all, so that a fetch would fail in the same way.
-    pub(super) async fn check(&self, call: &Call, key: &CacheKey) -> Result<bool, StepError> {
+    pub(super) async fn check(&self, call: &mut Call, key: &CacheKey) -> Result<bool, StepError> {
         let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl_for(call)) else { return Ok(false) };
         let Some(asked) = feeds(&entry.meta, &self.truth.view()) else {
             self.consider_walk(call, &entry.meta).await;
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// Asks one feed what has changed and records the answer; false when its token is of no use any more.
-    async fn ask_feed(&self, call: &Call, feed: &FeedKey) -> Result<bool, StepError> {
+    async fn ask_feed(&self, call: &mut Call, feed: &FeedKey) -> Result<bool, StepError> {
         let token = match self.ledger.delta_token(feed).await {
             Ok(Some(token)) => token,
             Ok(None) => return Ok(false),
@@ -85,9 +85,13 @@ impl Engine {
             }
         };
         let started = self.clock.now();
-        let steps = self.steps(call);
+        let steps = Watch::new(self.steps(call), None);
         let request = GraphRequest::get_path(token.link.expose().clone());
-        let (changes, next) = match steps.pages(request, &|items| items.len() > MOST_CHANGES).await {
+        let told = steps.pages(request, &|items| items.len() > MOST_CHANGES).await;
+        let requests = steps.seen().requests;
+        call.checks += requests;
+        self.counters.checked(call, requests);
+        let (changes, next) = match told {
             Ok(page) => match (found(&page.items), page.delta) {
                 // What was removed may come back unreported: the token ends with it.
                 (Some(found), Some(_)) if found.iter().any(|one| one.gone) => (Changes::Found(found), None),

@@ -218,6 +218,8 @@ struct Call {
     now: Timestamp,
     urgency: Urgency,
     who: stats::Who,
+    /// Graph requests it has made to learn whether a stored answer is still true.
+    checks: u64,
     /// What ends it early: background work only.
     stop: Option<Arc<stop::Stop>>,
 }
@@ -351,7 +353,8 @@ impl Engine {
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
         let who = stats::Who::nobody();
-        let mut call = Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground, who, stop: None };
+        let (now, urgency) = (self.clock.now(), Urgency::Foreground);
+        let mut call = Call { tool, args, account, mailbox: None, now, urgency, who, checks: 0, stop: None };
         Self::own_mailbox(&mut call);
         call
     }

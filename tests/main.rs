@@ -29,6 +29,8 @@ mod keyring;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod locked;
 #[cfg(test)]
 mod matrix;

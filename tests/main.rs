@@ -9,6 +9,8 @@ mod cachectl;
 #[cfg(test)]
 mod calendar;
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod clock_steps;

@@ -2,7 +2,8 @@
 //!
 //! A flight runs by itself: a client that goes away takes nothing from the others. It reads the source's position *before* it asks, and
 //! what it brings is stored only when no write has overtaken it since; the answer is given in any case. A later read joins it only when
-//! no write of the service came after that position, because otherwise it would be shown the time before that write.
+//! no write of the service came after that position, because otherwise it would be shown the time before that write; and only while what
+//! the flight brings is young enough for it.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,7 @@ use crate::{
     hint::Kind,
     ids::Urgency,
     queue::Failure,
-    store::{FeedKey, Put},
+    store::{FeedKey, Put, StoreError},
     tools::{Along, Fetched, StepError},
 };
 
@@ -96,6 +97,8 @@ struct Flight {
     began: Urgency,
     /// How urgent it is.
     urgency: Hurry,
+    /// When it began.
+    at: Timestamp,
     /// Where its sources stood when it began.
     from: Vec<Position>,
     landed: watch::Receiver<Landed>,
@@ -131,8 +134,11 @@ impl Engine {
             marks.map(|marks| marks.written_at).ok_or(CallError::Broken)
         };
         let written = from.iter().map(any).collect::<Result<Vec<_>, _>>()?;
+        let fresh = self.ttl_for(call).map(|ttl| ttl.fresh).unwrap_or_default();
         let mut flying = self.flights.flying.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flying.get(&key.hash)
+            // What it brings is as old as its beginning.
+            && call.now.since(flight.at) <= fresh
             && flight.from.len() == from.len()
             && flight.from.iter().zip(&from).zip(&written).all(|((flown, now), written)| {
                 flown.source == now.source && flown.epoch == now.epoch && *written <= flown.read_seq
@@ -151,7 +157,10 @@ impl Engine {
         let (land, landed) = watch::channel(None);
         let number = self.dice.number();
         let urgency = call.urgency.clone();
-        flying.insert(key.hash, Flight { number, began: urgency.now(), urgency, from: from.clone(), landed: landed.clone() });
+        flying.insert(
+            key.hash,
+            Flight { number, began: urgency.now(), urgency, at: self.clock.now(), from: from.clone(), landed: landed.clone() },
+        );
         drop(flying);
 
         let engine = self.clone();
@@ -261,6 +270,8 @@ impl Engine {
                 Kept::TooLarge
             }
             Ok(Put::NoRoom) => Kept::NoRoom,
+            // The daemon is on its way out.
+            Err(StoreError::Closed) => Kept::Unusable,
             Err(error) => {
                 self.note_store(Some(error.to_string()));
                 Kept::Unusable

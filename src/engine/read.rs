@@ -46,6 +46,7 @@ impl Engine {
         match self.fetch(&call, &key).await {
             Ok(Fetch { body, at, kept }) => {
                 self.counters.fetched(&call);
+                self.looked_at(&key, call.now);
                 let status = if kept == Kept::Yes { CacheStatus::Miss } else { CacheStatus::Bypass };
                 Ok(Answer::cached(status, at, body.text, kept.problem()))
             }

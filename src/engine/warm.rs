@@ -278,6 +278,13 @@ impl Engine {
         self.warmth.stir();
     }
 
+    /// Somebody has been given a fetched answer, and may ask for it again in the same conversation.
+    pub(super) fn looked_at(&self, key: &CacheKey, now: Timestamp) {
+        if self.policy.warming.enabled && self.policy.warming.renewals > 0 {
+            self.warmth.habits().used(key, 0, now);
+        }
+    }
+
     /// Asks for answers in use that can soon not be served any more; when the next one will be due.
     async fn renew(self: &Arc<Self>) -> Option<Timestamp> {
         let now = self.clock.now();

@@ -22,6 +22,8 @@ use crate::support::{
 
 /// Names of the accounts, in the order in which scripts number them.
 pub(super) const USERS: [&str; 3] = [ALEX, BEA, CASEY];
+/// So many looks in a row that find nothing to do: what the daemon decides after a call, it decides within them.
+const IDLE: usize = 10;
 /// How long a refresh may take before the day goes on without it.
 const REFRESHED: Duration = Duration::from_secs(5);
 
@@ -268,11 +270,11 @@ pub(super) fn heard(client: &mut Mcp, tool: &str, args: &Value) -> anyhow::Resul
     Ok(Heard { status, since, content: content(answer) })
 }
 
-/// Waits until nothing is due and nobody asks Graph, twice in a row, so that a day happens in one order.
+/// Waits until nothing is due and nobody asks Graph, several looks in a row, so that a day happens in one order.
 fn quiet(world: &World, watcher: &mut Mcp) -> anyhow::Result<()> {
     let deadline = stopwatch::now() + REFRESHED;
     let mut idle = 0;
-    while idle < 2 && stopwatch::now() < deadline {
+    while idle < IDLE && stopwatch::now() < deadline {
         let mut due = |status: &str| -> anyhow::Result<bool> {
             let tasks = watcher.call("cache_task_list", &json!({ "status": status, "limit": 500 }))?.json()?;
             // One that waits for its time is woken by the clock.

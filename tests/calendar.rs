@@ -74,6 +74,28 @@ fn standup() -> Value {
     json!({"subject": "Stand-up", "start": "2027-06-08T09:00", "end": "2027-06-08T09:30"})
 }
 
+/// Who has looked at the agenda opens its events without Microsoft, and sees what a get of its own would have brought.
+#[test]
+fn an_agenda_brings_its_events_along() {
+    let world = two();
+    let (mut one, mut other) = (world.client(Era::Legacy).unwrap(), world.client(Era::Modern).unwrap());
+    let account = &world.ids[0];
+    let agenda = done(&mut one, account, "calendar_list_events", json!({"limit": 100}));
+    let listed: Vec<&str> = agenda["events"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap()).collect();
+    let asked = world.control().stats().requests;
+    let got: Vec<Value> = listed.iter().map(|id| done(&mut other, account, "calendar_get_event", json!({ "event_id": id }))).collect();
+    assert_eq!(world.control().stats().requests, asked, "nothing was asked");
+    assert!(got.iter().any(|got| got["type"] == "occurrence") && got.iter().any(|got| got["type"] == "singleInstance"));
+    let bare = |mut got: Value| {
+        got.as_object_mut().unwrap().retain(|name, _| !["_cache_status", "_cached_at"].contains(&name.as_str()));
+        got
+    };
+    for (id, got) in listed.iter().zip(got) {
+        let past = done(&mut other, account, "calendar_get_event", json!({"event_id": id, "use_cache": false}));
+        assert_eq!(bare(got), bare(past));
+    }
+}
+
 #[test]
 fn a_series_keeps_its_hour_over_the_changes_of_the_clocks() {
     let world = World::start().unwrap();

@@ -64,6 +64,31 @@ fn a_sent_message_is_among_the_sent_and_arrives() {
     assert_eq!(got["ccRecipients"][0]["emailAddress"]["address"], ALEX);
 }
 
+/// Who has listed mail opens it without Microsoft, and sees what a get of its own would have brought.
+#[test]
+fn a_list_brings_its_messages_along() {
+    let (world, mut one, mut other) = two();
+    let account = &world.ids[0];
+    let listed: Vec<String> = list(&mut one, account, "inbox").iter().map(|message| id(message).to_owned()).collect();
+    let asked = world.control().stats().requests;
+    let got: Vec<Value> = listed.iter().map(|id| good(&mut other, "email_get", json!({"account_id": account, "email_id": id}))).collect();
+    assert_eq!(world.control().stats().requests, asked, "nothing was asked");
+    assert!(got.len() > 10 && got.iter().any(|got| got["attachments"] != json!([])), "some have files");
+    let bare = |mut got: Value| {
+        got.as_object_mut().unwrap().retain(|name, _| !["_cache_status", "_cached_at"].contains(&name.as_str()));
+        got
+    };
+    for (id, got) in listed.iter().zip(got) {
+        assert_eq!(got["_cache_status"], "fresh");
+        let past = good(&mut other, "email_get", json!({"account_id": account, "email_id": id, "use_cache": false}));
+        assert_eq!(bare(got), bare(past));
+    }
+    // A write overtakes what came along like anything else.
+    let unread = !good(&mut other, "email_get", json!({"account_id": account, "email_id": listed[0]}))["isRead"].as_bool().unwrap();
+    good(&mut one, "email_mark_read", json!({"account_id": account, "email_id": listed[0], "is_read": unread}));
+    assert_eq!(good(&mut other, "email_get", json!({"account_id": account, "email_id": listed[0]}))["isRead"], unread);
+}
+
 /// The reply of `sendMail` is lost: it is told, and not sent again.
 #[test]
 fn a_lost_send_is_told_and_not_repeated() {

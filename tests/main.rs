@@ -9,6 +9,8 @@ mod cachectl;
 #[cfg(test)]
 mod calendar;
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod clock_steps;
@@ -22,6 +24,8 @@ mod email;
 mod every;
 #[cfg(test)]
 mod fuzzing;
+#[cfg(test)]
+mod hurry;
 #[cfg(test)]
 mod keyring;
 #[cfg(test)]

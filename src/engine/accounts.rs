@@ -217,7 +217,7 @@ impl Engine {
         self.ledger.save_account(row.clone()).await.map_err(|error| AuthError::not_saved(&error))?;
         self.keeper.adopt(&row.id, record).await?;
         let row = self.accounts.add(row);
-        self.warmth.arrive();
+        self.warmth.stir();
         Ok(row)
     }
 

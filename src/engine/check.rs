@@ -2,7 +2,8 @@
 //! *Checks*; the pure half is `cache/check.rs`).
 //!
 //! A drive's token is kept as the by-product of a fetch that walked the feed anyway (see `watch.rs`); those of a mailbox cost a walk of their
-//! own, which use has to repay (see `walk.rs`). A check is made for a stale answer before it is fetched again, one at a time for each feed: those who wait for it take its outcome.
+//! own, which use has to repay (see `walk.rs`). A check is made for a stale answer before it is fetched again, one at a time for each feed (`turn.rs`): those
+//! who wait for it take its outcome.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Call, Engine, watch::Watch};
+use super::{Call, Engine, turn::Turn, watch::Watch};
 use crate::{
     cache::{Bumped, CacheKey, Check, EntryMeta, FeedOf, Found, Mode, Reading, Scope, Ttl, Verdict, feeds, judge},
     clock::Timestamp,
@@ -28,10 +29,10 @@ const MOST_CHANGES: usize = 2000;
 
 /// Whose turn it is to ask a feed; as many as there are accounts with a token.
 #[derive(Default)]
-pub(super) struct Checks(Mutex<BTreeMap<FeedKey, Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct Checks(Mutex<BTreeMap<FeedKey, Arc<Turn>>>);
 
 impl Checks {
-    pub(super) fn turn(&self, feed: &FeedKey) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn turn(&self, feed: &FeedKey) -> Arc<Turn> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(feed.clone()).or_default().clone()
     }
 
@@ -56,12 +57,13 @@ impl Engine {
         for FeedOf { source, feed } in asked {
             let feed = FeedKey { account: key.account.clone(), source, feed };
             let turn = self.checks.turn(&feed);
-            let _turn = turn.lock().await;
+            let Some(taken) = turn.check(call.urgency.now()).await else { return Ok(false) };
             // Somebody else's check may have told already.
             if self.is_fresh(&entry.meta, ttl) {
                 return Ok(true);
             }
-            match self.ask_feed(call, &feed).await {
+            let call = Call { urgency: taken.urgency.clone(), ..call.clone() };
+            match self.ask_feed(&call, &feed).await {
                 Ok(true) => {}
                 Err(error) if matches!(error.kind, Kind::Offline | Kind::Throttled) => return Err(error),
                 Ok(false) | Err(_) => return Ok(false),
@@ -101,6 +103,10 @@ impl Engine {
             Err(error) if is_lost(&error) => (Changes::Found(Vec::new()), None),
             Err(error) => return Err(error),
         };
+        let _staying = self.leaving.read().await;
+        if self.accounts.find(feed.account.as_str()).is_err() {
+            return Ok(false);
+        }
         let done = Checked { feed: feed.clone(), from: token.from, started, changes, next };
         match self.ledger.checked(done).await {
             Ok(noted) => {

@@ -118,7 +118,6 @@ mod tests {
     use crate::{
         chance::SeededDice,
         clock::ManualClock,
-        ids::Urgency,
         store::{AccountRow, Ledger as _, Limits, Memory},
         tools::{Args, Steps, find},
     };
@@ -148,7 +147,7 @@ mod tests {
     struct Nowhere;
 
     impl super::super::Remote for Nowhere {
-        fn steps(&self, _: &AccountRow, _: Option<&str>, _: Urgency, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
+        fn steps(&self, _: &AccountRow, _: Option<&str>, _: &crate::graph::Hurry, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
             unreachable!("nothing is sent")
         }
     }

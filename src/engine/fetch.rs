@@ -14,17 +14,19 @@ use tokio::sync::watch;
 use super::{
     Call, CallError, Engine, TaskRun,
     answer::encode,
+    facts::Knowing,
     stop::is_stopped,
     watch::{Seen, Watch},
 };
 use crate::{
     cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, Touch, Touched},
     clock::Timestamp,
+    graph::{self, Hurry},
     hint::Kind,
     ids::Urgency,
     queue::Failure,
     store::{FeedKey, Put},
-    tools::{Fetched, StepError},
+    tools::{Along, Fetched, StepError},
 };
 
 /// A fetched answer.
@@ -62,6 +64,24 @@ impl Kept {
     }
 }
 
+/// A call's part in a flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It began it.
+    Began,
+    /// It joined it.
+    Joined,
+    /// It is waited for and joined one that nobody waited for when it began.
+    Raised,
+}
+
+impl Part {
+    /// Whether a failure is the flight's and not the call's: the flight's task was stopped, or its time had run before somebody waited.
+    fn has_nothing(self, error: &StepError) -> bool {
+        (self != Self::Began && is_stopped(error)) || (self == Self::Raised && error.code == graph::TIMEOUT)
+    }
+}
+
 type Landed = Option<Result<Fetch, CallError>>;
 
 /// Fetches under way, by key.
@@ -72,24 +92,28 @@ pub(super) struct Flights {
 
 struct Flight {
     number: u64,
+    /// How urgent it was when it began.
+    began: Urgency,
+    /// How urgent it is.
+    urgency: Hurry,
     /// Where its sources stood when it began.
     from: Vec<Position>,
     landed: watch::Receiver<Landed>,
 }
 
 impl Engine {
-    /// Joins the flight for `key`, or begins one. A flight of a task that was stopped has nothing for those who joined it: they begin
-    /// another.
+    /// Joins the flight for `key`, or begins one. A flight that nobody waited for becomes as urgent as the call that joins it. One that ends
+    /// for reasons of its own has nothing for those who joined it: they begin another.
     pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
         loop {
             let from = self.positions(call).await?;
-            let (mut landed, joined) = self.join_or_begin(call, key, from)?;
-            if joined {
+            let (mut landed, part) = self.join_or_begin(call, key, from)?;
+            if part != Part::Began {
                 self.counters.coalesced(call);
             }
             let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
             match &*result {
-                Some(Err(CallError::Step(error))) if joined && is_stopped(error) => {}
+                Some(Err(CallError::Step(error))) if part.has_nothing(error) => {}
                 Some(result) => return result.clone(),
                 None => return Err(CallError::Broken),
             }
@@ -101,7 +125,7 @@ impl Engine {
         call: &Call,
         key: &CacheKey,
         from: Vec<Position>,
-    ) -> Result<(watch::Receiver<Landed>, bool), CallError> {
+    ) -> Result<(watch::Receiver<Landed>, Part), CallError> {
         let any = |position: &Position| {
             let marks = self.truth.marks(&position.source, &Scope::any(position.service));
             marks.map(|marks| marks.written_at).ok_or(CallError::Broken)
@@ -116,11 +140,18 @@ impl Engine {
             // One that has landed and is not swept away yet answered somebody who may have asked again since.
             && flight.landed.borrow().is_none()
         {
-            return Ok((flight.landed.clone(), true));
+            let part = if call.urgency.now() == Urgency::Foreground {
+                flight.urgency.raise();
+                if flight.began == Urgency::Background { Part::Raised } else { Part::Joined }
+            } else {
+                Part::Joined
+            };
+            return Ok((flight.landed.clone(), part));
         }
         let (land, landed) = watch::channel(None);
         let number = self.dice.number();
-        flying.insert(key.hash, Flight { number, from: from.clone(), landed: landed.clone() });
+        let urgency = call.urgency.clone();
+        flying.insert(key.hash, Flight { number, began: urgency.now(), urgency, from: from.clone(), landed: landed.clone() });
         drop(flying);
 
         let engine = self.clone();
@@ -131,7 +162,7 @@ impl Engine {
             let result = arrival.engine.fly(&call, key, from).await;
             arrival.land.send_replace(Some(result));
         });
-        Ok((landed, false))
+        Ok((landed, Part::Began))
     }
 
     /// Asks, and stores what may be stored.
@@ -156,7 +187,21 @@ impl Engine {
             return Ok(Fetch { body, at, kept: Kept::Yes });
         }
         let kept = self.keep(key, &from, &fetched, seen, body.clone(), at).await;
+        for along in std::mem::take(&mut fetched.along) {
+            self.keep_along(call, &from, along, at).await;
+        }
         Ok(Fetch { body, at, kept })
+    }
+
+    /// Stores an answer to another call that came along; what hinders it hinders only that.
+    async fn keep_along(&self, call: &Call, from: &[Position], along: Along, at: Timestamp) {
+        let Ok(tool) = super::find(along.tool) else { return };
+        let other = self.begin(tool, along.args, call.account.clone());
+        let (Some(key), Some(answer)) = (self.key(&other), along.fetched.answer.as_object()) else { return };
+        if along.fetched.whole && self.caching(tool, &other.account) {
+            let body = encode(answer, along.fetched.list);
+            self.keep(key, from, &along.fetched, Seen::default(), body, at).await;
+        }
     }
 
     /// Stores an answer; false when the store could not.
@@ -235,6 +280,10 @@ impl Engine {
         if touches.is_empty() {
             return;
         }
+        let _staying = self.leaving.read().await;
+        if self.accounts.find(key.account.as_str()).is_err() {
+            return;
+        }
         let touched = Touched { source: from.source.clone(), service: from.service, touches };
         match self.ledger.changed(vec![touched], self.clock.now()).await {
             Ok(bumps) => self.truth.apply(&bumps),
@@ -255,7 +304,9 @@ impl Engine {
     async fn run(&self, call: &Call, etag: Option<String>) -> (Result<Fetched, StepError>, Seen) {
         let Some(fetch) = call.tool.does.fetch() else { return (Err(StepError::unexpected("a read")), Seen::default()) };
         let watch = Watch::new(self.steps(call), etag);
-        let fetched = fetch(&watch, &call.args).await;
+        let anew = call.args.flag("force_refresh") || !call.args.flag("use_cache");
+        let knowing = Knowing { steps: &watch, facts: &self.facts, account: &call.account.id, anew };
+        let fetched = fetch(&knowing, &call.args).await;
         let seen = watch.seen();
         self.counters.asked(call, seen.requests, fetched.is_ok());
         (fetched, seen)
@@ -270,7 +321,7 @@ impl Engine {
         let account = self.accounts.find(task.account.as_str())?;
         let args = crate::tools::Args::from_canonical(args);
         let mut call = self.begin(tool, args, account);
-        (call.urgency, call.stop, call.who) = (Urgency::Background, Some(run.stop.clone()), self.counters.worker());
+        (call.urgency, call.stop, call.who) = (Urgency::Background.into(), Some(run.stop.clone()), self.counters.worker());
         let key = self.key(&call).ok_or_else(|| damaged("not_cached"))?;
         Ok((call, key))
     }

@@ -83,6 +83,7 @@ impl Engine {
         self.truth.leave(&account.id);
         self.checks.leave(&account.id);
         self.walks.leave(&account.id);
+        self.facts.leave(&account.id);
         self.warmth.leave(&account.id, self.clock.now());
         self.chores.left.lock().unwrap_or_else(PoisonError::into_inner).extend(self.sources_of(account));
         self.chores.stir();

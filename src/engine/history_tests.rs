@@ -249,7 +249,7 @@ impl Remote for FakeRemote {
         &self,
         _account: &AccountRow,
         _mailbox: Option<&str>,
-        _urgency: Urgency,
+        _urgency: &graph::Hurry,
         _deadline: Timestamp,
         now: Timestamp,
     ) -> Box<dyn Steps> {

@@ -11,6 +11,7 @@ mod confirm;
 mod cursor;
 mod doubt;
 mod error;
+mod facts;
 mod fetch;
 mod forget;
 mod habits;
@@ -28,6 +29,7 @@ mod status;
 mod stop;
 mod tasks;
 mod truth;
+mod turn;
 mod walk;
 mod warm;
 mod watch;
@@ -39,6 +41,8 @@ mod check_tests;
 mod faulty;
 #[cfg(test)]
 mod history_tests;
+#[cfg(test)]
+mod hurry_tests;
 #[cfg(test)]
 mod reading_on_tests;
 #[cfg(test)]
@@ -185,6 +189,7 @@ pub struct Engine {
     checks: check::Checks,
     /// What further tokens would have saved.
     walks: walk::Walks,
+    facts: facts::Facts,
     /// What is fetched ahead of use.
     warmth: warm::Warmth,
     /// What is due in idle time.
@@ -201,7 +206,7 @@ pub struct Engine {
     used: Notify,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
-    /// Held for reading while an answer is stored, for writing while an account is forgotten.
+    /// Held for reading while something of an account is stored, for writing while an account is forgotten.
     leaving: RwLock<()>,
     /// Why the store did not do its work, as last seen; cleared when it does.
     store_trouble: Mutex<Option<String>>,
@@ -216,7 +221,8 @@ struct Call {
     /// Id of the mailbox it is about, once it was asked for; `None` for the account's own.
     mailbox: Option<Arc<str>>,
     now: Timestamp,
-    urgency: Urgency,
+    /// Whether somebody waits; its flight may be joined by somebody who does.
+    urgency: graph::Hurry,
     who: stats::Who,
     /// Graph requests it has made to learn whether a stored answer is still true.
     checks: u64,
@@ -278,6 +284,7 @@ impl Engine {
             doubts: doubt::Doubts::new(parts.doubt),
             checks: check::Checks::default(),
             walks: walk::Walks::default(),
+            facts: facts::Facts::default(),
             warmth: warm::Warmth::default(),
             chores: forget::Chores::default(),
             queue: queue::Queue::default(),
@@ -353,7 +360,7 @@ impl Engine {
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
         let who = stats::Who::nobody();
-        let (now, urgency) = (self.clock.now(), Urgency::Foreground);
+        let (now, urgency) = (self.clock.now(), Urgency::Foreground.into());
         let mut call = Call { tool, args, account, mailbox: None, now, urgency, who, checks: 0, stop: None };
         Self::own_mailbox(&mut call);
         call

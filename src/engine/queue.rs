@@ -169,6 +169,9 @@ impl Engine {
         let call = self.begin(tool, args, account);
         let key = self.key(&call).ok_or(CallError::Broken)?;
         let task = self.task(ask.kind, &call.args, &key, ask.priority, call.now, ask.not_before);
+        let _staying = self.leaving.read().await;
+        // Signed out meanwhile: nothing of it may be written any more.
+        self.accounts.find(key.account.as_str())?;
         self.queue.begin(&task.dedup);
         let queued = self.ledger.enqueue(task).await?;
         self.queue.woken.notify_one();
@@ -201,6 +204,11 @@ impl Engine {
         let engine = self.clone();
         tokio::spawn(async move {
             let dedup = task.dedup.clone();
+            let _staying = engine.leaving.read().await;
+            if engine.accounts.find(task.account.as_str()).is_err() {
+                engine.queue.asked().remove(&dedup);
+                return;
+            }
             match engine.ledger.enqueue(task).await {
                 Ok(_) => engine.queue.woken.notify_one(),
                 Err(error) => {
@@ -270,18 +278,26 @@ impl Engine {
         let end = match (result, run.stop.told()) {
             (Ok(result), _) => TaskEnd::Completed { result, took: now.since(run.started) },
             (Err(failure), Some(Why::Cancelled)) => TaskEnd::Cancelled { failure: failure.code },
-            (Err(_), Some(Why::Lost | Why::Stopping)) => TaskEnd::Released,
+            (Err(_), Some(Why::Stopping)) => TaskEnd::Released,
+            (Err(_), Some(Why::Lost)) => TaskEnd::Lost,
             (Err(failure), None) => {
                 tracing::debug!(tool = %run.task().tool, code = %failure.code, "a task failed");
                 if let Some(wait) = failure.retry_after {
                     self.queue.held().insert(run.task().account.clone(), now.plus(wait));
                 }
-                queue::after(&failure, run.claimed.lease.attempt, run.claimed.retries, now, &*self.dice)
+                queue::after(&failure, run.claimed.tries, run.claimed.retries, now, &*self.dice)
             }
         };
-        self.task_ended(&run.task().dedup, &end);
-        if let Err(error) = self.ledger.settle_task(run.claimed.lease.clone(), end, now).await {
-            self.note_store(Some(error.to_string()));
+        let counts = match self.ledger.settle_task(run.claimed.lease.clone(), end.clone(), now).await {
+            Ok(counts) => counts,
+            Err(error) => {
+                self.note_store(Some(error.to_string()));
+                true
+            }
+        };
+        // Of a run whose lease was lost nothing counts: its task ends with another one.
+        if counts {
+            self.task_ended(&run.task().dedup, &end);
         }
         // Only now: a task queued before this would have been taken for the one that ends here.
         self.queue.asked().remove(&run.task().dedup);
@@ -335,3 +351,7 @@ impl From<CallError> for Failure {
         Self { code: error.code().to_owned(), kind: error.kind(), retry_after }
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

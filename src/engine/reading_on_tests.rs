@@ -16,7 +16,7 @@ use crate::{
     clock::{ManualClock, Timestamp},
     graph::{GraphRequest, Method},
     hint::Hint,
-    ids::{AccountId, Caller, PERSONAL_TENANT, Urgency},
+    ids::{AccountId, Caller, PERSONAL_TENANT},
     store::{AccountRow, Ledger, Limits, Memory},
     tools::{Files, Page, Reply, StepError, Steps},
 };
@@ -100,7 +100,7 @@ impl Steps for Way {
 struct Ways(Arc<Graph>);
 
 impl Remote for Ways {
-    fn steps(&self, _: &AccountRow, mailbox: Option<&str>, _: Urgency, _: Timestamp, now: Timestamp) -> Box<dyn Steps> {
+    fn steps(&self, _: &AccountRow, mailbox: Option<&str>, _: &crate::graph::Hurry, _: Timestamp, now: Timestamp) -> Box<dyn Steps> {
         Box::new(Way(self.0.clone(), mailbox.map(str::to_owned), now))
     }
 }

@@ -14,7 +14,6 @@ use crate::{
     clock::{ManualClock, Timestamp},
     graph::{Content, GraphRequest, Method, Upload},
     hint::Hint as _,
-    ids::Urgency,
     store::{AccountRow, Ledger as _, Limits, Memory, TaskQuery},
     tools::{Files, LocalFile, Page, Reply, Saved, StepError, Steps},
 };
@@ -79,7 +78,7 @@ impl Files for Way {
 struct Ways(Arc<Graph>);
 
 impl Remote for Ways {
-    fn steps(&self, _: &AccountRow, _: Option<&str>, _: Urgency, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
+    fn steps(&self, _: &AccountRow, _: Option<&str>, _: &crate::graph::Hurry, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
         Box::new(Way(self.0.clone()))
     }
 }

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::{
     clock::Timestamp,
-    graph::{self, Content, GraphError, GraphReply, GraphRequest, Upload},
+    graph::{self, Content, GraphError, GraphReply, GraphRequest, Hurry, Upload},
     hint::Hint,
-    ids::{PERSONAL_TENANT, Urgency},
+    ids::PERSONAL_TENANT,
     store::AccountRow,
     tools::{Files, INLINE, LocalFile, Page, Reply, Saved, StepError, Steps},
     transfer::{Opened, Transfer, TransferError},
@@ -23,7 +23,7 @@ use crate::{
 pub trait Remote: Send + Sync {
     /// Steps for `account`, to end by `deadline`; `now` is when the call began. `mailbox` is the id of the one they are about, when it is
     /// not the account's own: Microsoft counts requests by mailbox.
-    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps>;
+    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: &Hurry, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps>;
 }
 
 /// Steps through Microsoft Graph.
@@ -40,9 +40,9 @@ impl GraphRemote {
 }
 
 impl Remote for GraphRemote {
-    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: Urgency, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
+    fn steps(&self, account: &AccountRow, mailbox: Option<&str>, urgency: &Hurry, deadline: Timestamp, now: Timestamp) -> Box<dyn Steps> {
         let mailbox = mailbox.unwrap_or(&account.object_id).to_owned();
-        let context = graph::Context { account: account.id.clone(), urgency, deadline, mailbox };
+        let context = graph::Context { account: account.id.clone(), urgency: urgency.clone(), deadline, mailbox };
         Box::new(GraphSteps {
             client: self.client.clone(),
             transfer: self.transfer.clone(),

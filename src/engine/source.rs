@@ -92,7 +92,7 @@ impl Engine {
     /// A way to Microsoft for `call`, which may take as long as a call may.
     pub(super) fn steps(&self, call: &Call) -> Box<dyn Steps> {
         let now = self.clock.now();
-        let inner = self.remote.steps(&call.account, call.mailbox.as_deref(), call.urgency, now.plus(self.policy.deadline), now);
+        let inner = self.remote.steps(&call.account, call.mailbox.as_deref(), &call.urgency, now.plus(self.policy.deadline), now);
         match &call.stop {
             Some(stop) => Box::new(super::stop::Stoppable { inner, stop: stop.clone() }),
             None => inner,
@@ -137,10 +137,13 @@ impl Engine {
         let reply = self.steps(call).send(GraphRequest::get(&["me", "drive"]).with("$select", "id")).await?;
         let id = reply.body.get("id").and_then(Value::as_str).ok_or_else(|| StepError::unexpected("the id of the drive"))?;
         let known = AccountRow { drive_id: Some(id.to_owned()), ..AccountRow::clone(&call.account) };
-        if let Err(error) = self.ledger.save_account(known.clone()).await {
+        let _staying = self.leaving.read().await;
+        // Not for one that has signed out meanwhile: it would be back after the next start.
+        let known = self.accounts.replace(known)?;
+        if let Err(error) = self.ledger.save_account(known.as_ref().clone()).await {
             // It will be asked again after the next start; nothing else is lost.
             self.note_store(Some(error.to_string()));
         }
-        self.accounts.replace(known)
+        Ok(known)
     }
 }

@@ -123,7 +123,7 @@ mod tests {
     use crate::{
         chance::SeededDice,
         clock::{ManualClock, Timestamp},
-        ids::{AccountId, Caller, Urgency},
+        ids::{AccountId, Caller},
         store::{AccountRow, Beat, Claim, Ledger as _, Limits, Memory, TaskEnd, TaskKind, TaskRow},
         tools::Steps,
     };
@@ -132,7 +132,7 @@ mod tests {
     struct Nowhere;
 
     impl Remote for Nowhere {
-        fn steps(&self, _: &AccountRow, _: Option<&str>, _: Urgency, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
+        fn steps(&self, _: &AccountRow, _: Option<&str>, _: &crate::graph::Hurry, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
             unreachable!("nothing is sent")
         }
     }

@@ -1,6 +1,6 @@
 //! What tests of the engine share: one account, and an engine without a network.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -12,9 +12,9 @@ use crate::{
     chance::Dice,
     clock::{Clock, Timestamp},
     cloud::Cloud,
-    graph::GraphRequest,
+    graph::{GraphRequest, Hurry},
     hint::Kind,
-    ids::{AccountId, Caller, Urgency},
+    ids::{AccountId, Caller},
     secret::Secret,
     store::{AccountRow, Entries, HotTier, Ledger},
     tools::{Files, Page, Reply, StepError, Steps},
@@ -90,17 +90,28 @@ type Answering = Box<dyn Fn(&GraphRequest) -> Result<Reply, StepError> + Send + 
 pub(super) struct Scripted {
     answer: Answering,
     asked: watch::Sender<Vec<GraphRequest>>,
+    urgencies: Mutex<Vec<Hurry>>,
     pub(super) replies: Semaphore,
 }
 
 impl Scripted {
     pub(super) fn new(answer: impl Fn(&GraphRequest) -> Result<Reply, StepError> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { answer: Box::new(answer), asked: watch::Sender::default(), replies: Semaphore::new(REPLIES as usize) })
+        Arc::new(Self {
+            answer: Box::new(answer),
+            asked: watch::Sender::default(),
+            urgencies: Mutex::default(),
+            replies: Semaphore::new(REPLIES as usize),
+        })
     }
 
     /// What was asked, in order.
     pub(super) fn asked(&self) -> Vec<GraphRequest> {
         self.asked.borrow().clone()
+    }
+
+    /// The urgency of a request, by its place in that order.
+    pub(super) fn urgency(&self, number: usize) -> Hurry {
+        self.urgencies.lock().unwrap()[number].clone()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -124,20 +135,21 @@ impl Remote for ScriptedRemote {
         &self,
         _account: &AccountRow,
         _mailbox: Option<&str>,
-        _urgency: Urgency,
+        urgency: &Hurry,
         _deadline: Timestamp,
         now: Timestamp,
     ) -> Box<dyn Steps> {
-        Box::new(ScriptedSteps(self.0.clone(), now))
+        Box::new(ScriptedSteps(self.0.clone(), now, urgency.clone()))
     }
 }
 
-struct ScriptedSteps(Arc<Scripted>, Timestamp);
+struct ScriptedSteps(Arc<Scripted>, Timestamp, Hurry);
 
 #[async_trait::async_trait]
 impl Steps for ScriptedSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
         let answer = (self.0.answer)(&request);
+        self.0.urgencies.lock().unwrap().push(self.2.clone());
         self.0.asked.send_modify(|asked| asked.push(request));
         drop(self.0.replies.acquire().await.unwrap());
         answer

@@ -95,17 +95,20 @@ impl Engine {
         let Some(found) = unasked(entry, &self.truth.view()) else { return };
         let feed = FeedKey { account: call.account.id.clone(), source: found.source, feed: found.feed };
         let pages = self.walks.grown_old(&feed, self.clock.now());
-        if pages > 0 && call.urgency == Urgency::Background {
-            let well = self.walk(call, &feed, pages).await;
-            self.walks.walked(&feed, well);
+        if pages > 0 && call.urgency.now() == Urgency::Background {
+            let turn = self.checks.turn(&feed);
+            let Some(_turn) = turn.walk() else { return };
+            // It may have been walked just now.
+            if unasked(entry, &self.truth.view()).is_some() {
+                let well = self.walk(call, &feed, pages).await;
+                self.walks.walked(&feed, well);
+            }
         }
     }
 
-    /// Walks a feed for its token; false when there is none afterwards. Trouble on the way is for the fetch that follows to meet.
+    /// Walks a feed for its token, in its turn; false when there is none afterwards. Trouble on the way is for the fetch that follows to meet.
     async fn walk(&self, call: &Call, feed: &FeedKey, pages: u32) -> bool {
         let Some(request) = walk_of(&feed.feed, &call.args) else { return false };
-        let turn = self.checks.turn(feed);
-        let _turn = turn.lock().await;
         let Some((epoch, read_seq)) = self.truth.position(&feed.source) else { return false };
         let (started, read) = (self.clock.now(), AtomicU32::new(0));
         let enough = |_: &[serde_json::Value]| read.fetch_add(1, Relaxed) + 1 >= pages;

@@ -118,6 +118,8 @@ impl Engine {
             Ok(bumps) => {
                 self.truth.apply(&bumps);
                 self.chores.stir();
+                // Lists in use that it overtook are asked for again while whoever wrote still thinks.
+                self.warmth.wrote();
                 if wakes_settler {
                     self.unsettled.notify_one();
                 }

@@ -57,10 +57,10 @@ impl Client {
             outer.path = "/$batch".into();
             outer.idempotent = pending.iter().all(|at| requests[*at].idempotent);
             let acts = pending.iter().any(|at| requests[*at].method != Method::Get);
-            let places = self.budget.places(pending.len(), context.urgency);
+            let places = self.budget.places(pending.len(), context.urgency.now());
             let reply = self.send_for(context, &outer, places, acts).await?;
             let mut said = Said::of(&reply)?;
-            let (mut sleep, mut pause) = (Duration::ZERO, None);
+            let (mut sleep, mut asked, mut pause) = (Duration::ZERO, false, None);
             for at in pending {
                 let request = &requests[at];
                 let (outcome, answer) = self.read(said.take(at), request, &reply);
@@ -75,14 +75,17 @@ impl Client {
                         answers[at] = Some(answer.map_err(|error| error.outcome(happened[at], false)));
                     }
                     Decision::Pause(wait) => pause = pause.max(Some(wait)),
-                    Decision::Again(wait) => sleep = sleep.max(wait),
+                    Decision::Again(wait) => {
+                        sleep = sleep.max(wait);
+                        asked |= outcome.asks();
+                    }
                 }
             }
             if let Some(wait) = pause {
                 self.budget.pause(&context.mailbox, wait);
             }
             if !sleep.is_zero() {
-                self.clock.sleep(sleep).await;
+                self.rest(context, sleep, asked).await;
             }
         }
     }

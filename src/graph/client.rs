@@ -19,7 +19,7 @@ use reqwest::{
 use serde::de::IgnoredAny;
 
 use super::{
-    BreakerState, Budget, Cause, GraphError, GraphReply, GraphRequest, Method, Stream,
+    BreakerState, Budget, Cause, GraphError, GraphReply, GraphRequest, Hurry, Method, Stream,
     breaker::Breaker,
     reply::{claims_challenge, retry_after},
     retry::{self, Decision, Outcome, Policy, Tries},
@@ -49,12 +49,12 @@ pub struct Settings {
 }
 
 /// For whom and how urgently something is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// Whose token.
     pub account: AccountId,
-    /// Whether somebody waits.
-    pub urgency: Urgency,
+    /// Whether somebody waits; may rise while it is asked.
+    pub urgency: Hurry,
     /// When an answer is no longer of use.
     pub deadline: Timestamp,
     /// What Microsoft counts the request against: a mailbox or a drive. Shared ones are shared by accounts.
@@ -221,8 +221,18 @@ impl Client {
                 }
                 Decision::Renew => {}
                 Decision::Pause(wait) => self.budget.pause(&context.mailbox, wait),
-                Decision::Again(wait) => self.clock.sleep(wait).await,
+                Decision::Again(wait) => self.rest(context, wait, attempt.outcome.asks()).await,
             }
+        }
+    }
+
+    /// Waits before another attempt; no longer once somebody waits for it, unless Microsoft `asked` for the wait.
+    pub(super) async fn rest(&self, context: &Context, wait: Duration, asked: bool) {
+        let idle = !asked && context.urgency.now() == Urgency::Background;
+        tokio::select! {
+            () = self.clock.sleep(wait) => {}
+            () = context.urgency.raised(), if idle => {}
+
         }
     }
 
@@ -251,7 +261,7 @@ impl Client {
             }
             Err(error) => return Err(error.into()),
         };
-        let place = self.budget.acquire(&context.mailbox, context.urgency, places, context.deadline).await;
+        let place = self.budget.acquire(&context.mailbox, &context.urgency, places, context.deadline).await;
         let place = place.map_err(|full| match full.paused {
             Some(wait) => GraphError::new(Cause::Throttled { retry_after: Some(wait) }),
             None => GraphError::new(Cause::Deadline),

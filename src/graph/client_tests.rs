@@ -80,9 +80,9 @@ impl World {
         Self { server, client: Arc::new(client), tokens, clock }
     }
 
-    pub(in crate::graph) fn context(&self, urgency: Urgency) -> Context {
+    pub(in crate::graph) fn context(&self, urgency: impl Into<Hurry>) -> Context {
         let deadline = self.client.clock.now().plus(Duration::from_secs(3600));
-        Context { account: AccountId::new("oid.tid"), urgency, deadline, mailbox: "mailbox:oid".into() }
+        Context { account: AccountId::new("oid.tid"), urgency: urgency.into(), deadline, mailbox: "mailbox:oid".into() }
     }
 
     async fn send(&self, request: &GraphRequest) -> Result<GraphReply, GraphError> {
@@ -93,7 +93,7 @@ impl World {
         self.send(&GraphRequest::get(&["me"])).await
     }
 
-    fn spawn(&self, request: GraphRequest, urgency: Urgency) -> tokio::task::JoinHandle<Result<GraphReply, GraphError>> {
+    fn spawn(&self, request: GraphRequest, urgency: impl Into<Hurry>) -> tokio::task::JoinHandle<Result<GraphReply, GraphError>> {
         let (client, context) = (self.client.clone(), self.context(urgency));
         tokio::spawn(async move { client.send(&context, &request).await })
     }
@@ -389,6 +389,33 @@ async fn somebody_who_waits_overtakes_background_work() {
     let order: Vec<String> = world.server.seen().into_iter().map(|seen| seen.target.replace("/v1.0/", "")).collect();
     assert!(order[..3].iter().all(|target| target == "background"), "{order:?}");
     assert!(order[3..6].iter().all(|target| target == "foreground"), "{order:?}");
+}
+
+#[tokio::test]
+async fn who_begins_to_wait_does_not_wait_for_a_repeat_unless_microsoft_asked_for_it() {
+    for asked in [false, true] {
+        let mut world = World::still(move |number, _| async move {
+            let refused = refusal(500, "generalException");
+            match (number, asked) {
+                (0, true) => refused.with("retry-after", "10"),
+                (0, false) => refused,
+                _ => fine(),
+            }
+        })
+        .await;
+        Arc::get_mut(&mut world.client).unwrap().policy.base = Duration::from_secs(100);
+        let hurry = Hurry::from(Urgency::Background);
+        let call = world.spawn(GraphRequest::get(&["me"]), hurry.clone());
+        until(|| world.client.gauges().failures == 1).await;
+        hurry.raise();
+        if asked {
+            tokio::task::yield_now().await;
+            assert_eq!(world.server.count(), 1);
+            world.clock.advance(Duration::from_secs(110));
+        }
+        within(call).await.unwrap().unwrap();
+        assert_eq!(world.server.count(), 2);
+    }
 }
 
 #[tokio::test]

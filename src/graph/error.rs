@@ -9,6 +9,9 @@ use crate::{
     hint::{Hint, Kind},
 };
 
+/// Code of an answer that did not come in time.
+pub(crate) const TIMEOUT: &str = "timeout";
+
 /// What went wrong.
 #[derive(Debug, Clone)]
 pub enum Cause {
@@ -356,7 +359,7 @@ impl Hint for GraphError {
             Cause::ForeignHost => "foreign_host",
             Cause::InvalidPath => INVALID_ID.code,
             Cause::Unreachable { .. } | Cause::Broken(_) => "unreachable",
-            Cause::Deadline => "timeout",
+            Cause::Deadline => TIMEOUT,
             Cause::Throttled { .. } => THROTTLED.code,
             Cause::SignIn(error) => error.code(),
             Cause::Resync { .. } => RESYNC.code,

@@ -72,6 +72,11 @@ impl Outcome {
         }
     }
 
+    /// Whether Microsoft said how long to wait.
+    pub(super) fn asks(self) -> bool {
+        matches!(self, Self::Status(_, Some(_)))
+    }
+
     /// Whether the outcome is one of Microsoft's passing troubles.
     fn passes(self) -> bool {
         matches!(self, Self::NeverSent | Self::Lost | Self::Status(408 | 429 | 500 | 502 | 503 | 504 | 509, _))

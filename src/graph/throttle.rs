@@ -2,7 +2,8 @@
 //!
 //! Microsoft allows four requests at once for each application and mailbox (Graph documentation, *Throttling limits*, Outlook). This
 //! process is the only one on the machine that asks, so this is the machine's budget. Background work uses at most three of the four and
-//! none while somebody waits. Within an urgency it is first come, first served. A `Retry-After` pauses the whole key, for everybody.
+//! none while somebody waits. Within an urgency it is first come, first served; background work that somebody begins to wait for goes with
+//! those who wait, from when it came. A `Retry-After` pauses the whole key, for everybody.
 //! A `$batch` takes a place for each of its items, as far as there are places: Graph counts its items and runs a few at a time.
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 
+use super::Hurry;
 use crate::{
     clock::{Clock, Timestamp},
     ids::Urgency,
@@ -44,8 +46,8 @@ pub struct Gauges {
 struct Lane {
     used: usize,
     used_background: usize,
-    foreground: VecDeque<Waiter>,
-    background: VecDeque<Waiter>,
+    /// In the order in which they came.
+    waiting: VecDeque<Waiter>,
     paused_until: Timestamp,
     /// Tells those who wait that the pause has changed.
     changed: Arc<Notify>,
@@ -53,6 +55,7 @@ struct Lane {
 
 struct Waiter {
     places: usize,
+    urgency: Hurry,
     granted: oneshot::Sender<Permit>,
 }
 
@@ -88,14 +91,14 @@ impl Budget {
     }
 
     /// Waits for `places` of `key` until `deadline`. Fails at once when the key is paused beyond it.
-    pub(super) async fn acquire(self: &Arc<Self>, key: &str, urgency: Urgency, places: usize, deadline: Timestamp) -> Result<Permit, Full> {
+    pub(super) async fn acquire(self: &Arc<Self>, key: &str, urgency: &Hurry, places: usize, deadline: Timestamp) -> Result<Permit, Full> {
         let key: Arc<str> = key.into();
         let (granted, mut permit) = oneshot::channel();
+        let mut idle = urgency.now() == Urgency::Background;
         let changed = {
             let mut lanes = self.lock();
             let lane = lanes.entry(key.clone()).or_default();
-            let queue = if urgency == Urgency::Foreground { &mut lane.foreground } else { &mut lane.background };
-            queue.push_back(Waiter { places: self.places(places, urgency), granted });
+            lane.waiting.push_back(Waiter { places: self.places(places, urgency.now()), urgency: urgency.clone(), granted });
             let changed = lane.changed.clone();
             self.pump(&mut lanes, &key);
             changed
@@ -121,6 +124,11 @@ impl Budget {
                 biased;
                 Ok(permit) = &mut permit => return Ok(permit),
                 () = changes => {}
+                // Whoever it goes before now may not be all that keeps it: a place is free that background work does not get.
+                () = urgency.raised(), if idle => {
+                    idle = false;
+                    self.pump(&mut self.lock(), &key);
+                }
                 () = self.clock.sleep(wait) => self.pump(&mut self.lock(), &key),
             }
         }
@@ -141,7 +149,7 @@ impl Budget {
         let waiting = |queue: &VecDeque<Waiter>| queue.iter().filter(|waiter| !waiter.granted.is_closed()).count();
         self.lock().values().fold(Gauges::default(), |sum, lane| Gauges {
             in_flight: sum.in_flight + lane.used,
-            waiting: sum.waiting + waiting(&lane.foreground) + waiting(&lane.background),
+            waiting: sum.waiting + waiting(&lane.waiting),
             paused: sum.paused + usize::from(lane.paused_until > now),
         })
     }
@@ -163,7 +171,7 @@ impl Budget {
                     permit.forget();
                 }
             }
-            if lane.used == 0 && lane.foreground.is_empty() && lane.background.is_empty() {
+            if lane.used == 0 && lane.waiting.is_empty() {
                 lanes.remove(key);
             }
         }
@@ -173,18 +181,18 @@ impl Budget {
 impl Lane {
     /// The next one who may go now.
     fn next(&mut self, limit: usize, background: usize) -> Option<(Waiter, Urgency)> {
-        for queue in [&mut self.foreground, &mut self.background] {
-            while queue.front().is_some_and(|waiter| waiter.granted.is_closed()) {
-                queue.pop_front();
-            }
-        }
+        self.waiting.retain(|waiter| !waiter.granted.is_closed());
+        let urgent = self.waiting.iter().position(|waiter| waiter.urgency.now() == Urgency::Foreground);
         let free = limit.saturating_sub(self.used);
+        let (at, urgency, free) = match urgent {
+            Some(at) => (at, Urgency::Foreground, free),
+            None => (0, Urgency::Background, free.min(background.saturating_sub(self.used_background))),
+        };
         // Whoever is first in the queue is waited for, however many places it needs: others do not slip past.
-        if let Some(first) = self.foreground.front() {
-            return if first.places <= free { self.foreground.pop_front().map(|waiter| (waiter, Urgency::Foreground)) } else { None };
+        if self.waiting.get(at)?.places > free {
+            return None;
         }
-        let free = free.min(background.saturating_sub(self.used_background));
-        if self.background.front()?.places <= free { self.background.pop_front().map(|waiter| (waiter, Urgency::Background)) } else { None }
+        self.waiting.remove(at).map(|waiter| (waiter, urgency))
     }
 
     fn take(&mut self, places: usize, urgency: Urgency) {

@@ -30,10 +30,10 @@ impl World {
         (gauges.in_flight, gauges.waiting)
     }
 
-    fn ask(&self, name: &str, urgency: Urgency, places: usize, deadline: Timestamp) -> JoinHandle<Result<Permit, Full>> {
-        let (budget, order, name) = (self.budget.clone(), self.order.clone(), name.to_owned());
+    fn ask(&self, name: &str, urgency: impl Into<Hurry>, places: usize, deadline: Timestamp) -> JoinHandle<Result<Permit, Full>> {
+        let (budget, order, name, urgency) = (self.budget.clone(), self.order.clone(), name.to_owned(), urgency.into());
         tokio::spawn(async move {
-            let permit = budget.acquire("box", urgency, places, deadline).await?;
+            let permit = budget.acquire("box", &urgency, places, deadline).await?;
             order.lock().unwrap().push(name);
             Ok(permit)
         })
@@ -41,8 +41,12 @@ impl World {
 
     /// Asks, and comes back once the request stands in the queue or has its place.
     async fn queue(&self, name: &str, urgency: Urgency, places: usize) -> JoinHandle<Result<Permit, Full>> {
+        self.queue_for(name, &urgency.into(), places).await
+    }
+
+    async fn queue_for(&self, name: &str, urgency: &Hurry, places: usize) -> JoinHandle<Result<Permit, Full>> {
         let (used, waiting) = self.gauges();
-        let asked = self.ask(name, urgency, places, LATE);
+        let asked = self.ask(name, urgency.clone(), places, LATE);
         until(|| {
             let (now_used, now_waiting) = self.gauges();
             now_used + now_waiting > used + waiting
@@ -52,7 +56,7 @@ impl World {
     }
 
     async fn take(&self, urgency: Urgency, places: usize) -> Permit {
-        within(self.budget.acquire("box", urgency, places, LATE)).await.unwrap()
+        within(self.budget.acquire("box", &urgency.into(), places, LATE)).await.unwrap()
     }
 }
 
@@ -66,7 +70,7 @@ async fn never_more_than_four_at_once_and_of_those_three_in_the_background() {
             tokio::spawn(async move {
                 let background = number % 3 != 0;
                 let urgency = if background { Urgency::Background } else { Urgency::Foreground };
-                let permit = budget.acquire("box", urgency, 1 + number % 2, LATE).await.unwrap();
+                let permit = budget.acquire("box", &urgency.into(), 1 + number % 2, LATE).await.unwrap();
                 let used = counters[0].fetch_add(permit.places, Ordering::SeqCst) + permit.places;
                 counters[1].fetch_max(used, Ordering::SeqCst);
                 if background {
@@ -118,6 +122,45 @@ async fn somebody_who_waits_goes_before_background_work() {
 }
 
 #[tokio::test]
+async fn background_work_that_somebody_begins_to_wait_for_goes_next() {
+    let world = World::new();
+    let mut held = vec![world.take(Urgency::Background, 1).await, world.take(Urgency::Background, 1).await];
+    held.push(world.take(Urgency::Background, 1).await);
+    let hurry = Hurry::from(Urgency::Background);
+    let mut late = vec![world.queue("background 1", Urgency::Background, 1).await];
+    late.push(world.queue_for("joined", &hurry, 1).await);
+    late.push(world.queue("background 2", Urgency::Background, 1).await);
+    assert_eq!(world.gauges(), (3, 3), "the fourth place is not for background work");
+    hurry.raise();
+    until(|| world.order.lock().unwrap().len() == 1).await;
+    assert_eq!(world.gauges(), (3 + 1, 2), "it has the place that is kept for those who wait");
+    held.clear();
+    for task in late {
+        within(task).await.unwrap().unwrap();
+    }
+    assert_eq!(world.order.lock().unwrap()[0], "joined");
+}
+
+#[tokio::test]
+async fn who_is_raised_in_a_full_budget_goes_when_the_next_place_is_free() {
+    let world = World::new();
+    let mut held = vec![world.take(Urgency::Foreground, 2).await, world.take(Urgency::Foreground, 2).await];
+    let hurry = Hurry::from(Urgency::Background);
+    let mut late = vec![world.queue("background", Urgency::Background, 1).await, world.queue_for("joined", &hurry, 1).await];
+    late.push(world.queue("foreground", Urgency::Foreground, 1).await);
+    hurry.raise();
+    for count in [2, 3] {
+        held.pop();
+        until(|| world.order.lock().unwrap().len() == count).await;
+    }
+    let order = world.order.lock().unwrap().clone();
+    assert_eq!((order[..2].contains(&"joined".to_owned()), order[2].as_str()), (true, "background"), "{order:?}");
+    for task in late {
+        within(task).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn one_place_is_kept_for_somebody_who_waits() {
     let world = World::new();
     let _held = world.take(Urgency::Background, 20).await;
@@ -148,7 +191,7 @@ async fn a_pause_holds_everybody_and_ends_by_itself() {
     let world = World::new();
     world.budget.pause("box", Duration::from_secs(10));
     let waiting = [world.queue("one", Urgency::Foreground, 1).await, world.queue("two", Urgency::Background, 1).await];
-    let other = within(world.budget.acquire("another box", Urgency::Foreground, 1, LATE)).await;
+    let other = within(world.budget.acquire("another box", &Urgency::Foreground.into(), 1, LATE)).await;
     assert!(other.is_ok(), "another mailbox is not held");
     drop(other);
     world.clock.advance(Duration::from_secs(9));
@@ -170,7 +213,7 @@ async fn a_pause_holds_everybody_and_ends_by_itself() {
 async fn nobody_waits_for_what_comes_too_late() {
     let world = World::new();
     world.budget.pause("box", Duration::from_secs(60));
-    let refused = within(world.budget.acquire("box", Urgency::Foreground, 1, Timestamp(30_000))).await.map(drop);
+    let refused = within(world.budget.acquire("box", &Urgency::Foreground.into(), 1, Timestamp(30_000))).await.map(drop);
     assert_eq!(refused, Err(Full { paused: Some(Duration::from_secs(60)) }));
     world.clock.advance(Duration::from_secs(60));
 

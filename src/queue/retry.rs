@@ -34,7 +34,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
-/// How the run ends that failed so; it was the `attempt`th, and `retries` were made before.
+/// How the run ends that failed so; it was the `attempt`th that counts, and `retries` were made before.
 pub fn after(failure: &Failure, attempt: u32, retries: u32, now: Timestamp, dice: &dyn Dice) -> TaskEnd {
     let text = failure.code.clone();
     let counted = match failure.kind {

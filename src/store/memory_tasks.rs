@@ -46,6 +46,7 @@ impl Tasks {
             changed_at: task.created_at,
             started_at: None,
             attempt: 0,
+            given_back: 0,
             retries: 0,
             failure: String::new(),
             progress: None,
@@ -71,7 +72,7 @@ impl Tasks {
         seen.progress = None;
         row.until = until;
         let lease = Lease { id: seen.task.id.clone(), attempt: seen.attempt };
-        Claim::Task(Claimed { task: seen.task.clone(), lease, retries: seen.retries })
+        Claim::Task(Claimed { task: seen.task.clone(), lease, tries: seen.tries(), retries: seen.retries })
     }
 
     /// When the next task may run or the next lease ends.
@@ -138,7 +139,7 @@ impl Tasks {
     fn put_back(&mut self, now: Timestamp, lost: impl Fn(&Row) -> bool) -> u64 {
         let mut requeued = 0;
         for row in self.rows.iter_mut().filter(|row| row.seen.state == TaskState::Running && lost(row)) {
-            let end = TaskEnd::lost(row.seen.attempt).of(row.seen.cancelling);
+            let end = TaskEnd::lost(row.seen.tries()).of(row.seen.cancelling);
             row.ends(end, now);
             requeued += 1;
         }

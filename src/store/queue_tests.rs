@@ -216,6 +216,26 @@ async fn a_task_that_takes_the_daemon_down_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_orderly_stop_costs_a_task_no_attempt() {
+    for (name, world) in worlds() {
+        let store = &*world.store;
+        store.enqueue(task("a", "x", 5)).await.unwrap();
+        for run in 1..=2 * MOST_ATTEMPTS {
+            let claimed = taken(store, 2_000).await;
+            assert_eq!((claimed.lease.attempt, claimed.tries, claimed.retries), (run, 1, 0), "{name}");
+            assert!(settle(store, &claimed, TaskEnd::Released, 2_000).await);
+            assert!(!settle(store, &claimed, DONE, 2_000).await, "{name}: a run that was given back says no more");
+        }
+        for _ in 0..MOST_ATTEMPTS {
+            taken(store, 2_000).await;
+            store.requeue(Timestamp(2_000)).await.unwrap();
+        }
+        let a = seen(store, "a").await;
+        assert_eq!((a.state, a.attempt, a.given_back), (TaskState::Failed, 3 * MOST_ATTEMPTS, 2 * MOST_ATTEMPTS), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn what_has_ended_is_kept_for_a_week_and_dropped_a_few_at_a_time() {
     let week = i64::try_from(KEPT_FOR.as_millis()).unwrap();
     for (name, world) in worlds() {

@@ -68,6 +68,8 @@ pub struct Claimed {
     pub task: TaskRow,
     /// The run.
     pub lease: Lease,
+    /// How often it was taken up, this run included and those that were given back left out.
+    pub tries: u32,
     /// How often it has failed before.
     pub retries: u32,
 }
@@ -121,8 +123,10 @@ pub enum TaskEnd {
         /// Why, without content.
         failure: String,
     },
-    /// Given back undone, to be run at once by whoever comes: at a stop.
+    /// Given back undone, to be run at once by whoever comes: at an orderly stop. It was no attempt.
     Released,
+    /// Its lease ended, with the daemon or without a sign of life: to be run at once by whoever comes.
+    Lost,
 }
 
 /// Where a task of the queue stands.
@@ -174,6 +178,8 @@ pub struct TaskSeen {
     pub started_at: Option<Timestamp>,
     /// How often it was taken up.
     pub attempt: u32,
+    /// How often of those it was given back at a stop.
+    pub given_back: u32,
     /// How often it failed and was queued again.
     pub retries: u32,
     /// Why it failed last, without content; empty otherwise.
@@ -246,13 +252,18 @@ impl TaskEnd {
         }
     }
 
-    /// The end of a run whose lease ended.
-    pub(super) fn lost(attempt: u32) -> Self {
-        if attempt >= MOST_ATTEMPTS { Self::Failed { failure: TOO_OFTEN.into() } } else { Self::Released }
+    /// The end of a run whose lease ended; `tries` as in [`Claimed`].
+    pub(super) fn lost(tries: u32) -> Self {
+        if tries >= MOST_ATTEMPTS { Self::Failed { failure: TOO_OFTEN.into() } } else { Self::Lost }
     }
 }
 
 impl TaskSeen {
+    /// How often it was taken up and not given back.
+    pub(super) fn tries(&self) -> u32 {
+        self.attempt.saturating_sub(self.given_back)
+    }
+
     /// Puts a task where `end` leads.
     pub(super) fn ends(&mut self, end: TaskEnd, now: Timestamp) {
         self.cancelling = false;
@@ -271,7 +282,11 @@ impl TaskSeen {
             }
             TaskEnd::Failed { failure } => (self.state, self.failure) = (TaskState::Failed, failure),
             TaskEnd::Cancelled { failure } => (self.state, self.failure) = (TaskState::Cancelled, failure),
-            TaskEnd::Released => self.state = TaskState::Queued,
+            TaskEnd::Released => {
+                self.state = TaskState::Queued;
+                self.given_back += 1;
+            }
+            TaskEnd::Lost => self.state = TaskState::Queued,
         }
     }
 }
@@ -303,7 +318,7 @@ pub(super) fn beyond(now: Timestamp) -> Timestamp {
 /// Longest time that a task is put off: anything further away was written by another clock.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How often a task may be taken up, whatever ended its runs. A task that takes the daemon down with it must not do so for ever.
+/// How often a task may be taken up, whatever ended its runs but an orderly stop. A task that takes the daemon down with it must not do so for ever.
 pub const MOST_ATTEMPTS: u32 = 20;
 
 /// Tasks of each ending that are kept.

@@ -6,7 +6,8 @@
 //!
 //! A list holds what a get answers only where both show the same fields. Mail folders and rules do. Messages (a list shows 10 fields and a
 //! cut body, the get 29, attachments and 50,000 characters), contacts (13 fields fewer), events (12 of 40) and drive folders (no `webUrl`) do
-//! not, and a shortened answer is never given for a whole one.
+//! not, and a shortened answer is never given for a whole one. What those gets answer comes along with the fetch of a short list instead, as
+//! entries of its own ([`super::Along`]).
 
 use super::Args;
 

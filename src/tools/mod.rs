@@ -67,6 +67,6 @@ pub use held::{Held, LIMIT, held, holds};
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
 pub use tool::{
-    Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, More, Param, ParamType, Read, Risk, Tool,
+    Along, Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, More, Param, ParamType, Read, Risk, Tool,
     Touches, Written,
 };

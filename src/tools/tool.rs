@@ -342,6 +342,19 @@ pub struct Fetched {
     pub more: Option<More>,
     /// Graph's tag of the answer.
     pub etag: Option<String>,
+    /// Answers to other calls that came with it, to be kept like those of a fetch of their own.
+    pub along: Vec<Along>,
+}
+
+/// The answer to another call of the same service, which came with what was read for this one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Along {
+    /// The tool's name.
+    pub tool: &'static str,
+    /// The arguments of the call, as checked.
+    pub args: Args,
+    /// Its answer.
+    pub fetched: Fetched,
 }
 
 /// The part of a collection that an answer left out.

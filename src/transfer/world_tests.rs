@@ -67,7 +67,7 @@ impl World {
 
     pub(super) fn context(&self) -> Context {
         let deadline = self.transfer.clock.now().plus(Duration::from_secs(120));
-        Context { account: AccountId::new("oid.tid"), urgency: Urgency::Foreground, deadline, mailbox: "drive:oid".into() }
+        Context { account: AccountId::new("oid.tid"), urgency: Urgency::Foreground.into(), deadline, mailbox: "drive:oid".into() }
     }
 
     /// Names in the folder.

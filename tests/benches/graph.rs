@@ -126,7 +126,7 @@ fn client(cloud: &Cloud, token: &str) -> Client {
 async fn call(client: &Client) -> anyhow::Result<()> {
     let context = Context {
         account: AccountId::new("o1.t1"),
-        urgency: Urgency::Foreground,
+        urgency: Urgency::Foreground.into(),
         deadline: SystemClock.now().plus(Duration::from_secs(30)),
         mailbox: "bench".to_owned(),
     };

@@ -14,6 +14,7 @@ pub(super) const STEPS: &[Step] = &[
     (3, include_str!("migrations/003_queue.sql")),
     (4, include_str!("migrations/004_making_room.sql")),
     (5, include_str!("migrations/005_statistics.sql")),
+    (6, include_str!("migrations/006_given_back.sql")),
 ];
 
 /// The schema this program writes.

@@ -28,8 +28,9 @@ const COME_DUE: &str = "UPDATE cache_tasks SET state = 0 WHERE id IN
 const FAR_DUE: &str =
     "UPDATE cache_tasks SET state = 0 WHERE id IN (SELECT id FROM cache_tasks WHERE state = 1 AND not_before > ?1 LIMIT 64)";
 /// As many as there are workers.
-const LAPSED: &str = "SELECT uuid, attempt FROM cache_tasks WHERE state = 2 AND (lease_until <= ?1 OR lease_until > ?2)";
-const RUNNING: &str = "SELECT uuid, attempt FROM cache_tasks WHERE state = 2";
+const LAPSED: &str =
+    "SELECT uuid, attempt, attempt - given_back FROM cache_tasks WHERE state = 2 AND (lease_until <= ?1 OR lease_until > ?2)";
+const RUNNING: &str = "SELECT uuid, attempt, attempt - given_back FROM cache_tasks WHERE state = 2";
 const NEXT_ACCOUNT: &str = "SELECT account FROM cache_tasks WHERE state = 0 AND account > ?1 ORDER BY account LIMIT 1";
 const NEXT_OF: &str = "SELECT priority, id FROM cache_tasks WHERE state = 0 AND account = ?1 ORDER BY priority, id LIMIT 1";
 const RUN: &str = "UPDATE cache_tasks SET state = 2, attempt = attempt + 1, changed_at = ?2, started_at = ?2, lease_until = ?3,
@@ -39,7 +40,8 @@ const NEXT_LAPSE: &str = "SELECT min(lease_until) FROM cache_tasks WHERE state =
 const BEAT: &str = "UPDATE cache_tasks SET lease_until = ?3 WHERE uuid = ?1 AND attempt = ?2 AND state = 2";
 const PROGRESS: &str = "UPDATE cache_tasks SET told = ?3, done = ?4, total = ?5, message = ?6, changed_at = ?7
     WHERE uuid = ?1 AND attempt = ?2 AND state = 2";
-const END: &str = "UPDATE cache_tasks SET state = ?2, changed_at = ?3, not_before = ?4, retries = ?5, failure = ?6, result = ?7,
+const END: &str =
+    "UPDATE cache_tasks SET state = ?2, changed_at = ?3, not_before = ?4, retries = ?5, failure = ?6, result = ?7, given_back = ?8,
     lease_until = 0, cancelling = 0 WHERE uuid = ?1";
 const TELL: &str = "UPDATE cache_tasks SET cancelling = 1 WHERE uuid = ?1";
 const COUNTS: &str = "SELECT state, tasks FROM task_counts";
@@ -52,16 +54,16 @@ const SET_TIMES: &str = "INSERT INTO task_times (account, tool, runs, mean_ms) V
 /// Columns as [`read`] expects them.
 const BY_UUID: &str =
     "SELECT uuid, account, kind, tool, args, dedup, priority, created_at, not_before, state, changed_at, started_at, attempt,
-    retries, failure, told, done, total, message, result, cancelling, id FROM cache_tasks WHERE uuid = ?1";
+    retries, failure, told, done, total, message, result, cancelling, id, given_back FROM cache_tasks WHERE uuid = ?1";
 const BY_ID: &str =
     "SELECT uuid, account, kind, tool, args, dedup, priority, created_at, not_before, state, changed_at, started_at, attempt,
-    retries, failure, told, done, total, message, result, cancelling, id FROM cache_tasks WHERE id = ?1";
+    retries, failure, told, done, total, message, result, cancelling, id, given_back FROM cache_tasks WHERE id = ?1";
 const BY_STATE: &str =
     "SELECT uuid, account, kind, tool, args, dedup, priority, created_at, not_before, state, changed_at, started_at, attempt,
-    retries, failure, told, done, total, message, result, cancelling, id FROM cache_tasks WHERE state = ?1 ORDER BY id DESC LIMIT ?2";
+    retries, failure, told, done, total, message, result, cancelling, id, given_back FROM cache_tasks WHERE state = ?1 ORDER BY id DESC LIMIT ?2";
 const BY_ACCOUNT: &str =
     "SELECT uuid, account, kind, tool, args, dedup, priority, created_at, not_before, state, changed_at, started_at, attempt,
-    retries, failure, told, done, total, message, result, cancelling, id FROM cache_tasks
+    retries, failure, told, done, total, message, result, cancelling, id, given_back FROM cache_tasks
     WHERE state = ?1 AND account = ?3 ORDER BY id DESC LIMIT ?2";
 #[cfg(test)]
 pub(super) const SQL: &[&str] = &[
@@ -149,6 +151,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<(i64, TaskSeen)>> {
         changed_at: Timestamp(row.get(10)?),
         started_at: Some(Timestamp(row.get(11)?)).filter(|at| at.0 != 0),
         attempt: row.get(12)?,
+        given_back: row.get(22)?,
         retries: row.get(13)?,
         failure: row.get(14)?,
         progress,
@@ -191,7 +194,7 @@ pub(super) fn claim(db: &mut Db, now: Timestamp, until: Timestamp, held: &[Accou
         db.run(RUN, (id, now.0, until.0))?;
         if let Some((_, seen)) = db.one(BY_ID, [id], read)?.flatten() {
             let lease = Lease { id: seen.task.id.clone(), attempt: seen.attempt };
-            return Ok(Claim::Task(Claimed { task: seen.task, lease, retries: seen.retries }));
+            return Ok(Claim::Task(Claimed { lease, tries: seen.tries(), retries: seen.retries, task: seen.task }));
         }
         // Damaged, or of a kind that this program does not know.
         db.run(DROP, [id])?;
@@ -213,14 +216,15 @@ fn most_urgent(db: &Db, held: &[AccountId]) -> Result<Option<i64>, StoreError> {
     Ok(first.map(|(_, id)| id))
 }
 
-fn lease(row: &Row<'_>) -> rusqlite::Result<Lease> {
-    Ok(Lease { id: row.get(0)?, attempt: row.get(1)? })
+/// A run, and which of the tries of its task it is.
+fn lease(row: &Row<'_>) -> rusqlite::Result<(Lease, u32)> {
+    Ok((Lease { id: row.get(0)?, attempt: row.get(1)? }, row.get(2)?))
 }
 
 /// Ends the leases of runs that are gone.
-fn put_back(db: &mut Db, lost: &[Lease], now: Timestamp) -> Result<u64, StoreError> {
-    for lease in lost {
-        settle(db, lease, &TaskEnd::lost(lease.attempt), now)?;
+fn put_back(db: &mut Db, lost: &[(Lease, u32)], now: Timestamp) -> Result<u64, StoreError> {
+    for (lease, tries) in lost {
+        settle(db, lease, &TaskEnd::lost(*tries), now)?;
     }
     Ok(u64::try_from(lost.len()).unwrap_or(u64::MAX))
 }
@@ -255,7 +259,7 @@ fn ends(db: &mut Db, mut seen: TaskSeen, end: TaskEnd, now: Timestamp) -> Result
     seen.ends(end, now);
     let state = number(seen.state, seen.task.not_before > now);
     let result = seen.result.as_deref().unwrap_or_default();
-    db.run(END, (&seen.task.id, state, now.0, seen.task.not_before.0, seen.retries, &seen.failure, result))?;
+    db.run(END, (&seen.task.id, state, now.0, seen.task.not_before.0, seen.retries, &seen.failure, result, seen.given_back))?;
     if seen.state.ended() { prune(db, now) } else { Ok(()) }
 }
 

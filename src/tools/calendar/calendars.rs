@@ -78,6 +78,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: None,
         etag: None,
+        along: Vec::new(),
     })
 }
 

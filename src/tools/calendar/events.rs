@@ -3,6 +3,9 @@
 //! The question is "the next n days", so the key holds the number of days, and each fetch asks for the window that begins with the
 //! minute it is made in. The window is read to its end, sorted here and only then cut: Graph puts occurrences of recurring
 //! meetings on the last pages, and a list cut at the first page would lose just those.
+//!
+//! The agenda of the next days brings its events along, as a list of mail brings its messages (`email/read.rs`): each is kept as what
+//! `calendar_get_event` would have fetched. Windows in the past, long ones and those with details stay as they are asked for.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,7 +22,7 @@ use crate::{
     clock::Timestamp,
     graph::GraphRequest,
     tools::{
-        Args, Asks, Does, Effect, Fetched, More, Param, ParamType, Risk, StepError, Steps, Tool,
+        Along, Args, Asks, Does, Effect, Fetched, More, Param, ParamType, Risk, StepError, Steps, Tool,
         body::{BODY_FORMAT, BODY_OFFSET, preference, show_part},
         listing::{every, read_list},
         mailbox::at,
@@ -116,6 +119,9 @@ const PAGE: &str = "250";
 const WINDOW: Duration = Duration::from_secs(1825 * DAY);
 const DAY: u64 = 24 * 3600;
 
+/// The longest agenda, in days, that brings its events along.
+const ALONG: i64 = 14;
+
 /// An end makes the number of days irrelevant, and bodies that are not returned have no length.
 fn one_window(args: &mut Args) {
     if args.has("end") {
@@ -137,16 +143,21 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         Some(calendar) => at(args, &["calendars", calendar, "calendarView"]),
         None => at(args, &["calendarView"]),
     };
+    let along = !details && !["start", "end"].iter().any(|name| args.has(name)) && args.int("days_ahead") <= ALONG;
+    let asked = match along {
+        true => [&FIELDS[..], &["body"]].concat().join(","),
+        // The series is named too, so that a change of it is known to concern its occurrences.
+        false => format!("{},seriesMasterId", fields.join(",")),
+    };
     let read = |(from, to): (Timestamp, Timestamp)| {
         let mut request = GraphRequest::get(&view)
             .with("startDateTime", from.rfc3339())
             .with("endDateTime", to.rfc3339())
             .with("$top", PAGE)
             .with("$orderby", "start/dateTime")
-            // The series is named too, so that a change of it is known to concern its occurrences.
-            .with("$select", format!("{},seriesMasterId", fields.join(",")))
+            .with("$select", asked.as_str())
             .prefer(UTC);
-        if details {
+        if details || along {
             request = request.prefer(preference(args));
         }
         read_list(steps, request, usize::MAX, every)
@@ -181,6 +192,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     if let Some(answer) = answer.as_object_mut() {
         clocks.sign(answer);
     }
+    let along = if along { events.iter().map(|event| got_along(event, args, &clocks)).collect::<Result<_, _>>()? } else { Vec::new() };
     Ok(Fetched {
         answer,
         list: Some("events"),
@@ -189,6 +201,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: (!complete).then_some(More { rest, link: None }),
         etag: None,
+        along,
     })
 }
 
@@ -251,19 +264,37 @@ fn places(events: &[Value], calendar: &[Scope]) -> Result<Vec<(String, Vec<Scope
     Ok(places)
 }
 
+/// An event of an agenda as `calendar_get_event` answers it when it is asked by its id.
+fn got_along(found: &Value, list: &Args, clocks: &Clocks) -> Result<Along, StepError> {
+    let mut given = serde_json::Map::new();
+    given.insert(EVENT_ID.name.into(), id(found)?.into());
+    for name in [ACCOUNT.name, TIMEZONE.name, MAILBOX.name, BODY_FORMAT.name] {
+        given.insert(name.into(), list.all().get(name).cloned().unwrap_or_default());
+    }
+    let get = TOOLS.iter().find(|tool| tool.name == "calendar_get_event").ok_or_else(|| StepError::unexpected("calendar_get_event"))?;
+    let args = Args::check(get, &given).map_err(|_| StepError::unexpected("an id"))?;
+    let fetched = got(found, &args, clocks)?;
+    Ok(Along { tool: get.name, args, fetched })
+}
+
 async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let asked = event_id(args);
     let fields = [&FIELDS[..], &["body"]].concat();
     let request = GraphRequest::get(&at(args, &["events", asked])).with("$select", fields.join(",")).prefer(UTC).prefer(preference(args));
     let (clocks, reply) = try_join(home::clocks(steps, args), steps.send(request)).await?;
-    let found = reply.body;
-    let mut answer = event(&found, &fields, &clocks);
+    got(&reply.body, args, &clocks)
+}
+
+/// The answer of a get that is given `found`.
+fn got(found: &Value, args: &Args, clocks: &Clocks) -> Result<Fetched, StepError> {
+    let asked = event_id(args);
+    let mut answer = event(found, &[&FIELDS[..], &["body"]].concat(), clocks);
     let complete = !show_part(&mut answer, args);
     answer.insert("complete".into(), complete.into());
     clocks.sign(&mut answer);
 
-    let ids = BTreeSet::from([asked, id(&found)?]);
-    let with_series: BTreeSet<&str> = ids.iter().copied().chain(text(&found, "seriesMasterId")).collect();
+    let ids = BTreeSet::from([asked, id(found)?]);
+    let with_series: BTreeSet<&str> = ids.iter().copied().chain(text(found, "seriesMasterId")).collect();
     Ok(Fetched {
         answer: untrusted(answer).into(),
         list: None,
@@ -272,7 +303,8 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         shown: ids.into_iter().map(|id| (id.to_owned(), Vec::new())).collect(),
         whole: true,
         more: None,
-        etag: etag(&found),
+        etag: etag(found),
+        along: Vec::new(),
     })
 }
 

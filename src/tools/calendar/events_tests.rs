@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     cache::Scope,
     tools::{
-        body::HTML,
+        body::{HTML, TEXT},
         fake::{Fake, args, fetch, refusal},
         shape::UNTRUSTED,
     },
@@ -42,6 +42,42 @@ fn ids(list: &Fetched) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn an_agenda_brings_what_gets_would_fetch() {
+    let mut first = one("a", "2026-11-20T09:00:00.0000000", Some("M"));
+    first["body"] = json!({"contentType": "text", "content": "see you"});
+    let fake = Fake::answering([
+        ("GET /me/calendar", json!({"id": "CAL"})),
+        ("GET /me/mailboxSettings/timeZone", berlin()),
+        ("GET /me/calendarView", json!({"value": [first]})),
+        ("GET /me/events/a", first),
+    ])
+    .at(NOW);
+    for (given, brings) in [
+        (json!({}), true),
+        (json!({"days_ahead": 15}), false),
+        (json!({"include_details": true}), false),
+        (json!({"end": "2026-11-21"}), false),
+    ] {
+        let mut about = given.clone();
+        about["account_id"] = "a".into();
+        let list = fetch(&fake, "calendar_list_events", about).await.unwrap();
+        assert_eq!(list.along.len(), usize::from(brings), "{given}");
+        for along in list.along {
+            let get = json!({"account_id": "a", "event_id": "a"});
+            assert_eq!((along.tool, &along.args), ("calendar_get_event", &args("calendar_get_event", get.clone()).unwrap()));
+            let got = fetch(&fake, "calendar_get_event", get).await.unwrap();
+            assert_eq!(along.fetched, got);
+            let select = |path: &str| {
+                let requests = fake.requests();
+                let request = requests.iter().find(|request| request.path == path).unwrap();
+                (request.query.iter().find(|(name, _)| *name == "$select").unwrap().1.clone(), request.prefer.clone())
+            };
+            assert_eq!(select("/me/calendarView"), select("/me/events/a"), "an agenda asks for all that a get asks for");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_whole_window_is_read_and_sorted_before_it_is_cut() {
     let fake = Fake::answering([
         ("GET /me/calendar", json!({"id": "CAL"})),
@@ -72,7 +108,7 @@ async fn the_whole_window_is_read_and_sorted_before_it_is_cut() {
     let view = asked.iter().find(|request| request.path == "/me/calendarView").unwrap();
     assert_eq!(view.query[0], ("startDateTime", "2026-11-20T08:59:00.000Z".into()));
     assert_eq!(view.query[1], ("endDateTime", "2026-11-27T08:59:00.000Z".into()));
-    assert_eq!(view.prefer, ["outlook.timezone=\"UTC\""]);
+    assert_eq!(view.prefer, ["outlook.timezone=\"UTC\"", TEXT]);
 }
 
 /// Berlin is at +02:00 until 25 October 2026, 03:00, and at +01:00 from then on; a day is a day.

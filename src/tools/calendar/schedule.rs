@@ -137,7 +137,16 @@ async fn schedules(steps: &dyn Steps, args: &Args, people: &[&str], step: i64) -
     }
     answer.insert("value".into(), found.into());
     clocks.sign(&mut answer);
-    Ok(Fetched { answer: untrusted(answer).into(), list: None, scopes: Vec::new(), shown: Vec::new(), whole: true, more: None, etag: None })
+    Ok(Fetched {
+        answer: untrusted(answer).into(),
+        list: None,
+        scopes: Vec::new(),
+        shown: Vec::new(),
+        whole: true,
+        more: None,
+        etag: None,
+        along: Vec::new(),
+    })
 }
 
 /// A schedule with what its view means, and the local times of its items.

@@ -47,6 +47,7 @@ async fn export(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: None,
         etag: None,
+        along: Vec::new(),
     })
 }
 

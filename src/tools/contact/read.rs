@@ -85,6 +85,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: found.more,
         etag: None,
+        along: Vec::new(),
     })
 }
 
@@ -105,6 +106,7 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: None,
         etag,
+        along: Vec::new(),
     })
 }
 

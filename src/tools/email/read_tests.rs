@@ -31,6 +31,38 @@ async fn a_list_is_asked_for_as_the_original_did_and_answered_with_its_fields() 
 }
 
 #[tokio::test]
+async fn a_short_list_with_bodies_brings_what_gets_would_fetch() {
+    let mut with_file = message("1", "F");
+    with_file["attachments"] = json!([{"@odata.type": "#microsoft.graph.fileAttachment", "id": "A", "name": "n", "size": 3,
+        "contentType": "text/plain"}]);
+    let fake = Fake::answering([
+        ("GET /users/bea%40contoso.example/mailFolders/inbox/messages", json!({"value": [with_file, message("2", "F")]})),
+        ("GET /users/bea%40contoso.example/messages/1", with_file),
+        ("GET /users/bea%40contoso.example/messages/2", message("2", "F")),
+    ]);
+    let about = json!({"account_id": "a", "mailbox": "bea@contoso.example", "body_format": "html", "limit": 50});
+    let list = fetch(&fake, "email_list", about.clone()).await.unwrap();
+    assert_eq!(list.along.len(), 2);
+    for (along, id) in list.along.iter().zip(["1", "2"]) {
+        let given = json!({"account_id": "a", "mailbox": "bea@contoso.example", "body_format": "html", "email_id": id});
+        assert_eq!((along.tool, &along.args), ("email_get", &args("email_get", given.clone()).unwrap()));
+        assert_eq!(along.fetched, fetch(&fake, "email_get", given).await.unwrap());
+    }
+    let requests = fake.requests();
+    let (of_list, of_get) = (&requests[0].query, &requests[1].query);
+    for name in ["$select", "$expand"] {
+        let value = |query: &[(&'static str, String)]| query.iter().find(|(known, _)| *known == name).unwrap().1.clone();
+        assert_eq!(value(of_list), value(of_get), "a list asks for all that a get asks for");
+    }
+    for overview in [json!({"limit": 51}), json!({"include_body": false})] {
+        let mut about = about.clone();
+        about.as_object_mut().unwrap().extend(overview.as_object().unwrap().clone());
+        assert_eq!(fetch(&fake, "email_list", about).await.unwrap().along, []);
+        assert!(!fake.requests().last().unwrap().target().contains("expand"));
+    }
+}
+
+#[tokio::test]
 async fn without_bodies_none_are_asked_for() {
     let fake = Fake::answering([("GET /me/mailFolders/sentitems/messages", json!({"value": [message("1", "S")]}))]);
     let list = fetch(&fake, "email_list", json!({"account_id": "a", "folder": "sent", "include_body": false})).await.unwrap();

@@ -111,6 +111,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: found.more,
         etag: None,
+        along: Vec::new(),
     })
 }
 
@@ -127,6 +128,7 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: None,
         etag: None,
+        along: Vec::new(),
     })
 }
 

@@ -64,7 +64,16 @@ pub(super) async fn fetch(steps: &dyn Steps, args: &Args) -> Result<Fetched, Ste
         "folders": grow(&mut below, None),
         "complete": complete,
     });
-    Ok(Fetched { answer, list: Some("folders"), scopes: vec![Scope::folders()], shown: Vec::new(), whole: true, more: None, etag: None })
+    Ok(Fetched {
+        answer,
+        list: Some("folders"),
+        scopes: vec![Scope::folders()],
+        shown: Vec::new(),
+        whole: true,
+        more: None,
+        etag: None,
+        along: Vec::new(),
+    })
 }
 
 /// The nodes below `parent`.

@@ -43,7 +43,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
 ];
 
 fn fetched(answer: Value, list: Option<&'static str>) -> Fetched {
-    Fetched { answer, list, scopes: vec![Scope::rules()], shown: Vec::new(), whole: true, more: None, etag: None }
+    Fetched { answer, list, scopes: vec![Scope::rules()], shown: Vec::new(), whole: true, more: None, etag: None, along: Vec::new() }
 }
 
 async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {

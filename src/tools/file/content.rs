@@ -91,7 +91,16 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
 ];
 
 fn fetched(answer: Value, file: &str) -> Fetched {
-    Fetched { answer, list: None, scopes: vec![Scope::item(file)], shown: Vec::new(), whole: true, more: None, etag: None }
+    Fetched {
+        answer,
+        list: None,
+        scopes: vec![Scope::item(file)],
+        shown: Vec::new(),
+        whole: true,
+        more: None,
+        etag: None,
+        along: Vec::new(),
+    }
 }
 
 /// A name without content, as opposed to a file.

@@ -56,6 +56,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: found.listing.more,
         etag: None,
+        along: Vec::new(),
     })
 }
 

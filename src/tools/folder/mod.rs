@@ -96,6 +96,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: found.listing.more,
         etag: None,
+        along: Vec::new(),
     })
 }
 
@@ -129,7 +130,16 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let mut scopes = vec![Scope::item(id(&item)?), Scope::structure()];
     scopes.extend(parent(&item).map(Scope::children));
     answer[UNTRUSTED.0] = UNTRUSTED.1.into();
-    Ok(Fetched { answer, list: None, scopes, shown: shown(std::slice::from_ref(&item))?, whole: true, more: None, etag: None })
+    Ok(Fetched {
+        answer,
+        list: None,
+        scopes,
+        shown: shown(std::slice::from_ref(&item))?,
+        whole: true,
+        more: None,
+        etag: None,
+        along: Vec::new(),
+    })
 }
 
 /// One folder as it is answered; `within` is the path of the folder it lies in, for when Graph does not tell.

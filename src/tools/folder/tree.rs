@@ -71,6 +71,7 @@ pub(super) async fn fetch(steps: &dyn Steps, args: &Args) -> Result<Fetched, Ste
         whole: true,
         more: None,
         etag: None,
+        along: Vec::new(),
     })
 }
 

@@ -89,6 +89,7 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: found.more,
         etag: None,
+        along: Vec::new(),
     })
 }
 

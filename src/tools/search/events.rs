@@ -135,6 +135,7 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: None,
         etag: None,
+        along: Vec::new(),
     })
 }
 

@@ -96,6 +96,7 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole,
         more: None,
         etag: None,
+        along: Vec::new(),
     })
 }
 

@@ -75,27 +75,34 @@ impl Stage {
     pub(crate) fn questions(&self, sizes: &[usize]) -> anyhow::Result<Vec<Question>> {
         let mut found = Vec::new();
         let mut client = self.client(&self.hot)?;
-        // How long the answer is after the first, the second, … message: with bodies and without.
+        // How long the answer is after the first, the second, … message: with the beginnings of bodies, without bodies, with whole ones.
         let mut ladders = Vec::new();
-        for include_body in [true, false] {
-            let arguments = json!({"limit": 200, "include_body": include_body, "use_cache": false, "account_id": self.hot.account});
+        for shape in [json!({}), json!({"include_body": false}), json!({"body_max_length": 50_000, "body_format": "html"})] {
+            let mut arguments = shape.clone();
+            for (name, value) in [("limit", json!(200)), ("use_cache", json!(false)), ("account_id", json!(self.hot.account))] {
+                arguments[name] = value;
+            }
             let answer = client.call("email_list", &arguments)?.json()?;
             let messages = answer["messages"].as_array().context("no messages")?;
             let lengths = messages.iter().scan(0, |sum, message| {
                 *sum += message.to_string().len();
                 Some(*sum)
             });
-            ladders.push((include_body, lengths.collect::<Vec<usize>>()));
+            ladders.push((shape, lengths.collect::<Vec<usize>>()));
         }
         for size in sizes {
             let nearest = ladders
                 .iter()
-                .flat_map(|(body, ladder)| ladder.iter().enumerate().map(move |(at, length)| (length.abs_diff(*size), *body, at + 1)))
-                .min()
+                .flat_map(|(shape, ladder)| ladder.iter().enumerate().map(move |(at, length)| (length.abs_diff(*size), shape, at + 1)))
+                .min_by_key(|(off, _, _)| *off)
                 .context("an empty inbox")?;
-            let mut question = Question { arguments: json!({"limit": nearest.2, "include_body": nearest.1}), bytes: 0 };
+            let mut question = Question { arguments: nearest.1.clone(), bytes: 0 };
+            question.arguments["limit"] = nearest.2.into();
             for side in [&self.hot, &self.cold] {
-                let answer = self.client(side)?.call("email_list", &side.ask(&question))?;
+                // Anew, so that it has an entry of its own: else a longer list that is stored would be cut each time.
+                let mut arguments = side.ask(&question);
+                arguments["force_refresh"] = true.into();
+                let answer = self.client(side)?.call("email_list", &arguments)?;
                 anyhow::ensure!(!answer.is_error, "{}", answer.text);
                 question.bytes = answer.text.len();
             }

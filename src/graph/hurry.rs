@@ -1,0 +1,57 @@
+//! The urgency that all requests of one piece of work share: it rises when somebody begins to wait for what was begun in the background.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::ids::Urgency;
+
+/// An urgency that can rise, and never falls. Clones are one.
+#[derive(Debug, Clone)]
+pub struct Hurry(Arc<watch::Sender<Urgency>>);
+
+impl From<Urgency> for Hurry {
+    fn from(urgency: Urgency) -> Self {
+        Self(Arc::new(watch::Sender::new(urgency)))
+    }
+}
+
+impl Hurry {
+    /// How urgent it is now.
+    pub fn now(&self) -> Urgency {
+        *self.0.borrow()
+    }
+
+    /// Somebody waits for it from now on.
+    pub fn raise(&self) {
+        self.0.send_if_modified(|urgency| std::mem::replace(urgency, Urgency::Foreground) == Urgency::Background);
+    }
+
+    /// Ends when somebody waits for it.
+    pub async fn raised(&self) {
+        // The sender lives as long as `self`, so the channel is never closed here.
+        let _ = self.0.subscribe().wait_for(|urgency| *urgency == Urgency::Foreground).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_rises_for_all_who_share_it_and_never_falls() {
+        let hurry = Hurry::from(Urgency::Background);
+        let (shared, other) = (hurry.clone(), Hurry::from(Urgency::Background));
+        let waiting = tokio::spawn({
+            let hurry = hurry.clone();
+            async move { hurry.raised().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        shared.raise();
+        waiting.await.unwrap();
+        shared.raise();
+        hurry.raised().await;
+        assert_eq!((hurry.now(), other.now()), (Urgency::Foreground, Urgency::Background));
+    }
+}

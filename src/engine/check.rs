@@ -62,8 +62,10 @@ impl Engine {
             if self.is_fresh(&entry.meta, ttl) {
                 return Ok(true);
             }
-            let call = Call { urgency: taken.urgency.clone(), ..call.clone() };
-            match self.ask_feed(&call, &feed).await {
+            let mut asking = Call { urgency: taken.urgency.clone(), ..call.clone() };
+            let told = self.ask_feed(&mut asking, &feed).await;
+            call.checks = asking.checks;
+            match told {
                 Ok(true) => {}
                 Err(error) if matches!(error.kind, Kind::Offline | Kind::Throttled) => return Err(error),
                 Ok(false) | Err(_) => return Ok(false),

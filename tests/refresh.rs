@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 const LIST: &str = "GET /me/mailFolders/{id}/messages";
 const MAIL_DELTA: &str = "GET /me/mailFolders/{id}/messages/delta";
+const CONTACT_DELTA: &str = "GET /me/contactFolders/{id}/contacts/delta";
 const DRIVE_DELTA: &str = "GET /me/drive/root/delta";
 
 fn stopped() -> World {
@@ -127,6 +128,54 @@ fn a_token_that_microsoft_has_forgotten_costs_one_request_and_no_answer() {
         assert_eq!(client.call(tool, arguments).unwrap().cache_status().unwrap(), expected, "{tool}");
     }
     assert_eq!(world.control().stats().requests - before, 1 + 3, "the refused check and three lists");
+}
+
+#[test]
+fn a_contact_folder_in_use_costs_one_small_request_while_nothing_changes() {
+    let world = stopped();
+    let mut client = world.client(Era::Modern).unwrap();
+    let account = &world.ids[0];
+    let list = ("contact_list", json!({"account_id": account, "limit": 20}));
+    let shown = client.call(list.0, &list.1).unwrap().json().unwrap()["contacts"].clone();
+    let contact = |nth: usize| ("contact_get", json!({"account_id": account, "contact_id": shown[nth]["id"]}));
+    let questions = [list, contact(0), contact(1), contact(2)];
+    // Each time they have all grown old together, which a token would have told of with one request.
+    for _ in 0..4 {
+        for (tool, arguments) in &questions {
+            until_fresh(&mut client, tool, arguments);
+        }
+        world.advance(Duration::from_secs(1900)).unwrap();
+    }
+    for (tool, arguments) in &questions {
+        until_fresh(&mut client, tool, arguments);
+    }
+    assert!(asked(&world, CONTACT_DELTA) >= 1, "no token was taken");
+    let figures = |world: &World| {
+        let stats = world.ctl_json(&["stats", "--period", "all"]).unwrap();
+        ["graph_requests", "saved_graph_calls"].map(|name| stats[name].as_u64().unwrap())
+    };
+    // Asks all again, later than any of them may be served without a word from Microsoft; what it costs, and what it is said to.
+    let mut later = |expected: [&str; 4]| {
+        world.advance(Duration::from_secs(5 * 3600)).unwrap();
+        let (before, [made, saved]) = (world.control().stats().requests, figures(&world));
+        let answers: Vec<Value> = questions.iter().map(|(tool, arguments)| client.call(tool, arguments).unwrap().json().unwrap()).collect();
+        let statuses: Vec<&str> = answers.iter().map(|answer| answer["_cache_status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, expected);
+        let (cost, [made_then, saved_then]) = (world.control().stats().requests - before, figures(&world));
+        assert_eq!(made_then - made, cost, "what is asked is counted");
+        (cost, saved_then - saved, answers)
+    };
+    for _ in 0..2 {
+        let (cost, saved, _) = later(["fresh"; 4]);
+        assert_eq!((cost, saved), (1, 3), "four answers for one request");
+    }
+    // Somebody changes what no list shows, and somebody new comes.
+    world.control().change(&json!({"verb": "update_contact", "id": shown[1]["id"], "jobTitle": "Head of Weather"})).unwrap();
+    let (cost, _, answers) = later(["miss", "fresh", "miss", "fresh"]);
+    assert_eq!((cost, &answers[2]["jobTitle"]), (3, &json!("Head of Weather")));
+    world.control().change(&json!({"verb": "new_contact", "displayName": "Aaron Aardvark"})).unwrap();
+    let (cost, _, answers) = later(["miss", "fresh", "fresh", "fresh"]);
+    assert_eq!((cost, &answers[0]["contacts"][0]["displayName"]), (2, &json!("Aaron Aardvark")));
 }
 
 #[test]

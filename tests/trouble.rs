@@ -1,8 +1,10 @@
 //! Bad input and trouble with Microsoft: each gets a clear, typed error with a hint, nothing hangs, the daemon stays up.
 
+use std::time::Duration;
+
 use m365_cached_checks::support::{
     mcp::{ERAS, Era, Mcp},
-    world::{ALEX, Setup, World},
+    world::{ALEX, BEA, Setup, World},
 };
 use m365_cached_tenant::{At, Effect, Fault, GarbageKind, RetryAfter};
 use serde_json::{Value, json};
@@ -204,4 +206,144 @@ fn lines_that_are_no_requests_get_an_answer_and_do_no_harm() {
         fine(&mut client);
     }
     assert!(world.daemon().alive());
+}
+
+/// Asks; the status, and since when the answer is true.
+fn age(client: &mut Mcp, tool: &str, question: &Value) -> (String, Value) {
+    let answer = client.call(tool, question).unwrap().json().unwrap_or_else(|error| panic!("{tool} {question}: {error:#}"));
+    (answer["_cache_status"].as_str().unwrap().to_owned(), answer["_cached_at"].clone())
+}
+
+#[test]
+fn throttled_for_minutes_it_says_until_when_serves_what_it_has_and_goes_on_by_itself() {
+    let mut world = World::with(Setup { accounts: &[ALEX, BEA], stopped_clock: true, ..Setup::default() }).unwrap();
+    world.expect_log("Graph");
+    let (alex, bea) = (world.ids[0].clone(), world.ids[1].clone());
+    let mut clients = [world.client(Era::Legacy).unwrap(), world.client(Era::Modern).unwrap()];
+    let [client, other] = &mut clients;
+    let (old, aging) = (list(&alex, 5), json!({"account_id": alex, "folder": "sent", "limit": 5}));
+    let folders = json!({"account_id": alex});
+    let at_first = age(client, "email_list", &old).1;
+    world.advance(Duration::from_secs(500)).unwrap();
+    let then = age(client, "email_list", &aging).1;
+    assert_eq!(age(client, "emailfolders_list", &folders).0, "miss");
+    world.advance(Duration::from_secs(130)).unwrap();
+    // Ten and a half minutes after the first answer Microsoft has enough, of this mailbox.
+    let retry_after = Some(RetryAfter::Seconds(300));
+    let throttled = Effect::Status { status: 429, code: "ApplicationThrottled".into(), message: None, retry_after };
+    world.control().fault(Fault::always("/me/mailFolders", throttled));
+    // What is stale is served with its age and asked for again in the background, which learns of it first.
+    assert_eq!(age(client, "email_list", &aging), ("stale".into(), then.clone()));
+    let queued = |status: &Value| status["queue"]["queued"] == 1 && status["queue"]["running"] == 0;
+    world.until(|status| queued(status) && status["graph"]["throttled"].as_u64() >= Some(1)).unwrap();
+    let before = world.control().stats().requests;
+    for (nth, client) in [client, other].into_iter().enumerate() {
+        assert_eq!(age(client, "emailfolders_list", &folders).0, "fresh");
+        assert_eq!(age(client, "email_list", &aging), ("stale".into(), then.clone()));
+        // Too old to be served, but for this.
+        let (answer, took) = m365_cached_checks::support::stopwatch::timed(|| client.call("email_list", &old).unwrap().json().unwrap());
+        assert_eq!((&answer["_cache_status"], &answer["_cached_at"]), (&json!("stale_if_error"), &at_first), "{answer}");
+        assert!(answer["_warning"].as_str().unwrap().contains("300 s") && took.as_secs() < 5, "{} {took:?}", answer["_warning"]);
+        // Nothing to serve: it says until when, and does not wait for it.
+        let (answer, took) = m365_cached_checks::support::stopwatch::timed(|| client.call("email_list", &list(&alex, 50 + nth)).unwrap());
+        let (code, _, hint) = answer.fault().unwrap();
+        assert_eq!((code.as_str(), hint.as_str()), ("throttled", "Try again in 300 s."), "after {took:?}");
+        assert!(took.as_secs() < 5, "{took:?}");
+    }
+    assert_eq!(world.control().stats().requests, before, "nobody asks meanwhile");
+    // Two minutes later there are three left, and another mailbox is as it was.
+    world.advance(Duration::from_secs(120)).unwrap();
+    let (_, _, hint) = clients[0].call("email_list", &list(&alex, 60)).unwrap().fault().unwrap();
+    assert_eq!(hint, "Try again in 180 s.");
+    world.control().clear_faults(None);
+    assert_eq!(age(&mut clients[0], "email_list", &list(&bea, 5)).0, "miss");
+    assert_eq!(world.control().stats().requests, before + 1);
+    // Time is up: what was asked for in the background comes by itself, and everything is as ever.
+    world.advance(Duration::from_secs(200)).unwrap();
+    world.until(|status| status["queue"]["queued"] == 0 && status["queue"]["running"] == 0).unwrap();
+    let (status, since) = age(&mut clients[0], "email_list", &aging);
+    assert!(status == "fresh" && since != then, "{status} of {since}");
+    assert_eq!(age(&mut clients[1], "email_list", &list(&alex, 60)).0, "miss");
+}
+
+#[test]
+fn patterns_name_what_they_say_and_nothing_else() {
+    let world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let alex = &world.ids[0];
+    let message = client.call("email_list", &json!({"account_id": alex, "use_cache": false})).unwrap().json().unwrap();
+    let message = &message["messages"][0]["id"];
+    let tree = client.call("folder_get_tree", &json!({"account_id": alex, "use_cache": false})).unwrap().json().unwrap();
+    let folder = tree["folders"][0]["id"].as_str().unwrap();
+    let (start, end) = (&folder[..folder.len() - 2], &message.as_str().unwrap()[..8]);
+    let stored = [
+        ("email_get", json!({"account_id": alex, "email_id": message})),
+        ("email_list", json!({"account_id": alex, "folder": "sent", "limit": 3})),
+        ("email_list", json!({"account_id": alex, "folder": "archive", "limit": 3})),
+        ("file_list", json!({"account_id": alex, "folder_id": folder})),
+        ("file_list", json!({"account_id": alex})),
+        ("folder_get_tree", json!({"account_id": alex})),
+        ("folder_get_tree", json!({"account_id": world.ids[1]})),
+    ];
+    let whole = format!("email_get:*:email_id={}", message.as_str().unwrap());
+    let begun = format!("file_list:*:folder_id={start}*");
+    // Each with what it removes of those, by number.
+    let patterns: [(&str, &[usize]); 12] = [
+        (&whole, &[0]),
+        ("email_list:*:folder=sent*", &[1]),
+        (&begun, &[3]),
+        ("folder_get_tree:*", &[5, 6]),
+        ("folder_get_tree", &[5, 6]),
+        (&format!("folder_get_tree:{}", world.ids[1]), &[6]),
+        ("*_list", &[1, 2, 3, 4]),
+        ("*", &[0, 1, 2, 3, 4, 5, 6]),
+        (&format!("email_get:*:email_id={end}"), &[]),
+        ("email_list:nobody@contoso.example", &[]),
+        ("no_such_tool:*", &[]),
+        ("email_list:*:folder=%", &[]),
+    ];
+    for (pattern, gone) in patterns {
+        for (tool, question) in &stored {
+            client.call(tool, question).unwrap().json().unwrap();
+        }
+        // Snapshots behind cursors are entries of their own, and go with nothing but `*`.
+        let said = client.call("cache_invalidate", &json!({"pattern": pattern})).unwrap().json().unwrap();
+        let count = said["entries_deleted"].as_u64().unwrap();
+        assert!(count == gone.len() as u64 || (pattern == "*" && count > gone.len() as u64), "{said}");
+        assert_eq!(
+            (&said["pattern"], &said["reason"], &said["account_id"]),
+            (&json!(pattern), &json!("manual_invalidation"), &Value::Null)
+        );
+        for (nth, (tool, question)) in stored.iter().enumerate() {
+            let expected = if gone.contains(&nth) { "miss" } else { "fresh" };
+            assert_eq!(client.call(tool, question).unwrap().cache_status().unwrap(), expected, "{pattern}: {tool} {question}");
+        }
+    }
+    for (pattern, account, code) in [
+        ("email_list:*", "nobody@contoso.example", "unknown_account"),
+        ("a:b:c:d", ALEX, "invalid_pattern"),
+        ("email_list:*:folder", ALEX, "invalid_pattern"),
+    ] {
+        let answer = client.call("cache_invalidate", &json!({"pattern": pattern, "account_id": account})).unwrap();
+        assert_eq!(answer.fault().unwrap().0, code, "{pattern}");
+    }
+    // Of one account, whatever the pattern says of others.
+    let said = client.call("cache_invalidate", &json!({"pattern": "*", "account_id": BEA})).unwrap().json().unwrap();
+    assert_eq!((&said["entries_deleted"], &said["account_id"]), (&json!(1), &json!(world.ids[1])));
+}
+
+#[test]
+fn a_task_that_is_not_known_is_said_to_be_none() {
+    let world = World::start().unwrap();
+    let mut client = world.client(Era::Modern).unwrap();
+    for id in ["none", "00000000-0000-4000-8000-000000000000", "' OR 1=1 --", &"x".repeat(300)] {
+        let answer = client.call("cache_task_get_status", &json!({"task_id": id})).unwrap();
+        let (code, ..) = answer.fault().unwrap();
+        assert!(code == "unknown_task" || (id.len() > 255 && code == "invalid_argument"), "{id}: {code}");
+        for verb in ["show", "cancel"] {
+            let said = world.ctl(&["tasks", verb, id]).unwrap();
+            assert!(said.code == Some(2) && said.stderr.contains("error:") && said.stdout.is_empty(), "{verb} {id}: {said:?}");
+        }
+    }
+    assert_eq!(client.call("cache_task_list", &json!({})).unwrap().json().unwrap()["tasks"], json!([]));
 }

@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn a_fact_is_asked_once_and_everything_else_each_time() {
         let graph: Arc<Scripted> = Scripted::new(|request| reply(json!({ "is": request.path })));
-        let steps = graph.remote().steps(&testing::account(), None, Urgency::Foreground, Timestamp(9), Timestamp(1));
+        let steps = graph.remote().steps(&testing::account(), None, &Urgency::Foreground.into(), Timestamp(9), Timestamp(1));
         let (facts, account) = (Facts::default(), AccountId::new("a"));
         let knowing = |anew| Knowing { steps: steps.as_ref(), facts: &facts, account: &account, anew };
         for _ in 0..3 {

@@ -9,6 +9,8 @@ mod cachectl;
 #[cfg(test)]
 mod calendar;
 #[cfg(test)]
+mod campaign;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod clock_steps;
@@ -28,6 +30,8 @@ mod hurry;
 mod keyring;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod locked;
 #[cfg(test)]

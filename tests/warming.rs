@@ -135,6 +135,8 @@ fn it_can_be_off_and_told_what_to_do() {
 fn an_answer_in_use_is_renewed_before_it_is_asked_for() {
     let world = World::with(Setup { accounts: &[ALEX], warming: true, stopped_clock: true, ..Setup::default() }).unwrap();
     let mut client = world.client(Era::Legacy).unwrap();
+    // What is being fetched when the clock is moved on would be given up and tried again later.
+    until_warm(&mut client, 1);
     let question = json!({"account_id": world.ids[0], "folder": "inbox", "limit": 7});
     for _ in 0..5 {
         client.call("email_list", &question).unwrap().json().unwrap();
@@ -166,6 +168,37 @@ fn an_answer_in_use_is_renewed_before_it_is_asked_for() {
     }
     let night = status(&mut client);
     assert_eq!((renewed(&night), world.control().stats().count(LIST)), (0, requests), "{evening} {night}");
+}
+
+/// Who acts on what a list shows looks at the list again: it is fetched while he thinks. A search that any write overtakes is not.
+#[test]
+fn a_list_that_a_write_has_overtaken_is_fetched_again_at_once() {
+    let world = World::with(Setup { accounts: &[ALEX], warming: true, stopped_clock: true, ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    until_warm(&mut client, 1);
+    let account = &world.ids[0];
+    let list = json!({ "account_id": account });
+    let search = json!({"account_id": account, "query": "the"});
+    let shown = client.call("email_list", &list).unwrap().json().unwrap();
+    client.call("search_emails", &search).unwrap().json().unwrap();
+    let lists = world.control().stats().count(LIST);
+    let message = &shown["messages"][0];
+    let mark = json!({"account_id": account, "email_id": message["id"], "is_read": message["isRead"] == false});
+    client.call("email_mark_read", &mark).unwrap().json().unwrap();
+    let again = world.block_on(world.control().wait(&Wait { route: LIST.into(), count: lists + 1, ..Wait::default() }));
+    assert!(again.reached, "it was not fetched again");
+    let deadline = stopwatch::now() + PATIENCE;
+    loop {
+        // Stored a moment after Graph has answered; one that asks earlier joins the fetch.
+        let now = client.call("email_list", &list).unwrap().json().unwrap();
+        assert_eq!(now["messages"][0]["isRead"], message["isRead"] == false);
+        if now["_cache_status"] == "fresh" {
+            break;
+        }
+        assert!(stopwatch::now() < deadline);
+    }
+    assert_eq!(world.control().stats().count(LIST), lists + 1);
+    assert_eq!(client.call("search_emails", &search).unwrap().cache_status().unwrap(), "miss");
 }
 
 /// Calls are not slower while the cache is warmed: twelve accounts, as slow as the service is. Prints the figures.

@@ -11,7 +11,11 @@
 //! go and are renamed; that a count in one has changed it does not (Microsoft's word: microsoft-graph-docs issue 6576), and every answer
 //! with that scope shows counts. Rejected too: `/calendarView/delta`, whose window stands still while "the next 7 days" move on.
 
-use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Reading, Scope, Seq, Service, SourceId};
 use crate::clock::Timestamp;
@@ -110,36 +114,64 @@ pub struct Found {
     pub parent: Option<String>,
     /// It was removed.
     pub gone: bool,
+    /// It is the top of the drive, which is in every answer and says nothing by itself but where the ways up end.
+    pub top: bool,
 }
 
-/// The scopes that a change reported by `feed` may have changed; `containers_of` answers from the ledger's `items`.
-pub fn spread_found(feed: &Feed, found: &Found, mut containers_of: impl FnMut(&str) -> Vec<Scope>) -> BTreeSet<Scope> {
-    let known = containers_of(&found.item);
+/// The scopes that the changes reported by `feed` in one answer may have changed; `containers_of` answers from the ledger's `items`.
+pub fn spread_found(feed: &Feed, found: &[Found], mut containers_of: impl FnMut(&str) -> Vec<Scope>) -> BTreeSet<Scope> {
     let service = feed.of().service();
-    let mut scopes = BTreeSet::from([Scope::item(&found.item), Scope::any(service)]);
-    match feed.of() {
-        FeedKind::Drive => spread_drive(found, &known, containers_of, &mut scopes),
-        // It was seen in other folders when it has been moved here. One that was not is in no answer about another folder.
-        FeedKind::Messages(folder) => scopes.extend([Scope::messages(folder), Scope::folders()]),
-        FeedKind::Contacts(folder) => scopes.extend([Scope::contacts(folder)]),
+    let (mut scopes, mut folders) = (BTreeSet::new(), BTreeSet::new());
+    for one in found.iter().filter(|one| !one.top) {
+        let known = containers_of(&one.item);
+        scopes.extend([Scope::item(&one.item), Scope::any(service)]);
+        match feed.of() {
+            FeedKind::Drive => {
+                scopes.insert(Scope::structure());
+                // It may have come from anywhere.
+                if known.is_empty() {
+                    scopes.insert(Scope::all(service));
+                }
+                folders.extend(folders_among(&known).chain(one.parent.clone()));
+            }
+            // It was seen in other folders when it has been moved here. One that was not is in no answer about another folder.
+            FeedKind::Messages(folder) => scopes.extend([Scope::messages(folder), Scope::folders()]),
+            FeedKind::Contacts(folder) => scopes.extend([Scope::contacts(folder)]),
+        }
+        scopes.extend(known);
     }
-    scopes.extend(known);
+    scopes.extend(folders.iter().map(|folder| Scope::children(folder)));
+    spread_up(folders, found, containers_of, &mut scopes);
     scopes
 }
 
-/// The item's folders, where it was seen and where it is; since answers show how many children a folder has, these folders themselves and
-/// where they were seen; and the structure. An item that is not known may have come from anywhere, which overtakes all of the service.
-fn spread_drive(found: &Found, known: &[Scope], mut containers_of: impl FnMut(&str) -> Vec<Scope>, scopes: &mut BTreeSet<Scope>) {
-    scopes.insert(Scope::structure());
-    if known.is_empty() {
-        scopes.insert(Scope::all(Service::Files));
-    }
-    let seen_in = known.iter().filter_map(|container| container.as_str().strip_prefix("children:").map(str::to_owned));
-    let folders: BTreeSet<String> = seen_in.chain(found.parent.clone()).collect();
-    for folder in folders {
-        scopes.insert(Scope::children(&folder));
+/// The folders of `scopes`, by id.
+fn folders_among(scopes: &[Scope]) -> impl Iterator<Item = String> {
+    scopes.iter().filter_map(|scope| scope.as_str().strip_prefix("children:").map(str::to_owned))
+}
+
+/// The folders that changed items of a drive were seen in or are in, and every folder above them, themselves and where they are shown: answers
+/// show how many children a folder has, and the size of all below it.
+///
+/// OneDrive reports every folder above a changed item "by design" (its team, onedrive-api-docs issue 295, about work accounts). That is not
+/// relied upon: the reference of `driveItem: delta` does not promise it, `Prefer: deltaExcludeParent` leaves them out, and nobody says so of
+/// personal drives or of the folders that an item was moved out of. So the ways up are found here, by what was reported and by what was
+/// seen. One that ends before the top of the drive overtakes all of it.
+fn spread_up(folders: BTreeSet<String>, found: &[Found], mut containers_of: impl FnMut(&str) -> Vec<Scope>, scopes: &mut BTreeSet<Scope>) {
+    let told: BTreeMap<&str, &Found> = found.iter().map(|one| (one.item.as_str(), one)).collect();
+    let (mut left, mut seen) = (folders.into_iter().collect::<Vec<_>>(), BTreeSet::new());
+    while let Some(folder) = left.pop() {
+        if !seen.insert(folder.clone()) {
+            continue;
+        }
+        let (known, told) = (containers_of(&folder), told.get(folder.as_str()));
+        let parent = told.and_then(|told| told.parent.clone());
+        if known.is_empty() && parent.is_none() && !told.is_some_and(|told| told.top) {
+            scopes.insert(Scope::all(Service::Files));
+        }
+        left.extend(folders_among(&known).chain(parent));
         scopes.insert(Scope::item(&folder));
-        scopes.extend(containers_of(&folder));
+        scopes.extend(known);
     }
 }
 
@@ -156,23 +188,44 @@ pub struct FeedOf {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_reported_change_overtakes_what_shows_it() {
-        let places = |item: &str| match item {
+    /// A drive of which some was seen: `X` in `A` in `P` in the top `R`, `B` in `Q`, whose place is not known.
+    fn names(found: &[Found]) -> Vec<String> {
+        let seen = |item: &str| match item {
             "X" => vec![Scope::children("A")],
             "A" => vec![Scope::children("P")],
             "B" => vec![Scope::children("Q")],
+            "P" => vec![Scope::children("R")],
             _ => vec![],
         };
-        let names = |found: &Found| -> Vec<String> {
-            spread_found(&Feed::drive(), found, places).iter().map(|scope| scope.as_str().to_owned()).collect()
-        };
-        let moved = Found { item: "X".into(), parent: Some("B".into()), gone: false };
-        assert_eq!(
-            names(&moved),
-            ["any:files", "children:A", "children:B", "children:P", "children:Q", "item:A", "item:B", "item:X", "structure"]
-        );
-        let unknown = Found { item: "N".into(), parent: None, gone: true };
-        assert_eq!(names(&unknown), ["all:files", "any:files", "item:N", "structure"]);
+        spread_found(&Feed::drive(), found, seen).iter().map(|scope| scope.as_str().to_owned()).collect()
+    }
+
+    fn changed(item: &str, parent: &str) -> Found {
+        Found { item: item.into(), parent: Some(parent.into()), gone: false, top: false }
+    }
+
+    fn top() -> Found {
+        Found { item: "R".into(), parent: None, gone: false, top: true }
+    }
+
+    const UP_FROM_A: [&str; 9] =
+        ["any:files", "children:A", "children:P", "children:R", "item:A", "item:P", "item:R", "item:X", "structure"];
+
+    #[test]
+    fn a_reported_change_overtakes_what_shows_it_and_every_folder_above() {
+        assert_eq!(names(&[top(), changed("X", "A")]), UP_FROM_A);
+        // Where the folders above are reported too, it comes to the same, but for what they hold besides.
+        assert_eq!(names(&[changed("X", "A"), changed("A", "P"), changed("P", "R"), top()]), UP_FROM_A);
+        assert_eq!(names(&[top()]), [""; 0], "the top alone");
+    }
+
+    #[test]
+    fn where_the_way_up_or_the_item_is_not_known_all_is_overtaken() {
+        let all = |found: &[Found]| names(found).contains(&"all:files".to_owned());
+        assert!(!all(&[top(), changed("X", "A")]));
+        assert!(all(&[changed("X", "A")]), "what has no place need not be the top");
+        assert!(all(&[top(), changed("X", "B")]), "moved to where nobody looked");
+        let unknown = Found { item: "N".into(), parent: None, gone: true, top: false };
+        assert_eq!(names(&[top(), unknown]), ["all:files", "any:files", "item:N", "structure"]);
     }
 }

@@ -72,6 +72,11 @@ fn standing(meta: &EntryMeta, view: &impl ScopeView) -> Standing {
     standing
 }
 
+/// Whether a write of ours or a change that was reported has overtaken `meta`, whatever its age.
+pub fn is_overtaken(meta: &EntryMeta, view: &impl ScopeView) -> bool {
+    !matches!(standing(meta, view), Standing::True)
+}
+
 /// The check that vouches for `scope` as it was read.
 fn vouched(meta: &EntryMeta, view: &impl ScopeView, reading: &Reading, scope: &Scope) -> Option<(Feed, Check)> {
     let feed = Feed::covering(reading, scope)?;

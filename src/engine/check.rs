@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Call, Engine, turn::Turn};
+use super::{Call, Engine, turn::Turn, watch::Watch};
 use crate::{
     cache::{Bumped, CacheKey, Check, EntryMeta, FeedOf, Found, Mode, Reading, Scope, Ttl, Verdict, feeds, judge},
     clock::Timestamp,
@@ -21,7 +21,7 @@ use crate::{
     ids::AccountId,
     secret::Secret,
     store::{Based, Baseline, Changes, CheckNoted, Checked, FeedKey},
-    tools::StepError,
+    tools::{StepError, Steps as _},
 };
 
 /// More changes than this are not told apart: everything is fetched again, and the feed begins anew with the next walk.
@@ -48,7 +48,7 @@ impl Engine {
     /// # Errors
     ///
     /// When Microsoft could not be asked at all, so that a fetch would fail in the same way.
-    pub(super) async fn check(&self, call: &Call, key: &CacheKey) -> Result<bool, StepError> {
+    pub(super) async fn check(&self, call: &mut Call, key: &CacheKey) -> Result<bool, StepError> {
         let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl_for(call)) else { return Ok(false) };
         let Some(asked) = feeds(&entry.meta, &self.truth.view()) else {
             self.consider_walk(call, &entry.meta).await;
@@ -62,8 +62,10 @@ impl Engine {
             if self.is_fresh(&entry.meta, ttl) {
                 return Ok(true);
             }
-            let call = Call { urgency: taken.urgency.clone(), ..call.clone() };
-            match self.ask_feed(&call, &feed).await {
+            let mut asking = Call { urgency: taken.urgency.clone(), ..call.clone() };
+            let told = self.ask_feed(&mut asking, &feed).await;
+            call.checks = asking.checks;
+            match told {
                 Ok(true) => {}
                 Err(error) if matches!(error.kind, Kind::Offline | Kind::Throttled) => return Err(error),
                 Ok(false) | Err(_) => return Ok(false),
@@ -77,7 +79,7 @@ impl Engine {
     }
 
     /// Asks one feed what has changed and records the answer; false when its token is of no use any more.
-    async fn ask_feed(&self, call: &Call, feed: &FeedKey) -> Result<bool, StepError> {
+    async fn ask_feed(&self, call: &mut Call, feed: &FeedKey) -> Result<bool, StepError> {
         let token = match self.ledger.delta_token(feed).await {
             Ok(Some(token)) => token,
             Ok(None) => return Ok(false),
@@ -87,9 +89,13 @@ impl Engine {
             }
         };
         let started = self.clock.now();
-        let steps = self.steps(call);
+        let steps = Watch::new(self.steps(call), None);
         let request = GraphRequest::get_path(token.link.expose().clone());
-        let (changes, next) = match steps.pages(request, &|items| items.len() > MOST_CHANGES).await {
+        let told = steps.pages(request, &|items| items.len() > MOST_CHANGES).await;
+        let requests = steps.seen().requests;
+        call.checks += requests;
+        self.counters.checked(call, requests);
+        let (changes, next) = match told {
             Ok(page) => match (found(&page.items), page.delta) {
                 // What was removed may come back unreported: the token ends with it.
                 (Some(found), Some(_)) if found.iter().any(|one| one.gone) => (Changes::Found(found), None),
@@ -136,15 +142,15 @@ impl Engine {
     }
 }
 
-/// What a delta reports; `None` when a line cannot be read. The root of a drive is in every answer and says nothing by itself.
+/// What a delta reports; `None` when a line cannot be read.
 fn found(items: &[Value]) -> Option<Vec<Found>> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let one = |item: &Value| {
         let parent = item.get("parentReference").and_then(|parent| parent.get("id")).and_then(text);
         let gone = item.get("deleted").is_some() || item.get("@removed").is_some();
-        Some(Found { item: item.get("id").and_then(text)?, parent, gone })
+        Some(Found { item: item.get("id").and_then(text)?, parent, gone, top: item.get("root").is_some() })
     };
-    items.iter().filter(|item| item.get("root").is_none()).map(one).collect()
+    items.iter().map(one).collect()
 }
 
 /// Graph does not know the token any more: 410, or 400 and 404 with the codes that mean the same.

@@ -22,6 +22,7 @@ use super::{
     Answer, CacheStatus, Call, CallError, Engine,
     answer::encode,
     fetch::{Position, readings},
+    watch::Watch,
 };
 use crate::{
     cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Ttl, Verdict, judge},
@@ -98,8 +99,13 @@ impl Engine {
         let fetch = call.tool.does.fetch().ok_or(CallError::Broken)?;
         // Items kept since the list was read are as old as the list; without any the page is as new as this call.
         let at = if more.rest.is_empty() { self.clock.now() } else { since };
-        let steps = Resumed { inner: self.steps(&call), more: Mutex::new(Some(more)) };
-        let mut fetched = fetch(&steps, &call.args).await?;
+        let steps = Resumed { inner: Watch::new(self.steps(&call), None), more: Mutex::new(Some(more)) };
+        let fetched = fetch(&steps, &call.args).await;
+        let requests = steps.inner.seen().requests;
+        if requests > 0 {
+            self.counters.asked(&call, requests, false);
+        }
+        let mut fetched = fetched?;
         self.leave_cursor(&list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
@@ -134,7 +140,7 @@ fn place(key: &CacheKey, page: u32, slot: i64) -> CacheKey {
 
 /// Steps whose first collection begins where an earlier answer ended.
 struct Resumed {
-    inner: Box<dyn Steps>,
+    inner: Watch,
     more: Mutex<Option<More>>,
 }
 

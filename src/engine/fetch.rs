@@ -334,10 +334,10 @@ impl Engine {
     pub async fn refresh(self: &Arc<Self>, run: &TaskRun) -> Result<Option<String>, Failure> {
         let (call, key) = self.call_of(run)?;
         let entry = Some(format!("{:?}", key.hash));
-        let call = self.with_source(call).await?;
+        let mut call = self.with_source(call).await?;
         self.counters.refreshed(&call);
         // A small request may tell that it is still true.
-        if self.check(&call, &key).await.map_err(CallError::from)? {
+        if self.check(&mut call, &key).await.map_err(CallError::from)? {
             return Ok(entry);
         }
         let fetched = self.fetch(&call, &key).await?;

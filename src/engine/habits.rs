@@ -18,6 +18,8 @@ const OFTEN: f64 = 3.0;
 const HALF: Duration = Duration::from_secs(3600);
 /// Nothing is renewed for somebody who has not asked for it for so long.
 const WORKING: Duration = Duration::from_secs(15 * 60);
+/// A conversation in which something was looked at goes on for so long.
+const TALKING: Duration = Duration::from_secs(5 * 60);
 /// An answer is not renewed again before, whatever becomes of it: one that a write keeps overtaking would use up everything.
 pub(super) const GAP: Duration = Duration::from_secs(60);
 /// Answers whose use is remembered.
@@ -67,6 +69,14 @@ impl Habits {
         let used = |habit: &&Habit| habit.faded(now) >= OFTEN && now.since(habit.last) <= WORKING;
         let mut found: Vec<&Habit> = self.known.values().filter(used).collect();
         found.sort_by(|a, b| b.faded(now).total_cmp(&a.faded(now)));
+        found.into_iter().map(|habit| (habit.key.clone(), habit.renewed.map_or(Timestamp(0), |at| at.plus(GAP)))).collect()
+    }
+
+    /// The answers that were looked at in a conversation that may go on, the last one first, each with the earliest time at which it may be
+    /// renewed.
+    pub(super) fn just_used(&self, now: Timestamp) -> Vec<(CacheKey, Timestamp)> {
+        let mut found: Vec<&Habit> = self.known.values().filter(|habit| now.since(habit.last) <= TALKING).collect();
+        found.sort_by_key(|habit| std::cmp::Reverse(habit.last));
         found.into_iter().map(|habit| (habit.key.clone(), habit.renewed.map_or(Timestamp(0), |at| at.plus(GAP)))).collect()
     }
 
@@ -133,6 +143,19 @@ mod tests {
         assert!(now(&habits, 6 * 3600).is_empty());
         habits.leave(&AccountId::new("a"));
         assert!(habits.known.is_empty());
+    }
+
+    #[test]
+    fn what_was_looked_at_just_now_is_known_even_when_it_was_only_once() {
+        let mut habits = Habits::default();
+        habits.used(&key(1), 1, seconds(0));
+        habits.used(&key(2), 1, seconds(60));
+        let now = |habits: &Habits, at| habits.just_used(seconds(at)).into_iter().map(|(key, _)| key.hash).collect::<Vec<_>>();
+        assert_eq!(now(&habits, 61), [key(2).hash, key(1).hash]);
+        assert_eq!(now(&habits, 301), [key(2).hash]);
+        assert!(habits.in_use(seconds(61)).is_empty() && now(&habits, 400).is_empty());
+        habits.spend(&key(2), 5, seconds(100)).unwrap();
+        assert_eq!(habits.just_used(seconds(101))[0].1, seconds(160), "no sooner than a while after it was renewed");
     }
 
     #[test]

@@ -226,6 +226,8 @@ struct Call {
     /// Whether somebody waits; its flight may be joined by somebody who does.
     urgency: graph::Hurry,
     who: stats::Who,
+    /// Graph requests it has made to learn whether a stored answer is still true.
+    checks: u64,
     /// What ends it early: background work only.
     stop: Option<Arc<stop::Stop>>,
 }
@@ -360,8 +362,8 @@ impl Engine {
     /// A call that somebody waits for. The clock is read here, once.
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
         let who = stats::Who::nobody();
-        let mut call =
-            Call { tool, args, account, mailbox: None, now: self.clock.now(), urgency: Urgency::Foreground.into(), who, stop: None };
+        let (now, urgency) = (self.clock.now(), Urgency::Foreground.into());
+        let mut call = Call { tool, args, account, mailbox: None, now, urgency, who, checks: 0, stop: None };
         Self::own_mailbox(&mut call);
         call
     }

@@ -27,7 +27,7 @@ impl Engine {
                 return Ok(answer);
             }
             // Too old to be served; a small request may tell that it is still true.
-            match self.check(&call, &key).await {
+            match self.check(&mut call, &key).await {
                 Ok(false) => {}
                 Ok(true) => {
                     call.now = self.clock.now();

@@ -110,6 +110,7 @@ impl Engine {
         if let Some(id) = known(&self.mailboxes) {
             return Ok(id);
         }
+        self.counters.checked(call, 1);
         let reply = self.steps(call).send(GraphRequest::get(&["users", &name.1]).with("$select", "id")).await;
         let id = match reply {
             Ok(reply) => {
@@ -132,6 +133,7 @@ impl Engine {
 
     /// Asks which drive is behind `/me/drive` and remembers it with the account.
     async fn learn_drive(&self, call: &Call) -> Result<Arc<AccountRow>, CallError> {
+        self.counters.checked(call, 1);
         let reply = self.steps(call).send(GraphRequest::get(&["me", "drive"]).with("$select", "id")).await?;
         let id = reply.body.get("id").and_then(Value::as_str).ok_or_else(|| StepError::unexpected("the id of the drive"))?;
         let known = AccountRow { drive_id: Some(id.to_owned()), ..AccountRow::clone(&call.account) };

@@ -18,14 +18,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Call, Engine};
+use super::{Call, Engine, watch::Watch};
 use crate::{
     cache::{Bumped, Check, EntryMeta, unasked},
     clock::Timestamp,
     ids::{AccountId, Urgency},
     secret::Secret,
     store::{Based, Baseline, CheckNoted, FeedKey},
-    tools::walk_of,
+    tools::{Steps as _, walk_of},
 };
 
 /// Answers that grow old within this time could have been told true by one request. Half of the shortest fresh time of what feeds cover.
@@ -112,7 +112,10 @@ impl Engine {
         let Some((epoch, read_seq)) = self.truth.position(&feed.source) else { return false };
         let (started, read) = (self.clock.now(), AtomicU32::new(0));
         let enough = |_: &[serde_json::Value]| read.fetch_add(1, Relaxed) + 1 >= pages;
-        let Ok(page) = self.steps(call).pages(request, &enough).await else { return false };
+        let steps = Watch::new(self.steps(call), None);
+        let walked = steps.pages(request, &enough).await;
+        self.counters.checked(call, steps.seen().requests);
+        let Ok(page) = walked else { return false };
         let (None, Some(link)) = (page.next, page.delta) else { return false };
         let baseline = Baseline { feed: feed.clone(), epoch, read_seq, depends: Vec::new(), link: Secret::new(link), started };
         let _staying = self.leaving.read().await;

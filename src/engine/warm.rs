@@ -2,11 +2,15 @@
 //!
 //! First the operations that are configured, for every account that is signed in (`round.rs`): the calls are those that clients make without
 //! arguments, through the same check of arguments, so that they fill the very keys those clients look up. Then what is really used
-//! (`habits.rs`): an answer in use is renewed before it is too old to be served, within a budget for each account and hour. Nothing is kept for a
-//! restart: what was warmed is fresh then and is skipped.
+//! (`habits.rs`), within a budget for each account and hour: an answer in use is renewed before it is too old to be served, and one that was
+//! just used and that a write of ours has overtaken is fetched again at once, for who acts on what a list shows looks at the list again.
+//! Nothing is kept for a restart: what was warmed is fresh then and is skipped.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,7 +26,7 @@ use super::{
 };
 use crate::{
     auth::TokenState,
-    cache::{CacheKey, Mode, Verdict, judge},
+    cache::{CacheKey, Mode, Scope, Verdict, extent, is_overtaken, judge},
     clock::Timestamp,
     hint::{Hint, Kind},
     ids::AccountId,
@@ -97,6 +101,8 @@ pub struct WarmingNow {
 pub(super) struct Warmth {
     round: Mutex<Round>,
     habits: Mutex<Habits>,
+    /// A write has ended since uses were last looked at.
+    wrote: AtomicBool,
     stirred: Notify,
     /// Changed whenever a round gets on.
     moved: watch::Sender<()>,
@@ -111,9 +117,15 @@ impl Warmth {
         self.habits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody has signed in, or a write has overtaken answers.
+    /// Somebody has signed in, or something was used.
     pub(super) fn stir(&self) {
         self.stirred.notify_one();
+    }
+
+    /// A write may have overtaken answers.
+    pub(super) fn wrote(&self) {
+        self.wrote.store(true, Ordering::Relaxed);
+        self.stir();
     }
 
     /// Forgets an account that has signed out.
@@ -166,6 +178,10 @@ impl Engine {
         }
         let by_itself = self.policy.warming.enabled;
         if by_itself {
+            if self.warmth.wrote.swap(false, Ordering::Relaxed) {
+                // What was used before a write tells which answers it has overtaken in the middle of a conversation.
+                self.flush_uses().await;
+            }
             self.plan_round();
         }
         let due = self.warmth.round().due(self.clock.now());
@@ -291,9 +307,18 @@ impl Engine {
         })
     }
 
+    /// Whether a write has overtaken the list of `key` by what it is about. A search is overtaken by any write of its service; fetching it
+    /// again each time would cost more than it is asked for. What a get showed comes along with the list.
+    async fn list_overtaken(&self, key: &CacheKey) -> bool {
+        let Some(entry) = self.entry(key).await else { return false };
+        let any = |scope: &Scope| scope.as_str().starts_with("any:");
+        let searched = entry.meta.readings.iter().flat_map(|reading| &reading.scopes).any(any);
+        !searched && extent(&entry.body).is_some() && is_overtaken(&entry.meta, &self.truth.view())
+    }
+
     /// Takes in recorded uses, so that what is used is renewed. Of an answer that is not in memory nothing is learnt.
     pub(super) fn learn(&self, uses: &[EntryUse]) {
-        if !self.policy.warming.enabled || self.policy.warming.renewals == 0 {
+        if uses.is_empty() || !self.policy.warming.enabled || self.policy.warming.renewals == 0 {
             return;
         }
         let mut habits = self.warmth.habits();
@@ -309,7 +334,13 @@ impl Engine {
     /// Asks for answers in use that can soon not be served any more; when the next one will be due.
     async fn renew(self: &Arc<Self>) -> Option<Timestamp> {
         let now = self.clock.now();
-        let in_use = self.warmth.habits().in_use(now);
+        let mut in_use = self.warmth.habits().in_use(now);
+        let just_used = self.warmth.habits().just_used(now);
+        for (key, not_before) in just_used {
+            if in_use.iter().all(|(known, _)| known.hash != key.hash) && self.list_overtaken(&key).await {
+                in_use.push((key, not_before));
+            }
+        }
         let mut next: Option<Timestamp> = None;
         for (key, not_before) in in_use.into_iter().take(LOOKED_AT) {
             let call = self.call_ahead(&key.tool, &key.account, key.args.clone().into_iter().collect());

@@ -119,7 +119,7 @@ impl Engine {
                 self.truth.apply(&bumps);
                 self.chores.stir();
                 // Lists in use that it overtook are asked for again while whoever wrote still thinks.
-                self.warmth.stir();
+                self.warmth.wrote();
                 if wakes_settler {
                     self.unsettled.notify_one();
                 }

@@ -670,7 +670,7 @@ async fn a_check_keeps_its_token_its_time_and_its_bumps_together(store: &dyn Bac
     let known = store.source(&drive()).await.unwrap();
     assert_eq!((known.seq, known.checked[&(account(), Feed::drive())]), (1, vouched), "an empty check is no step of history");
     assert_eq!(link(store).await, Some(("two".into(), 1)));
-    let found = Found { item: "x".into(), parent: Some("f".into()), gone: false };
+    let found = Found { item: "x".into(), parent: Some("f".into()), gone: false, top: false };
     let noted = store.checked(check(1, vec![found.clone()], Some("three"))).await.unwrap();
     assert_eq!(names(&noted.bumped), set(&["all:files", "any:files", "children:f", "item:f", "item:x", "structure"]));
     assert!(noted.bumped[0].scopes.iter().all(|(_, marks)| *marks == Marks { written_at: 0, changed_at: 2, unsettled_until: None }));
@@ -684,17 +684,19 @@ async fn a_check_keeps_its_token_its_time_and_its_bumps_together(store: &dyn Bac
         read_seq: known.seq,
         scopes: vec![Scope::children("old"), Scope::all(Service::Files)],
     }];
-    let places = vec![Scope::children("old")];
-    store.put(entry, vec![Shown { source: drive(), item: "x".into(), containers: places }], Timestamp(1)).await.unwrap();
-    let noted = store.checked(check(1, vec![found], Some("four"))).await.unwrap();
-    assert_eq!(names(&noted.bumped), set(&["any:files", "children:f", "children:old", "item:f", "item:old", "item:x", "structure"]));
+    let shown = |(item, place): (&str, &str)| Shown { source: drive(), item: item.into(), containers: vec![Scope::children(place)] };
+    store.put(entry, [("x", "old"), ("old", "r"), ("f", "r")].map(shown).into(), Timestamp(1)).await.unwrap();
+    let top = Found { item: "r".into(), parent: None, gone: false, top: true };
+    let noted = store.checked(check(1, vec![top, found], Some("four"))).await.unwrap();
+    let expected = ["any:files", "children:f", "children:old", "children:r", "item:f", "item:old", "item:r", "item:x", "structure"];
+    assert_eq!(names(&noted.bumped), set(&expected));
     let stale = check(7, vec![], Some("five"));
     assert_eq!(store.checked(stale).await.unwrap(), CheckNoted { bumped: vec![], check: None }, "another baseline's token");
     assert_eq!(link(store).await, Some(("four".into(), 1)));
 }
 
 async fn a_removal_or_a_refusal_ends_a_token(store: &dyn Backend) {
-    let gone = Found { item: "x".into(), parent: None, gone: true };
+    let gone = Found { item: "x".into(), parent: None, gone: true, top: false };
     for found in [vec![gone], vec![]] {
         let state = store.source(&drive()).await.unwrap();
         let Based::Yes { from, .. } = store.baseline(baseline(&state, "one")).await.unwrap() else { panic!("not kept") };
@@ -929,7 +931,7 @@ async fn trace(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
             Op::Check { item, gone, lost } => {
                 let token = store.delta_token(&feed()).await.unwrap();
                 let from = token.as_ref().map_or(0, |token| token.from);
-                let found = Found { item: item_name(*item), parent: Some(folder_name(*item % 3)), gone: *gone };
+                let found = Found { item: item_name(*item), parent: Some(folder_name(*item % 3)), gone: *gone, top: false };
                 let next = (!gone && !lost).then(|| Secret::new(format!("link {at}")));
                 let changes = if *lost { Changes::Unknown } else { Changes::Found(vec![found]) };
                 let done = Checked { feed: feed(), from, started: now, changes, next };

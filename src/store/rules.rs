@@ -101,16 +101,13 @@ pub(super) fn spread_changes(
         }
         Changes::Found(found) => found,
     };
-    let mut scopes = BTreeSet::new();
     let mut failed = None;
-    for one in found {
-        scopes.extend(spread_found(feed, one, |item| {
-            containers_of(item).unwrap_or_else(|error| {
-                failed = Some(error);
-                Vec::new()
-            })
-        }));
-    }
+    let scopes = spread_found(feed, found, |item| {
+        containers_of(item).unwrap_or_else(|error| {
+            failed = Some(error);
+            Vec::new()
+        })
+    });
     failed.map_or(Ok(scopes), Err)
 }
 

@@ -1,9 +1,13 @@
 //! A process of ours that is waited for with a deadline and never outlives its owner.
 
 use std::{
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, ExitStatus},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -144,10 +148,21 @@ pub fn memory(pid: u32) -> anyhow::Result<(u64, u64)> {
     Ok((field("Rss:").context("Rss")?, field("Pss:").context("Pss")?))
 }
 
+/// Whether what is started from now on is kept from the terminal's signals.
+static APART: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C reaches this process and not the ones it starts: for who ends them itself, in its own time.
+pub fn keep_from_the_terminal() {
+    APART.store(true, Ordering::Relaxed);
+}
+
 /// Starts a command, with its name in the error.
 ///
 /// # Errors
 /// When it cannot be started.
 pub fn spawn(command: &mut Command) -> anyhow::Result<Child> {
+    if APART.load(Ordering::Relaxed) {
+        command.process_group(0);
+    }
     command.spawn().with_context(|| format!("starting {}", command.get_program().display()))
 }

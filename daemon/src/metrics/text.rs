@@ -75,11 +75,12 @@ fn answers(page: &mut Page, stats: &Stats) {
         }
     }
     type Field = fn(&Counts) -> u64;
-    let fields: [(&str, &str, Field); 6] = [
+    let fields: [(&str, &str, Field); 7] = [
         ("coalesced_total", "Reads that shared the fetch of another.", |counts| counts.coalesced),
         ("refreshes_total", "Refreshes in the background.", |counts| counts.refreshes),
         ("fetches_total", "Fetches from Microsoft for reads and refreshes.", |counts| counts.fetches),
         ("read_requests_total", "Graph requests that those fetches made, without retries.", |counts| counts.requests),
+        ("check_requests_total", "Graph requests that told what has changed or where to ask, without retries.", |counts| counts.checks),
         ("evicted_entries_total", "Entries thrown out to keep the cache within its limits.", |counts| counts.evicted),
         ("evicted_bytes_total", "Bytes of those entries as stored.", |counts| counts.evicted_bytes),
     ];

@@ -171,7 +171,7 @@ fn stats_row(row: StatsRow) -> v1::StatsRow {
         coalesced: counts.coalesced,
         stale_if_error: counts.stale_if_error,
         refreshes: counts.refreshes,
-        graph_requests: counts.requests,
+        graph_requests: counts.made(),
         saved_graph_calls: counts.saved_milli / 1000,
         evicted: counts.evicted,
         evicted_bytes: counts.evicted_bytes,

@@ -5,7 +5,8 @@
 //! * `period.rs` reads a period back, after a flush.
 //!
 //! A saved Graph request is one that a hit, or a call that shared another's fetch, did not make. Each such call counts as many as the tool's
-//! fetches for that account took in the mean, because entries do not carry what they cost. Retries are not counted, neither here nor there.
+//! fetches for that account took in the mean, because entries do not carry what they cost, less what the call asked all the same to learn
+//! that the entry is still true. Retries are not counted, neither here nor there.
 
 mod cells;
 mod flush;
@@ -130,7 +131,7 @@ impl Counters {
     fn served(&self, call: &Call, hits: impl Fn(&Cell) -> &AtomicU64) {
         let micros = call.who.watch.micros();
         let Some(cells) = self.cells.of(&call.account.id, call.tool.name, call.who.client) else { return };
-        let saved = cells[0].cost();
+        let saved = cells[0].cost().saturating_sub(call.checks.saturating_mul(1000));
         for cell in cells {
             hits(cell).fetch_add(1, Relaxed);
             cell.saved_milli.fetch_add(saved, Relaxed);
@@ -184,6 +185,11 @@ impl Counters {
         if answered && let Some(cell) = self.cells.tool(&call.account.id, call.tool.name) {
             cell.learn_cost(requests);
         }
+    }
+
+    /// So many Graph requests were made beside those of fetches.
+    pub(super) fn checked(&self, call: &Call, requests: u64) {
+        self.note(call, |cell| _ = cell.checks.fetch_add(requests, Relaxed));
     }
 
     /// Microsoft has answered the call.

@@ -30,7 +30,7 @@ pub(in crate::engine) fn tell(answer: &mut Value, statistics: &Statistics, held:
         "evicted_count": total.evicted,
         "evicted_bytes": total.evicted_bytes,
         "hit_rate": total.hit_rate().map(thousandths),
-        "graph_requests": total.requests,
+        "graph_requests": total.made(),
         "saved_graph_calls": total.saved_milli / 1000,
         "hit_ms": quantiles(&total.hit_times),
         "fetch_ms": quantiles(&total.fetch_times),

@@ -103,6 +103,8 @@ pub struct Counts {
     pub fetches: u64,
     /// Graph requests those fetches made.
     pub requests: u64,
+    /// Graph requests besides: of feeds, what has changed or for a token, and of a mailbox or drive, which it is.
+    pub checks: u64,
     /// Entries thrown out to keep the cache within its limits.
     pub evicted: u64,
     /// Their bytes as stored.
@@ -114,7 +116,7 @@ pub struct Counts {
 }
 
 /// Numbers of [`Counts`] beside the times.
-pub(super) const NUMBERS: usize = 12;
+pub(super) const NUMBERS: usize = 13;
 
 impl Counts {
     /// The numbers in the order in which they are stored. New ones go to the end.
@@ -132,6 +134,7 @@ impl Counts {
             self.requests,
             self.evicted,
             self.evicted_bytes,
+            self.checks,
         ]
     }
 
@@ -149,6 +152,7 @@ impl Counts {
             &mut self.requests,
             &mut self.evicted,
             &mut self.evicted_bytes,
+            &mut self.checks,
         ]
     }
 
@@ -180,6 +184,11 @@ impl Counts {
         since.hit_times = self.hit_times.since(&earlier.hit_times);
         since.fetch_times = self.fetch_times.since(&earlier.fetch_times);
         since
+    }
+
+    /// Graph requests that were made for reads, waited for or not. Retries are not counted.
+    pub fn made(&self) -> u64 {
+        self.requests.saturating_add(self.checks)
     }
 
     /// The share of cached reads that were served from the cache, 0 to 1; `None` before the first.

@@ -28,23 +28,29 @@ enum Command {
     /// them and says so. Progress goes to stderr, the result to stdout. Exits 1 when an answer does not hold to Graph's declarations,
     /// less than nine in ten of the examples on served paths are answered alike, or a client fails.
     Outside(outside::Options),
-    /// Long runs of the real daemon under load and trouble. Progress goes to stderr, the result to stdout; Ctrl-C ends one and prints what it
-    /// has. Exits 1 when a figure is not as it should be.
+    /// Long runs of the real daemon under load and trouble.
+    ///
+    /// Progress goes to stderr, the result to stdout; Ctrl-C, and the end of its time, end one, and it prints what it has. Exits 0 when it
+    /// came to its end and its figures are as they should be, 1 when one is not, 2 when it could not be carried through, and 3 when it was
+    /// cut short and nothing was wrong until then.
     Campaign(campaign::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Demo(options) => demo::run(&options),
-        Command::Outside(options) => outside::run(&options),
+        Command::Demo(options) => demo::run(&options).map(judged),
+        Command::Outside(options) => outside::run(&options).map(judged),
         Command::Campaign(options) => campaign::run(&options),
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(code) => code,
         Err(error) => {
             demo::say(&format!("error: {error:#}"));
             ExitCode::from(2)
         }
     }
+}
+
+fn judged(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

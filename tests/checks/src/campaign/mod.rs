@@ -7,14 +7,20 @@ pub mod queue;
 mod run;
 mod soak;
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde_json::Value;
 
 pub use run::Run;
 
-use crate::demo::say;
+use crate::{
+    demo::say,
+    support::{
+        bins::{For, bins},
+        process,
+    },
+};
 
 /// What every campaign can be told.
 #[derive(Debug, Args)]
@@ -27,58 +33,103 @@ pub struct Options {
     /// Seconds it may take; without it the campaign's own measure.
     #[arg(long, global = true, value_name = "SECONDS")]
     budget_s: Option<u64>,
+    /// Only this part; may be given several times. The parts stand in each campaign's own help.
+    #[arg(long, global = true, value_name = "PART")]
+    only: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Which {
     /// 10,000 queued tasks and 30 kills of the daemon; calls while tasks run; 200 clients at once.
-    Queue {
-        /// Only this part: kills, foreground or clients; may be given several times.
-        #[arg(long, value_name = "PART")]
-        only: Vec<String>,
-    },
-    /// Fills the cache past the size at which a clean-up begins, and watches it from outside.
     ///
-    /// Exits 1 when the clean-up begins too early, ends too late or above its share, the file does not shrink, or calls from the cache
-    /// become slower meanwhile than they may.
+    /// Parts: kills (every task runs to its end, none twice at once), foreground (what calls feel of running tasks), clients (200
+    /// processes that ask at the same time).
+    Queue,
+    /// Fills the cache past its limits and watches the clean-up from outside.
+    ///
+    /// Parts: bytes (the clean-up begins past 80 % of `cache.max_bytes` and not before, ends at 60 % or below, the file shrinks, and calls
+    /// from the cache are not slower meanwhile than they may be), entries (10,000 answers of one account, and no more).
     Limit(limit::Options),
-    /// Mixed load for half an hour: memory, file descriptors, threads and connections of the daemon stay as they are.
+    /// Mixed load for half an hour: memory, files, threads, tasks and connections of the daemon stay as they are.
+    ///
+    /// Parts are kinds of load, to find which of them makes something grow: reads, searches, refreshes, writes, changes (by others),
+    /// clients (that come and go). Growth is judged in runs of ten minutes and more.
     Soak,
 }
 
-/// Runs a campaign; whether its figures are as they should be.
-///
-/// # Errors
-/// When it could not be carried through.
-pub fn run(options: &Options) -> anyhow::Result<bool> {
-    let stop = interrupt::heard()?;
-    let budget = options.budget_s.map(Duration::from_secs);
-    match &options.which {
-        Which::Queue { only } => {
-            let mut run = Run::new(only, budget.unwrap_or(queue::WHOLE), stop);
-            let done = queue::run(&mut run, &queue::FULL);
-            let figures = run.end(done);
-            told(options, &figures, &format!("{figures:#}"))?;
-            for wrong in run.wrong() {
-                say(&format!("not as it must be: {wrong}"));
-            }
-            Ok(run.wrong().is_empty())
+impl Which {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Limit(_) => "limit",
+            Self::Soak => "soak",
         }
-        Which::Limit(limit) => {
-            let figures = limit::run(limit, budget.unwrap_or(limit::WHOLE), stop)?;
-            told(options, &figures, &figures.table())?;
-            Ok(figures.ok())
+    }
+
+    fn parts(&self) -> &'static [&'static str] {
+        match self {
+            Self::Queue => queue::PARTS,
+            Self::Limit(_) => limit::PARTS,
+            Self::Soak => soak::PARTS,
         }
-        Which::Soak => {
-            let figures = soak::run(budget.unwrap_or(soak::WHOLE), &stop)?;
-            told(options, &figures, &figures.table())?;
-            Ok(figures.ok)
+    }
+
+    fn budget(&self) -> Duration {
+        match self {
+            Self::Queue => queue::WHOLE,
+            Self::Limit(_) => limit::WHOLE,
+            Self::Soak => soak::WHOLE,
         }
     }
 }
 
-fn told(options: &Options, figures: &impl Serialize, table: &str) -> anyhow::Result<()> {
-    let text = if options.json { serde_json::to_string(figures)? } else { table.to_owned() };
+/// Runs a campaign: 0 when it came to its end and its figures are as they should be, 1 when they are not, 2 when it could not be carried
+/// through, 3 when it was cut short and nothing was wrong until then.
+///
+/// # Errors
+/// When it could not begin, or what it has cannot be printed.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let which = &options.which;
+    for part in &options.only {
+        anyhow::ensure!(which.parts().contains(&part.as_str()), "there is no part {part:?}; there are {}", which.parts().join(", "));
+    }
+    let stop = interrupt::heard()?;
+    // Ctrl-C is for us: a daemon that ended with us could not be asked for what it has.
+    process::keep_from_the_terminal();
+    // In release, as `cargo campaign` is; its own test has built them already. Whoever asks for them later gets these.
+    say("building the programs");
+    bins(if cfg!(debug_assertions) { For::Tests } else { For::Demo })?;
+    let budget = options.budget_s.map_or(which.budget(), Duration::from_secs);
+    let mut run = Run::new(&options.only, budget, stop);
+    match which {
+        Which::Queue => queue::run(&mut run, &queue::FULL),
+        Which::Limit(limit) => limit::run(&mut run, limit),
+        Which::Soak => soak::run(&mut run),
+    }
+    let ended = run.ended();
+    let figures = run.end(which.name());
+    let text = if options.json { serde_json::to_string(&figures)? } else { table(&figures) };
     writeln!(std::io::stdout(), "{text}")?;
-    Ok(())
+    for wrong in run.wrong() {
+        say(&format!("not as it must be: {wrong}"));
+    }
+    if ended.cut_short() {
+        say(&format!("cut short ({}): the figures are what was known by then", ended.name()));
+    }
+    Ok(ExitCode::from(ended.code(!run.wrong().is_empty())))
+}
+
+/// For people: a line for each figure, what has parts on one line, lists of objects left out.
+fn table(figures: &Value) -> String {
+    let word = |value: &Value| value.as_f64().map_or_else(|| value.to_string(), |number| format!("{}", (number * 100.0).round() / 100.0));
+    let mut lines = Vec::new();
+    for (name, value) in figures.as_object().into_iter().flatten() {
+        let text = match value {
+            Value::Object(parts) => parts.iter().map(|(part, value)| format!("{part} {}", word(value))).collect::<Vec<_>>().join(", "),
+            Value::Array(list) if list.iter().any(Value::is_object) => continue,
+            value => word(value),
+        };
+        lines.push(format!("{name:<24} {text}"));
+    }
+    lines.join("\n")
 }

@@ -46,21 +46,14 @@ const RATIO: f64 = 1.5;
 /// Every search is stale at once and stays servable; nothing else is touched.
 const CONFIG: &str = "[cache.tools.search_emails]\nfresh = 0\nstale = 86400\n";
 
+/// What it can be asked for by name.
+pub(super) const PARTS: &[&str] = &["kills", "foreground", "clients"];
+
 /// Runs the parts that are wanted.
-///
-/// # Errors
-/// When a world does not start or a call fails that must not.
-pub fn run(run: &mut Run, size: &Size) -> anyhow::Result<()> {
-    if run.wants("kills") {
-        kills(run, size)?;
-    }
-    if run.wants("foreground") {
-        foreground(run, size)?;
-    }
-    if run.wants("clients") {
-        clients(run, size)?;
-    }
-    Ok(())
+pub fn run(run: &mut Run, size: &Size) {
+    run.part("kills", |run| kills(run, size));
+    run.part("foreground", |run| foreground(run, size));
+    run.part("clients", |run| clients(run, size));
 }
 
 fn world() -> anyhow::Result<World> {
@@ -68,18 +61,18 @@ fn world() -> anyhow::Result<World> {
 }
 
 /// Asks the search numbered `number`; when its answer was fetched.
-fn search(client: &mut Mcp, account: &str, number: usize) -> anyhow::Result<String> {
+pub(super) fn search(client: &mut Mcp, account: &str, number: usize) -> anyhow::Result<String> {
     let question = json!({ "account_id": account, "query": format!("subject:plan{number}"), "limit": 1 });
     let answer = client.call("search_emails", &question)?.json()?;
     Ok(answer["_cached_at"].as_str().with_context(|| format!("an answer without its time: {answer}"))?.to_owned())
 }
 
 /// Queues so many tasks, none of which has run when this returns. Gives when each answer was fetched, and the hold.
-fn plant(run: &Run, world: &World, tasks: usize) -> anyhow::Result<(BTreeMap<usize, String>, u64)> {
+fn plant(run: &mut Run, world: &World, tasks: usize) -> anyhow::Result<(BTreeMap<usize, String>, u64)> {
     let account = &world.ids[0];
     let mut client = world.client(Era::Legacy)?;
     for number in 0..tasks {
-        if run.over() {
+        if run.leaves() {
             break;
         }
         search(&mut client, account, number)?;
@@ -90,7 +83,7 @@ fn plant(run: &Run, world: &World, tasks: usize) -> anyhow::Result<(BTreeMap<usi
     let hold = world.control().fault(Fault::always("GET /me/messages", Effect::Hold { at: At::Before }));
     let mut fetched = BTreeMap::new();
     for number in 0..tasks {
-        if run.over() {
+        if run.leaves() {
             break;
         }
         fetched.insert(number, search(&mut client, account, number)?);
@@ -108,18 +101,25 @@ fn count(status: &Value, state: &str) -> u64 {
 /// Kills the daemon again and again while it works the tasks off.
 fn kills(run: &mut Run, size: &Size) -> anyhow::Result<()> {
     let mut world = world()?;
-    let (fetched, _) = plant(run, &world, size.tasks)?;
+    let (fetched, hold) = plant(run, &world, size.tasks)?;
+    run.figure("tasks", fetched.len());
+    if run.leaves() {
+        world.control().release(Some(hold));
+        world.control().clear_faults(None);
+        return Ok(());
+    }
     world.kill_daemon()?;
     world.control().clear_faults(None);
     world.control().reset_stats();
     world.start_daemon()?;
     let mut killed = 1;
     let share = fetched.len() as u64 / (size.kills as u64).max(1);
-    while killed < size.kills && !run.over() {
+    while killed < size.kills && !run.leaves() {
         let left = fetched.len() as u64 - share * killed as u64;
         worked_off(&world, left, run)?;
         world.kill_daemon()?;
         killed += 1;
+        run.figure("kills", killed);
         say(&format!("kill {killed}"));
         world.start_daemon()?;
     }
@@ -129,34 +129,34 @@ fn kills(run: &mut Run, size: &Size) -> anyhow::Result<()> {
     let mut client = world.client(Era::Legacy)?;
     let mut lost = 0u64;
     for (number, before) in &fetched {
-        if run.over() {
+        if run.leaves() {
             break;
         }
         lost += u64::from(search(&mut client, &world.ids[0], *number)? <= *before);
     }
-    run.figure("tasks", fetched.len());
     run.figure("kills", killed);
-    run.figure("lost", lost);
     run.figure("failed", count(&status, "failed"));
     run.figure("most_alike_at_once", stats.alike);
     run.figure("requests", stats.count("GET /me/messages"));
-    if !run.over() {
+    run.must(count(&status, "failed") == 0, "tasks failed");
+    run.must(stats.alike <= 1, "a task ran twice at once");
+    // Those that are still to be done when it is cut short are not lost.
+    if !run.leaves() {
+        run.figure("lost", lost);
         run.must(fetched.len() == size.tasks && killed == size.kills, "fewer tasks or kills than asked for");
         run.must(lost == 0, "tasks were lost");
-        run.must(count(&status, "failed") == 0, "tasks failed");
-        run.must(stats.alike <= 1, "a task ran twice at once");
     }
     Ok(())
 }
 
 /// Waits until no more than `left` tasks are to be done.
-fn worked_off(world: &World, left: u64, run: &Run) -> anyhow::Result<()> {
+fn worked_off(world: &World, left: u64, run: &mut Run) -> anyhow::Result<()> {
     let mut best = u64::MAX;
     let mut deadline = stopwatch::now() + PATIENCE;
     loop {
         let status = world.ctl_json(&["status"])?;
         let open = count(&status, "queued") + count(&status, "running");
-        if open <= left || run.over() {
+        if open <= left || run.leaves() {
             return Ok(());
         }
         if open < best {
@@ -173,20 +173,26 @@ fn foreground(run: &mut Run, size: &Size) -> anyhow::Result<()> {
     let mut client = world.client(Era::Legacy)?;
     let question = json!({ "account_id": world.ids[0], "folder": "inbox", "limit": 10 });
     client.call("email_list", &question)?;
-    let mut ask = |calls: usize| -> anyhow::Result<Duration> {
-        let mut times = Vec::with_capacity(calls);
-        for _ in 0..calls {
+    let mut ask = |run: &mut Run| -> anyhow::Result<Duration> {
+        let mut times = Vec::with_capacity(size.calls);
+        for _ in 0..size.calls {
+            if run.leaves() {
+                break;
+            }
             let (answer, took) = stopwatch::timed(|| client.call("email_list", &question));
             answer?.json()?;
             times.push(took);
         }
         Ok(percentile(&mut times, 0.99))
     };
-    let idle = ask(size.calls)?;
+    let idle = ask(run)?;
     world.control().release(Some(hold));
-    let busy = ask(size.calls)?;
+    let busy = ask(run)?;
     let left = count(&world.ctl_json(&["status"])?, "queued");
     world.control().clear_faults(None);
+    if run.leaves() {
+        return Ok(());
+    }
     let ratio = busy.as_secs_f64() / idle.as_secs_f64().max(f64::EPSILON);
     run.figure("p99_idle_ms", millis(idle));
     run.figure("p99_busy_ms", millis(busy));
@@ -203,6 +209,9 @@ fn clients(run: &mut Run, size: &Size) -> anyhow::Result<()> {
     let account = world.ids[0].clone();
     let mut clients: Vec<Mcp> = Vec::with_capacity(size.clients);
     for _ in 0..size.clients {
+        if run.leaves() {
+            return Ok(());
+        }
         clients.push(world.client(Era::Legacy)?);
     }
     say(&format!("{} clients", clients.len()));

@@ -6,10 +6,9 @@
 //! calls a second, some ten times what a hard-working agent does, so that half an hour stands for five hours of eight of them.
 
 use std::{
-    fmt::Write as _,
     path::PathBuf,
     sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc,
     },
     time::Duration,
@@ -20,6 +19,7 @@ use m365_cached_tenant::{Control, Options as TenantOptions};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::Run;
 use crate::{
     demo::say,
     support::{
@@ -41,6 +41,33 @@ const CLIENTS: usize = 8;
 const CALLS_OF_A_CLIENT: u64 = 200;
 const PER_SECOND: u64 = 4;
 const SAMPLES: u32 = 120;
+/// Growth is judged in runs of this length and more.
+const JUDGED_FROM: Duration = Duration::from_secs(600);
+/// What it can be asked for by name: kinds of load.
+pub(super) const PARTS: &[&str] = &["reads", "searches", "refreshes", "writes", "changes", "clients"];
+/// What follows what: the kind of load, and which of [`Desk::call`]'s calls.
+const TURNS: [(&str, u8); 20] = [
+    ("refreshes", 0),
+    ("searches", 1),
+    ("reads", 2),
+    ("reads", 3),
+    ("reads", 4),
+    ("reads", 5),
+    ("reads", 6),
+    ("reads", 7),
+    ("searches", 8),
+    ("reads", 9),
+    ("changes", 10),
+    ("writes", 11),
+    ("reads", 12),
+    ("reads", 13),
+    ("reads", 14),
+    ("reads", 14),
+    ("reads", 14),
+    ("reads", 14),
+    ("reads", 14),
+    ("reads", 14),
+];
 const USERS: [&str; 3] = [ALEX, BEA, CASEY];
 
 /// What is held at one moment.
@@ -65,10 +92,7 @@ struct Course {
 
 /// What it came to.
 #[derive(Debug, Serialize)]
-pub(super) struct Figures {
-    seconds: f64,
-    /// False when it was ended before its budget was.
-    whole: bool,
+struct Figures {
     calls: u64,
     /// Calls that failed although nothing stood in their way.
     errors: u64,
@@ -80,8 +104,6 @@ pub(super) struct Figures {
     connections: Course,
     threads: Course,
     tasks: Course,
-    /// All as it should be.
-    pub(super) ok: bool,
     samples: Vec<Sample>,
 }
 
@@ -93,38 +115,56 @@ struct Counts {
     changes: AtomicU64,
 }
 
-/// Runs it for `budget`, or until somebody wants it to end.
-pub(super) fn run(budget: Duration, stop: &AtomicBool) -> anyhow::Result<Figures> {
+/// Runs the kinds of load that are wanted, together.
+pub(super) fn run(run: &mut Run) {
+    run.carry("soak", |run| {
+        let (counts, mut samples) = (Counts::default(), Vec::new());
+        let done = load(run, &counts, &mut samples);
+        let figures = of(samples, &counts);
+        // A few minutes show how the caches fill.
+        figures.judge(run, run.elapsed() >= JUDGED_FROM);
+        run.figures(&figures)?;
+        done?;
+        if run.elapsed() < WHOLE {
+            run.leaves();
+        }
+        Ok(())
+    });
+}
+
+fn load(run: &Run, counts: &Counts, samples: &mut Vec<Sample>) -> anyhow::Result<()> {
     say("soak: starting a tenant, a daemon and eight clients");
     let mut world = World::with(Setup { tenant: TenantOptions::default(), config: HOT, accounts: &USERS, ..Setup::default() })?;
     // Written to and read by others at once: what Graph says to that is part of the load.
     world.expect_log("Graph");
     let pid = world.daemon().pid();
-    let counts = Counts::default();
     let started = stopwatch::now();
-    let over = || started.elapsed() >= budget || stop.load(Ordering::Relaxed);
-    let mut samples = Vec::new();
+    let kinds: Vec<usize> = (0..TURNS.len()).filter(|at| run.wants(TURNS[*at].0)).collect();
+    // Clients alone have to say something, too.
+    let kinds = if kinds.is_empty() { vec![TURNS.len() - 1] } else { kinds };
+    let kinds = &kinds;
     let world = &world;
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let mut workers = Vec::new();
         for number in 0..CLIENTS {
-            let (counts, over) = (&counts, &over);
-            let desk = Desk { bins: world.bins, home: &world.home, ids: &world.ids, control: world.control(), number };
-            workers.push(scope.spawn(move || desk.work(counts, over)));
+            let desk = Desk { bins: world.bins, home: &world.home, ids: &world.ids, control: world.control(), number, kinds };
+            workers.push(scope.spawn(move || desk.work(counts, run)));
         }
-        while !over() && !workers.iter().any(std::thread::ScopedJoinHandle::is_finished) {
+        while !run.over() && !workers.iter().any(std::thread::ScopedJoinHandle::is_finished) {
             samples.push(sample(world, pid, started.elapsed())?);
             if let Some(sample) = samples.last().filter(|_| samples.len() % 12 == 1) {
                 say(&format!("soak: {:.0} s, {:.1} MB, {} files, {} threads", sample.at_s, sample.rss_mb, sample.fds, sample.threads));
             }
-            pause((budget / SAMPLES).max(Duration::from_secs(1)));
+            let next = stopwatch::now() + (run.budget() / SAMPLES).max(Duration::from_secs(1));
+            while !run.over() && stopwatch::now() < next {
+                pause(Duration::from_millis(250));
+            }
         }
         for worker in workers {
             worker.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
         }
         Ok(())
-    })?;
-    Ok(judged(samples, &counts, started.elapsed(), budget))
+    })
 }
 
 /// Lets time pass: it is the load that is measured, so there is nothing to wait for.
@@ -142,16 +182,19 @@ struct Desk<'a> {
     ids: &'a [String],
     control: &'a Control,
     number: usize,
+    /// Places in [`TURNS`] of what is wanted.
+    kinds: &'a [usize],
 }
 
 impl Desk<'_> {
-    fn work(&self, counts: &Counts, over: &impl Fn() -> bool) -> anyhow::Result<()> {
+    fn work(&self, counts: &Counts, run: &Run) -> anyhow::Result<()> {
         let mut turn = 0;
-        while !over() {
+        let calls = if run.wants("clients") { CALLS_OF_A_CLIENT } else { u64::MAX };
+        while !run.over() {
             let mut client = Mcp::start(self.bins, self.home, ERAS[usize::try_from(turn % 2)?])?;
             counts.clients.fetch_add(1, Ordering::Relaxed);
-            for _ in 0..CALLS_OF_A_CLIENT {
-                if over() {
+            for _ in 0..calls {
+                if run.over() {
                     break;
                 }
                 let begun = stopwatch::now();
@@ -169,7 +212,7 @@ impl Desk<'_> {
         let at = usize::try_from(turn)? + self.number * 7;
         let account = at / 3 % USERS.len();
         let id = &self.ids[account];
-        let (tool, mut args) = match at % 20 {
+        let (tool, mut args) = match TURNS[self.kinds[at % self.kinds.len()]].1 {
             0 => ("email_list", json!({ "force_refresh": true })),
             1 => ("search_emails", json!({ "query": format!("word{}", turn % 500) })),
             2 => ("email_list", json!({ "limit": 1 + turn % 200, "include_body": turn.is_multiple_of(2) })),
@@ -275,82 +318,69 @@ fn course(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> Course {
     }
 }
 
-fn judged(samples: Vec<Sample>, counts: &Counts, took: Duration, budget: Duration) -> Figures {
+fn of(samples: Vec<Sample>, counts: &Counts) -> Figures {
     let settled = &samples[samples.len() / 4..];
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
     let of = |figure: fn(&Sample) -> u64| course(settled, |sample| figure(sample) as f64);
-    let (fds, connections, threads, tasks) =
-        (of(|sample| sample.fds), of(|sample| sample.sockets), of(|sample| sample.threads), of(|sample| sample.tasks));
-    let slope = slope(settled);
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    // As many clients and tenant connections come and go as there are; what leaks grows by every one of hundreds.
-    let flat = |course: Course| course.late <= course.early + 4.0;
-    let (calls, errors) = (read(&counts.calls), read(&counts.errors));
     Figures {
-        seconds: took.as_secs_f64(),
-        whole: took >= budget,
-        calls,
-        errors,
+        calls: read(&counts.calls),
+        errors: read(&counts.errors),
         clients: read(&counts.clients),
         changes_by_others: read(&counts.changes),
-        rss_slope_mb_per_min: slope,
+        rss_slope_mb_per_min: slope(settled),
         rss_mb: course(settled, |sample| sample.rss_mb),
-        fds,
-        connections,
-        threads,
-        tasks,
-        ok: calls > 0 && errors == 0 && slope < SLOPE && [fds, connections, threads, tasks].into_iter().all(flat),
+        fds: of(|sample| sample.fds),
+        connections: of(|sample| sample.sockets),
+        threads: of(|sample| sample.threads),
+        tasks: of(|sample| sample.tasks),
         samples,
     }
 }
 
 impl Figures {
-    pub(super) fn table(&self) -> String {
-        let mut out = format!(
-            "soak: {:.0} s{}, {} calls of {} clients one after another, {} changes by others, {} errors\n",
-            self.seconds,
-            if self.whole { "" } else { " (ended early)" },
-            self.calls,
-            self.clients,
-            self.changes_by_others,
-            self.errors
-        );
-        let _ = writeln!(out, "memory grows by {:.2} MB a minute (goal < {SLOPE})\n", self.rss_slope_mb_per_min);
-        let _ = writeln!(out, "{:<12} {:>8} {:>8} {:>8}", "", "early", "late", "most");
-        for (name, course) in [
-            ("MB resident", self.rss_mb),
-            ("files", self.fds),
-            ("connections", self.connections),
-            ("threads", self.threads),
-            ("tasks", self.tasks),
-        ] {
-            let _ = writeln!(out, "{name:<12} {:>8.1} {:>8.1} {:>8.1}", course.early, course.late, course.most);
+    /// Notes what is not as it must be; what grows only when it was watched for long enough.
+    fn judge(&self, run: &mut Run, long_enough: bool) {
+        run.must(self.calls > 0 && self.errors == 0, "calls failed");
+        if !long_enough {
+            return;
         }
-        out
+        run.must(self.rss_slope_mb_per_min < SLOPE, "memory grows");
+        // As many clients and tenant connections come and go as there are; what leaks grows by every one of hundreds.
+        let flat = |course: Course| course.late <= course.early + 4.0;
+        run.must(flat(self.fds), "files stay open");
+        run.must(flat(self.connections), "connections stay open");
+        run.must(flat(self.threads), "threads stay");
+        run.must(flat(self.tasks), "tasks gather");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn at(second: u32, rss_mb: f64, fds: u64) -> Sample {
         Sample { at_s: second.into(), rss_mb, fds, sockets: 5, threads: 4, tasks: 0 }
     }
 
-    fn of(samples: Vec<Sample>) -> Figures {
+    fn wrong(samples: Vec<Sample>) -> (f64, Vec<String>) {
         let counts = Counts { calls: AtomicU64::new(1), ..Counts::default() };
-        judged(samples, &counts, Duration::from_secs(100), Duration::from_secs(100))
+        let (figures, mut run) = (of(samples, &counts), Run::new(&[], Duration::from_secs(100), Arc::default()));
+        figures.judge(&mut run, true);
+        (figures.rss_slope_mb_per_min, run.wrong().to_vec())
     }
 
     #[test]
     fn what_grows_is_seen_and_what_fills_first_is_not() {
         let fills = |second: u32| if second < 20 { f64::from(second) } else { 20.0 + f64::from(second % 3) };
-        let flat = of((0..100).map(|second| at(second, fills(second), 20)).collect());
-        assert!(flat.ok && flat.rss_slope_mb_per_min.abs() < 0.3, "{flat:?}");
-        let leaks = of((0..100).map(|second| at(second, 20.0 + f64::from(second) / 50.0, 20)).collect());
-        assert!(!leaks.ok && (leaks.rss_slope_mb_per_min - 1.2).abs() < 0.01, "{}", leaks.rss_slope_mb_per_min);
-        let files = of((0..100).map(|second| at(second, 20.0, 20 + u64::from(second / 10))).collect());
-        assert!(!files.ok && files.fds.late > files.fds.early);
+        let (slope, flat) = wrong((0..100).map(|second| at(second, fills(second), 20)).collect());
+        assert!(flat.is_empty() && slope.abs() < 0.3, "{slope} {flat:?}");
+        let (slope, leaks) = wrong((0..100).map(|second| at(second, 20.0 + f64::from(second) / 50.0, 20)).collect());
+        assert!((slope - 1.2).abs() < 0.01, "{slope}");
+        assert_eq!(leaks, ["memory grows"]);
+        let (_, files) = wrong((0..100).map(|second| at(second, 20.0, 20 + u64::from(second / 10))).collect());
+        assert_eq!(files, ["files stay open"]);
     }
 }

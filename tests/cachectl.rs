@@ -186,7 +186,7 @@ fn stop_ends_the_daemon_and_says_so() {
 #[test]
 fn every_verb_explains_itself() {
     let world = World::start().unwrap();
-    for verb in ["status", "login", "logout", "accounts", "call", "tools", "stats", "invalidate", "stop"] {
+    for verb in ["status", "login", "logout", "accounts", "call", "tools", "stats", "invalidate", "tasks", "warm", "stop"] {
         let said = world.ctl(&[verb, "--help"]).unwrap().ok().unwrap();
         assert!(said.stdout.contains("Usage:"), "{verb}: {}", said.stdout);
     }

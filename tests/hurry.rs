@@ -1,5 +1,7 @@
 //! Somebody who waits for an answer that the background has begun to fetch does not wait in its line.
 
+use std::time::Duration;
+
 use m365_cached_checks::support::{
     PATIENCE,
     mcp::{Era, Mcp},
@@ -15,16 +17,18 @@ const CONTACTS: &str = "GET /me/contacts";
 
 /// One request at a time, so that everything but one waits; a worker for each task.
 const CONFIG: &str = "[graph]\nconcurrency = 1\n[worker]\ncount = 3\n\
-    [cache.tools.email_list]\nfresh = 0\n[cache.tools.folder_get_tree]\nfresh = 0\n[cache.tools.contact_list]\nfresh = 0\n";
+    [cache.tools.email_list]\nfresh = 1\n[cache.tools.folder_get_tree]\nfresh = 1\n[cache.tools.contact_list]\nfresh = 1\n";
 
 #[test]
 fn a_call_that_joins_a_refresh_which_waits_for_its_place_is_next() {
-    let world = World::with(Setup { accounts: &[ALEX], config: CONFIG, ..Setup::default() }).unwrap();
+    let world = World::with(Setup { accounts: &[ALEX], config: CONFIG, stopped_clock: true, ..Setup::default() }).unwrap();
     let mut client = world.client(Era::Legacy).unwrap();
     let question = json!({"account_id": world.ids[0]});
     for tool in ["email_list", "folder_get_tree", "contact_list"] {
         client.call(tool, &question).unwrap().json().unwrap();
     }
+    // All are old now, and no time passes any more.
+    world.advance(Duration::from_secs(2)).unwrap();
     for route in [LIST, TREE, CONTACTS] {
         world.control().fault(Fault::always(route, Effect::Hold { at: At::Before }));
     }

@@ -59,6 +59,8 @@ mod trip;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]
+mod warm;
+#[cfg(test)]
 mod warming;
 #[cfg(test)]
 mod workday;

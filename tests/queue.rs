@@ -11,7 +11,7 @@ use m365_cached_checks::{
         PATIENCE,
         mcp::Era,
         stopwatch,
-        world::{ALEX, Setup, World},
+        world::{ALEX, BEA, Setup, World},
     },
 };
 use m365_cached_tenant::{At, Effect, Fault, RetryAfter, Wait};
@@ -75,6 +75,30 @@ fn a_running_task_is_cancelled_and_its_request_ends() {
     assert!(said.code == Some(2) && said.stderr.contains("there is no task of that id"), "{said:?}");
     assert_eq!(world.ctl_json(&["tasks", "show", id]).unwrap()["status"], "cancelled");
     world.control().clear_faults(None);
+}
+
+#[test]
+fn as_many_tasks_run_as_there_are_workers() {
+    let config = "[worker]\ncount = 3\n[cache.tools.email_list]\nfresh = 0\nstale = 86400\n";
+    // Of two mailboxes, so that it is the workers and not a mailbox's budget that bound them.
+    let world = World::with(Setup { accounts: &[ALEX, BEA], config, ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let questions: Vec<Value> = (0..6).map(|nth| json!({"account_id": world.ids[nth % 2], "folder": "inbox", "limit": 5 + nth})).collect();
+    let mut ask = |status: &str| {
+        for question in questions.iter().rev() {
+            assert_eq!(client.call("email_list", question).unwrap().cache_status().unwrap(), status, "{question}");
+        }
+    };
+    ask("miss");
+    let hold = world.control().fault(Fault::always(LIST, Effect::Hold { at: At::Before }));
+    ask("stale");
+    assert!(world.block_on(world.control().wait(&Wait { route: LIST.into(), concurrent: 3, ..Wait::default() })).reached);
+    let status = world.until(|status| status["queue"]["queued"] == 3).unwrap();
+    assert_eq!(status["queue"]["running"], 3, "{status}");
+    assert_eq!(world.control().stats().concurrent(LIST), 3);
+    world.control().release(Some(hold));
+    world.until(|status| status["queue"]["queued"] == 0 && status["queue"]["running"] == 0).unwrap();
+    assert_eq!(world.control().stats().count(LIST), 12, "each of them once");
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 use m365_cached::{
     cache::Escaped,
     clock::Timestamp,
-    engine::{Period, Point, Stats},
+    engine::{Period, Point, Stats, WarmUp},
     hint::{Hint, Kind},
     ids::Caller,
     store::{Counts, GroupStats},
@@ -40,6 +40,8 @@ pub trait Core: Send + Sync {
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem>;
     /// Cancels a background task; gives the task as `cache_task_get_status` shows it.
     async fn cancel_task(&self, id: &str) -> Result<Answer, Problem>;
+    /// Asks for the usual answers of `account` (id or username), or of every account, ahead of use.
+    async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem>;
     /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
     async fn quiet(&self);
     /// Writes what is buffered and closes the store. Called once, after the last call.
@@ -298,6 +300,23 @@ pub enum LoginStep {
         /// How long the code is good, in seconds.
         expires_in_s: u64,
     },
+}
+
+/// A warm-up that somebody has asked for. It goes on when this is dropped.
+pub struct WarmFlow {
+    /// How it stands now.
+    pub now: WarmState,
+    /// How it stands each time something has changed, until it has ended.
+    pub later: BoxStream<'static, WarmState>,
+}
+
+/// How a warm-up stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WarmState {
+    /// Its answers.
+    pub up: WarmUp,
+    /// Nothing is left to do.
+    pub ended: bool,
 }
 
 /// What to delete, and why.

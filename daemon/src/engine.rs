@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt as _, stream};
 use m365_cached::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
     cache::{Bounds, Escaped, RoomLimits},
@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use crate::{
     core::{
         AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Problem,
-        QueueState, RoomState, StatsQuestion, StoreState, WarmingState, Warning,
+        QueueState, RoomState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
     },
     parts::Opened,
 };
@@ -410,6 +410,28 @@ impl Core for Running {
 
     async fn cancel_task(&self, id: &str) -> Result<Answer, Problem> {
         self.engine.cancel_task(id).await.as_ref().map(answer).map_err(problem)
+    }
+
+    async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem> {
+        // From before it begins, so that no change is missed.
+        let mut moves = self.engine.warming_moves();
+        let accounts = self.engine.warm_up(account).await.map_err(|error| problem(&error))?;
+        moves.mark_unchanged();
+        let (engine, up) = (Arc::clone(&self.engine), self.engine.warmed_up(&accounts));
+        let now = WarmState { up, ended: up.ended() };
+        let later = stream::unfold((now, moves), move |(last, mut moves)| {
+            let (engine, accounts) = (Arc::clone(&engine), accounts.clone());
+            async move {
+                if last.ended || moves.changed().await.is_err() {
+                    return None;
+                }
+                let up = engine.warmed_up(&accounts);
+                // All of them have signed out.
+                let next = if up.total == 0 { WarmState { ended: true, ..last } } else { WarmState { up, ended: up.ended() } };
+                Some((next, (next, moves)))
+            }
+        });
+        Ok(WarmFlow { now, later: later.boxed() })
     }
 
     async fn quiet(&self) {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use m365_cached::{
     cache::Escaped,
     clock::{ManualClock, Timestamp},
-    engine::Stats,
+    engine::{Stats, WarmUp},
     hint::Kind,
     ids::Caller,
     store::{Counts, GroupStats},
@@ -173,6 +173,14 @@ impl Core for FakeCore {
 
     async fn cancel_task(&self, id: &str) -> Result<Answer, Problem> {
         Ok(Answer { pieces: vec![Escaped::from_text(&format!("{{\"task_id\":\"{id}\"}}"))] })
+    }
+
+    async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem> {
+        assert_eq!(account, None);
+        let up = WarmUp { accounts: 1, total: 3, fresh: 1, ..WarmUp::default() };
+        let ended = WarmUp { fetched: 1, failed: 1, failure: Some(Kind::Denied), ..up };
+        let later = futures_util::stream::iter([WarmState { up: ended, ended: true }]);
+        Ok(WarmFlow { now: WarmState { up, ended: false }, later: Box::pin(later) })
     }
 
     async fn quiet(&self) {}

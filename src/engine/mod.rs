@@ -32,6 +32,7 @@ mod truth;
 mod turn;
 mod walk;
 mod warm;
+mod warm_up;
 mod watch;
 mod write;
 
@@ -80,6 +81,7 @@ pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
 pub use warm::{Operation, Warming, WarmingNow};
+pub use warm_up::WarmUp;
 
 use fetch::Flights;
 use stats::Counters;

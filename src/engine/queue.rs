@@ -17,10 +17,10 @@ use super::{
 use crate::{
     cache::CacheKey,
     clock::Timestamp,
-    hint::Hint,
+    hint::{Hint, Kind},
     ids::AccountId,
     queue::{self, Failure, LEASE, Progress, TaskEnd, TaskKind, TaskRow},
-    store::{Beat, Cancelled, Claim, Claimed, StoreError},
+    store::{Beat, Cancelled, Claim, Claimed, StoreError, TaskQuery},
     tools::Args,
 };
 
@@ -275,6 +275,10 @@ impl Engine {
     /// Records how a run ended: with the key of the entry that came of it, or with why it failed.
     pub async fn settle(&self, run: TaskRun, result: Result<Option<String>, Failure>) {
         let now = self.clock.now();
+        let kind = match run.stop.told() {
+            Some(Why::Cancelled) => Some(Kind::User),
+            _ => result.as_ref().err().map(|failure| failure.kind),
+        };
         let end = match (result, run.stop.told()) {
             (Ok(result), _) => TaskEnd::Completed { result, took: now.since(run.started) },
             (Err(failure), Some(Why::Cancelled)) => TaskEnd::Cancelled { failure: failure.code },
@@ -297,7 +301,7 @@ impl Engine {
         };
         // Of a run whose lease was lost nothing counts: its task ends with another one.
         if counts {
-            self.task_ended(&run.task().dedup, &end);
+            self.task_ended(&run.task().dedup, &end, kind);
         }
         // Only now: a task queued before this would have been taken for the one that ends here.
         self.queue.asked().remove(&run.task().dedup);
@@ -313,7 +317,13 @@ impl Engine {
     pub(super) async fn cancel(&self, id: &str) -> Result<Cancelled, StoreError> {
         let cancelled = self.ledger.cancel_task(id, self.clock.now()).await?;
         match cancelled {
-            Cancelled::Ended => self.queue.asked().clear(),
+            Cancelled::Ended => {
+                self.queue.asked().clear();
+                let query = TaskQuery { id: Some(id.to_owned()), limit: 1, ..TaskQuery::default() };
+                if let Some(seen) = self.ledger.tasks(query).await?.pop() {
+                    self.task_ended(&seen.task.dedup, &TaskEnd::Cancelled { failure: seen.failure }, Some(Kind::User));
+                }
+            }
             Cancelled::Running => {
                 if let Some(run) = self.queue.runs().get(id) {
                     run.stop.tell(Why::Cancelled);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Timestamp, ids::AccountId};
+use crate::{clock::Timestamp, hint::Kind, ids::AccountId};
 
 /// How long a task may take, its retries included, before the warm-up goes on without it.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -39,8 +39,8 @@ pub(super) enum Outcome {
     Completed,
     /// It was fresh.
     Skipped,
-    /// It could not be had.
-    Failed,
+    /// It could not be had; who would have to act.
+    Failed(Kind),
 }
 
 /// A warm-up and the pauses it keeps.
@@ -101,6 +101,25 @@ impl Round {
         new.len()
     }
 
+    /// Accounts that had theirs may have it again. One that is having it now goes on.
+    pub(super) fn again(&mut self, accounts: &[AccountId]) {
+        for account in accounts {
+            if !self.waiting(account) {
+                self.begun.remove(account);
+                self.steps.retain(|step| step.account != *account);
+            }
+        }
+    }
+
+    fn waiting(&self, account: &AccountId) -> bool {
+        self.steps.iter().any(|step| step.account == *account && !matches!(step.state, State::Done(_)))
+    }
+
+    /// The steps of these accounts that were not made yet.
+    pub(super) fn to_come(&self, accounts: &[AccountId]) -> Vec<Step> {
+        self.steps.iter().filter(|step| step.state == State::Waiting && accounts.contains(&step.account)).cloned().collect()
+    }
+
     /// The steps that are due, the most urgent first.
     pub(super) fn due(&self, now: Timestamp) -> Vec<Step> {
         self.steps.iter().filter(|step| step.state == State::Waiting && step.due <= now).cloned().collect()
@@ -151,14 +170,14 @@ impl Round {
         any && self.close(now)
     }
 
-    /// Steps whose task was not heard of for too long have failed: somebody cancelled it while it waited, or the clock was moved.
+    /// Steps whose task was not heard of for too long have failed: the store has lost it, or the clock was moved.
     pub(super) fn give_up(&mut self, now: Timestamp) -> bool {
         let mut any = false;
         for step in &mut self.steps {
             if let State::Asked(_, since) = &step.state
                 && now.since(*since) >= PATIENCE
             {
-                step.state = State::Done(Outcome::Failed);
+                step.state = State::Done(Outcome::Failed(Kind::Offline));
                 any = true;
             }
         }
@@ -192,13 +211,27 @@ impl Round {
 
     /// Steps by outcome, all or those of one operation.
     pub(super) fn counts(&self, operation: Option<usize>) -> Counts {
+        self.counts_of(|step| operation.is_none_or(|operation| operation == step.operation))
+    }
+
+    /// Steps of these accounts by outcome, and who would have to act on the first that failed.
+    pub(super) fn counts_for(&self, accounts: &[AccountId]) -> (Counts, Option<Kind>) {
+        let of = |step: &Step| accounts.contains(&step.account);
+        let failed = self.steps.iter().filter(|step| of(step)).find_map(|step| match step.state {
+            State::Done(Outcome::Failed(kind)) => Some(kind),
+            _ => None,
+        });
+        (self.counts_of(of), failed)
+    }
+
+    fn counts_of(&self, which: impl Fn(&Step) -> bool) -> Counts {
         let mut counts = Counts::default();
-        for step in self.steps.iter().filter(|step| operation.is_none_or(|operation| operation == step.operation)) {
+        for step in self.steps.iter().filter(|step| which(step)) {
             counts.total += 1;
             match step.state {
                 State::Done(Outcome::Completed) => counts.completed += 1,
                 State::Done(Outcome::Skipped) => counts.skipped += 1,
-                State::Done(Outcome::Failed) => counts.failed += 1,
+                State::Done(Outcome::Failed(_)) => counts.failed += 1,
                 State::Waiting | State::Asked(..) => {}
             }
         }
@@ -258,7 +291,7 @@ mod tests {
         assert_eq!(round.due(seconds(0)), []);
         assert!(tasks[..35].iter().all(|task| !round.task_ended(task, Outcome::Completed, seconds(60))));
         assert!(round.runs() && round.accounts() == (11, 12));
-        assert!(round.task_ended(&tasks[35], Outcome::Failed, seconds(61)), "the last one ends it");
+        assert!(round.task_ended(&tasks[35], Outcome::Failed(Kind::Denied), seconds(61)), "the last one ends it");
         assert_eq!(round.counts(None), Counts { total: 36, completed: 35, skipped: 0, failed: 1 });
         assert_eq!(round.times(), (Some(seconds(0)), Some(seconds(61))));
     }
@@ -288,6 +321,28 @@ mod tests {
         round.leave(&both[1], seconds(3));
         assert!(!round.runs() && round.estimate(seconds(3)).is_none());
         assert_eq!(round.plan(&both, &OPERATIONS, seconds(4)), 1, "it has come back");
+    }
+
+    #[test]
+    fn who_asks_for_it_gets_it_again_and_nobody_twice_at_once() {
+        let mut round = Round::default();
+        let both = accounts(2);
+        round.plan(&both, &OPERATIONS, seconds(0));
+        round.again(&both);
+        assert_eq!(round.plan(&both, &OPERATIONS, seconds(1)), 0, "it is under way");
+        for step in round.to_come(&both[..1]) {
+            round.ended(&step, Outcome::Skipped, seconds(1));
+        }
+        round.again(&both);
+        assert_eq!(round.plan(&both, &OPERATIONS, seconds(2)), 1);
+        assert_eq!((round.counts(None).total, round.to_come(&both).len()), (6, 6), "each step once");
+        for step in round.to_come(&both) {
+            round.ended(&step, Outcome::Failed(Kind::Denied), seconds(20));
+        }
+        assert_eq!(round.counts_for(&both[1..]), (Counts { total: 3, failed: 3, ..Counts::default() }, Some(Kind::Denied)));
+        round.again(&both[1..]);
+        assert_eq!(round.plan(&both, &OPERATIONS, seconds(90)), 1);
+        assert_eq!((round.counts_for(&both).0.total, round.runs(), round.next()), (3, true, Some(seconds(90))), "a round of its own");
     }
 
     #[test]

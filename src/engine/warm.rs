@@ -15,19 +15,20 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::{Notify, futures::Notified, watch};
 
 use super::{
     Answer, Call, Engine, find,
     habits::{GAP, Habits},
     queue::Ask,
     round::{Counts, Outcome, Round, Step},
+    warm_up::WarmUp,
 };
 use crate::{
     auth::TokenState,
     cache::{CacheKey, Mode, Scope, Verdict, extent, is_overtaken, judge},
     clock::Timestamp,
-    hint::Hint,
+    hint::{Hint, Kind},
     ids::AccountId,
     queue::{TaskEnd, TaskKind},
     store::EntryUse,
@@ -103,6 +104,8 @@ pub(super) struct Warmth {
     /// A write has ended since uses were last looked at.
     wrote: AtomicBool,
     stirred: Notify,
+    /// Changed whenever a round gets on.
+    moved: watch::Sender<()>,
 }
 
 impl Warmth {
@@ -128,7 +131,37 @@ impl Warmth {
     /// Forgets an account that has signed out.
     pub(super) fn leave(&self, account: &AccountId, now: Timestamp) {
         self.round().leave(account, now);
+        self.moved.send_replace(());
         self.habits().leave(account);
+    }
+}
+
+impl Warmth {
+    /// Plans a round for accounts that somebody asks for; gives the steps that are to come.
+    pub(super) fn begin_again(&self, accounts: &[AccountId], order: &[(usize, Duration)], now: Timestamp) -> Vec<Step> {
+        let mut round = self.round();
+        round.again(accounts);
+        round.plan(accounts, order, now);
+        round.to_come(accounts)
+    }
+
+    /// How the round of these accounts stands.
+    pub(super) fn warmed_up(&self, accounts: &[AccountId]) -> WarmUp {
+        let (counts, failure) = self.round().counts_for(accounts);
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        WarmUp {
+            accounts: number(accounts.len()),
+            total: number(counts.total),
+            fetched: number(counts.completed),
+            fresh: number(counts.skipped),
+            failed: number(counts.failed),
+            failure,
+        }
+    }
+
+    /// Changes whenever a round gets on.
+    pub(super) fn moves(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
     }
 }
 
@@ -140,56 +173,75 @@ impl Engine {
 
     /// Asks for what is due, and tells how long nothing else is.
     pub async fn warm(self: &Arc<Self>) -> Option<Duration> {
-        if !self.policy.warming.enabled || !self.policy.caching {
+        if !self.policy.caching {
             return None;
         }
-        if self.warmth.wrote.swap(false, Ordering::Relaxed) {
-            // What was used before a write tells which answers it has overtaken in the middle of a conversation.
-            self.flush_uses().await;
+        let by_itself = self.policy.warming.enabled;
+        if by_itself {
+            if self.warmth.wrote.swap(false, Ordering::Relaxed) {
+                // What was used before a write tells which answers it has overtaken in the middle of a conversation.
+                self.flush_uses().await;
+            }
+            self.plan_round();
         }
-        self.plan_round();
         let due = self.warmth.round().due(self.clock.now());
         for step in due {
             self.warm_step(&step).await;
         }
         let ended = self.warmth.round().give_up(self.clock.now());
         self.note_round(ended);
-        let renewal = self.renew().await;
+        let renewal = if by_itself { self.renew().await } else { None };
         let step = self.warmth.round().next();
         step.into_iter().chain(renewal).min().map(|at| at.since(self.clock.now()))
     }
 
     fn plan_round(&self) {
-        let signed_in = |account: &super::Account| account.caching && !matches!(account.token, TokenState::SignInRequired(_));
-        let accounts: Vec<AccountId> =
-            self.accounts().iter().filter(|account| signed_in(account)).map(|account| account.row.id.clone()).collect();
-        let operations = &self.policy.warming.operations;
-        let mut order: Vec<usize> = (0..operations.len()).collect();
-        order.sort_by_key(|number| operations[*number].priority);
-        let order: Vec<(usize, Duration)> = order.into_iter().map(|number| (number, operations[number].throttle)).collect();
+        let (accounts, order) = (self.warmable(), self.in_order());
         let new = self.warmth.round().plan(&accounts, &order, self.clock.now());
         if new > 0 {
             tracing::info!(accounts = new, operations = order.len(), "warming the cache");
         }
     }
 
+    /// The accounts for which answers can be fetched and kept.
+    pub(super) fn warmable(&self) -> Vec<AccountId> {
+        let signed_in = |account: &super::Account| account.caching && !matches!(account.token, TokenState::SignInRequired(_));
+        self.accounts().iter().filter(|account| signed_in(account)).map(|account| account.row.id.clone()).collect()
+    }
+
+    /// Numbers and throttles of the operations, the most urgent first.
+    pub(super) fn in_order(&self) -> Vec<(usize, Duration)> {
+        let operations = &self.policy.warming.operations;
+        let mut order: Vec<usize> = (0..operations.len()).collect();
+        order.sort_by_key(|number| operations[*number].priority);
+        order.into_iter().map(|number| (number, operations[number].throttle)).collect()
+    }
+
+    /// The answer that a step asks for, or how the step ends without asking.
+    pub(super) async fn to_be_asked(&self, step: &Step) -> Result<(CacheKey, Timestamp), Outcome> {
+        let operation = &self.policy.warming.operations[step.operation];
+        // Signed out this moment, or not cached for this account.
+        let call = self.call_ahead(&operation.tool, &step.account, operation.args.clone()).ok_or(Outcome::Skipped)?;
+        if !self.caching(call.tool, &call.account) {
+            return Err(Outcome::Skipped);
+        }
+        let key = self.key(&call).ok_or(Outcome::Failed(Kind::Internal))?;
+        let fresh = self.stale_at(&call, &key).await.is_some_and(|at| at > call.now);
+        if fresh { Err(Outcome::Skipped) } else { Ok((key, call.now)) }
+    }
+
     /// Makes the call of a step, unless its answer is fresh.
     async fn warm_step(self: &Arc<Self>, step: &Step) {
-        let operation = &self.policy.warming.operations[step.operation];
-        let call = match self.call_ahead(&operation.tool, &step.account, operation.args.clone()) {
-            Some(call) if self.caching(call.tool, &call.account) => call,
-            // Signed out this moment, or not cached for this account.
-            _ => return self.step_ended(step, Outcome::Skipped),
+        let (key, now) = match self.to_be_asked(step).await {
+            Ok(found) => found,
+            Err(outcome) => return self.step_ended(step, outcome),
         };
-        let Some(key) = self.key(&call) else { return self.step_ended(step, Outcome::Failed) };
-        if self.stale_at(&call, &key).await.is_some_and(|at| at > call.now) {
-            return self.step_ended(step, Outcome::Skipped);
-        }
+        let priority = self.policy.warming.operations[step.operation].priority;
         // First noted, then asked: it may end at once.
-        self.warmth.round().asked(step, &format!("{:?}", key.hash), call.now);
-        if let Err(error) = self.enqueue_task(self.ask_for(&key, operation.priority)).await {
+        self.warmth.round().asked(step, &format!("{:?}", key.hash), now);
+        if let Err(error) = self.enqueue_task(self.ask_for(&key, priority)).await {
             tracing::debug!(tool = %key.tool, code = error.code(), "an answer could not be asked for ahead of use");
-            self.step_ended(step, Outcome::Failed);
+            self.step_ended(step, Outcome::Failed(error.kind()));
         }
     }
 
@@ -204,16 +256,16 @@ impl Engine {
         }
     }
 
-    fn step_ended(&self, step: &Step, outcome: Outcome) {
+    pub(super) fn step_ended(&self, step: &Step, outcome: Outcome) {
         let ended = self.warmth.round().ended(step, outcome, self.clock.now());
         self.note_round(ended);
     }
 
-    /// A task of the queue has ended, or waits for its next attempt.
-    pub(super) fn task_ended(&self, dedup: &str, end: &TaskEnd) {
+    /// A task of the queue has ended, or waits for its next attempt. `kind`: who would have to act on what it failed of.
+    pub(super) fn task_ended(&self, dedup: &str, end: &TaskEnd, kind: Option<Kind>) {
         let outcome = match end {
             TaskEnd::Completed { .. } => Outcome::Completed,
-            TaskEnd::Failed { .. } | TaskEnd::Cancelled { .. } => Outcome::Failed,
+            TaskEnd::Failed { .. } | TaskEnd::Cancelled { .. } => Outcome::Failed(kind.unwrap_or(Kind::Internal)),
             TaskEnd::Again { .. } | TaskEnd::Released | TaskEnd::Lost => return,
         };
         let ended = self.warmth.round().task_ended(dedup, outcome, self.clock.now());
@@ -221,6 +273,7 @@ impl Engine {
     }
 
     fn note_round(&self, ended: bool) {
+        self.warmth.moved.send_replace(());
         if ended {
             let Counts { total, completed, skipped, failed } = self.warmth.round().counts(None);
             tracing::info!(total, completed, skipped, failed, "the cache is warm");
@@ -358,8 +411,8 @@ impl Engine {
             })
             .collect();
         let status = match (warming.enabled && self.policy.caching, round.runs(), started) {
-            (false, ..) => "Warming is off. Stale answers are renewed in the background when they are used.",
-            (true, true, _) => "The usual answers of each account are being fetched ahead of use.",
+            (false, false, _) => "Warming is off. Stale answers are renewed in the background when they are used.",
+            (_, true, _) => "The usual answers of each account are being fetched ahead of use.",
             (true, false, Some(_)) => "The usual answers were fetched; answers in use are renewed before they are too old to be served.",
             (true, false, None) => "No account has been warmed yet.",
         };

@@ -115,6 +115,21 @@ impl v1::admin_server::Admin for Admin {
         Ok(Response::new(v1::CancelTaskReply { task: task.text().into() }))
     }
 
+    type WarmStream = Pin<Box<dyn Stream<Item = Result<v1::WarmEvent, Status>> + Send>>;
+
+    async fn warm(&self, request: Request<v1::WarmRequest>) -> Result<Response<Self::WarmStream>, Status> {
+        let v1::WarmRequest { account, wait } = request.into_inner();
+        let flow = self.core()?.warm(convert::given(account).as_deref()).await.map_err(|problem| refusal(&problem))?;
+        let now = stream::once(async move { Ok(convert::warm(flow.now)) });
+        if !wait {
+            return Ok(Response::new(Box::pin(now)));
+        }
+        let daemon = Arc::clone(&self.daemon);
+        // The end of the daemon does not wait for it.
+        let later = flow.later.map(|state| Ok(convert::warm(state))).take_until(async move { daemon.stopping().await });
+        Ok(Response::new(Box::pin(now.chain(later))))
+    }
+
     async fn stop(&self, _: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {
         self.daemon.stop("asked to stop by `m365-cachectl`");
         Ok(Response::new(v1::StopReply { pid: std::process::id() }))

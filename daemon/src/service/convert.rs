@@ -1,13 +1,20 @@
 //! Between wire and library: the only file that knows both kinds of types.
 
-use m365_cached::{clock::Timestamp, engine::Period, hint::Kind, store::Times, vault::Source};
+use m365_cached::{
+    clock::Timestamp,
+    engine::{Period, WarmUp},
+    hint::Kind,
+    store::Times,
+    vault::Source,
+};
 use m365_cached_proto::v1;
 
+use super::status::kind;
 use crate::{
     clients::ClientState,
     core::{
         AccountState, CacheStats, GraphState, LoginOptions, LoginStep, Problem, QueueState, RoomState, StatsQuestion, StatsRow, StoreState,
-        ToolRow, WarmingState, Warning,
+        ToolRow, WarmState, WarmingState, Warning,
     },
     parts::ProfileInfo,
 };
@@ -112,6 +119,12 @@ pub(super) fn graph(graph: GraphState) -> v1::GraphLink {
 pub(super) fn warming(warming: WarmingState) -> v1::Warming {
     let WarmingState { enabled, running, total, done, failed } = warming;
     v1::Warming { enabled, running, total, done, failed }
+}
+
+pub(super) fn warm(state: WarmState) -> v1::WarmEvent {
+    let WarmUp { accounts, total, fetched, fresh, failed, failure } = state.up;
+    let failure = failure.map_or(v1::Kind::Unspecified, kind) as i32;
+    v1::WarmEvent { accounts, total, fetched, fresh, failed, failure, ended: state.ended }
 }
 
 pub(super) fn queue(queue: QueueState) -> v1::Queue {

@@ -8,7 +8,15 @@ use crate::core::Problem;
 
 /// The problem as every client shows it.
 pub fn fault(problem: &Problem) -> v1::Fault {
-    let kind = match problem.kind {
+    let consent = problem.consent.as_ref().map(|consent| {
+        Box::new(v1::Consent { question: consent.question(), argument: consent.argument.clone(), value: consent.value.to_string().into() })
+    });
+    v1::Fault { consent, ..v1::Fault::new(kind(problem.kind), &problem.code, problem.message.clone(), problem.hint.clone()) }
+}
+
+/// Who has to act, as the wire spells it.
+pub(super) fn kind(kind: Kind) -> v1::Kind {
+    match kind {
         Kind::User => v1::Kind::User,
         Kind::SignIn => v1::Kind::SignIn,
         Kind::Offline => v1::Kind::Offline,
@@ -16,11 +24,7 @@ pub fn fault(problem: &Problem) -> v1::Fault {
         Kind::Denied => v1::Kind::Denied,
         Kind::Config => v1::Kind::Config,
         Kind::Internal => v1::Kind::Internal,
-    };
-    let consent = problem.consent.as_ref().map(|consent| {
-        Box::new(v1::Consent { question: consent.question(), argument: consent.argument.clone(), value: consent.value.to_string().into() })
-    });
-    v1::Fault { consent, ..v1::Fault::new(kind, &problem.code, problem.message.clone(), problem.hint.clone()) }
+    }
 }
 
 /// The problem as the answer to a gRPC call.

@@ -44,6 +44,7 @@ async fn a_locked_daemon_says_why_to_every_verb() {
         admin.stats(v1::StatsRequest::default()).await.err(),
         admin.invalidate(v1::InvalidateRequest::default()).await.err(),
         admin.cancel_task(v1::CancelTaskRequest::default()).await.err(),
+        admin.warm(v1::WarmRequest::default()).await.err(),
     ];
     for refusal in refusals {
         assert_eq!(fault(&refusal.unwrap()), expected);
@@ -80,6 +81,16 @@ async fn verbs_reach_the_engine_and_answers_come_back() {
     assert_eq!(admin.invalidate(request).await.unwrap().into_inner().entries_deleted, 10);
     let task = admin.cancel_task(v1::CancelTaskRequest { task_id: "t".into() }).await.unwrap().into_inner().task;
     assert_eq!(task, r#"{"task_id":"t"}"#.as_bytes());
+
+    let mut events = admin.warm(v1::WarmRequest::default()).await.unwrap().into_inner();
+    let begun = soon(events.message()).await.unwrap().unwrap();
+    assert_eq!((begun.total, begun.fresh, begun.ended), (3, 1, false));
+    assert_eq!(soon(events.message()).await.unwrap(), None, "nobody waits for the rest");
+    let mut events = admin.warm(v1::WarmRequest { wait: true, ..v1::WarmRequest::default() }).await.unwrap().into_inner();
+    assert_eq!(soon(events.message()).await.unwrap(), Some(begun));
+    let ended = soon(events.message()).await.unwrap().unwrap();
+    assert_eq!((ended.fetched, ended.failed, ended.failure(), ended.ended), (1, 1, v1::Kind::Denied, true));
+    assert_eq!(soon(events.message()).await.unwrap(), None);
 
     let text = tools.call_tool(call("email_list", "{\"q\":\"a\\\"b\"}")).await.unwrap().into_inner().text;
     assert_eq!(text, r#"{"tool":"email_list","args":{"q":"a\"b"},"client":"cachectl"}"#);

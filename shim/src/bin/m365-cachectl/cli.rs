@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Invalidate(Invalidate),
     /// List the background tasks, show one or cancel it
     Tasks(Tasks),
+    /// Fetch the usual answers ahead of use, now
+    Warm(Warm),
     /// Let the daemon finish what is running and end
     Stop,
 }
@@ -204,6 +206,22 @@ pub(crate) enum TasksVerb {
     },
 }
 
+/// What to fetch ahead of use.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Asks for the answers that `[warming.operations]` names, also where warming is switched off; those that are fresh are left as they are.
+Without --wait it says how many it has asked for and ends: exit code 0. With --wait the first answer that could not be had decides the exit
+code; `m365-cachectl tasks --status failed` says why.
+
+With --json: `accounts`, `asked` (not fresh), `fresh`, `fetched`, `failed`, and whether it has `ended`. Progress goes to stderr.")]
+pub(crate) struct Warm {
+    /// Only of this account: id or username
+    pub(crate) account: Option<String>,
+    /// Wait until everything is fetched, and tell how far it is
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
 /// What to delete.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -246,5 +264,6 @@ mod tests {
         insta::assert_snapshot!("help_login", help(&["login"]));
         insta::assert_snapshot!("help_tools", help(&["tools"]));
         insta::assert_snapshot!("help_stats", help(&["stats"]));
+        insta::assert_snapshot!("help_warm", help(&["warm"]));
     }
 }

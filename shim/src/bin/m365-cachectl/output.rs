@@ -42,6 +42,12 @@ impl Output {
         write(&format!("{line}\n"));
     }
 
+    /// Prints a line on stderr, for whoever watches.
+    pub(crate) fn note(&self, line: &str) {
+        // With stderr gone there is nobody left to tell.
+        let _ = std::io::stderr().write_all(format!("{}\n", harmless(line, self.stderr)).as_bytes());
+    }
+
     /// Asks the person at the terminal a question that no answer answers with no; `None` when nobody is there.
     pub(crate) fn ask(&self, question: &str) -> Option<bool> {
         let (mut stderr, stdin) = (std::io::stderr(), std::io::stdin());

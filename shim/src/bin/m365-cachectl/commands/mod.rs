@@ -11,6 +11,7 @@ mod status;
 mod stop;
 mod tasks;
 mod tools;
+mod warm;
 
 use m365_cached_proto::v1::Fault;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Stats(args) => stats::run(context, args).await?,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
+        Command::Warm(args) => return warm::run(context, args).await,
         Command::Stop => stop::run(context).await?,
     }
     Ok(0)

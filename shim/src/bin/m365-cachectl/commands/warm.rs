@@ -1,0 +1,87 @@
+//! `warm`: fetch the usual answers ahead of use, now. Progress goes to stderr, so that stdout has the outcome alone.
+
+use m365_cached_proto::v1::{Fault, Kind, WarmEvent, WarmRequest};
+use serde::Serialize;
+
+use crate::cli;
+use crate::context::{Context, answered};
+use crate::output::{Paint, View};
+
+/// `{"accounts":2,"asked":4,"fresh":2,"fetched":4,"failed":0,"ended":true}`; `asked` counts what was not fresh.
+#[derive(Debug, Serialize)]
+struct Warmed {
+    accounts: u64,
+    asked: u64,
+    fresh: u64,
+    fetched: u64,
+    failed: u64,
+    ended: bool,
+}
+
+pub(super) async fn run(context: &Context, args: cli::Warm) -> Result<u8, Fault> {
+    let request = WarmRequest { account: args.account.unwrap_or_default(), wait: args.wait };
+    let mut events = answered(context.admin().await?.warm(request).await)?;
+    let mut last: Option<WarmEvent> = None;
+    while let Some(event) = events.message().await.map_err(|status| Fault::from_status(&status))? {
+        if args.wait {
+            context.output.note(&progress(&event));
+        }
+        last = Some(event);
+    }
+    let last = last.filter(|last| last.ended || !args.wait).ok_or_else(|| {
+        let message = "The daemon went away before everything was fetched.";
+        Fault::new(Kind::Offline, "warming_incomplete", message, "`m365-cachectl warm --wait` once more: what is fresh is left as it is")
+    })?;
+    // Nothing but the kind is known of a failure; the tasks tell the rest.
+    let code = if last.failed > 0 { Fault::new(last.failure(), "not_warm", "", "").exit_code() } else { 0 };
+    context.output.show(&Warmed::from(last));
+    Ok(code)
+}
+
+fn progress(event: &WarmEvent) -> String {
+    let done = event.fetched + event.fresh + event.failed;
+    let failed = if event.failed > 0 { format!(", {} failed", event.failed) } else { String::new() };
+    format!("{done} of {} answers{failed}", event.total)
+}
+
+impl From<WarmEvent> for Warmed {
+    fn from(event: WarmEvent) -> Self {
+        let WarmEvent { accounts, total, fetched, fresh, failed, ended, .. } = event;
+        Self { accounts, asked: total.saturating_sub(fresh), fresh, fetched, failed, ended }
+    }
+}
+
+impl View for Warmed {
+    fn text(&self, paint: Paint) -> String {
+        let Self { accounts, asked, fresh, fetched, failed, ended } = self;
+        let mut text = if *ended {
+            format!("{fetched} answers fetched, {fresh} were fresh (accounts: {accounts})\n")
+        } else {
+            format!("{asked} answers asked for, {fresh} are fresh (accounts: {accounts}); `m365-cachectl status` tells how far it is\n")
+        };
+        if *failed > 0 {
+            text += &format!("{} {failed}; `m365-cachectl tasks --status failed` says why\n", paint.bad("failed:"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_well() {
+        let begun = WarmEvent { accounts: 2, total: 6, fresh: 2, ..WarmEvent::default() };
+        let ended = WarmEvent { fetched: 3, failed: 1, ended: true, failure: Kind::Denied as i32, ..begun };
+        assert_eq!((progress(&begun), progress(&ended)), ("2 of 6 answers".into(), "6 of 6 answers, 1 failed".into()));
+        let text = |event| Warmed::from(event).text(Paint::OFF);
+        assert_eq!(text(begun), "4 answers asked for, 2 are fresh (accounts: 2); `m365-cachectl status` tells how far it is\n");
+        assert_eq!(
+            text(ended),
+            "3 answers fetched, 2 were fresh (accounts: 2)\nfailed: 1; `m365-cachectl tasks --status failed` says why\n"
+        );
+        let json = serde_json::to_string(&Warmed::from(ended)).unwrap();
+        assert_eq!(json, r#"{"accounts":2,"asked":4,"fresh":2,"fetched":3,"failed":1,"ended":true}"#);
+    }
+}

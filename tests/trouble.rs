@@ -13,7 +13,7 @@ const LIST: &str = "GET /me/mailFolders/{id}/messages";
 
 /// Short deadlines, so that giving up is quick.
 fn impatient() -> World {
-    let config = "[graph]\nrequest_timeout_s = 1\ncall_deadline_s = 3\nconnect_timeout_s = 1\n";
+    let config = "[graph]\nrequest_timeout_s = 3\ncall_deadline_s = 4\nconnect_timeout_s = 1\n";
     World::with(Setup { accounts: &[ALEX], config, ..Setup::default() }).unwrap()
 }
 

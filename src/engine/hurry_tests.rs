@@ -122,3 +122,29 @@ async fn a_call_that_waits_for_a_check_of_the_background_makes_it_urgent() {
     within(task).await.unwrap();
     assert_eq!(world.graph.count(), before + 1, "both are told by one small request");
 }
+
+#[tokio::test]
+async fn a_flight_is_joined_only_while_what_it_brings_is_young_enough() {
+    let world = World::new(Scripted::new(|_| reply(json!({ "id": "F", "value": [] })))).await;
+    let fresh = world.engine.ttl_named("email_list").fresh;
+    let held = world.graph.replies.acquire_many(REPLIES).await.unwrap();
+    let first = world.foreground("email_list");
+    world.graph.until_asked(1).await;
+    world.clock.advance(fresh);
+    let second = world.foreground("email_list");
+    // On a runtime of one thread: it has had its turns.
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.graph.count(), 1, "the second joins the first");
+    world.clock.advance(Duration::from_millis(1));
+    let third = world.foreground("email_list");
+    within(world.graph.until_asked(2)).await;
+    drop(held);
+    for call in [first, second, third] {
+        assert_eq!(within(call).await.unwrap().unwrap()["_cache_status"], "miss");
+    }
+    let paths: Vec<String> = world.graph.asked().iter().map(GraphRequest::target).collect();
+    let again = paths.iter().filter(|path| **path == paths[0]).count();
+    assert_eq!(again, 2, "{paths:?}");
+}

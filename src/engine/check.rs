@@ -84,7 +84,7 @@ impl Engine {
             Ok(Some(token)) => token,
             Ok(None) => return Ok(false),
             Err(error) => {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 return Ok(false);
             }
         };
@@ -117,7 +117,7 @@ impl Engine {
                 Ok(useful)
             }
             Err(error) => {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 Ok(false)
             }
         }
@@ -137,7 +137,7 @@ impl Engine {
                 }
             }
             Ok(Based::No) => {}
-            Err(error) => self.note_store(Some(error.to_string())),
+            Err(error) => self.note_store(Some(&error)),
         }
     }
 }

@@ -71,7 +71,7 @@ impl Engine {
             }
             // Overtaken while it was read, too large, or no room for it: the list begins anew, which is what no cursor says.
             Ok(Put::Overtaken | Put::TooLarge | Put::NoRoom) => {}
-            Err(error) => self.note_store(Some(error.to_string())),
+            Err(error) => self.note_store(Some(&error)),
         }
     }
 

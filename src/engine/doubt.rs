@@ -131,7 +131,7 @@ impl Engine {
                     state.sources.remove(&source);
                 }
                 Err(error) => {
-                    self.note_store(Some(error.to_string()));
+                    self.note_store(Some(&error));
                     state.doubt(&source).until = now.plus(RETRY);
                 }
             }

@@ -26,7 +26,7 @@ use crate::{
     hint::Kind,
     ids::Urgency,
     queue::Failure,
-    store::{FeedKey, Put, StoreError},
+    store::{FeedKey, Put},
     tools::{Along, Fetched, StepError},
 };
 
@@ -270,10 +270,8 @@ impl Engine {
                 Kept::TooLarge
             }
             Ok(Put::NoRoom) => Kept::NoRoom,
-            // The daemon is on its way out.
-            Err(StoreError::Closed) => Kept::Unusable,
             Err(error) => {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 Kept::Unusable
             }
         }
@@ -298,7 +296,7 @@ impl Engine {
         let touched = Touched { source: from.source.clone(), service: from.service, touches };
         match self.ledger.changed(vec![touched], self.clock.now()).await {
             Ok(bumps) => self.truth.apply(&bumps),
-            Err(error) => self.note_store(Some(error.to_string())),
+            Err(error) => self.note_store(Some(&error)),
         }
     }
 

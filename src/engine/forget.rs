@@ -66,7 +66,7 @@ impl Engine {
             self.compare_totals().await
         };
         if let Err(error) = done.await {
-            self.note_store(Some(error.to_string()));
+            self.note_store(Some(&error));
         }
     }
 

@@ -111,7 +111,7 @@ impl Engine {
         self.limits.stirred.notified().await;
         self.clock.sleep(pause).await;
         if let Err(error) = self.clean().await {
-            self.note_store(Some(error.to_string()));
+            self.note_store(Some(&error));
         }
     }
 
@@ -248,7 +248,7 @@ impl Engine {
         };
         if let Err(error) = done {
             self.limits.known().due = None;
-            self.note_store(Some(error.to_string()));
+            self.note_store(Some(&error));
         }
     }
 

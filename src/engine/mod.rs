@@ -67,7 +67,7 @@ use crate::{
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
-    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Room, Uses},
+    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Room, StoreError, Uses},
     tools::{self, ArgError, Args, Effect, Tool},
 };
 
@@ -403,7 +403,12 @@ impl Engine {
     }
 
     /// Remembers whether the store does its work, for status; a change is logged once.
-    fn note_store(&self, trouble: Option<String>) {
+    fn note_store(&self, trouble: Option<&StoreError>) {
+        if matches!(trouble, Some(StoreError::Closed)) {
+            // The daemon is on its way out.
+            return;
+        }
+        let trouble = trouble.map(ToString::to_string);
         let mut known = self.store_trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *known != trouble {
             match &trouble {

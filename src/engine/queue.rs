@@ -212,7 +212,7 @@ impl Engine {
             match engine.ledger.enqueue(task).await {
                 Ok(_) => engine.queue.woken.notify_one(),
                 Err(error) => {
-                    engine.note_store(Some(error.to_string()));
+                    engine.note_store(Some(&error));
                     engine.queue.asked().remove(&dedup);
                 }
             }
@@ -231,7 +231,7 @@ impl Engine {
             Ok(Claim::Task(claimed)) => claimed,
             Ok(Claim::Nothing(next)) => return Next::Wait(next.into_iter().chain(free).min().map(|at| at.since(now))),
             Err(error) => {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 // Whether it works again shows with the next task that is queued.
                 return Next::Wait(None);
             }
@@ -266,7 +266,7 @@ impl Engine {
             match self.ledger.beat(beat, now).await {
                 Ok(true) => {}
                 Ok(false) => run.stop.tell(Why::Lost),
-                Err(error) => self.note_store(Some(error.to_string())),
+                Err(error) => self.note_store(Some(&error)),
             }
             self.clock.sleep(queue::TELL).await;
         }
@@ -295,7 +295,7 @@ impl Engine {
         let counts = match self.ledger.settle_task(run.claimed.lease.clone(), end.clone(), now).await {
             Ok(counts) => counts,
             Err(error) => {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 true
             }
         };

@@ -103,14 +103,14 @@ impl Engine {
                 }
                 Ok(None) => return None,
                 Err(error) => {
-                    self.note_store(Some(error.to_string()));
+                    self.note_store(Some(&error));
                     return None;
                 }
             },
         };
         for reading in &entry.meta.readings {
             if let Err(error) = self.truth.load(&reading.source).await {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 return None;
             }
         }
@@ -166,7 +166,7 @@ impl Engine {
         if !uses.is_empty()
             && let Err(error) = self.entries.touch(uses).await
         {
-            self.note_store(Some(error.to_string()));
+            self.note_store(Some(&error));
         }
     }
 }

@@ -142,7 +142,7 @@ impl Engine {
         let known = self.accounts.replace(known)?;
         if let Err(error) = self.ledger.save_account(known.as_ref().clone()).await {
             // It will be asked again after the next start; nothing else is lost.
-            self.note_store(Some(error.to_string()));
+            self.note_store(Some(&error));
         }
         Ok(known)
     }

@@ -130,7 +130,7 @@ impl Engine {
             }
             Ok(Based::No) => false,
             Err(error) => {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 false
             }
         }

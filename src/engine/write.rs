@@ -99,7 +99,7 @@ impl Engine {
             touched,
             at: call.now,
         };
-        self.ledger.open_write(write).await.inspect_err(|error| self.note_store(Some(error.to_string())))
+        self.ledger.open_write(write).await.inspect_err(|error| self.note_store(Some(error)))
     }
 
     /// Bumps what the write touched, in the ledger and then in memory. Until this has returned nobody is answered.
@@ -127,7 +127,7 @@ impl Engine {
             Err(error) => {
                 // The row stays open, so the next start bumps what it touched; until then nothing from before is served.
                 self.left_open(source).await;
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
             }
         }
     }
@@ -144,7 +144,7 @@ impl Engine {
                     next
                 }
                 Err(error) => {
-                    self.note_store(Some(error.to_string()));
+                    self.note_store(Some(&error));
                     Some(now.plus(self.policy.unsettled))
                 }
             };

@@ -52,7 +52,7 @@ impl Engine {
         match self.ledger.add_counts(new, self.clock.now()).await {
             Ok(()) => *flushed = now,
             Err(error) => {
-                self.note_store(Some(error.to_string()));
+                self.note_store(Some(&error));
                 self.counters.stir();
             }
         }
@@ -68,7 +68,7 @@ impl Engine {
             let rows = match self.ledger.counts(query).await {
                 Ok(rows) => rows,
                 // Until they are fetched again, hits count as one request each.
-                Err(error) => return self.note_store(Some(error.to_string())),
+                Err(error) => return self.note_store(Some(&error)),
             };
             for row in rows {
                 let About::Tool(tool) = &row.counted.about else { continue };

@@ -1,9 +1,12 @@
-//! The store's thread: jobs over a queue; reads before writes, ledger before cache, and cache writes in batches.
+//! The store's thread: jobs over a queue; reads before writes, ledger before cache, and writes in batches.
 //!
-//! A batch is whatever has gathered while the thread was busy, up to 256 KB (about 5 ms of writing), so a lone write waits for
-//! nothing and many share one commit. A job is answered after its commit. A job that fails in a batch is rolled back with the
-//! batch, and each job of it is run again by itself; one that met a damaged page is run once more on a new connection. Jobs
-//! are therefore written so that they can be run twice.
+//! A batch is whatever has gathered while the thread was busy, up to 256 KB (about 5 ms of writing) or 32 jobs of the ledger, so a lone
+//! write waits for nothing and many share one commit. A job is answered after its commit. A job that fails in a batch is rolled back with
+//! the batch, and each job of it is run again by itself; one that met a damaged page is run once more on a new connection. Jobs are
+//! therefore written so that they can be run twice.
+//!
+//! The log is moved into the file, and the file shrinks, when nobody has asked for anything for a while. Where somebody always does (a
+//! status page that is drawn four times a second is enough) it is done between two jobs, a slice at a time.
 //!
 //! A short read that finds nobody at work and nobody waiting is run by its caller: waking the thread and being woken again took longer
 //! than the read. It never overtakes a job that waits, so writes are not starved by it.
@@ -28,7 +31,7 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -37,10 +40,14 @@ use super::{Guard, StoreError, db::Db};
 
 /// Most bytes of one batch of cache writes.
 const BATCH_BYTES: usize = 256 * 1024;
+/// Most jobs of the ledger that share a commit.
+const LEDGER_JOBS: usize = 32;
 /// Reads served in a row while writes wait.
 const READS_IN_A_ROW: u32 = 32;
 /// Quiet time after which the log is moved into the file and free pages are given back.
 const QUIET: Duration = Duration::from_millis(250);
+/// Time after which that is done without quiet, and as often again.
+const LATEST: Duration = Duration::from_secs(5);
 /// Free pages kept for the next entries; those beyond are given back to the file system, `VACUUM_PAGES` at a time (about 1 ms).
 const FREE_PAGES_KEPT: i64 = 1024;
 const VACUUM_PAGES: u32 = 64;
@@ -96,8 +103,8 @@ impl Queues {
         {
             return Some(Next::Read(job));
         }
-        if let Some(job) = self.ledger.pop_front() {
-            return Some(Next::Ledger(job));
+        if !self.ledger.is_empty() {
+            return Some(Next::Ledger(self.ledger.drain(..self.ledger.len().min(LEDGER_JOBS)).collect()));
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -149,7 +156,7 @@ impl Drop for Borrowed<'_> {
 /// What the thread does next.
 enum Next {
     Read(Box<dyn Job>),
-    Ledger(Box<dyn Job>),
+    Ledger(Vec<Box<dyn Job>>),
     Cache(Vec<Box<dyn Job>>),
     Tidy,
     Close,
@@ -202,7 +209,7 @@ impl StoreThread {
         self.submit(work, |queues, job| queues.cache.push_back((bytes, job))).await
     }
 
-    /// Runs `work` in a transaction of its own, on the disk when this returns.
+    /// Runs `work` in a transaction that may be shared, on the disk when this returns.
     pub(super) async fn ledger<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -269,24 +276,27 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        let mut tidy = false;
+        // Since when there is something to tidy.
+        let mut untidy: Option<Instant> = None;
         let mut reads = 0u32;
         loop {
-            let (mut db, next) = self.next(tidy, reads);
+            let (mut db, next) = self.next(untidy, reads);
             match next {
                 Next::Read(job) => {
                     reads = reads.saturating_add(1);
                     alone(&mut db, job, |db, job| job.run(db));
                 }
-                Next::Ledger(job) => {
-                    (reads, tidy) = (0, true);
-                    alone(&mut db, job, |db, job| db.transact(true, |db| job.run(db)));
+                Next::Ledger(jobs) => {
+                    reads = 0;
+                    untidy.get_or_insert_with(now);
+                    batch(&mut db, true, jobs);
                 }
                 Next::Cache(jobs) => {
-                    (reads, tidy) = (0, true);
-                    batch(&mut db, jobs);
+                    reads = 0;
+                    untidy.get_or_insert_with(now);
+                    batch(&mut db, false, jobs);
                 }
-                Next::Tidy => tidy = self.tidy(&db),
+                Next::Tidy => untidy = self.tidy(&db).then(now),
                 Next::Close => {
                     // All that is in the log is in the file afterwards, and the log is empty; a failure leaves it for the next opening.
                     let _ = pragma(&db, "PRAGMA wal_checkpoint(TRUNCATE)");
@@ -298,16 +308,19 @@ impl Worker {
     }
 
     /// Waits for something to do and for the database. Reads come first, but no more than so many in a row while writes wait.
-    fn next(&self, tidy: bool, reads: u32) -> (Box<Db>, Next) {
+    fn next(&self, untidy: Option<Instant>, reads: u32) -> (Box<Db>, Next) {
         let mut queues = self.shared.lock();
         loop {
             if let Some(db) = queues.db.take() {
+                if !queues.closing && untidy.is_some_and(|since| now().duration_since(since) >= LATEST) {
+                    return (db, Next::Tidy);
+                }
                 if let Some(next) = queues.next(reads) {
                     return (db, next);
                 }
                 queues.db = Some(db);
             }
-            if tidy {
+            if untidy.is_some() {
                 let before = queues.on_the_spot;
                 let (again, waited) = self.shared.wake.wait_timeout(queues, QUIET).unwrap_or_else(PoisonError::into_inner);
                 queues = again;
@@ -321,13 +334,19 @@ impl Worker {
         }
     }
 
-    /// Moves the log into the file and gives free pages back while nobody asks for anything. Returns whether there is more to do.
+    /// Gives free pages back until somebody asks for something, and moves the log into the file. Returns whether there is more to do.
     fn tidy(&self, db: &Db) -> bool {
+        let more = self.shrink(db);
         // A failure here hurts nobody: both are tried again after the next write, and at closing.
         let _ = pragma(db, "PRAGMA wal_checkpoint(PASSIVE)");
         if let Some(guard) = db.guard().get() {
             guard.hold();
         }
+        more
+    }
+
+    /// Gives back free pages; at least one slice of them, however many jobs wait. Returns whether there is more to do.
+    fn shrink(&self, db: &Db) -> bool {
         let free = |db: &Db| db.conn().pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0)).unwrap_or(0);
         let mut left = free(db);
         while left > FREE_PAGES_KEPT {
@@ -338,11 +357,17 @@ impl Worker {
                 return false;
             }
             if !self.shared.lock().is_empty() {
-                return true;
+                return left > FREE_PAGES_KEPT;
             }
         }
         false
     }
+}
+
+/// Real time, as the thread's waiting is.
+#[expect(clippy::disallowed_methods, reason = "nothing that anybody is told depends on it")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Runs one job and answers it.
@@ -351,13 +376,13 @@ fn alone(db: &mut Db, mut job: Box<dyn Job>, run: impl Fn(&mut Db, &mut dyn Job)
     job.answer(outcome);
 }
 
-/// Runs cache writes in one transaction; when that fails, each by itself.
-fn batch(db: &mut Db, mut jobs: Vec<Box<dyn Job>>) {
-    let together = db.transact(false, |db| jobs.iter_mut().try_for_each(|job| job.run(db)));
+/// Runs writes in one transaction; when that fails, each by itself.
+fn batch(db: &mut Db, durable: bool, mut jobs: Vec<Box<dyn Job>>) {
+    let together = db.transact(durable, |db| jobs.iter_mut().try_for_each(|job| job.run(db)));
     for job in jobs {
         match &together {
             Ok(()) => job.answer(Ok(())),
-            Err(_) => alone(db, job, |db, job| db.transact(false, |db| job.run(db))),
+            Err(_) => alone(db, job, |db, job| db.transact(durable, |db| job.run(db))),
         }
     }
 }

@@ -1,6 +1,12 @@
 //! Reads on the spot: only while nobody else works, and nobody is forgotten over them.
 
-use std::{sync::mpsc, time::Duration};
+use std::{
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use super::{
     entries::{Found, SMALL, fetch},
@@ -80,4 +86,48 @@ async fn large_bodies_are_left_to_the_thread_and_come_back_whole() {
         assert_eq!(matches!(found, Found::Larger), !on_the_spot);
         assert_eq!(store.get(key).await.unwrap(), Some(kept));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_of_the_ledger_that_wait_together_share_a_commit_and_not_a_failure() {
+    let profile = Profile::new();
+    let store = Arc::new(profile.open().unwrap());
+    let ((begun, has_begun), (release, held)) = (mpsc::channel(), mpsc::channel::<()>());
+    let reader = store.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        reader.thread.read_now(|_| {
+            begun.send(()).unwrap();
+            held.recv_timeout(DEADLINE).map_err(|_| StoreError::Closed)
+        })
+    });
+    has_begun.recv_timeout(DEADLINE).unwrap();
+    let runs = Arc::new(AtomicU32::new(0));
+    let add = |name: &'static str, good: bool| {
+        let runs = runs.clone();
+        let job = move |db: &mut Db| {
+            runs.fetch_add(1, Ordering::Relaxed);
+            db.run("INSERT INTO meta (name, value) VALUES (?1, x'')", [name])?;
+            if good { Ok(()) } else { Err(StoreError::Failed("on purpose".into())) }
+        };
+        Box::pin(store.thread.ledger(job))
+    };
+    let mut jobs = [add("a", true), add("b", false), add("c", true)];
+    for job in &mut jobs {
+        // Once polled it is in the queue.
+        assert!(std::future::poll_fn(|context| std::task::Poll::Ready(job.as_mut().poll(context))).await.is_pending());
+    }
+    release.send(()).unwrap();
+    assert!(reading.await.unwrap().unwrap().is_ok());
+    let mut outcomes = Vec::new();
+    for job in jobs {
+        outcomes.push(tokio::time::timeout(DEADLINE, job).await.expect("the thread was not woken").is_ok());
+    }
+    assert_eq!(outcomes, [true, false, true]);
+    // The first and the second together, then each of the three by itself.
+    assert_eq!(runs.load(Ordering::Relaxed), 5);
+    let kept = store
+        .thread
+        .read(|db| db.all("SELECT name FROM meta WHERE name IN ('a', 'b', 'c') ORDER BY name", (), |row| row.get::<_, String>(0)))
+        .await;
+    assert_eq!(kept.unwrap(), ["a".to_owned(), "c".to_owned()]);
 }

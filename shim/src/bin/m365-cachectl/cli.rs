@@ -209,11 +209,13 @@ pub(crate) enum TasksVerb {
 /// What to fetch ahead of use.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Asks for the answers that `[warming.operations]` names, also where warming is switched off; those that are fresh are left as they are.
-Without --wait it says how many it has asked for and ends: exit code 0. With --wait the first answer that could not be had decides the exit
-code; `m365-cachectl tasks --status failed` says why.
+Asks for the answers that `[warming.operations]` names, also where warming is switched off; those that are
+fresh are left as they are. Without --wait it says how many it has asked for and ends: exit code 0. With
+--wait the first answer that could not be had decides the exit code; `m365-cachectl tasks --status failed`
+says why.
 
-With --json: `accounts`, `asked` (not fresh), `fresh`, `fetched`, `failed`, and whether it has `ended`. Progress goes to stderr.")]
+With --json: `accounts`, `asked` (not fresh), `fresh`, `fetched`, `failed`, and whether it has `ended`.
+Progress goes to stderr.")]
 pub(crate) struct Warm {
     /// Only of this account: id or username
     pub(crate) account: Option<String>,

@@ -212,7 +212,8 @@ impl Logins {
 
     /// Gives a sign-in up. Those who wait for it are told.
     pub fn cancel(&self, handle: &str) {
-        if let Some(flow) = self.flows().remove(handle) {
+        let flow = self.flows().remove(handle);
+        if let Some(flow) = flow {
             flow.task.abort();
         }
     }

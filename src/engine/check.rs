@@ -50,7 +50,7 @@ impl Engine {
     /// When Microsoft could not be asked at all, so that a fetch would fail in the same way.
     pub(super) async fn check(&self, call: &mut Call, key: &CacheKey) -> Result<bool, StepError> {
         let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl_for(call)) else { return Ok(false) };
-        let Some(asked) = feeds(&entry.meta, &self.truth.view()) else {
+        let Some(asked) = self.truth.look(|view| feeds(&entry.meta, view)) else {
             self.consider_walk(call, &entry.meta).await;
             return Ok(false);
         };
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     pub(super) fn is_fresh(&self, meta: &EntryMeta, ttl: Ttl) -> bool {
-        matches!(judge(meta, &self.truth.view(), ttl, Mode::Normal, self.clock.now()), Verdict::Serve { .. })
+        matches!(self.truth.look(|view| judge(meta, view, ttl, Mode::Normal, self.clock.now())), Verdict::Serve { .. })
     }
 
     /// Asks one feed what has changed and records the answer; false when its token is of no use any more.

@@ -116,7 +116,7 @@ impl Engine {
     async fn snapshot(&self, key: &CacheKey, nonce: &str, now: Timestamp) -> Option<(More, Timestamp)> {
         let entry = self.entry(key).await?;
         let snapshot: Snapshot = serde_json::from_str(&entry.body.text.to_text()).ok()?;
-        let good = matches!(judge(&entry.meta, &self.truth.view(), GOOD_FOR, Mode::Normal, now), Verdict::Serve { .. });
+        let good = matches!(self.truth.look(|view| judge(&entry.meta, view, GOOD_FOR, Mode::Normal, now)), Verdict::Serve { .. });
         (good && snapshot.nonce == nonce).then_some((snapshot.more, entry.meta.fetch_started))
     }
 }

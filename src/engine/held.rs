@@ -140,7 +140,7 @@ impl Engine {
                 self.lists.gone(&key.account, tool, noted.key);
                 continue;
             };
-            let status = match judge(&list.meta, &self.truth.view(), ttl, Mode::Normal, call.now) {
+            let status = match self.truth.look(|view| judge(&list.meta, view, ttl, Mode::Normal, call.now)) {
                 Verdict::Serve { .. } => CacheStatus::Fresh,
                 Verdict::ServeThenRefresh { .. } if stale.is_none() => CacheStatus::Stale,
                 _ => continue,
@@ -206,7 +206,7 @@ impl Engine {
             Some(list) => list,
             None => self.entry_of(list_key.hash).await.filter(of_then)?,
         };
-        let view = |ttl: Ttl| judge(&list.meta, &self.truth.view(), ttl, Mode::Normal, call.now);
+        let view = |ttl: Ttl| self.truth.look(|view| judge(&list.meta, view, ttl, Mode::Normal, call.now));
         let Verdict::Serve { .. } = view(cursor::GOOD_FOR) else { return None };
         // Of the kept list, whatever has become of the one it was.
         let status = if matches!(view(self.ttl(call.tool)?), Verdict::Serve { .. }) { CacheStatus::Fresh } else { CacheStatus::Stale };

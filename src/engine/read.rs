@@ -58,7 +58,7 @@ impl Engine {
     pub(super) fn peek_hot(&self, call: &Call, key: &CacheKey) -> Option<Answer> {
         let ttl = self.ttl_for(call)?;
         let entry = self.hot.get(key.hash)?;
-        match judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now) {
+        match self.truth.look(|view| judge(&entry.meta, view, ttl, Mode::Normal, call.now)) {
             Verdict::Serve { .. } => Some(self.served(call, &entry, &entry.body, CacheStatus::Fresh)),
             _ => None,
         }
@@ -68,7 +68,7 @@ impl Engine {
     pub(super) async fn stored(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Option<Answer> {
         let ttl = self.ttl_for(call)?;
         let own = self.entry(key).await;
-        let verdict = own.as_ref().map(|entry| judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now));
+        let verdict = own.as_ref().map(|entry| self.truth.look(|view| judge(&entry.meta, view, ttl, Mode::Normal, call.now)));
         if let (Some(entry), Some(Verdict::Serve { .. })) = (&own, verdict) {
             return Some(self.served(call, entry, &entry.body, CacheStatus::Fresh));
         }
@@ -125,7 +125,7 @@ impl Engine {
         }
         let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl(call.tool)) else { return Err(error) };
         let now = self.clock.now();
-        if judge_fallback(&entry.meta, &self.truth.view(), ttl, now).is_none() {
+        if self.truth.look(|view| judge_fallback(&entry.meta, view, ttl, now)).is_none() {
             return Err(error);
         }
         self.counters.stood_in(call);
@@ -136,7 +136,7 @@ impl Engine {
     /// Serves `body`, which is `entry`'s or a part of it.
     pub(super) fn served(&self, call: &Call, entry: &Arc<Entry>, body: &Body, status: CacheStatus) -> Answer {
         self.use_entry(entry, call.now);
-        let answer = Answer::cached(status, true_since(&entry.meta, &self.truth.view()), body.text.clone(), None);
+        let answer = Answer::cached(status, self.truth.look(|view| true_since(&entry.meta, view)), body.text.clone(), None);
         if status == CacheStatus::Stale {
             self.counters.hit_stale(call);
         } else {
@@ -170,3 +170,7 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

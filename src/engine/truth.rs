@@ -34,7 +34,7 @@ struct Held {
     distrusted: bool,
 }
 
-/// The states as they are at one moment; held only while judging, never across an await.
+/// The states as they are at one moment; held only while judging.
 pub(super) struct View<'a>(RwLockReadGuard<'a, BTreeMap<SourceId, Held>>);
 
 impl Truth {
@@ -48,7 +48,7 @@ impl Truth {
 
     /// Makes sure that `source` is in memory.
     pub(super) async fn load(&self, source: &SourceId) -> Result<(), StoreError> {
-        while !self.view().knows(source) {
+        while !self.look(|view| view.knows(source)) {
             let missed = self.missed.load(Ordering::SeqCst);
             let state = self.ledger.source(source).await?;
             let mut sources = self.write();
@@ -62,12 +62,12 @@ impl Truth {
 
     /// Epoch and position of `source`, to be read before a fetch begins. `None` when it is not in memory.
     pub(super) fn position(&self, source: &SourceId) -> Option<(Epoch, Seq)> {
-        self.view().0.get(source).map(|held| (held.state.epoch, held.state.seq))
+        self.look(|view| view.0.get(source).map(|held| (held.state.epoch, held.state.seq)))
     }
 
     /// The marks of one scope now.
     pub(super) fn marks(&self, source: &SourceId, scope: &Scope) -> Option<Marks> {
-        self.view().0.get(source).map(|held| held.state.marks(scope))
+        self.look(|view| view.0.get(source).map(|held| held.state.marks(scope)))
     }
 
     /// Takes in what a transaction of the ledger bumped.
@@ -155,12 +155,13 @@ impl Truth {
     /// Scopes in memory, over all sources.
     #[cfg(test)]
     pub(super) fn rows(&self) -> usize {
-        self.view().0.values().map(|held| held.state.scopes.len()).sum()
+        self.look(|view| view.0.values().map(|held| held.state.scopes.len()).sum())
     }
 
-    /// The states now.
-    pub(super) fn view(&self) -> View<'_> {
-        View(self.sources.read().unwrap_or_else(PoisonError::into_inner))
+    /// Judges by the states as they are at one moment. Nobody may look again meanwhile: a second look of the same thread waits for a change
+    /// that waits for the first. So what is needed is taken out of `look`, and nothing is done in it.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
+        look(&View(self.sources.read().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -92,14 +92,14 @@ impl Engine {
     /// Takes note of an answer that has grown old without a token that could vouch for it, and walks its feed when that is worth it and
     /// nobody waits.
     pub(super) async fn consider_walk(&self, call: &Call, entry: &EntryMeta) {
-        let Some(found) = unasked(entry, &self.truth.view()) else { return };
+        let Some(found) = self.truth.look(|view| unasked(entry, view)) else { return };
         let feed = FeedKey { account: call.account.id.clone(), source: found.source, feed: found.feed };
         let pages = self.walks.grown_old(&feed, self.clock.now());
         if pages > 0 && call.urgency.now() == Urgency::Background {
             let turn = self.checks.turn(&feed);
             let Some(_turn) = turn.walk() else { return };
             // It may have been walked just now.
-            if unasked(entry, &self.truth.view()).is_some() {
+            if self.truth.look(|view| unasked(entry, view)).is_some() {
                 let well = self.walk(call, &feed, pages).await;
                 self.walks.walked(&feed, well);
             }

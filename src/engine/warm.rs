@@ -291,7 +291,7 @@ impl Engine {
     /// When the answer of `key` grows old; a moment that has passed when it has, or when it may not be served; `None` when there is none.
     async fn stale_at(&self, call: &Call, key: &CacheKey) -> Option<Timestamp> {
         let (entry, ttl) = (self.entry(key).await?, self.ttl_for(call)?);
-        Some(match judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now) {
+        Some(match self.truth.look(|view| judge(&entry.meta, view, ttl, Mode::Normal, call.now)) {
             Verdict::Serve { age } => call.now.plus(ttl.fresh.saturating_sub(age)).plus(Duration::from_millis(1)),
             Verdict::ServeThenRefresh { .. } | Verdict::Fetch { .. } => call.now,
         })
@@ -301,7 +301,7 @@ impl Engine {
     /// it by itself, and renewing for nobody cost five times the requests: 465 more in a working day of 1,118.
     async fn renew_at(&self, call: &Call, key: &CacheKey) -> Option<Timestamp> {
         let (entry, ttl) = (self.entry(key).await?, self.ttl_for(call)?);
-        Some(match judge(&entry.meta, &self.truth.view(), ttl, Mode::Normal, call.now) {
+        Some(match self.truth.look(|view| judge(&entry.meta, view, ttl, Mode::Normal, call.now)) {
             Verdict::Serve { age } | Verdict::ServeThenRefresh { age } => call.now.plus(ttl.stale.saturating_sub(age).saturating_sub(GAP)),
             Verdict::Fetch { .. } => call.now,
         })
@@ -313,7 +313,7 @@ impl Engine {
         let Some(entry) = self.entry(key).await else { return false };
         let any = |scope: &Scope| scope.as_str().starts_with("any:");
         let searched = entry.meta.readings.iter().flat_map(|reading| &reading.scopes).any(any);
-        !searched && extent(&entry.body).is_some() && is_overtaken(&entry.meta, &self.truth.view())
+        !searched && extent(&entry.body).is_some() && self.truth.look(|view| is_overtaken(&entry.meta, view))
     }
 
     /// Takes in recorded uses, so that what is used is renewed. Of an answer that is not in memory nothing is learnt.

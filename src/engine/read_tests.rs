@@ -11,10 +11,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    super::testing::{self, Scripted, call, engine, reply},
-    *,
-};
+use super::super::testing::{self, Scripted, call, engine, reply};
 use crate::{
     chance::SeededDice,
     clock::{ManualClock, Timestamp},

@@ -22,6 +22,8 @@ const WORKING: Duration = Duration::from_secs(15 * 60);
 const TALKING: Duration = Duration::from_secs(5 * 60);
 /// An answer is not renewed again before, whatever becomes of it: one that a write keeps overtaking would use up everything.
 pub(super) const GAP: Duration = Duration::from_secs(60);
+/// Uses that have to be expected of a renewed answer before it is too old: a renewal costs a request as a miss does.
+const LIKELY: f64 = 1.0;
 /// Answers whose use is remembered.
 const MOST: usize = 1000;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -35,7 +37,30 @@ struct Habit {
     renewed: Option<Timestamp>,
 }
 
+/// An answer in use.
+#[derive(Debug, Clone)]
+pub(super) struct InUse {
+    pub(super) key: CacheKey,
+    /// The earliest time at which it may be renewed.
+    pub(super) not_before: Timestamp,
+    /// How often it is used, on average over the last hours, most weight on the last.
+    pub(super) per_hour: f64,
+}
+
+impl InUse {
+    /// Whether it is likely to be used while a renewed answer can be served.
+    pub(super) fn is_worth_renewing(&self, served_for: Duration) -> bool {
+        self.per_hour * served_for.div_duration_f64(HOUR) >= LIKELY
+    }
+}
+
 impl Habit {
+    fn in_use(&self, now: Timestamp) -> InUse {
+        // Uses that come at an even pace and fade by half in `HALF` add up to those of `HALF / ln 2`.
+        let per_hour = self.faded(now) * std::f64::consts::LN_2 * HOUR.div_duration_f64(HALF);
+        InUse { key: self.key.clone(), not_before: self.renewed.map_or(Timestamp(0), |at| at.plus(GAP)), per_hour }
+    }
+
     fn faded(&self, now: Timestamp) -> f64 {
         self.uses * (-now.since(self.last).div_duration_f64(HALF)).exp2()
     }
@@ -64,20 +89,19 @@ impl Habits {
         self.known.insert(key.hash, Habit { key: key.clone(), uses: f64::from(times), last: at, renewed: None });
     }
 
-    /// The answers in use, the most used first, each with the earliest time at which it may be renewed.
-    pub(super) fn in_use(&self, now: Timestamp) -> Vec<(CacheKey, Timestamp)> {
+    /// The answers in use, the most used first.
+    pub(super) fn in_use(&self, now: Timestamp) -> Vec<InUse> {
         let used = |habit: &&Habit| habit.faded(now) >= OFTEN && now.since(habit.last) <= WORKING;
         let mut found: Vec<&Habit> = self.known.values().filter(used).collect();
         found.sort_by(|a, b| b.faded(now).total_cmp(&a.faded(now)));
-        found.into_iter().map(|habit| (habit.key.clone(), habit.renewed.map_or(Timestamp(0), |at| at.plus(GAP)))).collect()
+        found.into_iter().map(|habit| habit.in_use(now)).collect()
     }
 
-    /// The answers that were looked at in a conversation that may go on, the last one first, each with the earliest time at which it may be
-    /// renewed.
-    pub(super) fn just_used(&self, now: Timestamp) -> Vec<(CacheKey, Timestamp)> {
+    /// The answers that were looked at in a conversation that may go on, the last one first.
+    pub(super) fn just_used(&self, now: Timestamp) -> Vec<InUse> {
         let mut found: Vec<&Habit> = self.known.values().filter(|habit| now.since(habit.last) <= TALKING).collect();
         found.sort_by_key(|habit| std::cmp::Reverse(habit.last));
-        found.into_iter().map(|habit| (habit.key.clone(), habit.renewed.map_or(Timestamp(0), |at| at.plus(GAP)))).collect()
+        found.into_iter().map(|habit| habit.in_use(now)).collect()
     }
 
     /// Takes one renewal of `key` out of the account's budget for the hour; `Err` tells when there is one again.
@@ -133,7 +157,7 @@ mod tests {
         habits.used(&key(1), 2, seconds(0));
         habits.used(&key(2), 4, seconds(0));
         habits.used(&key(3), 9, seconds(0));
-        let now = |habits: &Habits, at| habits.in_use(seconds(at)).into_iter().map(|(key, _)| key.hash).collect::<Vec<_>>();
+        let now = |habits: &Habits, at| habits.in_use(seconds(at)).into_iter().map(|used| used.key.hash).collect::<Vec<_>>();
         assert_eq!(now(&habits, 1), [key(3).hash, key(2).hash]);
         habits.used(&key(1), 2, seconds(10));
         assert_eq!(now(&habits, 11).len(), 3);
@@ -150,12 +174,25 @@ mod tests {
         let mut habits = Habits::default();
         habits.used(&key(1), 1, seconds(0));
         habits.used(&key(2), 1, seconds(60));
-        let now = |habits: &Habits, at| habits.just_used(seconds(at)).into_iter().map(|(key, _)| key.hash).collect::<Vec<_>>();
+        let now = |habits: &Habits, at| habits.just_used(seconds(at)).into_iter().map(|used| used.key.hash).collect::<Vec<_>>();
         assert_eq!(now(&habits, 61), [key(2).hash, key(1).hash]);
         assert_eq!(now(&habits, 301), [key(2).hash]);
         assert!(habits.in_use(seconds(61)).is_empty() && now(&habits, 400).is_empty());
         habits.spend(&key(2), 5, seconds(100)).unwrap();
-        assert_eq!(habits.just_used(seconds(101))[0].1, seconds(160), "no sooner than a while after it was renewed");
+        assert_eq!(habits.just_used(seconds(101))[0].not_before, seconds(160), "no sooner than a while after it was renewed");
+    }
+
+    #[test]
+    fn what_is_used_seldom_is_not_worth_an_answer_that_is_soon_too_old() {
+        let mut habits = Habits::default();
+        for minute in 0..60 {
+            if minute % 10 == 0 {
+                habits.used(&key(1), 1, seconds(minute * 60));
+            }
+        }
+        let [used] = habits.in_use(seconds(3600)).try_into().unwrap();
+        assert!((2.0..6.0).contains(&used.per_hour), "six in the hour, the older ones faded: {}", used.per_hour);
+        assert!(used.is_worth_renewing(Duration::from_secs(1800)) && !used.is_worth_renewing(Duration::from_secs(300)));
     }
 
     #[test]

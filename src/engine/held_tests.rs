@@ -130,6 +130,46 @@ async fn a_stale_one_is_served_and_the_longer_list_refreshed() {
 }
 
 #[tokio::test]
+async fn a_list_is_fetched_at_the_length_at_which_it_was_asked_for_lately() {
+    let world = World::new(100).await;
+    let tops = |world: &World| -> Vec<String> {
+        let top = |request: &GraphRequest| request.query.iter().find(|(name, _)| *name == "$top").map(|(_, top)| top.to_string());
+        world.graph.asked().iter().filter(|request| request.path.contains("messages")).filter_map(top).collect()
+    };
+    let long = world.list(json!({ "folder": "inbox", "limit": 25 })).await;
+    world.clock.advance(Duration::from_secs(700));
+    // Too old to be served: one request brings what both ask for.
+    let short = world.list(json!({ "folder": "inbox", "limit": 5 })).await;
+    assert_eq!((short["_cache_status"].as_str(), ids(&short)), (Some("miss"), ids(&long)[..5].to_vec()));
+    let again = world.list(json!({ "folder": "inbox", "limit": 25 })).await;
+    assert_eq!((again["_cache_status"].as_str(), ids(&again)), (Some("fresh"), ids(&long)));
+    assert_eq!(tops(&world), ["25", "25"]);
+    // A fetch that is asked for anew is the call's own.
+    world.list(json!({ "folder": "inbox", "limit": 5, "force_refresh": true })).await;
+    assert_eq!(tops(&world), ["25", "25", "5"]);
+    // Its own answer is stale: what is refreshed for it is the longer one.
+    world.clock.advance(Duration::from_secs(300));
+    assert_eq!(world.list(json!({ "folder": "inbox", "limit": 5 })).await["_cache_status"], "stale");
+    run_queue(&world.engine).await;
+    assert_eq!(world.list(json!({ "folder": "inbox", "limit": 25 })).await["_cache_status"], "fresh");
+    assert_eq!(tops(&world), ["25", "25", "5", "25"]);
+    // Nobody has asked for that length for long.
+    world.clock.advance(Duration::from_secs(16 * 60));
+    assert_eq!(world.list(json!({ "folder": "inbox", "limit": 5 })).await["_cache_status"], "miss");
+    assert_eq!(tops(&world).last().map(String::as_str), Some("5"));
+}
+
+#[tokio::test]
+async fn a_list_of_more_than_one_request_is_not_fetched_for_a_short_one() {
+    let world = World::new(200).await;
+    world.list(json!({ "folder": "inbox", "limit": 120, "include_body": false })).await;
+    world.clock.advance(Duration::from_secs(700));
+    let before = world.graph.count();
+    world.list(json!({ "folder": "inbox", "limit": 5, "include_body": false })).await;
+    assert_eq!(world.graph.count(), before + 1);
+}
+
+#[tokio::test]
 async fn a_write_that_overtakes_the_longer_list_overtakes_all_it_holds() {
     let world = World::new(7).await;
     world.list(json!({ "limit": 5 })).await;

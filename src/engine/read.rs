@@ -43,10 +43,25 @@ impl Engine {
         }
         self.counters.missed(&call);
         let call = self.with_source(call).await?;
+        let longest = self.longest(&key, call.now).filter(|_| Self::mode(&call) == Mode::Normal);
+        if let Some(longest) = longest {
+            match self.fetch(&Self::at_length(&call, &longest), &longest).await {
+                Ok(Fetch { at, .. }) => {
+                    // Not there when a write came between or it could not be kept: then the call's own is fetched.
+                    if let Some(part) = self.held(&call, &key).await.filter(|part| part.is_fresh()) {
+                        self.counters.fetched(&call);
+                        self.looked_at(&longest, call.now);
+                        return Ok(Answer::cached(CacheStatus::Miss, at, part.text(), None));
+                    }
+                }
+                Err(error) => return self.stand_in(&call, &key, error).await,
+            }
+        }
         match self.fetch(&call, &key).await {
             Ok(Fetch { body, at, kept }) => {
                 self.counters.fetched(&call);
                 self.looked_at(&key, call.now);
+                self.lists.asked(&key, call.now);
                 let status = if kept == Kept::Yes { CacheStatus::Miss } else { CacheStatus::Bypass };
                 Ok(Answer::cached(status, at, body.text, kept.problem()))
             }
@@ -69,15 +84,21 @@ impl Engine {
         let ttl = self.ttl_for(call)?;
         let own = self.entry(key).await;
         let verdict = own.as_ref().map(|entry| self.truth.look(|view| judge(&entry.meta, view, ttl, Mode::Normal, call.now)));
+        if own.is_some() {
+            self.lists.asked(key, call.now);
+        }
         if let (Some(entry), Some(Verdict::Serve { .. })) = (&own, verdict) {
             return Some(self.served(call, entry, &entry.body, CacheStatus::Fresh));
         }
         let held = self.held(call, key).await;
         match (own, verdict, held) {
-            // A fresh one from elsewhere before a stale one of its own; else its own, which is refreshed at its own length.
+            // A fresh one from elsewhere before a stale one of its own, which is refreshed for all who ask for it.
             (Some(entry), Some(Verdict::ServeThenRefresh { .. }), held) if held.as_ref().is_none_or(|held| !held.is_fresh()) => {
                 let answer = self.served(call, &entry, &entry.body, CacheStatus::Stale);
-                self.enqueue_refresh(&call.args, key, call.now);
+                match self.longest(key, call.now) {
+                    Some(longest) => self.enqueue_refresh(&Self::at_length(call, &longest).args, &longest, call.now),
+                    None => self.enqueue_refresh(&call.args, key, call.now),
+                }
                 Some(answer)
             }
             (_, _, Some(held)) => Some(self.serve_held(call, &held)),

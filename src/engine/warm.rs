@@ -7,6 +7,7 @@
 //! Nothing is kept for a restart: what was warmed is fresh then and is skipped.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,14 +20,14 @@ use tokio::sync::{Notify, futures::Notified, watch};
 
 use super::{
     Answer, Call, Engine, find,
-    habits::{GAP, Habits},
+    habits::{GAP, Habits, InUse},
     queue::Ask,
     round::{Counts, Outcome, Round, Step},
     warm_up::WarmUp,
 };
 use crate::{
     auth::TokenState,
-    cache::{CacheKey, Mode, Scope, Verdict, extent, is_overtaken, judge},
+    cache::{CacheKey, EntryMeta, Mode, Verdict, extent, is_overtaken, judge},
     clock::Timestamp,
     hint::{Hint, Kind},
     ids::AccountId,
@@ -39,6 +40,12 @@ use crate::{
 const RENEWAL: u8 = 6;
 /// Answers in use that are looked at; a budget of an hour is smaller.
 const LOOKED_AT: usize = 200;
+
+/// Whether an entry shows certain items, and is not about all of its service, as a search is: any write of the service overtakes that, and
+/// fetching it again each time would cost more than it is asked for.
+fn is_about_items(meta: &EntryMeta) -> bool {
+    !meta.readings.iter().flat_map(|reading| &reading.scopes).any(|scope| scope.as_str().starts_with("any:"))
+}
 
 /// `[warming]`, as values.
 #[derive(Debug, Clone, Default)]
@@ -297,23 +304,29 @@ impl Engine {
         })
     }
 
-    /// When the answer of `key` is to be renewed: shortly before it cannot be served any more. Not when it grows old, for a stale hit renews
-    /// it by itself, and renewing for nobody cost five times the requests: 465 more in a working day of 1,118.
-    async fn renew_at(&self, call: &Call, key: &CacheKey) -> Option<Timestamp> {
-        let (entry, ttl) = (self.entry(key).await?, self.ttl_for(call)?);
-        Some(match self.truth.look(|view| judge(&entry.meta, view, ttl, Mode::Normal, call.now)) {
+    /// When the answer of `key` is to be renewed: shortly before it cannot be served any more, and at once when a write has overtaken it. Not
+    /// when it grows old, for a stale hit renews it by itself, and renewing for nobody cost five times the requests: 465 more in a working day
+    /// of 1,118. Never for nobody: see [`InUse::is_worth_renewing`]. `None` when it is not kept.
+    async fn renew_at(&self, call: &Call, used: &InUse) -> Option<Option<Timestamp>> {
+        let (entry, ttl) = (self.entry(&used.key).await?, self.ttl_for(call)?);
+        let (verdict, overtaken) = self.truth.look(|view| {
+            let verdict = judge(&entry.meta, view, ttl, Mode::Normal, call.now);
+            (verdict, is_overtaken(&entry.meta, view))
+        });
+        if overtaken {
+            return Some(is_about_items(&entry.meta).then_some(call.now));
+        }
+        let due = match verdict {
             Verdict::Serve { age } | Verdict::ServeThenRefresh { age } => call.now.plus(ttl.stale.saturating_sub(age).saturating_sub(GAP)),
             Verdict::Fetch { .. } => call.now,
-        })
+        };
+        Some(used.is_worth_renewing(ttl.stale).then_some(due))
     }
 
-    /// Whether a write has overtaken the list of `key` by what it is about. A search is overtaken by any write of its service; fetching it
-    /// again each time would cost more than it is asked for. What a get showed comes along with the list.
+    /// Whether a write has overtaken the list of `key` by what it is about. What a get showed comes along with the list.
     async fn list_overtaken(&self, key: &CacheKey) -> bool {
         let Some(entry) = self.entry(key).await else { return false };
-        let any = |scope: &Scope| scope.as_str().starts_with("any:");
-        let searched = entry.meta.readings.iter().flat_map(|reading| &reading.scopes).any(any);
-        !searched && extent(&entry.body).is_some() && self.truth.look(|view| is_overtaken(&entry.meta, view))
+        is_about_items(&entry.meta) && extent(&entry.body).is_some() && self.truth.look(|view| is_overtaken(&entry.meta, view))
     }
 
     /// Takes in recorded uses, so that what is used is renewed. Of an answer that is not in memory nothing is learnt.
@@ -343,29 +356,37 @@ impl Engine {
         let now = self.clock.now();
         let mut in_use = self.warmth.habits().in_use(now);
         let just_used = self.warmth.habits().just_used(now);
-        for (key, not_before) in just_used {
-            if in_use.iter().all(|(known, _)| known.hash != key.hash) && self.list_overtaken(&key).await {
-                in_use.push((key, not_before));
+        for used in just_used {
+            if in_use.iter().all(|known| known.key.hash != used.key.hash) && self.list_overtaken(&used.key).await {
+                in_use.push(used);
             }
         }
         let mut next: Option<Timestamp> = None;
-        for (key, not_before) in in_use.into_iter().take(LOOKED_AT) {
-            let call = self.call_ahead(&key.tool, &key.account, key.args.clone().into_iter().collect());
-            let Some(call) = call.filter(|call| self.key(call).is_some_and(|own| own.hash == key.hash)) else {
-                self.warmth.habits().forget(&key);
+        let mut seen = BTreeSet::new();
+        for used in in_use.into_iter().take(LOOKED_AT) {
+            // All lengths at which a list is asked for are one.
+            let key = self.longest(&used.key, now).unwrap_or_else(|| used.key.clone());
+            if !seen.insert(key.hash) {
+                continue;
+            }
+            let used = InUse { key, ..used };
+            let call = self.call_ahead(&used.key.tool, &used.key.account, used.key.args.clone().into_iter().collect());
+            let Some(call) = call.filter(|call| self.key(call).is_some_and(|own| own.hash == used.key.hash)) else {
+                self.warmth.habits().forget(&used.key);
                 continue;
             };
-            let Some(due) = self.renew_at(&call, &key).await else {
-                self.warmth.habits().forget(&key);
+            let Some(due) = self.renew_at(&call, &used).await else {
+                self.warmth.habits().forget(&used.key);
                 continue;
             };
-            let mut due = due.max(not_before);
+            let Some(due) = due else { continue };
+            let mut due = due.max(used.not_before);
             if due <= now {
-                let spent = self.warmth.habits().spend(&key, self.policy.warming.renewals, now);
+                let spent = self.warmth.habits().spend(&used.key, self.policy.warming.renewals, now);
                 due = match spent {
                     Ok(()) => {
-                        if let Err(error) = self.enqueue_task(self.ask_for(&key, RENEWAL)).await {
-                            tracing::debug!(tool = %key.tool, code = error.code(), "an answer could not be renewed ahead of use");
+                        if let Err(error) = self.enqueue_task(self.ask_for(&used.key, RENEWAL)).await {
+                            tracing::debug!(tool = %used.key.tool, code = error.code(), "an answer could not be renewed ahead of use");
                         }
                         // Looked at again when it may be asked for again; what has become of it shows then.
                         now.plus(GAP)

@@ -168,7 +168,8 @@ impl Stage<'_> {
     }
 
     fn get(&mut self, id: &str, format: &str) -> anyhow::Result<Answer> {
-        self.client.call("email_get", &json!({ "account_id": self.account, "email_id": id, "body_format": format }))
+        let question = json!({ "account_id": self.account, "email_id": id, "body_format": format, "body_max_length": 1_000_000 });
+        self.client.call("email_get", &question)
     }
 
     /// Bytes in use, and what the last clean-up removed.

@@ -30,8 +30,10 @@ use crate::{
 
 /// What it can be asked for by name.
 pub(super) const PARTS: &[&str] = &["bytes", "entries"];
-/// Characters of a large message's text; HTML up to a million is shown.
-const TEXT: usize = 900_000;
+/// Characters of a large message's text: nearly what one answer may show of a body.
+const TEXT: usize = 490_000;
+/// What one answer may show.
+const WHOLE_BODY: usize = 500_000;
 /// Calls from which the quiet times of the foreground are taken.
 const QUIET_CALLS: usize = 4_000;
 /// How much slower the slowest calls may be during a clean-up, at the 99th percentile.
@@ -168,7 +170,8 @@ impl Stage<'_> {
     }
 
     fn get(&mut self, id: &str, format: &str) -> anyhow::Result<Answer> {
-        self.client.call("email_get", &json!({ "account_id": self.account, "email_id": id, "body_format": format }))
+        let question = json!({ "account_id": self.account, "email_id": id, "body_format": format, "body_max_length": WHOLE_BODY });
+        self.client.call("email_get", &question)
     }
 
     /// Bytes in use, and what the last clean-up removed.
@@ -261,14 +264,15 @@ impl Stage<'_> {
                 said = now();
             }
             // A look costs a process, so there is one for many messages; near the goal for each.
-            let each = TEXT as u64 * 3 / 2;
+            let each = TEXT as u64 * 2;
             for _ in 0..((goal - bytes) / each).clamp(1, 50) {
                 if self.run.leaves() {
                     return Ok(());
                 }
                 let id = self.message(&noise.text(TEXT))?;
                 for format in ["text", "html"] {
-                    self.get(&id, format)?;
+                    let status = self.get(&id, format)?.cache_status()?;
+                    anyhow::ensure!(status == "miss", "a new message is not fetched and kept: {status}");
                     self.report.filled_with += 1;
                 }
             }

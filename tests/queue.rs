@@ -79,11 +79,14 @@ fn a_running_task_is_cancelled_and_its_request_ends() {
 
 #[test]
 fn as_many_tasks_run_as_there_are_workers() {
+    const FOLDERS: [&str; 3] = ["inbox", "sent", "archive"];
     let config = "[worker]\ncount = 3\n[cache.tools.email_list]\nfresh = 0\nstale = 86400\n";
     // Of two mailboxes, so that it is the workers and not a mailbox's budget that bound them.
     let world = World::with(Setup { accounts: &[ALEX, BEA], config, ..Setup::default() }).unwrap();
     let mut client = world.client(Era::Legacy).unwrap();
-    let questions: Vec<Value> = (0..6).map(|nth| json!({"account_id": world.ids[nth % 2], "folder": "inbox", "limit": 5 + nth})).collect();
+    // And of different folders: the lengths of one question are refreshed at once.
+    let question = |nth: usize| json!({"account_id": world.ids[nth % 2], "folder": FOLDERS[nth / 2]});
+    let questions: Vec<Value> = (0..6).map(question).collect();
     let mut ask = |status: &str| {
         for question in &questions {
             assert_eq!(client.call("email_list", question).unwrap().cache_status().unwrap(), status, "{question}");

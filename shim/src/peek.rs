@@ -89,9 +89,11 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&
 /// # Errors
 /// When it is not JSON, or JSON that is no message.
 pub fn client_line(line: &[u8]) -> Result<FromClient<'_>, Unreadable> {
+    // Of members that are not read it would not be looked at.
+    let text = std::str::from_utf8(line).map_err(|_| Unreadable::Json)?;
     let envelope: Envelope<'_> = match line.iter().find(|byte| !byte.is_ascii_whitespace()) {
         // An array would be taken for a struct by position.
-        Some(b'{') => serde_json::from_slice(line).map_err(|_| unreadable(line))?,
+        Some(b'{') => serde_json::from_str(text).map_err(|_| unreadable(line))?,
         _ => return Err(unreadable(line)),
     };
     let id = envelope.id.map(|raw| (raw, Id::from_raw(raw.get())));

@@ -7,8 +7,7 @@
 //! restart one is unknown until then; so much is asked again. At most [`MOST`] of one account and tool are noted, the oldest makes room.
 //!
 //! A list that has to be fetched is fetched at the length at which the same question was asked lately, up to [`ONE_REQUEST`] items: that is
-//! one request too, and the next who asks for more finds it. On a working day of four agents with limits of their own it spared one in four
-//! requests for lists.
+//! one request too, and the next who asks for more finds it. Agents have limits of their own, so without this each pays for its own copy.
 //!
 //! A list that is cut needs a cursor. Its rest lies in the stored list already, so the cursor names that and a place in it; the list as it
 //! was is kept in the hot tier under that name, at no cost but its places, so that it outlives a refresh while there is room. One that is

@@ -157,6 +157,7 @@ impl Counts {
     }
 
     /// Counts with these numbers, in the order of [`Counts::numbers`].
+    #[cfg(any(test, feature = "sqlcipher", feature = "system-openssl"))]
     pub(super) fn from_numbers(numbers: [u64; NUMBERS]) -> Self {
         let mut counts = Self::default();
         for (place, number) in counts.numbers_mut().into_iter().zip(numbers) {

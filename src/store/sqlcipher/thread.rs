@@ -16,15 +16,16 @@
 //!
 //! | load, clients | one connection | pool of 5 |
 //! |---|---|---|
-//! | reads, 1 / 8 / 100 | 219,000 / 121,000 / 92,000 | 206,000 / 225,000 / 352,000 |
-//! | one in ten a write, 1 / 8 / 100 | 184,000 / 78,000 / 65,000 | 161,000 / 177,000 / 203,000 |
-//! | reads while rows are evicted, 1 / 8 / 100 | 60,500 / 70,300 / 81,300 | 23,500 / 36,200 / 59,200 |
-//! | p99 of those, ms | 0.05 / 0.28 / 1.9 | 0.26 / 4.9 / 42 |
+//! | reads, 1 / 8 / 100 | 203,000 / 89,000 / 101,000 | 212,000 / 304,000 / 359,000 |
+//! | one in ten a write, 1 / 8 / 100 | 82,000 / 72,000 / 67,000 | 185,000 / 146,000 / 113,000 |
+//! | reads while rows are evicted, 1 / 8 / 100 | 5,200 / 88,000 / 92,000 | 23,000 / 42,000 / 42,000 |
+//! | p99 of those, ms | 1.1 / 0.23 / 2.6 | 0.14 / 5.6 / 45 |
 //!
-//! The pool reads on both cores, and is faster from eight clients on while nothing much is written. With one client, and whenever rows
-//! are evicted, one connection is faster, and its slowest reads are 5 to 22 times faster: a commit empties the page cache of every other
-//! connection. Whole calls come to 17,000 a second on these cores (`bench trip`, 8 clients, every answer from the file), less than a third of
-//! what one connection gives at its worst, so the pool's lead is out of reach of the clients and its stalls are not: one connection
+//! The pool reads on both cores, and is faster while nothing much is written. While rows are evicted without a pause, a lone client of the one
+//! connection waits for the batch at work, 1 ms; from eight clients on the one connection gives twice the calls, and its slowest reads are 17 to
+//! 24 times faster: a commit empties the page cache of every other connection. Whole calls come to 17,800 a second on these cores (`bench trip`,
+//! 8 clients, every answer from the file), a quarter of what one connection gives to eight clients at its worst, so the pool's lead is out of
+//! reach of the clients and its stalls are not: one connection
 //! ships. Tried besides: to spin before queueing when another read is at work; it won nothing.
 
 use std::{

@@ -170,6 +170,26 @@ async fn a_list_of_more_than_one_request_is_not_fetched_for_a_short_one() {
 }
 
 #[tokio::test]
+async fn a_refresh_asked_for_while_the_one_before_it_ends_asks_nobody() {
+    let world = World::new(7).await;
+    world.list(json!({ "limit": 5 })).await;
+    world.clock.advance(Duration::from_secs(121));
+    let Value::Object(given) = json!({ "account_id": testing::ACCOUNT, "limit": 5 }) else { unreachable!() };
+    let call = world.engine.cached_read("email_list", &given).unwrap();
+    let key = world.engine.key(&call).unwrap();
+    // Both saw the old answer; the second is late.
+    for _ in 0..2 {
+        world.engine.enqueue_refresh(&call.args, &key, call.now);
+        run_queue(&world.engine).await;
+        assert_eq!(world.graph.count(), 2);
+    }
+    world.clock.advance(Duration::from_secs(121));
+    world.engine.enqueue_refresh(&call.args, &key, world.clock.now());
+    run_queue(&world.engine).await;
+    assert_eq!(world.graph.count(), 3);
+}
+
+#[tokio::test]
 async fn a_write_that_overtakes_the_longer_list_overtakes_all_it_holds() {
     let world = World::new(7).await;
     world.list(json!({ "limit": 5 })).await;

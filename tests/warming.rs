@@ -205,7 +205,7 @@ fn a_list_that_a_write_has_overtaken_is_fetched_again_at_once() {
 
 /// Calls are not slower while the cache is warmed: twelve accounts, as slow as the service is. Prints the figures.
 #[test]
-#[ignore = "two minutes at the service's speed; a figure for people"]
+#[ignore = "two minutes, a figure for people: cargo test --test main twelve_accounts -- --ignored --nocapture"]
 #[expect(clippy::print_stderr, reason = "the figure is for people")]
 fn twelve_accounts_are_warm_in_two_minutes_and_calls_do_not_wait() {
     let names: Vec<String> = (1..=9).map(|number| format!("user{number}@contoso.example")).collect();

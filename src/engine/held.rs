@@ -79,6 +79,9 @@ impl Lists {
 
     /// Notes that somebody asked for a list at its length.
     pub(super) fn asked(&self, key: &CacheKey, now: Timestamp) {
+        if limit(key).is_none() {
+            return;
+        }
         let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lists = lists.get_mut(&(key.account.clone(), key.tool.clone()));
         if let Some(known) = lists.into_iter().flatten().find(|known| known.key == key.hash) {

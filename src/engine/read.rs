@@ -43,8 +43,9 @@ impl Engine {
         }
         self.counters.missed(&call);
         let call = self.with_source(call).await?;
-        let longest = self.longest(&key, call.now).filter(|_| Self::mode(&call) == Mode::Normal);
-        if let Some(longest) = longest {
+        if Self::mode(&call) == Mode::Normal
+            && let Some(longest) = self.longest(&key, call.now)
+        {
             match self.fetch(&Self::at_length(&call, &longest), &longest).await {
                 Ok(Fetch { at, .. }) => {
                     // Not there when a write came between or it could not be kept: then the call's own is fetched.

@@ -258,7 +258,7 @@ async fn tables_are_short_and_name_the_rest() {
 
 /// What counting adds to a hot hit. `cargo test --release -p m365-cached --lib what_counting_costs -- --ignored --nocapture`
 #[tokio::test]
-#[ignore = "a measurement; only an optimised build means anything"]
+#[ignore = "a measurement of an optimised build: cargo test --release -p m365-cached --lib what_counting_costs -- --ignored --nocapture"]
 async fn what_counting_costs() {
     const TIMES: u32 = 200_000;
     let world = World::new().await;

@@ -17,10 +17,8 @@ use super::{
 /// No wait here takes this long but for a fault.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_on_the_spot_keeps_out_of_the_threads_way_and_wakes_it_afterwards() {
-    let profile = Profile::new();
-    let store = Arc::new(profile.open().unwrap());
+/// A read on the spot that has the database until it is told to end.
+fn busy(store: &Arc<Sqlcipher>) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Option<Result<(), StoreError>>>) {
     let ((begun, has_begun), (release, held)) = (mpsc::channel(), mpsc::channel::<()>());
     let reader = store.clone();
     let reading = tokio::task::spawn_blocking(move || {
@@ -30,6 +28,14 @@ async fn a_read_on_the_spot_keeps_out_of_the_threads_way_and_wakes_it_afterwards
         })
     });
     has_begun.recv_timeout(DEADLINE).unwrap();
+    (release, reading)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_on_the_spot_keeps_out_of_the_threads_way_and_wakes_it_afterwards() {
+    let profile = Profile::new();
+    let store = Arc::new(profile.open().unwrap());
+    let (release, reading) = busy(&store);
     assert!(store.thread.read_now(|_| Ok(())).is_none(), "somebody else has the database");
     let mut writing = Box::pin(store.thread.cache(1, |db| db.run("INSERT INTO meta (name, value) VALUES ('x', x'')", ())));
     // Once polled it is in the queue.
@@ -92,15 +98,7 @@ async fn large_bodies_are_left_to_the_thread_and_come_back_whole() {
 async fn jobs_of_the_ledger_that_wait_together_share_a_commit_and_not_a_failure() {
     let profile = Profile::new();
     let store = Arc::new(profile.open().unwrap());
-    let ((begun, has_begun), (release, held)) = (mpsc::channel(), mpsc::channel::<()>());
-    let reader = store.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        reader.thread.read_now(|_| {
-            begun.send(()).unwrap();
-            held.recv_timeout(DEADLINE).map_err(|_| StoreError::Closed)
-        })
-    });
-    has_begun.recv_timeout(DEADLINE).unwrap();
+    let (release, reading) = busy(&store);
     let runs = Arc::new(AtomicU32::new(0));
     let add = |name: &'static str, good: bool| {
         let runs = runs.clone();

@@ -11,7 +11,7 @@ use m365_cached::{
     secret::Secret,
     store::{Limits, StoreError},
     tools,
-    vault::{self, KEY_VARIABLE, Keys, OsKeyring, Source, SourceKind, Unlocked, Vault},
+    vault::{self, KEY_VARIABLE, Keys, OsKeyring, SourceKind, Unlocked, Vault},
 };
 use m365_cached_proto::dirs::Profile;
 
@@ -29,6 +29,7 @@ use m365_cached::{
 use crate::{
     core::{Core, Problem, ToolRow, Warning},
     engine::Store,
+    keys::{self, KeyKeeper},
 };
 
 /// Which profile a daemon serves, for status.
@@ -48,8 +49,8 @@ pub struct ProfileInfo {
 pub struct Parts {
     /// Which profile.
     pub profile: ProfileInfo,
-    /// What holds the master key; `None` while locked without one.
-    pub key: Option<Source>,
+    /// Keeps the master key; `None` while locked without one.
+    pub keys: Option<Arc<KeyKeeper>>,
     /// The engine, or why there is none.
     pub core: Result<Arc<dyn Core>, Problem>,
     /// The catalogue.
@@ -91,19 +92,11 @@ impl Parts {
             Ok(cloud) => cloud,
             Err(problem) => return Self { core: Err(problem), ..parts },
         };
-        let vault = Vault {
-            places: vault::Places { envelope: profile.keys_file(), database: profile.database() },
-            settings: key_settings(config, profile),
-            environment: std::env::var(KEY_VARIABLE).ok().map(Secret::new),
-            keyring: Arc::new(OsKeyring),
-            // A person answers the keyring's prompt, in real time.
-            clock: Arc::new(SystemClock),
-            dice: Arc::clone(&dice),
-        };
+        let vault = vault(config, profile, Arc::clone(&clock));
         match vault.open_or_create().await {
             Ok(Unlocked { keys, source, created }) => {
                 tracing::info!(source = source.kind.as_str(), created, "the vault is open");
-                parts.key = Some(source);
+                parts.keys = Some(Arc::new(KeyKeeper::new(vault, config.keys.rotate_every, Arc::clone(&clock), Box::new(keys::log))));
                 parts.core = engine(Opened { config, profile, cloud, keys, clock, dice }).await;
             }
             Err(locked) => parts.core = Err(Problem::of(&locked)),
@@ -124,7 +117,7 @@ impl Parts {
                 demo: config.demo,
                 cloud: config.cloud.name.clone(),
             },
-            key: None,
+            keys: None,
             core: Err(Problem::new(Kind::Internal, "no_engine", "The engine has not been started.", "")),
             catalogue: catalogue(),
             caching: config.cache.enabled,
@@ -133,6 +126,20 @@ impl Parts {
             metrics: config.metrics_listen,
             clock,
         }
+    }
+}
+
+/// The vault of a profile.
+pub(crate) fn vault(config: &Config, profile: &Profile, dates: Arc<dyn Clock>) -> Vault {
+    Vault {
+        places: vault::Places { envelope: profile.keys_file(), database: profile.database() },
+        settings: key_settings(config, profile),
+        environment: std::env::var(KEY_VARIABLE).ok().map(Secret::new),
+        keyring: Arc::new(OsKeyring),
+        // A person answers the keyring's prompt, in real time.
+        clock: Arc::new(SystemClock),
+        dates,
+        dice: Arc::new(OsDice),
     }
 }
 
@@ -165,7 +172,7 @@ async fn engine(opened: Opened<'_>) -> Result<Arc<dyn Core>, Problem> {
 #[cfg(feature = "sqlcipher")]
 fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
     let path = opened.profile.database();
-    let Keys { database, wrapping } = &opened.keys;
+    let Keys { database, wrapping, .. } = &opened.keys;
     let options = OpenOptions {
         path: path.clone(),
         keys: StoreKeys { database: database.clone(), wrapping: wrapping.clone() },

@@ -55,13 +55,18 @@ impl Db {
 
     /// Holds the wrapping key against the one the file was made with.
     pub(super) fn check_wrapping_key(&mut self) -> Result<(), StoreError> {
-        let kept = self.one(WRAPPING_CHECK, (), |row| row.get::<_, Vec<u8>>(0))?;
-        let Some(mut sealed) = kept else {
-            let sealed = self.wrapping.seal(&*self.dice, CHECK_AAD, &[]);
-            return self.transact(true, |db| db.run(SET_WRAPPING_CHECK, (&sealed,)).map(drop));
-        };
+        if self.wrapping_key_fits()? {
+            return Ok(());
+        }
+        let sealed = self.wrapping.seal(&*self.dice, CHECK_AAD, &[]);
+        self.transact(true, |db| db.run(SET_WRAPPING_CHECK, (&sealed,)).map(drop))
+    }
+
+    /// The same without a word for a file that has none yet; whether it has one.
+    pub(super) fn wrapping_key_fits(&self) -> Result<bool, StoreError> {
+        let Some(mut sealed) = self.one(WRAPPING_CHECK, (), |row| row.get::<_, Vec<u8>>(0))? else { return Ok(false) };
         match self.wrapping.open(CHECK_AAD, &mut sealed) {
-            Some(_) => Ok(()),
+            Some(_) => Ok(true),
             None => Err(StoreError::WrongKey("its wrapping key is another one".into())),
         }
     }

@@ -10,6 +10,7 @@ mod db;
 mod delta;
 mod entries;
 mod forget;
+mod inspect;
 mod invalidate;
 mod items;
 mod migrations;
@@ -50,6 +51,7 @@ use std::{
 
 use async_trait::async_trait;
 
+pub use self::inspect::{Contents, check_pages, inspect};
 #[cfg(test)]
 pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};

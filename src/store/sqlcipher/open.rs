@@ -61,8 +61,22 @@ impl Place {
 
     /// Opens the file that is there; it is not created and, unless it proves to be ours, not changed.
     pub(super) fn open_existing(&self) -> Result<Connection, StoreError> {
+        let mut conn = self.open_as_it_is()?;
+        // The first read has made the log and its index with the rights the file had.
+        for path in [self.path.clone(), self.beside("-wal"), self.beside("-shm")] {
+            own_only(&path)?;
+        }
+        conn.execute_batch(SETTINGS)?;
+        migrations::migrate(&mut conn, STEPS)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(conn)
+    }
+
+    /// Opens the file that is there and proves to be ours, whatever its version up to our own; nothing of it is changed.
+    pub(super) fn open_as_it_is(&self) -> Result<Connection, StoreError> {
         self.look()?;
-        let mut conn = self.connect(&self.path, OpenFlags::empty())?;
+        let conn = self.connect(&self.path, OpenFlags::empty())?;
         // Until it is known to be ours, closing must not move a log that lies there into the file.
         let has_log = fs::metadata(self.beside("-wal")).is_ok_and(|facts| facts.len() > 0);
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
@@ -75,14 +89,6 @@ impl Place {
         if found > migrations::latest(STEPS) {
             return Err(StoreError::Newer { found, known: migrations::latest(STEPS) });
         }
-        // The first read has made the log and its index with the rights the file had.
-        for path in [self.path.clone(), self.beside("-wal"), self.beside("-shm")] {
-            own_only(&path)?;
-        }
-        conn.execute_batch(SETTINGS)?;
-        migrations::migrate(&mut conn, STEPS)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(conn)
     }
 

@@ -65,6 +65,9 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Fetch the usual answers ahead of use, now
     Warm(Warm),
+    /// Look after the master key: how it stands, a new one, a copy for the day it is lost
+    #[command(subcommand)]
+    Keys(Keys),
     /// Let the daemon finish what is running and end
     Stop,
 }
@@ -224,6 +227,85 @@ pub(crate) struct Warm {
     pub(crate) wait: bool,
 }
 
+/// What stands below each verb that takes a passphrase.
+pub(crate) const PASSPHRASE_HELP: &str = "\
+The passphrase is asked for on the terminal. A script puts it into the first line of a file (--passphrase-file) or into the variable
+M365_MCP_PASSPHRASE; it is never a word of the command line, which every user of the machine can read.";
+
+/// What to do with the keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Say where the master key is, how old it is and when the next rotation is due
+    Status,
+    /// Put a new master key in the place of the old one, while calls go on
+    Rotate(RotateKeys),
+    /// Write a recovery file: the keys of the store, sealed under a passphrase
+    #[command(after_help = PASSPHRASE_HELP)]
+    Export {
+        /// The file; nothing may stand there
+        file: PathBuf,
+        /// Read the passphrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Read a recovery file and seal its keys under a new master key; for a master key that is lost
+    #[command(after_help = IMPORT_HELP)]
+    Import {
+        /// The recovery file
+        file: PathBuf,
+        /// Read the passphrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+const IMPORT_HELP: &str = "\
+The daemon is stopped, the keys are held against the database, a new master key is made in the first place that is safe (`keys.source`),
+and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten.
+
+The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.";
+
+/// How to rotate.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl keys rotate
+  m365-cachectl keys rotate --to keyring
+
+The new key is made where the old one is, or in the place that --to names: the keyring, or the file that `keys.file` names. Envelope and key
+are read back from their places before the old key is deleted, and a rotation that is cut short is finished or undone by the next start.
+
+A key of the environment is changed by its owner:
+  export M365_MCP_CACHE_KEY_NEW=\"$(openssl rand -base64 32)\"
+  m365-cachectl keys rotate --to environment
+then start the daemon with that key as M365_MCP_CACHE_KEY. The old one opens nothing from then on.
+
+The database is not touched: its own keys lie inside `cache.keys` and stay the same.")]
+pub(crate) struct RotateKeys {
+    /// Where the new key goes; else the kind of place the old one is in
+    #[arg(long, value_enum)]
+    pub(crate) to: Option<Place>,
+}
+
+/// A kind of place for the master key.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Place {
+    Keyring,
+    Environment,
+    File,
+}
+
+impl Place {
+    /// The word the daemon knows it by.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::Environment => "environment",
+            Self::File => "file",
+        }
+    }
+}
+
 /// What to delete.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -267,5 +349,7 @@ mod tests {
         insta::assert_snapshot!("help_tools", help(&["tools"]));
         insta::assert_snapshot!("help_stats", help(&["stats"]));
         insta::assert_snapshot!("help_warm", help(&["warm"]));
+        insta::assert_snapshot!("help_keys_rotate", help(&["keys", "rotate"]));
+        insta::assert_snapshot!("help_keys_import", help(&["keys", "import"]));
     }
 }

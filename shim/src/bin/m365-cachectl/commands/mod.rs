@@ -4,11 +4,12 @@ mod accounts;
 mod arguments;
 mod call;
 mod invalidate;
+mod keys;
 mod login;
 mod logout;
 mod stats;
 mod status;
-mod stop;
+pub(crate) mod stop;
 mod tasks;
 mod tools;
 mod warm;
@@ -31,6 +32,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Warm(args) => return warm::run(context, args).await,
+        Command::Keys(verb) => keys::run(context, verb).await?,
         Command::Stop => stop::run(context).await?,
     }
     Ok(0)

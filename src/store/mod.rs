@@ -67,6 +67,17 @@ pub struct StoreKeys {
     pub wrapping: Key,
 }
 
+/// How far a re-encryption is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reencryption {
+    /// Answers sealed under the new keys.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+    /// Nothing is left under the old ones, and they are destroyed.
+    pub ended: bool,
+}
+
 /// What a store will not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -53,7 +53,7 @@ pub(super) fn token(db: &mut Db, feed: &FeedKey) -> Result<Option<DeltaToken>, S
     let Some((source, owner)) = place(db, feed)? else { return Ok(None) };
     let row = db.one(TOKEN, (source.id, owner.id, feed.feed.as_str()), |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
     let Some((mut sealed, from)) = row else { return Ok(None) };
-    let link = owner.key.open(&aad(feed), &mut sealed).and_then(|plain| std::str::from_utf8(plain).ok()).map(str::to_owned);
+    let link = owner.open(&aad(feed), &mut sealed).and_then(|plain| std::str::from_utf8(plain).ok()).map(str::to_owned);
     let link = link.ok_or_else(|| StoreError::Damaged("a delta token does not open".into()))?;
     Ok(Some(DeltaToken { link: Secret::new(link), from: from.cast_unsigned() }))
 }

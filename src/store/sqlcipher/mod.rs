@@ -6,6 +6,7 @@
 
 mod accounts;
 pub mod codec;
+mod copy;
 mod db;
 mod delta;
 mod entries;
@@ -16,7 +17,9 @@ mod items;
 mod migrations;
 mod open;
 mod pack;
+mod reencrypt;
 mod room;
+mod salvage;
 mod scopes;
 pub mod seal;
 mod statistics;
@@ -24,6 +27,7 @@ mod stats;
 mod tasks;
 mod thread;
 mod totals;
+mod upgrade;
 mod writes;
 
 #[cfg(test)]
@@ -34,6 +38,10 @@ mod dict_tests;
 mod open_tests;
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod reencrypt_tests;
+#[cfg(test)]
+mod salvage_tests;
 #[cfg(test)]
 mod space_tests;
 #[cfg(test)]
@@ -51,7 +59,11 @@ use std::{
 
 use async_trait::async_trait;
 
-pub use self::inspect::{Contents, check_pages, inspect};
+pub use self::{
+    inspect::{Contents, check_pages, inspect},
+    salvage::{Salvaged, salvage},
+    upgrade::{kept, way_back},
+};
 #[cfg(test)]
 pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};

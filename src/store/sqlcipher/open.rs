@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{
     StoreError,
     migrations::{self, STEPS},
+    upgrade,
 };
 use crate::secret::Key;
 
@@ -67,6 +68,7 @@ impl Place {
             own_only(&path)?;
         }
         conn.execute_batch(SETTINGS)?;
+        upgrade::keep(self, &conn)?;
         migrations::migrate(&mut conn, STEPS)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -159,7 +161,7 @@ impl Place {
 }
 
 /// `PRAGMA key` with the raw key, in memory that is wiped.
-fn key_pragma(key: &Key) -> Zeroizing<String> {
+pub(super) fn key_pragma(key: &Key) -> Zeroizing<String> {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     // Long enough from the start, so that no copy is left behind by growing.
     let mut text = Zeroizing::new(String::with_capacity(96));
@@ -181,13 +183,13 @@ fn wrong_key(error: rusqlite::Error) -> StoreError {
 }
 
 #[cfg(unix)]
-fn new_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn new_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 #[cfg(not(unix))]
-fn new_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn new_private(path: &Path) -> std::io::Result<()> {
     // The profile's directory admits its owner alone.
     fs::OpenOptions::new().write(true).create_new(true).open(path).map(drop)
 }
@@ -212,7 +214,7 @@ fn own_only(_path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
     match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
@@ -220,6 +222,6 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }

@@ -80,6 +80,19 @@ pub struct Flags {
 #[cfg(feature = "sqlcipher")]
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Verb {
+    /// Save what opens of a damaged database, and put it aside
+    Repair {
+        /// Put back the database as it was before the last upgrade of its tables
+        #[arg(long)]
+        rollback: bool,
+    },
+    /// Put database and keys aside; the next start makes new ones
+    Reset,
+    /// Put a backup in the place of the database
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
     /// Seal the keys of a recovery file under a new master key
     KeysImport {
         /// The recovery file

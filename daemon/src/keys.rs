@@ -4,22 +4,32 @@
 //! when it is time.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use m365_cached::{
     clock::{Clock, Stopwatch, Timestamp},
+    hint::Kind,
     secret::Secret,
+    store::{Reencryption, Sealed, StoreError},
     vault::{Rotate, Rotated, Source, SourceKind, Vault, VaultState},
 };
 
-use crate::core::{Problem, Warning};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    backup::{self, BackedUp},
+    core::{Problem, Warning},
+};
 
 /// Pause after a rotation that failed.
 const AGAIN: Duration = Duration::from_secs(3600);
 /// Longest sleep between two looks at the date: the date may be set meanwhile.
 const LOOK: Duration = Duration::from_secs(3600);
+/// Pause of a re-encryption after the store has failed: the disk may be full.
+const AFTER_TROUBLE: Duration = Duration::from_secs(60);
 
 /// Something that happened to the keys, for the log and the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +40,10 @@ pub enum KeyEvent {
     RotationFailed(Problem),
     /// The keys left the vault, sealed under a passphrase.
     Exported,
+    /// Everything is sealed under new data keys, and the old ones are destroyed.
+    Reencrypted(Reencryption),
+    /// A backup was written.
+    BackedUp(BackedUp),
 }
 
 /// Who is told.
@@ -48,6 +62,8 @@ pub(crate) fn log(event: &KeyEvent) {
         KeyEvent::RotationFailed(problem) => {
             tracing::warn!(code = problem.code, reason = problem.message, "the master key was not rotated")
         }
+        KeyEvent::Reencrypted(progress) => tracing::info!(answers = progress.done, "everything is sealed under new data keys"),
+        KeyEvent::BackedUp(done) => tracing::info!(bytes = done.bytes, entries = done.entries, "a backup was written"),
         KeyEvent::Exported => tracing::info!("the keys were exported under a passphrase"),
     }
 }
@@ -73,6 +89,10 @@ pub struct KeyKeeper {
     told: Told,
     turn: tokio::sync::Mutex<()>,
     trouble: Mutex<Option<Problem>>,
+    store: OnceLock<Arc<dyn Sealed>>,
+    /// Rings when a re-encryption has begun.
+    begun: Notify,
+    moves: watch::Sender<Option<Reencryption>>,
 }
 
 /// Ends the waiting for the next rotation with the daemon.
@@ -87,7 +107,26 @@ impl Drop for Ended {
 impl KeyKeeper {
     /// The keeper of an opened vault.
     pub fn new(vault: Vault, every: Option<Duration>, clock: Arc<dyn Clock>, told: Told) -> Self {
-        Self { vault, every, clock, told, turn: tokio::sync::Mutex::default(), trouble: Mutex::default() }
+        let (turn, trouble, moves) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(None));
+        Self { vault, every, clock, told, turn, trouble, store: OnceLock::new(), begun: Notify::new(), moves }
+    }
+
+    /// Tells it of the store, once that is open.
+    pub(crate) fn serve(&self, store: Arc<dyn Sealed>) {
+        // A second one would be a fault of ours and changes nothing.
+        let _ = self.store.set(store);
+    }
+
+    fn store(&self) -> Result<&Arc<dyn Sealed>, Problem> {
+        let none = || {
+            Problem::new(
+                Kind::Config,
+                "no_sealed_store",
+                "There is no open store whose rows are sealed.",
+                "`m365-cachectl status` says why.",
+            )
+        };
+        self.store.get().ok_or_else(none)
     }
 
     /// Where the master key is.
@@ -128,6 +167,64 @@ impl KeyKeeper {
         }
     }
 
+    /// Begins to seal everything under new data keys; one that is under way goes on.
+    ///
+    /// # Errors
+    /// When the store fails, or there is none.
+    pub async fn reencrypt(&self) -> Result<Reencryption, Problem> {
+        let begun = self.store()?.begin_reencryption().await.map_err(|error| Problem::of(&error))?;
+        self.moves.send_replace(Some(begun));
+        self.begun.notify_one();
+        Ok(begun)
+    }
+
+    /// How far the re-encryption is, each time that changes.
+    pub fn moves(&self) -> watch::Receiver<Option<Reencryption>> {
+        self.moves.subscribe()
+    }
+
+    /// How far it is, when one is under way, and the generation of the data keys; `None` without a store.
+    pub async fn reencryption(&self) -> Option<(Option<Reencryption>, u64)> {
+        self.store.get()?.reencryption().await.ok()
+    }
+
+    /// Does what [`KeyKeeper::reencrypt`] begins, and what an earlier daemon has left of it.
+    pub async fn reencrypt_for_ever(self: Arc<Self>) {
+        let Some(store) = self.store.get() else { return };
+        loop {
+            match store.reencrypt_some().await {
+                Ok(None) => self.begun.notified().await,
+                Ok(Some(progress)) => {
+                    self.moves.send_replace(Some(progress));
+                    if progress.ended {
+                        (self.told)(&KeyEvent::Reencrypted(progress));
+                    }
+                }
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the re-encryption is tried again");
+                    self.clock.sleep(AFTER_TROUBLE).await;
+                }
+            }
+        }
+    }
+
+    /// Writes a backup to `file`.
+    ///
+    /// # Errors
+    /// When the passphrase is too short, or the file cannot be written or is there already.
+    pub async fn backup(&self, file: PathBuf, passphrase: Secret<String>) -> Result<BackedUp, Problem> {
+        let store = Arc::clone(self.store()?);
+        let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
+        let keys = self.vault.keys().await.map_err(|locked| Problem::of(&locked))?;
+        let now = self.clock.now();
+        // Seconds of copying.
+        let written = tokio::task::spawn_blocking(move || backup::write(store.as_ref(), &keys, &recovery, now, &file)).await;
+        let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "The backup broke off.", "Try again.")))?;
+        (self.told)(&KeyEvent::BackedUp(done));
+        Ok(done)
+    }
+
     /// The recovery file for `passphrase`.
     ///
     /// # Errors
@@ -136,7 +233,7 @@ impl KeyKeeper {
         let _turn = self.turn.lock().await;
         let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
         (self.told)(&KeyEvent::Exported);
-        recovery.to_json().map_err(|error| Problem::new(m365_cached::hint::Kind::Internal, "export_failed", format!("{error}."), ""))
+        recovery.to_json().map_err(|error| Problem::new(Kind::Internal, "export_failed", format!("{error}."), ""))
     }
 
     /// Rotates whenever it is due.

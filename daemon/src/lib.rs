@@ -1,5 +1,6 @@
 //! Puts it together and listens: gRPC, MCP, service managers.
 
+pub mod backup;
 pub mod clients;
 pub mod core;
 pub mod daemon;
@@ -49,6 +50,7 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         None => None,
     };
     let _rotation = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.rotate_for_ever()).abort_handle()));
+    let _reencryption = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.reencrypt_for_ever()).abort_handle()));
     let ending = Arc::clone(&daemon);
     let server = Server::builder()
         .max_frame_size(HTTP2_FRAME)

@@ -96,8 +96,9 @@ impl Parts {
         match vault.open_or_create().await {
             Ok(Unlocked { keys, source, created }) => {
                 tracing::info!(source = source.kind.as_str(), created, "the vault is open");
-                parts.keys = Some(Arc::new(KeyKeeper::new(vault, config.keys.rotate_every, Arc::clone(&clock), Box::new(keys::log))));
-                parts.core = engine(Opened { config, profile, cloud, keys, clock, dice }).await;
+                let keeper = Arc::new(KeyKeeper::new(vault, config.keys.rotate_every, Arc::clone(&clock), Box::new(keys::log)));
+                parts.keys = Some(Arc::clone(&keeper));
+                parts.core = engine(Opened { config, profile, cloud, keys, clock, dice }, &keeper).await;
             }
             Err(locked) => parts.core = Err(Problem::of(&locked)),
         }
@@ -163,14 +164,14 @@ pub(crate) fn allowed_roots(config: &Config, profile: &Profile) -> Vec<PathBuf> 
 }
 
 /// The engine over an open vault.
-async fn engine(opened: Opened<'_>) -> Result<Arc<dyn Core>, Problem> {
-    let store = store(&opened).map_err(|error| Problem::of(&error))?;
+async fn engine(opened: Opened<'_>, keeper: &KeyKeeper) -> Result<Arc<dyn Core>, Problem> {
+    let store = store(&opened, keeper).map_err(|error| Problem::of(&error))?;
     crate::engine::start(&opened, store).await
 }
 
 /// The encrypted store; with `store.backend = "memory"` the answers lie beside it, in memory.
 #[cfg(feature = "sqlcipher")]
-fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
+fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let path = opened.profile.database();
     let Keys { database, wrapping, .. } = &opened.keys;
     let options = OpenOptions {
@@ -181,6 +182,7 @@ fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
         limits: Limits::default(),
     };
     let file = Arc::new(Sqlcipher::open(options)?);
+    keeper.serve(file.clone());
     let folder = path.parent().unwrap_or(&path).to_owned();
     file.keep_room(Guard::new(Arc::new(DiskOf(folder)), opened.config.cache.min_free_bytes, &path.with_file_name("ballast")));
     let closing = Arc::clone(&file);
@@ -217,7 +219,7 @@ async fn empty(file: Arc<Sqlcipher>, at: Timestamp) {
 
 /// A build without SQLCipher keeps everything in memory and nothing on disk.
 #[cfg(not(feature = "sqlcipher"))]
-fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
+fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let store = Arc::new(m365_cached::store::Memory::new(Arc::clone(&opened.dice), Limits::default()));
     Ok(Store {
         entries: store.clone(),

@@ -53,6 +53,7 @@ pub struct Settings {
 }
 
 /// The keys of the store. The daemon hands them on; nothing else keeps them.
+#[derive(Clone)]
 pub struct Keys {
     /// SQLCipher's raw key.
     pub database: Key,

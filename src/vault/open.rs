@@ -76,7 +76,7 @@ impl Vault {
                 Some(master) => master,
                 None => {
                     let found = from_file(Path::new(&source.location), self.data())?;
-                    found.ok_or_else(|| missing(&source, "Put the file back, or set `keys.file` to where it is now."))?
+                    found.ok_or_else(|| missing(&source, "Put the file back, or set `keys.file` to where it is now. If it is lost: `m365-cachectl keys import` with a recovery file."))?
                 }
             },
         };
@@ -106,9 +106,10 @@ impl Vault {
         let entry = source.location.clone();
         match self.ask(move |keyring| keyring.get(&entry)).await {
             Ok(Some(key)) => key_from(key.expose()).ok_or_else(|| malformed(source)),
-            Ok(None) => {
-                Err(missing(source, "Restore that entry from a backup of the keyring, or start in the desktop session it belongs to."))
-            }
+            Ok(None) => Err(missing(
+                source,
+                "Start in the desktop session it belongs to, or restore the entry. If it is lost: `m365-cachectl keys import` with a recovery file.",
+            )),
             Err(error) => Err(keyring_trouble(&error)),
         }
     }
@@ -123,7 +124,7 @@ impl Vault {
                     self.places.database.display(),
                     self.places.envelope.display()
                 ),
-                "Restore the envelope from a backup, or move the database away to start afresh.",
+                "Restore the envelope, or run `m365-cachectl keys import` with a recovery file; `m365-cachectl reset` puts the database aside.",
             ));
         }
         let (master, source, _) = self.master(false).await?;
@@ -252,12 +253,12 @@ impl Vault {
             Shut::WrongKey => Locked::new(
                 "wrong_key",
                 format!("The key in {} is not the one that `{file}` was sealed with.", source.map_or("use".into(), Source::describe)),
-                "Give the daemon the key this profile was made with, or move the profile's `cache.db` and `cache.keys` away to start afresh.",
+                "Give the daemon the key this profile was made with. If it is lost: `m365-cachectl keys import` with a recovery file, else `m365-cachectl reset`.",
             ),
             Shut::Damaged => Locked::new(
                 "damaged_envelope",
                 format!("The key envelope `{file}` is damaged."),
-                "Restore it from a backup; without it the database cannot be opened.",
+                "Restore it, or run `m365-cachectl keys import` with a recovery file; without either only `m365-cachectl reset` is left.",
             ),
             Shut::Newer(version) => Locked::new(
                 "newer_envelope",

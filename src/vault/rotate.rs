@@ -105,6 +105,14 @@ impl Vault {
         Ok(Rotated { generation, source: end, old, old_deleted, at: now })
     }
 
+    /// The keys of the store, for a copy of it.
+    ///
+    /// # Errors
+    /// Why the vault does not open.
+    pub async fn keys(&self) -> Result<Keys, Locked> {
+        Ok(self.unseal().await?.3)
+    }
+
     /// How the master key stands, as the envelope says.
     ///
     /// # Errors

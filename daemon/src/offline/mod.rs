@@ -1,7 +1,10 @@
 //! `--offline`: what is done to the files of a profile while nobody serves it: the locked, the damaged and the restored. The lock of the
 //! profile is held meanwhile, so no daemon starts in between.
 
+mod aside;
 mod import;
+mod repair;
+mod restore;
 
 use std::{
     io::{self, BufRead, Write},
@@ -12,7 +15,7 @@ use m365_cached::{
     config::Config,
     hint::Kind,
     secret::Secret,
-    store::{StoreKeys, sqlcipher},
+    store::{Contents, StoreKeys, sqlcipher},
     vault::Keys,
 };
 use m365_cached_proto::dirs::Profile;
@@ -61,6 +64,10 @@ fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
     let bench = Bench { config, profile };
     let done = runtime.block_on(async {
         match verb {
+            Verb::Repair { rollback: false } => repair::run(&bench).await,
+            Verb::Repair { rollback: true } => repair::rollback(&bench).await,
+            Verb::Reset => aside::reset(&bench),
+            Verb::Restore { file } => restore::run(&bench, file).await,
             Verb::KeysImport { file } => import::run(&bench, file).await,
         }
     });
@@ -85,7 +92,7 @@ fn failed(error: &dyn std::error::Error) -> Problem {
 }
 
 /// `keys` with the wrapping key that the database at `path` is sealed under, and what is in it. Nothing is changed.
-fn fitting(path: &std::path::Path, keys: Keys) -> Result<(Keys, sqlcipher::Contents), Problem> {
+fn fitting(path: &std::path::Path, keys: Keys) -> Result<(Keys, Contents), Problem> {
     let Keys { database, wrapping, next_wrapping } = keys;
     let mut last = None;
     for wrapping in [Some(wrapping), next_wrapping].into_iter().flatten() {

@@ -1,11 +1,13 @@
 //! What people ask of the vault.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
+use futures_util::{Stream, StreamExt as _, stream};
 use m365_cached::{
     clock::Timestamp,
     hint::Kind,
     secret::Secret,
+    store::Reencryption,
     vault::{Rotate, SourceKind},
 };
 use m365_cached_proto::v1;
@@ -38,6 +40,10 @@ fn ms(at: Timestamp) -> u64 {
     u64::try_from(at.0).unwrap_or(0)
 }
 
+fn progress(progress: Reencryption) -> v1::Reencryption {
+    v1::Reencryption { done: progress.done, total: progress.total, ended: progress.ended }
+}
+
 fn kind(word: &str) -> Result<Option<SourceKind>, Status> {
     let kinds = [SourceKind::Keyring, SourceKind::Environment, SourceKind::File];
     match word {
@@ -52,7 +58,9 @@ fn kind(word: &str) -> Result<Option<SourceKind>, Status> {
 #[tonic::async_trait]
 impl v1::keys_server::Keys for Keys {
     async fn status(&self, _: Request<v1::KeysStatusRequest>) -> Result<Response<v1::KeysStatusReply>, Status> {
-        let state = self.keeper()?.state().map_err(|problem| refusal(&problem))?;
+        let keeper = self.keeper()?;
+        let state = keeper.state().map_err(|problem| refusal(&problem))?;
+        let (under_way, data_generation) = keeper.reencryption().await.unwrap_or_default();
         Ok(Response::new(v1::KeysStatusReply {
             source: state.vault.source.kind.as_str().into(),
             location: state.vault.source.location,
@@ -63,6 +71,8 @@ impl v1::keys_server::Keys for Keys {
             automatic: state.automatic,
             trouble: state.trouble.map(|problem| problem.message).unwrap_or_default(),
             now_ms: ms(self.daemon.now()),
+            reencryption: under_way.map(progress),
+            data_generation,
         }))
     }
 
@@ -81,6 +91,37 @@ impl v1::keys_server::Keys for Keys {
             at_ms: ms(rotated.at),
             took_us,
         }))
+    }
+
+    type ReencryptStream = Pin<Box<dyn Stream<Item = Result<v1::Reencryption, Status>> + Send>>;
+
+    async fn reencrypt(&self, request: Request<v1::ReencryptRequest>) -> Result<Response<Self::ReencryptStream>, Status> {
+        let keeper = self.keeper()?;
+        // From before it begins, so that no change is missed.
+        let mut moves = keeper.moves();
+        let now = keeper.reencrypt().await.map_err(|problem| refusal(&problem))?;
+        moves.mark_unchanged();
+        let first = stream::once(async move { Ok(progress(now)) });
+        if !request.into_inner().wait {
+            return Ok(Response::new(Box::pin(first)));
+        }
+        let later = stream::unfold((moves, false), |(mut moves, ended)| async move {
+            if ended || moves.changed().await.is_err() {
+                return None;
+            }
+            let last = *moves.borrow_and_update();
+            last.map(|last| (Ok(progress(last)), (moves, last.ended)))
+        });
+        let daemon = Arc::clone(&self.daemon);
+        // The end of the daemon does not wait for it; the next one goes on.
+        let later = later.take_until(async move { daemon.stopping().await });
+        Ok(Response::new(Box::pin(first.chain(later))))
+    }
+
+    async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<v1::BackupReply>, Status> {
+        let v1::BackupRequest { file, passphrase } = request.into_inner();
+        let done = self.keeper()?.backup(file.into(), Secret::new(passphrase)).await.map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(v1::BackupReply { bytes: done.bytes, entries: done.entries, accounts: done.accounts }))
     }
 
     async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<v1::ExportReply>, Status> {

@@ -5,44 +5,37 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags, backup::Backup};
 
 use super::{
-    Sqlcipher, StoreError, inspect,
-    inspect::Contents,
+    StoreError, inspect,
     open::{Place, key_pragma, new_private},
 };
-use crate::store::StoreKeys;
+use crate::store::{Contents, StoreKeys};
 
 /// Pages copied without a pause: about 1 ms.
 const PAGES: i32 = 256;
 
-impl Sqlcipher {
-    /// Copies the store to `to`, where nothing may stand, and reads every page of the copy. It has the keys of the store. Blocks for about two
-    /// seconds for 60 MB: not for an async thread.
-    ///
-    /// # Errors
-    /// When the file cannot be written or the copy is not whole; nothing is left at `to` then.
-    pub fn copy_to(&self, to: &Path, keys: &StoreKeys) -> Result<Contents, StoreError> {
-        let done = copy(&self.place, to).and_then(|()| {
-            let contents = inspect(to, keys)?;
-            super::check_pages(to, &keys.database)?;
-            Ok(contents)
-        });
-        // What reading it has left beside it.
-        let beside = Place { path: to.to_owned(), key: None };
-        for ending in ["-wal", "-shm"] {
-            let _ = std::fs::remove_file(beside.beside(ending));
-        }
-        if done.is_err() {
-            let _ = std::fs::remove_file(to);
-        }
-        done
-    }
-}
-
-fn copy(from: &Place, to: &Path) -> Result<(), StoreError> {
+/// See [`crate::store::Sealed::copy_to`].
+pub(super) fn copy_to(from: &Place, to: &Path, keys: &StoreKeys) -> Result<Contents, StoreError> {
     new_private(to).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull => StoreError::Full,
         kind => StoreError::Failed(format!("cannot create the copy: {kind}")),
     })?;
+    let done = copy(from, to).and_then(|()| {
+        let contents = inspect(to, keys)?;
+        super::check_pages(to, &keys.database)?;
+        Ok(contents)
+    });
+    // What reading it has left beside it.
+    let beside = Place { path: to.to_owned(), key: None };
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(beside.beside(ending));
+    }
+    if done.is_err() {
+        let _ = std::fs::remove_file(to);
+    }
+    done
+}
+
+fn copy(from: &Place, to: &Path) -> Result<(), StoreError> {
     let source = from.open_as_it_is()?;
     // One state for the whole copy, whatever is written meanwhile; otherwise it would begin again with each write.
     source.execute_batch("BEGIN")?;
@@ -56,5 +49,7 @@ fn copy(from: &Place, to: &Path) -> Result<(), StoreError> {
     // Its log moves into it.
     copy.close().map_err(|(_, error)| StoreError::from(error))?;
     source.execute_batch("COMMIT")?;
-    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| StoreError::Failed(format!("cannot flush the copy: {}", error.kind())))
+    std::fs::File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| StoreError::Failed(format!("cannot flush the copy: {}", error.kind())))
 }

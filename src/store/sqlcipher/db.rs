@@ -186,9 +186,8 @@ impl Db {
     }
 
     fn load_owner(&mut self, sql: &str, wanted: impl rusqlite::ToSql) -> Result<Option<Owner>, StoreError> {
-        let row = self.one(sql, [wanted], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, Vec<u8>>(3)?))
-        })?;
+        let row = self
+            .one(sql, [wanted], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, Vec<u8>>(3)?)))?;
         let Some((id, account, wrapped, old)) = row else { return Ok(None) };
         let unwrap = |wrapped| {
             let key = unwrap_data_key(&self.wrapping, &account, wrapped).map(Arc::new);

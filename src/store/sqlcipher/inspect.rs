@@ -3,23 +3,16 @@
 use std::{path::Path, sync::Arc};
 
 use super::{StoreError, db::Db, migrations, open::Place};
-use crate::{chance::OsDice, secret::Key, store::StoreKeys};
+use crate::{
+    chance::OsDice,
+    secret::Key,
+    store::{Contents, StoreKeys},
+};
 
 const ACCOUNTS: &str = "SELECT count(*) FROM accounts";
 const ENTRIES: &str = "SELECT coalesce(sum(entries), 0) FROM cache_stats";
 #[cfg(test)]
 pub(super) const SQL: &[&str] = &[ACCOUNTS, ENTRIES];
-
-/// What is in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contents {
-    /// The version of its tables.
-    pub schema: u32,
-    /// Accounts that have signed in.
-    pub accounts: u64,
-    /// Answers kept.
-    pub entries: u64,
-}
 
 /// Opens the file at `path` with `keys` and counts what is in it. Nothing is migrated.
 ///

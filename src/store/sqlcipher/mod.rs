@@ -59,14 +59,14 @@ use std::{
 
 use async_trait::async_trait;
 
-pub use self::{
-    inspect::{Contents, check_pages, inspect},
-    salvage::{Salvaged, salvage},
-    upgrade::{kept, way_back},
-};
 #[cfg(test)]
 pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};
+pub use self::{
+    inspect::{check_pages, inspect},
+    salvage::{Salvaged, salvage},
+    upgrade::{kept, new_epochs},
+};
 use super::{
     AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
     EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError,

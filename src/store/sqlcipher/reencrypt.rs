@@ -4,17 +4,20 @@
 //!
 //! When nothing is left under the old keys their wrapped form is overwritten, and the log that still holds older pages is emptied.
 
-use super::{
-    Sqlcipher, StoreError, accounts,
-    db::Db,
-    delta, entries,
-    seal::new_data_key,
-    thread::pragma,
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::{Sqlcipher, StoreError, accounts, copy, db::Db, delta, entries, seal::new_data_key, thread::pragma, upgrade};
+use crate::{
+    cache::KeyHash,
+    ids::AccountId,
+    store::{Contents, Reencryption, Sealed, StoreKeys},
 };
-use crate::{ids::AccountId, store::Reencryption};
 
 const PROGRESS: &str = "SELECT value FROM meta WHERE name = 'reencryption'";
-const SET_PROGRESS: &str = "INSERT INTO meta (name, value) VALUES ('reencryption', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+const SET_PROGRESS: &str =
+    "INSERT INTO meta (name, value) VALUES ('reencryption', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const END: &str = "DELETE FROM meta WHERE name = 'reencryption'";
 const KEYS: &str = "SELECT id, account FROM data_keys ORDER BY id";
 const REPLACE: &str = "UPDATE data_keys SET old_wrapped = wrapped, wrapped = ?2, generation = generation + 1 WHERE id = ?1";
@@ -96,18 +99,16 @@ fn begin(db: &mut Db) -> Result<Reencryption, StoreError> {
     Ok(cursor.told(false))
 }
 
-/// Seals some answers anew. `None` when there is nothing to do.
-fn step(db: &mut Db) -> Result<Option<Reencryption>, StoreError> {
+/// Seals at most `most` answers anew. `None` when there is nothing to do.
+fn step(db: &mut Db, most: i64) -> Result<Option<Reencryption>, StoreError> {
     let Some(mut cursor) = cursor(db)? else { return Ok(None) };
-    let rows = db.all(NEXT, (cursor.after, cursor.last, AT_A_TIME), |row| {
-        Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    })?;
+    let rows = next(db, cursor, most)?;
     if rows.is_empty() {
         return Ok(Some(cursor.told(true)));
     }
     let mut bytes = 0;
     for (key, id, length) in rows {
-        if let Some(sealed) = entries::reseal(db, crate::cache::KeyHash(key))? {
+        if let Some(sealed) = entries::reseal(db, KeyHash(key))? {
             db.run(RESEALED, (id, sealed))?;
         }
         cursor.after = id;
@@ -121,6 +122,22 @@ fn step(db: &mut Db) -> Result<Option<Reencryption>, StoreError> {
     Ok(Some(cursor.told(false)))
 }
 
+/// Goes on behind an answer whose page is damaged: nobody can open it under any key, and whoever asks for it has it removed.
+fn skip(db: &mut Db) -> Result<Option<Reencryption>, StoreError> {
+    let Some(mut cursor) = cursor(db)? else { return Ok(None) };
+    if let Some((_, id, _)) = next(db, cursor, 1)?.first() {
+        cursor.after = *id;
+        cursor.done += 1;
+        db.run(SET_PROGRESS, [cursor.pack()])?;
+    }
+    Ok(Some(cursor.told(false)))
+}
+
+/// Names, numbers and lengths of the answers that come next.
+fn next(db: &Db, cursor: Cursor, most: i64) -> Result<Vec<([u8; 16], i64, i64)>, StoreError> {
+    db.all(NEXT, (cursor.after, cursor.last, most), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+}
+
 /// Destroys the old keys.
 fn end(db: &mut Db) -> Result<(), StoreError> {
     pragma(db, "PRAGMA secure_delete = ON")?;
@@ -131,41 +148,45 @@ fn end(db: &mut Db) -> Result<(), StoreError> {
     Ok(())
 }
 
-impl Sqlcipher {
-    /// Begins to seal everything under new data keys; one that is under way goes on. The old keys stay until [`Sqlcipher::reencrypt_some`] has
-    /// said that it ended.
-    ///
-    /// # Errors
-    /// When the store fails; nothing was changed then.
-    pub async fn begin_reencryption(&self) -> Result<Reencryption, StoreError> {
+#[async_trait]
+impl Sealed for Sqlcipher {
+    async fn begin_reencryption(&self) -> Result<Reencryption, StoreError> {
         self.thread.ledger(begin).await
     }
 
-    /// Seals some answers anew; at the end destroys the old keys. `None` when none is under way.
-    ///
-    /// # Errors
-    /// When the store fails; it goes on where it was.
-    pub async fn reencrypt_some(&self) -> Result<Option<Reencryption>, StoreError> {
+    async fn reencrypt_some(&self) -> Result<Option<Reencryption>, StoreError> {
         let weight = usize::try_from(BYTES_AT_A_TIME).unwrap_or(0);
-        let Some(progress) = self.thread.cache(weight, step).await? else { return Ok(None) };
+        let mut progress = self.thread.cache(weight, |db| step(db, AT_A_TIME)).await;
+        // One of them lies on a damaged page: it is found by going on alone.
+        if matches!(progress, Err(StoreError::Damaged(_))) {
+            progress = self.thread.cache(weight, |db| step(db, 1)).await;
+        }
+        if matches!(progress, Err(StoreError::Damaged(_))) {
+            progress = self.thread.cache(0, skip).await;
+        }
+        let Some(progress) = progress? else { return Ok(None) };
         if progress.ended {
             self.thread.ledger(end).await?;
             // The overwritten pages are still in the log, before their older selves in the file.
             self.thread.read(|db| pragma(db, "PRAGMA wal_checkpoint(TRUNCATE)")).await?;
+            if let Some((_, before)) = upgrade::kept(&self.place.path) {
+                // It holds the old keys.
+                std::fs::remove_file(before)
+                    .map_err(|error| StoreError::Failed(format!("the file before the upgrade cannot be removed: {}", error.kind())))?;
+            }
         }
         Ok(Some(progress))
     }
 
-    /// How far it is, when one is under way, and how often there was one: the generation of the data keys.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn reencryption(&self) -> Result<(Option<Reencryption>, u64), StoreError> {
-        self.thread
-            .read(|db| {
-                let under_way = cursor(db)?.map(|cursor| cursor.told(false));
-                Ok((under_way, u64::try_from(number(db, GENERATION)?).unwrap_or(0)))
-            })
-            .await
+    async fn reencryption(&self) -> Result<(Option<Reencryption>, u64), StoreError> {
+        let look = |db: &mut Db| {
+            let under_way = cursor(db)?.map(|cursor| cursor.told(false));
+            Ok((under_way, u64::try_from(number(db, GENERATION)?).unwrap_or(0)))
+        };
+        self.thread.read(look).await
+    }
+
+    fn copy_to(&self, to: &Path, keys: &StoreKeys) -> Result<Contents, StoreError> {
+        copy::copy_to(&self.place, to, keys)
     }
 }

@@ -14,11 +14,7 @@ use super::{
     open::Place,
     seal::{SealKey, unwrap_data_key},
 };
-use crate::{
-    chance::OsDice,
-    ids::AccountId,
-    store::StoreKeys,
-};
+use crate::{chance::OsDice, ids::AccountId, store::StoreKeys};
 
 /// What is left behind: answers, what they are judged by, and what the next start finds out again.
 const LEFT: &[&str] = &[

@@ -59,7 +59,6 @@ pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], 
     serde_json::from_slice(&done.stdout).map_err(|_| cannot("said something that is not understood".into()))
 }
 
-#[expect(dead_code, reason = "the verbs that need it follow")]
 /// Asks before something is done that cannot be undone by another command.
 pub(crate) fn agreed(context: &Context, yes: bool, question: &str) -> Result<(), Fault> {
     let refused = |code, message: &str| Err(Fault::new(Kind::User, code, message, "`--yes` agrees without a question"));

@@ -1,7 +1,9 @@
 //! `keys rotate`: a new master key in the place of the old one.
 
-use m365_cached_proto::v1::{Fault, RotateReply, RotateRequest};
+use m365_cached_proto::v1::keys_client::KeysClient;
+use m365_cached_proto::v1::{Fault, Kind, ReencryptRequest, Reencryption, RotateReply, RotateRequest};
 use serde::Serialize;
+use tonic::transport::Channel;
 
 use super::place;
 use crate::cli::{Place, RotateKeys};
@@ -29,10 +31,66 @@ pub(super) async fn run(context: &Context, args: RotateKeys) -> Result<(), Fault
     let may_be_wanted = args.to.is_none_or(|to| matches!(to, Place::Environment));
     let new_key = if may_be_wanted { std::env::var(NEW_KEY).unwrap_or_default() } else { String::new() };
     let request = RotateRequest { to: args.to.map(|to| to.as_str().to_owned()).unwrap_or_default(), new_key };
+    let mut keys = context.keys().await?;
     // A keyring may show a prompt; the daemon gives up after a while by itself.
-    let reply = answered(context.keys().await?.rotate(request).await)?;
-    context.output.show(&Rotated::from(reply));
+    let rotated = match answered(keys.rotate(request).await) {
+        // Its owner changes the master key; the data keys are ours.
+        Err(fault) if fault.code == "new_key_missing" && args.reencrypt && args.to.is_none() => None,
+        done => Some(Rotated::from(done?)),
+    };
+    let reencryption = if args.reencrypt { Some(reencrypt(context, &mut keys, args.wait).await?) } else { None };
+    context.output.show(&Done { rotated, reencryption });
     Ok(())
+}
+
+async fn reencrypt(context: &Context, keys: &mut KeysClient<Channel>, wait: bool) -> Result<Progress, Fault> {
+    let mut events = answered(keys.reencrypt(ReencryptRequest { wait }).await)?;
+    let mut last = Reencryption::default();
+    while let Some(event) = events.message().await.map_err(|status| Fault::from_status(&status))? {
+        if wait {
+            context.output.note(&format!("{} of {} answers", event.done, event.total));
+        }
+        last = event;
+    }
+    if wait && !last.ended {
+        let message = "The daemon went away before everything was sealed anew; the next one goes on.";
+        return Err(Fault::new(Kind::Offline, "reencryption_incomplete", message, "`m365-cachectl keys status` tells how far it is"));
+    }
+    let Reencryption { done, total, ended } = last;
+    Ok(Progress { done, total, ended })
+}
+
+/// What was done. `reencryption` is there with --reencrypt.
+#[derive(Debug, Serialize)]
+struct Done {
+    #[serde(flatten)]
+    rotated: Option<Rotated>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reencryption: Option<Progress>,
+}
+
+/// Answers sealed under the new data keys, of so many; `ended`: the old ones are destroyed.
+#[derive(Debug, Serialize)]
+struct Progress {
+    done: u64,
+    total: u64,
+    ended: bool,
+}
+
+impl View for Done {
+    fn text(&self, paint: Paint) -> String {
+        let mut text = self.rotated.as_ref().map(|rotated| rotated.text(paint)).unwrap_or_default();
+        match self.reencryption {
+            Some(Progress { done, ended: true, .. }) => {
+                text += &format!("{done} answers are sealed under new data keys; the old ones are destroyed\n");
+            }
+            Some(Progress { total, .. }) => {
+                text += &format!("{total} answers are being sealed under new data keys; `m365-cachectl keys status` tells how far it is\n");
+            }
+            None => {}
+        }
+        text
+    }
 }
 
 impl From<RotateReply> for Rotated {

@@ -10,6 +10,13 @@ use crate::context::{Context, promptly};
 use crate::output::{Paint, View, seconds};
 use crate::views::known;
 
+/// Answers sealed under the new data keys, of so many; `null` while no re-encryption is under way.
+#[derive(Debug, Serialize)]
+struct Progress {
+    done: u64,
+    total: u64,
+}
+
 /// Times are Unix milliseconds; `due_ms` is `null` when no rotation is due ever.
 #[derive(Debug, Serialize)]
 struct Status {
@@ -21,6 +28,8 @@ struct Status {
     automatic: bool,
     unfinished: bool,
     trouble: Option<String>,
+    data_generation: u64,
+    reencryption: Option<Progress>,
     #[serde(skip)]
     now_ms: u64,
 }
@@ -42,6 +51,8 @@ impl From<KeysStatusReply> for Status {
             since_ms: reply.since_ms,
             automatic: reply.automatic,
             unfinished: reply.unfinished,
+            data_generation: reply.data_generation,
+            reencryption: reply.reencryption.map(|progress| Progress { done: progress.done, total: progress.total }),
             now_ms: reply.now_ms,
         }
     }
@@ -60,6 +71,10 @@ impl View for Status {
             (Some(_), false) => paint.warn("by its owner, due now (`m365-cachectl keys rotate --help`)"),
         };
         let _ = writeln!(text, "rotation     {next}");
+        let _ = writeln!(text, "data keys    generation {}", self.data_generation);
+        if let Some(Progress { done, total }) = self.reencryption {
+            let _ = writeln!(text, "re-encrypting {done} of {total} answers");
+        }
         if self.unfinished {
             let _ = writeln!(text, "{} a rotation was cut short; the next start finishes it", paint.warn("unfinished"));
         }
@@ -72,6 +87,8 @@ impl View for Status {
 
 #[cfg(test)]
 mod tests {
+    use m365_cached_proto::v1::Reencryption;
+
     use super::*;
 
     #[test]
@@ -85,16 +102,22 @@ mod tests {
             due_ms: 95 * day,
             automatic: true,
             now_ms: 8 * day,
+            data_generation: 1,
             ..KeysStatusReply::default()
         };
         let text = Status::from(reply.clone()).text(Paint::OFF);
         assert_eq!(
             text,
-            "master key   the keyring entry `default-g2`\ngeneration   2, since 3 d 0 h\nrotation     by itself in 87 d 0 h\n"
+            "master key   the keyring entry `default-g2`\ngeneration   2, since 3 d 0 h\nrotation     by itself in 87 d 0 h\ndata keys    generation 1\n"
         );
         let late =
             KeysStatusReply { source: "environment".into(), location: "KEY".into(), automatic: false, now_ms: 96 * day, ..reply.clone() };
-        let late = KeysStatusReply { unfinished: true, trouble: "the keyring is locked".into(), ..late };
+        let late = KeysStatusReply {
+            unfinished: true,
+            reencryption: Some(Reencryption { done: 3, total: 7, ended: false }),
+            trouble: "the keyring is locked".into(),
+            ..late
+        };
         insta::assert_snapshot!("keys_status_text", Status::from(late.clone()).text(Paint::OFF));
         insta::assert_json_snapshot!("keys_status_json", Status::from(late));
         assert!(Status::from(KeysStatusReply { due_ms: 0, ..reply }).text(Paint::OFF).contains("never"));

@@ -42,6 +42,8 @@ pub(crate) enum Mood {
 #[derive(Default)]
 struct Inner {
     mood: Mood,
+    /// Items there have ever been.
+    made: usize,
     items: BTreeMap<String, (HashMap<String, String>, Secret)>,
 }
 
@@ -103,7 +105,8 @@ impl Collection {
         let attributes =
             attributes.and_then(|value| HashMap::try_from(value).ok()).ok_or_else(|| fdo::Error::InvalidArgs("attributes".into()))?;
         let at = self.0.with(|inner| {
-            let at = format!("{COLLECTION}/{}", inner.items.len() + 1);
+            inner.made += 1;
+            let at = format!("{COLLECTION}/{}", inner.made);
             inner.items.insert(at.clone(), (attributes, secret));
             at
         });
@@ -124,6 +127,16 @@ impl Item {
     fn get_secret(&self, _session: OwnedObjectPath) -> fdo::Result<(Secret,)> {
         let found = self.0.with(|inner| inner.items.get(&self.1).map(|(_, secret)| secret.clone()));
         found.map(|secret| (secret,)).ok_or_else(|| fdo::Error::UnknownObject("the item was deleted".into()))
+    }
+
+    #[zbus(property)]
+    fn locked(&self) -> bool {
+        self.0.with(|inner| inner.mood != Mood::Open)
+    }
+
+    fn delete(&self) -> OwnedObjectPath {
+        self.0.with(|inner| inner.items.remove(&self.1));
+        path("/")
     }
 }
 

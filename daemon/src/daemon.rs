@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use m365_cached::{chance::Dice, clock::Timestamp, vault::Source};
+use m365_cached::{chance::Dice, clock::Timestamp};
 use tokio::sync::watch;
 
 use crate::{
     clients::Clients,
     core::{Core, Problem, ToolRow, Warning},
+    keys::KeyKeeper,
     parts::{Parts, ProfileInfo},
 };
 
@@ -23,8 +24,8 @@ pub struct Daemon {
     pub instance: String,
     /// Which profile it serves.
     pub profile: ProfileInfo,
-    /// What holds the master key; `None` while locked without one.
-    pub key: Option<Source>,
+    /// Keeps the master key; `None` while locked without one.
+    pub keys: Option<Arc<KeyKeeper>>,
     /// Whether anything is cached.
     pub caching: bool,
     /// The catalogue; it is known while locked too.
@@ -43,12 +44,12 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, key, core, catalogue, caching, warnings, clock, drain: _, metrics: _ } = parts;
+        let Parts { profile, keys, core, catalogue, caching, warnings, clock, drain: _, metrics: _ } = parts;
         let ready_at = clock.now();
         Self {
             instance: dice.hex(8),
             profile,
-            key,
+            keys,
             caching,
             catalogue,
             clients: Clients::default(),
@@ -103,6 +104,7 @@ impl Daemon {
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = self.refused.load(Ordering::Relaxed);
+        warnings.extend(self.keys.iter().flat_map(|keys| keys.warnings()));
         if refused > 0 {
             warnings.push(Warning {
                 code: "foreign_connections".into(),

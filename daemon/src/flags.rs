@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use m365_cached::hint::Kind;
+use m365_cached_proto::dirs::Profile;
+
+use crate::core::Problem;
 
 /// Exit code of a start that found another daemon serving the profile.
 pub const ALREADY_RUNNING: u8 = 9;
@@ -62,9 +66,53 @@ pub struct Flags {
     #[cfg(unix)]
     #[arg(long)]
     pub detach: bool,
+    /// Serve nobody; do one thing to the files of the profile, say in JSON what came of it, and exit. `m365-cachectl` calls it so
+    #[cfg(feature = "sqlcipher")]
+    #[arg(long)]
+    pub offline: bool,
+    /// What to do with --offline
+    #[cfg(feature = "sqlcipher")]
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// What is done without serving. A passphrase is the first line of stdin.
+#[cfg(feature = "sqlcipher")]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Verb {
+    /// Save what opens of a damaged database, and put it aside
+    Repair {
+        /// Put back the database as it was before the last upgrade of its tables
+        #[arg(long)]
+        rollback: bool,
+    },
+    /// Put database and keys aside; the next start makes new ones
+    Reset,
+    /// Put a backup in the place of the database
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Seal the keys of a recovery file under a new master key
+    KeysImport {
+        /// The recovery file
+        file: PathBuf,
+    },
 }
 
 impl Flags {
+    /// The profile to serve.
+    ///
+    /// # Errors
+    /// When there is no place for one.
+    pub fn profile(&self) -> Result<Profile, Problem> {
+        let profile = match &self.profile {
+            Some(dir) => Profile::at(dir),
+            None => Profile::find(&|name| std::env::var_os(name)),
+        };
+        profile.map_err(|error| Problem::new(Kind::Config, "no_profile", error.to_string(), "Give one with `--profile DIR`."))
+    }
+
     /// The settings given as flags, in order.
     pub fn settings(&self) -> Vec<(String, String)> {
         let log = self.log.iter().map(|filter| ("log.filter".to_owned(), filter.clone()));

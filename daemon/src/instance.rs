@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use m365_cached::hint::Kind;
 use m365_cached_proto::dirs::{PrivateDirError, Profile, private_dir};
+
+use crate::core::Problem;
 
 /// The right to be the daemon of a profile. The kernel gives it back when the process ends, however it ends.
 #[derive(Debug)]
@@ -46,6 +49,17 @@ impl InstanceError {
             Self::Folder(error) => error.hint(),
             Self::Io { path, .. } => format!("Look at `{}` and its rights.", path.display()),
         }
+    }
+}
+
+impl Problem {
+    /// Why this process may not be the daemon, with a code to tell one that runs from a profile that cannot be used.
+    pub fn of_instance(error: &InstanceError) -> Self {
+        let (kind, code) = match error {
+            InstanceError::Running { .. } => (Kind::User, "already_running"),
+            _ => (Kind::Config, "unusable_profile"),
+        };
+        Self::new(kind, code, format!("{error}."), error.hint())
     }
 }
 

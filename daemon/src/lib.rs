@@ -1,5 +1,6 @@
 //! Puts it together and listens: gRPC, MCP, service managers.
 
+pub mod backup;
 pub mod clients;
 pub mod core;
 pub mod daemon;
@@ -7,10 +8,13 @@ mod engine;
 pub mod flags;
 pub mod harden;
 pub mod instance;
+pub mod keys;
 pub mod listener;
 pub mod logging;
 mod mcp;
 mod metrics;
+#[cfg(feature = "sqlcipher")]
+pub mod offline;
 pub mod parts;
 pub mod service;
 pub mod signals;
@@ -45,6 +49,8 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         Some(address) => metrics::open(&daemon, address).await,
         None => None,
     };
+    let _rotation = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.rotate_for_ever()).abort_handle()));
+    let _reencryption = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.reencrypt_for_ever()).abort_handle()));
     let ending = Arc::clone(&daemon);
     let server = Server::builder()
         .max_frame_size(HTTP2_FRAME)

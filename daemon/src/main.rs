@@ -30,6 +30,10 @@ const WORKERS: usize = 2;
 fn main() -> ExitCode {
     let missing = harden();
     let flags = Flags::parse();
+    #[cfg(feature = "sqlcipher")]
+    if let Some(code) = m365_cached_daemon::offline::run(&flags) {
+        return code;
+    }
     match start(&flags, &missing) {
         Ok(code) => code,
         Err(problem) => {
@@ -45,11 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
-    let profile = match &flags.profile {
-        Some(dir) => Profile::at(dir),
-        None => Profile::find(&|name| std::env::var_os(name)),
-    };
-    let profile = profile.map_err(|error| Problem::new(Kind::Config, "no_profile", error.to_string(), "Give one with `--profile DIR`."))?;
+    let profile = flags.profile()?;
     let config = parts::configuration(&profile, &flags.settings());
     if flags.check {
         return check(&config?);
@@ -60,13 +60,7 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
     }
     let instance = match Instance::claim(&profile) {
         Err(InstanceError::Running { .. }) if flags.if_not_running => return Ok(ExitCode::SUCCESS),
-        claimed => claimed.map_err(|error| {
-            let (kind, code) = match error {
-                InstanceError::Running { .. } => (Kind::User, "already_running"),
-                _ => (Kind::Config, "unusable_profile"),
-            };
-            Problem::new(kind, code, format!("{error}."), error.hint())
-        })?,
+        claimed => claimed.map_err(|error| Problem::of_instance(&error))?,
     };
     let config = start_logging(config)?;
     if !missing.is_empty() {

@@ -11,7 +11,7 @@ use m365_cached::{
     secret::Secret,
     store::{Limits, StoreError},
     tools,
-    vault::{self, KEY_VARIABLE, Keys, OsKeyring, Source, SourceKind, Unlocked, Vault},
+    vault::{self, KEY_VARIABLE, Keys, OsKeyring, SourceKind, Unlocked, Vault},
 };
 use m365_cached_proto::dirs::Profile;
 
@@ -29,6 +29,7 @@ use m365_cached::{
 use crate::{
     core::{Core, Problem, ToolRow, Warning},
     engine::Store,
+    keys::{self, KeyKeeper},
 };
 
 /// Which profile a daemon serves, for status.
@@ -48,8 +49,8 @@ pub struct ProfileInfo {
 pub struct Parts {
     /// Which profile.
     pub profile: ProfileInfo,
-    /// What holds the master key; `None` while locked without one.
-    pub key: Option<Source>,
+    /// Keeps the master key; `None` while locked without one.
+    pub keys: Option<Arc<KeyKeeper>>,
     /// The engine, or why there is none.
     pub core: Result<Arc<dyn Core>, Problem>,
     /// The catalogue.
@@ -91,20 +92,13 @@ impl Parts {
             Ok(cloud) => cloud,
             Err(problem) => return Self { core: Err(problem), ..parts },
         };
-        let vault = Vault {
-            places: vault::Places { envelope: profile.keys_file(), database: profile.database() },
-            settings: key_settings(config, profile),
-            environment: std::env::var(KEY_VARIABLE).ok().map(Secret::new),
-            keyring: Arc::new(OsKeyring),
-            // A person answers the keyring's prompt, in real time.
-            clock: Arc::new(SystemClock),
-            dice: Arc::clone(&dice),
-        };
+        let vault = vault(config, profile, Arc::clone(&clock));
         match vault.open_or_create().await {
             Ok(Unlocked { keys, source, created }) => {
                 tracing::info!(source = source.kind.as_str(), created, "the vault is open");
-                parts.key = Some(source);
-                parts.core = engine(Opened { config, profile, cloud, keys, clock, dice }).await;
+                let keeper = Arc::new(KeyKeeper::new(vault, config.keys.rotate_every, Arc::clone(&clock), Box::new(keys::log)));
+                parts.keys = Some(Arc::clone(&keeper));
+                parts.core = engine(Opened { config, profile, cloud, keys, clock, dice }, &keeper).await;
             }
             Err(locked) => parts.core = Err(Problem::of(&locked)),
         }
@@ -124,7 +118,7 @@ impl Parts {
                 demo: config.demo,
                 cloud: config.cloud.name.clone(),
             },
-            key: None,
+            keys: None,
             core: Err(Problem::new(Kind::Internal, "no_engine", "The engine has not been started.", "")),
             catalogue: catalogue(),
             caching: config.cache.enabled,
@@ -133,6 +127,20 @@ impl Parts {
             metrics: config.metrics_listen,
             clock,
         }
+    }
+}
+
+/// The vault of a profile.
+pub(crate) fn vault(config: &Config, profile: &Profile, dates: Arc<dyn Clock>) -> Vault {
+    Vault {
+        places: vault::Places { envelope: profile.keys_file(), database: profile.database() },
+        settings: key_settings(config, profile),
+        environment: std::env::var(KEY_VARIABLE).ok().map(Secret::new),
+        keyring: Arc::new(OsKeyring),
+        // A person answers the keyring's prompt, in real time.
+        clock: Arc::new(SystemClock),
+        dates,
+        dice: Arc::new(OsDice),
     }
 }
 
@@ -156,16 +164,16 @@ pub(crate) fn allowed_roots(config: &Config, profile: &Profile) -> Vec<PathBuf> 
 }
 
 /// The engine over an open vault.
-async fn engine(opened: Opened<'_>) -> Result<Arc<dyn Core>, Problem> {
-    let store = store(&opened).map_err(|error| Problem::of(&error))?;
+async fn engine(opened: Opened<'_>, keeper: &KeyKeeper) -> Result<Arc<dyn Core>, Problem> {
+    let store = store(&opened, keeper).map_err(|error| Problem::of(&error))?;
     crate::engine::start(&opened, store).await
 }
 
 /// The encrypted store; with `store.backend = "memory"` the answers lie beside it, in memory.
 #[cfg(feature = "sqlcipher")]
-fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
+fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let path = opened.profile.database();
-    let Keys { database, wrapping } = &opened.keys;
+    let Keys { database, wrapping, .. } = &opened.keys;
     let options = OpenOptions {
         path: path.clone(),
         keys: StoreKeys { database: database.clone(), wrapping: wrapping.clone() },
@@ -174,6 +182,7 @@ fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
         limits: Limits::default(),
     };
     let file = Arc::new(Sqlcipher::open(options)?);
+    keeper.serve(file.clone());
     let folder = path.parent().unwrap_or(&path).to_owned();
     file.keep_room(Guard::new(Arc::new(DiskOf(folder)), opened.config.cache.min_free_bytes, &path.with_file_name("ballast")));
     let closing = Arc::clone(&file);
@@ -210,7 +219,7 @@ async fn empty(file: Arc<Sqlcipher>, at: Timestamp) {
 
 /// A build without SQLCipher keeps everything in memory and nothing on disk.
 #[cfg(not(feature = "sqlcipher"))]
-fn store(opened: &Opened<'_>) -> Result<Store, StoreError> {
+fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let store = Arc::new(m365_cached::store::Memory::new(Arc::clone(&opened.dice), Limits::default()));
     Ok(Store {
         entries: store.clone(),

@@ -194,7 +194,7 @@ impl Core for FakeCore {
 pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock: Arc<ManualClock>) -> Parts {
     Parts {
         profile: ProfileInfo { dir: "dir".into(), socket: "socket".into(), demo: true, cloud: "demo".into() },
-        key: None,
+        keys: None,
         core,
         catalogue: vec![ToolRow {
             name: "email_list".into(),

@@ -42,8 +42,7 @@ impl Starter {
     /// A starter for `profile`; where the program lies is decided now, from the environment `env`.
     #[must_use]
     pub fn new(profile: Profile, env: &dyn Fn(&str) -> Option<OsString>) -> Self {
-        let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
-        Self { profile, program: program(env, beside.as_deref()), turn: None, child: None, words: None }
+        Self { profile, program: daemon_program(env), turn: None, child: None, words: None }
     }
 
     /// Starts the daemon unless another client is doing so.
@@ -113,6 +112,13 @@ impl Starter {
         }
         private_file(&path, OpenOptions::new().append(true))
     }
+}
+
+/// Where the daemon's program lies for a process with the environment `env`; `None` when it is nowhere.
+#[must_use]
+pub fn daemon_program(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+    program(env, beside.as_deref())
 }
 
 /// Where the daemon's program lies: named by the environment, beside this program, or on the path.

@@ -84,6 +84,8 @@ pub struct KeySettings {
     pub source: KeySource,
     /// `keys.file`: absolute path of the key file.
     pub file: Option<PathBuf>,
+    /// `keys.rotate_every`: after so long the daemon makes a new master key by itself; `None` for never.
+    pub rotate_every: Option<Duration>,
 }
 
 /// `[cache]`.
@@ -250,7 +252,7 @@ impl Default for Config {
             compat: false,
             cloud: cloud::global(),
             cloud_ca: None,
-            keys: KeySettings { source: KeySource::Auto, file: None },
+            keys: KeySettings { source: KeySource::Auto, file: None, rotate_every: Some(Duration::from_secs(90 * 24 * 3600)) },
             cache: CacheSettings {
                 enabled: true,
                 hot_bytes: 64 * 1024 * 1024,

@@ -88,6 +88,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| quoted(config.keys.file.as_deref().and_then(|path| path.to_str())),
     },
     Setting {
+        key: "keys.rotate_every",
+        set: |config, _, value| put(&mut config.keys.rotate_every, value.text().and_then(|text| every(&text))),
+        show: |config, _| quoted(Some(&config.keys.rotate_every.map_or("never".into(), spelled))),
+    },
+    Setting {
         key: "cache.enabled",
         set: |config, _, value| put(&mut config.cache.enabled, value.bool()),
         show: |config, _| config.cache.enabled.to_string(),
@@ -372,6 +377,28 @@ fn quoted(text: Option<&str>) -> String {
 
 fn word<T: PartialEq>(words: &[(&str, T)], meaning: T) -> String {
     quoted(words.iter().find(|(_, known)| *known == meaning).map(|(word, _)| *word))
+}
+
+/// From an hour to ten years, or never.
+fn every(text: &str) -> Result<Option<Duration>, String> {
+    let expected = || "a number of days or hours, such as `90d` or `12h`, or `never`".to_owned();
+    if text == "never" {
+        return Ok(None);
+    }
+    let (number, unit) = match (text.strip_suffix('d'), text.strip_suffix('h')) {
+        (Some(number), _) => (number, DAY),
+        (_, Some(number)) => (number, 3600),
+        _ => return Err(expected()),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| expected())?;
+    let seconds = number.checked_mul(unit).filter(|seconds| (3600..=3650 * DAY).contains(seconds)).ok_or_else(expected)?;
+    Ok(Some(Duration::from_secs(seconds)))
+}
+
+/// The same, as the file spells it.
+fn spelled(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds.is_multiple_of(DAY) { format!("{}d", seconds / DAY) } else { format!("{}h", seconds / 3600) }
 }
 
 /// Ids of app registrations are GUIDs.

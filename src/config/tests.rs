@@ -44,6 +44,7 @@ name = "usgov"
 [keys]
 source = "file"
 file = "/run/keys/m365"
+rotate_every = "12h"
 [cache]
 enabled = false
 hot_bytes = 1_000_000
@@ -93,7 +94,14 @@ drain_s = 0
     let seconds = Duration::from_secs;
     assert_eq!(config.client_id.as_deref(), Some("5a1b2c3d-0000-4000-8000-00000000d3e0"));
     assert_eq!(config.cloud, Cloud::named("usgov").unwrap());
-    assert_eq!(config.keys, KeySettings { source: KeySource::File, file: Some("/run/keys/m365".into()) });
+    assert_eq!(
+        config.keys,
+        KeySettings { source: KeySource::File, file: Some("/run/keys/m365".into()), rotate_every: Some(seconds(12 * 3600)) }
+    );
+    assert_eq!(read("[keys]\nrotate_every = \"never\"", &[], &[]).unwrap().keys.rotate_every, None);
+    for bad in ["90", "0d", "d", "59m", "9999d", "-1d", "18446744073709551615d"] {
+        assert!(refused(&format!("[keys]\nrotate_every = \"{bad}\"")).contains("`90d`"), "{bad}");
+    }
     assert!(!config.cache.enabled && config.cache.hot_bytes == 1_000_000);
     assert!(!config.cache.accounts["ada.l@contoso.example"]);
     assert_eq!(

@@ -28,7 +28,7 @@ mod room_tests;
 #[cfg(test)]
 mod statistics_tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use async_trait::async_trait;
 
@@ -65,6 +65,42 @@ pub struct StoreKeys {
     pub database: Key,
     /// Wraps each account's data key, which seals its answers and tokens inside the file.
     pub wrapping: Key,
+}
+
+/// What is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// The version of its tables.
+    pub schema: u32,
+    /// Accounts that have signed in.
+    pub accounts: u64,
+    /// Answers kept.
+    pub entries: u64,
+}
+
+/// What the keeper of the keys asks of a store whose rows are sealed under keys of its own.
+#[async_trait]
+pub trait Sealed: Send + Sync {
+    /// Begins to seal everything under new data keys; one that is under way goes on.
+    async fn begin_reencryption(&self) -> Result<Reencryption, StoreError>;
+    /// Seals some answers anew; at the end destroys the old keys. `None` when none is under way. After a failure it goes on where it was.
+    async fn reencrypt_some(&self) -> Result<Option<Reencryption>, StoreError>;
+    /// How far it is, when one is under way, and the generation of the data keys.
+    async fn reencryption(&self) -> Result<(Option<Reencryption>, u64), StoreError>;
+    /// Copies the store to `to`, where nothing may stand, and reads every page of the copy, which has the keys of the store. Blocks for about
+    /// two seconds for 60 MB: not for an async thread. Nothing is left at `to` after a failure.
+    fn copy_to(&self, to: &Path, keys: &StoreKeys) -> Result<Contents, StoreError>;
+}
+
+/// How far a re-encryption is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reencryption {
+    /// Answers sealed under the new keys.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+    /// Nothing is left under the old ones, and they are destroyed.
+    pub ended: bool,
 }
 
 /// What a store will not take.
@@ -468,10 +504,13 @@ impl Hint for StoreError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::WrongKey(_) => "Give the daemon the key this database was made with, or move the database away to start afresh.".into(),
+            Self::WrongKey(_) => {
+                "Give the daemon the key this database was made with; `m365-cachectl repair` puts a file that does not open aside.".into()
+            }
             Self::Newer { .. } => "Start the newer version of m365-cached again.".into(),
             Self::Full => "Free some space on the disk that holds the profile, shown by `m365-cachectl status`.".into(),
-            Self::Damaged(_) | Self::Failed(_) => "Look at the daemon's log; `m365-cachectl status` shows where the database is.".into(),
+            Self::Damaged(_) => "Run `m365-cachectl repair`: it saves accounts and tokens that still open, and puts the file aside.".into(),
+            Self::Failed(_) => "Look at the daemon's log; `m365-cachectl status` shows where the database is.".into(),
             Self::Journalled => "Read what it should have changed; it may have happened.".into(),
             Self::Closed => "Run the command again.".into(),
         })

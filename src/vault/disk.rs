@@ -44,11 +44,24 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A new name is durable once its folder has been flushed. Windows has no such call and needs none.
-fn flush_folder(path: &Path) -> io::Result<()> {
+pub(super) fn flush_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
+}
+
+/// Writes zeroes over a file before it loses its name. On a copying file system or a flash disk the old blocks may stay; nothing here can
+/// reach them. A file that its owner made read-only is left as it is: losing its name has to do.
+pub(super) fn overwrite(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let length = usize::try_from(file.metadata()?.len().min(LONGEST)).unwrap_or(0);
+    file.write_all(&vec![0; length])?;
+    file.sync_all()
 }
 
 /// The whole file, in memory that is wiped.

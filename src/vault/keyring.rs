@@ -16,6 +16,8 @@ pub trait Keyring: Send + Sync {
     fn get(&self, entry: &str) -> Result<Option<Secret<Vec<u8>>>, KeyringError>;
     /// Keeps `key` under `entry`.
     fn set(&self, entry: &str, key: &[u8]) -> Result<(), KeyringError>;
+    /// Forgets the entry called `entry`; it is no error when there is none.
+    fn delete(&self, entry: &str) -> Result<(), KeyringError>;
 }
 
 /// Why the keyring gave no answer. The text is the platform's reason and holds no secret.
@@ -50,6 +52,13 @@ impl Keyring for OsKeyring {
 
     fn set(&self, entry: &str, key: &[u8]) -> Result<(), KeyringError> {
         ::keyring::Entry::new(SERVICE, entry).and_then(|entry| entry.set_secret(key)).map_err(refusal)
+    }
+
+    fn delete(&self, entry: &str) -> Result<(), KeyringError> {
+        match ::keyring::Entry::new(SERVICE, entry).and_then(|entry| entry.delete_credential()) {
+            Ok(()) | Err(::keyring::Error::NoEntry) => Ok(()),
+            Err(error) => Err(refusal(error)),
+        }
     }
 }
 

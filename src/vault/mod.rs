@@ -6,22 +6,30 @@
 //! envelope and that one is asked ever after: Signal Desktop's users lost their data when a changed desktop meant another keyring.
 //! Whatever does not fit ends in [`Locked`], with nothing on disk created or changed.
 
+mod adopt;
 mod disk;
 mod envelope;
 mod keyring;
 mod locked;
 mod open;
+mod recovery;
+mod rotate;
 mod source;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use crate::secret::Key;
+use crate::{
+    clock::Timestamp,
+    secret::{Key, Secret},
+};
 
 pub use self::{
+    adopt::Adopted,
     keyring::{Keyring, KeyringError, OsKeyring, SERVICE, entry_name},
     locked::Locked,
     open::{KEYRING_PATIENCE, Vault},
-    source::{KEY_VARIABLE, Source, SourceKind},
+    recovery::{Recovery, SHORTEST_PASSPHRASE},
+    source::{KEY_VARIABLE, NEW_KEY_VARIABLE, Source, SourceKind},
 };
 
 /// Where the vault's files lie.
@@ -45,11 +53,66 @@ pub struct Settings {
 }
 
 /// The keys of the store. The daemon hands them on; nothing else keeps them.
+#[derive(Clone)]
 pub struct Keys {
     /// SQLCipher's raw key.
     pub database: Key,
     /// Wraps the data key of each account.
     pub wrapping: Key,
+    /// Takes over from `wrapping`: whether it has, the store knows. Only while that is under way.
+    pub next_wrapping: Option<Key>,
+}
+
+impl Keys {
+    /// Whether these are the same keys.
+    fn same(&self, other: &Self) -> bool {
+        let next = |keys: &Self| keys.next_wrapping.as_ref().map(|key| *key.expose());
+        self.database.expose() == other.database.expose() && self.wrapping.expose() == other.wrapping.expose() && next(self) == next(other)
+    }
+}
+
+/// How to rotate.
+#[derive(Default)]
+pub struct Rotate {
+    /// Where the new master key goes; `None` leaves it in the same kind of place.
+    pub to: Option<SourceKind>,
+    /// The new key in base64, for the environment alone; see [`NEW_KEY_VARIABLE`].
+    pub given: Option<Secret<String>>,
+}
+
+/// What a rotation did: for people and for the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// How many master keys there have been, this one included.
+    pub generation: u64,
+    /// Where the new one is.
+    pub source: Source,
+    /// Where the old one was.
+    pub old: Source,
+    /// Whether the old one was deleted; a key of the environment is its owner's.
+    pub old_deleted: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How the master key stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultState {
+    /// Where it is.
+    pub source: Source,
+    /// How many there have been.
+    pub generation: u64,
+    /// When it was made or took over.
+    pub since: Timestamp,
+    /// Whether a rotation was cut short and waits to be finished by the next opening.
+    pub unfinished: bool,
+}
+
+impl VaultState {
+    /// When the next rotation is due.
+    pub fn due(&self, every: Duration) -> Timestamp {
+        self.since.plus(every)
+    }
 }
 
 /// An opened vault.
@@ -66,3 +129,5 @@ pub struct Unlocked {
 mod envelope_tests;
 #[cfg(test)]
 mod open_tests;
+#[cfg(test)]
+mod rotate_tests;

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
-    Keyring, KeyringError, Locked, Places, Settings, Source, SourceKind, Unlocked, disk,
-    envelope::{Envelope, Shut},
+    Keyring, KeyringError, Keys, Locked, Places, Settings, Source, SourceKind, Unlocked, disk,
+    envelope::{Change, Envelope, Shut},
     keyring,
     source::{self, capital, from_environment, from_file, key_from, make_file, malformed, random_key},
 };
@@ -27,8 +27,10 @@ pub struct Vault {
     pub environment: Option<Secret<String>>,
     /// The platform's keyring.
     pub keyring: Arc<dyn Keyring>,
-    /// For the envelope's date and the keyring's deadline.
+    /// For the keyring's deadline.
     pub clock: Arc<dyn Clock>,
+    /// For the dates in the envelope.
+    pub dates: Arc<dyn Clock>,
     /// Where keys come from.
     pub dice: Arc<dyn Dice>,
 }
@@ -36,12 +38,22 @@ pub struct Vault {
 impl Vault {
     /// Opens the envelope, or makes it when there is neither an envelope nor a database yet and a safe place for a new key is found.
     pub async fn open_or_create(&self) -> Result<Unlocked, Locked> {
-        match disk::read(&self.places.envelope) {
-            Ok(bytes) => {
-                let envelope = Envelope::parse(&bytes).map_err(|shut| self.shut(&shut, None))?;
-                self.open(&envelope).await
+        match self.read_envelope()? {
+            Some(_) => {
+                let (mut envelope, source, master, keys) = self.unseal().await?;
+                // Nothing depends on it now: it is tried again by the next opening, and until then the state tells of it.
+                let _ = self.settle(&mut envelope, &master, &keys).await;
+                Ok(Unlocked { keys, source, created: false })
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.create().await,
+            None => self.create().await,
+        }
+    }
+
+    /// The envelope, or `None` when there is none.
+    pub(super) fn read_envelope(&self) -> Result<Option<Envelope>, Locked> {
+        match disk::read(&self.places.envelope) {
+            Ok(bytes) => Envelope::parse(&bytes).map(Some).map_err(|shut| self.shut(&shut, None)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Locked::new(
                 "envelope_failed",
                 format!("The key envelope `{}` cannot be read: {error}.", self.places.envelope.display()),
@@ -50,19 +62,32 @@ impl Vault {
         }
     }
 
-    /// Asks the recorded source, or the one the operator forces, and no other.
-    async fn open(&self, envelope: &Envelope) -> Result<Unlocked, Locked> {
-        let source = self.source_to_ask(&envelope.source)?;
+    /// Opens the envelope: asks the recorded source, or the one the operator forces, and no other.
+    pub(super) async fn unseal(&self) -> Result<(Envelope, Source, Key, Keys), Locked> {
+        let envelope = self.read_envelope()?.ok_or_else(|| {
+            let message = format!("The key envelope `{}` is gone.", self.places.envelope.display());
+            Locked::new("envelope_failed", message, "Restore it from a backup, or run `m365-cachectl keys import`.")
+        })?;
+        let source = self.source_to_ask(&envelope.facts.source)?;
         let master = match source.kind {
             SourceKind::Keyring => self.ask_keyring(&source).await?,
             SourceKind::Environment => from_environment(self.environment())?,
-            SourceKind::File => {
-                let found = from_file(Path::new(&source.location), self.data())?;
-                found.ok_or_else(|| missing(&source, "Put the file back, or set `keys.file` to where it is now."))?
-            }
+            SourceKind::File => match self.key_file_beside(&envelope)? {
+                Some(master) => master,
+                None => {
+                    let found = from_file(Path::new(&source.location), self.data())?;
+                    found.ok_or_else(|| missing(&source, "Put the file back, or set `keys.file` to where it is now. If it is lost: `m365-cachectl keys import` with a recovery file."))?
+                }
+            },
         };
         let keys = envelope.open(&master).map_err(|shut| self.shut(&shut, Some(&source)))?;
-        Ok(Unlocked { keys, source, created: false })
+        Ok((envelope, source, master, keys))
+    }
+
+    /// The key file that a rotation cut short has not yet given its name.
+    fn key_file_beside(&self, envelope: &Envelope) -> Result<Option<Key>, Locked> {
+        let Some(Change::Retiring { new: Some(new), .. }) = &envelope.facts.change else { return Ok(None) };
+        Ok(from_file(Path::new(&new.location), self.data())?.filter(|key| envelope.is_of(key)))
     }
 
     /// The recorded source, unless the operator forces another or has moved the key file.
@@ -77,13 +102,14 @@ impl Vault {
         })
     }
 
-    async fn ask_keyring(&self, source: &Source) -> Result<Key, Locked> {
+    pub(super) async fn ask_keyring(&self, source: &Source) -> Result<Key, Locked> {
         let entry = source.location.clone();
         match self.ask(move |keyring| keyring.get(&entry)).await {
             Ok(Some(key)) => key_from(key.expose()).ok_or_else(|| malformed(source)),
-            Ok(None) => {
-                Err(missing(source, "Restore that entry from a backup of the keyring, or start in the desktop session it belongs to."))
-            }
+            Ok(None) => Err(missing(
+                source,
+                "Start in the desktop session it belongs to, or restore the entry. If it is lost: `m365-cachectl keys import` with a recovery file.",
+            )),
             Err(error) => Err(keyring_trouble(&error)),
         }
     }
@@ -98,19 +124,12 @@ impl Vault {
                     self.places.database.display(),
                     self.places.envelope.display()
                 ),
-                "Restore the envelope from a backup, or move the database away to start afresh.",
+                "Restore the envelope, or run `m365-cachectl keys import` with a recovery file; `m365-cachectl reset` puts the database aside.",
             ));
         }
-        let (master, source) = match self.settings.only {
-            None => self.safe_place().await?,
-            Some(SourceKind::Keyring) => {
-                (self.keep_in_keyring().await.map_err(|error| keyring_trouble(&error))??, Source::keyring(&self.settings.entry))
-            }
-            Some(SourceKind::Environment) => (from_environment(self.environment())?, Source::environment()),
-            Some(SourceKind::File) => self.keep_in_file(self.settings.file.as_deref().ok_or_else(no_file_configured)?)?,
-        };
+        let (master, source, _) = self.master(false).await?;
         let (envelope, keys) =
-            Envelope::make(&master, source.clone(), self.dice.as_ref(), self.clock.now()).map_err(|shut| self.shut(&shut, None))?;
+            Envelope::make(&master, source.clone(), self.dice.as_ref(), self.dates.now()).map_err(|shut| self.shut(&shut, None))?;
         let written = envelope.to_json().map_err(std::io::Error::from).and_then(|json| disk::replace(&self.places.envelope, &json));
         written.map_err(|error| {
             Locked::new(
@@ -122,17 +141,33 @@ impl Vault {
         Ok(Unlocked { keys, source, created: true })
     }
 
+    /// A new master key beside those there are, where it is, and how many there have been.
+    pub(super) async fn new_master(&self) -> Result<(Key, Source, u64), Locked> {
+        self.master(true).await
+    }
+
+    /// A master key in a safe place. `beside` leaves a key alone that the keyring has under our name already.
+    async fn master(&self, beside: bool) -> Result<(Key, Source, u64), Locked> {
+        let (master, source) = match self.settings.only {
+            None => return self.safe_place(beside).await,
+            Some(SourceKind::Keyring) => return self.keep_in_keyring(beside).await.map_err(|error| keyring_trouble(&error))?,
+            Some(SourceKind::Environment) => (from_environment(self.environment())?, Source::environment()),
+            Some(SourceKind::File) => self.keep_in_file(self.settings.file.as_deref().ok_or_else(no_file_configured)?)?,
+        };
+        Ok((master, source, 1))
+    }
+
     /// The usual order: keyring, environment, key file.
-    async fn safe_place(&self) -> Result<(Key, Source), Locked> {
-        let trouble = match self.keep_in_keyring().await {
-            Ok(master) => return Ok((master?, Source::keyring(&self.settings.entry))),
+    async fn safe_place(&self, beside: bool) -> Result<(Key, Source, u64), Locked> {
+        let trouble = match self.keep_in_keyring(beside).await {
+            Ok(kept) => return kept,
             Err(trouble) => trouble,
         };
         if self.environment.is_some() {
-            return Ok((from_environment(self.environment())?, Source::environment()));
+            return Ok((from_environment(self.environment())?, Source::environment(), 1));
         }
         if let Some(path) = &self.settings.file {
-            return self.keep_in_file(path);
+            return self.keep_in_file(path).map(|(master, source)| (master, source, 1));
         }
         if matches!(trouble, KeyringError::Locked(_) | KeyringError::Late(_)) {
             return Err(keyring_trouble(&trouble));
@@ -147,14 +182,26 @@ impl Vault {
         ))
     }
 
-    /// Uses the entry that is there (a first start that broke off left it), or makes one and reads it back.
-    async fn keep_in_keyring(&self) -> Result<Result<Key, Locked>, KeyringError> {
-        let entry = self.settings.entry.clone();
-        if let Some(found) = self.ask(move |keyring| keyring.get(&entry)).await? {
-            return Ok(key_from(found.expose()).ok_or_else(|| malformed(&Source::keyring(&self.settings.entry))));
+    /// Uses the entry that is there (a first start that broke off left it), or makes one and reads it back. `beside` takes the first name that
+    /// is free.
+    async fn keep_in_keyring(&self, beside: bool) -> Result<Result<(Key, Source, u64), Locked>, KeyringError> {
+        let mut generation = 1;
+        let mut source = Source::keyring(&self.settings.entry);
+        loop {
+            let entry = source.location.clone();
+            match self.ask(move |keyring| keyring.get(&entry)).await? {
+                None => break,
+                Some(found) if !beside => {
+                    return Ok(key_from(found.expose()).ok_or_else(|| malformed(&source)).map(|key| (key, source, generation)));
+                }
+                Some(_) => {
+                    generation += 1;
+                    source = Source::keyring(&format!("{}-g{generation}", self.settings.entry));
+                }
+            }
         }
         let master = random_key(self.dice.as_ref());
-        let (entry, key) = (self.settings.entry.clone(), master.clone());
+        let (entry, key) = (source.location.clone(), master.clone());
         let kept = self
             .ask(move |keyring| {
                 keyring.set(&entry, key.expose())?;
@@ -162,7 +209,7 @@ impl Vault {
             })
             .await?;
         if kept.is_some_and(|kept| kept.expose() == master.expose()) {
-            Ok(Ok(master))
+            Ok(Ok((master, source, generation)))
         } else {
             Err(KeyringError::Failed("it did not give back the key it was given".into()))
         }
@@ -184,7 +231,7 @@ impl Vault {
         Ok((master, source))
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&dyn Keyring) -> Result<T, KeyringError> + Send + 'static,
     ) -> Result<T, KeyringError> {
@@ -196,22 +243,22 @@ impl Vault {
     }
 
     /// The folder of the data: a key file must lie elsewhere, and its owner must be this folder's.
-    fn data(&self) -> &Path {
+    pub(super) fn data(&self) -> &Path {
         self.places.database.parent().unwrap_or(Path::new("."))
     }
 
-    fn shut(&self, shut: &Shut, source: Option<&Source>) -> Locked {
+    pub(super) fn shut(&self, shut: &Shut, source: Option<&Source>) -> Locked {
         let file = self.places.envelope.display();
         match shut {
             Shut::WrongKey => Locked::new(
                 "wrong_key",
                 format!("The key in {} is not the one that `{file}` was sealed with.", source.map_or("use".into(), Source::describe)),
-                "Give the daemon the key this profile was made with, or move the profile's `cache.db` and `cache.keys` away to start afresh.",
+                "Give the daemon the key this profile was made with. If it is lost: `m365-cachectl keys import` with a recovery file, else `m365-cachectl reset`.",
             ),
             Shut::Damaged => Locked::new(
                 "damaged_envelope",
                 format!("The key envelope `{file}` is damaged."),
-                "Restore it from a backup; without it the database cannot be opened.",
+                "Restore it, or run `m365-cachectl keys import` with a recovery file; without either only `m365-cachectl reset` is left.",
             ),
             Shut::Newer(version) => Locked::new(
                 "newer_envelope",
@@ -222,7 +269,7 @@ impl Vault {
     }
 }
 
-fn no_file_configured() -> Locked {
+pub(super) fn no_file_configured() -> Locked {
     Locked::new(
         "key_missing",
         "The master key is to come from a file, and none is configured.",
@@ -234,7 +281,7 @@ fn missing(source: &Source, hint: &str) -> Locked {
     Locked::new("key_missing", format!("There is no key in {}, where this profile's master key is kept.", source.describe()), hint)
 }
 
-fn keyring_trouble(error: &KeyringError) -> Locked {
+pub(super) fn keyring_trouble(error: &KeyringError) -> Locked {
     let (code, hint) = match error {
         KeyringError::Locked(_) => {
             ("keyring_locked", "Unlock the keyring, then run `m365-cachectl stop`; the next call starts the daemon again.")

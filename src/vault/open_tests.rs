@@ -18,7 +18,7 @@ use crate::{
 
 /// What the fake keyring does when it is asked.
 #[derive(Default)]
-enum Mood {
+pub(super) enum Mood {
     #[default]
     Works,
     Unavailable,
@@ -33,14 +33,14 @@ enum Mood {
 }
 
 #[derive(Default)]
-struct FakeKeyring {
-    entries: Mutex<HashMap<String, Vec<u8>>>,
-    mood: Mutex<Mood>,
-    asked: Mutex<u32>,
+pub(super) struct FakeKeyring {
+    pub(super) entries: Mutex<HashMap<String, Vec<u8>>>,
+    pub(super) mood: Mutex<Mood>,
+    pub(super) asked: Mutex<u32>,
 }
 
 impl FakeKeyring {
-    fn feel(&self, mood: Mood) {
+    pub(super) fn feel(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
     }
 
@@ -72,30 +72,37 @@ impl Keyring for FakeKeyring {
         }
         Ok(())
     }
+
+    fn delete(&self, entry: &str) -> Result<(), KeyringError> {
+        if self.enter()? {
+            self.entries.lock().unwrap().remove(entry);
+        }
+        Ok(())
+    }
 }
 
 /// A profile's folder, a folder for key files, and a keyring.
-struct Home {
-    dir: TempDir,
-    keys: TempDir,
-    keyring: Arc<FakeKeyring>,
-    environment: Option<String>,
-    only: Option<SourceKind>,
-    file: Option<PathBuf>,
+pub(super) struct Home {
+    pub(super) dir: TempDir,
+    pub(super) keys: TempDir,
+    pub(super) keyring: Arc<FakeKeyring>,
+    pub(super) environment: Option<String>,
+    pub(super) only: Option<SourceKind>,
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Home {
-    fn new(mood: Mood) -> Self {
+    pub(super) fn new(mood: Mood) -> Self {
         let keyring = Arc::new(FakeKeyring::default());
         keyring.feel(mood);
         Self { dir: TempDir::new().unwrap(), keys: TempDir::new().unwrap(), keyring, environment: None, only: None, file: None }
     }
 
-    fn key_file(&self) -> PathBuf {
+    pub(super) fn key_file(&self) -> PathBuf {
         self.keys.path().join("cache.key")
     }
 
-    fn vault(&self) -> Vault {
+    pub(super) fn vault(&self) -> Vault {
         Vault {
             places: Places { envelope: self.dir.path().join("cache.keys"), database: self.dir.path().join("cache.db") },
             settings: Settings { only: self.only, file: self.file.clone(), entry: "test".into() },
@@ -103,11 +110,12 @@ impl Home {
             keyring: Arc::clone(&self.keyring) as Arc<dyn Keyring>,
             // Never moves, so no deadline passes by itself.
             clock: Arc::new(ManualClock::at(Timestamp(0))),
+            dates: Arc::new(ManualClock::at(Timestamp(0))),
             dice: Arc::new(OsDice),
         }
     }
 
-    async fn unlocked(&self) -> Unlocked {
+    pub(super) async fn unlocked(&self) -> Unlocked {
         match self.vault().open_or_create().await {
             Ok(unlocked) => unlocked,
             Err(locked) => panic!("{locked:?}"),
@@ -115,7 +123,7 @@ impl Home {
     }
 
     /// The refusal's code; checks that nothing was made or changed.
-    async fn refused(&self) -> &'static str {
+    pub(super) async fn refused(&self) -> &'static str {
         let before = (listing(self.dir.path()), listing(self.keys.path()), self.keyring.entries.lock().unwrap().clone());
         let Err(locked) = self.vault().open_or_create().await else { panic!("it opened") };
         let after = (listing(self.dir.path()), listing(self.keys.path()), self.keyring.entries.lock().unwrap().clone());
@@ -126,18 +134,18 @@ impl Home {
 }
 
 /// Every file and its bytes.
-fn listing(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn listing(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-fn key_text(seed: u64) -> String {
+pub(super) fn key_text(seed: u64) -> String {
     use crate::chance::Dice;
     let mut key = [0; 32];
     SeededDice::new(seed).fill(&mut key);
     base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key)
 }
 
-fn same(one: &Unlocked, other: &Unlocked) -> bool {
+pub(super) fn same(one: &Unlocked, other: &Unlocked) -> bool {
     one.keys.database.expose() == other.keys.database.expose() && one.keys.wrapping.expose() == other.keys.wrapping.expose()
 }
 
@@ -280,7 +288,7 @@ async fn a_damaged_a_newer_and_a_missing_envelope_are_left_alone() {
         (String::new(), "damaged_envelope"),
         (whole[..whole.len() / 2].to_owned(), "damaged_envelope"),
         (whole.replace("\"sealed\": \"", "\"sealed\": \"AAAA"), "damaged_envelope"),
-        (whole.replace("\"version\": 1", "\"version\": 9"), "newer_envelope"),
+        (whole.replace("\"version\": 2", "\"version\": 9"), "newer_envelope"),
     ] {
         fs::write(&envelope, text).unwrap();
         assert_eq!(home.refused().await, code);

@@ -15,6 +15,9 @@ use crate::{chance::Dice, secret::Key};
 /// The environment variable that may hold the master key.
 pub const KEY_VARIABLE: &str = "M365_MCP_CACHE_KEY";
 
+/// The environment variable of `m365-cachectl keys rotate` that holds the key to rotate to.
+pub const NEW_KEY_VARIABLE: &str = "M365_MCP_CACHE_KEY_NEW";
+
 /// The kinds of place for a master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -41,7 +41,7 @@ impl v1::admin_server::Admin for Admin {
             uptime_s: daemon.now().since(daemon.ready_at).as_secs(),
             state: if draining { "draining" } else { "ready" }.into(),
             profile: Some(convert::profile(&daemon.profile)),
-            key: Some(convert::key(daemon.key.as_ref())),
+            key: Some(convert::key(daemon.keys.as_ref().and_then(|keys| keys.source()).as_ref())),
             clients: daemon.clients.list().into_iter().map(convert::client).collect(),
             warnings: daemon.warnings().into_iter().map(convert::warning).collect(),
             caching: daemon.caching,

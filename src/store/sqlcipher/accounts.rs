@@ -67,7 +67,7 @@ pub(super) fn save(db: &mut Db, account: &AccountRow) -> Result<(), StoreError> 
 pub(super) fn tokens(db: &mut Db, account: &AccountId) -> Result<Option<Secret<Vec<u8>>>, StoreError> {
     let Some(owner) = db.owner(account)? else { return Ok(None) };
     let Some(mut sealed) = db.one(TOKENS, [owner.id], |row| row.get::<_, Vec<u8>>(0))? else { return Ok(None) };
-    match owner.key.open(&token_aad(account), &mut sealed).map(|plain| plain.len()) {
+    match owner.open(&token_aad(account), &mut sealed).map(|plain| plain.len()) {
         Some(length) => {
             // Moved to the front of the memory it was opened in, so that no copy of it stays behind.
             let begin = sealed.len() - 16 - length;

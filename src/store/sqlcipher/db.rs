@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{chance::Dice, ids::AccountId, secret::Key, store::Guard};
 
-const OWNER_BY_ACCOUNT: &str = "SELECT id, account, wrapped FROM data_keys WHERE account = ?1";
-const OWNER_BY_ID: &str = "SELECT id, account, wrapped FROM data_keys WHERE id = ?1";
+const OWNER_BY_ACCOUNT: &str = "SELECT id, account, wrapped, old_wrapped FROM data_keys WHERE account = ?1";
+const OWNER_BY_ID: &str = "SELECT id, account, wrapped, old_wrapped FROM data_keys WHERE id = ?1";
 const NEW_OWNER: &str = "INSERT INTO data_keys (account, wrapped) VALUES (?1, ?2) RETURNING id";
 const WRAPPING_CHECK: &str = "SELECT value FROM meta WHERE name = 'wrapping_check'";
 const SET_WRAPPING_CHECK: &str = "INSERT INTO meta (name, value) VALUES ('wrapping_check', ?1)";
@@ -32,8 +32,26 @@ pub(super) struct Owner {
     pub(super) id: i64,
     /// Who.
     pub(super) account: AccountId,
-    /// Its data key, unwrapped.
+    /// Its data key, unwrapped: everything new is sealed under it.
     pub(super) key: Arc<SealKey>,
+    /// The one before it, while a re-encryption is under way.
+    old: Option<Arc<SealKey>>,
+}
+
+impl Owner {
+    /// Opens what is sealed under the account's key, or under the one before it. Works in `sealed`'s own memory.
+    pub(super) fn open<'a>(&self, aad: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        match &self.old {
+            // A failed attempt spoils the memory it worked in.
+            Some(old) if old.open(aad, &mut sealed.to_vec()).is_some() => old.open(aad, sealed),
+            _ => self.key.open(aad, sealed),
+        }
+    }
+
+    /// Opens what is still sealed under the key before; `None` for everything else, and when there is no such key.
+    pub(super) fn open_old<'a>(&self, aad: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        self.old.as_ref()?.open(aad, sealed)
+    }
 }
 
 /// The database, on its thread.
@@ -55,13 +73,18 @@ impl Db {
 
     /// Holds the wrapping key against the one the file was made with.
     pub(super) fn check_wrapping_key(&mut self) -> Result<(), StoreError> {
-        let kept = self.one(WRAPPING_CHECK, (), |row| row.get::<_, Vec<u8>>(0))?;
-        let Some(mut sealed) = kept else {
-            let sealed = self.wrapping.seal(&*self.dice, CHECK_AAD, &[]);
-            return self.transact(true, |db| db.run(SET_WRAPPING_CHECK, (&sealed,)).map(drop));
-        };
+        if self.wrapping_key_fits()? {
+            return Ok(());
+        }
+        let sealed = self.wrapping.seal(&*self.dice, CHECK_AAD, &[]);
+        self.transact(true, |db| db.run(SET_WRAPPING_CHECK, (&sealed,)).map(drop))
+    }
+
+    /// The same without a word for a file that has none yet; whether it has one.
+    pub(super) fn wrapping_key_fits(&self) -> Result<bool, StoreError> {
+        let Some(mut sealed) = self.one(WRAPPING_CHECK, (), |row| row.get::<_, Vec<u8>>(0))? else { return Ok(false) };
         match self.wrapping.open(CHECK_AAD, &mut sealed) {
-            Some(_) => Ok(()),
+            Some(_) => Ok(true),
             None => Err(StoreError::WrongKey("its wrapping key is another one".into())),
         }
     }
@@ -163,12 +186,15 @@ impl Db {
     }
 
     fn load_owner(&mut self, sql: &str, wanted: impl rusqlite::ToSql) -> Result<Option<Owner>, StoreError> {
-        let row = self.one(sql, [wanted], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?)))?;
-        let Some((id, account, wrapped)) = row else { return Ok(None) };
-        let Some(key) = unwrap_data_key(&self.wrapping, &account, wrapped) else {
-            return Err(StoreError::Damaged("an account's data key does not open".into()));
+        let row = self
+            .one(sql, [wanted], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, Vec<u8>>(3)?)))?;
+        let Some((id, account, wrapped, old)) = row else { return Ok(None) };
+        let unwrap = |wrapped| {
+            let key = unwrap_data_key(&self.wrapping, &account, wrapped).map(Arc::new);
+            key.ok_or_else(|| StoreError::Damaged("an account's data key does not open".into()))
         };
-        let owner = Owner { id, account: AccountId::new(account), key: Arc::new(key) };
+        let (key, old) = (unwrap(wrapped)?, if old.is_empty() { None } else { Some(unwrap(old)?) });
+        let owner = Owner { id, account: AccountId::new(account), key, old };
         self.owners.push(owner.clone());
         Ok(Some(owner))
     }
@@ -182,9 +208,19 @@ impl Db {
         let Some(id) = self.one(NEW_OWNER, (account.as_str(), wrapped), |row| row.get(0))? else {
             return Err(StoreError::Damaged("a row was not kept".into()));
         };
-        let owner = Owner { id, account: account.clone(), key: Arc::new(key) };
+        let owner = Owner { id, account: account.clone(), key: Arc::new(key), old: None };
         self.owners.push(owner.clone());
         Ok(owner)
+    }
+
+    /// The key under which data keys are wrapped.
+    pub(super) fn wrapping(&self) -> &SealKey {
+        &self.wrapping
+    }
+
+    /// Forgets every unwrapped key.
+    pub(super) fn forget_owners(&mut self) {
+        self.owners.clear();
     }
 
     /// Forgets the unwrapped key of an owner.

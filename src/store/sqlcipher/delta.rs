@@ -25,9 +25,11 @@ const TOKEN: &str = "SELECT token, from_seq FROM delta_tokens WHERE source = ?1 
 const KEEP: &str = "INSERT INTO delta_tokens (source, owner, feed, token, from_seq, checked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (source, owner, feed) DO UPDATE SET token = excluded.token, checked_at = excluded.checked_at";
 const DISCARD: &str = "DELETE FROM delta_tokens WHERE source = ?1 AND owner = ?2 AND feed = ?3";
+const OF_OWNER: &str = "SELECT s.name, d.feed, d.token, d.source FROM delta_tokens d JOIN sources s ON s.id = d.source WHERE d.owner = ?1";
+const RESEALED: &str = "UPDATE delta_tokens SET token = ?4 WHERE source = ?1 AND owner = ?2 AND feed = ?3";
 const FORGET_OWNER: &str = "DELETE FROM delta_tokens WHERE owner = ?1";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[CHECKS, TOKEN, KEEP, DISCARD, FORGET_OWNER];
+pub(super) const SQL: &[&str] = &[CHECKS, TOKEN, KEEP, DISCARD, OF_OWNER, RESEALED, FORGET_OWNER];
 
 fn aad(feed: &FeedKey) -> Vec<u8> {
     // None of the parts can hold a zero byte: ids are checked where they come in.
@@ -53,7 +55,7 @@ pub(super) fn token(db: &mut Db, feed: &FeedKey) -> Result<Option<DeltaToken>, S
     let Some((source, owner)) = place(db, feed)? else { return Ok(None) };
     let row = db.one(TOKEN, (source.id, owner.id, feed.feed.as_str()), |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
     let Some((mut sealed, from)) = row else { return Ok(None) };
-    let link = owner.key.open(&aad(feed), &mut sealed).and_then(|plain| std::str::from_utf8(plain).ok()).map(str::to_owned);
+    let link = owner.open(&aad(feed), &mut sealed).and_then(|plain| std::str::from_utf8(plain).ok()).map(str::to_owned);
     let link = link.ok_or_else(|| StoreError::Damaged("a delta token does not open".into()))?;
     Ok(Some(DeltaToken { link: Secret::new(link), from: from.cast_unsigned() }))
 }
@@ -107,6 +109,25 @@ pub(super) fn check(db: &mut Db, done: &Checked) -> Result<CheckNoted, StoreErro
             Ok(CheckNoted { bumped, check: None })
         }
     }
+}
+
+/// Seals the tokens of an owner under its new key. One that does not open is dropped: a new walk replaces it.
+pub(super) fn reseal(db: &mut Db, owner: i64) -> Result<(), StoreError> {
+    let Some(owner) = db.owner_by_id(owner)? else { return Ok(()) };
+    let rows = db.all(OF_OWNER, [owner.id], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, i64>(3)?))
+    })?;
+    for (source, name, mut sealed, source_id) in rows {
+        let feed = FeedKey { account: owner.account.clone(), source: SourceId::from_text(&source), feed: Feed::from_text(&name) };
+        match owner.open(&aad(&feed), &mut sealed) {
+            Some(link) => {
+                let sealed = owner.key.seal(&*db.dice, &aad(&feed), &[link]);
+                db.run(RESEALED, (source_id, owner.id, &name, sealed))?;
+            }
+            None => drop(db.run(DISCARD, (source_id, owner.id, &name))?),
+        }
+    }
+    Ok(())
 }
 
 /// Drops the tokens of an account that is forgotten.

@@ -84,11 +84,18 @@ pub(super) fn fetch(db: &mut Db, key: KeyHash, most: i64) -> Result<Found, Store
     Ok(Found::Row(Row { owner, tool, codec, raw_len, fetch_started, revision, head, body }))
 }
 
+/// The body of an entry that is still sealed under the account's old key, sealed under the new one; `None` for any other.
+pub(super) fn reseal(db: &mut Db, key: KeyHash) -> Result<Option<Vec<u8>>, StoreError> {
+    let Found::Row(mut row) = fetch(db, key, i64::MAX)? else { return Ok(None) };
+    let aad = row.aad(key);
+    let plain = row.owner.open_old(&aad, &mut row.body);
+    Ok(plain.map(|plain| row.owner.key.seal(&*db.dice, &aad, &[plain])))
+}
+
 impl Row {
-    /// Opens the entry; `None` when anything of it is not as it was stored.
-    fn open(mut self, key: KeyHash) -> Option<Entry> {
-        let raw_len = usize::try_from(self.raw_len).ok().filter(|length| *length <= MOST_RAW)?;
-        let aad = BodyIdentity {
+    /// What its seal is bound to.
+    fn aad(&self, key: KeyHash) -> Vec<u8> {
+        BodyIdentity {
             account: self.owner.account.as_str(),
             tool: &self.tool,
             key_hash: key.0,
@@ -98,8 +105,14 @@ impl Row {
             raw_len: self.raw_len.cast_unsigned(),
             head: &self.head,
         }
-        .aad();
-        let plain = self.owner.key.open(&aad, &mut self.body)?;
+        .aad()
+    }
+
+    /// Opens the entry; `None` when anything of it is not as it was stored.
+    fn open(mut self, key: KeyHash) -> Option<Entry> {
+        let raw_len = usize::try_from(self.raw_len).ok().filter(|length| *length <= MOST_RAW)?;
+        let aad = self.aad(key);
+        let plain = self.owner.open(&aad, &mut self.body)?;
         let (items, places) = unpack_places(plain)?;
         let text = match Codec::from_number(self.codec)? {
             Codec::Plain if plain.len() - places == raw_len => {

@@ -1,4 +1,4 @@
-//! Numbered steps of the schema, each applied in one transaction together with its number (`user_version`).
+//! Numbered steps of the schema, applied together in one transaction with their number (`user_version`).
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -15,6 +15,7 @@ pub(super) const STEPS: &[Step] = &[
     (4, include_str!("migrations/004_making_room.sql")),
     (5, include_str!("migrations/005_statistics.sql")),
     (6, include_str!("migrations/006_given_back.sql")),
+    (7, include_str!("migrations/007_data_key_generations.sql")),
 ];
 
 /// The schema this program writes.
@@ -27,18 +28,21 @@ pub(super) fn version(conn: &Connection) -> Result<u32, StoreError> {
     Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 
-/// Brings the file to the latest version. A newer file is refused before anything is written.
+/// Brings the file to the latest version, in one transaction: it has the tables of one version or of the other. A newer file is refused before
+/// anything is written.
 pub(super) fn migrate(conn: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
     let found = version(conn)?;
     let known = latest(steps);
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
-    for (to, sql) in steps.iter().filter(|(to, _)| *to > found) {
-        let step = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        step.execute_batch(sql)?;
-        step.pragma_update(None, "user_version", to)?;
-        step.commit()?;
+    if found == known {
+        return Ok(());
     }
-    Ok(())
+    let upgrade = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (to, sql) in steps.iter().filter(|(to, _)| *to > found) {
+        upgrade.execute_batch(sql)?;
+        upgrade.pragma_update(None, "user_version", to)?;
+    }
+    Ok(upgrade.commit()?)
 }

@@ -6,16 +6,20 @@
 
 mod accounts;
 pub mod codec;
+mod copy;
 mod db;
 mod delta;
 mod entries;
 mod forget;
+mod inspect;
 mod invalidate;
 mod items;
 mod migrations;
 mod open;
 mod pack;
+mod reencrypt;
 mod room;
+mod salvage;
 mod scopes;
 pub mod seal;
 mod statistics;
@@ -23,6 +27,7 @@ mod stats;
 mod tasks;
 mod thread;
 mod totals;
+mod upgrade;
 mod writes;
 
 #[cfg(test)]
@@ -33,6 +38,10 @@ mod dict_tests;
 mod open_tests;
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod reencrypt_tests;
+#[cfg(test)]
+mod salvage_tests;
 #[cfg(test)]
 mod space_tests;
 #[cfg(test)]
@@ -53,6 +62,11 @@ use async_trait::async_trait;
 #[cfg(test)]
 pub(super) use self::statistics::PRUNED_AT_ONCE;
 use self::{db::Db, open::Place, thread::StoreThread};
+pub use self::{
+    inspect::{check_pages, inspect},
+    salvage::{Salvaged, salvage},
+    upgrade::{kept, new_epochs},
+};
 use super::{
     AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
     EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError,

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{
     StoreError,
     migrations::{self, STEPS},
+    upgrade,
 };
 use crate::secret::Key;
 
@@ -61,8 +62,23 @@ impl Place {
 
     /// Opens the file that is there; it is not created and, unless it proves to be ours, not changed.
     pub(super) fn open_existing(&self) -> Result<Connection, StoreError> {
+        let mut conn = self.open_as_it_is()?;
+        // The first read has made the log and its index with the rights the file had.
+        for path in [self.path.clone(), self.beside("-wal"), self.beside("-shm")] {
+            own_only(&path)?;
+        }
+        conn.execute_batch(SETTINGS)?;
+        upgrade::keep(self, &conn)?;
+        migrations::migrate(&mut conn, STEPS)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(conn)
+    }
+
+    /// Opens the file that is there and proves to be ours, whatever its version up to our own; nothing of it is changed.
+    pub(super) fn open_as_it_is(&self) -> Result<Connection, StoreError> {
         self.look()?;
-        let mut conn = self.connect(&self.path, OpenFlags::empty())?;
+        let conn = self.connect(&self.path, OpenFlags::empty())?;
         // Until it is known to be ours, closing must not move a log that lies there into the file.
         let has_log = fs::metadata(self.beside("-wal")).is_ok_and(|facts| facts.len() > 0);
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
@@ -75,14 +91,6 @@ impl Place {
         if found > migrations::latest(STEPS) {
             return Err(StoreError::Newer { found, known: migrations::latest(STEPS) });
         }
-        // The first read has made the log and its index with the rights the file had.
-        for path in [self.path.clone(), self.beside("-wal"), self.beside("-shm")] {
-            own_only(&path)?;
-        }
-        conn.execute_batch(SETTINGS)?;
-        migrations::migrate(&mut conn, STEPS)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(conn)
     }
 
@@ -153,7 +161,7 @@ impl Place {
 }
 
 /// `PRAGMA key` with the raw key, in memory that is wiped.
-fn key_pragma(key: &Key) -> Zeroizing<String> {
+pub(super) fn key_pragma(key: &Key) -> Zeroizing<String> {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     // Long enough from the start, so that no copy is left behind by growing.
     let mut text = Zeroizing::new(String::with_capacity(96));
@@ -175,13 +183,13 @@ fn wrong_key(error: rusqlite::Error) -> StoreError {
 }
 
 #[cfg(unix)]
-fn new_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn new_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 #[cfg(not(unix))]
-fn new_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn new_private(path: &Path) -> std::io::Result<()> {
     // The profile's directory admits its owner alone.
     fs::OpenOptions::new().write(true).create_new(true).open(path).map(drop)
 }
@@ -206,7 +214,7 @@ fn own_only(_path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
     match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
@@ -214,6 +222,6 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(_path: &Path) -> std::io::Result<()> {
     Ok(())
 }

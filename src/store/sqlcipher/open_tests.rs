@@ -147,7 +147,7 @@ async fn a_file_of_the_first_version_opens_with_its_rows_counted() {
     let conn = profile.place().open().unwrap();
     // As the first version left it.
     conn.execute_batch(
-        "DROP TABLE statistics; DROP TABLE delta_tokens; DROP INDEX scopes_age;
+        "ALTER TABLE data_keys DROP COLUMN generation; ALTER TABLE data_keys DROP COLUMN old_wrapped; DROP TABLE statistics; DROP TABLE delta_tokens; DROP INDEX scopes_age;
         DROP TRIGGER scopes_in; DROP TRIGGER scopes_out; DROP TRIGGER items_in; DROP TRIGGER items_out;
         ALTER TABLE sources DROP COLUMN used; ALTER TABLE sources DROP COLUMN scope_rows; ALTER TABLE sources DROP COLUMN item_rows;
         DROP TABLE cache_tasks; DROP TABLE task_counts; DROP TABLE task_times;
@@ -192,6 +192,9 @@ fn a_step_that_fails_leaves_the_version_before_it() {
     const BAD: &[migrations::Step] =
         &[(1, "CREATE TABLE one (id INTEGER PRIMARY KEY) STRICT;"), (2, "CREATE TABLE two (id INTEGER) STRICT; nonsense;")];
     let mut conn = rusqlite::Connection::open_in_memory().unwrap();
+    assert!(migrate(&mut conn, BAD).is_err());
+    assert_eq!(migrations::version(&conn).unwrap(), 0, "all steps or none");
+    migrate(&mut conn, &BAD[..1]).unwrap();
     assert!(migrate(&mut conn, BAD).is_err());
     assert_eq!(migrations::version(&conn).unwrap(), 1);
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();

@@ -1,7 +1,8 @@
 //! Every statement's plan: none walks all entries, bodies, arguments, scopes, items, writes or tasks.
 
 use super::{
-    accounts, db, delta, entries, forget, invalidate, items, room, scopes, statistics, stats, tasks, tests::Profile, totals, writes,
+    accounts, db, delta, entries, forget, inspect, invalidate, items, reencrypt, room, salvage, scopes, statistics, stats, tasks,
+    tests::Profile, totals, writes,
 };
 
 /// Tables that grow with use. The others hold a few rows: accounts, sources, totals by tool.
@@ -27,9 +28,12 @@ const FILES: &[(&str, &[&str])] = &[
     (include_str!("delta.rs"), delta::SQL),
     (include_str!("entries.rs"), entries::SQL),
     (include_str!("forget.rs"), forget::SQL),
+    (include_str!("inspect.rs"), inspect::SQL),
     (include_str!("invalidate.rs"), invalidate::SQL),
     (include_str!("items.rs"), items::SQL),
+    (include_str!("reencrypt.rs"), reencrypt::SQL),
     (include_str!("room.rs"), room::SQL),
+    (include_str!("salvage.rs"), salvage::SQL),
     (include_str!("scopes.rs"), scopes::SQL),
     (include_str!("statistics.rs"), statistics::SQL),
     (include_str!("stats.rs"), stats::SQL),

@@ -65,6 +65,17 @@ pub(crate) enum Command {
     Tasks(Tasks),
     /// Fetch the usual answers ahead of use, now
     Warm(Warm),
+    /// Look after the master key: how it stands, a new one, a copy for the day it is lost
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Write everything to one encrypted file, while the daemon works
+    Backup(Backup),
+    /// Put a backup in the place of the data
+    Restore(Restore),
+    /// Look at the database, save what opens of a damaged one, put the rest aside
+    Repair(Repair),
+    /// Put data and keys aside and start afresh
+    Reset(Reset),
     /// Let the daemon finish what is running and end
     Stop,
 }
@@ -224,6 +235,155 @@ pub(crate) struct Warm {
     pub(crate) wait: bool,
 }
 
+/// What stands below each verb that takes a passphrase.
+pub(crate) const PASSPHRASE_HELP: &str = "\
+The passphrase is asked for on the terminal. A script puts it into the first line of a file (--passphrase-file) or into the variable
+M365_MCP_PASSPHRASE; it is never a word of the command line, which every user of the machine can read.";
+
+/// What to do with the keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Say where the master key is, how old it is and when the next rotation is due
+    Status,
+    /// Put a new master key in the place of the old one, while calls go on
+    Rotate(RotateKeys),
+    /// Write a recovery file: the keys of the store, sealed under a passphrase
+    #[command(after_help = PASSPHRASE_HELP)]
+    Export {
+        /// The file; nothing may stand there
+        file: PathBuf,
+        /// Read the passphrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Read a recovery file and seal its keys under a new master key; for a master key that is lost
+    #[command(after_help = IMPORT_HELP)]
+    Import {
+        /// The recovery file
+        file: PathBuf,
+        /// Read the passphrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+const IMPORT_HELP: &str = "\
+The daemon is stopped, the keys are held against the database, a new master key is made in the first place that is safe (`keys.source`),
+and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten.
+
+The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.";
+
+/// How to rotate.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl keys rotate
+  m365-cachectl keys rotate --to keyring
+
+The new key is made where the old one is, or in the place that --to names: the keyring, or the file that `keys.file` names. Envelope and key
+are read back from their places before the old key is deleted, and a rotation that is cut short is finished or undone by the next start.
+
+A key of the environment is changed by its owner:
+  export M365_MCP_CACHE_KEY_NEW=\"$(openssl rand -base64 32)\"
+  m365-cachectl keys rotate --to environment
+then start the daemon with that key as M365_MCP_CACHE_KEY. The old one opens nothing from then on.
+
+The database is not touched: its own keys lie inside `cache.keys` and stay the same. --reencrypt gives each account a new data key, under which its
+tokens are sealed at once and its answers some at a time; `keys status` tells how far that is, and a restart goes on with it. When it ends the
+old data keys are destroyed, and with them the file that `repair --rollback` would restore.")]
+pub(crate) struct RotateKeys {
+    /// Where the new key goes; else the kind of place the old one is in
+    #[arg(long, value_enum)]
+    pub(crate) to: Option<Place>,
+    /// Seal all answers and tokens under new data keys, too, in the background
+    #[arg(long)]
+    pub(crate) reencrypt: bool,
+    /// With --reencrypt: wait until the old data keys are destroyed, and tell how far it is
+    #[arg(long, requires = "reencrypt")]
+    pub(crate) wait: bool,
+}
+
+/// Where to back up to.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  m365-cachectl backup /mnt/disk/m365.backup --passphrase-file ~/passphrase
+
+The file holds the database as encrypted as it is, and its keys sealed under the passphrase (Argon2id, 64 MiB). With the passphrase it opens on
+any machine, without it nowhere. Every page of it is read again before it counts as written.
+
+The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.")]
+pub(crate) struct Backup {
+    /// The file; nothing may stand there
+    pub(crate) file: PathBuf,
+    /// Read the passphrase from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The daemon is stopped, the backup is opened and every page of it read; then its keys are sealed under a new master key and it takes the place of
+the database, which stays under `quarantine/` in a folder named by the date. Accounts are as they were; answers are asked for anew, since the
+backup knows nothing of what was written after it was made.
+
+The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.")]
+pub(crate) struct Restore {
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// Read the passphrase from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Agree that the data of today is put aside
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// How to repair.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The daemon is stopped and every page of the database is read. If all is well, nothing is changed. From a damaged one accounts, tokens, statistics and
+the record of writes are saved as far as they open; answers are fetched again. The damaged file stays under `quarantine/` in a folder named by
+the date. A lost or wrong key is none of its affairs: see `keys import`, `restore` and `reset`.
+
+With --json `state` is `whole`, `repaired`, `set_aside` (its first page does not open, so nothing was found) or `rolled_back`.")]
+pub(crate) struct Repair {
+    /// Put back the database as it was before the last upgrade of its tables
+    #[arg(long)]
+    pub(crate) rollback: bool,
+}
+
+/// How to start afresh.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Database and keys go to `quarantine/` in a folder named by the date; a master key in a keyring or a file stays where it is. The next start makes
+new ones, and everybody signs in again.")]
+pub(crate) struct Reset {
+    /// Agree to it
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// A kind of place for the master key.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Place {
+    Keyring,
+    Environment,
+    File,
+}
+
+impl Place {
+    /// The word the daemon knows it by.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::Environment => "environment",
+            Self::File => "file",
+        }
+    }
+}
+
 /// What to delete.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -267,5 +427,11 @@ mod tests {
         insta::assert_snapshot!("help_tools", help(&["tools"]));
         insta::assert_snapshot!("help_stats", help(&["stats"]));
         insta::assert_snapshot!("help_warm", help(&["warm"]));
+        insta::assert_snapshot!("help_keys_rotate", help(&["keys", "rotate"]));
+        insta::assert_snapshot!("help_backup", help(&["backup"]));
+        insta::assert_snapshot!("help_restore", help(&["restore"]));
+        insta::assert_snapshot!("help_repair", help(&["repair"]));
+        insta::assert_snapshot!("help_reset", help(&["reset"]));
+        insta::assert_snapshot!("help_keys_import", help(&["keys", "import"]));
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile};
-use m365_cached_proto::endpoint::{admin_client, tools_client};
+use m365_cached_proto::endpoint::{admin_client, keys_client, tools_client};
 use m365_cached_proto::v1::admin_client::AdminClient;
+use m365_cached_proto::v1::keys_client::KeysClient;
 use m365_cached_proto::v1::tools_client::ToolsClient;
 use m365_cached_proto::v1::{Fault, Kind};
 use m365_cached_shim::reach::reach;
@@ -44,6 +45,11 @@ impl Context {
     /// The administration verbs; starts the daemon when it is not running.
     pub(crate) async fn admin(&self) -> Result<AdminClient<Channel>, Fault> {
         self.started().await.map(admin_client)
+    }
+
+    /// The verbs of the vault; starts the daemon when it is not running.
+    pub(crate) async fn keys(&self) -> Result<KeysClient<Channel>, Fault> {
+        self.started().await.map(keys_client)
     }
 
     /// The catalogue; starts the daemon when it is not running.

@@ -3,7 +3,9 @@
 mod cli;
 mod commands;
 mod context;
+mod offline;
 mod output;
+mod passphrase;
 mod views;
 
 use std::process::ExitCode;

@@ -2,13 +2,16 @@
 
 mod accounts;
 mod arguments;
+mod backup;
 mod call;
 mod invalidate;
+mod keys;
 mod login;
 mod logout;
+mod repair;
 mod stats;
 mod status;
-mod stop;
+pub(crate) mod stop;
 mod tasks;
 mod tools;
 mod warm;
@@ -31,6 +34,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Warm(args) => return warm::run(context, args).await,
+        Command::Keys(verb) => keys::run(context, verb).await?,
+        Command::Backup(args) => backup::backup(context, &args).await?,
+        Command::Restore(args) => backup::restore(context, &args).await?,
+        Command::Repair(args) => repair::repair(context, &args).await?,
+        Command::Reset(args) => repair::reset(context, &args).await?,
         Command::Stop => stop::run(context).await?,
     }
     Ok(0)

@@ -24,12 +24,16 @@ struct Stopped {
 }
 
 pub(super) async fn run(context: &Context) -> Result<(), Fault> {
+    let pid = stopped(context).await?;
+    context.output.show(&Stopped { stopped: pid.is_some(), pid });
+    Ok(())
+}
+
+/// Has the running daemon end, and waits for it; its pid, or `None` when there was none.
+pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
     let mut admin = match context.running().await {
         Ok(admin) => admin,
-        Err(fault) if fault.code == NOT_RUNNING => {
-            context.output.show(&Stopped { stopped: false, pid: None });
-            return Ok(());
-        }
+        Err(fault) if fault.code == NOT_RUNNING => return Ok(None),
         Err(fault) => return Err(fault),
     };
     let pid = promptly(admin.stop(StopRequest {})).await?.pid;
@@ -51,8 +55,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Fault> {
     };
     // A process whose parent has not noticed its end still counts as alive; it no longer matters.
     let _ = tokio::time::timeout(LAST, gone).await;
-    context.output.show(&Stopped { stopped: true, pid: Some(pid) });
-    Ok(())
+    Ok(Some(pid))
 }
 
 #[cfg(unix)]

@@ -1,0 +1,166 @@
+//! Backups: one file with a line that says what it is, the keys sealed under a passphrase, and the database as encrypted as it was.
+//!
+//! The line is JSON and holds the recovery file, so that a backup opens on another machine with the passphrase and with nothing less.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use m365_cached::{
+    clock::Timestamp,
+    hint::Kind,
+    store::{Sealed, StoreKeys},
+    vault::{Keys, Recovery},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::core::Problem;
+
+/// What the first line says it is.
+const FORMAT: &str = "m365-cached backup 1";
+/// No first line is longer.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackedUp {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Answers in it.
+    pub entries: u64,
+    /// Accounts in it.
+    pub accounts: u64,
+}
+
+/// The first line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Head {
+    format: String,
+    /// When it was made, RFC 3339.
+    pub(crate) made_at: String,
+    /// Version of the tables.
+    pub(crate) schema: u32,
+    pub(crate) entries: u64,
+    pub(crate) accounts: u64,
+    /// Bytes of the database behind the line, and their SHA-256.
+    bytes: u64,
+    sha256: String,
+    pub(crate) recovery: Recovery,
+}
+
+/// Writes a backup of `store` to `file`, where nothing may stand.
+pub(crate) fn write(store: &dyn Sealed, keys: &Keys, recovery: &Recovery, now: Timestamp, file: &Path) -> Result<BackedUp, Problem> {
+    let cannot = |error: io::Error| {
+        let message = format!("The backup `{}` cannot be written: {error}.", file.display());
+        Problem::new(Kind::User, "cannot_write", message, "Name a file that is not there yet, in a folder the daemon may write to.")
+    };
+    // Taken first, so that two backups do not meet.
+    let mut out = private(file).map_err(cannot)?;
+    let copy = Copy(beside(file));
+    let written = (|| {
+        let keys = StoreKeys { database: keys.database.clone(), wrapping: keys.wrapping.clone() };
+        let contents = store.copy_to(&copy.0, &keys).map_err(|error| Problem::of(&error))?;
+        let mut source = File::open(&copy.0).map_err(cannot)?;
+        let (bytes, sha256) = digest(&mut source, u64::MAX, &mut io::sink()).map_err(cannot)?;
+        let head = Head {
+            format: FORMAT.into(),
+            made_at: now.rfc3339(),
+            schema: contents.schema,
+            entries: contents.entries,
+            accounts: contents.accounts,
+            bytes,
+            sha256,
+            recovery: recovery.clone(),
+        };
+        let line = serde_json::to_string(&head).map_err(|error| cannot(error.into()))?;
+        writeln!(out, "{line}").map_err(cannot)?;
+        let mut source = File::open(&copy.0).map_err(cannot)?;
+        io::copy(&mut source, &mut out).and_then(|_| out.sync_all()).map_err(cannot)?;
+        let bytes = out.metadata().map_err(cannot)?.len();
+        Ok(BackedUp { bytes, entries: contents.entries, accounts: contents.accounts })
+    })();
+    if written.is_err() {
+        // Half a backup is worse than none.
+        let _ = fs::remove_file(file);
+    }
+    written
+}
+
+/// Reads the first line of the backup `file`; the reader stands at the database.
+pub(crate) fn open(file: &Path) -> Result<(Head, BufReader<File>), Problem> {
+    let foreign = || {
+        let message = format!("`{}` is no backup of m365-cached, or it is damaged.", file.display());
+        Problem::new(Kind::User, "no_backup", message, "Name a file that `m365-cachectl backup` has written.")
+    };
+    let mut reader = BufReader::new(File::open(file).map_err(|error| {
+        let message = format!("The backup `{}` cannot be read: {error}.", file.display());
+        Problem::new(Kind::User, "no_backup", message, "Name a file that `m365-cachectl backup` has written.")
+    })?);
+    let mut line = Vec::new();
+    reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(|_| foreign())?;
+    let head: Head = serde_json::from_slice(&line).map_err(|_| foreign())?;
+    if head.format == FORMAT { Ok((head, reader)) } else { Err(foreign()) }
+}
+
+/// Writes the database of a backup to `to`, where nothing may stand.
+pub(crate) fn extract(head: &Head, reader: &mut impl Read, to: &Path) -> Result<(), Problem> {
+    let cannot = |error: io::Error| {
+        let message = format!("The database `{}` cannot be written: {error}.", to.display());
+        Problem::new(Kind::Config, "cannot_write", message, "Look at the rights of that folder and the space on its disk.")
+    };
+    let mut out = private(to).map_err(cannot)?;
+    let (bytes, sha256) = digest(reader, head.bytes, &mut out).map_err(cannot)?;
+    out.sync_all().map_err(cannot)?;
+    if bytes == head.bytes && sha256 == head.sha256 {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Kind::User,
+        "damaged_backup",
+        "The backup is not as it was written: its sum differs.",
+        "Take another copy of the file.",
+    ))
+}
+
+/// Copies at most `most` bytes; how many there were, and their SHA-256.
+fn digest(from: &mut impl Read, most: u64, to: &mut impl Write) -> io::Result<(u64, String)> {
+    let (mut sum, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 256 * 1024]);
+    let mut from = from.take(most);
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            let hex = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok((bytes, hex));
+        }
+        sum.update(&buffer[..read]);
+        to.write_all(&buffer[..read])?;
+        bytes += read as u64;
+    }
+}
+
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.to_owned().into_os_string();
+    name.push(".part");
+    name.into()
+}
+
+/// The copy of the database, until it is in the backup.
+struct Copy(PathBuf);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // There is none when the copying failed.
+        let _ = fs::remove_file(&self.0);
+    }
+}

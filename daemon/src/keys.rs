@@ -1,0 +1,285 @@
+//! The keeper of the master key: rotates it on request and when it is due, and says how it stands. One thing at a time.
+//!
+//! A rotation that fails is tried again after an hour, and `status` says why; a key of the environment is changed by its owner, who is told
+//! when it is time.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use m365_cached::{
+    clock::{Clock, Stopwatch, Timestamp},
+    hint::Kind,
+    secret::Secret,
+    store::{Reencryption, Sealed, StoreError},
+    vault::{Rotate, Rotated, Source, SourceKind, Vault, VaultState},
+};
+
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    backup::{self, BackedUp},
+    core::{Problem, Warning},
+};
+
+/// Pause after a rotation that failed.
+const AGAIN: Duration = Duration::from_secs(3600);
+/// Longest sleep between two looks at the date: the date may be set meanwhile.
+const LOOK: Duration = Duration::from_secs(3600);
+/// Pause of a re-encryption after the store has failed: the disk may be full.
+const AFTER_TROUBLE: Duration = Duration::from_secs(60);
+
+/// Something that happened to the keys, for the log and the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyEvent {
+    /// A new master key is in force.
+    Rotated(Rotated),
+    /// A rotation failed; the old key is in force.
+    RotationFailed(Problem),
+    /// The keys left the vault, sealed under a passphrase.
+    Exported,
+    /// Everything is sealed under new data keys, and the old ones are destroyed.
+    Reencrypted(Reencryption),
+    /// A backup was written.
+    BackedUp(BackedUp),
+}
+
+/// Who is told.
+pub type Told = Box<dyn Fn(&KeyEvent) + Send + Sync>;
+
+/// Writes an event to the log.
+pub(crate) fn log(event: &KeyEvent) {
+    match event {
+        KeyEvent::Rotated(rotated) => tracing::info!(
+            generation = rotated.generation,
+            source = rotated.source.kind.as_str(),
+            from = rotated.old.kind.as_str(),
+            old_deleted = rotated.old_deleted,
+            "the master key was rotated"
+        ),
+        KeyEvent::RotationFailed(problem) => {
+            tracing::warn!(code = problem.code, reason = problem.message, "the master key was not rotated")
+        }
+        KeyEvent::Reencrypted(progress) => tracing::info!(answers = progress.done, "everything is sealed under new data keys"),
+        KeyEvent::BackedUp(done) => tracing::info!(bytes = done.bytes, entries = done.entries, "a backup was written"),
+        KeyEvent::Exported => tracing::info!("the keys were exported under a passphrase"),
+    }
+}
+
+/// How the master key stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeysState {
+    /// What the envelope says.
+    pub vault: VaultState,
+    /// When the next rotation is due; `None` for never.
+    pub due: Option<Timestamp>,
+    /// Whether the daemon does it by itself.
+    pub automatic: bool,
+    /// Why the last one by itself failed.
+    pub trouble: Option<Problem>,
+}
+
+/// Keeps the master key of a running daemon.
+pub struct KeyKeeper {
+    vault: Vault,
+    every: Option<Duration>,
+    clock: Arc<dyn Clock>,
+    told: Told,
+    turn: tokio::sync::Mutex<()>,
+    trouble: Mutex<Option<Problem>>,
+    store: OnceLock<Arc<dyn Sealed>>,
+    /// Rings when a re-encryption has begun.
+    begun: Notify,
+    moves: watch::Sender<Option<Reencryption>>,
+}
+
+/// Ends the waiting for the next rotation with the daemon.
+pub(crate) struct Ended(pub(crate) tokio::task::AbortHandle);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl KeyKeeper {
+    /// The keeper of an opened vault.
+    pub fn new(vault: Vault, every: Option<Duration>, clock: Arc<dyn Clock>, told: Told) -> Self {
+        let (turn, trouble, moves) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(None));
+        Self { vault, every, clock, told, turn, trouble, store: OnceLock::new(), begun: Notify::new(), moves }
+    }
+
+    /// Tells it of the store, once that is open.
+    pub(crate) fn serve(&self, store: Arc<dyn Sealed>) {
+        // A second one would be a fault of ours and changes nothing.
+        let _ = self.store.set(store);
+    }
+
+    fn store(&self) -> Result<&Arc<dyn Sealed>, Problem> {
+        let none = || {
+            Problem::new(
+                Kind::Config,
+                "no_sealed_store",
+                "There is no open store whose rows are sealed.",
+                "`m365-cachectl status` says why.",
+            )
+        };
+        self.store.get().ok_or_else(none)
+    }
+
+    /// Where the master key is.
+    pub fn source(&self) -> Option<Source> {
+        self.vault.state().ok().map(|state| state.source)
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// When the envelope cannot be read any more.
+    pub fn state(&self) -> Result<KeysState, Problem> {
+        let vault = self.vault.state().map_err(|locked| Problem::of(&locked))?;
+        let due = self.every.map(|every| vault.due(every));
+        let automatic = due.is_some() && vault.source.kind != SourceKind::Environment;
+        Ok(KeysState { vault, due, automatic, trouble: self.trouble().clone() })
+    }
+
+    /// Puts a new master key in the place of the old one; how long it took, in microseconds, is for people.
+    ///
+    /// # Errors
+    /// With the old key in force.
+    pub async fn rotate(&self, wanted: Rotate) -> Result<(Rotated, u64), Problem> {
+        let _turn = self.turn.lock().await;
+        let watch = Stopwatch::start();
+        let done = self.vault.rotate(wanted).await.map_err(|locked| Problem::of(&locked));
+        let took = watch.micros();
+        match done {
+            Ok(rotated) => {
+                *self.trouble() = None;
+                (self.told)(&KeyEvent::Rotated(rotated.clone()));
+                Ok((rotated, took))
+            }
+            Err(problem) => {
+                (self.told)(&KeyEvent::RotationFailed(problem.clone()));
+                Err(problem)
+            }
+        }
+    }
+
+    /// Begins to seal everything under new data keys; one that is under way goes on.
+    ///
+    /// # Errors
+    /// When the store fails, or there is none.
+    pub async fn reencrypt(&self) -> Result<Reencryption, Problem> {
+        let begun = self.store()?.begin_reencryption().await.map_err(|error| Problem::of(&error))?;
+        self.moves.send_replace(Some(begun));
+        self.begun.notify_one();
+        Ok(begun)
+    }
+
+    /// How far the re-encryption is, each time that changes.
+    pub fn moves(&self) -> watch::Receiver<Option<Reencryption>> {
+        self.moves.subscribe()
+    }
+
+    /// How far it is, when one is under way, and the generation of the data keys; `None` without a store.
+    pub async fn reencryption(&self) -> Option<(Option<Reencryption>, u64)> {
+        self.store.get()?.reencryption().await.ok()
+    }
+
+    /// Does what [`KeyKeeper::reencrypt`] begins, and what an earlier daemon has left of it.
+    pub async fn reencrypt_for_ever(self: Arc<Self>) {
+        let Some(store) = self.store.get() else { return };
+        loop {
+            match store.reencrypt_some().await {
+                Ok(None) => self.begun.notified().await,
+                Ok(Some(progress)) => {
+                    self.moves.send_replace(Some(progress));
+                    if progress.ended {
+                        (self.told)(&KeyEvent::Reencrypted(progress));
+                    }
+                }
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the re-encryption is tried again");
+                    self.clock.sleep(AFTER_TROUBLE).await;
+                }
+            }
+        }
+    }
+
+    /// Writes a backup to `file`.
+    ///
+    /// # Errors
+    /// When the passphrase is too short, or the file cannot be written or is there already.
+    pub async fn backup(&self, file: PathBuf, passphrase: Secret<String>) -> Result<BackedUp, Problem> {
+        let store = Arc::clone(self.store()?);
+        let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
+        let keys = self.vault.keys().await.map_err(|locked| Problem::of(&locked))?;
+        let now = self.clock.now();
+        // Seconds of copying.
+        let written = tokio::task::spawn_blocking(move || backup::write(store.as_ref(), &keys, &recovery, now, &file)).await;
+        let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "The backup broke off.", "Try again.")))?;
+        (self.told)(&KeyEvent::BackedUp(done));
+        Ok(done)
+    }
+
+    /// The recovery file for `passphrase`.
+    ///
+    /// # Errors
+    /// A passphrase that is too short, or a vault that does not open any more.
+    pub async fn export(&self, passphrase: Secret<String>) -> Result<Vec<u8>, Problem> {
+        let _turn = self.turn.lock().await;
+        let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
+        (self.told)(&KeyEvent::Exported);
+        recovery.to_json().map_err(|error| Problem::new(Kind::Internal, "export_failed", format!("{error}."), ""))
+    }
+
+    /// Rotates whenever it is due.
+    pub async fn rotate_for_ever(self: Arc<Self>) {
+        loop {
+            let now = self.clock.now();
+            let wait = match self.state() {
+                Ok(KeysState { automatic: true, due: Some(due), .. }) if due <= now => match self.rotate(Rotate::default()).await {
+                    Ok(_) => continue,
+                    Err(problem) => {
+                        *self.trouble() = Some(problem);
+                        AGAIN
+                    }
+                },
+                Ok(KeysState { due: Some(due), .. }) if due > now => due.since(now).min(LOOK),
+                _ => LOOK,
+            };
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// What a person should know about the keys.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let Ok(state) = self.state() else {
+            let message = "The key envelope can no longer be read; the daemon would not start again.".into();
+            let hint = "Restore `cache.keys`, or make a recovery file with `m365-cachectl keys export` while the daemon runs.".into();
+            return vec![Warning { code: "envelope_unreadable".into(), message, hint }];
+        };
+        let mut warnings = Vec::new();
+        if let Some(problem) = state.trouble {
+            warnings.push(Warning {
+                code: "rotation_failed".into(),
+                message: format!("The master key is due for rotation, and that failed: {}", problem.message),
+                hint: problem.hint,
+            });
+        } else if !state.automatic && state.due.is_some_and(|due| due <= self.clock.now()) {
+            warnings.push(Warning {
+                code: "rotation_due".into(),
+                message: "The master key is older than `keys.rotate_every`, and a key of the environment is changed by its owner.".into(),
+                hint: "`m365-cachectl keys rotate --help` says how.".into(),
+            });
+        }
+        warnings
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Option<Problem>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,106 @@
+//! `--offline`: what is done to the files of a profile while nobody serves it: the locked, the damaged and the restored. The lock of the
+//! profile is held meanwhile, so no daemon starts in between.
+
+mod aside;
+mod import;
+mod repair;
+mod restore;
+
+use std::{
+    io::{self, BufRead, Write},
+    process::ExitCode,
+};
+
+use m365_cached::{
+    config::Config,
+    hint::Kind,
+    secret::Secret,
+    store::{Contents, StoreKeys, sqlcipher},
+    vault::Keys,
+};
+use m365_cached_proto::dirs::Profile;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::{
+    core::Problem,
+    flags::{Flags, Verb},
+    instance::Instance,
+    parts, service,
+};
+
+/// What every verb works on.
+struct Bench {
+    config: Config,
+    profile: Profile,
+}
+
+/// Does what `--offline` asks for; `None` when it does not.
+pub fn run(flags: &Flags) -> Option<ExitCode> {
+    let done = match (&flags.verb, flags.offline) {
+        (None, false) => return None,
+        (Some(verb), true) => with_profile(flags, verb),
+        _ => Err(Problem::new(Kind::User, "usage", "`--offline` and a verb go together.", "See `m365-cached --help`.")),
+    };
+    let (said, code) = match done {
+        Ok(said) => (said, ExitCode::SUCCESS),
+        Err(problem) => {
+            let fault = service::fault(&problem);
+            let hint = (!problem.hint.is_empty()).then_some(&problem.hint);
+            let said = json!({ "error": { "kind": fault.kind().word(), "code": problem.code, "message": problem.message, "hint": hint } });
+            (said, ExitCode::from(fault.exit_code()))
+        }
+    };
+    // With a closed stdout there is nobody to tell; the exit code stays.
+    let _ = writeln!(io::stdout().lock(), "{said}");
+    Some(code)
+}
+
+fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
+    let profile = flags.profile()?;
+    let config = parts::configuration(&profile, &flags.settings())?;
+    let _instance = Instance::claim(&profile).map_err(|error| Problem::of_instance(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
+    let bench = Bench { config, profile };
+    let done = runtime.block_on(async {
+        match verb {
+            Verb::Repair { rollback: false } => repair::run(&bench).await,
+            Verb::Repair { rollback: true } => repair::rollback(&bench).await,
+            Verb::Reset => aside::reset(&bench),
+            Verb::Restore { file } => restore::run(&bench, file).await,
+            Verb::KeysImport { file } => import::run(&bench, file).await,
+        }
+    });
+    // A thread that a keyring holds up must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}
+
+/// The first line of stdin.
+fn passphrase() -> Result<Secret<String>, Problem> {
+    let mut line = Zeroizing::new(String::with_capacity(4096));
+    io::stdin().lock().read_line(&mut line).map_err(|error| failed(&error))?;
+    let given = line.trim_end_matches(['\r', '\n']).to_owned();
+    if given.is_empty() {
+        return Err(Problem::new(Kind::User, "no_passphrase", "No passphrase was given.", "Write it to stdin, as one line."));
+    }
+    Ok(Secret::new(given))
+}
+
+fn failed(error: &dyn std::error::Error) -> Problem {
+    Problem::new(Kind::Internal, "failed", format!("{error}."), "Try again.")
+}
+
+/// `keys` with the wrapping key that the database at `path` is sealed under, and what is in it. Nothing is changed.
+fn fitting(path: &std::path::Path, keys: Keys) -> Result<(Keys, Contents), Problem> {
+    let Keys { database, wrapping, next_wrapping } = keys;
+    let mut last = None;
+    for wrapping in [Some(wrapping), next_wrapping].into_iter().flatten() {
+        let store = StoreKeys { database: database.clone(), wrapping: wrapping.clone() };
+        match sqlcipher::inspect(path, &store) {
+            Ok(contents) => return Ok((Keys { database, wrapping, next_wrapping: None }, contents)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or_else(|| Problem::new(Kind::Internal, "failed", "There is no key to try.", ""), |error| Problem::of(&error)))
+}

@@ -1,0 +1,101 @@
+//! `backup` and `restore`: everything in one encrypted file, and back.
+
+use std::path::{Path, PathBuf};
+
+use m365_cached_proto::v1::{BackupReply, BackupRequest, Fault, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::cli;
+use crate::context::{Context, answered};
+use crate::output::{Paint, View, bytes};
+use crate::{offline, passphrase};
+
+/// `{"file":"/…","bytes":n,"accounts":n,"entries":n}`
+#[derive(Debug, Serialize)]
+struct BackedUp {
+    file: String,
+    bytes: u64,
+    accounts: u64,
+    entries: u64,
+}
+
+/// `quarantine` is where the data of before is, `set_aside` where its envelope is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Restored {
+    made_at: String,
+    accounts: u64,
+    entries: u64,
+    source: String,
+    location: String,
+    set_aside: Option<String>,
+    quarantine: Option<String>,
+}
+
+pub(super) async fn backup(context: &Context, args: &cli::Backup) -> Result<(), Fault> {
+    let file = absolute(&args.file)?;
+    if file.symlink_metadata().is_ok() {
+        let message = format!("There is a file at `{}` already, and it is not overwritten.", file.display());
+        return Err(Fault::new(Kind::User, "file_exists", message, "Name another file."));
+    }
+    let passphrase = passphrase::read(args.passphrase_file.as_deref(), true)?;
+    let file = file.display().to_string();
+    let reply = answered(context.keys().await?.backup(BackupRequest { file: file.clone(), passphrase }).await)?;
+    let BackupReply { bytes, entries, accounts } = reply;
+    context.output.show(&BackedUp { file, bytes, accounts, entries });
+    Ok(())
+}
+
+pub(super) async fn restore(context: &Context, args: &cli::Restore) -> Result<(), Fault> {
+    let file = absolute(&args.file)?;
+    let passphrase = passphrase::read(args.passphrase_file.as_deref(), false)?;
+    let question = format!("The data of the profile `{}` is put aside, and the backup takes its place.", context.profile.dir.display());
+    offline::agreed(context, args.yes, &question)?;
+    let restored: Restored = offline::run(context, &["restore", &file.to_string_lossy()], Some(&passphrase)).await?;
+    context.output.show(&restored);
+    Ok(())
+}
+
+/// The daemon starts elsewhere, so it is given whole paths.
+fn absolute(file: &Path) -> Result<PathBuf, Fault> {
+    std::path::absolute(file)
+        .map_err(|error| Fault::new(Kind::User, "no_file", format!("`{}` is no path: {error}.", file.display()), "Name a file."))
+}
+
+impl View for BackedUp {
+    fn text(&self, _paint: Paint) -> String {
+        let Self { file, accounts, entries, .. } = self;
+        format!("{} in `{file}` (accounts: {accounts}, answers: {entries}), read again and whole\n", bytes(self.bytes))
+    }
+}
+
+impl View for Restored {
+    fn text(&self, _paint: Paint) -> String {
+        let mut text = format!("the backup of {} is in place (accounts: {}); answers are asked for anew\n", self.made_at, self.accounts);
+        if let Some(folder) = &self.quarantine {
+            text += &format!("the data of before is in `{folder}`\n");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_well() {
+        let view = BackedUp { file: "/b".into(), bytes: 1_400_000, accounts: 2, entries: 7 };
+        assert_eq!(view.text(Paint::OFF), "1.4 MB in `/b` (accounts: 2, answers: 7), read again and whole\n");
+        let restored = Restored {
+            made_at: "2026-11-21T20:00:00.000Z".into(),
+            accounts: 2,
+            entries: 7,
+            source: "file".into(),
+            location: "/k".into(),
+            set_aside: None,
+            quarantine: Some("/q".into()),
+        };
+        let text = restored.text(Paint::OFF);
+        assert!(text.contains("is in place (accounts: 2)") && text.ends_with("the data of before is in `/q`\n"), "{text}");
+    }
+}

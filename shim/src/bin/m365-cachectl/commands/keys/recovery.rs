@@ -1,0 +1,107 @@
+//! `keys export` and `keys import`: the recovery file.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use m365_cached_proto::v1::{ExportRequest, Fault, Kind};
+use serde::{Deserialize, Serialize};
+
+use super::place;
+use crate::context::{Context, answered};
+use crate::output::{Paint, View};
+use crate::{offline, passphrase};
+
+/// `{"file":"/…","bytes":612}`
+#[derive(Debug, Serialize)]
+struct Exported {
+    file: String,
+    bytes: u64,
+}
+
+/// `set_aside` is where the old envelope is now.
+#[derive(Debug, Serialize, Deserialize)]
+struct Imported {
+    source: String,
+    location: String,
+    set_aside: Option<String>,
+}
+
+pub(super) async fn export(context: &Context, file: &Path, passphrase_file: Option<&Path>) -> Result<(), Fault> {
+    if file.symlink_metadata().is_ok() {
+        let message = format!("There is a file at `{}` already, and it is not overwritten.", file.display());
+        return Err(Fault::new(Kind::User, "file_exists", message, "Name another file."));
+    }
+    let passphrase = passphrase::read(passphrase_file, true)?;
+    let reply = answered(context.keys().await?.export(ExportRequest { passphrase }).await)?;
+    write(file, &reply.file).map_err(|error| {
+        let message = format!("The recovery file `{}` cannot be written: {error}.", file.display());
+        Fault::new(Kind::User, "cannot_write", message, "Name a file in a folder you may write to.")
+    })?;
+    context.output.show(&Exported { file: file.display().to_string(), bytes: reply.file.len() as u64 });
+    Ok(())
+}
+
+pub(super) async fn import(context: &Context, file: &Path, passphrase_file: Option<&Path>) -> Result<(), Fault> {
+    let absolute = std::path::absolute(file).map_err(|error| {
+        Fault::new(Kind::User, "no_file", format!("`{}` is no path: {error}.", file.display()), "Name the recovery file.")
+    })?;
+    let passphrase = passphrase::read(passphrase_file, false)?;
+    let imported: Imported = offline::run(context, &["keys-import", &absolute.to_string_lossy()], Some(&passphrase)).await?;
+    context.output.show(&imported);
+    Ok(())
+}
+
+/// Readable by its owner alone, and never over another file.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a recovery file is worse than none.
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
+impl View for Exported {
+    fn text(&self, _paint: Paint) -> String {
+        format!("the keys are in `{}`; keep it away from this machine, and the passphrase away from it\n", self.file)
+    }
+}
+
+impl View for Imported {
+    fn text(&self, _paint: Paint) -> String {
+        let mut text = format!("the keys are sealed under a new master key in {}\n", place(&self.source, &self.location));
+        if let Some(aside) = &self.set_aside {
+            text += &format!("the old envelope is `{aside}`\n");
+        }
+        text + "the next call starts the daemon with them\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_well() {
+        let imported = Imported { source: "file".into(), location: "/k".into(), set_aside: Some("/p/cache.keys.replaced-x".into()) };
+        let text = imported.text(Paint::OFF);
+        assert!(text.starts_with("the keys are sealed under a new master key in the file `/k`\nthe old envelope is `/p/"), "{text}");
+    }
+
+    #[test]
+    fn a_recovery_file_is_its_owners_alone_and_overwrites_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.recovery");
+        write(&path, b"one").unwrap();
+        assert!(write(&path, b"two").is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+    }
+}

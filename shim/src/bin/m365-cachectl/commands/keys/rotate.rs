@@ -1,0 +1,148 @@
+//! `keys rotate`: a new master key in the place of the old one.
+
+use m365_cached_proto::v1::keys_client::KeysClient;
+use m365_cached_proto::v1::{Fault, Kind, ReencryptRequest, Reencryption, RotateReply, RotateRequest};
+use serde::Serialize;
+use tonic::transport::Channel;
+
+use super::place;
+use crate::cli::{Place, RotateKeys};
+use crate::context::{Context, answered};
+use crate::output::{Paint, View};
+
+/// The variable that holds the key to rotate to, for a key of the environment.
+const NEW_KEY: &str = "M365_MCP_CACHE_KEY_NEW";
+
+/// `old_deleted` is false for a key of the environment, which its owner removes; `took_us` is in microseconds.
+#[derive(Debug, Serialize)]
+struct Rotated {
+    generation: u64,
+    source: String,
+    location: String,
+    old_source: String,
+    old_location: String,
+    old_deleted: bool,
+    at_ms: u64,
+    took_us: u64,
+}
+
+pub(super) async fn run(context: &Context, args: RotateKeys) -> Result<(), Fault> {
+    // Sent when it may be wanted alone; which kind of place the key is in the daemon knows.
+    let may_be_wanted = args.to.is_none_or(|to| matches!(to, Place::Environment));
+    let new_key = if may_be_wanted { std::env::var(NEW_KEY).unwrap_or_default() } else { String::new() };
+    let request = RotateRequest { to: args.to.map(|to| to.as_str().to_owned()).unwrap_or_default(), new_key };
+    let mut keys = context.keys().await?;
+    // A keyring may show a prompt; the daemon gives up after a while by itself.
+    let rotated = match answered(keys.rotate(request).await) {
+        // Its owner changes the master key; the data keys are ours.
+        Err(fault) if fault.code == "new_key_missing" && args.reencrypt && args.to.is_none() => None,
+        done => Some(Rotated::from(done?)),
+    };
+    let reencryption = if args.reencrypt { Some(reencrypt(context, &mut keys, args.wait).await?) } else { None };
+    context.output.show(&Done { rotated, reencryption });
+    Ok(())
+}
+
+async fn reencrypt(context: &Context, keys: &mut KeysClient<Channel>, wait: bool) -> Result<Progress, Fault> {
+    let mut events = answered(keys.reencrypt(ReencryptRequest { wait }).await)?;
+    let mut last = Reencryption::default();
+    while let Some(event) = events.message().await.map_err(|status| Fault::from_status(&status))? {
+        if wait {
+            context.output.note(&format!("{} of {} answers", event.done, event.total));
+        }
+        last = event;
+    }
+    if wait && !last.ended {
+        let message = "The daemon went away before everything was sealed anew; the next one goes on.";
+        return Err(Fault::new(Kind::Offline, "reencryption_incomplete", message, "`m365-cachectl keys status` tells how far it is"));
+    }
+    let Reencryption { done, total, ended } = last;
+    Ok(Progress { done, total, ended })
+}
+
+/// What was done. `reencryption` is there with --reencrypt.
+#[derive(Debug, Serialize)]
+struct Done {
+    #[serde(flatten)]
+    rotated: Option<Rotated>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reencryption: Option<Progress>,
+}
+
+/// Answers sealed under the new data keys, of so many; `ended`: the old ones are destroyed.
+#[derive(Debug, Serialize)]
+struct Progress {
+    done: u64,
+    total: u64,
+    ended: bool,
+}
+
+impl View for Done {
+    fn text(&self, paint: Paint) -> String {
+        let mut text = self.rotated.as_ref().map(|rotated| rotated.text(paint)).unwrap_or_default();
+        match self.reencryption {
+            Some(Progress { done, ended: true, .. }) => {
+                text += &format!("{done} answers are sealed under new data keys; the old ones are destroyed\n");
+            }
+            Some(Progress { total, .. }) => {
+                text += &format!("{total} answers are being sealed under new data keys; `m365-cachectl keys status` tells how far it is\n");
+            }
+            None => {}
+        }
+        text
+    }
+}
+
+impl From<RotateReply> for Rotated {
+    fn from(reply: RotateReply) -> Self {
+        let RotateReply { generation, source, location, old_source, old_location, old_deleted, at_ms, took_us } = reply;
+        Self { generation, source, location, old_source, old_location, old_deleted, at_ms, took_us }
+    }
+}
+
+impl View for Rotated {
+    fn text(&self, paint: Paint) -> String {
+        let took = format!("{}.{} ms", self.took_us / 1000, self.took_us % 1000 / 100);
+        let mut text = format!("master key {} is in {} ({took})\n", self.generation, place(&self.source, &self.location));
+        text += &match (self.old_deleted, self.source.as_str()) {
+            (true, _) => "the old one is deleted\n".to_owned(),
+            (false, "environment") => {
+                format!(
+                    "{} start the daemon with the new key as `{}` from now on; the old one opens nothing\n",
+                    paint.warn("next:"),
+                    self.location
+                )
+            }
+            (false, _) => format!(
+                "{} take the old one out of {}; it opens nothing\n",
+                paint.warn("next:"),
+                place(&self.old_source, &self.old_location)
+            ),
+        };
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_well() {
+        let reply = RotateReply {
+            generation: 3,
+            source: "keyring".into(),
+            location: "default-g3".into(),
+            old_source: "keyring".into(),
+            old_location: "default-g2".into(),
+            old_deleted: true,
+            at_ms: 7,
+            took_us: 12_345,
+        };
+        let text = Rotated::from(reply.clone()).text(Paint::OFF);
+        assert_eq!(text, "master key 3 is in the keyring entry `default-g3` (12.3 ms)\nthe old one is deleted\n");
+        insta::assert_json_snapshot!("keys_rotate_json", Rotated::from(reply.clone()));
+        let kept = RotateReply { source: "environment".into(), location: "KEY".into(), old_deleted: false, ..reply };
+        assert!(Rotated::from(kept).text(Paint::OFF).contains("with the new key as `KEY`"));
+    }
+}

@@ -1,0 +1,87 @@
+//! `repair` and `reset`: what to do with a database that is damaged, or with data and keys that nobody needs any more.
+
+use std::fmt::Write as _;
+
+use m365_cached_proto::v1::Fault;
+use serde::{Deserialize, Serialize};
+
+use crate::cli;
+use crate::context::Context;
+use crate::offline;
+use crate::output::{Paint, View};
+
+/// `state`: `whole`, `repaired`, `set_aside` or `rolled_back`. Counts are `null` where nothing was counted.
+#[derive(Debug, Serialize, Deserialize)]
+struct Repaired {
+    state: String,
+    why: String,
+    /// Where the file of before is.
+    quarantine: Option<String>,
+    accounts: Option<u64>,
+    /// Of them, those that need not sign in again.
+    signed_in: Option<u64>,
+    entries: Option<u64>,
+    rows: Option<u64>,
+    /// Tables of which a part could not be read.
+    torn_tables: Option<u64>,
+    schema: Option<u32>,
+}
+
+/// `{"quarantine":"/…"}`, or `null` when there was nothing.
+#[derive(Debug, Serialize, Deserialize)]
+struct Reset {
+    quarantine: Option<String>,
+}
+
+pub(super) async fn repair(context: &Context, args: &cli::Repair) -> Result<(), Fault> {
+    let words: &[&str] = if args.rollback { &["repair", "--rollback"] } else { &["repair"] };
+    let repaired: Repaired = offline::run(context, words, None).await?;
+    context.output.show(&repaired);
+    Ok(())
+}
+
+pub(super) async fn reset(context: &Context, args: &cli::Reset) -> Result<(), Fault> {
+    let question = format!("Data and keys of the profile `{}` are put aside; everybody signs in again.", context.profile.dir.display());
+    offline::agreed(context, args.yes, &question)?;
+    let reset: Reset = offline::run(context, &["reset"], None).await?;
+    context.output.show(&reset);
+    Ok(())
+}
+
+impl View for Repaired {
+    fn text(&self, paint: Paint) -> String {
+        let state = self.state.replace('_', " ");
+        let state = if self.state == "whole" { paint.good(&state) } else { paint.warn(&state) };
+        let mut text = format!("{state}  {}\n", self.why);
+        if let (Some(accounts), Some(signed_in)) = (self.accounts, self.signed_in) {
+            let _ = writeln!(text, "saved  {accounts} accounts, {signed_in} of them with their tokens; answers are fetched again");
+        }
+        if let Some(folder) = &self.quarantine {
+            let _ = writeln!(text, "the file of before is in `{folder}`");
+        }
+        text
+    }
+}
+
+impl View for Reset {
+    fn text(&self, _paint: Paint) -> String {
+        match &self.quarantine {
+            Some(folder) => format!("data and keys are in `{folder}`; the next start makes new ones\n"),
+            None => "there was nothing to put aside\n".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_well() {
+        let json = r#"{"state":"repaired","why":"The database is damaged.","quarantine":"/q","accounts":3,"signed_in":2,"rows":9,"torn_tables":1}"#;
+        let repaired: Repaired = serde_json::from_str(json).unwrap();
+        let expected = "repaired  The database is damaged.\nsaved  3 accounts, 2 of them with their tokens; answers are fetched again\nthe file of before is in `/q`\n";
+        assert_eq!(repaired.text(Paint::OFF), expected);
+        assert_eq!(Reset { quarantine: None }.text(Paint::OFF), "there was nothing to put aside\n");
+    }
+}

@@ -1,0 +1,70 @@
+//! Verbs on the files of a profile that no daemon serves: the daemon ends, then its program does them and says in JSON what came of it.
+
+use std::process::Stdio;
+
+use m365_cached_proto::dirs::DIR_VARIABLE;
+use m365_cached_proto::v1::{Fault, Kind};
+use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::commands::stop;
+use crate::context::Context;
+
+/// What it prints when it fails.
+#[derive(Deserialize)]
+struct Failed {
+    error: Reason,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    kind: String,
+    code: String,
+    message: String,
+    hint: Option<String>,
+}
+
+/// Has the running daemon end and runs `m365-cached --offline WORDS`; `passphrase` goes through a pipe.
+pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase: Option<&str>) -> Result<T, Fault> {
+    stop::stopped(context).await?;
+    let cannot = |why: String| {
+        Fault::new(
+            Kind::Internal,
+            "offline_failed",
+            format!("`m365-cached --offline` {why}."),
+            format!("name the program in {DAEMON_VARIABLE}"),
+        )
+    };
+    let program = daemon_program(&|name| std::env::var_os(name)).ok_or_else(|| cannot("was not found".into()))?;
+    let mut command = tokio::process::Command::new(program);
+    command.arg("--offline").args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    if context.profile.explicit {
+        command.env(DIR_VARIABLE, &context.profile.dir);
+    }
+    let mut child = command.spawn().map_err(|error| cannot(format!("cannot be started: {error}")))?;
+    if let (Some(mut stdin), Some(passphrase)) = (child.stdin.take(), passphrase) {
+        // One that has ended already says why.
+        let _ = stdin.write_all(format!("{passphrase}\n").as_bytes()).await;
+    }
+    let done = child.wait_with_output().await.map_err(|error| cannot(format!("cannot be waited for: {error}")))?;
+    if !done.status.success() {
+        let failed: Failed = serde_json::from_slice(&done.stdout).map_err(|_| cannot(format!("ended without a word ({})", done.status)))?;
+        let Reason { kind, code, message, hint } = failed.error;
+        let kinds = [Kind::User, Kind::SignIn, Kind::Offline, Kind::Throttled, Kind::Denied, Kind::Config];
+        let kind = kinds.into_iter().find(|known| known.word() == kind).unwrap_or(Kind::Internal);
+        return Err(Fault::new(kind, &code, message, hint.unwrap_or_default()));
+    }
+    serde_json::from_slice(&done.stdout).map_err(|_| cannot("said something that is not understood".into()))
+}
+
+/// Asks before something is done that cannot be undone by another command.
+pub(crate) fn agreed(context: &Context, yes: bool, question: &str) -> Result<(), Fault> {
+    let refused = |code, message: &str| Err(Fault::new(Kind::User, code, message, "`--yes` agrees without a question"));
+    match yes.then_some(true).or_else(|| context.output.ask(question)) {
+        Some(true) => Ok(()),
+        Some(false) => refused("not_agreed", "Nothing was done."),
+        None => refused("confirmation_required", "This has to be agreed to, and there is no terminal to ask on."),
+    }
+}

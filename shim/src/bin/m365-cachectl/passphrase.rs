@@ -1,0 +1,96 @@
+//! Passphrases: from a file, a variable or the terminal, never from the command line.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use m365_cached_proto::v1::{Fault, Kind};
+
+/// The variable that may hold one.
+pub(crate) const VARIABLE: &str = "M365_MCP_PASSPHRASE";
+/// A passphrase file is no longer.
+const LONGEST: usize = 4096;
+
+/// The passphrase. `twice` has a person type it again, where a slip would be found out too late.
+pub(crate) fn read(file: Option<&Path>, twice: bool) -> Result<String, Fault> {
+    if let Some(path) = file {
+        return from_file(path);
+    }
+    if let Some(given) = std::env::var(VARIABLE).ok().filter(|given| !given.is_empty()) {
+        return Ok(given);
+    }
+    let first = ask("Passphrase: ").ok_or_else(nobody)?;
+    if twice && ask("The same again: ").ok_or_else(nobody)? != first {
+        return Err(Fault::new(Kind::User, "passphrases_differ", "The two passphrases differ.", "Try again."));
+    }
+    Ok(first)
+}
+
+fn from_file(path: &Path) -> Result<String, Fault> {
+    let cannot = |why: String| {
+        let message = format!("The passphrase file `{}` cannot be used: {why}.", path.display());
+        Fault::new(Kind::User, "passphrase_file", message, "Its first line is the passphrase, and only you may read it: `chmod 600`.")
+    };
+    let facts = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
+    #[cfg(unix)]
+    if facts.is_file() && std::os::unix::fs::PermissionsExt::mode(&facts.permissions()) & 0o077 != 0 {
+        return Err(cannot("others may read or write it".into()));
+    }
+    if facts.len() > LONGEST as u64 {
+        return Err(cannot("it is too long".into()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() { Err(cannot("its first line is empty".into())) } else { Ok(line.to_owned()) }
+}
+
+fn nobody() -> Fault {
+    let hint = format!("`--passphrase-file FILE`, or the variable {VARIABLE}");
+    Fault::new(Kind::User, "no_passphrase", "A passphrase is needed, and there is no terminal to ask for it.", hint)
+}
+
+/// Asks at the terminal without showing what is typed; `None` when nobody is there.
+#[cfg(unix)]
+fn ask(question: &str) -> Option<String> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    if !stdin.is_terminal() || !stderr.is_terminal() {
+        return None;
+    }
+    let shown = tcgetattr(&stdin).ok()?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    stderr.write_all(question.as_bytes()).ok()?;
+    tcsetattr(&stdin, OptionalActions::Flush, &hidden).ok()?;
+    let mut line = String::new();
+    let read = stdin.read_line(&mut line);
+    // Whatever was read, the terminal shows again what is typed.
+    let _ = tcsetattr(&stdin, OptionalActions::Flush, &shown);
+    let _ = stderr.write_all(b"\n");
+    read.ok()?;
+    Some(line.trim_end_matches(['\r', '\n']).to_owned()).filter(|line| !line.is_empty())
+}
+
+/// Elsewhere it would be shown, so it is not asked for.
+#[cfg(not(unix))]
+fn ask(_question: &str) -> Option<String> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_gives_its_first_line_to_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("words");
+        std::fs::write(&path, "five words of no sense\nand more\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read(Some(&path), true).unwrap(), "five words of no sense");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(read(Some(&path), true).unwrap_err().code, "passphrase_file");
+        assert_eq!(read(Some(&dir.path().join("none")), true).unwrap_err().code, "passphrase_file");
+    }
+}

@@ -1,0 +1,327 @@
+//! Rotation: a new master key takes the place of the old one, and whoever is killed meanwhile leaves something that opens.
+//!
+//! The order of events: the envelope notes where the new key goes; the new key is kept there and read back; the envelope is sealed under
+//! it and replaced at once; envelope and key are read from their places again; only then is the old key deleted, and the note removed. A
+//! note that is found later tells what to finish or to undo ([`Vault::settle`]). The database is not touched: its own keys lie inside the
+//! envelope and stay the same, so calls go on, and it takes as long as two questions to the keyring.
+//!
+//! A key of the environment is its owner's: the new one is given, and the old one cannot be deleted from here.
+
+use std::{fs, path::Path};
+
+use super::{
+    Keys, Locked, Rotate, Rotated, Source, SourceKind, VaultState, disk,
+    envelope::{Change, Envelope, Facts, Shut},
+    keyring::KeyringError,
+    open::{Vault, no_file_configured},
+    source::{KEY_VARIABLE, NEW_KEY_VARIABLE, capital, from_file, key_from, key_from_text, make_file, random_key},
+};
+use crate::secret::Key;
+
+/// What has been done, in this order. Tests end a rotation behind each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The envelope says where the new key goes.
+    Noted,
+    /// The new key is in its place.
+    Kept,
+    /// The envelope is sealed under it.
+    Sealed,
+    /// Both were read again.
+    Verified,
+    /// The old key is gone.
+    Deleted,
+}
+
+/// Told of each step; an error ends the rotation there, as a kill would.
+type At<'a> = &'a mut (dyn FnMut(Step) -> Result<(), Locked> + Send);
+
+impl Vault {
+    /// Puts a new master key in the place of the old one.
+    ///
+    /// # Errors
+    /// What is wrong, with the old key in its place and in force; unless the message says otherwise.
+    pub async fn rotate(&self, wanted: Rotate) -> Result<Rotated, Locked> {
+        self.rotate_by_steps(wanted, &mut |_| Ok(())).await
+    }
+
+    pub(super) async fn rotate_by_steps(&self, wanted: Rotate, at: At<'_>) -> Result<Rotated, Locked> {
+        let (mut envelope, old, master, keys) = self.unseal().await?;
+        self.settle(&mut envelope, &master, &keys).await?;
+        let kind = wanted.to.unwrap_or(old.kind);
+        if self.settings.only.is_some_and(|only| only != kind) {
+            return Err(Locked::new(
+                "source_is_set",
+                format!("The configuration says where the key comes from, and that is not the {}.", kind.as_str()),
+                format!("Set `keys.source` to `{}` or `auto`, restart the daemon, then rotate.", kind.as_str()),
+            ));
+        }
+        let generation = envelope.facts.generation + 1;
+        // Where the new key is put, and where it is in the end.
+        let (place, end) = match kind {
+            SourceKind::Environment => (Source::environment(), Source::environment()),
+            SourceKind::Keyring => {
+                let entry = Source::keyring(&format!("{}-g{generation}", self.settings.entry));
+                (entry.clone(), entry)
+            }
+            SourceKind::File => self.file_places(&old)?,
+        };
+        let new = if kind == SourceKind::Environment {
+            given(wanted.given.as_ref().map(|given| given.expose().as_str()), &envelope)?
+        } else {
+            let noted = Facts { change: Some(Change::Making(place.clone())), ..envelope.facts.clone() };
+            envelope = self.write(&master, &keys, noted)?;
+            at(Step::Noted)?;
+            match self.keep(&place).await {
+                Ok(new) => new,
+                Err(locked) => {
+                    // The old key is in force; what was kept of the new one is removed by the next one who opens.
+                    let _ = self.settle(&mut envelope, &master, &keys).await;
+                    return Err(locked);
+                }
+            }
+        };
+        at(Step::Kept)?;
+        let now = self.dates.now();
+        let facts = Facts {
+            source: end.clone(),
+            made_at: envelope.facts.made_at.clone(),
+            generation,
+            rotated_at: Some(now.rfc3339()),
+            change: Some(Change::Retiring { old: old.clone(), new: (place != end).then(|| place.clone()) }),
+        };
+        self.write(&new, &keys, facts)?;
+        at(Step::Sealed)?;
+        let (mut again, new) = match self.verify(&place, &new, &keys).await {
+            Ok(verified) => verified,
+            Err(locked) => {
+                // The old key is still in its place, so the old envelope is good.
+                self.write(&master, &keys, envelope.facts)?;
+                return Err(locked);
+            }
+        };
+        at(Step::Verified)?;
+        let old_deleted = self.retire(&mut again, &new, &keys, at).await?;
+        Ok(Rotated { generation, source: end, old, old_deleted, at: now })
+    }
+
+    /// The keys of the store, for a copy of it.
+    ///
+    /// # Errors
+    /// Why the vault does not open.
+    pub async fn keys(&self) -> Result<Keys, Locked> {
+        Ok(self.unseal().await?.3)
+    }
+
+    /// How the master key stands, as the envelope says.
+    ///
+    /// # Errors
+    /// As for opening; the key itself is not asked for.
+    pub fn state(&self) -> Result<VaultState, Locked> {
+        let envelope = self
+            .read_envelope()?
+            .ok_or_else(|| Locked::new("no_envelope", "There is no key envelope yet.", "Start the daemon: the first start makes one."))?;
+        let Facts { source, generation, change, .. } = &envelope.facts;
+        Ok(VaultState { source: source.clone(), generation: *generation, since: envelope.since(), unfinished: change.is_some() })
+    }
+
+    /// Replaces the envelope, having opened what is to be written. Returns it as it was read back from the disk.
+    pub(super) fn write(&self, master: &Key, keys: &Keys, facts: Facts) -> Result<Envelope, Locked> {
+        let envelope = Envelope::seal(master, keys, facts, self.dice.as_ref()).map_err(|shut| self.shut(&shut, None))?;
+        let json = envelope.to_json().map_err(|error| self.not_written(&error.into()))?;
+        let opens = |bytes: &[u8]| Envelope::parse(bytes).and_then(|envelope| Ok((envelope.open(master)?, envelope)));
+        let same = |found: &Keys| found.same(keys);
+        if !opens(&json).is_ok_and(|(found, _)| same(&found)) {
+            return Err(self.shut(&Shut::Damaged, None));
+        }
+        disk::replace(&self.places.envelope, &json).map_err(|error| self.not_written(&error))?;
+        let bytes = disk::read(&self.places.envelope).map_err(|error| self.not_written(&error))?;
+        match opens(&bytes) {
+            Ok((found, envelope)) if same(&found) => Ok(envelope),
+            Ok(_) => Err(self.shut(&Shut::Damaged, None)),
+            Err(shut) => Err(self.shut(&shut, None)),
+        }
+    }
+
+    /// Reads key and envelope from their places and holds them against what they should be.
+    async fn verify(&self, place: &Source, expected: &Key, keys: &Keys) -> Result<(Envelope, Key), Locked> {
+        let new = match place.kind {
+            // Its place is another process.
+            SourceKind::Environment => expected.clone(),
+            SourceKind::Keyring => self.ask_keyring(place).await?,
+            SourceKind::File => from_file(Path::new(&place.location), self.data())?.ok_or_else(|| not_kept(place))?,
+        };
+        let envelope = self.read_envelope()?.ok_or_else(|| self.shut(&Shut::Damaged, None))?;
+        let found = envelope.open(&new).map_err(|shut| self.shut(&shut, Some(place)))?;
+        if found.same(keys) { Ok((envelope, new)) } else { Err(self.shut(&Shut::Damaged, None)) }
+    }
+
+    /// Finishes or undoes what a rotation cut short has left. Nothing is left to do in most cases.
+    pub(super) async fn settle(&self, envelope: &mut Envelope, master: &Key, keys: &Keys) -> Result<(), Locked> {
+        match envelope.facts.change.clone() {
+            None => Ok(()),
+            Some(Change::Making(place)) => {
+                // A key that opens something is not deleted, whatever the note says.
+                if place != envelope.facts.source {
+                    self.delete(&place).await?;
+                }
+                *envelope = self.write(master, keys, Facts { change: None, ..envelope.facts.clone() })?;
+                Ok(())
+            }
+            Some(Change::Retiring { .. }) => self.retire(envelope, master, keys, &mut |_| Ok(())).await.map(drop),
+        }
+    }
+
+    /// Deletes the old key and removes the note. False where the old key is not ours to delete.
+    async fn retire(&self, envelope: &mut Envelope, master: &Key, keys: &Keys, at: At<'_>) -> Result<bool, Locked> {
+        let Some(Change::Retiring { old, new }) = envelope.facts.change.clone() else { return Ok(false) };
+        let deleted = match &new {
+            Some(new) if new.kind == SourceKind::File => {
+                take_place(Path::new(&new.location), Path::new(&envelope.facts.source.location))
+                    .map_err(|error| file_failed(new, &error))?;
+                old.kind == SourceKind::File || self.delete(&old).await?
+            }
+            _ if old == envelope.facts.source => false,
+            _ => self.delete(&old).await?,
+        };
+        at(Step::Deleted)?;
+        *envelope = self.write(master, keys, Facts { change: None, ..envelope.facts.clone() })?;
+        Ok(deleted)
+    }
+
+    /// Makes a key and keeps it in `place`; the key as it was read back.
+    pub(super) async fn keep(&self, place: &Source) -> Result<Key, Locked> {
+        match place.kind {
+            SourceKind::Environment => Err(new_key_missing()),
+            SourceKind::File => {
+                let path = Path::new(&place.location);
+                // Left by a rotation that was cut short; nothing is sealed under it.
+                wipe(path).map_err(|error| file_failed(place, &error))?;
+                make_file(path, self.dice.as_ref()).map_err(|error| file_failed(place, &error))?;
+                from_file(path, self.data())?.ok_or_else(|| not_kept(place))
+            }
+            SourceKind::Keyring => {
+                let (entry, key) = (place.location.clone(), random_key(self.dice.as_ref()));
+                let given = key.clone();
+                let kept = self.ask(move |keyring| {
+                    keyring.set(&entry, given.expose())?;
+                    keyring.get(&entry)
+                });
+                let kept = kept.await.map_err(|error| super::open::keyring_trouble(&error))?;
+                let kept = kept.and_then(|kept| key_from(kept.expose())).ok_or_else(|| not_kept(place))?;
+                if kept.expose() == key.expose() { Ok(kept) } else { Err(not_kept(place)) }
+            }
+        }
+    }
+
+    /// Deletes a key of ours. False for one that is not ours to delete.
+    async fn delete(&self, place: &Source) -> Result<bool, Locked> {
+        match place.kind {
+            SourceKind::Environment => Ok(false),
+            SourceKind::File => wipe(Path::new(&place.location)).map(|()| true).map_err(|error| file_failed(place, &error)),
+            SourceKind::Keyring => {
+                let entry = place.location.clone();
+                let gone = self.ask(move |keyring| {
+                    keyring.delete(&entry)?;
+                    keyring.get(&entry).map(|left| left.is_none())
+                });
+                match gone.await {
+                    Ok(true) => Ok(true),
+                    Ok(false) => Err(super::open::keyring_trouble(&KeyringError::Failed("it still has the key it was to delete".into()))),
+                    Err(error) => Err(super::open::keyring_trouble(&error)),
+                }
+            }
+        }
+    }
+
+    /// A new key file is written beside the old one and takes its name in the end.
+    fn file_places(&self, old: &Source) -> Result<(Source, Source), Locked> {
+        let path = match (&self.settings.file, old.kind) {
+            (Some(path), _) => path.clone(),
+            (None, SourceKind::File) => Path::new(&old.location).to_owned(),
+            (None, _) => return Err(no_file_configured()),
+        };
+        let end = Source::file(&path);
+        if end == *old {
+            let mut beside = path.into_os_string();
+            beside.push(".new");
+            return Ok((Source::file(Path::new(&beside)), end));
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(Locked::new(
+                "key_file_exists",
+                format!("There is a file at `{}` already, and it is not overwritten.", path.display()),
+                "Move it away, or set `keys.file` to another path.",
+            ));
+        }
+        Ok((end.clone(), end))
+    }
+
+    fn not_written(&self, error: &std::io::Error) -> Locked {
+        Locked::new(
+            "envelope_failed",
+            format!("The key envelope `{}` cannot be written: {error}.", self.places.envelope.display()),
+            "Check the rights of that folder and the space on its disk; the keys are as they were.",
+        )
+    }
+}
+
+/// The key that its owner has given for the environment.
+fn given(text: Option<&str>, envelope: &Envelope) -> Result<Key, Locked> {
+    let new = key_from_text(text.ok_or_else(new_key_missing)?.as_bytes()).ok_or_else(|| {
+        Locked::new(
+            "malformed_key",
+            format!("What stands in the environment variable `{NEW_KEY_VARIABLE}` is not a key of 32 bytes."),
+            "A key is 32 random bytes in base64: `openssl rand -base64 32` makes one.",
+        )
+    })?;
+    if envelope.is_of(&new) {
+        let hint = "Make another one: `openssl rand -base64 32`.";
+        return Err(Locked::new("same_key", format!("The key in `{NEW_KEY_VARIABLE}` is the one in use."), hint));
+    }
+    Ok(new)
+}
+
+fn new_key_missing() -> Locked {
+    Locked::new(
+        "new_key_missing",
+        format!("A key of the environment is changed by its owner, and no new one was given in `{NEW_KEY_VARIABLE}`."),
+        format!(
+            "`export {NEW_KEY_VARIABLE}=\"$(openssl rand -base64 32)\"`, rotate, then start the daemon with that key as `{KEY_VARIABLE}`."
+        ),
+    )
+}
+
+fn not_kept(place: &Source) -> Locked {
+    let message = format!("{} did not give back the key that was put there.", capital(&place.describe()));
+    Locked::new("key_not_kept", message, "Look at that place; the old key is still in force.")
+}
+
+fn file_failed(place: &Source, error: &std::io::Error) -> Locked {
+    let message = format!("{} cannot be written: {error}.", capital(&place.describe()));
+    Locked::new(
+        "key_file_failed",
+        message,
+        "Check the rights of its folder; a key that is only shown to the daemon is replaced by its owner.",
+    )
+}
+
+/// Gives the new file the name of the old one, unless that has been done already.
+fn take_place(new: &Path, old: &Path) -> std::io::Result<()> {
+    if new.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    disk::overwrite(old)?;
+    fs::rename(new, old)?;
+    disk::flush_folder(old)
+}
+
+/// Overwrites and removes a key file, when it is there.
+fn wipe(path: &Path) -> std::io::Result<()> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    disk::overwrite(path)?;
+    fs::remove_file(path)?;
+    disk::flush_folder(path)
+}

@@ -1,0 +1,203 @@
+//! Tests of the rotation: cut short behind any step it leaves something that opens, and the old key opens nothing in the end.
+
+use std::{fs, sync::Arc};
+
+use super::{
+    open_tests::{Home, Mood, key_text, listing},
+    rotate::Step,
+    *,
+};
+use crate::clock::{ManualClock, Timestamp};
+
+const STEPS: [Step; 5] = [Step::Noted, Step::Kept, Step::Sealed, Step::Verified, Step::Deleted];
+
+/// A profile whose key is in `kind`.
+async fn home(kind: SourceKind) -> Home {
+    let mut home = Home::new(Mood::Works);
+    home.file = Some(home.key_file());
+    home.only = Some(kind);
+    if kind == SourceKind::Environment {
+        home.environment = Some(key_text(1));
+    }
+    home.unlocked().await;
+    home.only = None;
+    home
+}
+
+fn to(kind: SourceKind) -> Rotate {
+    let given = (kind == SourceKind::Environment).then(|| Secret::new(key_text(2)));
+    Rotate { to: Some(kind), given }
+}
+
+fn killed() -> Locked {
+    Locked::new("killed", "It was killed.", "-")
+}
+
+/// Whoever starts the daemon after a rotation to the environment has the new key there.
+fn new_environment(home: &mut Home, kind: SourceKind) {
+    if kind == SourceKind::Environment {
+        home.environment = Some(key_text(2));
+    }
+}
+
+#[tokio::test]
+async fn every_way_leads_to_the_same_keys_and_the_old_master_opens_nothing() {
+    use SourceKind::{Environment, File, Keyring};
+    for (from, kind) in [
+        (Keyring, Keyring),
+        (File, File),
+        (Environment, Environment),
+        (Keyring, File),
+        (File, Keyring),
+        (Keyring, Environment),
+        (Environment, Keyring),
+    ] {
+        let mut home = home(from).await;
+        let (before, _, old_master, keys) = home.vault().unseal().await.unwrap();
+        let rotated = home.vault().rotate(to(kind)).await.unwrap();
+        assert_eq!((rotated.generation, rotated.source.kind, rotated.old.kind), (2, kind, from));
+        assert_eq!(rotated.old_deleted, from != Environment, "{from:?} {kind:?}");
+        new_environment(&mut home, kind);
+        let (after, source, new_master, same) = home.vault().unseal().await.unwrap();
+        assert!(same.same(&keys) && source == rotated.source && after.facts.change.is_none());
+        assert!(new_master.expose() != old_master.expose());
+        assert!(after.open(&old_master).is_err(), "the old master opens the new envelope");
+        assert!(before.open(&new_master).is_err());
+        // Nowhere is the old one left, but in its owner's environment.
+        let entries = home.keyring.entries.lock().unwrap().clone();
+        assert!(!entries.values().any(|kept| kept == old_master.expose()));
+        assert_eq!(entries.len(), usize::from(kind == Keyring));
+        assert_eq!(listing(home.keys.path()).len(), usize::from(kind == File));
+        assert_eq!(listing(home.dir.path()).len(), 1);
+        // And once more.
+        if kind != Environment {
+            assert_eq!(home.vault().rotate(Rotate::default()).await.unwrap().generation, 3);
+            assert!(home.vault().unseal().await.unwrap().3.same(&keys));
+        }
+    }
+}
+
+#[tokio::test]
+async fn cut_short_behind_any_step_it_opens_and_is_finished_or_undone() {
+    use SourceKind::{Environment, File, Keyring};
+    for (from, kind) in [(Keyring, Keyring), (File, File), (Keyring, File), (File, Keyring), (Environment, Keyring), (Keyring, Environment)]
+    {
+        for last in STEPS {
+            let mut home = home(from).await;
+            let (_, _, old_master, keys) = home.vault().unseal().await.unwrap();
+            let ended = home.vault().rotate_by_steps(to(kind), &mut |step| if step == last { Err(killed()) } else { Ok(()) }).await;
+            if kind == Environment && last == Step::Noted {
+                // Nothing is kept for the environment.
+                assert!(ended.is_ok());
+            } else {
+                assert_eq!(ended.unwrap_err().code, "killed");
+            }
+            let sealed = STEPS.iter().position(|step| *step == last) >= STEPS.iter().position(|step| *step == Step::Sealed);
+            if sealed || last == Step::Noted {
+                new_environment(&mut home, kind);
+            }
+            // The next start opens with the same keys, and leaves one key and no note.
+            let opened = home.unlocked().await;
+            assert!(opened.keys.same(&keys), "{from:?} to {kind:?}, killed behind {last:?}");
+            let state = home.vault().state().unwrap();
+            assert!(!state.unfinished, "{from:?} to {kind:?}, killed behind {last:?}");
+            let (envelope, source, master, _) = home.vault().unseal().await.unwrap();
+            assert_eq!(source, state.source);
+            if sealed {
+                assert_eq!((state.generation, source.kind), (2, kind));
+                assert!(envelope.open(&old_master).is_err());
+            } else if kind != Environment {
+                assert_eq!((state.generation, source.kind), (1, from));
+                assert!(master.expose() == old_master.expose());
+            }
+            let kept = home.keyring.entries.lock().unwrap().len() + listing(home.keys.path()).len();
+            assert_eq!(kept, usize::from(source.kind != Environment), "{from:?} to {kind:?}, killed behind {last:?}: a key was left over");
+        }
+    }
+}
+
+#[tokio::test]
+async fn cut_short_again_and_again_it_still_ends() {
+    for kind in [SourceKind::Keyring, SourceKind::File] {
+        let home = home(kind).await;
+        let (_, _, _, keys) = home.vault().unseal().await.unwrap();
+        for last in STEPS.into_iter().chain(STEPS) {
+            let _ = home.vault().rotate_by_steps(Rotate::default(), &mut |step| if step == last { Err(killed()) } else { Ok(()) }).await;
+        }
+        home.vault().rotate(Rotate::default()).await.unwrap();
+        let opened = home.unlocked().await;
+        assert!(opened.keys.same(&keys));
+        assert_eq!(home.keyring.entries.lock().unwrap().len() + listing(home.keys.path()).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_leaves_the_old_key_in_force() {
+    let home = home(SourceKind::Keyring).await;
+    let (_, _, _, keys) = home.vault().unseal().await.unwrap();
+    let before = listing(home.dir.path()).len();
+    // It fails in the midst: the key is given and lost.
+    let failed = home
+        .vault()
+        .rotate_by_steps(Rotate::default(), &mut |step| {
+            if step == Step::Noted {
+                home.keyring.feel(Mood::Forgets);
+            }
+            Ok(())
+        })
+        .await;
+    assert_eq!(failed.unwrap_err().code, "key_not_kept");
+    home.keyring.feel(Mood::Works);
+    assert!(home.unlocked().await.keys.same(&keys));
+    assert_eq!(home.vault().state().unwrap().generation, 1);
+    assert_eq!(listing(home.dir.path()).len(), before);
+
+    home.keyring.feel(Mood::Locked);
+    let locked = home.vault().rotate(Rotate::default()).await.unwrap_err();
+    assert_eq!(locked.code, "keyring_locked");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_said_and_nothing_is_changed() {
+    let mut home = home(SourceKind::Environment).await;
+    let vault = |home: &Home| home.vault();
+    let before = listing(home.dir.path());
+    let refused = |given: Option<String>| Rotate { to: None, given: given.map(Secret::new) };
+    assert_eq!(vault(&home).rotate(refused(None)).await.unwrap_err().code, "new_key_missing");
+    assert_eq!(vault(&home).rotate(refused(Some(key_text(1)))).await.unwrap_err().code, "same_key");
+    assert_eq!(vault(&home).rotate(refused(Some("no key".into()))).await.unwrap_err().code, "malformed_key");
+    fs::write(home.key_file(), "somebody's").unwrap();
+    assert_eq!(vault(&home).rotate(to(SourceKind::File)).await.unwrap_err().code, "key_file_exists");
+    home.only = Some(SourceKind::Environment);
+    assert_eq!(vault(&home).rotate(to(SourceKind::Keyring)).await.unwrap_err().code, "source_is_set");
+    home.only = None;
+    home.file = None;
+    assert_eq!(vault(&home).rotate(to(SourceKind::File)).await.unwrap_err().code, "key_missing");
+    assert_eq!(listing(home.dir.path()), before);
+    assert!(home.keyring.entries.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn it_is_told_when_the_next_one_is_due() {
+    let home = home(SourceKind::Keyring).await;
+    let day = Duration::from_secs(24 * 3600);
+    let state = home.vault().state().unwrap();
+    assert_eq!((state.generation, state.since, state.due(90 * day)), (1, Timestamp(0), Timestamp(0).plus(90 * day)));
+    let later = Timestamp(0).plus(7 * day);
+    let vault = Vault { dates: Arc::new(ManualClock::at(later)), ..home.vault() };
+    assert_eq!(vault.rotate(Rotate::default()).await.unwrap().at, later);
+    let state = vault.state().unwrap();
+    assert_eq!((state.generation, state.since), (2, later));
+}
+
+#[tokio::test]
+async fn a_note_that_somebody_wrote_deletes_no_key() {
+    let home = home(SourceKind::Keyring).await;
+    home.keyring.entries.lock().unwrap().insert("precious".into(), vec![7; 32]);
+    let path = home.dir.path().join("cache.keys");
+    let text = fs::read_to_string(&path).unwrap();
+    let note = r#""change": {"retiring": {"old": {"kind": "keyring", "location": "precious"}}}, "sealed""#;
+    fs::write(&path, text.replacen("\"sealed\"", note, 1)).unwrap();
+    assert_eq!(home.refused().await, "damaged_envelope");
+    assert!(home.keyring.entries.lock().unwrap().contains_key("precious"));
+}

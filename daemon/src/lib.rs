@@ -1,6 +1,7 @@
 //! Puts it together and listens: gRPC, MCP, service managers.
 
 pub mod clients;
+mod compliance;
 pub mod core;
 pub mod daemon;
 mod engine;
@@ -12,6 +13,7 @@ pub mod logging;
 mod mcp;
 mod metrics;
 pub mod parts;
+pub mod records;
 pub mod service;
 pub mod signals;
 mod statistics;

@@ -15,6 +15,7 @@ pub(super) const STEPS: &[Step] = &[
     (4, include_str!("migrations/004_making_room.sql")),
     (5, include_str!("migrations/005_statistics.sql")),
     (6, include_str!("migrations/006_given_back.sql")),
+    (8, include_str!("migrations/008_audit.sql")),
 ];
 
 /// The schema this program writes.

@@ -5,6 +5,8 @@
 //! (design: performance, 2b). `thread.rs` has the figures beside a pool.
 
 mod accounts;
+mod anchor;
+mod audit;
 pub mod codec;
 mod db;
 mod delta;
@@ -15,6 +17,7 @@ mod items;
 mod migrations;
 mod open;
 mod pack;
+mod privacy;
 mod room;
 mod scopes;
 pub mod seal;
@@ -25,6 +28,8 @@ mod thread;
 mod totals;
 mod writes;
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
@@ -116,6 +121,7 @@ impl Sqlcipher {
         db.check_wrapping_key()?;
         if options.new_epochs {
             db.transact(true, scopes::renew_epochs)?;
+            db.set_restored();
         }
         let (reopened, guard) = (db.reopened(), db.guard());
         let thread = StoreThread::start(db)?;
@@ -198,6 +204,10 @@ impl Entries for Sqlcipher {
 
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {
         self.invalidate_entries(what).await
+    }
+
+    async fn entries_of(&self, account: &AccountId, after: i64, most: usize) -> Result<(Vec<KeyHash>, Option<i64>), StoreError> {
+        self.held_entries(account, after, most).await
     }
 
     async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError> {

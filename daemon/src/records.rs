@@ -33,10 +33,10 @@ pub struct AuditQuestion {
     pub target: Option<String>,
     /// Kinds, as words.
     pub kinds: Vec<String>,
-    /// From then on.
-    pub since: Option<Timestamp>,
+    /// From then on: some time ago (`2h`), a date, or RFC 3339.
+    pub since: Option<String>,
     /// Before then.
-    pub until: Option<Timestamp>,
+    pub until: Option<String>,
     /// At most so many; 0 for all of them.
     pub limit: u64,
     /// Every one that comes afterwards too.
@@ -61,7 +61,17 @@ pub trait Records: Send + Sync {
     async fn compliance(&self) -> Result<Value, Problem>;
 }
 
-fn wanted(asked: AuditQuestion) -> Result<Wanted, Problem> {
+fn time(text: Option<&String>, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    text.map(|text| {
+        m365_cached::audit::moment(text, now).ok_or_else(|| {
+            let hint = "Write some time ago as `15m`, `2h` or `7d`, or a time as `2026-11-21` or `2026-11-21T08:00:00Z`.";
+            Problem::new(Kind::User, "malformed_time", "That is no time.", hint)
+        })
+    })
+    .transpose()
+}
+
+fn wanted(asked: AuditQuestion, now: Timestamp) -> Result<Wanted, Problem> {
     let kinds = asked
         .kinds
         .iter()
@@ -73,8 +83,8 @@ fn wanted(asked: AuditQuestion) -> Result<Wanted, Problem> {
             })
         })
         .collect::<Result<_, _>>()?;
-    let filter =
-        Filter { client: asked.client, tool: asked.tool, kinds, since: asked.since, until: asked.until, subjects: None, marks: None };
+    let (since, until) = (time(asked.since.as_ref(), now)?, time(asked.until.as_ref(), now)?);
+    let filter = Filter { client: asked.client, tool: asked.tool, kinds, since, until, subjects: None, marks: None };
     Ok(Wanted { account: asked.account, target: asked.target, filter })
 }
 
@@ -117,7 +127,7 @@ impl Follower {
 /// Records of the trail: the last ones, or all of them, and then those that come.
 pub(crate) async fn audit(engine: &Arc<Engine>, asked: AuditQuestion) -> Result<AuditStream, Problem> {
     let (limit, follow) = (usize::try_from(asked.limit).unwrap_or(usize::MAX), asked.follow);
-    let wanted = wanted(asked)?;
+    let wanted = wanted(asked, engine.now())?;
     engine.settle_trail().await;
     let of = |error| Problem::of(&error);
     let (ready, after) = if limit == 0 {

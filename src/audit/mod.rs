@@ -16,11 +16,13 @@
 mod chain;
 mod event;
 mod filter;
+mod moment;
 mod verify;
 
 pub use chain::{Hash, Mark, Point, Record, Subject, mark};
 pub use event::{Event, Kind};
 pub use filter::Filter;
+pub use moment::moment;
 pub use verify::{Fault, Report, Verifier};
 
 /// Marks kept of one event; how many targets there were is kept beside them.

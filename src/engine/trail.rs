@@ -274,6 +274,11 @@ impl Engine {
         self.flush_trail().await;
     }
 
+    /// What the clock shows.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// An event of the kind now.
     pub(super) fn event(&self, kind: Kind, caller: &Caller) -> Event {
         Event::new(kind, self.clock.now()).by(&caller.client)

@@ -5,7 +5,6 @@ use std::{pin::Pin, sync::Arc};
 use futures_util::{Stream, StreamExt as _};
 use m365_cached::{
     audit::{Fault, Point, Report},
-    clock::Timestamp,
     hint::Kind,
 };
 use m365_cached_proto::v1;
@@ -41,8 +40,8 @@ fn question(request: v1::AuditRequest) -> AuditQuestion {
         tool: given(request.tool),
         target: given(request.target),
         kinds: request.kinds,
-        since: request.since_ms.map(Timestamp),
-        until: request.until_ms.map(Timestamp),
+        since: given(request.since),
+        until: given(request.until),
         limit: request.limit,
         follow: request.follow,
     }

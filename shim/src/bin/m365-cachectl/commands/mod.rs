@@ -2,7 +2,11 @@
 
 mod accounts;
 mod arguments;
+mod audit;
 mod call;
+mod compliance;
+mod erase;
+mod export;
 mod invalidate;
 mod login;
 mod logout;
@@ -31,6 +35,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Warm(args) => return warm::run(context, args).await,
+        Command::Audit(args) => return audit::run(context, args).await,
+        Command::Export { account, path } => export::run(context, account, &path).await?,
+        Command::Erase { account, yes } => return erase::run(context, account, yes).await,
+        Command::Compliance => return compliance::run(context).await,
         Command::Stop => stop::run(context).await?,
     }
     Ok(0)

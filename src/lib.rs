@@ -12,6 +12,7 @@
 //! | [`auth`] | who we are to Microsoft: sign-in, the keeper of tokens |
 //! | [`graph`] | how we ask Microsoft: client, budget, retries, pages, batches |
 //! | [`transfer`] | how files move: streamed, resumed, between allowed folders and allowed hosts |
+//! | [`audit`] | what happened: events, the chain of the trail, what is wrong with one. Pure |
 //! | [`store`] | what we remember: entries (swappable) and the ledger, in SQLCipher or in memory |
 //! | [`queue`] | what is to be done: leases, retries, waits. Pure |
 //! | [`engine`] | what happens on a call; the only room that combines the others |
@@ -39,6 +40,7 @@
 //! - No token goes to another host than Graph, and no local file is overwritten.
 //! - A write whose outcome is unknown is never sent again.
 
+pub mod audit;
 pub mod auth;
 pub mod cache;
 pub mod chance;

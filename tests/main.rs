@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod backend;
 #[cfg(test)]
 mod cachectl;
@@ -36,6 +38,8 @@ mod limits;
 mod locked;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod privacy;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]

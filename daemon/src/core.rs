@@ -13,9 +13,11 @@ use m365_cached::{
 };
 use serde_json::{Map, Value};
 
+use crate::records::Records;
+
 /// The engine as the services see it.
 #[async_trait]
-pub trait Core: Send + Sync {
+pub trait Core: Records {
     /// A cached answer from memory, fresh; does not wait for anything.
     fn peek(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// A cached answer from memory or the store, without asking Microsoft.

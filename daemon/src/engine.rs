@@ -3,17 +3,21 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt as _, stream};
+use futures_util::{
+    FutureExt, StreamExt as _,
+    stream::{self, BoxStream},
+};
 use m365_cached::{
+    audit::{Point, Report},
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
     cache::{Bounds, Escaped, RoomLimits},
     config::Config,
-    engine::{self, Engine, GraphRemote, LoginStart, Operation, Policy, Stats, ToolPolicy, Warming},
+    engine::{self, AuditPolicy, Engine, Erased, GraphRemote, LoginStart, Operation, Piece, Policy, Stats, ToolPolicy, Warming},
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
     secret::Secret,
-    store::{DoubtMark, Entries, HotTier, Ledger, Room},
+    store::{DoubtMark, Entries, HotTier, Ledger, Records, Room},
     tools,
     transfer::{self, Transfer},
     worker,
@@ -21,11 +25,13 @@ use m365_cached::{
 use serde_json::{Map, Value};
 
 use crate::{
+    compliance::Facts,
     core::{
         AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Problem,
         QueueState, RoomState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
     },
     parts::Opened,
+    records::{AuditQuestion, AuditStream},
 };
 
 /// A running engine with its background tasks.
@@ -35,6 +41,7 @@ pub(crate) struct Running {
     path: PathBuf,
     background: Vec<tokio::task::AbortHandle>,
     close: Box<dyn Fn() + Send + Sync>,
+    facts: Facts,
 }
 
 impl Drop for Running {
@@ -76,6 +83,8 @@ pub(crate) struct Store {
     pub(crate) room: Arc<dyn Room>,
     /// What must be remembered exactly.
     pub(crate) ledger: Arc<dyn Ledger>,
+    /// The audit trail and the rights of the person.
+    pub(crate) records: Arc<dyn Records>,
     /// `sqlcipher` or `memory`.
     pub(crate) backend: &'static str,
     /// The file.
@@ -113,6 +122,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         entries: store.entries,
         room: Some(store.room),
         ledger: store.ledger,
+        records: store.records,
         hot: HotTier::new(config.cache.hot_bytes),
         remote: Arc::new(GraphRemote::new(Arc::clone(&client), transfer)),
         graph: Some(client),
@@ -129,12 +139,14 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         tokio::spawn(worker::warm(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::flush(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::count(Arc::clone(&engine))).abort_handle(),
+        tokio::spawn(worker::witness(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::tidy(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::clean(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(worker::sweep(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
     ]);
-    Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close }))
+    let facts = Facts::of(config, opened.key);
+    Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close, facts }))
 }
 
 fn http_settings(config: &Config) -> HttpSettings {
@@ -195,6 +207,7 @@ fn policy(config: &Config) -> Policy {
         cloud: config.cloud.name.clone(),
         compat: config.compat,
         warming: Warming::default(),
+        audit: AuditPolicy { reads: config.audit.reads, keep: config.audit.keep },
     }
 }
 
@@ -249,6 +262,29 @@ fn account(account: &engine::Account) -> AccountState {
         signed_in,
         access_token_expires_ms: expires,
         caching: account.caching,
+    }
+}
+
+#[async_trait]
+impl crate::records::Records for Running {
+    async fn audit(&self, asked: AuditQuestion) -> Result<AuditStream, Problem> {
+        crate::records::audit(&self.engine, asked).await
+    }
+
+    async fn verify_audit(&self, noted: Option<Point>) -> Result<Report, Problem> {
+        self.engine.verify_trail(noted).await.map_err(|error| problem(&error))
+    }
+
+    async fn export(&self, account: &str, caller: &Caller) -> Result<BoxStream<'static, Result<Piece, Problem>>, Problem> {
+        crate::records::export(&self.engine, account, caller).await
+    }
+
+    async fn erase(&self, account: &str, caller: &Caller) -> Result<Erased, Problem> {
+        self.engine.erase(account, caller).await.map_err(|error| problem(&error))
+    }
+
+    async fn compliance(&self) -> Result<Value, Problem> {
+        crate::compliance::report(&self.engine, &self.facts, self.backend).await.map_err(|error| problem(&error))
     }
 }
 
@@ -386,7 +422,7 @@ impl Core for Running {
 
     async fn logout(&self, name: &str) -> Result<(AccountState, u64), Problem> {
         let before = self.engine.accounts();
-        let (row, entries) = self.engine.logout(name).await.map_err(|error| problem(&error))?;
+        let (row, entries) = self.engine.logout(name, &crate::service::caller()).await.map_err(|error| problem(&error))?;
         let gone = before.iter().find(|known| known.row.id == row.id).map(account).unwrap_or_default();
         Ok((AccountState { signed_in: false, access_token_expires_ms: 0, ..gone }, entries))
     }

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod clients;
+mod compliance;
 pub mod core;
 pub mod daemon;
 mod engine;
@@ -16,6 +17,7 @@ mod metrics;
 #[cfg(feature = "sqlcipher")]
 pub mod offline;
 pub mod parts;
+pub mod records;
 pub mod service;
 pub mod signals;
 mod statistics;

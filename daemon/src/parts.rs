@@ -77,6 +77,8 @@ pub struct Opened<'a> {
     pub cloud: Cloud,
     /// The keys of the store.
     pub keys: Keys,
+    /// What holds the master key: `keyring`, `environment` or `file`.
+    pub key: &'static str,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -96,9 +98,10 @@ impl Parts {
         match vault.open_or_create().await {
             Ok(Unlocked { keys, source, created }) => {
                 tracing::info!(source = source.kind.as_str(), created, "the vault is open");
+                let key = source.kind.as_str();
                 let keeper = Arc::new(KeyKeeper::new(vault, config.keys.rotate_every, Arc::clone(&clock), Box::new(keys::log)));
                 parts.keys = Some(Arc::clone(&keeper));
-                parts.core = engine(Opened { config, profile, cloud, keys, clock, dice }, &keeper).await;
+                parts.core = engine(Opened { config, profile, cloud, keys, key, clock, dice }, &keeper).await;
             }
             Err(locked) => parts.core = Err(Problem::of(&locked)),
         }
@@ -190,11 +193,21 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
     // Beside the database, for it stands for what the database could not take.
     let doubt = Some(DoubtMark::at(&path.with_file_name("unrecorded")));
     Ok(match opened.config.store.backend {
-        Backend::Sqlcipher => Store { entries: file.clone(), room: file.clone(), ledger: file, backend: "sqlcipher", path, doubt, close },
+        Backend::Sqlcipher => Store {
+            entries: file.clone(),
+            room: file.clone(),
+            ledger: file.clone(),
+            records: file,
+            backend: "sqlcipher",
+            path,
+            doubt,
+            close,
+        },
         Backend::Memory => {
             tokio::spawn(empty(Arc::clone(&file), opened.clock.now()));
+            let records = Arc::clone(&file);
             let store = Arc::new(Volatile::new(file, opened.config.store.memory_bytes, Limits::default()));
-            Store { entries: store.clone(), room: store.clone(), ledger: store, backend: "memory", path, doubt, close }
+            Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, close }
         }
     })
 }
@@ -224,7 +237,8 @@ fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> 
     Ok(Store {
         entries: store.clone(),
         room: store.clone(),
-        ledger: store,
+        ledger: store.clone(),
+        records: store,
         backend: "memory",
         path: PathBuf::new(),
         doubt: None,

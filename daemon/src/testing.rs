@@ -77,6 +77,35 @@ pub(crate) fn ada() -> AccountState {
 }
 
 #[async_trait]
+impl crate::records::Records for FakeCore {
+    async fn audit(&self, asked: crate::records::AuditQuestion) -> Result<crate::records::AuditStream, Problem> {
+        Ok(Box::pin(futures_util::stream::iter([Ok(serde_json::json!({ "seq": 1, "kinds": asked.kinds }))])))
+    }
+
+    async fn verify_audit(&self, noted: Option<m365_cached::audit::Point>) -> Result<m365_cached::audit::Report, Problem> {
+        Ok(m365_cached::audit::Report { head: noted.unwrap_or_default(), ..m365_cached::audit::Report::default() })
+    }
+
+    async fn export(
+        &self,
+        account: &str,
+        _caller: &Caller,
+    ) -> Result<futures_util::stream::BoxStream<'static, Result<m365_cached::engine::Piece, Problem>>, Problem> {
+        let piece = m365_cached::engine::Piece { section: "account", value: account.into() };
+        Ok(Box::pin(futures_util::stream::iter([Ok(piece)])))
+    }
+
+    async fn erase(&self, account: &str, _caller: &Caller) -> Result<m365_cached::engine::Erased, Problem> {
+        let account = m365_cached::ids::AccountId::new(account);
+        Ok(m365_cached::engine::Erased { account, entries: 2, left: [("entries", 0)].into() })
+    }
+
+    async fn compliance(&self) -> Result<Value, Problem> {
+        Ok(serde_json::json!({ "holds": true }))
+    }
+}
+
+#[async_trait]
 impl Core for FakeCore {
     fn peek(&self, _caller: &Caller, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
         None

@@ -9,6 +9,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::v1::admin_client::AdminClient;
 use crate::v1::keys_client::KeysClient;
 use crate::v1::mcp_client::McpClient;
+use crate::v1::records_client::RecordsClient;
 use crate::v1::tools_client::ToolsClient;
 use crate::{HTTP2_CONNECTION_WINDOW, HTTP2_FRAME, HTTP2_STREAM_WINDOW, MAX_MESSAGE_IN, MAX_MESSAGE_OUT};
 
@@ -99,6 +100,12 @@ pub fn admin_client(channel: Channel) -> AdminClient<Channel> {
 #[must_use]
 pub fn keys_client(channel: Channel) -> KeysClient<Channel> {
     KeysClient::new(channel).max_decoding_message_size(MAX_MESSAGE_OUT).max_encoding_message_size(MAX_MESSAGE_IN)
+}
+
+/// The audit trail and the rights of the person over `channel`, with the message limits both sides hold.
+#[must_use]
+pub fn records_client(channel: Channel) -> RecordsClient<Channel> {
+    RecordsClient::new(channel).max_decoding_message_size(MAX_MESSAGE_OUT).max_encoding_message_size(MAX_MESSAGE_IN)
 }
 
 #[cfg(unix)]

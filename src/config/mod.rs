@@ -44,6 +44,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// `[warming]`.
     pub warming: WarmingSettings,
+    /// `[audit]`.
+    pub audit: AuditSettings,
     /// `[graph]`.
     pub graph: GraphSettings,
     /// `[files]`.
@@ -114,10 +116,23 @@ pub struct CacheSettings {
     pub max_bytes_per_account: u64,
     /// `cache.min_free_bytes`: while less is free on the disk, answers are given and not kept; 0 for no such floor.
     pub min_free_bytes: u64,
+    /// `cache.exclude_folders`: mail folders by their well-known name, displayed path or id, whose messages are answered and never kept.
+    pub exclude_folders: Vec<String>,
+    /// `cache.exclude_senders`: addresses, or domains as `@contoso.com`, whose messages are answered and never kept.
+    pub exclude_senders: Vec<String>,
     /// `cache.accounts.<username>.enabled`, where set; names in lower case.
     pub accounts: BTreeMap<String, bool>,
     /// `cache.tools.<tool>.*`, where set.
     pub tools: BTreeMap<String, ToolCache>,
+}
+
+/// `[audit]`: writes, sign-ins, keys, exports and erasures are always recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// `audit.reads`: reads are recorded too.
+    pub reads: bool,
+    /// `audit.keep`: how long records are kept, in days: `365d`.
+    pub keep: Duration,
 }
 
 /// What is set for one tool; `None` leaves its own value.
@@ -265,11 +280,14 @@ impl Default for Config {
                 max_entries_per_account: 10_000,
                 max_bytes_per_account: 0,
                 min_free_bytes: 200_000_000,
+                exclude_folders: Vec::new(),
+                exclude_senders: Vec::new(),
                 accounts: BTreeMap::new(),
                 tools: BTreeMap::new(),
             },
             store: StoreSettings { backend: Backend::Sqlcipher, memory_bytes: DEFAULT_MEMORY },
             warming: WarmingSettings::default(),
+            audit: AuditSettings { reads: true, keep: Duration::from_secs(365 * 24 * 3600) },
             graph: GraphSettings {
                 connect_timeout: Duration::from_secs(10),
                 request_timeout: Duration::from_secs(60),

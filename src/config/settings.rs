@@ -148,6 +148,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config, _| config.cache.min_free_bytes.to_string(),
     },
     Setting {
+        key: "cache.exclude_folders",
+        set: |config, _, value| put(&mut config.cache.exclude_folders, value.list()),
+        show: |config, _| listed(&config.cache.exclude_folders),
+    },
+    Setting {
+        key: "cache.exclude_senders",
+        set: |config, _, value| put(&mut config.cache.exclude_senders, value.list()),
+        show: |config, _| listed(&config.cache.exclude_senders),
+    },
+    Setting {
         key: "cache.accounts.*.enabled",
         set: |config, name, value| {
             let enabled = value.bool()?;
@@ -219,6 +229,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "warming.operations.*.throttle_s",
         set: |config, name, value| put(&mut operation(config, name).throttle, value.seconds(0, DAY)),
         show: |config, name| warmed(config, name, |operation| whole(operation.throttle)),
+    },
+    Setting {
+        key: "audit.reads",
+        set: |config, _, value| put(&mut config.audit.reads, value.bool()),
+        show: |config, _| config.audit.reads.to_string(),
+    },
+    Setting {
+        key: "audit.keep",
+        // Ten years: longer than any rule known to us asks for.
+        set: |config, _, value| put(&mut config.audit.keep, value.days(1, 3660)),
+        show: |config, _| format!("\"{}d\"", config.audit.keep.as_secs() / DAY),
     },
     Setting {
         key: "graph.connect_timeout_s",
@@ -369,6 +390,11 @@ fn warmed(config: &Config, name: &str, show: fn(&WarmingOperation) -> String) ->
 
 fn whole(time: Duration) -> String {
     time.as_secs().to_string()
+}
+
+fn listed(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(Some(text))).collect();
+    format!("[{}]", texts.join(", "))
 }
 
 fn quoted(text: Option<&str>) -> String {

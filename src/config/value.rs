@@ -67,6 +67,16 @@ impl Value {
         self.whole(least, most).map(Duration::from_secs).map_err(expected)
     }
 
+    /// A number of days, as `30d`.
+    pub(super) fn days(&self, least: u64, most: u64) -> Result<Duration, String> {
+        let days = match self {
+            Self::Text(text) | Self::Loose(text) => text.trim().strip_suffix('d').and_then(|days| days.parse::<u64>().ok()),
+            _ => None,
+        };
+        let days = days.filter(|days| (least..=most).contains(days));
+        days.map(|days| Duration::from_secs(days * 24 * 3600)).ok_or_else(|| format!("a number of days from `{least}d` to `{most}d`"))
+    }
+
     pub(super) fn list(&self) -> Result<Vec<String>, String> {
         match self {
             Self::List(items) => Ok(items.clone()),

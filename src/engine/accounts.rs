@@ -8,8 +8,9 @@ use std::{
 
 use super::{CallError, Engine};
 use crate::{
+    audit::{Event, Kind},
     auth::{self, AuthError, TokenState},
-    ids::{AccountId, PERSONAL_TENANT},
+    ids::{AccountId, Caller, PERSONAL_TENANT},
     store::AccountRow,
 };
 
@@ -111,6 +112,11 @@ impl Accounts {
         self.rows.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
+    /// Forgets how sign-ins of an account ended.
+    pub(super) fn forget_ends(&self, account: &AccountId) {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, whose| whose != account);
+    }
+
     fn all(&self) -> Vec<Arc<AccountRow>> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
@@ -203,6 +209,8 @@ impl Engine {
     }
 
     async fn keep_login(&self, done: auth::Finished) -> Result<Arc<AccountRow>, LoginError> {
+        // One who is being erased signs in after that.
+        let _alone = self.erasing.lock().await;
         let auth::Finished { signed_in, record } = done;
         let known = self.accounts.find(signed_in.account_id.as_str()).ok();
         let row = AccountRow {
@@ -217,6 +225,8 @@ impl Engine {
         self.ledger.save_account(row.clone()).await.map_err(|error| AuthError::not_saved(&error))?;
         self.keeper.adopt(&row.id, record).await?;
         let row = self.accounts.add(row);
+        self.back_in_trail(&row.id);
+        self.record(Event::new(Kind::SignIn, self.clock.now()).of(&row.id).ended("signed_in")).await;
         self.warmth.stir();
         Ok(row)
     }
@@ -228,13 +238,13 @@ impl Engine {
     /// # Errors
     ///
     /// When there is no such account, or the store cannot forget it.
-    pub async fn logout(self: &Arc<Self>, name: &str) -> Result<(Arc<AccountRow>, u64), CallError> {
+    pub async fn logout(self: &Arc<Self>, name: &str, caller: &Caller) -> Result<(Arc<AccountRow>, u64), CallError> {
         let row = self.accounts.find(name)?;
-        let engine = self.clone();
-        tokio::spawn(async move { engine.sign_out(row).await }).await.map_err(|_| CallError::Broken)?
+        let (engine, caller) = (self.clone(), caller.clone());
+        tokio::spawn(async move { engine.sign_out(row, &caller).await }).await.map_err(|_| CallError::Broken)?
     }
 
-    async fn sign_out(&self, row: Arc<AccountRow>) -> Result<(Arc<AccountRow>, u64), CallError> {
+    pub(super) async fn sign_out(&self, row: Arc<AccountRow>, caller: &Caller) -> Result<(Arc<AccountRow>, u64), CallError> {
         // Out of memory first: from here on no call finds the account.
         self.accounts.remove(&row.id);
         self.queue.leave(&row.id);
@@ -248,6 +258,7 @@ impl Engine {
                 self.counters.forget(&row.id).await;
                 self.lists.leave(&row.id);
                 self.leave_sources(&row);
+                self.record(self.event(Kind::SignOut, caller).of(&row.id).ended("data_key_destroyed").times(entries)).await;
                 Ok((row, entries))
             }
             Err(error) => {

@@ -12,6 +12,7 @@ use crate::{
         faulty::Faulty,
         testing::{self, Scripted, call, mailbox, reply},
     },
+    ids::Caller,
     store::{Entries as _, Ledger as _, Limits, Memory},
 };
 
@@ -26,7 +27,10 @@ async fn a_sign_out_that_fails_leaves_everything_as_it_was() {
     get().await.unwrap();
     let before = engine.accounts();
     *store.failing.lock().unwrap() = "remove_account";
-    assert_eq!(engine.logout(testing::ACCOUNT).await.unwrap_err().to_string(), "the database failed: as the test asked for");
+    assert_eq!(
+        engine.logout(testing::ACCOUNT, &Caller::default()).await.unwrap_err().to_string(),
+        "the database failed: as the test asked for"
+    );
     assert_eq!(engine.accounts(), before, "account and tokens");
     assert_eq!(get().await.unwrap()["_cache_status"], "fresh");
 
@@ -35,7 +39,7 @@ async fn a_sign_out_that_fails_leaves_everything_as_it_was() {
     engine.truth.apply(&store.changed(vec![touched], Timestamp(0)).await.unwrap());
     assert!(engine.truth.rows() > 0);
     *store.failing.lock().unwrap() = "";
-    assert_eq!(engine.logout(testing::ACCOUNT).await.unwrap().1, 1);
+    assert_eq!(engine.logout(testing::ACCOUNT, &Caller::default()).await.unwrap().1, 1);
     assert!(engine.accounts().is_empty() && store.stats().await.unwrap().entries == 0);
     assert!(get().await.is_err());
     engine.tidy().await;

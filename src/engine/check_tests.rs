@@ -370,6 +370,8 @@ impl World {
             args_hash: [0; 32],
             touched,
             at: self.clock.now(),
+            client: String::new(),
+            targets: Vec::new(),
         };
         self.memory.open_write(write).await.unwrap()
     }

@@ -71,6 +71,7 @@ through!(Entries {
     put(entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Put;
     invalidate(what: Invalidation) -> u64;
     touch(uses: Vec<EntryUse>) -> ();
+    entries_of(account: &AccountId, after: i64, most: usize) -> (Vec<KeyHash>, Option<i64>);
     stats() -> StoreStats;
     check_totals(after: Option<TotalsAt>) -> TotalsStep;
 }

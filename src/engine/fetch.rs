@@ -356,7 +356,9 @@ impl Engine {
         if self.check(&mut call, &key).await.map_err(CallError::from)? {
             return Ok(entry);
         }
-        let fetched = self.fetch(&call, &key).await?;
+        let fetched = self.fetch(&call, &key).await;
+        self.saw_refresh(&call, &key, fetched.is_ok());
+        let fetched = fetched?;
         Ok(entry.filter(|_| fetched.kept == Kept::Yes))
     }
 

@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// The mailbox and the drive of an account.
-    fn sources_of(&self, account: &AccountRow) -> Vec<SourceId> {
+    pub(super) fn sources_of(&self, account: &AccountRow) -> Vec<SourceId> {
         let cloud = &self.policy.cloud;
         let mailbox = SourceId::mailbox(cloud, &account.tenant_id, &account.object_id);
         let drive = account.drive_id.as_deref().map(|drive| SourceId::drive(cloud, &account.tenant_id, drive));

@@ -137,6 +137,14 @@ impl crate::store::Entries for Wrong {
     async fn touch(&self, uses: Vec<crate::store::EntryUse>) -> Result<(), StoreError> {
         self.0.touch(uses).await
     }
+    async fn entries_of(
+        &self,
+        _: &crate::ids::AccountId,
+        _: i64,
+        _: usize,
+    ) -> Result<(Vec<crate::cache::KeyHash>, Option<i64>), StoreError> {
+        unreachable!()
+    }
     async fn stats(&self) -> Result<crate::store::StoreStats, StoreError> {
         self.0.stats().await
     }

@@ -246,6 +246,9 @@ impl Engine {
             Some(before) => Ok((LOOK / 2..=LOOK + LOOK / 2).contains(&now.since(before))),
             None => self.believable(now).await,
         };
+        if matches!(believed, Ok(true)) {
+            self.prune_trail(now).await;
+        }
         let done = match believed {
             Ok(true) if self.limits.known().due.is_some_and(|due| now < due) => Ok(()),
             Ok(true) => self.sweep(now).await,

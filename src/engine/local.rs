@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Answer, CallError, Engine, LoginStart};
 use crate::{
+    audit::Kind,
     cache::KeyPattern,
     graph::GraphError,
     ids::{AccountId, Caller},
     store::Invalidation,
-    tools::{Args, Does, Local, StepError, Tool},
+    tools::{self, Args, Does, Local, StepError, Tool},
 };
 
 impl Engine {
@@ -21,7 +22,7 @@ impl Engine {
             Local::AccountList => Ok(self.account_list()),
             Local::AccountAuthenticate => self.account_authenticate(args.flag("personal")).await,
             Local::AccountCompleteAuth => self.account_complete_auth(args.text("flow_cache").unwrap_or_default()).await,
-            Local::AccountRemove => self.account_remove(tool, args).await,
+            Local::AccountRemove => self.account_remove(caller, tool, args).await,
             Local::CacheTask => self.task_status(args.text("task_id").unwrap_or_default()).await,
             Local::CacheTasks => self.task_list(&args).await,
             Local::CacheWarming => Ok(self.warming_status()),
@@ -82,11 +83,11 @@ impl Engine {
         }
     }
 
-    async fn account_remove(self: &Arc<Self>, tool: &'static Tool, args: Args) -> Result<Answer, CallError> {
+    async fn account_remove(self: &Arc<Self>, caller: &Caller, tool: &'static Tool, args: Args) -> Result<Answer, CallError> {
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
         let mut call = self.begin(tool, args, account);
         self.consented(&mut call)?;
-        let (row, entries) = self.logout(call.account.id.as_str()).await?;
+        let (row, entries) = self.logout(call.account.id.as_str(), caller).await?;
         Ok(Answer::plain(&json!({
             "status": "removed",
             "username": row.username,
@@ -123,10 +124,17 @@ impl Engine {
         let pattern = KeyPattern::parse(pattern).map_err(|error| {
             StepError::user("invalid_pattern", error.to_string(), "Write type[:account][:name=value], such as email_list:*:folder=sent*.")
         })?;
+        let mut event = self.event(Kind::Invalidation, caller);
+        event.account.clone_from(&account);
+        // A pattern is somebody's text; what begins the name of a tool of ours is not.
+        if tools::all().any(|tool| tool.name.starts_with(pattern.tool.prefix())) {
+            event.tool = format!("{}{}", pattern.tool.prefix(), if pattern.tool.exact().is_some() { "" } else { "*" });
+        }
         let what = Invalidation { pattern: pattern.clone(), account, reason, by: caller.client.clone(), at: self.clock.now() };
         let deleted = self.entries.invalidate(what).await?;
         // Which of the entries in memory it named would cost more to find out than to read the rest again.
         self.hot.clear();
+        self.record(event.ended("removed").times(deleted)).await;
         Ok((pattern, deleted))
     }
 }

@@ -10,7 +10,9 @@ mod check;
 mod confirm;
 mod cursor;
 mod doubt;
+mod erase;
 mod error;
+mod export;
 mod facts;
 mod fetch;
 mod forget;
@@ -28,6 +30,7 @@ mod stats;
 mod status;
 mod stop;
 mod tasks;
+mod trail;
 mod truth;
 mod turn;
 mod walk;
@@ -69,19 +72,22 @@ use crate::{
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
-    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Room, StoreError, Uses},
+    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Records, Room, StoreError, Uses},
     tools::{self, ArgError, Args, Effect, Tool},
 };
 
 pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
+pub use erase::Erased;
 pub use error::CallError;
+pub use export::Piece;
 pub use limits::{Cleaned, RoomStatus};
 pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
 pub use status::Status;
+pub use trail::{AuditPolicy, Shown, Wanted};
 pub use warm::{Operation, Warming, WarmingNow};
 pub use warm_up::WarmUp;
 
@@ -121,6 +127,8 @@ pub struct Policy {
     pub compat: bool,
     /// What is fetched ahead of use.
     pub warming: Warming,
+    /// What is recorded, and for how long.
+    pub audit: AuditPolicy,
 }
 
 impl Default for Policy {
@@ -136,6 +144,7 @@ impl Default for Policy {
             cloud: "global".into(),
             compat: false,
             warming: Warming::default(),
+            audit: AuditPolicy::default(),
         }
     }
 }
@@ -148,6 +157,8 @@ pub struct Parts {
     pub room: Option<Arc<dyn Room>>,
     /// What must be remembered exactly.
     pub ledger: Arc<dyn Ledger>,
+    /// The audit trail, and the rights of the person whose data it is.
+    pub records: Arc<dyn Records>,
     /// Opened answers in memory.
     pub hot: HotTier,
     /// How Microsoft is asked.
@@ -210,6 +221,10 @@ pub struct Engine {
     used: Notify,
     /// Acts on Microsoft under way; shutdown waits for them.
     acts: write::Acts,
+    /// What is recorded of calls.
+    witness: trail::Witness,
+    /// One erasure at a time, and no sign-in meanwhile.
+    erasing: tokio::sync::Mutex<()>,
     /// Held for reading while something of an account is stored, for writing while an account is forgotten.
     leaving: RwLock<()>,
     /// Why the store did not do its work, as last seen; cleared when it does.
@@ -259,11 +274,13 @@ impl Engine {
         }
         let truth = Truth::new(parts.ledger.clone(), parts.dice.clone());
         let now = parts.clock.now();
+        parts.records.resume(now).await?;
         let open = parts.ledger.recover_writes(now.plus(parts.policy.unsettled), now).await?;
         for write in &open {
             tracing::warn!(tool = %write.write.tool, "a write was under way when the daemon stopped: its outcome is unknown");
         }
         parts.ledger.requeue(now).await?;
+        erase::complete(&*parts.ledger, &*parts.entries, &*parts.records, now).await?;
         let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
         Ok(Arc::new(Self {
             truth,
@@ -295,6 +312,8 @@ impl Engine {
             unsettled: Notify::new(),
             used: Notify::new(),
             acts: write::Acts::default(),
+            witness: trail::Witness::new(parts.records),
+            erasing: tokio::sync::Mutex::default(),
             leaving: RwLock::new(()),
             store_trouble: Mutex::new(None),
         }))
@@ -329,7 +348,12 @@ impl Engine {
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
         let call = self.begin(tool, args, account).by(self.counters.client(&caller.client));
         match tool.effect {
-            Effect::Read { .. } => self.read(call).await,
+            Effect::Read { .. } => {
+                let sight = self.sight(&call);
+                let result = self.read(call).await;
+                self.saw(sight, result.as_ref());
+                result
+            }
             Effect::Write { .. } => self.write(caller, call).await,
             Effect::Local => Err(CallError::Broken),
         }
@@ -339,14 +363,18 @@ impl Engine {
     pub fn peek(&self, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
         let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
         let key = self.key(&call)?;
-        self.peek_hot(&call, &key).map(|answer| self.shaped(name, answer))
+        let answer = self.peek_hot(&call, &key)?;
+        self.saw_hit(&call, &key, &answer);
+        Some(self.shaped(name, answer))
     }
 
     /// The answer to a cached read from memory or the store, fresh or stale, without asking Microsoft; a stale one is refreshed afterwards.
     pub async fn lookup(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
         let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
         let key = self.key(&call)?;
-        self.stored(&call, &key).await.map(|answer| self.shaped(name, answer))
+        let answer = self.stored(&call, &key).await?;
+        self.saw_hit(&call, &key, &answer);
+        Some(self.shaped(name, answer))
     }
 
     /// A call that may be answered from the cache; everything else, errors too, takes the long way.
@@ -421,12 +449,18 @@ impl Engine {
         }
     }
 
-    /// Gives running tasks back, lets acts under way finish and writes buffered uses and counts; afterwards nothing of the engine runs.
+    /// Gives running tasks back, lets acts under way finish and writes buffered uses, counts and records; afterwards nothing of the engine runs.
     pub async fn shutdown(&self) {
         self.release_tasks().await;
         self.acts.drain().await;
         self.flush_uses().await;
         self.flush_counts().await;
+        self.flush_trail().await;
+    }
+
+    /// The audit trail, and the rights of the person whose data it is.
+    fn records(&self) -> Arc<dyn Records> {
+        self.witness.records()
     }
 }
 

@@ -233,7 +233,7 @@ async fn an_account_that_signs_out_ends_its_tasks_and_nothing_of_it_is_written_a
     let engine = world.engine.clone();
     let asking = tokio::spawn(async move { call(&engine, "folder_get_tree", json!({})).await });
     within(world.graph.until_asked(before + 3)).await;
-    within(world.engine.logout(ACCOUNT)).await.unwrap();
+    within(world.engine.logout(ACCOUNT, &crate::ids::Caller::default())).await.unwrap();
     assert_eq!(world.states().await, []);
     // A stale hit that was being served when the account left.
     let key = world.engine.key(&listed).unwrap();

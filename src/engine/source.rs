@@ -28,6 +28,13 @@ const MAILBOX: &str = "mailbox";
 #[derive(Default)]
 pub(super) struct Mailboxes(Mutex<BTreeMap<(String, String), Arc<str>>>);
 
+impl Mailboxes {
+    /// Forgets every address.
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 impl Engine {
     /// The account's own mailbox needs no name: one key, one source, one address.
     pub(super) fn own_mailbox(call: &mut Call) {

@@ -16,7 +16,7 @@ use crate::{
     hint::Kind,
     ids::{AccountId, Caller},
     secret::Secret,
-    store::{AccountRow, Entries, HotTier, Ledger},
+    store::{AccountRow, Entries, HotTier, Ledger, Limits, Memory},
     tools::{Files, Page, Reply, StepError, Steps},
 };
 
@@ -67,6 +67,7 @@ pub(super) async fn engine_with(
         entries,
         room: None,
         ledger,
+        records: Arc::new(Memory::new(dice.clone(), Limits::default())),
         hot: HotTier::new(1 << 20),
         remote,
         graph: None,

@@ -26,6 +26,8 @@ async fn write(ledger: &dyn Ledger, call: &str, scope: Scope) -> Vec<Bumped> {
         args_hash: [0; 32],
         touched,
         at: Timestamp(0),
+        client: String::new(),
+        targets: Vec::new(),
     };
     let id = ledger.open_write(new).await.unwrap();
     ledger.close_write(id, Outcome::Done { late: false }, vec![], vec![], Timestamp(0), Timestamp(0)).await.unwrap()

@@ -149,7 +149,7 @@ mod tests {
         // Once more: what is fresh is left as it is, and told at once.
         engine.warm_up(None).await.unwrap();
         assert_eq!(engine.warmed_up(&accounts), WarmUp { fresh: 1, ..begun });
-        within(engine.logout(ACCOUNT)).await.unwrap();
+        within(engine.logout(ACCOUNT, &crate::ids::Caller::default())).await.unwrap();
         assert_eq!(engine.warmed_up(&accounts).total, 0);
         assert_eq!(code(&engine, None).await, ("unknown_account", Kind::SignIn));
     }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::{Answer, Call, CallError, Engine};
+use super::{Answer, Call, CallError, Engine, trail};
 use crate::{
+    audit::{Event, Kind},
     cache::{Service, SourceId, Touched},
     ids::Caller,
     store::{NewWrite, Outcome, StoreError, WriteId},
@@ -61,7 +62,10 @@ impl Engine {
     async fn act(self: &Arc<Self>, caller: &Caller, mut call: Call) -> Result<Answer, CallError> {
         let Effect::Write { service } = call.tool.effect else { return Err(CallError::Broken) };
         let Does::Write { touches, act } = call.tool.does else { return Err(CallError::Broken) };
-        self.consented(&mut call)?;
+        if let Err(refused) = self.consented(&mut call) {
+            self.record_later(self.write_event(caller, &call).ended("not_confirmed"));
+            return Err(refused);
+        }
         let call = self.with_source(call).await?;
         let source = self.source(&call).ok_or(CallError::Broken)?;
         let touched = Touched { source: source.clone(), service, touches: touches(&call.args) };
@@ -77,7 +81,10 @@ impl Engine {
         let result = act(steps.as_ref(), &call.args).await;
         match row {
             Some(id) => self.close(id, &source, service, &result).await,
-            None => self.sent_unjournalled(&source).await,
+            None => {
+                self.record_later(self.write_event(caller, &call).ended("not_journalled"));
+                self.sent_unjournalled(&source).await;
+            }
         }
         match result {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),
@@ -89,6 +96,12 @@ impl Engine {
         }
     }
 
+    /// A write for the trail, where the journal's transactions cannot tell of it.
+    fn write_event(&self, caller: &Caller, call: &Call) -> Event {
+        let event = self.event(Kind::Write, caller).of(&call.account.id).with(call.tool.name);
+        Event { targets: trail::targets(call), ..event }
+    }
+
     async fn journal(&self, caller: &Caller, call: &Call, touched: Touched) -> Result<WriteId, StoreError> {
         let canonical = serde_json::Value::from_iter(call.args.all().clone()).to_string();
         let write = NewWrite {
@@ -98,6 +111,8 @@ impl Engine {
             args_hash: Sha256::digest(canonical.as_bytes()).into(),
             touched,
             at: call.now,
+            client: caller.client.clone(),
+            targets: trail::targets(call),
         };
         self.ledger.open_write(write).await.inspect_err(|error| self.note_store(Some(error)))
     }

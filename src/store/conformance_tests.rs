@@ -160,7 +160,16 @@ fn touch_item(item: &str) -> Touched {
 
 fn new_write(call: &str, touched: Touched) -> NewWrite {
     let tool = "email_move".into();
-    NewWrite { call_key: call.into(), account: account(), tool, args_hash: [7; 32], touched, at: Timestamp(5) }
+    NewWrite {
+        call_key: call.into(),
+        account: account(),
+        tool,
+        args_hash: [7; 32],
+        touched,
+        at: Timestamp(5),
+        client: String::new(),
+        targets: Vec::new(),
+    }
 }
 
 /// An entry read from the mailbox at `state`.

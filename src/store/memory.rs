@@ -9,15 +9,18 @@ use async_trait::async_trait;
 
 use super::{
     About, AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, Counts, CountsQuery, DeltaToken,
-    Entries, EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put,
-    Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
+    Entries, EntryUse, Erasure, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome,
+    Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
     memory_tasks::Tasks,
+    memory_trail::Records,
     room::{Row, Walked},
     rules::{
         self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes, unmoved,
     },
+    trail,
 };
 use crate::{
+    audit::Event,
     cache::{
         Bumped, Check, Entry, EntryMeta, Epoch, Keep, KeyHash, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched,
     },
@@ -35,32 +38,36 @@ pub struct Memory {
 }
 
 #[derive(Default)]
-struct State {
-    entries: HashMap<KeyHash, Held>,
-    invalidations: VecDeque<(Invalidation, u64)>,
-    sources: BTreeMap<SourceId, SourceState>,
+pub(super) struct State {
+    pub(super) entries: HashMap<KeyHash, Held>,
+    pub(super) invalidations: VecDeque<(Invalidation, u64)>,
+    pub(super) sources: BTreeMap<SourceId, SourceState>,
     /// When each item was last shown in each of its containers.
-    items: BTreeMap<SourceId, BTreeMap<(String, Scope), Timestamp>>,
+    pub(super) items: BTreeMap<SourceId, BTreeMap<(String, Scope), Timestamp>>,
     /// When an answer of each source was last stored.
-    used: BTreeMap<SourceId, Timestamp>,
-    tokens_of_feeds: BTreeMap<FeedKey, DeltaToken>,
-    writes: BTreeMap<i64, WriteRow>,
-    last_write: i64,
-    accounts: BTreeMap<AccountId, AccountRow>,
-    tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
-    tasks: Tasks,
-    counts: BTreeMap<(Span, Timestamp, AccountId, About), Counts>,
+    pub(super) used: BTreeMap<SourceId, Timestamp>,
+    pub(super) tokens_of_feeds: BTreeMap<FeedKey, DeltaToken>,
+    pub(super) writes: BTreeMap<i64, WriteRow>,
+    pub(super) last_write: i64,
+    pub(super) accounts: BTreeMap<AccountId, AccountRow>,
+    pub(super) tokens: BTreeMap<AccountId, Secret<Vec<u8>>>,
+    pub(super) tasks: Tasks,
+    pub(super) counts: BTreeMap<(Span, Timestamp, AccountId, About), Counts>,
+    pub(super) trail: Records,
+    pub(super) erasures: BTreeMap<AccountId, Erasure>,
 }
 
-struct Held {
-    entry: Entry,
+pub(super) struct Held {
+    pub(super) entry: Entry,
     hits: u64,
     /// When it was last stored or used.
     used: Timestamp,
 }
 
-struct WriteRow {
-    write: NewWrite,
+pub(super) struct WriteRow {
+    pub(super) write: NewWrite,
+    /// Number of its record in the trail.
+    audited: u64,
     open: bool,
     unsettled: Option<Timestamp>,
     bumped: BTreeMap<SourceId, BTreeSet<Scope>>,
@@ -84,7 +91,12 @@ impl Memory {
         self.lock().invalidations.iter().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Does something with the audit trail.
+    pub(super) fn with_trail<T>(&self, work: impl FnOnce(&mut Records, &dyn Dice) -> T) -> T {
+        work(&mut self.lock().trail, &*self.dice)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -227,6 +239,18 @@ impl Entries for Memory {
         Ok(removed)
     }
 
+    async fn entries_of(&self, account: &AccountId, after: i64, most: usize) -> Result<(Vec<KeyHash>, Option<i64>), StoreError> {
+        let all = self
+            .lock()
+            .entries
+            .values()
+            .map(|held| &held.entry.meta.key)
+            .filter(|key| key.account == *account)
+            .map(|key| key.hash)
+            .collect();
+        Ok(rules::some_behind(all, after, most))
+    }
+
     async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError> {
         let mut state = self.lock();
         for one in uses {
@@ -280,7 +304,10 @@ impl Ledger for Memory {
         }
         state.last_write += 1;
         let id = state.last_write;
-        state.writes.insert(id, WriteRow { write, open: true, unsettled: None, bumped: BTreeMap::new() });
+        let audited = state.trail.append(&[trail::begun(&write)], &*self.dice);
+        // As the file would give it back.
+        let write = NewWrite { targets: Vec::new(), ..write };
+        state.writes.insert(id, WriteRow { write, audited, open: true, unsettled: None, bumped: BTreeMap::new() });
         state.prune_writes();
         Ok(WriteId(id))
     }
@@ -295,10 +322,15 @@ impl Ledger for Memory {
         now: Timestamp,
     ) -> Result<Vec<Bumped>, StoreError> {
         let mut state = self.lock();
-        let mut touched = match state.writes.get(&id.0) {
-            Some(row) if row.open => vec![row.write.touched.clone()],
+        let (mut touched, ended) = match state.writes.get(&id.0) {
+            Some(row) if row.open => {
+                let NewWrite { account, tool, client, touched, .. } = &row.write;
+                let ended = trail::ended(account, tool, client, &outcome, now);
+                (vec![touched.clone()], Event { refers: row.audited, ..ended })
+            }
             _ => return Err(StoreError::Failed("the write is not open".into())),
         };
+        state.trail.append(&[ended], &*self.dice);
         touched.extend(extra);
         let unsettled = Unsettled::after(&outcome, unsettled_until);
         let scopes = if outcome == Outcome::Refused { BTreeMap::new() } else { state.spread(&touched)? };

@@ -8,11 +8,15 @@ mod disk;
 mod doubt;
 mod hot;
 mod memory;
+mod memory_privacy;
 mod memory_tasks;
+mod memory_trail;
+mod privacy;
 mod room;
 mod rules;
 pub mod statistics;
 mod task;
+mod trail;
 mod uses;
 mod volatile;
 
@@ -27,6 +31,8 @@ mod queue_tests;
 mod room_tests;
 #[cfg(test)]
 mod statistics_tests;
+#[cfg(test)]
+mod trail_tests;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -38,12 +44,14 @@ pub use self::{
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,
+    privacy::{Erasure, Left, Privacy, Records},
     room::{Evicted, Room},
     statistics::{About, Counted, CountedIn, Counts, CountsQuery, Span, Times},
     task::{
         Beat, Cancelled, Claim, Claimed, KEPT_FOR, KEPT_TASKS, LONGEST_WAIT, Lease, MOST_ATTEMPTS, Progress, TaskCounts, TaskEnd, TaskKind,
         TaskQuery, TaskRow, TaskSeen, TaskState, TaskTimes,
     },
+    trail::{Ends, Range, Trail},
     uses::Uses,
     volatile::Volatile,
 };
@@ -274,6 +282,8 @@ pub trait Entries: Send + Sync {
     async fn put(&self, entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Result<Put, StoreError>;
     /// Removes what the pattern names, records who asked why, and tells how many there were.
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError>;
+    /// Some of an account's entries, behind the place `after` (0 at the beginning); with the place to go on from, `None` at the end.
+    async fn entries_of(&self, account: &AccountId, after: i64, most: usize) -> Result<(Vec<KeyHash>, Option<i64>), StoreError>;
     /// Adds buffered uses of entries.
     async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError>;
     /// Sizes and counts.
@@ -304,6 +314,10 @@ pub struct NewWrite {
     pub touched: Touched,
     /// When.
     pub at: Timestamp,
+    /// Who asked, for the audit trail.
+    pub client: String,
+    /// Ids of what it is about, for the audit trail. Kept there alone, as marks: a row that is read back has none.
+    pub targets: Vec<String>,
 }
 
 /// What became of a write.
@@ -374,11 +388,11 @@ pub trait Ledger: Send + Sync {
     /// The state of a source; its record, with a random epoch, is made when there is none.
     async fn source(&self, id: &SourceId) -> Result<SourceState, StoreError>;
 
-    /// Journals a write before it is sent.
+    /// Journals a write before it is sent, and records it in the audit trail, in one transaction.
     async fn open_write(&self, write: NewWrite) -> Result<WriteId, StoreError>;
     /// Closes a write's row: bumps `touched` (computed again from `items`) and `extra` as written, resets `items` to what the reply
     /// taught, and leaves what [`Outcome`] says unsettled until `unsettled_until`; one transaction, one step of history for each source.
-    /// A refused write bumps nothing. Closing with [`Outcome::Unknown`] keeps the row as "outcome unknown".
+    /// A refused write bumps nothing. The audit trail has the outcome with it. Closing with [`Outcome::Unknown`] keeps the row as "outcome unknown".
     async fn close_write(
         &self,
         id: WriteId,

@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::{Changes, Outcome, StoreError};
 use crate::{
-    cache::{CacheKey, EntryMeta, Epoch, Feed, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found},
+    cache::{
+        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found,
+    },
     clock::Timestamp,
     ids::AccountId,
 };
@@ -20,6 +22,15 @@ pub(super) const USED_GRAIN_MS: i64 = 3_600_000;
 
 /// The same for the `used` stamp of a source: a day.
 pub(super) const SOURCE_USED_GRAIN_MS: i64 = 24 * USED_GRAIN_MS;
+
+/// Some of `all` behind the place `after`, and the place to go on from.
+pub(super) fn some_behind(mut all: Vec<KeyHash>, after: i64, most: usize) -> (Vec<KeyHash>, Option<i64>) {
+    all.sort_unstable();
+    let from = usize::try_from(after).unwrap_or(0);
+    let some: Vec<KeyHash> = all.into_iter().skip(from).take(most).collect();
+    let next = (!some.is_empty()).then(|| i64::try_from(from + some.len()).unwrap_or(i64::MAX));
+    (some, next)
+}
 
 /// Rows of finished things (writes, invalidations) that are kept.
 pub(super) const KEPT_ROWS: usize = 10_000;

@@ -122,6 +122,17 @@ impl Entries for Volatile {
         Ok(removed)
     }
 
+    async fn entries_of(&self, account: &AccountId, after: i64, most: usize) -> Result<(Vec<KeyHash>, Option<i64>), StoreError> {
+        let all = self
+            .held
+            .iter()
+            .map(|(_, held)| held.entry.meta.key.clone())
+            .filter(|key| key.account == *account)
+            .map(|key| key.hash)
+            .collect();
+        Ok(rules::some_behind(all, after, most))
+    }
+
     async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError> {
         for one in uses {
             if let Some(held) = self.held.peek(&one.key) {

@@ -69,6 +69,13 @@ pub async fn count(engine: Arc<Engine>) {
     }
 }
 
+/// Writes what is recorded of reads a while after the first of them, for as long as the daemon runs. Idle when nothing is read.
+pub async fn witness(engine: Arc<Engine>) {
+    loop {
+        engine.witness_on().await;
+    }
+}
+
 /// Forgets what is beyond its bounds and compares totals a while after something was stored or changed, for as long as the daemon runs.
 pub async fn tidy(engine: Arc<Engine>) {
     loop {

@@ -22,7 +22,7 @@ impl Tools {
 }
 
 /// What this service calls itself in statistics: only people and tests use it.
-pub(super) fn caller() -> Caller {
+pub(crate) fn caller() -> Caller {
     Caller { client: "cachectl".into(), session: 0 }
 }
 

@@ -33,7 +33,7 @@ const UNNAMED: &str = "mcp";
 const WORKER: &str = "worker";
 
 /// A client, by its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::engine) struct ClientPlace(usize);
 
 impl ClientPlace {
@@ -220,6 +220,11 @@ impl Cells {
             }
         }
         ClientPlace::OTHER
+    }
+
+    /// The name of the client at that place.
+    pub(super) fn client_name(&self, place: ClientPlace) -> &str {
+        self.clients.get(place.0).and_then(OnceLock::get).map_or(OTHER, |name| name)
     }
 
     /// The place of background refreshes.

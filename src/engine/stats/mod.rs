@@ -106,6 +106,11 @@ impl Counters {
         self.cells.client(name)
     }
 
+    /// What the client at that place calls itself.
+    pub(super) fn client_name(&self, place: ClientPlace) -> String {
+        self.cells.client_name(place).to_owned()
+    }
+
     /// The background worker.
     pub(super) fn worker(&self) -> Who {
         Who { client: self.cells.worker(), ..Who::nobody() }

@@ -207,7 +207,7 @@ async fn an_account_that_leaves_takes_its_figures_along() {
     }
     world.engine.flush_counts().await;
     world.call("claude", "email_list", json!({"account_id": "bea.tid"})).await;
-    world.engine.logout("bea.tid").await.unwrap();
+    world.engine.logout("bea.tid", &Caller::default()).await.unwrap();
     for stats in [world.read(Period::All, None).await.stats, world.engine.stats()] {
         assert_eq!(figures(&stats.total), [0, 0, 1, 0, 0]);
         assert!(!stats.by_account.contains_key(&AccountId::new("bea.tid")), "{stats:?}");

@@ -8,7 +8,7 @@ use std::sync::{
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, config::DbConfig};
 
 use super::{
-    StoreError,
+    StoreError, audit,
     open::Place,
     seal::{SealKey, new_data_key, unwrap_data_key},
 };
@@ -64,11 +64,48 @@ pub(super) struct Db {
     guard: Arc<OnceLock<Guard>>,
     /// Owners met so far; as many as there are accounts.
     owners: Vec<Owner>,
+    /// The audit trail's ends, as committed or as this transaction has them.
+    pub(super) trail: Option<audit::State>,
+    /// The record that the trail's anchor stands at; `None` until it may move.
+    pub(super) anchored: Option<u64>,
+    /// The file is a backup that was put back.
+    restored: bool,
 }
 
 impl Db {
     pub(super) fn new(conn: Connection, place: Place, wrapping: &Key, dice: Arc<dyn Dice>) -> Self {
-        Self { conn, place, wrapping: SealKey::new(wrapping), dice, reopened: Arc::default(), guard: Arc::default(), owners: Vec::new() }
+        Self {
+            conn,
+            place,
+            wrapping: SealKey::new(wrapping),
+            dice,
+            reopened: Arc::default(),
+            guard: Arc::default(),
+            owners: Vec::new(),
+            trail: None,
+            anchored: None,
+            restored: false,
+        }
+    }
+
+    /// It is a backup that was put back.
+    pub(super) fn set_restored(&mut self) {
+        self.restored = true;
+    }
+
+    /// Whether it is a backup that was put back.
+    pub(super) fn restored(&self) -> bool {
+        self.restored
+    }
+
+    /// The key that wraps the others.
+    pub(super) fn wrapping(&self) -> &SealKey {
+        &self.wrapping
+    }
+
+    /// Where the end of the audit trail is kept outside the file.
+    pub(super) fn anchor_file(&self) -> std::path::PathBuf {
+        self.place.path.with_file_name("audit.head")
     }
 
     /// Holds the wrapping key against the one the file was made with.
@@ -104,6 +141,7 @@ impl Db {
         // Whatever it still holds must not be moved into the file when it closes.
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         self.owners.clear();
+        self.trail = None;
         self.reopened.fetch_add(1, Ordering::Relaxed);
         self.conn = self.place.open_existing()?;
         Ok(())
@@ -162,6 +200,7 @@ impl Db {
         if done.is_err() {
             // A data key made in this transaction is gone with it.
             self.owners.clear();
+            self.trail = None;
             if !self.conn.is_autocommit() {
                 self.conn.execute_batch("ROLLBACK")?;
             }

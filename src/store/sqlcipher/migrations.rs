@@ -16,6 +16,7 @@ pub(super) const STEPS: &[Step] = &[
     (5, include_str!("migrations/005_statistics.sql")),
     (6, include_str!("migrations/006_given_back.sql")),
     (7, include_str!("migrations/007_data_key_generations.sql")),
+    (8, include_str!("migrations/008_audit.sql")),
 ];
 
 /// The schema this program writes.

@@ -5,6 +5,8 @@
 //! (design: performance, 2b). `thread.rs` has the figures beside a pool.
 
 mod accounts;
+mod anchor;
+mod audit;
 pub mod codec;
 mod copy;
 mod db;
@@ -18,6 +20,7 @@ mod migrations;
 mod open;
 mod pack;
 mod reencrypt;
+mod privacy;
 mod room;
 mod salvage;
 mod scopes;
@@ -30,6 +33,8 @@ mod totals;
 mod upgrade;
 mod writes;
 
+#[cfg(test)]
+mod audit_tests;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
@@ -130,6 +135,7 @@ impl Sqlcipher {
         db.check_wrapping_key()?;
         if options.new_epochs {
             db.transact(true, scopes::renew_epochs)?;
+            db.set_restored();
         }
         let (reopened, guard) = (db.reopened(), db.guard());
         let thread = StoreThread::start(db)?;
@@ -212,6 +218,10 @@ impl Entries for Sqlcipher {
 
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {
         self.invalidate_entries(what).await
+    }
+
+    async fn entries_of(&self, account: &AccountId, after: i64, most: usize) -> Result<(Vec<KeyHash>, Option<i64>), StoreError> {
+        self.held_entries(account, after, most).await
     }
 
     async fn touch(&self, uses: Vec<EntryUse>) -> Result<(), StoreError> {

@@ -1,8 +1,8 @@
 //! Every statement's plan: none walks all entries, bodies, arguments, scopes, items, writes or tasks.
 
 use super::{
-    accounts, db, delta, entries, forget, inspect, invalidate, items, reencrypt, room, salvage, scopes, statistics, stats, tasks,
-    tests::Profile, totals, writes,
+    accounts, audit, db, delta, entries, forget, inspect, invalidate, items, privacy, reencrypt, room, salvage, scopes, statistics, stats,
+    tasks, tests::Profile, totals, writes,
 };
 
 /// Tables that grow with use. The others hold a few rows: accounts, sources, totals by tool.
@@ -16,6 +16,7 @@ const LARGE: &[&str] = &[
     "items",
     "writes",
     "statistics",
+    "audit",
     "n",
     "e",
     "b",
@@ -24,6 +25,7 @@ const LARGE: &[&str] = &[
 
 const FILES: &[(&str, &[&str])] = &[
     (include_str!("accounts.rs"), accounts::SQL),
+    (include_str!("audit.rs"), audit::SQL),
     (include_str!("db.rs"), db::SQL),
     (include_str!("delta.rs"), delta::SQL),
     (include_str!("entries.rs"), entries::SQL),
@@ -32,6 +34,7 @@ const FILES: &[(&str, &[&str])] = &[
     (include_str!("invalidate.rs"), invalidate::SQL),
     (include_str!("items.rs"), items::SQL),
     (include_str!("reencrypt.rs"), reencrypt::SQL),
+    (include_str!("privacy.rs"), privacy::SQL),
     (include_str!("room.rs"), room::SQL),
     (include_str!("salvage.rs"), salvage::SQL),
     (include_str!("scopes.rs"), scopes::SQL),

@@ -117,8 +117,16 @@ async fn below_the_floor_nothing_is_stored_and_writes_are_still_recorded() {
 
 async fn write(store: &Sqlcipher, call: &str) -> Result<(), StoreError> {
     let touched = Touched { source: mailbox(), service: Service::Mail, touches: vec![Touch::Item("m".into())] };
-    let new =
-        NewWrite { call_key: call.into(), account: account("a"), tool: "email_move".into(), args_hash: [1; 32], touched, at: Timestamp(1) };
+    let new = NewWrite {
+        call_key: call.into(),
+        account: account("a"),
+        tool: "email_move".into(),
+        args_hash: [1; 32],
+        touched,
+        at: Timestamp(1),
+        client: String::new(),
+        targets: Vec::new(),
+    };
     let id = store.open_write(new).await?;
     store.close_write(id, Outcome::Done { late: false }, vec![], vec![], Timestamp(2), Timestamp(2)).await.map(drop)
 }

@@ -85,7 +85,16 @@ pub(super) async fn put(store: &Sqlcipher, entry: &Entry) {
 
 fn write(call: &str) -> NewWrite {
     let touched = Touched { source: mailbox(), service: Service::Mail, touches: vec![Touch::Item("m".into())] };
-    NewWrite { call_key: call.into(), account: account("a"), tool: "email_move".into(), args_hash: [1; 32], touched, at: Timestamp(1) }
+    NewWrite {
+        call_key: call.into(),
+        account: account("a"),
+        tool: "email_move".into(),
+        args_hash: [1; 32],
+        touched,
+        at: Timestamp(1),
+        client: String::new(),
+        targets: Vec::new(),
+    }
 }
 
 fn task() -> TaskRow {

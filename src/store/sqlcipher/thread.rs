@@ -37,7 +37,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Guard, StoreError, db::Db};
+use super::{Guard, StoreError, audit, db::Db};
 
 /// Most bytes of one batch of cache writes.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -297,10 +297,11 @@ impl Worker {
                     untidy.get_or_insert_with(now);
                     batch(&mut db, false, jobs);
                 }
-                Next::Tidy => untidy = self.tidy(&db).then(now),
+                Next::Tidy => untidy = self.tidy(&mut db).then(now),
                 Next::Close => {
                     // All that is in the log is in the file afterwards, and the log is empty; a failure leaves it for the next opening.
                     let _ = pragma(&db, "PRAGMA wal_checkpoint(TRUNCATE)");
+                    audit::hold(&mut db);
                     break;
                 }
             }
@@ -336,7 +337,8 @@ impl Worker {
     }
 
     /// Gives free pages back until somebody asks for something, and moves the log into the file. Returns whether there is more to do.
-    fn tidy(&self, db: &Db) -> bool {
+    fn tidy(&self, db: &mut Db) -> bool {
+        audit::hold(db);
         let more = self.shrink(db);
         // A failure here hurts nobody: both are tried again after the next write, and at closing.
         let _ = pragma(db, "PRAGMA wal_checkpoint(PASSIVE)");

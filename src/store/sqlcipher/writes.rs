@@ -3,28 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    StoreError,
+    StoreError, audit,
     db::Db,
     items,
     pack::{pack_scopes, pack_touched, unpack_scopes, unpack_touched},
     scopes::{self, Mark},
 };
 use crate::{
+    audit::Event,
     cache::{Bumped, Learned, Scope, SourceId, Touched},
     clock::Timestamp,
     ids::AccountId,
     store::{
         NewWrite, OpenWrite, Outcome, WriteId,
         rules::{KEPT_ROWS, Unsettled},
+        trail,
     },
 };
 
-const OPEN: &str = "INSERT INTO writes (call_key, account, tool, args_hash, touched, opened_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT (call_key) DO NOTHING RETURNING id";
+const OPEN: &str = "INSERT INTO writes (call_key, account, tool, args_hash, touched, opened_at, client, audited)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (call_key) DO NOTHING RETURNING id";
 const PRUNE: &str = "DELETE FROM writes WHERE id <= ?1 AND state > 0 AND unsettled_until = 0";
-const TOUCHED: &str = "SELECT touched FROM writes WHERE id = ?1 AND state = 0";
+const TOUCHED: &str = "SELECT touched, account, tool, client, audited FROM writes WHERE id = ?1 AND state = 0";
 const CLOSE: &str = "UPDATE writes SET state = ?2, closed_at = ?3, unsettled_until = ?4, bumped = ?5 WHERE id = ?1";
-const STILL_OPEN: &str = "SELECT id, call_key, account, tool, args_hash, touched, opened_at FROM writes WHERE state = 0 ORDER BY id";
+const STILL_OPEN: &str =
+    "SELECT id, call_key, account, tool, args_hash, touched, opened_at, client FROM writes WHERE state = 0 ORDER BY id";
 const DUE: &str = "SELECT id, bumped FROM writes WHERE unsettled_until > 0 AND unsettled_until <= ?1";
 const SETTLED: &str = "UPDATE writes SET unsettled_until = 0, bumped = x'' WHERE id = ?1";
 const NEXT_DUE: &str = "SELECT unsettled_until FROM writes WHERE unsettled_until > 0 ORDER BY unsettled_until LIMIT 1";
@@ -46,7 +49,10 @@ fn damaged() -> StoreError {
 
 /// Journals a write that is about to be sent.
 pub(super) fn open(db: &mut Db, write: &NewWrite) -> Result<WriteId, StoreError> {
-    let row = (&write.call_key, write.account.as_str(), &write.tool, write.args_hash, pack_touched(&write.touched), write.at.0);
+    // Before the row that refers to it; both or neither.
+    let audited = audit::append(db, &[trail::begun(write)])?.cast_signed();
+    let touched = pack_touched(&write.touched);
+    let row = (&write.call_key, write.account.as_str(), &write.tool, write.args_hash, touched, write.at.0, &write.client, audited);
     let Some(id) = db.one(OPEN, row, |row| row.get::<_, i64>(0))? else {
         return Err(StoreError::Journalled);
     };
@@ -56,9 +62,15 @@ pub(super) fn open(db: &mut Db, write: &NewWrite) -> Result<WriteId, StoreError>
 
 /// Closes an open write and bumps what it touched.
 pub(super) fn close(db: &mut Db, id: WriteId, closing: &Closing) -> Result<Vec<Bumped>, StoreError> {
-    let Some(packed) = db.one(TOUCHED, [id.0], |row| row.get::<_, Vec<u8>>(0))? else {
+    let row = db.one(TOUCHED, [id.0], |row| {
+        let (account, tool, client) = (AccountId::new(row.get::<_, String>(1)?), row.get::<_, String>(2)?, row.get::<_, String>(3)?);
+        let ended = trail::ended(&account, &tool, &client, &closing.outcome, closing.now);
+        Ok((row.get::<_, Vec<u8>>(0)?, Event { refers: row.get::<_, i64>(4)?.cast_unsigned(), ..ended }))
+    })?;
+    let Some((packed, ended)) = row else {
         return Err(StoreError::Failed("the write is not open".into()));
     };
+    audit::append(db, &[ended])?;
     let mut touched = vec![unpack_touched(&packed).ok_or_else(damaged)?];
     touched.extend(closing.extra.iter().cloned());
     // The items are asked before the reply's lesson replaces them: what was shown in the old container is overtaken, too.
@@ -90,6 +102,8 @@ pub(super) fn recover(db: &mut Db, unsettled_until: Timestamp, now: Timestamp) -
                 args_hash: row.get(4)?,
                 touched,
                 at: Timestamp(row.get(6)?),
+                client: row.get(7)?,
+                targets: Vec::new(),
             })
         });
         Ok((WriteId(row.get(0)?), write.transpose()?))

@@ -76,6 +76,26 @@ pub(crate) enum Command {
     Repair(Repair),
     /// Put data and keys aside and start afresh
     Reset(Reset),
+    /// Show what was done, by whom and when; verify or export the audit trail
+    Audit(Audit),
+    /// Write everything that is held on an account into a file
+    Export {
+        /// Id or username, as `accounts` shows them
+        account: String,
+        /// A new file (0600), or a folder to put one into; one that is there is never overwritten
+        #[arg(value_name = "FILE|DIR")]
+        path: PathBuf,
+    },
+    /// Destroy everything that is held on an account, and say what is left
+    Erase {
+        /// Id or username; the id alone of an account that has signed out
+        account: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say which safeguards are configured and hold now
+    Compliance,
     /// Let the daemon finish what is running and end
     Stop,
 }
@@ -214,6 +234,83 @@ pub(crate) enum TasksVerb {
     Cancel {
         /// Its id, as the list shows it
         id: String,
+    },
+}
+
+/// What to show of the audit trail.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  m365-cachectl audit --account ada@contoso.com --since 2h
+  m365-cachectl audit --kind write --kind written --follow
+  m365-cachectl audit --target AAMk… -n 0
+  m365-cachectl audit verify --json
+  m365-cachectl audit export trail.jsonl --since 2026-11-01
+
+Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, prune, restore, broken.
+Subjects, addresses, search words and texts are never in it; messages and files are marks (8 bytes of an HMAC), which --target computes
+again from an id. Alike reads within 5 s are one record that says how often (x40).
+
+`audit verify` holds every record against the one before it, and the trail against its sealed ends inside the database and beside it.
+Exit code 7 when it does not hold. Note the `head` it prints somewhere else: `audit verify --head N:HASH` then also finds a profile that
+was put back whole to an earlier time."
+)]
+pub(crate) struct Audit {
+    #[command(subcommand)]
+    pub(crate) verb: Option<AuditVerb>,
+    #[command(flatten)]
+    pub(crate) filter: AuditFilter,
+    /// How many of the last records to show; 0 for all
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub(crate) last: u64,
+    /// Go on with every record that comes
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+pub(crate) struct AuditFilter {
+    /// Only of this account: id or username; the id alone of one that has signed out
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Only by this client, as `stats --by client` shows it
+    #[arg(long)]
+    pub(crate) client: Option<String>,
+    /// Only of this tool; `email_*` for all that begin so
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// Only of this kind; may be given several times
+    #[arg(long)]
+    pub(crate) kind: Vec<String>,
+    /// Only of this message, file or folder, by its id
+    #[arg(long, value_name = "ID")]
+    pub(crate) target: Option<String>,
+    /// Only from then on: `15m`, `2h` or `7d` ago, a date, or a time such as 2026-11-21T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+/// What to do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Go through all of it: nothing changed, moved, added or missing
+    Verify {
+        /// An end that `audit verify` printed earlier, through which the trail must still go
+        #[arg(long, value_name = "N:HASH")]
+        head: Option<String>,
+    },
+    /// Write it as JSON lines into a new file (0600), or to stdout for `-`
+    Export {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        filter: AuditFilter,
     },
 }
 
@@ -433,5 +530,6 @@ mod tests {
         insta::assert_snapshot!("help_repair", help(&["repair"]));
         insta::assert_snapshot!("help_reset", help(&["reset"]));
         insta::assert_snapshot!("help_keys_import", help(&["keys", "import"]));
+        insta::assert_snapshot!("help_audit", help(&["audit"]));
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile};
-use m365_cached_proto::endpoint::{admin_client, keys_client, tools_client};
+use m365_cached_proto::endpoint::{admin_client, keys_client, records_client, tools_client};
 use m365_cached_proto::v1::admin_client::AdminClient;
 use m365_cached_proto::v1::keys_client::KeysClient;
+use m365_cached_proto::v1::records_client::RecordsClient;
 use m365_cached_proto::v1::tools_client::ToolsClient;
 use m365_cached_proto::v1::{Fault, Kind};
 use m365_cached_shim::reach::reach;
@@ -55,6 +56,11 @@ impl Context {
     /// The catalogue; starts the daemon when it is not running.
     pub(crate) async fn tools(&self) -> Result<ToolsClient<Channel>, Fault> {
         self.started().await.map(tools_client)
+    }
+
+    /// The audit trail and the rights of the person; starts the daemon when it is not running.
+    pub(crate) async fn records(&self) -> Result<RecordsClient<Channel>, Fault> {
+        self.started().await.map(records_client)
     }
 
     async fn started(&self) -> Result<Channel, Fault> {

@@ -6,6 +6,7 @@ mod context;
 mod offline;
 mod output;
 mod passphrase;
+mod private;
 mod views;
 
 use std::process::ExitCode;

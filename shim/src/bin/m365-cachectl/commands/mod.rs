@@ -3,7 +3,11 @@
 mod accounts;
 mod arguments;
 mod backup;
+mod audit;
 mod call;
+mod compliance;
+mod erase;
+mod export;
 mod invalidate;
 mod keys;
 mod login;
@@ -39,6 +43,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Restore(args) => backup::restore(context, &args).await?,
         Command::Repair(args) => repair::repair(context, &args).await?,
         Command::Reset(args) => repair::reset(context, &args).await?,
+        Command::Audit(args) => return audit::run(context, args).await,
+        Command::Export { account, path } => export::run(context, account, &path).await?,
+        Command::Erase { account, yes } => return erase::run(context, account, yes).await,
+        Command::Compliance => return compliance::run(context).await,
         Command::Stop => stop::run(context).await?,
     }
     Ok(0)

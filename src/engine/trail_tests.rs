@@ -1,0 +1,155 @@
+//! What is recorded of calls: every read with its outcome, gathered; every write with its target; nothing of content.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::{
+    chance::SeededDice,
+    clock::{Clock as _, ManualClock},
+    engine::{
+        faulty::Faulty,
+        testing::{self, Scripted, failure, reply},
+    },
+    store::{Ledger as _, Limits, Memory, Trail as _},
+};
+
+const CANARY: &str = "canary-4711";
+
+struct World {
+    engine: Arc<Engine>,
+    memory: Arc<Memory>,
+    clock: Arc<ManualClock>,
+    store: Arc<Faulty>,
+}
+
+async fn world_with(policy: AuditPolicy) -> World {
+    let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(1)), Limits::default()));
+    memory.save_account(testing::account()).await.unwrap();
+    let store = Faulty::over(memory.clone());
+    let graph = Scripted::new(|request| match format!("{request:?}") {
+        gone if gone.contains("gone") => Err(failure(Some(404), false)),
+        _ => reply(json!({ "id": "M", "subject": CANARY, "isRead": false, "parentFolderId": "F", "value": [] })),
+    });
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    let dice = Arc::new(SeededDice::new(7));
+    let records = memory.clone();
+    let engine = testing::engine_with(store.clone(), store.clone(), graph.remote(), clock.clone(), dice, |parts| {
+        parts.records = records;
+        parts.policy.audit = policy;
+    });
+    World { engine: engine.await, memory, clock, store }
+}
+
+impl World {
+    async fn call(&self, tool: &str, args: Value) -> Result<Answer, CallError> {
+        let Value::Object(mut args) = args else { unreachable!() };
+        args.insert("account_id".into(), testing::ACCOUNT.into());
+        self.engine.call(&Caller { client: "claude".into(), session: 1 }, tool, &args).await
+    }
+
+    fn peek(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
+        self.engine.peek(&Caller { client: "claude".into(), session: 1 }, tool, args)
+    }
+
+    async fn records(&self) -> Vec<Shown> {
+        self.engine.trail_tail(&Wanted::default(), 1000).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn reads_are_gathered_and_none_is_left_out() {
+    let world = world_with(AuditPolicy::default()).await;
+    let get = json!({ "email_id": "M", "include_attachments": false });
+    world.call("email_get", get.clone()).await.unwrap();
+    let mut args = get.as_object().unwrap().clone();
+    args.insert("account_id".into(), testing::ACCOUNT.into());
+    for _ in 0..40 {
+        world.clock.advance(Duration::from_millis(10));
+        assert!(world.peek("email_get", &args).is_some());
+    }
+    assert!(world.call("email_get", json!({ "email_id": "gone", "include_attachments": false })).await.is_err());
+    world.call("email_get", json!({ "email_id": "M", "include_attachments": false, "use_cache": false })).await.unwrap();
+    assert_eq!(world.memory.ends().await.unwrap().head.seq, 0, "nothing is written while calls are answered");
+    let records = world.records().await;
+    let seen: Vec<_> = records
+        .iter()
+        .map(|shown| (&*shown.record.outcome, shown.record.times, shown.record.targets, &*shown.account, &*shown.record.client))
+        .collect();
+    let of = |how, times| (how, times, 1, testing::ACCOUNT, "claude");
+    assert_eq!(seen.len(), 4, "{seen:?}");
+    for expected in [of("miss", 1), of("fresh", 40), of("failed", 1), of("bypass", 1)] {
+        assert!(seen.contains(&expected), "{expected:?}: {seen:?}");
+    }
+    let hit = records.iter().find(|shown| shown.record.outcome == "fresh").unwrap();
+    assert_eq!(hit.record.until.since(hit.record.at), Duration::from_millis(390));
+    assert!(world.engine.verify_trail(None).await.unwrap().holds());
+    // By target, and by nobody's.
+    let asked = |target: &str| Wanted { target: Some(target.into()), ..Wanted::default() };
+    assert_eq!(world.engine.trail_tail(&asked("M"), 10).await.unwrap().len(), 3);
+    assert!(world.engine.trail_tail(&asked("N"), 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn writes_are_recorded_twice_and_refusals_too() {
+    let world = world_with(AuditPolicy::default()).await;
+    world.call("email_mark_read", json!({ "email_id": "M" })).await.unwrap();
+    assert!(world.call("email_delete", json!({ "email_id": "M" })).await.is_err(), "nobody has agreed");
+    let records = world.records().await;
+    let seen: Vec<_> =
+        records.iter().map(|shown| (&*shown.record.kind, &*shown.record.tool, &*shown.record.outcome, shown.record.refers)).collect();
+    let begun = records[0].record.seq;
+    let expected =
+        [("write", "email_mark_read", "", 0), ("written", "email_mark_read", "done", begun), ("write", "email_delete", "not_confirmed", 0)];
+    assert_eq!(seen, expected);
+    assert_eq!(records[0].record.marks.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_of_content_is_in_it() {
+    let world = world_with(AuditPolicy::default()).await;
+    world.call("email_get", json!({ "email_id": CANARY, "include_attachments": false })).await.unwrap();
+    world.call("search_emails", json!({ "query": CANARY })).await.ok();
+    world.call("email_mark_read", json!({ "email_id": CANARY })).await.unwrap();
+    let caller = Caller { client: "claude".into(), session: 1 };
+    world.engine.invalidate(&format!("email_get:*:email_id={CANARY}"), None, CANARY.into(), &caller).await.unwrap();
+    world.engine.invalidate(&format!("{CANARY}*"), None, CANARY.into(), &caller).await.unwrap();
+    let records = world.records().await;
+    assert!(records.len() >= 5, "{records:?}");
+    assert!(!format!("{records:?}").contains(CANARY), "{records:?}");
+    assert_eq!(records.iter().filter(|shown| shown.record.tool == "email_get").count(), 2, "the tools of a pattern are no content");
+}
+
+#[tokio::test]
+async fn reads_can_be_left_out_and_writes_cannot() {
+    let world = world_with(AuditPolicy { reads: false, ..AuditPolicy::default() }).await;
+    world.call("email_get", json!({ "email_id": "M", "include_attachments": false })).await.unwrap();
+    world.call("email_mark_read", json!({ "email_id": "M" })).await.unwrap();
+    let kinds: Vec<String> = world.records().await.into_iter().map(|shown| shown.record.kind).collect();
+    assert_eq!(kinds, ["write", "written"]);
+}
+
+#[tokio::test]
+async fn signing_out_and_invalidations_are_recorded_with_who_asked() {
+    let world = world_with(AuditPolicy::default()).await;
+    world.call("email_get", json!({ "email_id": "M", "include_attachments": false })).await.unwrap();
+    let caller = Caller { client: "cachectl".into(), session: 0 };
+    world.engine.invalidate("email_*", None, String::new(), &caller).await.unwrap();
+    world.engine.logout(testing::ACCOUNT, &caller).await.unwrap();
+    let records = world.records().await;
+    let last: Vec<_> = records[1..].iter().map(|shown| (&*shown.record.kind, &*shown.record.client, shown.record.times)).collect();
+    assert_eq!(last, [("invalidation", "cachectl", 1), ("sign_out", "cachectl", 0)]);
+}
+
+#[tokio::test]
+async fn what_is_old_goes() {
+    let world = world_with(AuditPolicy { keep: Duration::from_secs(3600), ..AuditPolicy::default() }).await;
+    world.call("email_mark_read", json!({ "email_id": "M" })).await.unwrap();
+    world.clock.advance(Duration::from_secs(7200));
+    world.engine.prune_trail(world.clock.now()).await;
+    let kinds: Vec<String> = world.records().await.into_iter().map(|shown| shown.record.kind).collect();
+    assert_eq!(kinds, ["prune"]);
+    assert!(world.engine.verify_trail(None).await.unwrap().holds());
+    drop(world.store);
+}

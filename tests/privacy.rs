@@ -1,0 +1,142 @@
+//! The rights of the person whose data it is: all of it readable, all of it destroyed, also when the daemon is killed meanwhile.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use m365_cached_checks::support::{
+    mcp::Era,
+    scan,
+    world::{ALEX, BEA, Setup, World},
+};
+use serde_json::{Value, json};
+
+/// Two accounts with answers, a write, a pattern that names one of them, and statistics.
+fn used() -> (World, String) {
+    let world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let mut message = String::new();
+    for account in [BEA, ALEX] {
+        for limit in 1..6 {
+            let list = client.call("email_list", &json!({"account_id": account, "limit": limit})).unwrap().json().unwrap();
+            message = list["messages"][0]["id"].as_str().unwrap().to_owned();
+        }
+        client.call("email_get", &json!({"account_id": account, "email_id": message})).unwrap().json().unwrap();
+        client.call("email_mark_read", &json!({"account_id": account, "email_id": message})).unwrap();
+        client.call("folder_get_tree", &json!({"account_id": account})).unwrap();
+    }
+    world.ctl_json(&["invalidate", "contact_list*", "--account", ALEX, "--reason", "for alex@contoso.example"]).unwrap();
+    (world, message)
+}
+
+fn accounts(world: &World) -> Vec<String> {
+    let accounts = world.ctl_json(&["accounts"]).unwrap();
+    accounts["accounts"].as_array().unwrap().iter().map(|account| account["username"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn everything_that_is_held_is_written_into_one_readable_file() {
+    let (world, message) = used();
+    let folder = world.home.path().join("out");
+    fs::create_dir(&folder).unwrap();
+    let done = world.ctl_json(&["export", ALEX, folder.to_str().unwrap()]).unwrap();
+    let file = done["file"].as_str().unwrap();
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    let held: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    assert_eq!(held["account"][0]["username"], ALEX);
+    assert_eq!(held["entries"].as_array().unwrap().len() as u64, done["entries"].as_u64().unwrap());
+    let got = held["entries"].as_array().unwrap().iter().find(|entry| entry["tool"] == "email_get").unwrap();
+    assert_eq!(got["arguments"]["email_id"], message);
+    assert_eq!(got["answer"]["id"], message, "the answer is readable");
+    for section in ["writes", "invalidations", "statistics", "known_items", "known_scopes", "audit"] {
+        assert!(held[section].as_array().is_some_and(|rows| !rows.is_empty()), "{section}: {:?}", held.as_object().unwrap().keys());
+    }
+    let text = fs::read_to_string(file).unwrap();
+    assert!(!text.contains(&world.ids[1]) && !text.contains(BEA), "nothing of anybody else");
+    let again = world.ctl(&["--json", "export", ALEX, file]).unwrap();
+    assert_eq!((again.code, again.json().unwrap()["error"]["code"].as_str()), (Some(2), Some("file_exists")));
+    assert_eq!(fs::read_to_string(file).unwrap(), text);
+    let nobody = world.ctl(&["--json", "export", "nobody@contoso.example", folder.to_str().unwrap()]).unwrap();
+    assert_eq!((nobody.code, fs::read_dir(&folder).unwrap().count()), (Some(3), 1));
+}
+
+#[test]
+fn an_erased_account_is_nowhere_and_the_other_has_everything() {
+    let (mut world, _) = used();
+    let asked = world.ctl(&["--json", "erase", ALEX]).unwrap();
+    assert_eq!((asked.code, asked.json().unwrap()["error"]["code"].as_str()), (Some(2), Some("confirmation_required")));
+    assert_eq!(accounts(&world), [ALEX, BEA]);
+    let erased = world.ctl_json(&["erase", ALEX, "--yes"]).unwrap();
+    assert_eq!(erased["complete"], true, "{erased}");
+    assert!(erased["left"].as_object().unwrap().values().all(|count| count == 0), "{erased}");
+    assert!(erased["entries_deleted"].as_u64().unwrap() >= 5, "{erased}");
+    assert_eq!(accounts(&world), [BEA]);
+    let answer = world.client(Era::Legacy).unwrap().call("email_list", &json!({"account_id": BEA, "limit": 3})).unwrap();
+    assert_eq!(answer.cache_status().unwrap(), "fresh");
+    // The trail holds, and knows it happened, not to whom.
+    let said = world.ctl(&["--json", "audit", "-n", "0"]).unwrap().ok().unwrap();
+    assert!(!said.stdout.contains(&world.ids[0]), "{}", said.stdout);
+    assert!(said.stdout.contains("\"erasure\"") && said.stdout.contains("\"erased-1\""), "{}", said.stdout);
+    assert_eq!(world.ctl_json(&["audit", "verify"]).unwrap()["holds"], true);
+    let report = world.ctl_json(&["compliance"]).unwrap();
+    assert_eq!(report["holds"], true, "{report}");
+    let again = world.ctl(&["--json", "erase", ALEX, "--yes"]).unwrap();
+    assert_eq!(again.code, Some(3), "nothing is known of it any more: {again:?}");
+    world.stop_daemon().unwrap();
+    let needles = [world.ids[0].as_bytes().to_vec(), ALEX.as_bytes().to_vec()];
+    for file in world.home.files().unwrap() {
+        let bytes = fs::read(&file).unwrap();
+        for needle in &needles {
+            assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{}", file.display());
+        }
+    }
+    let _ = scan::files_under(world.home.path()).unwrap();
+}
+
+#[test]
+fn one_that_has_signed_out_is_erased_by_its_id() {
+    let (world, _) = used();
+    world.ctl_json(&["logout", ALEX]).unwrap();
+    let erased = world.ctl_json(&["erase", &world.ids[0], "--yes"]).unwrap();
+    assert_eq!(erased["complete"], true, "{erased}");
+    let said = world.ctl(&["--json", "audit", "-n", "0"]).unwrap().ok().unwrap();
+    assert!(!said.stdout.contains(&world.ids[0]));
+    // Whoever signs in again is somebody new.
+    world.sign_in(ALEX).unwrap();
+    assert_eq!(accounts(&world), [ALEX, BEA]);
+    assert_eq!(world.ctl_json(&["audit", "verify"]).unwrap()["holds"], true);
+}
+
+/// Rounds of the quick run; the campaign asks for more through this variable.
+fn rounds() -> usize {
+    std::env::var("M365_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
+
+#[test]
+fn an_erasure_that_is_killed_is_completed_by_the_next_start() {
+    let mut cut_short = 0;
+    for round in 0..rounds() {
+        let (mut world, _) = used();
+        let id = world.ids[0].clone();
+        let talk = m365_cached_checks::support::ctl::start(world.bins, &world.home, &["--json", "erase", ALEX, "--yes"]).unwrap();
+        // At some point of it: as soon as the log tells that something has begun, or some turns later.
+        for _ in 0..round * 40 {
+            std::thread::yield_now();
+        }
+        world.kill_daemon().unwrap();
+        let said = talk.finish(String::new()).unwrap();
+        world.start_daemon().unwrap();
+        let left = accounts(&world);
+        if left == [ALEX, BEA] {
+            // It had not begun.
+            assert_ne!(said.code, Some(0));
+            continue;
+        }
+        cut_short += 1;
+        assert_eq!(left, [BEA]);
+        let trail = world.ctl(&["--json", "audit", "-n", "0"]).unwrap().ok().unwrap();
+        assert!(!trail.stdout.contains(&id), "{}", trail.stdout);
+        assert_eq!(world.ctl_json(&["audit", "verify"]).unwrap()["holds"], true);
+        let again = world.ctl(&["--json", "erase", &id, "--yes"]).unwrap();
+        assert_eq!(again.code, Some(3), "nothing is left to erase: {again:?}");
+    }
+    assert!(cut_short <= rounds());
+}

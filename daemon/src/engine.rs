@@ -194,6 +194,7 @@ fn policy(config: &Config) -> Policy {
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
         compat: config.compat,
+        strict: config.strict,
         warming: Warming::default(),
     }
 }

@@ -62,6 +62,7 @@ impl Engine {
         let Effect::Write { service } = call.tool.effect else { return Err(CallError::Broken) };
         let Does::Write { touches, act } = call.tool.does else { return Err(CallError::Broken) };
         self.consented(&mut call)?;
+        self.fence_act(&mut call);
         let call = self.with_source(call).await?;
         let source = self.source(&call).ok_or(CallError::Broken)?;
         let touched = Touched { source: source.clone(), service, touches: touches(&call.args) };
@@ -82,7 +83,7 @@ impl Engine {
         match result {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),
             Ok(written) => Ok(Answer::plain(&written.answer)),
-            Err(error) if error.is_unconfirmed() => Err(self.ask(&call)),
+            Err(error) if error.is_unconfirmed() => Err(self.fenced_from_others(&call).unwrap_or_else(|| self.ask(&call))),
             Err(error) if error.is_partly() => Err(error.into()),
             Err(error) if outcome_of(&error) == Outcome::Unknown => Err(CallError::UnknownOutcome(error)),
             Err(error) => Err(error.into()),

@@ -18,6 +18,9 @@ use crate::daemon::Daemon;
 
 pub use self::status::{fault, refusal};
 
+/// What `m365-cachectl` is called in statistics and limits.
+pub(crate) const CACHECTL: &str = "cachectl";
+
 /// Every service of the daemon.
 pub fn routes(daemon: &Arc<Daemon>) -> Routes {
     let admin = AdminServer::new(admin::Admin::new(Arc::clone(daemon)));

@@ -41,6 +41,8 @@ mod queue;
 #[cfg(test)]
 mod refresh;
 #[cfg(test)]
+mod safety;
+#[cfg(test)]
 mod secret_service;
 #[cfg(test)]
 mod shim;

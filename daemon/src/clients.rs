@@ -24,6 +24,8 @@ pub struct ClientState {
     pub calls: u64,
     /// When it connected.
     pub connected_at: Timestamp,
+    /// What it may not do, in words; empty when nothing is configured for it.
+    pub policy: String,
 }
 
 /// Every connected client, by the number of its session.

@@ -77,6 +77,21 @@ pub struct Problem {
     pub hint: String,
     /// What a person has to agree to, when that is all that is missing.
     pub consent: Option<Box<Consent>>,
+    /// Which limit stood against it, when one did.
+    pub busy: Option<Box<Busy>>,
+}
+
+/// A limit that is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Busy {
+    /// Its setting: `limits.calls`.
+    pub setting: &'static str,
+    /// What it is set to.
+    pub limit: u64,
+    /// How much of it is left.
+    pub remaining: u64,
+    /// When to come again.
+    pub reset: std::time::Duration,
 }
 
 /// What a person is asked to agree to.
@@ -93,7 +108,7 @@ pub struct Consent {
 impl Problem {
     /// A problem from its parts.
     pub fn new(kind: Kind, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None }
+        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None, busy: None }
     }
 
     /// The problem that an error of the library tells of.

@@ -5,13 +5,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use m365_cached::{chance::Dice, clock::Timestamp};
+use m365_cached::{chance::Dice, clock::Timestamp, ids::CallId};
 use tokio::sync::watch;
 
 use crate::{
     clients::Clients,
     core::{Core, Problem, ToolRow, Warning},
     keys::KeyKeeper,
+    gate::{Gate, Gated, Policies},
     parts::{Parts, ProfileInfo},
 };
 
@@ -34,6 +35,15 @@ pub struct Daemon {
     pub clients: Clients,
     /// When it began to serve.
     pub ready_at: Timestamp,
+    /// Whether consent is a token everywhere.
+    pub(crate) strict: bool,
+    /// What every call passes.
+    pub(crate) gate: Arc<Gate>,
+    /// What is configured for which client.
+    pub(crate) policies: Arc<Policies>,
+    /// Names the calls of people, who have no shim.
+    run: u64,
+    persons_calls: AtomicU64,
     core: Result<Arc<dyn Core>, Problem>,
     warnings: Mutex<Vec<Warning>>,
     refused: Arc<AtomicU64>,
@@ -44,8 +54,10 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, keys, core, catalogue, caching, warnings, clock, drain: _, metrics: _ } = parts;
+        let Parts { profile, keys, core, catalogue, caching, warnings, clock, drain: _, metrics: _, limits, policies, strict } = parts;
         let ready_at = clock.now();
+        let gate = Gate::new(limits, Arc::clone(&clock));
+        let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
         Self {
             instance: dice.hex(8),
             profile,
@@ -54,6 +66,11 @@ impl Daemon {
             catalogue,
             clients: Clients::default(),
             ready_at,
+            strict,
+            gate,
+            policies: Arc::new(policies),
+            run: dice.number(),
+            persons_calls: AtomicU64::new(0),
             core,
             warnings: Mutex::new(warnings),
             refused,
@@ -65,6 +82,11 @@ impl Daemon {
     /// The engine, or why the daemon is locked.
     pub fn core(&self) -> Result<&Arc<dyn Core>, &Problem> {
         self.core.as_ref()
+    }
+
+    /// The id of the next call that a person makes.
+    pub(crate) fn call_of_a_person(&self) -> CallId {
+        CallId { run: self.run, connection: 0, line: self.persons_calls.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 
     /// The time now.

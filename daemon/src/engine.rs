@@ -206,6 +206,7 @@ fn policy(config: &Config) -> Policy {
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
         compat: config.compat,
+        strict: config.strict,
         warming: Warming::default(),
         audit: AuditPolicy { reads: config.audit.reads, keep: config.audit.keep },
     }
@@ -422,7 +423,7 @@ impl Core for Running {
 
     async fn logout(&self, name: &str) -> Result<(AccountState, u64), Problem> {
         let before = self.engine.accounts();
-        let (row, entries) = self.engine.logout(name, &crate::service::caller()).await.map_err(|error| problem(&error))?;
+        let (row, entries) = self.engine.logout(name, &crate::service::person()).await.map_err(|error| problem(&error))?;
         let gone = before.iter().find(|known| known.row.id == row.id).map(account).unwrap_or_default();
         Ok((AccountState { signed_in: false, access_token_expires_ms: 0, ..gone }, entries))
     }

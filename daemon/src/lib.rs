@@ -7,6 +7,7 @@ pub mod core;
 pub mod daemon;
 mod engine;
 pub mod flags;
+pub mod gate;
 pub mod harden;
 pub mod instance;
 pub mod keys;
@@ -39,7 +40,7 @@ use crate::{daemon::Daemon, listener::Listener, parts::Parts};
 /// # Errors
 /// When the server itself fails; a client that misbehaves is no such thing.
 pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<(), Error> {
-    let (drain, metrics) = (parts.drain, parts.metrics);
+    let (drain, metrics, limits) = (parts.drain, parts.metrics, parts.limits);
     let daemon = Arc::new(Daemon::new(parts, listener.refused(), &OsDice));
     match daemon.core() {
         Ok(_) => tracing::info!(version = daemon::VERSION, socket = %daemon.profile.socket, "ready"),
@@ -58,8 +59,13 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         .max_frame_size(HTTP2_FRAME)
         .initial_stream_window_size(HTTP2_STREAM_WINDOW)
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        // Whoever is there answers, and is not idle.
+        .http2_keepalive_interval(Some(limits.idle / 2))
+        .http2_keepalive_timeout(Some(limits.idle))
         .add_routes(service::routes(&daemon))
-        .serve_with_incoming_shutdown(listener.incoming(), async move { ending.stopping().await });
+        .serve_with_incoming_shutdown(listener::watched(listener.incoming(), limits.connections, limits.idle), async move {
+            ending.stopping().await
+        });
     signals::notify("READY=1");
     let asked = async {
         daemon.stop(shutdown.await);

@@ -79,10 +79,30 @@ pub enum LogError {
     Twice,
 }
 
-/// Sends the events of this process to stderr.
+/// Sends the events of this process to stderr, and what a panic may tell as well.
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     let subscriber = tracing_subscriber::registry().with(layer(settings, io::stderr)?);
-    subscriber.try_init().map_err(|_| LogError::Twice)
+    subscriber.try_init().map_err(|_| LogError::Twice)?;
+    quiet_panics();
+    Ok(())
+}
+
+/// A panic tells where it happened and no more: its message may hold whatever was being worked on, and so may a backtrace's names.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!("{}:{}", inside(place.file()), place.line()));
+        tracing::error!(location = place.as_deref(), "something of ours panicked; its message is left out, it may hold content");
+    }));
+}
+
+/// A source file without the folders of the machine that it was built on: from its package's folder on.
+fn inside(file: &str) -> &str {
+    let parts: Vec<_> = file.rmatch_indices(['/', '\\']).map(|(at, _)| at).collect();
+    let absolute = file.starts_with('/') || file.contains(':');
+    match parts.get(3).or(parts.last()).filter(|_| absolute) {
+        Some(at) => &file[at + 1..],
+        None => file,
+    }
 }
 
 fn layer<S, W>(settings: &LogSettings, writer: W) -> Result<impl Layer<S>, LogError>
@@ -186,7 +206,7 @@ fn redact(text: &str) -> String {
         if at > 0 {
             clean.push(' ');
         }
-        let telling = word.contains('@') || word.contains("eyJ") || (word.contains('?') && word.contains('='));
+        let telling = word.contains('@') || word.contains("eyJ") || (word.contains('?') && word.contains('=')) || is_opaque(word);
         let hidden = telling || (secret_follows && !word.is_empty());
         clean.push_str(if hidden { "[redacted]" } else { word });
         secret_follows = word.to_lowercase().ends_with("bearer");
@@ -194,6 +214,15 @@ fn redact(text: &str) -> String {
     clean.retain(|letter| !letter.is_control());
     clean
 }
+
+/// Whether `word` has a run of letters and digits that only ids, keys and tokens are as long as. A GUID is shorter, a path has slashes.
+fn is_opaque(word: &str) -> bool {
+    let inside = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '_' | '-' | '=' | '%');
+    word.split(|letter| !inside(letter)).any(|run| run.len() >= OPAQUE)
+}
+
+/// A key of 32 bytes has 43 characters in Base64, a GUID 36.
+const OPAQUE: usize = 40;
 
 #[cfg(test)]
 #[path = "logging_tests.rs"]

@@ -88,5 +88,28 @@ fn words_that_tell_are_hidden_and_others_stay() {
     assert_eq!(redact("signed in as ada@contoso.example today"), "signed in as [redacted] today");
     assert_eq!(redact("Authorization: Bearer abc.def rest"), "Authorization: Bearer [redacted] rest");
     assert_eq!(redact("GET https://x/cb?code=1 failed"), "GET [redacted] failed");
+    assert_eq!(redact("key 4J0v8Ez2QmXb1nq7Yw5rT9kLpA3sDfGhVcUiOeZx6Nw= set"), "key [redacted] set");
+    assert_eq!(redact("message AAMkAGI2TG93AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "message [redacted]");
+    assert_eq!(redact("call 01234567-89ab-4cde-af02-030100000007"), "call 01234567-89ab-4cde-af02-030100000007");
     assert_eq!(redact("nothing to hide: /home/x/cache.db (13)"), "nothing to hide: /home/x/cache.db (13)");
+}
+
+#[test]
+fn a_panic_tells_its_place_and_nothing_else() {
+    let before = std::panic::take_hook();
+    let text = written(LogFormat::Text, || {
+        quiet_panics();
+        let _ = std::panic::catch_unwind(|| panic!("it held {CANARY}"));
+        // `written` reads the log afterwards; the panics of other tests are theirs.
+        drop(std::panic::take_hook());
+    });
+    std::panic::set_hook(before);
+    assert!(text.contains("logging_tests.rs:") && text.contains("panicked") && !text.contains(CANARY), "{text}");
+}
+
+#[test]
+fn no_folder_of_the_builder_is_told() {
+    assert_eq!(inside("/home/ada/.cargo/registry/src/index-1/tokio-1.0/src/runtime/task.rs"), "tokio-1.0/src/runtime/task.rs");
+    assert_eq!(inside("daemon/src/parts.rs"), "daemon/src/parts.rs");
+    assert_eq!(inside("/x.rs"), "x.rs");
 }

@@ -6,7 +6,7 @@ use m365_cached::{
     chance::{Dice, OsDice},
     clock::{Clock, SystemClock},
     cloud::Cloud,
-    config::{Config, KeySource, Sources},
+    config::{Config, KeySource, LimitSettings, Sources},
     hint::Kind,
     secret::Secret,
     store::{Limits, StoreError},
@@ -30,6 +30,7 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     engine::Store,
     keys::{self, KeyKeeper},
+    gate::Policies,
 };
 
 /// Which profile a daemon serves, for status.
@@ -65,6 +66,12 @@ pub struct Parts {
     pub metrics: Option<SocketAddr>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// What clients may take of the daemon.
+    pub limits: LimitSettings,
+    /// What is configured for which client.
+    pub policies: Policies,
+    /// Whether consent is a token everywhere.
+    pub strict: bool,
 }
 
 /// What an engine is built from.
@@ -123,12 +130,15 @@ impl Parts {
             },
             keys: None,
             core: Err(Problem::new(Kind::Internal, "no_engine", "The engine has not been started.", "")),
-            catalogue: catalogue(),
+            catalogue: catalogue(config.strict),
             caching: config.cache.enabled,
             warnings: old_names(config),
             drain: config.drain,
             metrics: config.metrics_listen,
             clock,
+            limits: config.limits,
+            policies: Policies::of(config),
+            strict: config.strict,
         }
     }
 }
@@ -247,12 +257,12 @@ fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> 
 }
 
 /// Every tool, for people and tests.
-fn catalogue() -> Vec<ToolRow> {
+fn catalogue(strict: bool) -> Vec<ToolRow> {
     let row = |tool: &tools::Tool| ToolRow {
         name: tool.name.into(),
         title: tool.title.into(),
         description: tool.description(),
-        input_schema: serde_json::Value::Object(tool.input_schema()).to_string().into(),
+        input_schema: serde_json::Value::Object(if strict { tool.strict_input_schema() } else { tool.input_schema() }).to_string().into(),
         read_only: tool.annotations().read_only,
         category: tool.category().into(),
         safety_level: tool.risk.level().into(),
@@ -276,7 +286,7 @@ pub fn configuration(profile: &Profile, flags: &[(String, String)]) -> Result<Co
     };
     let environment: BTreeMap<String, String> =
         std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())).collect();
-    let catalogue = catalogue();
+    let catalogue = catalogue(false);
     let tools: Vec<&str> = catalogue.iter().map(|tool| tool.name.as_str()).collect();
     let file = path.display().to_string();
     Config::read(&Sources { file: &file, text: text.as_deref(), environment: &environment, flags, tools: &tools })

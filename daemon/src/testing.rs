@@ -242,6 +242,9 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         drain,
         metrics: None,
         clock,
+        limits: Default::default(),
+        policies: Default::default(),
+        strict: false,
     }
 }
 

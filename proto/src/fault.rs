@@ -16,7 +16,7 @@ impl Fault {
     /// A fault from its parts.
     #[must_use]
     pub fn new(kind: Kind, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind: kind as i32, code: code.to_owned(), message: message.into(), hint: hint.into(), consent: None }
+        Self { kind: kind as i32, code: code.to_owned(), message: message.into(), hint: hint.into(), consent: None, busy: None }
     }
 
     /// The gRPC status that carries this fault: a code for tools that know only gRPC, the fault itself in the details.

@@ -11,7 +11,7 @@ use m365_cached_shim::stdio::{Input, Output};
 const HELP: &str = "\
 m365-mcp: Microsoft 365 for MCP clients, answered from a local encrypted cache
 
-Usage: m365-mcp [--profile DIR]
+Usage: m365-mcp [--profile DIR] [--policy NAME]
 
 An MCP client starts this program and speaks JSON-RPC with it over stdin and stdout. It passes every line to the
 daemon `m365-cached` (one for each user, shared by all clients) and starts the daemon when it is not running.
@@ -19,6 +19,8 @@ It ends when stdin ends, and outlives restarts of the daemon.
 
 Options:
   --profile DIR  every file of the profile lies under DIR (the same as the variable M365_CACHED_DIR)
+  --policy NAME  what this client may do: `[policy.NAME]` of the daemon's `config.toml`, held by the daemon; together
+                 with the policy of the client's own name where there is one
   --version      print the version
   --help         print this
 
@@ -33,13 +35,13 @@ Sign in and look around with `m365-cachectl login` and `m365-cachectl status`.
 ";
 
 enum Wish {
-    Run(Option<std::ffi::OsString>),
+    Run { profile: Option<std::ffi::OsString>, policy: Option<String> },
     Say(String),
     Refuse(String),
 }
 
 fn wish(mut args: impl Iterator<Item = std::ffi::OsString>) -> Wish {
-    let mut profile = None;
+    let (mut profile, mut policy) = (None, None);
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--help" | "-h") => return Wish::Say(HELP.to_owned()),
@@ -49,16 +51,23 @@ fn wish(mut args: impl Iterator<Item = std::ffi::OsString>) -> Wish {
                 None => return Wish::Refuse("`--profile` needs a directory".to_owned()),
             },
             Some(text) if text.starts_with("--profile=") => profile = Some(text["--profile=".len()..].into()),
+            Some("--policy") => match args.next().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty()) {
+                Some(name) => policy = Some(name),
+                None => return Wish::Refuse("`--policy` needs a name".to_owned()),
+            },
+            Some(text) if text.len() > "--policy=".len() && text.starts_with("--policy=") => {
+                policy = Some(text["--policy=".len()..].into())
+            }
             _ => return Wish::Refuse(format!("unknown argument `{}`", arg.display())),
         }
     }
-    Wish::Run(profile)
+    Wish::Run { profile, policy }
 }
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    let profile = match wish(std::env::args_os().skip(1)) {
-        Wish::Run(profile) => profile,
+    let (profile, policy) = match wish(std::env::args_os().skip(1)) {
+        Wish::Run { profile, policy } => (profile, policy),
         Wish::Say(text) => return say(&text),
         Wish::Refuse(text) => return refuse(2, &text, "`m365-mcp --help`"),
     };
@@ -76,7 +85,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         let starter = Starter::new(profile.clone(), &env);
-        Pump::new(profile, starter, hello(), Input::stdin(), Output::stdout()).run(asked_to_stop()).await
+        Pump::new(profile, starter, hello(policy), Input::stdin(), Output::stdout()).run(asked_to_stop()).await
     });
     // A thread may sit in a read of a terminal or file; nobody waits for it.
     runtime.shutdown_background();

@@ -38,9 +38,9 @@ impl std::fmt::Debug for Pump {
     }
 }
 
-/// How this shim introduces itself.
+/// How this shim introduces itself; `policy` is the one its launch line names.
 #[must_use]
-pub fn hello() -> Hello {
+pub fn hello(policy: Option<String>) -> Hello {
     let hints = HINTS.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     Hello {
         shim_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -48,6 +48,8 @@ pub fn hello() -> Hello {
         pid: std::process::id(),
         hints: hints.collect(),
         epoch: 0,
+        policy: policy.unwrap_or_default(),
+        run: seed(),
     }
 }
 
@@ -188,7 +190,7 @@ impl Pump {
     }
 }
 
-/// Differs between processes, which is all that spreading retries needs.
+/// Differs between processes, which is all that spreading retries and naming calls needs.
 fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()

@@ -5,6 +5,7 @@
 
 mod cloud;
 mod error;
+mod fences;
 mod nearest;
 mod old;
 mod read;
@@ -16,6 +17,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Dura
 
 pub use self::{
     error::{ConfigError, Problem},
+    fences::{DEFAULT_POLICY, LimitSettings, PolicySettings},
     read::{RESERVED, Sources, VARIABLE_PREFIX},
     warming::{WarmingOperation, WarmingSettings},
 };
@@ -32,6 +34,8 @@ pub struct Config {
     pub tenant: Option<String>,
     /// `compat`: answers, confirmations and words as the original had them.
     pub compat: bool,
+    /// `confirm = "strict"`: consent is a token for the exact call, everywhere.
+    pub strict: bool,
     /// `[cloud]`, resolved; its `ca_pem` is still empty (see [`Config::cloud_ca`]).
     pub cloud: Cloud,
     /// `cloud.ca`: file with an extra certificate authority in PEM; a relative path starts at the profile's folder.
@@ -50,6 +54,10 @@ pub struct Config {
     pub graph: GraphSettings,
     /// `[files]`.
     pub files: FileSettings,
+    /// `[limits]`.
+    pub limits: LimitSettings,
+    /// `[policy.<name>]`, by name in lower case.
+    pub policies: BTreeMap<String, PolicySettings>,
     /// `[log]`.
     pub log: LogSettings,
     /// `metrics.listen`: the loopback address on which figures for Prometheus are served; `None` serves none.
@@ -265,6 +273,7 @@ impl Default for Config {
             client_id: None,
             tenant: None,
             compat: false,
+            strict: false,
             cloud: cloud::global(),
             cloud_ca: None,
             keys: KeySettings { source: KeySource::Auto, file: None, rotate_every: Some(Duration::from_secs(90 * 24 * 3600)) },
@@ -303,6 +312,8 @@ impl Default for Config {
                 idle: Duration::from_secs(60),
                 deadline: Duration::from_secs(1800),
             },
+            limits: LimitSettings::default(),
+            policies: BTreeMap::new(),
             // rmcp warns of every call it answers with an error, which is a client's affair.
             log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
             metrics_listen: None,
@@ -322,7 +333,7 @@ impl Config {
     }
 
     /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts`,
-    /// `cache.tools` and `warming.operations` are shown where set.
+    /// `cache.tools`, `warming.operations` and `policy` are shown where set.
     pub fn explain(&self) -> Vec<Explained> {
         settings::explain(self)
     }

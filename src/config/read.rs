@@ -8,7 +8,7 @@ use super::{
     Config, ConfigError, Origin, Problem, cloud,
     nearest::nearest,
     old::OLD,
-    settings::{SETTINGS, Setting},
+    settings::{Setting, all},
     value::Value,
 };
 
@@ -78,7 +78,7 @@ impl Layers<'_> {
         for old in OLD {
             let Some(value) = environment.get(old.name) else { continue };
             self.config.old_names.push((old.name, old.key));
-            if let Some(setting) = SETTINGS.iter().find(|setting| Some(setting.key) == old.key) {
+            if let Some(setting) = all().find(|setting| Some(setting.key) == old.key) {
                 self.put(setting, setting.key, "", &(old.value)(value), Origin::Environment(old.name.into()));
             }
         }
@@ -88,10 +88,10 @@ impl Layers<'_> {
         let ours = environment.iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX) && !RESERVED.contains(&name.as_str()));
         for (name, value) in ours {
             let origin = Origin::Environment(name.clone());
-            match SETTINGS.iter().find(|setting| setting.variable().as_ref() == Some(name)) {
+            match all().find(|setting| setting.variable().as_ref() == Some(name)) {
                 Some(setting) => self.put(setting, setting.key, "", &Value::Loose(value.clone()), origin),
                 None => {
-                    let known: Vec<String> = SETTINGS.iter().filter_map(Setting::variable).collect();
+                    let known: Vec<String> = all().filter_map(Setting::variable).collect();
                     let message = match nearest(name, known.iter().map(String::as_str)) {
                         Some(meant) => format!("there is no such setting; did you mean `{meant}`?"),
                         None => "there is no such setting".into(),
@@ -111,7 +111,7 @@ impl Layers<'_> {
 
     fn set(&mut self, path: &[String], value: &Value, origin: Origin) {
         let key = spelled(path);
-        let found = SETTINGS.iter().find_map(|setting| Some((setting, setting.matches(path)?)));
+        let found = all().find_map(|setting| Some((setting, setting.matches(path)?)));
         match found {
             Some((setting, name)) => {
                 let of_a_tool = setting.key.starts_with("cache.tools.") || setting.key.starts_with("warming.operations.");
@@ -167,8 +167,7 @@ fn unknown(path: &[String], key: &str) -> String {
         return format!("`{key}`: secrets never stand in the configuration; see `keys.source` for where the key is kept");
     }
     // Families take whatever name was given.
-    let known: Vec<String> = SETTINGS
-        .iter()
+    let known: Vec<String> = all()
         .map(|setting| {
             let parts: Vec<&str> = setting.key.split('.').collect();
             let filled = parts.iter().enumerate().map(|(at, part)| match path.get(at) {
@@ -186,7 +185,7 @@ fn unknown(path: &[String], key: &str) -> String {
 
 /// Whether `path` is the beginning of some key.
 fn is_section(path: &[String]) -> bool {
-    SETTINGS.iter().any(|setting| {
+    all().any(|setting| {
         let parts: Vec<&str> = setting.key.split('.').collect();
         parts.len() > path.len() && parts.iter().zip(path).all(|(part, given)| *part == "*" || part == given)
     })

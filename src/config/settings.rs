@@ -11,7 +11,7 @@ pub(super) struct Setting {
     /// Puts a value in; the second argument is what stands for the `*`. An error says what the value must be.
     pub(super) set: fn(&mut Config, &str, &Value) -> Result<(), String>,
     /// The value as the file would spell it.
-    show: fn(&Config, &str) -> String,
+    pub(super) show: fn(&Config, &str) -> String,
 }
 
 /// A day: nobody waits longer.
@@ -32,7 +32,11 @@ const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", Log
 const COMPAT: [(&str, bool); 2] = [("none", false), ("m365-mcp", true)];
 
 /// All keys, in the order of the manual.
-pub(super) const SETTINGS: &[Setting] = &[
+pub(super) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
+    SETTINGS.iter().chain(super::fences::FENCES)
+}
+
+const SETTINGS: &[Setting] = &[
     Setting { key: "demo", set: |config, _, value| put(&mut config.demo, value.bool()), show: |config, _| config.demo.to_string() },
     Setting {
         key: "client_id",
@@ -352,7 +356,7 @@ impl Setting {
 /// See [`Config::explain`].
 pub(super) fn explain(config: &Config) -> Vec<Explained> {
     let mut lines = Vec::new();
-    for setting in SETTINGS {
+    for setting in all() {
         if let Some((before, after)) = setting.key.split_once('*') {
             for (key, origin) in &config.origins {
                 let Some(name) = key.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) else { continue };
@@ -367,7 +371,7 @@ pub(super) fn explain(config: &Config) -> Vec<Explained> {
     lines
 }
 
-fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+pub(super) fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
     *place = value?;
     Ok(())
 }
@@ -388,7 +392,7 @@ fn warmed(config: &Config, name: &str, show: fn(&WarmingOperation) -> String) ->
     config.warming.operations.get(name).map(show).unwrap_or_default()
 }
 
-fn whole(time: Duration) -> String {
+pub(super) fn whole(time: Duration) -> String {
     time.as_secs().to_string()
 }
 
@@ -397,11 +401,11 @@ fn listed(texts: &[String]) -> String {
     format!("[{}]", texts.join(", "))
 }
 
-fn quoted(text: Option<&str>) -> String {
+pub(super) fn quoted(text: Option<&str>) -> String {
     text.map_or(String::new(), |text| format!("{text:?}"))
 }
 
-fn word<T: PartialEq>(words: &[(&str, T)], meaning: T) -> String {
+pub(super) fn word<T: PartialEq>(words: &[(&str, T)], meaning: T) -> String {
     quoted(words.iter().find(|(_, known)| *known == meaning).map(|(word, _)| *word))
 }
 

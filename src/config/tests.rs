@@ -274,7 +274,7 @@ fn variables_and_flags_are_checked_too() {
 
 #[test]
 fn no_two_keys_share_a_variable_and_every_default_passes_its_own_check() {
-    let variables: Vec<String> = settings::SETTINGS.iter().filter_map(settings::Setting::variable).collect();
+    let variables: Vec<String> = settings::all().filter_map(settings::Setting::variable).collect();
     assert_eq!(variables.iter().collect::<BTreeSet<_>>().len(), variables.len());
     assert!(variables.iter().all(|name| !RESERVED.contains(&name.as_str())));
     for line in Config::default().explain() {

@@ -1,25 +1,40 @@
 //! Consent: what reaches other people or destroys is done only when a person has agreed to exactly that call.
 //!
 //! Tools for which the original asked take `confirm=true`, as before. Tools it did not ask for, although they reach others, give a token
-//! with the preview of the call; a second call with the token and the same arguments is done. A token is good for one call, for ten
-//! minutes and for one daemon: what is asked again after a restart is asked once too often, never once too rarely.
+//! with the preview of the call; a second call with the token and the same arguments is done. With `confirm = "strict"` every tool that
+//! asks does so, `confirm=true` alone agrees to nothing, and a token is good for a minute in place of ten.
+//!
+//! A token is made here and kept nowhere: a number, its end, and an HMAC over both and a digest of the tool, the arguments as they were
+//! understood, the account, the client and its session, under a key that lives in this process's memory. So it is good for one call of one
+//! client of one daemon; numbers of tokens that were used are remembered until their end. What is asked again after a restart or on a new
+//! connection is asked once too often, never once too rarely.
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::hmac;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Call, CallError, Engine};
-use crate::{clock::Timestamp, tools::CONSENTS};
+use crate::{
+    chance::Dice,
+    clock::Timestamp,
+    tools::{ArgError, Args, Asks, CONSENTS, Tool},
+};
 
 /// How long a token is good for.
 const GOOD_FOR: Duration = Duration::from_secs(600);
-/// Tokens that are remembered; the oldest goes first.
-const OPEN_MAX: usize = 256;
+/// The same where consent is strict.
+const STRICTLY_GOOD_FOR: Duration = Duration::from_secs(60);
+/// A token's number, its end in milliseconds, and its code: 62 characters as text, and a parameter takes 64.
+const NUMBER: usize = 8;
+const END: usize = 6;
+const CODE: usize = 32;
 
 /// What a person is asked to agree to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,35 +47,57 @@ pub struct Consent {
     pub value: Value,
 }
 
-/// Tokens that were given out and not used.
+/// What tokens are made and judged with.
 #[derive(Default)]
-pub(super) struct Consents(Mutex<BTreeMap<String, Open>>);
-
-struct Open {
-    digest: [u8; 32],
-    until: Timestamp,
+pub(super) struct Consents {
+    key: OnceLock<hmac::Key>,
+    /// Numbers of tokens that were used, and until when those tokens would have been good.
+    used: Mutex<BTreeMap<[u8; NUMBER], Timestamp>>,
 }
 
 impl Consents {
-    fn open(&self, token: String, digest: [u8; 32], now: Timestamp) {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|_, open| open.until > now);
-        if open.len() >= OPEN_MAX {
-            let oldest = open.iter().min_by_key(|(_, open)| open.until).map(|(token, _)| token.clone());
-            oldest.map(|token| open.remove(&token));
-        }
-        open.insert(token, Open { digest, until: now.plus(GOOD_FOR) });
+    fn key(&self, dice: &dyn Dice) -> &hmac::Key {
+        self.key.get_or_init(|| {
+            let mut bytes = zeroize::Zeroizing::new([0; 32]);
+            dice.fill(&mut *bytes);
+            hmac::Key::new(hmac::HMAC_SHA256, &*bytes)
+        })
     }
 
-    /// Whether `token` stands for this call; it does so once.
-    fn close(&self, token: &str, digest: [u8; 32], now: Timestamp) -> bool {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let good = open.get(token).is_some_and(|open| open.digest == digest && open.until > now);
-        if good {
-            open.remove(token);
-        }
-        good
+    /// A token for the call with this digest.
+    fn open(&self, dice: &dyn Dice, digest: [u8; 32], until: Timestamp) -> String {
+        let mut token = Vec::with_capacity(NUMBER + END + CODE);
+        token.extend(dice.number().to_be_bytes());
+        token.extend(&until.0.to_be_bytes()[8 - END..]);
+        let code = hmac::sign(self.key(dice), &signed(&token, digest));
+        token.extend(code.as_ref());
+        URL_SAFE_NO_PAD.encode(token)
     }
+
+    /// Whether `token` stands for this call; it does so once, and for no longer than `good_for`.
+    fn close(&self, dice: &dyn Dice, token: &str, digest: [u8; 32], now: Timestamp, good_for: Duration) -> bool {
+        let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return false };
+        let Some((head, code)) = token.split_at_checked(NUMBER + END) else { return false };
+        if hmac::verify(self.key(dice), &signed(head, digest), code).is_err() {
+            return false;
+        }
+        let (mut number, mut end) = ([0; NUMBER], [0; 8]);
+        number.copy_from_slice(&head[..NUMBER]);
+        end[8 - END..].copy_from_slice(&head[NUMBER..]);
+        let until = Timestamp(i64::from_be_bytes(end));
+        // One that ends later than any made now was made before the clock was set back.
+        if until <= now || until > now.plus(good_for) {
+            return false;
+        }
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.retain(|_, until| *until > now);
+        used.insert(number, until).is_none()
+    }
+}
+
+/// What a token's code is over.
+fn signed(head: &[u8], digest: [u8; 32]) -> Vec<u8> {
+    [head, digest.as_slice()].concat()
 }
 
 impl Engine {
@@ -70,18 +107,20 @@ impl Engine {
     /// others (see [`StepError::unconfirmed`](crate::tools::StepError::unconfirmed)), and take a token as agreed.
     pub(super) fn consented(&self, call: &mut Call) -> Result<(), CallError> {
         let [flag, token] = CONSENTS;
+        let strict = self.policy.strict;
         // The original's own answers: it asked only where it had a parameter for it.
-        if self.policy.compat && !call.takes(flag) {
+        if self.policy.compat && !strict && !call.takes(flag) {
             if call.takes(token) {
                 call.args.set(token, "not asked for");
             }
             return Ok(());
         }
         let given = call.args.text(token);
-        if (!call.tool.asks_for(&call.args) && given.is_none()) || call.args.flag(flag) {
+        if (!call.tool.asks_for(&call.args) && given.is_none()) || (call.args.flag(flag) && !strict) {
             return Ok(());
         }
-        if given.is_some_and(|given| self.consents.close(given, self.agreement(call).1, call.now)) { Ok(()) } else { Err(self.ask(call)) }
+        let good = |given| self.consents.close(&*self.dice, given, self.agreement(call).1, call.now, self.good_for());
+        if given.is_some_and(good) { Ok(()) } else { Err(self.ask(call)) }
     }
 
     /// Asks for consent to a call.
@@ -89,108 +128,50 @@ impl Engine {
         let [flag, token] = CONSENTS;
         let (arguments, digest) = self.agreement(call);
         let preview = json!({ "tool": call.tool.name, "title": call.tool.title, "risk": call.tool.risk.level(), "arguments": arguments });
-        let consent = if call.takes(flag) {
+        let consent = if call.takes(flag) && !self.policy.strict {
             Consent { preview, argument: flag, value: true.into() }
         } else {
-            let fresh = self.uuid();
-            self.consents.open(fresh.clone(), digest, call.now);
+            let fresh = self.consents.open(&*self.dice, digest, call.now.plus(self.good_for()));
             Consent { preview, argument: token, value: fresh.into() }
         };
         CallError::Unconfirmed(Box::new(consent))
     }
 
-    /// What is agreed to: the arguments as they were understood, and a digest of the whole call.
+    fn good_for(&self) -> Duration {
+        if self.policy.strict { STRICTLY_GOOD_FOR } else { GOOD_FOR }
+    }
+
+    /// The checked arguments of a call. Where consent is strict, a token goes with every tool that asks, whether its row has the parameter
+    /// or not.
+    pub(super) fn checked(&self, tool: &'static Tool, given: &Map<String, Value>) -> Result<Args, ArgError> {
+        let [_, token] = CONSENTS;
+        let extra = self.policy.strict && !matches!(tool.asks, Asks::Never) && !tool.params.iter().any(|param| param.name == token);
+        let Some(value) = given.get(token).filter(|_| extra) else { return Args::check(tool, given) };
+        let mut rest = given.clone();
+        rest.shift_remove(token);
+        let mut args = Args::check(tool, &rest)?;
+        match value {
+            Value::Null => {}
+            Value::String(text) => args.set(token, text.as_str()),
+            _ => {
+                let expected = "the `confirm_token` of the preview".to_owned();
+                return Err(ArgError::Invalid { name: token.into(), reason: "it is no text".into(), expected });
+            }
+        }
+        Ok(args)
+    }
+
+    /// What is agreed to: the arguments as they were understood, and a digest of the whole call and of who makes it.
     fn agreement(&self, call: &Call) -> (Map<String, Value>, [u8; 32]) {
         let agreed: BTreeMap<&String, &Value> =
             call.args.all().iter().filter(|(name, value)| !CONSENTS.contains(&name.as_str()) && !value.is_null()).collect();
-        let named = json!([call.tool.name, call.account.id.as_str(), agreed]).to_string();
+        let who = call.caller.as_ref().map(|caller| (caller.client.as_str(), caller.session));
+        let named = json!([call.tool.name, call.account.id.as_str(), who, agreed]).to_string();
         let digest: [u8; 32] = Sha256::digest(named.as_bytes()).into();
         (agreed.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect(), digest)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::super::testing;
-    use super::*;
-    use crate::{
-        chance::SeededDice,
-        clock::ManualClock,
-        store::{AccountRow, Ledger as _, Limits, Memory},
-        tools::{Args, Steps, find},
-    };
-
-    #[test]
-    fn a_token_is_good_once_for_one_call_and_not_for_ever() {
-        let (consents, now) = (Consents::default(), Timestamp(1_000_000));
-        consents.open("t".into(), [1; 32], now);
-        assert!(!consents.close("t", [2; 32], now), "another call");
-        assert!(!consents.close("u", [1; 32], now), "another token");
-        assert!(!consents.close("t", [1; 32], now.plus(GOOD_FOR)), "too late");
-        assert!(consents.close("t", [1; 32], now));
-        assert!(!consents.close("t", [1; 32], now), "used up");
-    }
-
-    #[test]
-    fn the_oldest_goes_first_when_there_are_too_many() {
-        let consents = Consents::default();
-        for at in 0..=OPEN_MAX {
-            consents.open(format!("{at}"), [0; 32], Timestamp(i64::try_from(at).unwrap()));
-        }
-        assert!(!consents.close("0", [0; 32], Timestamp(300)));
-        assert!(consents.close("1", [0; 32], Timestamp(300)) && consents.close("256", [0; 32], Timestamp(300)));
-    }
-
-    /// No call of these tests gets as far as Microsoft.
-    struct Nowhere;
-
-    impl super::super::Remote for Nowhere {
-        fn steps(&self, _: &AccountRow, _: Option<&str>, _: &crate::graph::Hurry, _: Timestamp, _: Timestamp) -> Box<dyn Steps> {
-            unreachable!("nothing is sent")
-        }
-    }
-
-    async fn engine() -> Arc<Engine> {
-        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(3)), Limits::default()));
-        memory.save_account(testing::account()).await.unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
-        testing::engine(memory.clone(), memory, Arc::new(Nowhere), clock, Arc::new(SeededDice::new(7))).await
-    }
-
-    /// An update of an event: with attendees it asks by its arguments, otherwise only once Microsoft was looked at.
-    fn update(engine: &Engine, updates: Value, token: Option<&str>) -> Call {
-        let tool = find("calendar_update_event").unwrap();
-        let given = json!({"account_id": testing::ACCOUNT, "event_id": "e", "updates": updates, "confirm_token": token});
-        let args = Args::check(tool, given.as_object().unwrap()).unwrap();
-        engine.begin(tool, args, engine.accounts.find(testing::ACCOUNT).unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_token_is_looked_at_even_where_the_arguments_ask_for_none() {
-        let engine = engine().await;
-        let quiet = |token| update(&engine, json!({"subject": "s"}), token);
-        assert!(engine.consented(&mut quiet(None)).is_ok());
-        let Err(CallError::Unconfirmed(_)) = engine.consented(&mut quiet(Some("made up"))) else { panic!("a forged token passed") };
-        let CallError::Unconfirmed(consent) = engine.ask(&quiet(None)) else { panic!() };
-        assert_eq!((consent.argument, &consent.preview["arguments"]["updates"]["subject"]), ("confirm_token", &json!("s")));
-        let token = consent.value.as_str().unwrap().to_owned();
-        let Err(CallError::Unconfirmed(_)) = engine.consented(&mut update(&engine, json!({"subject": "t"}), Some(&token))) else {
-            panic!("a token for one call passed with another")
-        };
-        assert!(engine.consented(&mut quiet(Some(&token))).is_ok());
-        assert!(engine.consented(&mut quiet(Some(&token))).is_err(), "it is good once");
-        assert!(engine.consented(&mut update(&engine, json!({"attendees": []}), None)).is_err());
-    }
-
-    /// Who wants the original's answers is asked where the original asked, and the tool that looks has to know.
-    #[tokio::test]
-    async fn in_the_originals_manner_nobody_is_asked_where_it_had_no_parameter_for_it() {
-        let mut engine = engine().await;
-        Arc::get_mut(&mut engine).unwrap().policy.compat = true;
-        let mut call = update(&engine, json!({"attendees": []}), None);
-        engine.consented(&mut call).unwrap();
-        assert!(call.args.text(CONSENTS[1]).is_some());
-    }
-}
+#[path = "confirm_tests.rs"]
+mod tests;

@@ -34,6 +34,16 @@ pub enum CallError {
     /// Somebody has to agree first. Nothing was done.
     #[error("this needs the user's consent; nothing was done")]
     Unconfirmed(Box<Consent>),
+    /// A policy keeps this client from it. Nothing was done.
+    #[error("{what} is kept from this client by {policy}; nothing was done")]
+    Fenced {
+        /// What is kept from it.
+        what: &'static str,
+        /// The names of the policies: "the policy `default`".
+        policy: String,
+        /// The setting that says so.
+        setting: &'static str,
+    },
     /// A write was sent and no answer came.
     #[error("it is unknown whether this took effect: {0}")]
     UnknownOutcome(StepError),
@@ -54,6 +64,7 @@ impl Hint for CallError {
             Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
             Self::NotJournalled(error) | Self::Store(error) => error.kind(),
             Self::Unconfirmed(_) => Kind::User,
+            Self::Fenced { .. } => Kind::Denied,
             Self::Stopping => Kind::Offline,
             Self::Broken => Kind::Internal,
         }
@@ -69,6 +80,7 @@ impl Hint for CallError {
             Self::Store(error) => error.code(),
             Self::UnknownOutcome(_) => "outcome_unknown",
             Self::Unconfirmed(_) => "confirmation_required",
+            Self::Fenced { .. } => "policy",
             Self::Stopping => "stopping",
             Self::Broken => "internal",
         }
@@ -87,6 +99,9 @@ impl Hint for CallError {
                 "Show the user what would be done; once they agree, call again with {}={} and the same arguments.",
                 consent.argument, consent.value
             )),
+            Self::Fenced { setting, .. } => {
+                Some(format!("Do not try another way: the user set it so. They can change `{setting}` of that policy in `config.toml`."))
+            }
             Self::Stopping => Some("Try again in a moment.".into()),
             Self::Broken => Some("Try again; if it stays, look at the daemon's log.".into()),
         }

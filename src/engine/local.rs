@@ -19,7 +19,7 @@ impl Engine {
     pub(super) async fn local(self: &Arc<Self>, caller: &Caller, tool: &'static Tool, args: Args) -> Result<Answer, CallError> {
         let Does::Local(local) = tool.does else { return Err(CallError::Broken) };
         match local {
-            Local::AccountList => Ok(self.account_list()),
+            Local::AccountList => Ok(self.account_list(caller)),
             Local::AccountAuthenticate => self.account_authenticate(args.flag("personal")).await,
             Local::AccountCompleteAuth => self.account_complete_auth(args.text("flow_cache").unwrap_or_default()).await,
             Local::AccountRemove => self.account_remove(caller, tool, args).await,
@@ -32,10 +32,13 @@ impl Engine {
         }
     }
 
-    fn account_list(&self) -> Answer {
+    fn account_list(&self, caller: &Caller) -> Answer {
+        let within =
+            |account: &super::Account| caller.fence.as_ref().is_none_or(|fence| fence.admits(&account.row.id, &account.row.username));
         let accounts: Vec<Value> = self
             .accounts()
             .into_iter()
+            .filter(within)
             .map(|account| {
                 json!({
                     "username": account.row.username,
@@ -85,7 +88,7 @@ impl Engine {
 
     async fn account_remove(self: &Arc<Self>, caller: &Caller, tool: &'static Tool, args: Args) -> Result<Answer, CallError> {
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
-        let mut call = self.begin(tool, args, account);
+        let mut call = self.begin(tool, args, account).asked_by(caller);
         self.consented(&mut call)?;
         let (row, entries) = self.logout(call.account.id.as_str(), caller).await?;
         Ok(Answer::plain(&json!({

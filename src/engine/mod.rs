@@ -14,6 +14,7 @@ mod erase;
 mod error;
 mod export;
 mod facts;
+mod fence;
 mod fetch;
 mod forget;
 mod habits;
@@ -125,6 +126,8 @@ pub struct Policy {
     pub cloud: String,
     /// Answers and confirmations as the original had them.
     pub compat: bool,
+    /// Consent is a token, bound to the client and the exact call, everywhere.
+    pub strict: bool,
     /// What is fetched ahead of use.
     pub warming: Warming,
     /// What is recorded, and for how long.
@@ -143,6 +146,7 @@ impl Default for Policy {
             room: RoomLimits::default(),
             cloud: "global".into(),
             compat: false,
+            strict: false,
             warming: Warming::default(),
             audit: AuditPolicy::default(),
         }
@@ -247,12 +251,29 @@ struct Call {
     checks: u64,
     /// What ends it early: background work only.
     stop: Option<Arc<stop::Stop>>,
+    /// Who asked, for calls that change something: what is agreed to is agreed to for one client.
+    caller: Option<Arc<Caller>>,
 }
 
 impl Call {
     /// The same call, counted for `client`.
     fn by(mut self, client: stats::ClientPlace) -> Self {
         self.who.client = client;
+        self
+    }
+
+    /// The same call, when its account is within the caller's fence.
+    fn within(self, caller: &Caller) -> Option<Self> {
+        let outside = caller.fence.as_ref().is_some_and(|fence| !fence.admits(&self.account.id, &self.account.username));
+        (!outside).then_some(self)
+    }
+
+    /// The same call, asked for by `caller`.
+    fn asked_by(mut self, caller: &Caller) -> Self {
+        self.urgency = self.urgency.of(caller.call);
+        if !matches!(self.tool.effect, Effect::Read { .. }) {
+            self.caller = Some(Arc::new(caller.clone()));
+        }
         self
     }
 
@@ -336,17 +357,18 @@ impl Engine {
     /// The arguments of a call, checked, with the defaults that were configured.
     fn arguments(&self, tool: &'static Tool, given: &Map<String, Value>) -> Result<Args, ArgError> {
         let original = if self.policy.compat { tools::with_original_limit(tool.name, given) } else { None };
-        Args::check(tool, original.as_ref().unwrap_or(given))
+        self.checked(tool, original.as_ref().unwrap_or(given))
     }
 
     async fn answered(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
         let tool = find(name)?;
         let args = self.arguments(tool, given)?;
+        self.fenced(caller, tool, &args)?;
         if let Effect::Local = tool.effect {
             return self.local(caller, tool, args).await;
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
-        let call = self.begin(tool, args, account).by(self.counters.client(&caller.client));
+        let call = self.begin(tool, args, account).by(self.counters.client(&caller.client)).asked_by(caller);
         match tool.effect {
             Effect::Read { .. } => {
                 let sight = self.sight(&call);
@@ -361,7 +383,7 @@ impl Engine {
 
     /// The answer to a cached read from memory, when it is there and fresh. Does not wait for anything.
     pub fn peek(&self, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
-        let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
+        let call = self.cached_read(name, given)?.within(caller)?.by(self.counters.client(&caller.client));
         let key = self.key(&call)?;
         let answer = self.peek_hot(&call, &key)?;
         self.saw_hit(&call, &key, &answer);
@@ -370,7 +392,7 @@ impl Engine {
 
     /// The answer to a cached read from memory or the store, fresh or stale, without asking Microsoft; a stale one is refreshed afterwards.
     pub async fn lookup(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Option<Answer> {
-        let call = self.cached_read(name, given)?.by(self.counters.client(&caller.client));
+        let call = self.cached_read(name, given)?.within(caller)?.by(self.counters.client(&caller.client)).asked_by(caller);
         let key = self.key(&call)?;
         let answer = self.stored(&call, &key).await?;
         self.saw_hit(&call, &key, &answer);
@@ -393,7 +415,7 @@ impl Engine {
     fn begin(&self, tool: &'static Tool, args: Args, account: Arc<AccountRow>) -> Call {
         let who = stats::Who::nobody();
         let (now, urgency) = (self.clock.now(), Urgency::Foreground.into());
-        let mut call = Call { tool, args, account, mailbox: None, now, urgency, who, checks: 0, stop: None };
+        let mut call = Call { tool, args, account, mailbox: None, now, urgency, who, checks: 0, stop: None, caller: None };
         Self::own_mailbox(&mut call);
         call
     }

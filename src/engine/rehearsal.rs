@@ -16,7 +16,7 @@ use super::{Answer, Call, CallError, Engine};
 use crate::{
     clock::Timestamp,
     graph::{Content, GraphRequest, Method, Upload},
-    tools::{Args, CONSENTS, Does, Effect, Files, LocalFile, Page, Reply, Risk, Saved, StepError, Steps},
+    tools::{CONSENTS, Does, Effect, Files, LocalFile, Page, Reply, Risk, Saved, StepError, Steps},
     transfer::SMALL,
 };
 
@@ -33,7 +33,7 @@ impl Engine {
     /// As [`Engine::call`], up to the first change.
     pub async fn rehearse(self: &Arc<Self>, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
         let tool = super::find(name)?;
-        let args = Args::check(tool, given)?;
+        let args = self.checked(tool, given)?;
         let answer = |asks: bool, notes: Notes| {
             let mut answer = json!({ "dry_run": true, "tool": tool.name, "asks": asks, "requests": notes.requests });
             if !notes.local.is_empty() {

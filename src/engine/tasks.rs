@@ -146,7 +146,7 @@ mod tests {
     }
 
     async fn call(engine: &Arc<Engine>, tool: &str, args: Value) -> Result<Value, CallError> {
-        let caller = Caller { client: "test".into(), session: 1 };
+        let caller = Caller { client: "test".into(), session: 1, ..Caller::default() };
         let answer = engine.call(&caller, tool, args.as_object().unwrap()).await?;
         Ok(serde_json::from_str(&answer.text()).unwrap())
     }

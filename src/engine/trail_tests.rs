@@ -46,11 +46,11 @@ impl World {
     async fn call(&self, tool: &str, args: Value) -> Result<Answer, CallError> {
         let Value::Object(mut args) = args else { unreachable!() };
         args.insert("account_id".into(), testing::ACCOUNT.into());
-        self.engine.call(&Caller { client: "claude".into(), session: 1 }, tool, &args).await
+        self.engine.call(&Caller { client: "claude".into(), session: 1, ..Caller::default() }, tool, &args).await
     }
 
     fn peek(&self, tool: &str, args: &Map<String, Value>) -> Option<Answer> {
-        self.engine.peek(&Caller { client: "claude".into(), session: 1 }, tool, args)
+        self.engine.peek(&Caller { client: "claude".into(), session: 1, ..Caller::default() }, tool, args)
     }
 
     async fn records(&self) -> Vec<Shown> {
@@ -112,7 +112,7 @@ async fn nothing_of_content_is_in_it() {
     world.call("email_get", json!({ "email_id": CANARY, "include_attachments": false })).await.unwrap();
     world.call("search_emails", json!({ "query": CANARY })).await.ok();
     world.call("email_mark_read", json!({ "email_id": CANARY })).await.unwrap();
-    let caller = Caller { client: "claude".into(), session: 1 };
+    let caller = Caller { client: "claude".into(), session: 1, ..Caller::default() };
     world.engine.invalidate(&format!("email_get:*:email_id={CANARY}"), None, CANARY.into(), &caller).await.unwrap();
     world.engine.invalidate(&format!("{CANARY}*"), None, CANARY.into(), &caller).await.unwrap();
     let records = world.records().await;
@@ -134,7 +134,7 @@ async fn reads_can_be_left_out_and_writes_cannot() {
 async fn signing_out_and_invalidations_are_recorded_with_who_asked() {
     let world = world_with(AuditPolicy::default()).await;
     world.call("email_get", json!({ "email_id": "M", "include_attachments": false })).await.unwrap();
-    let caller = Caller { client: "cachectl".into(), session: 0 };
+    let caller = Caller { client: "cachectl".into(), session: 0, ..Caller::default() };
     world.engine.invalidate("email_*", None, String::new(), &caller).await.unwrap();
     world.engine.logout(testing::ACCOUNT, &caller).await.unwrap();
     let records = world.records().await;

@@ -66,6 +66,7 @@ impl Engine {
             self.record_later(self.write_event(caller, &call).ended("not_confirmed"));
             return Err(refused);
         }
+        self.fence_act(&mut call);
         let call = self.with_source(call).await?;
         let source = self.source(&call).ok_or(CallError::Broken)?;
         let touched = Touched { source: source.clone(), service, touches: touches(&call.args) };
@@ -89,7 +90,7 @@ impl Engine {
         match result {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),
             Ok(written) => Ok(Answer::plain(&written.answer)),
-            Err(error) if error.is_unconfirmed() => Err(self.ask(&call)),
+            Err(error) if error.is_unconfirmed() => Err(self.fenced_from_others(&call).unwrap_or_else(|| self.ask(&call))),
             Err(error) if error.is_partly() => Err(error.into()),
             Err(error) if outcome_of(&error) == Outcome::Unknown => Err(CallError::UnknownOutcome(error)),
             Err(error) => Err(error.into()),

@@ -273,9 +273,11 @@ impl Client {
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
         let patience = left.min(self.settings.request_timeout);
+        // The id of the client's line where there is one: the same in our log and in Microsoft's.
+        let request_id = context.urgency.call().map_or_else(|| self.request_id(), |call| call.to_string());
         let exchanged = tokio::select! {
             biased;
-            exchanged = self.exchange(prepared, &token) => exchanged,
+            exchanged = self.exchange(prepared, &request_id, &token) => exchanged,
             () = self.clock.sleep(patience) => Err((Outcome::Lost, Cause::Deadline)),
         };
         match exchanged {
@@ -288,6 +290,7 @@ impl Client {
                 }
                 // A stream keeps its place in the budget until it has ended.
                 let stream = content.map(|response| Stream::new(response, Some(place)));
+                tracing::debug!(call = request_id.as_str(), method = ?prepared.request.method, status = reply.status, "Microsoft Graph answered");
                 Ok(Attempt { stream, ..self.judge(prepared, reply, &headers, token) })
             }
             Err((outcome, cause)) => {
@@ -301,7 +304,7 @@ impl Client {
                 if !matches!(cause, Cause::Deadline) || patience >= TELLING {
                     pass.failed(self.clock.now());
                 }
-                tracing::debug!(method = ?prepared.request.method, reason = ?outcome, "no answer from Microsoft Graph");
+                tracing::debug!(call = request_id.as_str(), method = ?prepared.request.method, reason = ?outcome, "no answer from Microsoft Graph");
                 Ok(Attempt { outcome, result: Err(GraphError::new(cause)), refused: None, stream: None })
             }
         }
@@ -311,13 +314,14 @@ impl Client {
     async fn exchange(
         &self,
         prepared: &Prepared<'_>,
+        request_id: &str,
         token: &Secret<String>,
     ) -> Result<(GraphReply, HeaderMap, Option<reqwest::Response>), Failed> {
         let client = self.http.client().map_err(|error| (Outcome::NeverSent, Cause::Setup(error)))?;
         let mut sending = client
             .request(method(prepared.request.method), prepared.url.clone())
             .headers(prepared.headers.clone())
-            .header("client-request-id", self.request_id())
+            .header("client-request-id", request_id)
             .bearer_auth(token.expose());
         if let Some((kind, body)) = &prepared.body {
             sending = sending.header("content-type", kind).body(body.clone());
@@ -356,7 +360,7 @@ impl Client {
         let wait = retry_after(of("retry-after"), of("date"), self.clock.now());
         let claims = of("www-authenticate").and_then(claims_challenge);
         let error = GraphError::refused(status, &reply.body, reply.location, wait, reply.request_id);
-        tracing::debug!(method = ?prepared.request.method, status, code = error.graph_code(), request_id = error.request_id(), "refused by Microsoft Graph");
+        tracing::debug!(status, code = error.graph_code(), request_id = error.request_id(), "refused by Microsoft Graph");
         if matches!(error.cause, Cause::Throttled { .. }) {
             self.count_throttled();
         }

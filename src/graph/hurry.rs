@@ -1,22 +1,34 @@
 //! The urgency that all requests of one piece of work share: it rises when somebody begins to wait for what was begun in the background.
+//! It also knows whose call the work was begun for, so that Microsoft's logs and ours name it alike.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::ids::Urgency;
+use crate::ids::{CallId, Urgency};
 
 /// An urgency that can rise, and never falls. Clones are one.
 #[derive(Debug, Clone)]
-pub struct Hurry(Arc<watch::Sender<Urgency>>);
+pub struct Hurry(Arc<watch::Sender<Urgency>>, Option<CallId>);
 
 impl From<Urgency> for Hurry {
     fn from(urgency: Urgency) -> Self {
-        Self(Arc::new(watch::Sender::new(urgency)))
+        Self(Arc::new(watch::Sender::new(urgency)), None)
     }
 }
 
 impl Hurry {
+    /// The same urgency, for the work of `call`.
+    #[must_use]
+    pub fn of(self, call: Option<CallId>) -> Self {
+        Self(self.0, call)
+    }
+
+    /// The call that the work was begun for; `None` for what nobody asked for.
+    pub fn call(&self) -> Option<CallId> {
+        self.1
+    }
+
     /// How urgent it is now.
     pub fn now(&self) -> Urgency {
         *self.0.borrow()

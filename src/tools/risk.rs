@@ -71,6 +71,12 @@ impl Tool {
         }
     }
 
+    /// Whether a call with these arguments can reach other people: it sends or shares, or it is about events or rules and asks first, for
+    /// events tell their attendees, and rules forward. Some tools see only at Microsoft that they do; those ask then.
+    pub fn reaches_others(&self, args: &Args) -> bool {
+        self.risk == Risk::Dangerous || matches!(self.category(), "calendar" | "emailrules") && self.asks_for(args)
+    }
+
     /// The annotations, all four always stated because MCP's own defaults differ from what most rows mean.
     pub fn annotations(&self) -> Annotations {
         Annotations {

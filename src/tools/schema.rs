@@ -6,14 +6,25 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Param, ParamType, Tool,
+    Asks, Param, ParamType, Tool,
     check::{DRIVE_PATH_MAX, ID_MAX, LOCAL_PATH_MAX, NAME_MAX, TIME_MAX},
+    tool::CONFIRM_TOKEN,
 };
 
 impl Tool {
     /// The JSON Schema of the arguments, as MCP's `inputSchema`.
     pub fn input_schema(&self) -> Map<String, Value> {
         object(self.params)
+    }
+
+    /// The same where consent is strict: every tool that asks takes the token that agrees.
+    pub fn strict_input_schema(&self) -> Map<String, Value> {
+        let mut schema = self.input_schema();
+        let asks = !matches!(self.asks, Asks::Never);
+        if let Some(Value::Object(properties)) = schema.get_mut("properties").filter(|_| asks) {
+            properties.entry(CONFIRM_TOKEN.name).or_insert_with(|| property(&CONFIRM_TOKEN));
+        }
+        schema
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Home {
     pub key: Option<String>,
     /// Let the daemon warm its cache. Most tests count requests, and nobody but them may make any.
     pub warming: bool,
+    /// Hold clients to the usual limits by minute. Most tests ask in a hurry.
+    pub rates: bool,
     /// Further variables.
     pub variables: Vec<(String, String)>,
 }
@@ -31,7 +33,7 @@ impl Home {
     pub fn new(seed: u8) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("m365-").tempdir().context("making a temporary profile")?;
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700))?;
-        Ok(Self { dir, key: Some(key(seed)), warming: false, variables: Vec::new() })
+        Ok(Self { dir, key: Some(key(seed)), warming: false, rates: false, variables: Vec::new() })
     }
 
     /// The profile directory.
@@ -86,6 +88,11 @@ impl Home {
         }
         if !self.warming {
             command.env("M365_CACHED_WARMING_ENABLED", "false");
+        }
+        if !self.rates {
+            for class in ["READS", "WRITES", "SENDS"] {
+                command.env(format!("M365_CACHED_LIMITS_{class}_PER_MINUTE"), "0");
+            }
         }
         command.envs(self.variables.iter().cloned());
         command

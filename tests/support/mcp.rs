@@ -47,6 +47,7 @@ pub struct Mcp {
     process: Running,
     era: Era,
     capabilities: Value,
+    name: String,
     last_id: u64,
     watch: Watch,
 }
@@ -56,14 +57,19 @@ pub struct Mcp {
 /// # Errors
 /// When it cannot be started.
 pub fn open(bins: &Bins, home: &Home, shim: &Path, era: Era) -> anyhow::Result<Mcp> {
+    open_with(bins, home, shim, era, &[])
+}
+
+fn open_with(bins: &Bins, home: &Home, shim: &Path, era: Era, words: &[&str]) -> anyhow::Result<Mcp> {
     let mut command = home.command(bins, shim);
+    command.args(words);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = spawn(&mut command)?;
     let stdin = child.stdin.take();
     let stdout = BufReader::with_capacity(256 * 1024, child.stdout.take().context("stdout")?);
     let process = Running::new("m365-mcp", child);
     let watch = Watch::over(process.pid());
-    Ok(Mcp { stdin, stdout, process, era, capabilities: json!({}), last_id: 0, watch })
+    Ok(Mcp { stdin, stdout, process, era, capabilities: json!({}), name: "checks".to_owned(), last_id: 0, watch })
 }
 
 impl Mcp {
@@ -86,13 +92,24 @@ impl Mcp {
         Ok(client)
     }
 
+    /// A client of that name, whose launch line has these words besides.
+    ///
+    /// # Errors
+    /// As [`Mcp::start`].
+    pub fn named(bins: &Bins, home: &Home, name: &str, words: &[&str]) -> anyhow::Result<Self> {
+        let mut client = open_with(bins, home, &bins.shim, Era::Legacy, words)?;
+        client.name = name.to_owned();
+        client.greet()?;
+        Ok(client)
+    }
+
     /// What the era's handshake is; the modern one has none.
     ///
     /// # Errors
     /// When the greeting is refused.
     pub fn greet(&mut self) -> anyhow::Result<()> {
         if self.era == Era::Legacy {
-            let about = json!({"protocolVersion": "2025-11-25", "capabilities": self.capabilities, "clientInfo": {"name": "checks", "version": "1"}});
+            let about = json!({"protocolVersion": "2025-11-25", "capabilities": self.capabilities, "clientInfo": {"name": self.name, "version": "1"}});
             let reply = self.request("initialize", about)?;
             anyhow::ensure!(reply["result"]["protocolVersion"] == "2025-11-25", "greeting refused: {reply}");
             self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string())?;
@@ -132,7 +149,7 @@ impl Mcp {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
                 "io.modelcontextprotocol/clientCapabilities": self.capabilities,
-                "io.modelcontextprotocol/clientInfo": {"name": "checks", "version": "1"},
+                "io.modelcontextprotocol/clientInfo": {"name": self.name, "version": "1"},
             });
         }
         (self.last_id, json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}).to_string())

@@ -46,6 +46,16 @@ pub struct Setup {
     pub warming: bool,
     /// Let the daemon's time be the tenant's, which stands still: see [`World::advance`].
     pub stopped_clock: bool,
+    /// Hold clients to the limits by minute.
+    pub rates: bool,
+}
+
+impl Setup {
+    /// As always, with the limits by minute in force.
+    #[must_use]
+    pub fn limited() -> Self {
+        Self { rates: true, ..Self::default() }
+    }
 }
 
 /// A running world.
@@ -87,6 +97,7 @@ impl World {
             home.key = None;
         }
         home.warming = setup.warming;
+        home.rates = setup.rates;
         m365_cached_tenant::profile::write(home.path(), &tenant, setup.tls)?;
         home.configure(setup.config)?;
         let mut words = Vec::new();
@@ -113,6 +124,13 @@ impl World {
             Some(tenant) => tenant.control(),
             None => panic!("the tenant was stopped"),
         }
+    }
+
+    /// The port of the tenant's Graph over plain HTTP.
+    #[must_use]
+    pub fn graph_port(&self) -> u16 {
+        let address = self.tenant.as_ref().map(|tenant| tenant.addresses().graph.clone()).unwrap_or_default();
+        address.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0)
     }
 
     /// Waits for something of the tenant.

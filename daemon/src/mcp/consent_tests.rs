@@ -16,7 +16,7 @@ use m365_cached_proto::v1::server_frame::Frame;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Conversation, Outgoing, Outlet, Session, consent::PATIENCE};
+use super::{Conversation, Origin, Outgoing, Outlet, Session, consent::PATIENCE};
 use crate::{
     clients::ClientState,
     daemon::Daemon,
@@ -38,8 +38,9 @@ impl Client {
         let daemon = Arc::new(Daemon::new(parts, Arc::new(AtomicU64::new(0)), &SeededDice::new(1)));
         let (frames, lines) = mpsc::channel(64);
         let seat = daemon.clients.join(ClientState::default());
-        let session = Arc::new(Session::new(seat));
-        let conversation = Conversation::begin(Arc::clone(&daemon), session, Outlet::new(frames));
+        let session = Arc::new(Session::new(seat, Origin::default()));
+        let held = daemon.gate.held();
+        let conversation = Conversation::begin(Arc::clone(&daemon), session, Outlet::new(frames, held));
         Self { daemon, core, clock, conversation, lines }
     }
 

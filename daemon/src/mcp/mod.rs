@@ -16,8 +16,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use m365_cached::ids::CallId;
 use m365_cached_proto::MAX_LINE_OUT;
-use rmcp::{ServiceExt, model::ClientJsonRpcMessage};
+use rmcp::{
+    ServiceExt,
+    model::{ClientJsonRpcMessage, GetExtensions as _},
+};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{sync::mpsc, task::JoinSet};
@@ -25,8 +29,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::{core::Answer, daemon::Daemon};
 
 pub(crate) use catalogue::read_only;
-pub(crate) use handler::Session;
-pub(crate) use outlet::{Outgoing, Outlet};
+pub(crate) use handler::{Origin, Session};
+pub(crate) use outlet::{Outgoing, Outlet, left};
 use transport::Frames;
 
 /// Messages rmcp may be behind by before a client has to wait.
@@ -43,6 +47,8 @@ pub(crate) struct Conversation {
     to_rmcp: Option<mpsc::Sender<ClientJsonRpcMessage>>,
     /// Look-ups in the store, and rmcp itself.
     tasks: JoinSet<()>,
+    /// Lines taken so far.
+    lines: u64,
 }
 
 impl Conversation {
@@ -59,29 +65,39 @@ impl Conversation {
                 Err(error) => tracing::debug!(error = %error_name(&error), "a session ended before it began"),
             }
         });
-        Self { daemon, session, outlet, to_rmcp: Some(to_rmcp), tasks }
+        Self { daemon, session, outlet, to_rmcp: Some(to_rmcp), tasks, lines: 0 }
     }
 
     /// Takes one line of the client.
     pub(crate) async fn line(&mut self, line: Bytes) {
         // Finished look-ups are let go of, so that a long session does not gather them.
         while self.tasks.try_join_next().is_some() {}
+        self.lines += 1;
+        let id = self.session.id_of(self.lines);
+        if let Err(problem) = self.daemon.gate.frame(line.len()) {
+            return self.outlet.send(error_line(id_of(&line), -32600, &format!("{}. {}", problem.message, problem.hint))).await;
+        }
         let accepted = self.session.accepted.load(Relaxed);
-        let Some(call) = splice::read(&line, accepted) else { return self.forward(&line).await };
+        let Some(call) = splice::read(&line, accepted) else { return self.forward(&line, id).await };
         // A locked daemon's answer is rmcp's to give.
-        let Ok(core) = self.daemon.core() else { return self.forward(&line).await };
+        let Ok(core) = self.daemon.core() else { return self.forward(&line, id).await };
         self.session.introduced(call.client.as_deref());
-        let caller = self.session.caller();
-        if let Some(answer) = core.peek(caller, &call.name, &call.arguments) {
+        // A copy for each line would cost as much as the look itself; the log alone needs the id here.
+        let answer = if tracing::enabled!(tracing::Level::DEBUG) {
+            core.peek(&self.session.calling(id), &call.name, &call.arguments)
+        } else {
+            core.peek(self.session.caller(), &call.name, &call.arguments)
+        };
+        if let Some(answer) = answer {
             return self.outlet.send(spliced(&call, &answer)).await;
         }
         let Some(to_rmcp) = self.to_rmcp.clone() else { return };
         let (core, session, outlet, line) = (Arc::clone(core), Arc::clone(&self.session), self.outlet.clone(), line.clone());
         let mut lookup = Box::pin(async move {
             let Some(call) = splice::read(&line, accepted) else { return };
-            match core.lookup(session.caller(), &call.name, &call.arguments).await {
+            match core.lookup(&session.calling(id), &call.name, &call.arguments).await {
                 Some(answer) => outlet.send(spliced(&call, &answer)).await,
-                None => forward(&line, &to_rmcp, &outlet).await,
+                None => forward(&line, id, &to_rmcp, &outlet).await,
             }
         });
         // Most look-ups are over without waiting; a task of their own would wake another thread for each.
@@ -90,9 +106,9 @@ impl Conversation {
         }
     }
 
-    async fn forward(&self, line: &[u8]) {
+    async fn forward(&self, line: &[u8], id: CallId) {
         if let Some(to_rmcp) = &self.to_rmcp {
-            forward(line, to_rmcp, &self.outlet).await;
+            forward(line, id, to_rmcp, &self.outlet).await;
         }
     }
 
@@ -109,22 +125,31 @@ fn spliced(call: &splice::Call<'_>, answer: &Answer) -> Bytes {
     if line.len() > MAX_LINE_OUT { too_large(call.id, line.len()) } else { line }
 }
 
-/// Hands a line to rmcp, or answers it when it is no message at all.
-async fn forward(line: &[u8], to_rmcp: &mpsc::Sender<ClientJsonRpcMessage>, outlet: &Outlet) {
+/// Hands a line to rmcp under its id, or answers it when it is no message at all.
+async fn forward(line: &[u8], id: CallId, to_rmcp: &mpsc::Sender<ClientJsonRpcMessage>, outlet: &Outlet) {
     match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
-        // rmcp has ended only when the session is about to.
-        Ok(message) => drop(to_rmcp.send(message).await),
-        Err(error) if error.is_data() => {
-            #[derive(Deserialize)]
-            struct Peek<'a> {
-                #[serde(borrow)]
-                id: Option<&'a RawValue>,
+        Ok(mut message) => {
+            if let ClientJsonRpcMessage::Request(request) = &mut message {
+                request.request.extensions_mut().insert(id);
             }
-            let id = serde_json::from_slice::<Peek<'_>>(line).ok().and_then(|peek| peek.id).map_or("null", RawValue::get);
-            outlet.send(error_line(id, -32600, "this is JSON, but not a JSON-RPC 2.0 message of MCP")).await;
+            // rmcp has ended only when the session is about to.
+            drop(to_rmcp.send(message).await);
+        }
+        Err(error) if error.is_data() => {
+            outlet.send(error_line(id_of(line), -32600, "this is JSON, but not a JSON-RPC 2.0 message of MCP")).await;
         }
         Err(_) => outlet.send(error_line("null", -32700, "this line is not JSON")).await,
     }
+}
+
+/// The id of a message as its client wrote it; `null` when it has none.
+fn id_of(line: &[u8]) -> &str {
+    #[derive(Deserialize)]
+    struct Peek<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    serde_json::from_slice::<Peek<'_>>(line).ok().and_then(|peek| peek.id).map_or("null", RawValue::get)
 }
 
 /// A JSON-RPC error as a line. `id` is JSON text.

@@ -1,20 +1,28 @@
 //! The way back to one client: lines in the order in which they are ready, bounded, so that a slow client slows its own session only.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use m365_cached_proto::v1::{ServerFrame, server_frame::Frame};
 use tokio::sync::mpsc;
 use tonic::Status;
+
+use crate::gate::Held;
 
 /// What a session's stream is fed from.
 pub(crate) type Outgoing = Result<ServerFrame, Status>;
 
 /// The sending side of a session's stream.
 #[derive(Clone)]
-pub(crate) struct Outlet(mpsc::Sender<Outgoing>);
+pub(crate) struct Outlet {
+    frames: mpsc::Sender<Outgoing>,
+    held: Arc<Held>,
+}
 
 impl Outlet {
-    pub(crate) fn new(frames: mpsc::Sender<Outgoing>) -> Self {
-        Self(frames)
+    /// Into `frames`; what waits there counts as `held`, until [`left`] is told that it has gone.
+    pub(crate) fn new(frames: mpsc::Sender<Outgoing>, held: Arc<Held>) -> Self {
+        Self { frames, held }
     }
 
     /// Sends one line. A client that is gone takes it with it.
@@ -24,7 +32,21 @@ impl Outlet {
 
     /// Sends one frame.
     pub(crate) async fn frame(&self, frame: Frame) {
-        // The only failure is that the client is gone, and the session ends by itself then.
-        let _ = self.0.send(Ok(ServerFrame { frame: Some(frame) })).await;
+        let frame = Ok(ServerFrame { frame: Some(frame) });
+        self.held.add(weight(&frame));
+        // The only failure is that the client is gone; the session ends by itself then, and what it held with it.
+        let _ = self.frames.send(frame).await;
+    }
+}
+
+/// A frame is on its way to the client.
+pub(crate) fn left(held: &Held, frame: &Outgoing) {
+    held.take(weight(frame));
+}
+
+fn weight(frame: &Outgoing) -> u64 {
+    match frame {
+        Ok(ServerFrame { frame: Some(Frame::Line(line)) }) => u64::try_from(line.len()).unwrap_or(u64::MAX),
+        _ => 0,
     }
 }

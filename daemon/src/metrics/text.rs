@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     core::CoreStatus,
     daemon::{Daemon, VERSION},
+    gate::Usage,
 };
 
 /// Where the buckets of the histograms end, in microseconds: ends of our own buckets, four times as far each, from 16 µs to 67 s.
@@ -23,6 +24,7 @@ const ENDS: [u64; 12] = [1 << 4, 1 << 6, 1 << 8, 1 << 10, 1 << 12, 1 << 14, 1 <<
 pub(super) struct Figures {
     pub(super) started_s: f64,
     pub(super) clients: u64,
+    pub(super) usage: Usage,
     /// `None` while the daemon is locked.
     pub(super) engine: Option<(Stats, CoreStatus)>,
 }
@@ -35,7 +37,8 @@ pub(super) async fn of(daemon: &Arc<Daemon>) -> String {
     };
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay far below 2^52")]
     let started_s = daemon.ready_at.0 as f64 / 1000.0;
-    render(&Figures { started_s, clients: u64::try_from(daemon.clients.list().len()).unwrap_or(u64::MAX), engine })
+    let clients = u64::try_from(daemon.clients.list().len()).unwrap_or(u64::MAX);
+    render(&Figures { started_s, clients, usage: daemon.gate.usage(), engine })
 }
 
 /// The text.
@@ -46,6 +49,7 @@ pub(super) fn render(figures: &Figures) -> String {
     page.family("locked", "gauge", "1 while the daemon has no usable key, store or configuration.")
         .sample(&[], u64::from(figures.engine.is_none()));
     page.family("clients", "gauge", "MCP clients that are connected.").sample(&[], figures.clients);
+    limits(&mut page, &figures.usage);
     if let Some((stats, status)) = &figures.engine {
         answers(&mut page, stats);
         groups(&mut page, stats);
@@ -53,6 +57,21 @@ pub(super) fn render(figures: &Figures) -> String {
         state(&mut page, status);
     }
     page.0
+}
+
+/// What clients take of the daemon, and what they may.
+fn limits(page: &mut Page, usage: &Usage) {
+    page.family("calls", "gauge", "Calls of clients under way.").sample(&[], usage.calls);
+    page.family("held_bytes", "gauge", "Bytes held for clients: arguments of calls under way, answers not yet taken.")
+        .sample(&[], usage.held_bytes);
+    let mut family = page.family("limit", "gauge", "Limits for clients by the setting in `[limits]`; 0 by minute is none.");
+    for (name, value) in &usage.limits {
+        family.sample(&[("limit", name)], *value);
+    }
+    let mut family = page.family("refused_total", "counter", "Calls, lines and clients refused by the limit that stood against them.");
+    for (name, count) in &usage.refused {
+        family.sample(&[("limit", name)], *count);
+    }
 }
 
 /// Kinds of answers, as words of `_cache_status`, and how many there were.

@@ -33,7 +33,8 @@ fn figures() -> Figures {
         queue: QueueState { queued: 1, running: 2, failed: 3 },
         warnings: Vec::new(),
     };
-    Figures { started_s: 1_795_165_200.5, clients: 2, engine: Some((stats, status)) }
+    let usage = Usage { calls: 3, held_bytes: 99, limits: vec![("calls", 1024)], refused: vec![("calls", 7)] };
+    Figures { started_s: 1_795_165_200.5, clients: 2, usage, engine: Some((stats, status)) }
 }
 
 #[test]

@@ -104,8 +104,12 @@ impl v1::admin_server::Admin for Admin {
     async fn invalidate(&self, request: Request<v1::InvalidateRequest>) -> Result<Response<v1::InvalidateReply>, Status> {
         let request = request.into_inner();
         let pattern = request.pattern.clone();
-        let what =
-            Invalidate { pattern: request.pattern, account: convert::given(request.account), reason: request.reason, caller: caller() };
+        let what = Invalidate {
+            pattern: request.pattern,
+            account: convert::given(request.account),
+            reason: request.reason,
+            caller: caller(&self.daemon),
+        };
         let entries_deleted = self.core()?.invalidate(what).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::InvalidateReply { entries_deleted, pattern }))
     }

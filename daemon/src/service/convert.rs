@@ -69,6 +69,7 @@ pub(super) fn client((session, client): (u64, ClientState)) -> v1::Client {
         calls: client.calls,
         connected_ms: u64::try_from(client.connected_at.0).unwrap_or(0),
         shim_version: client.shim_version,
+        policy: client.policy,
     }
 }
 

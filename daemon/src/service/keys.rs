@@ -124,9 +124,9 @@ impl v1::keys_server::Keys for Keys {
         Ok(Response::new(v1::BackupReply { bytes: done.bytes, entries: done.entries, accounts: done.accounts }))
     }
 
-    async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<v1::ExportReply>, Status> {
+    async fn export(&self, request: Request<v1::ExportKeysRequest>) -> Result<Response<v1::ExportKeysReply>, Status> {
         let passphrase = Secret::new(request.into_inner().passphrase);
         let file = self.keeper()?.export(passphrase).await.map_err(|problem| refusal(&problem))?;
-        Ok(Response::new(v1::ExportReply { file: file.into() }))
+        Ok(Response::new(v1::ExportKeysReply { file: file.into() }))
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
+use m365_cached::hint::Kind;
 use m365_cached_proto::{
     PROTOCOL_MIN, PROTOCOL_VERSION,
     v1::{ClientFrame, Drain, Hello, ServerFrame, Welcome, client_frame, mcp_server, server_frame::Frame},
@@ -13,8 +14,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     clients::ClientState,
+    core::Problem,
     daemon::{Daemon, VERSION},
-    mcp::{Conversation, Outgoing, Outlet, Session, read_only},
+    gate::PENALTY,
+    mcp::{Conversation, Origin, Outgoing, Outlet, Session, left, read_only},
 };
 
 /// Frames a client may be behind by before its session waits for it.
@@ -56,7 +59,9 @@ impl mcp_server::Mcp for McpService {
     async fn session(&self, request: Request<Streaming<ClientFrame>>) -> Result<Response<Self::SessionStream>, Status> {
         let mut incoming = request.into_inner();
         let (frames, outgoing) = mpsc::channel::<Outgoing>(BACKLOG);
-        let outlet = Outlet::new(frames.clone());
+        let held = self.daemon.gate.held();
+        let outlet = Outlet::new(frames.clone(), Arc::clone(&held));
+        let sent = Arc::clone(&held);
         let daemon = Arc::clone(&self.daemon);
         tokio::spawn(async move {
             let hello = match tokio::time::timeout(HELLO, incoming.message()).await {
@@ -69,23 +74,54 @@ impl mcp_server::Mcp for McpService {
                 return refuse(&frames, "this shim speaks another protocol: restart the client, so that it starts the installed m365-mcp")
                     .await;
             }
+            let origin = Origin {
+                policies: Arc::clone(&daemon.policies),
+                launch: Some(hello.policy.clone()).filter(|name| !name.is_empty()),
+                run: hello.run,
+                connection: hello.epoch,
+            };
+            if let Some(name) = origin.launch.as_deref().filter(|name| !daemon.policies.has(name)) {
+                tracing::warn!(pid = hello.pid, "a client names a policy that is not configured");
+                return refuse_with(&frames, &no_such_policy(name)).await;
+            }
+            if let Err(problem) = daemon.gate.room() {
+                return refuse_with(&frames, &problem).await;
+            }
             drop(frames);
             outlet.frame(welcome(&daemon)).await;
             let seat = daemon.clients.join(introduced(&hello, &daemon));
             let number = seat.session();
+            daemon.gate.join(number, held);
             tracing::debug!(session = number, pid = hello.pid, epoch = hello.epoch, "a client attached");
-            let session = Arc::new(Session::new(seat));
+            let session = Arc::new(Session::new(seat, origin));
             let conversation = Conversation::begin(Arc::clone(&daemon), Arc::clone(&session), outlet.clone());
             drive(incoming, conversation, outlet, &daemon, &session).await;
+            daemon.gate.leave(number);
             tracing::debug!(session = number, "a client left");
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).inspect(move |frame| left(&sent, frame)))))
     }
 }
 
 async fn refuse(frames: &mpsc::Sender<Outgoing>, why: &'static str) {
     // A client that is gone need not be told.
     let _ = frames.send(Err(Status::failed_precondition(why))).await;
+}
+
+async fn refuse_with(frames: &mpsc::Sender<Outgoing>, problem: &Problem) {
+    let _ = frames.send(Err(super::refusal(problem))).await;
+}
+
+/// A launch line that names a policy must not run without it.
+fn no_such_policy(name: &str) -> Problem {
+    let name: String = name.chars().filter(|letter| !letter.is_control()).take(64).collect();
+    let message = format!("the launch line names the policy `{name}`, and there is no `[policy.{name}]`; nothing is done for this client");
+    Problem::new(
+        Kind::Config,
+        "unknown_policy",
+        message,
+        "Add that policy to `config.toml` and restart the daemon, or change the launch line.",
+    )
 }
 
 /// Moves lines until the client ends, is gone, or the daemon drains.
@@ -97,6 +133,9 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
             frame = incoming.message() => match frame {
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Line(line)) })) => {
                     session.seat.called();
+                    if daemon.gate.penalty(session.seat.session()) {
+                        tokio::time::sleep(PENALTY).await;
+                    }
                     conversation.line(line).await;
                 }
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break,

@@ -21,7 +21,10 @@ use tonic::service::Routes;
 use crate::daemon::Daemon;
 
 pub use self::status::{fault, refusal};
-pub(crate) use self::tools::caller;
+pub(crate) use self::tools::person;
+
+/// What `m365-cachectl` is called in statistics and limits.
+pub(crate) const CACHECTL: &str = "cachectl";
 
 /// Every service of the daemon.
 pub fn routes(daemon: &Arc<Daemon>) -> Routes {

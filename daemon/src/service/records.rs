@@ -107,8 +107,8 @@ impl v1::records_server::Records for Records {
 
     type ExportStream = Pin<Box<dyn Stream<Item = Result<v1::ExportPiece, Status>> + Send>>;
 
-    async fn export(&self, request: Request<v1::ExportRequest>) -> Result<Response<Self::ExportStream>, Status> {
-        let pieces = self.core()?.export(&request.into_inner().account, &caller()).await.map_err(|problem| refusal(&problem))?;
+    async fn export(&self, request: Request<v1::ExportAccountRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        let pieces = self.core()?.export(&request.into_inner().account, &caller(&self.daemon)).await.map_err(|problem| refusal(&problem))?;
         let wire = pieces.map(|piece| {
             let piece = piece.map_err(|problem| refusal(&problem))?;
             Ok(v1::ExportPiece { section: piece.section.into(), value: piece.value.to_string().into() })
@@ -117,7 +117,7 @@ impl v1::records_server::Records for Records {
     }
 
     async fn erase(&self, request: Request<v1::EraseRequest>) -> Result<Response<v1::EraseReply>, Status> {
-        let erased = self.core()?.erase(&request.into_inner().account, &caller()).await.map_err(|problem| refusal(&problem))?;
+        let erased = self.core()?.erase(&request.into_inner().account, &caller(&self.daemon)).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::EraseReply {
             account: erased.account.to_string(),
             entries: erased.entries,

@@ -11,7 +11,13 @@ pub fn fault(problem: &Problem) -> v1::Fault {
     let consent = problem.consent.as_ref().map(|consent| {
         Box::new(v1::Consent { question: consent.question(), argument: consent.argument.clone(), value: consent.value.to_string().into() })
     });
-    v1::Fault { consent, ..v1::Fault::new(kind(problem.kind), &problem.code, problem.message.clone(), problem.hint.clone()) }
+    let busy = problem.busy.as_ref().map(|busy| v1::Busy {
+        setting: busy.setting.into(),
+        limit: busy.limit,
+        remaining: busy.remaining,
+        reset_ms: u64::try_from(busy.reset.as_millis()).unwrap_or(u64::MAX),
+    });
+    v1::Fault { consent, busy, ..v1::Fault::new(kind(problem.kind), &problem.code, problem.message.clone(), problem.hint.clone()) }
 }
 
 /// Who has to act, as the wire spells it.

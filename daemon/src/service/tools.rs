@@ -7,7 +7,7 @@ use m365_cached_proto::v1;
 use serde_json::{Map, Value};
 use tonic::{Request, Response, Status};
 
-use super::{convert, refusal};
+use super::{CACHECTL, convert, refusal};
 use crate::{core::Problem, daemon::Daemon};
 
 /// The service.
@@ -21,9 +21,14 @@ impl Tools {
     }
 }
 
-/// What this service calls itself in statistics: only people and tests use it.
-pub(crate) fn caller() -> Caller {
-    Caller { client: "cachectl".into(), session: 0 }
+/// Who calls here: only people and tests do, so no policy is held against them.
+pub(super) fn caller(daemon: &Daemon) -> Caller {
+    Caller { call: Some(daemon.call_of_a_person()), ..person() }
+}
+
+/// A person, by what statistics and the audit trail call one.
+pub(crate) fn person() -> Caller {
+    Caller { client: CACHECTL.into(), ..Caller::default() }
 }
 
 #[tonic::async_trait]
@@ -35,9 +40,13 @@ impl v1::tools_server::Tools for Tools {
     async fn call_tool(&self, request: Request<v1::CallToolRequest>) -> Result<Response<v1::CallToolReply>, Status> {
         let request = request.into_inner();
         let core = self.daemon.core().map_err(refusal)?;
+        self.daemon.gate.frame(request.arguments.len()).map_err(|problem| refusal(&problem))?;
         let args = arguments(&request.arguments).map_err(|problem| refusal(&problem))?;
-        let answered =
-            if request.dry_run { core.rehearse(&request.name, &args).await } else { core.call(&caller(), &request.name, &args).await };
+        let answered = if request.dry_run {
+            core.rehearse(&request.name, &args).await
+        } else {
+            core.call(&caller(&self.daemon), &request.name, &args).await
+        };
         let answer = answered.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::CallToolReply { text: answer.text().into() }))
     }

@@ -62,7 +62,7 @@ impl World {
         if tool != "cache_get_stats" {
             args.entry("account_id").or_insert_with(|| testing::ACCOUNT.into());
         }
-        let caller = Caller { client: client.into(), session: 1 };
+        let caller = Caller { client: client.into(), session: 1, ..Caller::default() };
         let answer = self.engine.call(&caller, tool, &args).await.unwrap();
         serde_json::from_str(&answer.text()).unwrap()
     }
@@ -263,7 +263,7 @@ async fn what_counting_costs() {
     const TIMES: u32 = 200_000;
     let world = World::new().await;
     world.call("claude", "email_list", json!({})).await;
-    let (caller, args) = (Caller { client: "claude".into(), session: 1 }, json!({"account_id": testing::ACCOUNT}));
+    let (caller, args) = (Caller { client: "claude".into(), session: 1, ..Caller::default() }, json!({"account_id": testing::ACCOUNT}));
     let args = args.as_object().unwrap();
     let each = |work: &dyn Fn()| {
         let best = (0..7).map(|_| {

@@ -252,11 +252,6 @@ impl Db {
         Ok(owner)
     }
 
-    /// The key under which data keys are wrapped.
-    pub(super) fn wrapping(&self) -> &SealKey {
-        &self.wrapping
-    }
-
     /// Forgets every unwrapped key.
     pub(super) fn forget_owners(&mut self) {
         self.owners.clear();

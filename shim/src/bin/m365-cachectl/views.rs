@@ -10,11 +10,29 @@ pub(crate) struct FaultView {
     code: String,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// The limit of the daemon that stood against it, when one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    busy: Option<BusyView>,
+}
+
+/// A limit that is reached: its setting, how much of it is left and when to come again.
+#[derive(Debug, Serialize)]
+struct BusyView {
+    setting: String,
+    limit: u64,
+    remaining: u64,
+    reset_ms: u64,
 }
 
 impl From<&Fault> for FaultView {
     fn from(fault: &Fault) -> Self {
-        Self { kind: fault.kind().word(), code: fault.code.clone(), message: fault.message.clone(), hint: known(&fault.hint) }
+        let busy = fault.busy.as_ref().map(|busy| BusyView {
+            setting: busy.setting.clone(),
+            limit: busy.limit,
+            remaining: busy.remaining,
+            reset_ms: busy.reset_ms,
+        });
+        Self { kind: fault.kind().word(), code: fault.code.clone(), message: fault.message.clone(), hint: known(&fault.hint), busy }
     }
 }
 

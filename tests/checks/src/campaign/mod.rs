@@ -5,6 +5,7 @@ mod interrupt;
 mod limit;
 pub mod queue;
 mod run;
+pub mod safety;
 mod soak;
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
@@ -55,6 +56,12 @@ enum Which {
     /// Parts are kinds of load, to find which of them makes something grow: reads, searches, refreshes, writes, changes (by others),
     /// clients (that come and go). Growth is judged in runs of ten minutes and more.
     Soak,
+    /// Secrets and boundaries at full size: for each figure what was tried and what was found.
+    ///
+    /// Parts: strangers (connections of another user), starts (50 daemons at once), confirmations (altered, replayed, expired and foreign
+    /// ones), urls (hostile addresses in Microsoft's answers), names (hostile paths for local files), frames (lines and bytes that are no
+    /// messages), noisy (one client at 100 times its rate), canaries (planted texts in logs, files, metrics and processes).
+    Safety,
 }
 
 impl Which {
@@ -63,6 +70,7 @@ impl Which {
             Self::Queue => "queue",
             Self::Limit(_) => "limit",
             Self::Soak => "soak",
+            Self::Safety => "safety",
         }
     }
 
@@ -71,6 +79,7 @@ impl Which {
             Self::Queue => queue::PARTS,
             Self::Limit(_) => limit::PARTS,
             Self::Soak => soak::PARTS,
+            Self::Safety => safety::PARTS,
         }
     }
 
@@ -79,6 +88,7 @@ impl Which {
             Self::Queue => queue::WHOLE,
             Self::Limit(_) => limit::WHOLE,
             Self::Soak => soak::WHOLE,
+            Self::Safety => safety::WHOLE,
         }
     }
 }
@@ -105,6 +115,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Which::Queue => queue::run(&mut run, &queue::FULL),
         Which::Limit(limit) => limit::run(&mut run, limit),
         Which::Soak => soak::run(&mut run),
+        Which::Safety => safety::run(&mut run, &safety::FULL),
     }
     let ended = run.ended();
     let figures = run.end(which.name());

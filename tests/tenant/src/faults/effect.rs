@@ -1,7 +1,7 @@
 //! What each fault does to an answer.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -41,6 +41,11 @@ pub(crate) fn instead(effect: &Effect, now: Timestamp) -> Option<Reply> {
             );
             Some(Reply { status, headers, body: Bytes::from(page) })
         }
+        Effect::RedirectTo { to } => {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, HeaderValue::from_bytes(to.as_bytes()).ok()?);
+            Some(Reply { status: StatusCode::FOUND, headers, body: Bytes::new() })
+        }
         _ => None,
     }
 }
@@ -60,9 +65,35 @@ pub(crate) fn change(effect: &Effect, request: &Request, mut reply: Reply) -> (R
         }
         Effect::LoopNextLink => next_link(&mut reply, request, &request.base),
         Effect::ForeignNextLink => next_link(&mut reply, request, "https://evil.example/v1.0"),
+        Effect::LinksTo { to } => links(&mut reply, to),
         _ => {}
     }
     (reply, delivery)
+}
+
+/// Points every link of the answer to `to`; a page that has no next one gets it.
+fn links(reply: &mut Reply, to: &str) {
+    fn turn(value: &mut Value, to: &str) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| turn(item, to)),
+            Value::Object(members) => {
+                for (name, value) in members {
+                    if ["@microsoft.graph.downloadUrl", "@odata.nextLink", "uploadUrl"].contains(&name.as_str()) {
+                        *value = to.into();
+                    } else {
+                        turn(value, to);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let Ok(mut page) = serde_json::from_slice::<Value>(&reply.body) else { return };
+    turn(&mut page, to);
+    if page.get("value").is_some_and(Value::is_array) {
+        page["@odata.nextLink"] = to.into();
+    }
+    reply.body = Bytes::from(page.to_string());
 }
 
 /// Points the page's next link at the request itself, under `base`.

@@ -120,6 +120,16 @@ pub enum Effect {
     LoopNextLink,
     /// The page's `@odata.nextLink` leads to `https://evil.example`.
     ForeignNextLink,
+    /// Every link of the answer (`@odata.nextLink`, `@microsoft.graph.downloadUrl`, `uploadUrl`) leads there.
+    LinksTo {
+        /// The address, as it is to be written.
+        to: String,
+    },
+    /// A redirect instead of the answer.
+    RedirectTo {
+        /// The address, as it is to be written.
+        to: String,
+    },
     /// The request waits until it is released, or until the fault is removed.
     Hold {
         /// `before`: not yet carried out while it waits. `after`: carried out, the reply waits.

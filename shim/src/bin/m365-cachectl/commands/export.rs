@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use m365_cached_proto::v1::{ExportRequest, Fault};
+use m365_cached_proto::v1::{ExportAccountRequest, Fault};
 use serde::Serialize;
 
 use crate::context::{Context, answered};
@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, account: String, path: &Path) -> Resu
     let name: String =
         account.chars().map(|letter| if letter.is_ascii_alphanumeric() || "@.-_".contains(letter) { letter } else { '_' }).collect();
     let mut client = context.records().await?;
-    let mut pieces = answered(client.export(ExportRequest { account }).await)?;
+    let mut pieces = answered(client.export(ExportAccountRequest { account }).await)?;
     let mut file = Sections { file: PrivateFile::create(path, &format!("m365-{name}.json"))?, open: None };
     let mut done = Exported { file: file.file.path().display().to_string(), entries: 0, pieces: 0 };
     while let Some(piece) = pieces.message().await.map_err(|status| Fault::from_status(&status))? {

@@ -112,6 +112,8 @@ struct ClientView {
     calls: u64,
     connected_ms: u64,
     shim_version: String,
+    /// What it may not do, in words; `null` when nothing is configured for it.
+    policy: Option<String>,
 }
 
 /// The line to Microsoft; `breaker` is `closed` when all is well, `open` or `half_open`.
@@ -232,6 +234,7 @@ impl From<m365_cached_proto::v1::Client> for ClientView {
             protocol: known(&client.protocol),
             calls: client.calls,
             connected_ms: client.connected_ms,
+            policy: known(&client.policy),
             shim_version: client.shim_version,
         }
     }
@@ -325,6 +328,11 @@ impl Running {
             rows.push(("warming", text));
         }
         rows.push(("clients", self.clients.len().to_string()));
+        for client in &self.clients {
+            if let Some(policy) = &client.policy {
+                rows.push(("policy", format!("{policy} ({}, pid {})", client.name.as_deref().unwrap_or("not named yet"), client.pid)));
+            }
+        }
         rows.push(("accounts", self.accounts.len().to_string()));
         let mut text = table(&rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>());
         for line in accounts::list(&self.accounts).lines() {
@@ -391,6 +399,7 @@ mod tests {
                 calls: 5,
                 connected_ms: 1_790_000_000_000,
                 shim_version: "0.1.0".into(),
+                policy: "default: read-only".into(),
                 ..Client::default()
             }],
             graph: Some(GraphLink { breaker: "closed".into(), requests: 40, ..GraphLink::default() }),

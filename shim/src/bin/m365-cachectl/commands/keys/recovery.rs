@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
-use m365_cached_proto::v1::{ExportRequest, Fault, Kind};
+use m365_cached_proto::v1::{ExportKeysRequest, Fault, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::place;
@@ -33,7 +33,7 @@ pub(super) async fn export(context: &Context, file: &Path, passphrase_file: Opti
         return Err(Fault::new(Kind::User, "file_exists", message, "Name another file."));
     }
     let passphrase = passphrase::read(passphrase_file, true)?;
-    let reply = answered(context.keys().await?.export(ExportRequest { passphrase }).await)?;
+    let reply = answered(context.keys().await?.export(ExportKeysRequest { passphrase }).await)?;
     write(file, &reply.file).map_err(|error| {
         let message = format!("The recovery file `{}` cannot be written: {error}.", file.display());
         Fault::new(Kind::User, "cannot_write", message, "Name a file in a folder you may write to.")

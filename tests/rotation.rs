@@ -80,6 +80,8 @@ fn calls_go_on_while_the_key_is_rotated_and_the_old_one_opens_nothing() {
         assert!(caller.join().unwrap() > 10);
     });
     assert_eq!(keys(&world)["generation"], 6);
+    let trail = world.ctl(&["--json", "audit", "--kind", "key"]).unwrap().ok().unwrap().stdout;
+    assert_eq!(trail.matches("\"outcome\":\"rotated\"").count(), 5, "{trail}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let new = fs::read(&file).unwrap();
     assert!(new != old);

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::{
     clients::Clients,
     core::{Core, Problem, ToolRow, Warning},
-    keys::KeyKeeper,
     gate::{Gate, Gated, Policies},
+    keys::KeyKeeper,
     parts::{Parts, ProfileInfo},
 };
 

@@ -8,7 +8,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use m365_cached::{
-    audit::{Point, Report},
+    audit::{Event, Kind as AuditKind, Point, Report},
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
     cache::{Bounds, Escaped, RoomLimits},
     config::Config,
@@ -282,6 +282,10 @@ impl crate::records::Records for Running {
 
     async fn erase(&self, account: &str, caller: &Caller) -> Result<Erased, Problem> {
         self.engine.erase(account, caller).await.map_err(|error| problem(&error))
+    }
+
+    async fn record_key(&self, outcome: &'static str) {
+        self.engine.record(Event::new(AuditKind::Key, self.engine.now()).ended(outcome)).await;
     }
 
     async fn compliance(&self) -> Result<Value, Problem> {

@@ -5,7 +5,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     backup::{self, BackedUp},
-    core::{Problem, Warning},
+    core::{Core, Problem, Warning},
 };
 
 /// Pause after a rotation that failed.
@@ -44,6 +44,19 @@ pub enum KeyEvent {
     Reencrypted(Reencryption),
     /// A backup was written.
     BackedUp(BackedUp),
+}
+
+impl KeyEvent {
+    /// What the audit trail calls it.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Rotated(_) => "rotated",
+            Self::RotationFailed(_) => "rotation_failed",
+            Self::Exported => "exported",
+            Self::Reencrypted(_) => "reencrypted",
+            Self::BackedUp(_) => "backed_up",
+        }
+    }
 }
 
 /// Who is told.
@@ -90,6 +103,8 @@ pub struct KeyKeeper {
     turn: tokio::sync::Mutex<()>,
     trouble: Mutex<Option<Problem>>,
     store: OnceLock<Arc<dyn Sealed>>,
+    /// Keeps the audit trail.
+    trail: OnceLock<Weak<dyn Core>>,
     /// Rings when a re-encryption has begun.
     begun: Notify,
     moves: watch::Sender<Option<Reencryption>>,
@@ -108,13 +123,26 @@ impl KeyKeeper {
     /// The keeper of an opened vault.
     pub fn new(vault: Vault, every: Option<Duration>, clock: Arc<dyn Clock>, told: Told) -> Self {
         let (turn, trouble, moves) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(None));
-        Self { vault, every, clock, told, turn, trouble, store: OnceLock::new(), begun: Notify::new(), moves }
+        Self { vault, every, clock, told, turn, trouble, store: OnceLock::new(), trail: OnceLock::new(), begun: Notify::new(), moves }
     }
 
     /// Tells it of the store, once that is open.
     pub(crate) fn serve(&self, store: Arc<dyn Sealed>) {
         // A second one would be a fault of ours and changes nothing.
         let _ = self.store.set(store);
+    }
+
+    /// Tells it who keeps the audit trail, once that is there.
+    pub(crate) fn recorded_by(&self, core: &Arc<dyn Core>) {
+        let _ = self.trail.set(Arc::downgrade(core));
+    }
+
+    /// Tells of an event; it is in the audit trail when this returns.
+    async fn tell(&self, event: &KeyEvent) {
+        (self.told)(event);
+        if let Some(core) = self.trail.get().and_then(Weak::upgrade) {
+            core.record_key(event.outcome()).await;
+        }
     }
 
     fn store(&self) -> Result<&Arc<dyn Sealed>, Problem> {
@@ -157,11 +185,11 @@ impl KeyKeeper {
         match done {
             Ok(rotated) => {
                 *self.trouble() = None;
-                (self.told)(&KeyEvent::Rotated(rotated.clone()));
+                self.tell(&KeyEvent::Rotated(rotated.clone())).await;
                 Ok((rotated, took))
             }
             Err(problem) => {
-                (self.told)(&KeyEvent::RotationFailed(problem.clone()));
+                self.tell(&KeyEvent::RotationFailed(problem.clone())).await;
                 Err(problem)
             }
         }
@@ -197,7 +225,7 @@ impl KeyKeeper {
                 Ok(Some(progress)) => {
                     self.moves.send_replace(Some(progress));
                     if progress.ended {
-                        (self.told)(&KeyEvent::Reencrypted(progress));
+                        self.tell(&KeyEvent::Reencrypted(progress)).await;
                     }
                 }
                 Err(StoreError::Closed) => return,
@@ -221,7 +249,7 @@ impl KeyKeeper {
         // Seconds of copying.
         let written = tokio::task::spawn_blocking(move || backup::write(store.as_ref(), &keys, &recovery, now, &file)).await;
         let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "The backup broke off.", "Try again.")))?;
-        (self.told)(&KeyEvent::BackedUp(done));
+        self.tell(&KeyEvent::BackedUp(done)).await;
         Ok(done)
     }
 
@@ -232,7 +260,7 @@ impl KeyKeeper {
     pub async fn export(&self, passphrase: Secret<String>) -> Result<Vec<u8>, Problem> {
         let _turn = self.turn.lock().await;
         let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
-        (self.told)(&KeyEvent::Exported);
+        self.tell(&KeyEvent::Exported).await;
         recovery.to_json().map_err(|error| Problem::new(Kind::Internal, "export_failed", format!("{error}."), ""))
     }
 

@@ -29,8 +29,8 @@ use m365_cached::{
 use crate::{
     core::{Core, Problem, ToolRow, Warning},
     engine::Store,
-    keys::{self, KeyKeeper},
     gate::Policies,
+    keys::{self, KeyKeeper},
 };
 
 /// Which profile a daemon serves, for status.
@@ -179,7 +179,9 @@ pub(crate) fn allowed_roots(config: &Config, profile: &Profile) -> Vec<PathBuf> 
 /// The engine over an open vault.
 async fn engine(opened: Opened<'_>, keeper: &KeyKeeper) -> Result<Arc<dyn Core>, Problem> {
     let store = store(&opened, keeper).map_err(|error| Problem::of(&error))?;
-    crate::engine::start(&opened, store).await
+    let core = crate::engine::start(&opened, store).await?;
+    keeper.recorded_by(&core);
+    Ok(core)
 }
 
 /// The encrypted store; with `store.backend = "memory"` the answers lie beside it, in memory.

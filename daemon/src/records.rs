@@ -57,6 +57,8 @@ pub trait Records: Send + Sync {
     async fn export(&self, account: &str, caller: &Caller) -> Result<BoxStream<'static, Result<Piece, Problem>>, Problem>;
     /// Destroys everything that is held on an account.
     async fn erase(&self, account: &str, caller: &Caller) -> Result<Erased, Problem>;
+    /// Records that something happened to the keys; on the disk when this returns.
+    async fn record_key(&self, outcome: &'static str);
     /// What is configured and holds now.
     async fn compliance(&self) -> Result<Value, Problem>;
 }

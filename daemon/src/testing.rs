@@ -100,6 +100,8 @@ impl crate::records::Records for FakeCore {
         Ok(m365_cached::engine::Erased { account, entries: 2, left: [("entries", 0)].into() })
     }
 
+    async fn record_key(&self, _outcome: &'static str) {}
+
     async fn compliance(&self) -> Result<Value, Problem> {
         Ok(serde_json::json!({ "holds": true }))
     }

@@ -145,6 +145,10 @@ impl Records for Gated {
         self.core.erase(account, caller).await
     }
 
+    async fn record_key(&self, outcome: &'static str) {
+        self.core.record_key(outcome).await;
+    }
+
     async fn compliance(&self) -> Result<Value, Problem> {
         self.core.compliance().await
     }

@@ -108,7 +108,8 @@ impl v1::records_server::Records for Records {
     type ExportStream = Pin<Box<dyn Stream<Item = Result<v1::ExportPiece, Status>> + Send>>;
 
     async fn export(&self, request: Request<v1::ExportAccountRequest>) -> Result<Response<Self::ExportStream>, Status> {
-        let pieces = self.core()?.export(&request.into_inner().account, &caller(&self.daemon)).await.map_err(|problem| refusal(&problem))?;
+        let pieces =
+            self.core()?.export(&request.into_inner().account, &caller(&self.daemon)).await.map_err(|problem| refusal(&problem))?;
         let wire = pieces.map(|piece| {
             let piece = piece.map_err(|problem| refusal(&problem))?;
             Ok(v1::ExportPiece { section: piece.section.into(), value: piece.value.to_string().into() })

@@ -2,8 +2,8 @@
 
 mod accounts;
 mod arguments;
-mod backup;
 mod audit;
+mod backup;
 mod call;
 mod compliance;
 mod erase;

@@ -54,8 +54,11 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
                     fresh = token(&mut client, &meeting("plan"))?;
                     client.call("calendar_create_event", &with(&meeting("old"), &old))?
                 } else {
-                    other.call("email_send", &json!({ "account_id": world.ids[0], "to": "bea@contoso.example", "subject": "s", "body": "b",
-                                                      "confirm": true, "confirm_token": fresh }))?
+                    other.call(
+                        "email_send",
+                        &json!({ "account_id": world.ids[0], "to": "bea@contoso.example", "subject": "s", "body": "b",
+                                                      "confirm": true, "confirm_token": fresh }),
+                    )?
                 }
             }
         };

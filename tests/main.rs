@@ -43,6 +43,8 @@ mod refresh;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod safekeeping;
+#[cfg(test)]
 mod secret_service;
 #[cfg(test)]
 mod shim;

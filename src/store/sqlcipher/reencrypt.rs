@@ -12,6 +12,7 @@ use super::{Sqlcipher, StoreError, accounts, copy, db::Db, delta, entries, seal:
 use crate::{
     cache::KeyHash,
     ids::AccountId,
+    secret::Key,
     store::{Contents, Reencryption, Sealed, StoreKeys},
 };
 
@@ -150,6 +151,12 @@ fn end(db: &mut Db) -> Result<(), StoreError> {
 
 #[async_trait]
 impl Sealed for Sqlcipher {
+    async fn rewrap(&self, next: Key) -> Result<(), StoreError> {
+        let done = self.thread.ledger(move |db| db.rewrap(&next)).await;
+        self.thread.read(Db::settle_wrapping).await?;
+        done
+    }
+
     async fn begin_reencryption(&self) -> Result<Reencryption, StoreError> {
         self.thread.ledger(begin).await
     }

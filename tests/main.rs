@@ -47,6 +47,8 @@ mod refresh;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod safekeeping;
+#[cfg(test)]
 mod safety;
 #[cfg(test)]
 mod secret_service;

@@ -12,7 +12,7 @@ use std::{
 use m365_cached::{
     clock::{Clock, Stopwatch, Timestamp},
     hint::Kind,
-    secret::Secret,
+    secret::{Key, Secret},
     store::{Reencryption, Sealed, StoreError},
     vault::{Rotate, Rotated, Source, SourceKind, Vault, VaultState},
 };
@@ -103,6 +103,7 @@ pub struct KeyKeeper {
     turn: tokio::sync::Mutex<()>,
     trouble: Mutex<Option<Problem>>,
     store: OnceLock<Arc<dyn Sealed>>,
+    wrapping: OnceLock<Key>,
     /// Keeps the audit trail.
     trail: OnceLock<Weak<dyn Core>>,
     /// Rings when a re-encryption has begun.
@@ -123,13 +124,23 @@ impl KeyKeeper {
     /// The keeper of an opened vault.
     pub fn new(vault: Vault, every: Option<Duration>, clock: Arc<dyn Clock>, told: Told) -> Self {
         let (turn, trouble, moves) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(None));
-        Self { vault, every, clock, told, turn, trouble, store: OnceLock::new(), trail: OnceLock::new(), begun: Notify::new(), moves }
+        let (store, wrapping, trail) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { vault, every, clock, told, turn, trouble, store, wrapping, trail, begun: Notify::new(), moves }
     }
 
-    /// Tells it of the store, once that is open.
-    pub(crate) fn serve(&self, store: Arc<dyn Sealed>) {
+    /// Tells it of the store, once that is open, and of the wrapping key it opened with.
+    pub(crate) fn serve(&self, store: Arc<dyn Sealed>, wrapping: Key) {
         // A second one would be a fault of ours and changes nothing.
         let _ = self.store.set(store);
+        let _ = self.wrapping.set(wrapping);
+    }
+
+    /// Has the envelope forget the wrapping key that the store does not open with: a change of it was cut short.
+    pub(crate) async fn settle(&self) {
+        let Some(wrapping) = self.wrapping.get() else { return };
+        if let Err(locked) = self.vault.settle_wrapping(wrapping).await {
+            tracing::warn!(code = locked.code, "the next start settles which wrapping key is in force");
+        }
     }
 
     /// Tells it who keeps the audit trail, once that is there.
@@ -200,7 +211,16 @@ impl KeyKeeper {
     /// # Errors
     /// When the store fails, or there is none.
     pub async fn reencrypt(&self) -> Result<Reencryption, Problem> {
-        let begun = self.store()?.begin_reencryption().await.map_err(|error| Problem::of(&error))?;
+        let _turn = self.turn.lock().await;
+        let store = self.store()?;
+        // One that is under way has a new wrapping key already.
+        if matches!(store.reencryption().await, Ok((None, _))) {
+            let next = self.vault.offer_wrapping().await.map_err(|locked| Problem::of(&locked))?;
+            // After a failure the envelope has both keys, and the next start finds out which one opens.
+            store.rewrap(next.clone()).await.map_err(|error| Problem::of(&error))?;
+            self.vault.settle_wrapping(&next).await.map_err(|locked| Problem::of(&locked))?;
+        }
+        let begun = store.begin_reencryption().await.map_err(|error| Problem::of(&error))?;
         self.moves.send_replace(Some(begun));
         self.begun.notify_one();
         Ok(begun)

@@ -8,7 +8,7 @@ use m365_cached::{
     cloud::Cloud,
     config::{Config, KeySource, LimitSettings, Sources},
     hint::Kind,
-    secret::Secret,
+    secret::{Secret, kept_in_memory},
     store::{Limits, StoreError},
     tools,
     vault::{self, KEY_VARIABLE, Keys, OsKeyring, SourceKind, Unlocked, Vault},
@@ -20,6 +20,7 @@ use m365_cached::{
     cache::KeyPattern,
     clock::Timestamp,
     config::Backend,
+    secret::Key,
     store::{
         DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
         sqlcipher::{OpenOptions, Sqlcipher},
@@ -108,7 +109,15 @@ impl Parts {
                 let key = source.kind.as_str();
                 let keeper = Arc::new(KeyKeeper::new(vault, config.keys.rotate_every, Arc::clone(&clock), Box::new(keys::log)));
                 parts.keys = Some(Arc::clone(&keeper));
+                let (kept, refused) = kept_in_memory();
+                if refused > 0 {
+                    tracing::warn!(kept, refused, "the system did not let every key be kept out of the swap");
+                }
+                let unsettled = keys.next_wrapping.is_some();
                 parts.core = engine(Opened { config, profile, cloud, keys, key, clock, dice }, &keeper).await;
+                if unsettled {
+                    keeper.settle().await;
+                }
             }
             Err(locked) => parts.core = Err(Problem::of(&locked)),
         }
@@ -188,16 +197,9 @@ async fn engine(opened: Opened<'_>, keeper: &KeyKeeper) -> Result<Arc<dyn Core>,
 #[cfg(feature = "sqlcipher")]
 fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let path = opened.profile.database();
-    let Keys { database, wrapping, .. } = &opened.keys;
-    let options = OpenOptions {
-        path: path.clone(),
-        keys: StoreKeys { database: database.clone(), wrapping: wrapping.clone() },
-        dice: Arc::clone(&opened.dice),
-        new_epochs: false,
-        limits: Limits::default(),
-    };
-    let file = Arc::new(Sqlcipher::open(options)?);
-    keeper.serve(file.clone());
+    let (file, wrapping) = opened_file(opened)?;
+    let file = Arc::new(file);
+    keeper.serve(file.clone(), wrapping);
     let folder = path.parent().unwrap_or(&path).to_owned();
     file.keep_room(Guard::new(Arc::new(DiskOf(folder)), opened.config.cache.min_free_bytes, &path.with_file_name("ballast")));
     let closing = Arc::clone(&file);
@@ -222,6 +224,26 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
             Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, close }
         }
     })
+}
+
+/// The file, with whichever wrapping key it was committed with, and that key.
+#[cfg(feature = "sqlcipher")]
+fn opened_file(opened: &Opened<'_>) -> Result<(Sqlcipher, Key), StoreError> {
+    let Keys { database, wrapping, next_wrapping } = &opened.keys;
+    let open = |wrapping: &Key| {
+        let file = Sqlcipher::open(OpenOptions {
+            path: opened.profile.database(),
+            keys: StoreKeys { database: database.clone(), wrapping: wrapping.clone() },
+            dice: Arc::clone(&opened.dice),
+            new_epochs: false,
+            limits: Limits::default(),
+        });
+        file.map(|file| (file, wrapping.clone()))
+    };
+    match (open(wrapping), next_wrapping) {
+        (Err(StoreError::WrongKey(_)), Some(next)) => open(next),
+        (done, _) => done,
+    }
 }
 
 /// Removes the answers that an earlier daemon kept in the file. In the background, because there may be many; one cut short is done by

@@ -89,6 +89,8 @@ pub struct Contents {
 /// What the keeper of the keys asks of a store whose rows are sealed under keys of its own.
 #[async_trait]
 pub trait Sealed: Send + Sync {
+    /// Wraps every data key under `next`, in one transaction: the file opens with the old wrapping key or with the new one.
+    async fn rewrap(&self, next: Key) -> Result<(), StoreError>;
     /// Begins to seal everything under new data keys; one that is under way goes on.
     async fn begin_reencryption(&self) -> Result<Reencryption, StoreError>;
     /// Seals some answers anew; at the end destroys the old keys. `None` when none is under way. After a failure it goes on where it was.

@@ -113,6 +113,31 @@ impl Vault {
         Ok(self.unseal().await?.3)
     }
 
+    /// Makes a new wrapping key and notes it in the envelope beside the one in force. The store decides which of the two it is: it is told of the
+    /// new one next, and [`Vault::settle_wrapping`] of the outcome.
+    ///
+    /// # Errors
+    /// With the old key in force.
+    pub async fn offer_wrapping(&self) -> Result<Key, Locked> {
+        let (envelope, _, master, keys) = self.unseal().await?;
+        if keys.next_wrapping.is_some() {
+            let message = "A change of the wrapping key was cut short, and which of the two is in force is not settled yet.";
+            return Err(Locked::new("unsettled_wrapping", message, "`m365-cachectl stop`; the next start of the daemon settles it."));
+        }
+        let next = random_key(self.dice.as_ref());
+        self.write(&master, &Keys { next_wrapping: Some(next.clone()), ..keys }, envelope.facts)?;
+        Ok(next)
+    }
+
+    /// Keeps `wrapping`, with which the store opens, and forgets the other one.
+    ///
+    /// # Errors
+    /// With both still noted.
+    pub async fn settle_wrapping(&self, wrapping: &Key) -> Result<(), Locked> {
+        let (envelope, _, master, keys) = self.unseal().await?;
+        self.write(&master, &Keys { wrapping: wrapping.clone(), next_wrapping: None, ..keys }, envelope.facts).map(drop)
+    }
+
     /// How the master key stands, as the envelope says.
     ///
     /// # Errors

@@ -201,3 +201,25 @@ async fn a_note_that_somebody_wrote_deletes_no_key() {
     assert_eq!(home.refused().await, "damaged_envelope");
     assert!(home.keyring.entries.lock().unwrap().contains_key("precious"));
 }
+
+#[tokio::test]
+async fn a_new_wrapping_key_is_offered_once_and_settled_either_way() {
+    let home = home(SourceKind::Keyring).await;
+    let vault = home.vault();
+    let before = vault.keys().await.unwrap();
+    let next = vault.offer_wrapping().await.unwrap();
+    let both = home.unlocked().await.keys;
+    assert!(both.wrapping.expose() == before.wrapping.expose() && both.next_wrapping.unwrap().expose() == next.expose());
+    assert_eq!(vault.offer_wrapping().await.err().unwrap().code, "unsettled_wrapping");
+    // A rotation of the master key leaves both.
+    vault.rotate(Rotate::default()).await.unwrap();
+    assert!(vault.keys().await.unwrap().next_wrapping.is_some());
+    vault.settle_wrapping(&next).await.unwrap();
+    let after = vault.keys().await.unwrap();
+    assert!(
+        after.wrapping.expose() == next.expose() && after.next_wrapping.is_none() && after.database.expose() == before.database.expose()
+    );
+    vault.offer_wrapping().await.unwrap();
+    vault.settle_wrapping(&next).await.unwrap();
+    assert!(vault.keys().await.unwrap().same(&after));
+}

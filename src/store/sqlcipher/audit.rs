@@ -19,7 +19,7 @@ use super::{
     Sqlcipher, StoreError,
     anchor::{self, Anchor},
     db::Db,
-    seal::{SealKey, new_data_key, unwrap_data_key},
+    seal::{SealKey, new_data_key, rewrap_data_key},
     thread::pragma,
 };
 use crate::{
@@ -36,6 +36,9 @@ const KEY: &str = "SELECT value FROM meta WHERE name = 'audit_key'";
 const SET_KEY: &str = "INSERT INTO meta (name, value) VALUES ('audit_key', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const ENDS: &str = "SELECT value FROM meta WHERE name = 'audit_ends'";
 const SET_ENDS: &str = "INSERT INTO meta (name, value) VALUES ('audit_ends', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+const RESTORED: &str = "SELECT value FROM meta WHERE name = 'restored'";
+const SET_RESTORED: &str = "INSERT INTO meta (name, value) VALUES ('restored', x'01') ON CONFLICT (name) DO NOTHING";
+const NOT_RESTORED: &str = "DELETE FROM meta WHERE name = 'restored'";
 const APPEND: &str = "INSERT INTO audit (seq, at, until, kind, subject, tool, client, outcome, marks, targets, times, refers, hash)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 const AFTER: &str = "SELECT seq, at, until, kind, subject, tool, client, outcome, marks, targets, times, refers, hash FROM audit
@@ -54,6 +57,9 @@ const NAMED: &str = "SELECT 1 FROM audit WHERE subject = ?1 LIMIT 1";
 const DROP_SUBJECT: &str = "DELETE FROM audit_subjects WHERE id = ?1";
 #[cfg(test)]
 pub(super) const SQL: &[&str] = &[
+    RESTORED,
+    SET_RESTORED,
+    NOT_RESTORED,
     KEY,
     SET_KEY,
     ENDS,
@@ -119,7 +125,7 @@ fn known(row: &Row<'_>) -> rusqlite::Result<Known> {
 /// The ends as they are sealed; `None` when they are gone or not ours.
 fn load(db: &Db) -> Result<Option<State>, StoreError> {
     let Some(wrapped) = db.one(KEY, (), |row| row.get::<_, Vec<u8>>(0))? else { return Ok(None) };
-    let Some(key) = unwrap_data_key(db.wrapping(), WRAPPED_FOR, wrapped) else { return Ok(None) };
+    let Some(key) = db.unwrap(WRAPPED_FOR, &wrapped) else { return Ok(None) };
     let Some(mut sealed) = db.one(ENDS, (), |row| row.get::<_, Vec<u8>>(0))? else { return Ok(None) };
     let ends = key.open(ENDS_AAD, &mut sealed).and_then(|bytes| {
         let (head, rest) = Point::from_bytes(bytes)?;
@@ -127,6 +133,21 @@ fn load(db: &Db) -> Result<Option<State>, StoreError> {
         Some(Ends { head, floor })
     });
     Ok(ends.map(|ends| State { key, ends }))
+}
+
+/// Has the next start record that the file was put back.
+pub(super) fn mark_restored(db: &mut Db) -> Result<(), StoreError> {
+    db.run(SET_RESTORED, ()).map(drop)
+}
+
+/// Wraps the trail's key under `next`, as those of the accounts.
+pub(super) fn rewrap(db: &Db, old: &SealKey, next: &SealKey) -> Result<(), StoreError> {
+    let Some(wrapped) = db.one(KEY, (), |row| row.get::<_, Vec<u8>>(0))? else { return Ok(()) };
+    match rewrap_data_key(old, next, &*db.dice, WRAPPED_FOR, wrapped) {
+        Some(wrapped) => db.run(SET_KEY, [wrapped]).map(drop),
+        // Harm to it shows as the trail's own.
+        None => Ok(()),
+    }
 }
 
 fn save(db: &mut Db, state: State) -> Result<(), StoreError> {
@@ -139,7 +160,7 @@ fn save(db: &mut Db, state: State) -> Result<(), StoreError> {
 
 /// The state of a trail that begins, or goes on, under a new key.
 fn new_state(db: &mut Db, ends: Ends) -> Result<State, StoreError> {
-    let (key, wrapped) = new_data_key(db.wrapping(), &*db.dice, WRAPPED_FOR);
+    let (key, wrapped) = new_data_key(db.wrapping_in_force()?, &*db.dice, WRAPPED_FOR);
     db.run(SET_KEY, [wrapped])?;
     Ok(State { key, ends })
 }
@@ -241,6 +262,10 @@ fn trouble(db: &Db, state: Option<&State>, anchor: &Anchor) -> Result<Option<&'s
 
 /// Looks how the trail goes on after an opening, and records a break; from here on the anchor follows. Only in a durable transaction.
 fn resume(db: &mut Db, now: Timestamp) -> Result<(), StoreError> {
+    if db.one(RESTORED, (), |row| row.get::<_, Vec<u8>>(0))?.is_some() {
+        db.run(NOT_RESTORED, ())?;
+        db.set_restored();
+    }
     let anchor = Anchor::read(&db.anchor_file());
     let (state, last) = (load(db)?, last(db)?);
     if state.is_none() && last.is_none() && anchor.is_absent() {

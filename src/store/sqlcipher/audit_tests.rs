@@ -7,7 +7,7 @@ use super::{tests::Profile, *};
 use crate::{
     audit::{Event, Fault, Kind, Report},
     chance::SeededDice,
-    store::{Range, Trail as _},
+    store::{Range, Sealed as _, Trail as _},
 };
 
 fn event(number: u64) -> Event {
@@ -197,4 +197,20 @@ fn the_anchor_is_for_its_owner_alone() {
     let profile = recorded(1);
     let mode = fs::metadata(profile.path().with_file_name("audit.head")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_trail_goes_on_under_a_new_wrapping_key() {
+    let mut profile = recorded(20);
+    let next = crate::secret::Secret::new([5; 32]);
+    run(async {
+        let store = profile.open().unwrap();
+        store.resume(Timestamp(0)).await.unwrap();
+        store.rewrap(next.clone()).await.unwrap();
+        store.append((21..=25).map(event).collect()).await.unwrap();
+    });
+    profile.keys.wrapping = next;
+    let [before, after] = verified(&profile);
+    assert!(before.holds() && after.holds(), "{before:?} {after:?}");
+    assert_eq!((before.records, after.records), (25, 28));
 }

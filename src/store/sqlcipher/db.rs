@@ -10,17 +10,26 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, config::DbConfig
 use super::{
     StoreError, audit,
     open::Place,
-    seal::{SealKey, new_data_key, unwrap_data_key},
+    seal::{SealKey, new_data_key, rewrap_data_key, unwrap_data_key},
 };
-use crate::{chance::Dice, ids::AccountId, secret::Key, store::Guard};
+use crate::{
+    chance::Dice,
+    ids::AccountId,
+    secret::{Key, keep_in_memory},
+    store::Guard,
+};
 
 const OWNER_BY_ACCOUNT: &str = "SELECT id, account, wrapped, old_wrapped FROM data_keys WHERE account = ?1";
 const OWNER_BY_ID: &str = "SELECT id, account, wrapped, old_wrapped FROM data_keys WHERE id = ?1";
 const NEW_OWNER: &str = "INSERT INTO data_keys (account, wrapped) VALUES (?1, ?2) RETURNING id";
 const WRAPPING_CHECK: &str = "SELECT value FROM meta WHERE name = 'wrapping_check'";
 const SET_WRAPPING_CHECK: &str = "INSERT INTO meta (name, value) VALUES ('wrapping_check', ?1)";
+const OWNERS: &str = "SELECT id, account, wrapped, old_wrapped FROM data_keys ORDER BY id";
+const REWRAP: &str = "UPDATE data_keys SET wrapped = ?2, old_wrapped = ?3 WHERE id = ?1";
+const REPLACE_CHECK: &str = "UPDATE meta SET value = ?1 WHERE name = 'wrapping_check'";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[OWNER_BY_ACCOUNT, OWNER_BY_ID, NEW_OWNER, WRAPPING_CHECK, SET_WRAPPING_CHECK];
+pub(super) const SQL: &[&str] =
+    &[OWNER_BY_ACCOUNT, OWNER_BY_ID, NEW_OWNER, WRAPPING_CHECK, SET_WRAPPING_CHECK, OWNERS, REWRAP, REPLACE_CHECK];
 
 /// What the check value is bound to.
 const CHECK_AAD: &[u8] = b"m365-cached wrapping check v1";
@@ -59,6 +68,8 @@ pub(super) struct Db {
     conn: Connection,
     place: Place,
     wrapping: SealKey,
+    /// Takes over from it; which of the two is in force the check value says.
+    next_wrapping: Option<SealKey>,
     pub(super) dice: Arc<dyn Dice>,
     reopened: Arc<AtomicU64>,
     guard: Arc<OnceLock<Guard>>,
@@ -78,6 +89,7 @@ impl Db {
             conn,
             place,
             wrapping: SealKey::new(wrapping),
+            next_wrapping: None,
             dice,
             reopened: Arc::default(),
             guard: Arc::default(),
@@ -98,9 +110,23 @@ impl Db {
         self.restored
     }
 
-    /// The key that wraps the others.
-    pub(super) fn wrapping(&self) -> &SealKey {
-        &self.wrapping
+    /// The key that wraps the others, as this transaction has it.
+    pub(super) fn wrapping_in_force(&self) -> Result<&SealKey, StoreError> {
+        if let Some(next) = &self.next_wrapping
+            && let Some(mut sealed) = self.one(WRAPPING_CHECK, (), |row| row.get::<_, Vec<u8>>(0))?
+            && next.open(CHECK_AAD, &mut sealed).is_some()
+        {
+            return Ok(next);
+        }
+        Ok(&self.wrapping)
+    }
+
+    /// The key that was wrapped for `owner`, while one wrapping key takes over from another under either.
+    pub(super) fn unwrap(&self, owner: &str, wrapped: &[u8]) -> Option<SealKey> {
+        [Some(&self.wrapping), self.next_wrapping.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(|wrapping| unwrap_data_key(wrapping, owner, wrapped.to_vec()))
     }
 
     /// Where the end of the audit trail is kept outside the file.
@@ -124,6 +150,37 @@ impl Db {
             Some(_) => Ok(true),
             None => Err(StoreError::WrongKey("its wrapping key is another one".into())),
         }
+    }
+
+    /// Wraps every data key under `next`, inside a writing transaction. To be followed by [`Db::settle_wrapping`] behind it.
+    pub(super) fn rewrap(&mut self, next: &Key) -> Result<(), StoreError> {
+        // In place from now on, so that whoever reads between the commit and the end of this finds it; after a failure it opens nothing.
+        self.next_wrapping = Some(SealKey::new(next));
+        let new = SealKey::new(next);
+        for (id, account, wrapped, old) in self.all(OWNERS, (), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, Vec<u8>>(3)?))
+        })? {
+            let again = |wrapped: Vec<u8>| match wrapped.is_empty() {
+                true => Ok(wrapped),
+                false => rewrap_data_key(&self.wrapping, &new, &*self.dice, &account, wrapped)
+                    .ok_or_else(|| StoreError::Damaged("an account's data key does not open".into())),
+            };
+            let (wrapped, old) = (again(wrapped)?, again(old)?);
+            self.run(REWRAP, (id, wrapped, old))?;
+        }
+        audit::rewrap(self, &self.wrapping, &new)?;
+        self.run(REPLACE_CHECK, [new.seal(&*self.dice, CHECK_AAD, &[])]).map(drop)
+    }
+
+    /// Goes on with the wrapping key that the file was committed with.
+    pub(super) fn settle_wrapping(&mut self) -> Result<(), StoreError> {
+        if let Some(next) = self.next_wrapping.take()
+            && let Some(mut sealed) = self.one(WRAPPING_CHECK, (), |row| row.get::<_, Vec<u8>>(0))?
+            && next.open(CHECK_AAD, &mut sealed).is_some()
+        {
+            self.wrapping = next;
+        }
+        Ok(())
     }
 
     /// Counts the times [`Db::reopen`] was needed.
@@ -228,9 +285,11 @@ impl Db {
         let row = self
             .one(sql, [wanted], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, Vec<u8>>(3)?)))?;
         let Some((id, account, wrapped, old)) = row else { return Ok(None) };
-        let unwrap = |wrapped| {
-            let key = unwrap_data_key(&self.wrapping, &account, wrapped).map(Arc::new);
-            key.ok_or_else(|| StoreError::Damaged("an account's data key does not open".into()))
+        let unwrap = |wrapped: Vec<u8>| {
+            let key =
+                Arc::new(self.unwrap(&account, &wrapped).ok_or_else(|| StoreError::Damaged("an account's data key does not open".into()))?);
+            keep_in_memory(key.as_ref());
+            Ok::<_, StoreError>(key)
         };
         let (key, old) = (unwrap(wrapped)?, if old.is_empty() { None } else { Some(unwrap(old)?) });
         let owner = Owner { id, account: AccountId::new(account), key, old };
@@ -243,7 +302,7 @@ impl Db {
         if let Some(owner) = self.owner(account)? {
             return Ok(owner);
         }
-        let (key, wrapped) = new_data_key(&self.wrapping, &*self.dice, account.as_str());
+        let (key, wrapped) = new_data_key(self.wrapping_in_force()?, &*self.dice, account.as_str());
         let Some(id) = self.one(NEW_OWNER, (account.as_str(), wrapped), |row| row.get(0))? else {
             return Err(StoreError::Damaged("a row was not kept".into()));
         };

@@ -12,6 +12,7 @@ use super::{Sqlcipher, StoreError, accounts, copy, db::Db, delta, entries, seal:
 use crate::{
     cache::KeyHash,
     ids::AccountId,
+    secret::Key,
     store::{Contents, Reencryption, Sealed, StoreKeys},
 };
 
@@ -84,7 +85,7 @@ fn begin(db: &mut Db) -> Result<Reencryption, StoreError> {
     for (id, account) in db.all(KEYS, (), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))? {
         // One that does not open any more would be lost with its answers unnoticed.
         db.owner_by_id(id)?;
-        let (_, wrapped) = new_data_key(db.wrapping(), &*db.dice, &account);
+        let (_, wrapped) = new_data_key(db.wrapping_in_force()?, &*db.dice, &account);
         db.run(REPLACE, (id, wrapped))?;
         db.drop_owner(id);
         let account = AccountId::new(account);
@@ -150,6 +151,12 @@ fn end(db: &mut Db) -> Result<(), StoreError> {
 
 #[async_trait]
 impl Sealed for Sqlcipher {
+    async fn rewrap(&self, next: Key) -> Result<(), StoreError> {
+        let done = self.thread.ledger(move |db| db.rewrap(&next)).await;
+        self.thread.read(Db::settle_wrapping).await?;
+        done
+    }
+
     async fn begin_reencryption(&self) -> Result<Reencryption, StoreError> {
         self.thread.ledger(begin).await
     }

@@ -113,6 +113,27 @@ async fn everything_is_read_at_each_step_and_in_the_end_under_the_new_key_alone(
 }
 
 #[tokio::test]
+async fn a_new_wrapping_key_takes_over_and_the_old_one_opens_nothing() {
+    let mut profile = Profile::new();
+    let all = filled(&profile, 20).await;
+    let store = profile.open().unwrap();
+    store.begin_reencryption().await.unwrap();
+    store.rewrap(Secret::new([5; 32])).await.unwrap();
+    // Also the keys that nobody has asked for yet, and in the midst of a re-encryption.
+    all_there(&store, &all, "behind the change").await;
+    while !store.reencrypt_some().await.unwrap().unwrap().ended {}
+    store.rewrap(Secret::new([6; 32])).await.unwrap();
+    all_there(&store, &all, "behind the second change").await;
+    drop(store);
+    for old in [4, 5] {
+        profile.keys.wrapping = Secret::new([old; 32]);
+        assert!(matches!(profile.open(), Err(StoreError::WrongKey(_))));
+    }
+    profile.keys.wrapping = Secret::new([6; 32]);
+    all_there(&profile.open().unwrap(), &all, "opened anew").await;
+}
+
+#[tokio::test]
 async fn a_store_of_nobody_ends_at_once() {
     let profile = Profile::new();
     let store = profile.open().unwrap();

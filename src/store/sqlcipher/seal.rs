@@ -79,6 +79,14 @@ pub fn unwrap_data_key(wrapping: &SealKey, account: &str, mut wrapped: Vec<u8>) 
     key
 }
 
+/// Wraps a data key under another wrapping key; `None` when it was wrapped under another key than `from`, or for another account.
+pub fn rewrap_data_key(from: &SealKey, to: &SealKey, dice: &dyn Dice, account: &str, mut wrapped: Vec<u8>) -> Option<Vec<u8>> {
+    let bytes = from.open(&wrap_aad(account), &mut wrapped)?;
+    let again = to.seal(dice, &wrap_aad(account), &[bytes]);
+    wrapped.zeroize();
+    Some(again)
+}
+
 fn wrap_aad(account: &str) -> Vec<u8> {
     [b"m365-cached data key v1\0".as_slice(), account.as_bytes()].concat()
 }

@@ -10,7 +10,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    StoreError,
+    StoreError, audit,
     db::Db,
     migrations::{self, STEPS},
     open::{Place, sync_folder},
@@ -57,7 +57,7 @@ fn all(path: &Path) -> Vec<(u32, PathBuf)> {
 }
 
 /// Gives every source of the file at `path` a new epoch, so that no answer in it is served: it knows nothing of what was written since. Its
-/// tables are left as they are.
+/// tables are left as they are, and its audit trail will say that it was put back.
 ///
 /// # Errors
 /// As for opening.
@@ -65,5 +65,8 @@ pub fn new_epochs(path: &Path, keys: &StoreKeys) -> Result<(), StoreError> {
     let place = Place { path: path.to_owned(), key: Some(keys.database.clone()) };
     let mut db = Db::new(place.open_as_it_is()?, place, &keys.wrapping, Arc::new(OsDice));
     db.wrapping_key_fits()?;
-    db.transact(true, scopes::renew_epochs)
+    db.transact(true, |db| {
+        scopes::renew_epochs(db)?;
+        audit::mark_restored(db)
+    })
 }

@@ -1,0 +1,291 @@
+//! What is kept safe and brought back, with the real daemon: backups, damaged files, starting afresh, new data keys. Sizes are arguments, so
+//! that a campaign may ask for more.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use m365_cached_checks::support::{
+    home::key,
+    mcp::Era,
+    world::{ALEX, Setup, World},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    locked::{assert_locked, data},
+    rotation::{ask, keys, passphrase, with_key_file},
+};
+
+const WORDS: &str = "five words of no sense\n";
+const PAGE: usize = 4096;
+
+/// A sequence of numbers that a seed repeats (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(most).unwrap()).unwrap()
+    }
+}
+
+/// Fetches at most so many mails one by one; the ids of those that are kept now.
+fn fill(world: &World, answers: usize) -> Vec<String> {
+    let mut client = world.client(Era::Modern).unwrap();
+    let list = client.call("email_list", &json!({"account_id": ALEX, "limit": 50})).unwrap().json().unwrap();
+    let ids: Vec<String> =
+        list["messages"].as_array().unwrap().iter().take(answers).map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+    for id in &ids {
+        client.call("email_get", &json!({"account_id": ALEX, "email_id": id})).unwrap().json().unwrap();
+    }
+    ids
+}
+
+fn code(world: &World, words: &[&str]) -> (Option<i32>, Value) {
+    let words: Vec<&str> = ["--json"].into_iter().chain(words.iter().copied()).collect();
+    let said = world.ctl(&words).unwrap();
+    (said.code, said.json().unwrap()["error"]["code"].clone())
+}
+
+#[test]
+fn a_backup_comes_back_with_its_passphrase_and_with_nothing_less() {
+    let (mut world, _file, folder) = with_key_file(Setup::default());
+    assert_eq!(ask(&world), "miss");
+    let words = passphrase(folder.path(), WORDS);
+    let backup = folder.path().join("m365.backup").display().to_string();
+    let done = world.ctl_json(&["backup", &backup, "--passphrase-file", &words]).unwrap();
+    assert_eq!((&done["accounts"], done["entries"].as_u64() >= Some(1)), (&json!(1), true), "{done}");
+    let bytes = fs::read(&backup).unwrap();
+    assert_eq!(done["bytes"].as_u64().unwrap(), bytes.len() as u64);
+    for canary in [ALEX, "five words", "email_list"] {
+        assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()), "{canary} is readable in the backup");
+    }
+    let beside: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!beside.iter().any(|name| name.to_string_lossy().contains(".part")), "{beside:?}");
+    assert_eq!(code(&world, &["backup", &backup, "--passphrase-file", &words]).1, "file_exists");
+
+    // Starting afresh asks first, destroys nothing and knows nobody.
+    assert_eq!(code(&world, &["reset"]), (Some(2), json!("confirmation_required")));
+    let reset = world.ctl_json(&["reset", "--yes"]).unwrap();
+    let aside = Path::new(reset["quarantine"].as_str().unwrap());
+    assert!(aside.join("cache.db").exists() && aside.join("cache.keys").exists());
+    world.stop_daemon().unwrap();
+    world.start_daemon().unwrap();
+    assert_eq!(world.ctl_json(&["accounts"]).unwrap()["accounts"], json!([]));
+    world.stop_daemon().unwrap();
+
+    let before = data(&world);
+    let wrong = passphrase(folder.path(), "five words of no sensE\n");
+    assert_eq!(code(&world, &["restore", &backup, "--yes", "--passphrase-file", &wrong]), (Some(7), json!("wrong_passphrase")));
+    let mut torn = bytes.clone();
+    let middle = torn.len() / 2;
+    torn[middle] ^= 1;
+    fs::write(folder.path().join("torn"), &torn).unwrap();
+    let words = passphrase(folder.path(), WORDS);
+    let at = folder.path().join("torn").display().to_string();
+    assert_eq!(code(&world, &["restore", &at, "--yes", "--passphrase-file", &words]), (Some(2), json!("damaged_backup")));
+    assert_eq!(code(&world, &["restore", &words, "--yes", "--passphrase-file", &words]), (Some(2), json!("no_backup")));
+    assert_eq!(data(&world), before, "nothing is touched by what cannot be restored");
+
+    let restored = world.ctl_json(&["restore", &backup, "--yes", "--passphrase-file", &words]).unwrap();
+    assert_eq!(restored["accounts"], 1, "{restored}");
+    assert!(Path::new(restored["quarantine"].as_str().unwrap()).join("cache.db").exists(), "{restored}");
+    world.start_daemon().unwrap();
+    assert_eq!(world.ctl_json(&["accounts"]).unwrap()["accounts"][0]["username"], ALEX);
+    // What was written since the backup it does not know, so no answer in it is served.
+    assert_eq!(ask(&world), "miss");
+    assert_eq!(ask(&world), "fresh");
+    // The trail says so, and holds.
+    let trail = world.ctl(&["--json", "audit", "--kind", "restore", "--kind", "broken"]).unwrap().ok().unwrap().stdout;
+    assert_eq!((trail.lines().count(), trail.contains("\"restored\"")), (1, true), "{trail}");
+    assert_eq!(world.ctl_json(&["audit", "verify"]).unwrap()["holds"], true);
+}
+
+#[test]
+fn a_backup_opens_on_another_machine() {
+    let (world, _file, folder) = with_key_file(Setup::default());
+    let (mut other, _other_file, _other_folder) = with_key_file(Setup::default());
+    let words = passphrase(folder.path(), WORDS);
+    let backup = folder.path().join("m365.backup").display().to_string();
+    world.ctl_json(&["backup", &backup, "--passphrase-file", &words]).unwrap();
+    other.stop_daemon().unwrap();
+    other.ctl_json(&["restore", &backup, "--yes", "--passphrase-file", &words]).unwrap();
+    other.start_daemon().unwrap();
+    assert_eq!(other.ctl_json(&["accounts"]).unwrap()["accounts"][0]["username"], ALEX);
+}
+
+#[test]
+fn new_data_keys_take_over_while_answers_are_read() {
+    let mut world = World::start().unwrap();
+    world.expect_log("not rotated");
+    let ids = fill(&world, 30);
+    assert!(["miss", "fresh"].contains(&ask(&world).as_str()));
+    let done = world.ctl_json(&["keys", "rotate", "--reencrypt", "--wait"]).unwrap();
+    assert_eq!(done["reencryption"]["ended"], true, "{done}");
+    assert!(done["reencryption"]["done"].as_u64() >= Some(ids.len() as u64) && ids.len() > 5, "{done}");
+    let state = keys(&world);
+    assert_eq!((&state["data_generation"], &state["reencryption"]), (&json!(2), &Value::Null), "{state}");
+    assert_eq!(ask(&world), "fresh");
+    world.stop_daemon().unwrap();
+    world.start_daemon().unwrap();
+    assert_eq!(ask(&world), "fresh");
+}
+
+/// Kills the daemon `kills` times while it seals everything anew; nothing is lost.
+pub(crate) fn kill_in_reencryptions(kills: u64) {
+    let mut world = World::start().unwrap();
+    world.expect_log("not rotated");
+    let ids = fill(&world, 40);
+    ask(&world);
+    for kill in 0..kills {
+        world.ctl_json(&["keys", "rotate", "--reencrypt"]).unwrap();
+        world.kill_daemon().unwrap();
+        world.start_daemon().unwrap();
+        // Each look is a program that runs, so this is a deadline.
+        let state = (0..3000).map(|_| keys(&world)).find(|state| state["reencryption"].is_null()).unwrap();
+        assert_eq!(state["data_generation"], kill + 2, "{state}");
+        assert_eq!(ask(&world), "fresh", "kill {kill}");
+    }
+    let mut client = world.client(Era::Legacy).unwrap();
+    for id in &ids {
+        let answer = client.call("email_get", &json!({"account_id": ALEX, "email_id": id})).unwrap();
+        assert_eq!(answer.cache_status().unwrap(), "fresh", "{id}");
+    }
+}
+
+#[test]
+fn killed_in_the_midst_of_a_reencryption_it_goes_on() {
+    kill_in_reencryptions(3);
+}
+
+/// Damages the database `count` times; each time the daemon says what is wrong or serves, and serves again within 10 s once it was repaired.
+pub(crate) fn damaged_files(count: usize) {
+    let mut world = World::start().unwrap();
+    world.expect_log("");
+    fill(&world, 20);
+    world.stop_daemon().unwrap();
+    let database = world.home.database();
+    let whole = fs::read(&database).unwrap();
+    let envelope = fs::read(world.home.path().join("cache.keys")).unwrap();
+    let mut numbers = Numbers(7);
+    let mut states = std::collections::BTreeMap::<String, usize>::new();
+    for round in 0..count {
+        let mut bytes = whole.clone();
+        let page = numbers.below(whole.len() / PAGE) * PAGE;
+        match round % 6 {
+            0 => bytes[page + numbers.below(PAGE)] ^= 1 << numbers.below(8),
+            1 => bytes.truncate(numbers.below(whole.len())),
+            2 => bytes[page..page + PAGE].fill(0),
+            3 => bytes[numbers.below(PAGE)] ^= 1 << numbers.below(8),
+            4 => bytes = b"dear diary, ".repeat(numbers.below(2000)),
+            _ => (0..9).for_each(|_| bytes[numbers.below(whole.len())] ^= 1 << numbers.below(8)),
+        }
+        fs::write(&database, &bytes).unwrap();
+        world.start_daemon().unwrap();
+        let status = world.ctl(&["--json", "status"]).unwrap().json().unwrap();
+        if status["state"] == "locked" {
+            assert!(status["locked"]["hint"].as_str().unwrap().contains("m365-cachectl repair"), "round {round}: {status}");
+        } else {
+            // Damage met while serving is a miss or an error with a way out, and never an end.
+            let _ = world.client(Era::Modern).unwrap().call("email_list", &json!({"account_id": ALEX, "limit": 4})).unwrap();
+        }
+        world.stop_daemon().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "it measures how long it takes")]
+        let began = Instant::now();
+        let repaired = world.ctl_json(&["repair"]).unwrap();
+        *states.entry(repaired["state"].as_str().unwrap().to_owned()).or_default() += 1;
+        if repaired["state"] != "whole" {
+            assert!(Path::new(repaired["quarantine"].as_str().unwrap()).join("cache.db").exists(), "round {round}: {repaired}");
+        }
+        world.start_daemon().unwrap();
+        let status = world.ctl_json(&["status"]).unwrap();
+        assert_eq!(status["state"], "ready", "round {round}: {status}");
+        if status["accounts"].as_array().unwrap().is_empty() {
+            world.sign_in(ALEX).unwrap();
+        }
+        ask(&world);
+        assert!(began.elapsed() < Duration::from_secs(10), "round {round} took {:?}", began.elapsed());
+        world.stop_daemon().unwrap();
+        assert_eq!(fs::read(world.home.path().join("cache.keys")).unwrap(), envelope, "round {round}: the keys are as they were");
+    }
+    assert!(states.contains_key("repaired") && states.contains_key("set_aside"), "{states:?}");
+}
+
+#[test]
+fn a_damaged_file_is_explained_repaired_and_serves_again() {
+    damaged_files(6);
+}
+
+#[test]
+fn a_whole_database_is_left_as_it_is() {
+    let mut world = World::start().unwrap();
+    fill(&world, 3);
+    world.stop_daemon().unwrap();
+    let before = data(&world);
+    let said = world.ctl_json(&["repair"]).unwrap();
+    assert_eq!((&said["state"], &said["accounts"], &said["quarantine"]), (&json!("whole"), &json!(1), &Value::Null), "{said}");
+    assert_eq!(data(&world), before);
+    assert_eq!(code(&world, &["repair", "--rollback"]), (Some(2), json!("no_way_back")));
+    assert_eq!(data(&world), before);
+
+    // As an upgrade leaves it.
+    let kept = world.home.path().join("cache.db.schema-6");
+    fs::copy(world.home.database(), &kept).unwrap();
+    let said = world.ctl_json(&["repair", "--rollback"]).unwrap();
+    assert_eq!((&said["state"], &said["schema"]), (&json!("rolled_back"), &json!(6)), "{said}");
+    assert!(kept.exists());
+    world.start_daemon().unwrap();
+    assert_eq!(ask(&world), "miss", "no answer of before is served");
+}
+
+/// Starts the daemon `count` times without its key or with another one: nothing is ever made anew.
+pub(crate) fn starts_without_the_key(count: u8) {
+    let mut world = World::start().unwrap();
+    world.expect_log("locked");
+    assert_eq!(ask(&world), "miss");
+    world.stop_daemon().unwrap();
+    let before = data(&world);
+    for start in 0..count {
+        let (given, expected) = match start % 3 {
+            0 => (None, "key_missing"),
+            1 => (Some(key(100 + start % 100)), "wrong_key"),
+            _ => (Some("no key".to_owned()), "malformed_key"),
+        };
+        world.home.key = given;
+        world.start_daemon().unwrap();
+        let status = world.ctl(&["--json", "status"]).unwrap().json().unwrap();
+        assert_eq!(status["locked"]["code"], expected, "start {start}: {status}");
+        world.stop_daemon().unwrap();
+        assert_eq!(data(&world), before, "start {start}");
+        // Repair cannot help here, says so and touches nothing.
+        assert_eq!(code(&world, &["repair"]), (Some(7), json!(expected)));
+        assert_eq!(data(&world), before, "start {start}");
+    }
+    world.home.key = Some(key(1));
+    world.start_daemon().unwrap();
+    assert_eq!(ask(&world), "fresh");
+}
+
+#[test]
+fn without_its_key_nothing_is_made_anew() {
+    starts_without_the_key(3);
+}
+
+#[test]
+fn verbs_of_the_vault_say_why_it_is_locked() {
+    let mut world = World::start().unwrap();
+    world.expect_log("locked");
+    world.stop_daemon().unwrap();
+    world.home.key = Some(key(9));
+    world.start_daemon().unwrap();
+    assert_locked(&world, "wrong_key");
+    for words in [["keys", "status"].as_slice(), &["keys", "rotate"]] {
+        assert_eq!(code(&world, words), (Some(7), json!("wrong_key")));
+    }
+}

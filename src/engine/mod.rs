@@ -12,6 +12,7 @@ mod cursor;
 mod doubt;
 mod erase;
 mod error;
+mod exclude;
 mod export;
 mod facts;
 mod fetch;
@@ -79,6 +80,7 @@ pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
 pub use erase::Erased;
 pub use error::CallError;
+pub use exclude::Exclusions;
 pub use export::Piece;
 pub use limits::{Cleaned, RoomStatus};
 pub use queue::{Ask, Next, TaskRun};
@@ -127,6 +129,8 @@ pub struct Policy {
     pub warming: Warming,
     /// What is recorded, and for how long.
     pub audit: AuditPolicy,
+    /// What is answered and never kept.
+    pub exclude: Exclusions,
 }
 
 impl Default for Policy {
@@ -143,6 +147,7 @@ impl Default for Policy {
             compat: false,
             warming: Warming::default(),
             audit: AuditPolicy::default(),
+            exclude: Exclusions::default(),
         }
     }
 }
@@ -210,6 +215,7 @@ pub struct Engine {
     /// What may be kept.
     limits: limits::Limits,
     mailboxes: source::Mailboxes,
+    folder_ids: exclude::FolderIds,
     consents: confirm::Consents,
     /// Tasks under way, and how workers are woken.
     queue: queue::Queue,
@@ -298,6 +304,7 @@ impl Engine {
             policy: parts.policy,
             flights: Flights::default(),
             mailboxes: source::Mailboxes::default(),
+            folder_ids: exclude::FolderIds::default(),
             consents: confirm::Consents::default(),
             counters: Counters::default(),
             doubts: doubt::Doubts::new(parts.doubt),

@@ -17,7 +17,7 @@ use rusqlite::Row;
 
 use super::{
     Sqlcipher, StoreError,
-    anchor::{self, Anchor},
+    anchor::{self, Anchor, WRAPPED_FOR},
     db::Db,
     seal::{SealKey, new_data_key, unwrap_data_key},
     thread::pragma,
@@ -75,8 +75,6 @@ pub(super) const SQL: &[&str] = &[
 
 /// What the ends are bound to.
 const ENDS_AAD: &[u8] = b"m365-cached audit ends v1";
-/// What the trail's key is wrapped for: the name of no account, which all have a dot.
-const WRAPPED_FOR: &str = "audit";
 /// Records verified or dropped at a time, so that reads come in between.
 const AT_A_TIME: usize = 512;
 

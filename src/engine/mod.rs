@@ -42,6 +42,8 @@ mod write;
 
 #[cfg(test)]
 mod check_tests;
+#[cfg(all(test, feature = "sqlcipher"))]
+mod crossing_tests;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]

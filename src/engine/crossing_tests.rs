@@ -253,7 +253,7 @@ impl World {
                     drop(self.engine.call(&Caller::default(), "cache_invalidate", &pattern).await);
                     self.done.invalidations += 1;
                 } else if self.here.remove(&account) {
-                    self.engine.logout(row(account).id.as_str()).await.unwrap();
+                    self.engine.logout(row(account).id.as_str(), &Caller::default()).await.unwrap();
                     self.done.sign_outs += 1;
                 }
                 let has = self.ask(other, tool, args).await;

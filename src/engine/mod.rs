@@ -42,7 +42,8 @@ mod write;
 
 #[cfg(test)]
 mod check_tests;
-#[cfg(all(test, feature = "sqlcipher"))]
+#[cfg(test)]
+#[cfg(feature = "sqlcipher")]
 mod crossing_tests;
 #[cfg(test)]
 mod faulty;

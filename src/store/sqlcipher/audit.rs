@@ -188,13 +188,11 @@ fn insert(db: &Db, record: &Record) -> Result<(), StoreError> {
 /// Appends events behind the end, or behind `seq` when that is later. Only in a durable transaction. Returns the last number.
 fn append_from(db: &mut Db, seq: u64, events: &[Event]) -> Result<u64, StoreError> {
     let mut state = take(db)?;
-    let mut next = state.ends.head.seq.max(seq) + 1;
-    for event in events {
+    for (next, event) in (state.ends.head.seq.max(seq) + 1..).zip(events) {
         let known = event.account.as_ref().map(|account| subject(db, account)).transpose()?;
         let made = record(event, next, state.ends.head, known.as_ref());
         insert(db, &made)?;
         state.ends.head = made.point();
-        next += 1;
     }
     let last = state.ends.head.seq;
     save(db, state)?;

@@ -66,7 +66,7 @@ pub(crate) enum Command {
     /// Fetch the usual answers ahead of use, now
     Warm(Warm),
     /// Show what was done, by whom and when; verify or export the audit trail
-    Audit(Audit),
+    Audit(Box<Audit>),
     /// Write everything that is held on an account into a file
     Export {
         /// Id or username, as `accounts` shows them

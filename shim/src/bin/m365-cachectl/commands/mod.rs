@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Warm(args) => return warm::run(context, args).await,
-        Command::Audit(args) => return audit::run(context, args).await,
+        Command::Audit(args) => return audit::run(context, *args).await,
         Command::Export { account, path } => export::run(context, account, &path).await?,
         Command::Erase { account, yes } => return erase::run(context, account, yes).await,
         Command::Compliance => return compliance::run(context).await,

@@ -12,7 +12,9 @@ use m365_cached::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
     cache::{Bounds, Escaped, RoomLimits},
     config::Config,
-    engine::{self, AuditPolicy, Engine, Erased, GraphRemote, LoginStart, Operation, Piece, Policy, Stats, ToolPolicy, Warming},
+    engine::{
+        self, AuditPolicy, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy, Stats, ToolPolicy, Warming,
+    },
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
@@ -208,6 +210,7 @@ fn policy(config: &Config) -> Policy {
         compat: config.compat,
         strict: config.strict,
         warming: Warming::default(),
+        exclude: Exclusions { folders: config.cache.exclude_folders.clone(), senders: config.cache.exclude_senders.clone() },
         audit: AuditPolicy { reads: config.audit.reads, keep: config.audit.keep },
     }
 }

@@ -124,7 +124,7 @@ pub struct CacheSettings {
     pub max_bytes_per_account: u64,
     /// `cache.min_free_bytes`: while less is free on the disk, answers are given and not kept; 0 for no such floor.
     pub min_free_bytes: u64,
-    /// `cache.exclude_folders`: mail folders by their well-known name, displayed path or id, whose messages are answered and never kept.
+    /// `cache.exclude_folders`: mail folders, by well-known name (`junkemail`) or id, whose messages are answered and never kept.
     pub exclude_folders: Vec<String>,
     /// `cache.exclude_senders`: addresses, or domains as `@contoso.com`, whose messages are answered and never kept.
     pub exclude_senders: Vec<String>,

@@ -66,6 +66,9 @@ enabled = false
 parameters = '{"limit": 20, "folder": "sent"}'
 priority = 9
 throttle_s = 1
+[audit]
+reads = false
+keep = "30d"
 [graph]
 connect_timeout_s = 1
 request_timeout_s = 2
@@ -121,6 +124,7 @@ drain_s = 0
             concurrency: 2
         }
     );
+    assert_eq!(config.audit, AuditSettings { reads: false, keep: Duration::from_secs(30 * 24 * 3600) });
     assert!(config.warming.enabled && config.warming.renewals == 7);
     assert!(!config.warming.operations["folder_get_tree"].enabled && config.warming.operations["contact_list"].enabled);
     let list = &config.warming.operations["email_list"];

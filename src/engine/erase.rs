@@ -150,3 +150,7 @@ pub(super) async fn complete(ledger: &dyn Ledger, entries: &dyn Entries, records
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "erase_tests.rs"]
+mod tests;

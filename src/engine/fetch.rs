@@ -52,13 +52,15 @@ pub(super) enum Kept {
     TooLarge,
     /// Too little room is left on the disk.
     NoRoom,
+    /// It shows what the settings say is never kept.
+    Excluded,
 }
 
 impl Kept {
     /// What the answer says of it.
     pub(super) fn problem(self) -> Option<&'static str> {
         match self {
-            Self::Yes | Self::Unusable => None,
+            Self::Yes | Self::Unusable | Self::Excluded => None,
             Self::TooLarge => Some("The answer is larger than the cache keeps (10 MB), so it was not kept; ask for less at once."),
             Self::NoRoom => Some("The disk that holds the cache is nearly full, so the answer was not kept."),
         }
@@ -195,8 +197,15 @@ impl Engine {
         if !fetched.whole {
             return Ok(Fetch { body, at, kept: Kept::Yes });
         }
-        let kept = self.keep(key, &from, &fetched, seen, body.clone(), at).await;
+        let kept = if self.is_excluded(call, &fetched).await {
+            Kept::Excluded
+        } else {
+            self.keep(key, &from, &fetched, seen, body.clone(), at).await
+        };
         for along in std::mem::take(&mut fetched.along) {
+            if self.is_excluded(call, &along.fetched).await {
+                continue;
+            }
             self.keep_along(call, &from, along, at).await;
         }
         Ok(Fetch { body, at, kept })

@@ -84,6 +84,7 @@ impl Engine {
         self.checks.leave(&account.id);
         self.walks.leave(&account.id);
         self.facts.leave(&account.id);
+        self.folder_ids.leave(&account.id);
         self.warmth.leave(&account.id, self.clock.now());
         self.chores.left.lock().unwrap_or_else(PoisonError::into_inner).extend(self.sources_of(account));
         self.chores.stir();

@@ -12,6 +12,7 @@ mod cursor;
 mod doubt;
 mod erase;
 mod error;
+mod exclude;
 mod export;
 mod facts;
 mod fence;
@@ -42,7 +43,8 @@ mod write;
 
 #[cfg(test)]
 mod check_tests;
-#[cfg(all(test, feature = "sqlcipher"))]
+#[cfg(test)]
+#[cfg(feature = "sqlcipher")]
 mod crossing_tests;
 #[cfg(test)]
 mod faulty;
@@ -82,6 +84,7 @@ pub use answer::{Answer, CacheStatus};
 pub use confirm::Consent;
 pub use erase::Erased;
 pub use error::CallError;
+pub use exclude::Exclusions;
 pub use export::Piece;
 pub use limits::{Cleaned, RoomStatus};
 pub use queue::{Ask, Next, TaskRun};
@@ -132,6 +135,8 @@ pub struct Policy {
     pub warming: Warming,
     /// What is recorded, and for how long.
     pub audit: AuditPolicy,
+    /// What is answered and never kept.
+    pub exclude: Exclusions,
 }
 
 impl Default for Policy {
@@ -149,6 +154,7 @@ impl Default for Policy {
             strict: false,
             warming: Warming::default(),
             audit: AuditPolicy::default(),
+            exclude: Exclusions::default(),
         }
     }
 }
@@ -216,6 +222,7 @@ pub struct Engine {
     /// What may be kept.
     limits: limits::Limits,
     mailboxes: source::Mailboxes,
+    folder_ids: exclude::FolderIds,
     consents: confirm::Consents,
     /// Tasks under way, and how workers are woken.
     queue: queue::Queue,
@@ -321,6 +328,7 @@ impl Engine {
             policy: parts.policy,
             flights: Flights::default(),
             mailboxes: source::Mailboxes::default(),
+            folder_ids: exclude::FolderIds::default(),
             consents: confirm::Consents::default(),
             counters: Counters::default(),
             doubts: doubt::Doubts::new(parts.doubt),

@@ -9,6 +9,8 @@ use std::{
 use super::seal::SealKey;
 use crate::{audit::Point, chance::Dice};
 
+/// What the key of the trail's seals is wrapped for: the name of no account, which all have a dot.
+pub(super) const WRAPPED_FOR: &str = "audit";
 /// What the seal is bound to.
 const AAD: &[u8] = b"m365-cached audit anchor v1";
 /// More than a sealed point has; what is longer is none.

@@ -17,7 +17,7 @@ use rusqlite::Row;
 
 use super::{
     Sqlcipher, StoreError,
-    anchor::{self, Anchor},
+    anchor::{self, Anchor, WRAPPED_FOR},
     db::Db,
     seal::{SealKey, new_data_key, rewrap_data_key},
     thread::pragma,
@@ -81,8 +81,6 @@ pub(super) const SQL: &[&str] = &[
 
 /// What the ends are bound to.
 const ENDS_AAD: &[u8] = b"m365-cached audit ends v1";
-/// What the trail's key is wrapped for: the name of no account, which all have a dot.
-const WRAPPED_FOR: &str = "audit";
 /// Records verified or dropped at a time, so that reads come in between.
 const AT_A_TIME: usize = 512;
 
@@ -211,13 +209,11 @@ fn insert(db: &Db, record: &Record) -> Result<(), StoreError> {
 /// Appends events behind the end, or behind `seq` when that is later. Only in a durable transaction. Returns the last number.
 fn append_from(db: &mut Db, seq: u64, events: &[Event]) -> Result<u64, StoreError> {
     let mut state = take(db)?;
-    let mut next = state.ends.head.seq.max(seq) + 1;
-    for event in events {
+    for (next, event) in (state.ends.head.seq.max(seq) + 1..).zip(events) {
         let known = event.account.as_ref().map(|account| subject(db, account)).transpose()?;
         let made = record(event, next, state.ends.head, known.as_ref());
         insert(db, &made)?;
         state.ends.head = made.point();
-        next += 1;
     }
     let last = state.ends.head.seq;
     save(db, state)?;

@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// Put data and keys aside and start afresh
     Reset(Reset),
     /// Show what was done, by whom and when; verify or export the audit trail
-    Audit(Audit),
+    Audit(Box<Audit>),
     /// Write everything that is held on an account into a file
     Export {
         /// Id or username, as `accounts` shows them

@@ -23,6 +23,8 @@ mod email;
 #[cfg(test)]
 mod every;
 #[cfg(test)]
+mod fences;
+#[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
 mod hurry;

@@ -37,8 +37,12 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("master.key");
     let figures = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    for setting in ["keys.source=file".to_owned(), format!("keys.file={}", key.display()), format!("metrics.listen={figures}"), "log.filter=trace".to_owned()]
-    {
+    for setting in [
+        "keys.source=file".to_owned(),
+        format!("keys.file={}", key.display()),
+        format!("metrics.listen={figures}"),
+        "log.filter=trace".to_owned(),
+    ] {
         world.words.extend(["--set".to_owned(), setting]);
     }
     world.start_daemon()?;
@@ -68,7 +72,8 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     done += sound(&mut client, &account)?;
     let nonsense = [
         json!({ "jsonrpc": "2.0", "id": 1, "method": format!("{BREED}/method"), "params": { "a": BREED } }).to_string(),
-        json!({ "jsonrpc": "2.0", "id": format!("{BREED}-id"), "method": "tools/call", "params": { "name": format!("{BREED}_tool") } }).to_string(),
+        json!({ "jsonrpc": "2.0", "id": format!("{BREED}-id"), "method": "tools/call", "params": { "name": format!("{BREED}_tool") } })
+            .to_string(),
         format!("{{\"{BREED}\": "),
         format!("{BREED} is no message"),
     ];
@@ -124,7 +129,11 @@ fn filled(schema: &Value, round: usize) -> Value {
         };
         let value = match property["type"].as_str().unwrap_or_default() {
             "string" => property["enum"][0].as_str().map_or_else(|| text.clone().into(), Value::from),
-            "array" => json!([if property["items"]["type"] == "object" { filled_or_text(&property["items"], round, &text) } else { text.clone().into() }]),
+            "array" => json!([if property["items"]["type"] == "object" {
+                filled_or_text(&property["items"], round, &text)
+            } else {
+                text.clone().into()
+            }]),
             "object" => filled_or_text(property, round, &text),
             // What is not given has its default.
             _ => continue,
@@ -160,7 +169,10 @@ fn sound(client: &mut Mcp, account: &str) -> anyhow::Result<usize> {
         ("search_unified", json!({ "query": text("query") })),
         ("contact_create", json!({ "given_name": text("name"), "email": format!("{BREED}@contoso.example") })),
         ("contact_list", json!({})),
-        ("calendar_create_event", json!({ "subject": text("event"), "start": "2027-06-08T09:00Z", "end": "2027-06-08T09:30Z", "body": text("body") })),
+        (
+            "calendar_create_event",
+            json!({ "subject": text("event"), "start": "2027-06-08T09:00Z", "end": "2027-06-08T09:30Z", "body": text("body") }),
+        ),
         ("calendar_list_events", json!({})),
         ("emailfolders_create", json!({ "display_name": text("folder") })),
         ("emailfolders_list", json!({})),

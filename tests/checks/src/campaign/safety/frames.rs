@@ -138,7 +138,8 @@ impl Noise {
     }
 
     fn word(&mut self) -> String {
-        const WORDS: [&str; 10] = ["", "account_id", "__proto__", "limit", "é\u{202e}", "a\u{0}b", "../..", "\u{feff}", "null", "tools/call"];
+        const WORDS: [&str; 10] =
+            ["", "account_id", "__proto__", "limit", "é\u{202e}", "a\u{0}b", "../..", "\u{feff}", "null", "tools/call"];
         let word = WORDS[self.below(WORDS.len())];
         if self.below(30) == 0 { word.repeat(1 + self.below(5_000)) } else { word.to_owned() }
     }
@@ -160,7 +161,10 @@ impl Noise {
     /// Letters of all kinds without a line's end.
     fn bytes(&mut self) -> String {
         let length = self.below(300);
-        (0..length).filter_map(|_| char::from_u32(u32::try_from(self.next() % 0x300).unwrap_or(0))).filter(|letter| !matches!(letter, '\n' | '\r')).collect()
+        (0..length)
+            .filter_map(|_| char::from_u32(u32::try_from(self.next() % 0x300).unwrap_or(0)))
+            .filter(|letter| !matches!(letter, '\n' | '\r'))
+            .collect()
     }
 
     /// The line with some of it gone, doubled or changed.

@@ -66,7 +66,9 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
 fn around(world: &World, outside: &Path) -> anyhow::Result<BTreeSet<String>> {
     let mut all: BTreeSet<String> = files_under(outside)?.into_iter().map(|file| file.display().to_string()).collect();
     let home = world.home.path();
-    let own = |file: &Path| file.starts_with(home.join("downloads")) || file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cache.db"));
+    let own = |file: &Path| {
+        file.starts_with(home.join("downloads")) || file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cache.db"))
+    };
     all.extend(world.home.files()?.iter().filter(|file| !own(file)).map(|file| file.display().to_string()));
     for folder in ["/tmp", "/etc", "/"] {
         let entries = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path().display().to_string());

@@ -33,8 +33,16 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
         // Each address by each way in turn.
         let way = (nth + nth / all.len()) % 4;
         let (fault, tool, arguments) = match way {
-            0 => (Effect::LinksTo { to: address.clone() }, "email_list", json!({ "account_id": account, "limit": 200, "force_refresh": true })),
-            1 => (Effect::RedirectTo { to: address.clone() }, "email_list", json!({ "account_id": account, "limit": 7, "force_refresh": true })),
+            0 => (
+                Effect::LinksTo { to: address.clone() },
+                "email_list",
+                json!({ "account_id": account, "limit": 200, "force_refresh": true }),
+            ),
+            1 => (
+                Effect::RedirectTo { to: address.clone() },
+                "email_list",
+                json!({ "account_id": account, "limit": 7, "force_refresh": true }),
+            ),
             2 => (
                 Effect::LinksTo { to: address.clone() },
                 "file_get",
@@ -63,7 +71,10 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
     run.must(bearers == 0, "a bearer went to a host of files");
     run.must(refusals * 2 > tried, "most hostile addresses are not refused, so that they were not followed to their end");
     // The same calls work when nobody lies.
-    run.must(!client.call("email_list", &json!({ "account_id": account, "force_refresh": true }))?.is_error, "mail cannot be read afterwards");
+    run.must(
+        !client.call("email_list", &json!({ "account_id": account, "force_refresh": true }))?.is_error,
+        "mail cannot be read afterwards",
+    );
     Ok(())
 }
 

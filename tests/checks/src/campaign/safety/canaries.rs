@@ -16,8 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Run, found};
 use crate::support::{
-    PATIENCE,
-    ctl,
+    PATIENCE, ctl,
     mcp::Mcp,
     scan::Needles,
     world::{ALEX, Setup, World},
@@ -84,7 +83,8 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     client.call("server_get_version", &json!({}))?;
     let _ = world.ctl(&["call", &format!("{BREED}_tool")])?;
     // Given up once it has said what to do.
-    let mut login = ctl::start(world.bins, &world.home, &["--json", "login", "--device", "--username", &format!("{BREED}@contoso.example")])?;
+    let mut login =
+        ctl::start(world.bins, &world.home, &["--json", "login", "--device", "--username", &format!("{BREED}@contoso.example")])?;
     login.event()?;
     drop(login);
     let _ = world.ctl(&["invalidate", &format!("{BREED}:*")])?;

@@ -57,6 +57,8 @@ mod stats;
 #[cfg(test)]
 mod store;
 #[cfg(test)]
+mod supply;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod trip;

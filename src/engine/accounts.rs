@@ -101,7 +101,7 @@ impl Accounts {
         Ok(known.clone())
     }
 
-    fn add(&self, row: AccountRow) -> Arc<AccountRow> {
+    pub(super) fn add(&self, row: AccountRow) -> Arc<AccountRow> {
         let row = Arc::new(row);
         self.rows.write().unwrap_or_else(PoisonError::into_inner).insert(row.id.clone(), row.clone());
         row

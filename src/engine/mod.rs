@@ -39,6 +39,8 @@ mod write;
 
 #[cfg(test)]
 mod check_tests;
+#[cfg(all(test, feature = "sqlcipher"))]
+mod crossing_tests;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]

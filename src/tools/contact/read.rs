@@ -1,13 +1,18 @@
 //! `contact_list` and `contact_get`.
+//!
+//! A short list brings its contacts along, as a list of mail brings its messages (`email/read.rs`): it asks for all fields, shows its own,
+//! and each contact is kept as what `contact_get` answers.
 
 use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
 
 use super::{CONTACT, LIST_FIELDS, MORE_FIELDS, containers};
 use crate::{
     cache::{Feed, Scope, Service, Ttl},
     graph::GraphRequest,
     tools::{
-        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         listing::{every, read_list},
         named,
         shape::{etag, id, list_answer, pick, text},
@@ -52,17 +57,27 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     },
 ];
 
+/// The longest list that brings its contacts along.
+const ALONG: usize = 50;
+
+/// All that `contact_get` shows.
+fn get_fields() -> Vec<&'static str> {
+    [LIST_FIELDS.as_slice(), &MORE_FIELDS, &["parentFolderId", "changeKey", "createdDateTime", "lastModifiedDateTime"]].concat()
+}
+
 async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let limit = args.count("limit");
     let (path, named_scope): (&[&str], _) = match args.text("folder_id") {
         Some(folder) => (&["me", "contactFolders", folder, "contacts"], named::contact_folders_by_id()),
         None => (&["me", "contacts"], named::default_contacts()),
     };
+    let along = limit <= ALONG;
+    let fields = if along { get_fields().join(",") } else { format!("{},parentFolderId", LIST_FIELDS.join(",")) };
     let request = GraphRequest::get(path)
         .with("$top", limit.to_string())
         // Graph states no order of its own; without one a cut list would be any part of the whole.
         .with("$orderby", "displayName")
-        .with("$select", format!("{},parentFolderId", LIST_FIELDS.join(",")));
+        .with("$select", fields);
     let found = read_list(steps, request, limit, every).await?;
     let folders: BTreeSet<&str> = found.items.iter().filter_map(|contact| text(contact, "parentFolderId")).collect();
     let feed = match (folders.len(), folders.first()) {
@@ -77,6 +92,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     }
     let shown = found.items.iter().map(|contact| Ok((id(contact)?.to_owned(), containers(contact)))).collect::<Result<_, StepError>>()?;
     let contacts = found.items.iter().map(|contact| pick(contact, &LIST_FIELDS).into()).collect();
+    let along = if along { found.items.iter().map(|contact| got_along(contact, args)).collect::<Result<_, _>>()? } else { Vec::new() };
     Ok(Fetched {
         answer: list_answer("contacts", contacts, found.complete),
         list: Some("contacts"),
@@ -85,27 +101,40 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         whole: true,
         more: found.more,
         etag: None,
-        along: Vec::new(),
+        along,
     })
+}
+
+/// A contact of a list as `contact_get` answers it.
+fn got_along(contact: &Value, list: &Args) -> Result<Along, StepError> {
+    let account = list.all().get(ACCOUNT.name).cloned().unwrap_or_default();
+    let given = Map::from_iter([("contact_id".to_owned(), id(contact)?.into()), (ACCOUNT.name.to_owned(), account)]);
+    let get = TOOLS.iter().find(|tool| tool.name == "contact_get").ok_or_else(|| StepError::unexpected("contact_get"))?;
+    let args = Args::check(get, &given).map_err(|_| StepError::unexpected("an id"))?;
+    let fetched = got(contact, &args)?;
+    Ok(Along { tool: get.name, args, fetched })
 }
 
 async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let asked = args.text("contact_id").unwrap_or_default();
-    let fields =
-        [LIST_FIELDS.as_slice(), &MORE_FIELDS, &["parentFolderId", "changeKey", "createdDateTime", "lastModifiedDateTime"]].concat();
-    let contact = steps.send(GraphRequest::get(&["me", "contacts", asked]).with("$select", fields.join(","))).await?.body;
-    let ids = BTreeSet::from([asked.to_owned(), id(&contact)?.to_owned()]);
-    let etag = etag(&contact);
-    let containers = containers(&contact);
-    let feed = text(&contact, "parentFolderId").map(|folder| Scope::fed(&Feed::contacts(folder)));
+    let request = GraphRequest::get(&["me", "contacts", asked]).with("$select", get_fields().join(","));
+    got(&steps.send(request).await?.body, args)
+}
+
+/// The answer of a get that is given `contact`.
+fn got(contact: &Value, args: &Args) -> Result<Fetched, StepError> {
+    let asked = args.text("contact_id").unwrap_or_default();
+    let ids = BTreeSet::from([asked.to_owned(), id(contact)?.to_owned()]);
+    let containers = containers(contact);
+    let feed = text(contact, "parentFolderId").map(|folder| Scope::fed(&Feed::contacts(folder)));
     Ok(Fetched {
-        answer: pick(&contact, &fields).into(),
+        answer: pick(contact, &get_fields()).into(),
         list: None,
         scopes: ids.iter().map(|id| Scope::item(id)).chain(feed).collect(),
         shown: ids.into_iter().map(|id| (id, containers.clone())).collect(),
         whole: true,
         more: None,
-        etag,
+        etag: etag(contact),
         along: Vec::new(),
     })
 }
@@ -113,8 +142,32 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::fake::{Fake, fetch};
-    use serde_json::{Value, json};
+    use crate::tools::fake::{Fake, args, fetch};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_short_list_brings_what_gets_would_fetch() {
+        let contact =
+            |id: &str| json!({"@odata.etag": "W/\"1\"", "id": id, "displayName": id, "personalNotes": "n", "parentFolderId": "F"});
+        let fake = Fake::answering([
+            ("GET /me/contacts", json!({"value": [contact("1"), contact("2")]})),
+            ("GET /me/contacts/1", contact("1")),
+            ("GET /me/contacts/2", contact("2")),
+        ]);
+        let list = fetch(&fake, "contact_list", json!({"account_id": "a"})).await.unwrap();
+        assert_eq!(list.answer["contacts"][0], json!({"id": "1", "displayName": "1"}), "a list shows its own fields");
+        assert_eq!(list.along.len(), 2);
+        for (along, id) in list.along.iter().zip(["1", "2"]) {
+            let given = json!({"account_id": "a", "contact_id": id});
+            assert_eq!((along.tool, &along.args), ("contact_get", &args("contact_get", given.clone()).unwrap()));
+            assert_eq!(along.fetched, fetch(&fake, "contact_get", given).await.unwrap());
+        }
+        let select = |at: usize| fake.requests()[at].query.iter().find(|(name, _)| *name == "$select").unwrap().1.clone();
+        assert_eq!(select(0), select(1), "a list asks for all that a get asks for");
+        let overview = fetch(&fake, "contact_list", json!({"account_id": "a", "limit": 51})).await.unwrap();
+        assert_eq!(overview.along, []);
+        assert!(!select(3).contains("personalNotes"));
+    }
 
     #[tokio::test]
     async fn a_list_has_its_fields_its_folder_and_the_default_name_as_scopes() {

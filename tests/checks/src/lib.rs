@@ -5,5 +5,6 @@
 pub mod campaign;
 pub mod demo;
 pub mod outside;
+pub mod supply;
 #[path = "../../support/mod.rs"]
 pub mod support;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::{campaign, demo, outside};
+use m365_cached_checks::{campaign, demo, outside, supply};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -34,6 +34,10 @@ enum Command {
     /// came to its end and its figures are as they should be, 1 when one is not, 2 when it could not be carried through, and 3 when it was
     /// cut short and nothing was wrong until then.
     Campaign(campaign::Options),
+    /// What a package is made of: the list of parts, their licences, and what is known against them.
+    ///
+    /// Read from `Cargo.lock`; asks no network. Exits 1 when a licence does not fit or something is known against a part.
+    Supply(supply::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options).map(judged),
         Command::Outside(options) => outside::run(&options).map(judged),
         Command::Campaign(options) => campaign::run(&options),
+        Command::Supply(options) => supply::run(&options).map(judged),
     };
     match done {
         Ok(code) => code,

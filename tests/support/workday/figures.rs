@@ -52,6 +52,10 @@ pub struct ToolFigures {
     pub stale: u64,
     /// Fetched while the agent waited.
     pub misses: u64,
+    /// Of these: nobody had asked it before, or not at this length.
+    pub misses_first: u64,
+    /// Of these: a write of the agents in the same account came since it was asked last.
+    pub misses_after_write: u64,
 }
 
 /// A wrong answer.
@@ -84,13 +88,28 @@ impl Figures {
     pub(super) fn of(played: &Played) -> Self {
         let (mut tools, mut ages) = (BTreeMap::<String, ToolFigures>::new(), Vec::new());
         let (mut calls, mut writes, mut others) = (0, 0, 0);
-        for step in &played.steps {
+        let (mut asked, mut wrote) = (BTreeMap::new(), BTreeMap::new());
+        for (number, step) in played.steps.iter().enumerate() {
             match &step.what {
                 What::Read { question, heard } => {
                     calls += 1;
-                    tools.entry(question.tool.to_owned()).or_default().hear(heard, step.at, &mut ages);
+                    let tool = tools.entry(question.tool.to_owned()).or_default();
+                    tool.hear(heard, step.at, &mut ages);
+                    let before = asked.insert(question, number);
+                    if heard.status.as_deref() == Some("miss") {
+                        match before {
+                            None => tool.misses_first += 1,
+                            Some(before) if wrote.get(&question.account).is_some_and(|wrote| *wrote > before) => {
+                                tool.misses_after_write += 1
+                            }
+                            Some(_) => {}
+                        }
+                    }
                 }
-                What::Write { .. } => (calls, writes) = (calls + 1, writes + 1),
+                What::Write { account, .. } => {
+                    (calls, writes) = (calls + 1, writes + 1);
+                    wrote.insert(*account, number);
+                }
                 What::Others(_) => others += 1,
                 What::Nothing => {}
             }
@@ -157,12 +176,20 @@ impl Figures {
             "{} calls of four agents, {} of them writes; {} changes by others\n",
             self.calls, self.writes, self.changes_by_others
         )?;
-        writeln!(out, "{:<24} {:>7} {:>7} {:>7} {:>7}", "tool", "fresh", "stale", "misses", "hits")?;
+        writeln!(
+            out,
+            "{:<24} {:>7} {:>7} {:>7} {:>7}  of the misses: {:>7} {:>11}",
+            "tool", "fresh", "stale", "misses", "hits", "first", "after write"
+        )?;
         for (name, tool) in &self.tools {
             let hits = tool.fresh + tool.stale;
             if hits + tool.misses > 0 {
                 let rate = share(hits, hits + tool.misses) * 100.0;
-                writeln!(out, "{name:<24} {:>7} {:>7} {:>7} {rate:>6.1}%", tool.fresh, tool.stale, tool.misses)?;
+                writeln!(
+                    out,
+                    "{name:<24} {:>7} {:>7} {:>7} {rate:>6.1}%                 {:>7} {:>11}",
+                    tool.fresh, tool.stale, tool.misses, tool.misses_first, tool.misses_after_write
+                )?;
             }
         }
         writeln!(out)?;

@@ -1,0 +1,80 @@
+//! What a package is made of is known, may be shipped, and can be looked up.
+
+use std::{collections::BTreeSet, fs};
+
+use m365_cached_checks::supply::{Part, advisories, parts, sbom, strange};
+use serde_json::Value;
+
+#[test]
+fn every_part_may_be_shipped() {
+    assert_eq!(strange(&parts().unwrap()), []);
+}
+
+#[test]
+fn a_licence_that_asks_for_more_is_found() {
+    let of = |licence: Option<&str>| Part {
+        name: "p".into(),
+        version: "1.0.0".into(),
+        licence: licence.map(str::to_owned),
+        checksum: Some("0".repeat(64)),
+        repository: None,
+        parts: Vec::new(),
+    };
+    for fitting in ["MIT", "MIT/Apache-2.0", "GPL-3.0-only OR MIT", "Apache-2.0 WITH LLVM-exception"] {
+        assert_eq!(strange(&[of(Some(fitting))]), [], "{fitting}");
+    }
+    for other in [Some("GPL-3.0-only"), Some("MIT AND AGPL-3.0-only"), Some("LicenseRef-Ours"), Some("no licence at all"), None] {
+        assert_eq!(strange(&[of(other)]).len(), 1, "{other:?}");
+    }
+}
+
+#[test]
+fn the_list_of_parts_names_what_is_linked_and_nothing_else() {
+    let parts = parts().unwrap();
+    let text = sbom(&parts).unwrap();
+    assert_eq!(text, sbom(&parts).unwrap(), "the same lock file gives the same bytes");
+    let bom: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!((&bom["bomFormat"], &bom["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
+    let listed = bom["components"].as_array().unwrap();
+    let names: BTreeSet<&str> = listed.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    for linked in
+        ["m365-cached", "m365-cached-daemon", "m365-cached-shim", "rusqlite", "libsqlite3-sys", "openssl-src", "ring", "tokio", "keyring"]
+    {
+        assert!(names.contains(linked), "{linked} is not listed");
+    }
+    for strange in ["m365-cached-tenant", "proptest", "insta", "cyclonedx-bom", "protox"] {
+        assert!(!names.contains(strange), "{strange} is not linked");
+    }
+    let refs: BTreeSet<&str> = listed.iter().map(|one| one["bom-ref"].as_str().unwrap()).collect();
+    assert_eq!(refs.len(), listed.len());
+    for one in bom["dependencies"].as_array().unwrap() {
+        for below in one["dependsOn"].as_array().into_iter().flatten() {
+            assert!(refs.contains(below.as_str().unwrap()), "{below} is not listed");
+        }
+    }
+    for one in listed.iter().filter(|one| !one["name"].as_str().unwrap().starts_with("m365-")) {
+        assert_eq!(one["hashes"][0]["content"].as_str().unwrap().len(), 64, "{}", one["name"]);
+    }
+}
+
+#[test]
+fn what_is_known_against_a_part_is_found_and_the_age_of_the_copy_told() {
+    let copy = tempfile::tempdir().unwrap();
+    assert!(advisories(&[], copy.path()).is_err(), "an empty folder is no database");
+    let parts = parts().unwrap();
+    let ring = parts.iter().find(|part| part.name == "ring").unwrap();
+    let folder = copy.path().join("crates/ring");
+    fs::create_dir_all(&folder).unwrap();
+    let advisory = |id: &str, patched: &str| {
+        let text = format!(
+            "```toml\n[advisory]\nid = \"{id}\"\npackage = \"ring\"\ndate = \"2026-01-02\"\n\n[versions]\npatched = [\"{patched}\"]\n```\n\n# Something\n\nIt is bad.\n"
+        );
+        fs::write(folder.join(format!("{id}.md")), text).unwrap();
+    };
+    advisory("RUSTSEC-2026-9998", "> 999.0.0");
+    advisory("RUSTSEC-2026-9999", ">= 0.0.1");
+    let known = advisories(&parts, copy.path()).unwrap();
+    assert_eq!((known.advisories, known.newest.as_str()), (2, "2026-01-02"));
+    let found: Vec<_> = known.found.iter().map(|one| (one.name.as_str(), one.version.as_str(), one.id.as_str())).collect();
+    assert_eq!(found, [("ring", ring.version.as_str(), "RUSTSEC-2026-9998")]);
+}

@@ -65,6 +65,17 @@ impl Cloud {
             && url.password().is_none()
     }
 
+    /// Whether a name is one of this cloud's: of its identity service, its Graph or its hosts of files.
+    pub fn has_host(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let root = |url: &Url| url.host_str() == Some(name.as_str());
+        let listed = |allowed: &String| match allowed.strip_prefix('.') {
+            Some(_) => name.ends_with(allowed.as_str()),
+            None => name == *allowed,
+        };
+        root(&self.identity) || root(&self.graph) || self.downloads.iter().any(listed)
+    }
+
     /// Whether `url`, which carries its own rights, may be asked for a file: HTTPS on its usual port at one of [`Cloud::downloads`] or at
     /// Graph itself. In the demo cloud, a listed host with its port on loopback, and plain HTTP.
     pub fn is_file_host(&self, url: &Url) -> bool {

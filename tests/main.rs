@@ -25,6 +25,8 @@ mod email;
 #[cfg(test)]
 mod every;
 #[cfg(test)]
+mod fences;
+#[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
 mod hurry;

@@ -1,7 +1,11 @@
 //! The pooled HTTP client towards Microsoft, made on first use and shared by sign-in and Graph.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use super::resolve::{Guarded, WrongNetwork};
 use crate::cloud::Cloud;
 
 /// How connections are made and kept.
@@ -73,6 +77,7 @@ impl Http {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
+            .dns_resolver(Arc::new(Guarded::new(self.cloud.clone())))
             .user_agent(&settings.user_agent)
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
@@ -111,12 +116,15 @@ fn is_loopback(url: &url::Url) -> bool {
 
 /// An error and its causes in one line, without any address: addresses carry ids and search words.
 pub(crate) fn plain(error: &reqwest::Error) -> String {
-    if error.is_dns() {
-        return "the name of the host cannot be resolved".into();
-    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
+        if cause.is::<WrongNetwork>() {
+            return cause.to_string();
+        }
+    }
+    if error.is_dns() {
+        return "the name of the host cannot be resolved".into();
     }
     // reqwest's own outermost message may name the address; deeper ones come from rustls, hyper and the system and do not.
     if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) { "the connection failed".into() } else { cause.to_string() }

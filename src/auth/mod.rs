@@ -14,6 +14,7 @@ mod loopback;
 mod pkce;
 mod port;
 mod problem;
+mod resolve;
 mod tokens;
 
 pub use accounts::SignedIn;

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Run, found};
 use crate::support::{
-    PATIENCE,
+    PATIENCE, ctl,
     mcp::Mcp,
     scan::Needles,
     world::{ALEX, Setup, World},
@@ -82,7 +82,11 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     }
     client.call("server_get_version", &json!({}))?;
     let _ = world.ctl(&["call", &format!("{BREED}_tool")])?;
-    let _ = world.ctl(&["login", "--device", "--username", &format!("{BREED}@contoso.example"), "--json"]).is_ok();
+    // Given up once it has said what to do.
+    let mut login =
+        ctl::start(world.bins, &world.home, &["--json", "login", "--device", "--username", &format!("{BREED}@contoso.example")])?;
+    login.event()?;
+    drop(login);
     let _ = world.ctl(&["invalidate", &format!("{BREED}:*")])?;
 
     let secret = std::fs::read_to_string(&key).context("reading the key file")?.trim().to_owned();

@@ -16,8 +16,10 @@ const TOO_LATE: Duration = Duration::from_secs(61);
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
-    let setup = Setup { accounts: &[ALEX], config: "confirm = \"strict\"\n", stopped_clock: true, ..Setup::default() };
-    let world = World::with(setup)?;
+    let mut world = World::with(Setup { accounts: &[ALEX], stopped_clock: true, ..Setup::default() })?;
+    world.stop_daemon()?;
+    world.words.extend(["--set".to_owned(), "confirm=strict".to_owned()]);
+    world.start_daemon()?;
     let (mut client, mut other) = (world.client(Era::Legacy)?, world.client(Era::Legacy)?);
     let meeting = |subject: &str| {
         json!({ "account_id": world.ids[0], "subject": subject, "start": "2027-06-08T09:00Z", "end": "2027-06-08T09:30Z",

@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn caller() -> Caller {
-    Caller { client: "cachectl".into(), session: 0 }
+    Caller { client: "cachectl".into(), ..Caller::default() }
 }
 
 /// A store with an answer, a write and records of one account; and its engine.

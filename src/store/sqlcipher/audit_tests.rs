@@ -7,6 +7,7 @@ use super::{tests::Profile, *};
 use crate::{
     audit::{Event, Fault, Kind, Report},
     chance::SeededDice,
+    secret::Secret,
     store::{Range, Sealed as _, Trail as _},
 };
 
@@ -202,7 +203,7 @@ fn the_anchor_is_for_its_owner_alone() {
 #[test]
 fn the_trail_goes_on_under_a_new_wrapping_key() {
     let mut profile = recorded(20);
-    let next = crate::secret::Secret::new([5; 32]);
+    let next = Secret::new([5; 32]);
     run(async {
         let store = profile.open().unwrap();
         store.resume(Timestamp(0)).await.unwrap();

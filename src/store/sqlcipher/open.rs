@@ -82,11 +82,12 @@ impl Place {
         // Until it is known to be ours, closing must not move a log that lies there into the file.
         let has_log = fs::metadata(self.beside("-wal")).is_ok_and(|facts| facts.len() > 0);
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
-        conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0)).map_err(wrong_key)?;
+        // On the first page alone; the list of tables has further ones, which may be damaged under the right key.
         let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(wrong_key)?;
         if application != APPLICATION_ID {
             return Err(StoreError::WrongKey("it is another program's database".into()));
         }
+        conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0))?;
         let found = migrations::version(&conn)?;
         if found > migrations::latest(STEPS) {
             return Err(StoreError::Newer { found, known: migrations::latest(STEPS) });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     migrations::STEPS,
-    tests::{Profile, account, entry, put},
+    tests::{BEFORE_KEYS_AND_AUDIT, Profile, account, entry, put},
     *,
 };
 use crate::{
@@ -74,10 +74,8 @@ async fn a_copy_in_the_midst_of_writes_is_whole() {
 async fn what_an_upgrade_found_is_kept_and_opens_again() {
     let profile = filled().await;
     let conn = profile.place().open().unwrap();
-    conn.execute_batch(
-        "ALTER TABLE data_keys DROP COLUMN generation; ALTER TABLE data_keys DROP COLUMN old_wrapped; PRAGMA user_version = 6",
-    )
-    .unwrap();
+    conn.execute_batch(BEFORE_KEYS_AND_AUDIT).unwrap();
+    conn.pragma_update(None, "user_version", 6).unwrap();
     drop(conn);
     let before = std::fs::read(profile.path()).unwrap();
     std::fs::write(profile.place().beside(".schema-3"), b"of an earlier upgrade").unwrap();
@@ -108,14 +106,23 @@ async fn accounts_and_tokens_that_open_are_saved_from_any_damage_and_nothing_wro
     while chosen.len() < 40 {
         chosen.insert(1 + below(pages - 1));
     }
-    let (mut saved_accounts, mut saved_tokens, mut damaged) = (0, 0, 0);
+    let (mut saved_accounts, mut saved_tokens, mut damaged, mut lost) = (0, 0, 0, 0);
     for page in &chosen {
         let mut bytes = whole.clone();
         bytes[page * PAGE + below(PAGE)] ^= 1 << below(8);
         std::fs::write(profile.path(), &bytes).unwrap();
         damaged += usize::from(check_pages(&profile.path(), &profile.keys.database).is_err());
         let to = profile.path().with_file_name("new.db");
-        let saved = salvage(&profile.path(), &to, &profile.keys).unwrap();
+        let saved = match salvage(&profile.path(), &to, &profile.keys) {
+            Ok(saved) => saved,
+            // One of the few pages of the list of tables: without it no row is found.
+            Err(StoreError::Damaged(_)) => {
+                lost += 1;
+                assert!(std::fs::read(profile.path()).unwrap() == bytes && !to.exists());
+                continue;
+            }
+            Err(error) => panic!("page {page}: {error}"),
+        };
         assert!(std::fs::read(profile.path()).unwrap() == bytes, "the damaged file is left as it is");
         let options = OpenOptions { path: to.clone(), ..profile.options() };
         let store = Sqlcipher::open(options).unwrap();
@@ -136,7 +143,8 @@ async fn accounts_and_tokens_that_open_are_saved_from_any_damage_and_nothing_wro
             std::fs::remove_file(path).unwrap();
         }
     }
-    let all = chosen.len() * ACCOUNTS;
+    assert!(lost <= 4, "{lost} of {} pages took everything along", chosen.len());
+    let all = (chosen.len() - lost) * ACCOUNTS;
     assert_eq!(damaged, chosen.len());
     assert!(saved_accounts > all * 9 / 10 && saved_tokens > all * 9 / 10, "{saved_accounts} and {saved_tokens} of {all}");
 }

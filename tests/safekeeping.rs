@@ -285,3 +285,19 @@ fn verbs_of_the_vault_say_why_it_is_locked() {
         assert_eq!(code(&world, words), (Some(7), json!("wrong_key")));
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn keys_stay_out_of_the_swap_and_of_core_files() {
+    let mut world = World::start().unwrap();
+    let pid = world.daemon().pid();
+    let line = |file: &str, name: &str| -> String {
+        let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+    };
+    // The world fails when the daemon warns that the system did not allow it.
+    assert_ne!(line("status", "VmLck:"), "0 kB");
+    let core = line("limits", "Max core file size");
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert_eq!(line("status", "CoreDumping:"), "0");
+}

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::{
     locked::{assert_locked, data},
-    rotation::{ask, keys, passphrase, with_key_file},
+    rotation::{ask, keys, kill_in_rotations, passphrase, with_key_file},
+    secret_service::{Mood, SecretService},
 };
 
 const WORDS: &str = "five words of no sense\n";
@@ -272,9 +273,65 @@ pub(crate) fn starts_without_the_key(count: u8) {
     assert_eq!(ask(&world), "fresh");
 }
 
+/// The same `count` times with a keyring that lost the key, has another one, stays locked, or is not there.
+pub(crate) fn starts_without_the_keyring(count: usize) {
+    let Some(keyring) = SecretService::start() else { return };
+    let mut world = World::with(Setup { keyless: true, ..Setup::default() }).unwrap();
+    world.expect_log("locked");
+    world.stop_daemon().unwrap();
+    let session = ("DBUS_SESSION_BUS_ADDRESS".to_owned(), keyring.address.clone());
+    world.home.variables.push(session.clone());
+    world.start_daemon().unwrap();
+    world.stop_daemon().unwrap();
+    let before = data(&world);
+    for start in 0..count {
+        let mut kept = None;
+        let expected = match start % 3 {
+            0 => {
+                kept = Some(keyring.forget());
+                "key_missing"
+            }
+            1 => {
+                keyring.feels(Mood::Dismissed);
+                "keyring_locked"
+            }
+            _ => {
+                let nowhere = (session.0.clone(), "unix:path=/nonexistent/bus".to_owned());
+                world.home.variables = vec![nowhere];
+                "keyring_unavailable"
+            }
+        };
+        world.start_daemon().unwrap();
+        let status = world.ctl(&["--json", "status"]).unwrap().json().unwrap();
+        assert_eq!(status["locked"]["code"], expected, "start {start}: {status}");
+        world.stop_daemon().unwrap();
+        assert_eq!(data(&world), before, "start {start}");
+        if let Some(kept) = kept {
+            assert_eq!(keyring.items(), [], "start {start}: a key was made anew");
+            keyring.restore(kept);
+        }
+        keyring.feels(Mood::Open);
+        world.home.variables = vec![session.clone()];
+    }
+    assert_eq!(keyring.items().len(), 1);
+    world.start_daemon().unwrap();
+    assert_eq!(world.ctl_json(&["status"]).unwrap()["state"], "ready");
+}
+
 #[test]
 fn without_its_key_nothing_is_made_anew() {
     starts_without_the_key(3);
+    starts_without_the_keyring(3);
+}
+
+#[test]
+#[ignore = "full sizes, half an hour: cargo test -p m365-cached-checks --test main full_sizes -- --ignored"]
+fn damage_kills_and_lost_keys_in_full_sizes() {
+    starts_without_the_key(100);
+    starts_without_the_keyring(100);
+    kill_in_rotations(100);
+    kill_in_reencryptions(50);
+    damaged_files(500);
 }
 
 #[test]
@@ -288,4 +345,20 @@ fn verbs_of_the_vault_say_why_it_is_locked() {
     for words in [["keys", "status"].as_slice(), &["keys", "rotate"]] {
         assert_eq!(code(&world, words), (Some(7), json!("wrong_key")));
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn keys_stay_out_of_the_swap_and_of_core_files() {
+    let mut world = World::start().unwrap();
+    let pid = world.daemon().pid();
+    let line = |file: &str, name: &str| -> String {
+        let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+    };
+    // The world fails when the daemon warns that the system did not allow it.
+    assert_ne!(line("status", "VmLck:"), "0 kB");
+    let core = line("limits", "Max core file size");
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert_eq!(line("status", "CoreDumping:"), "0");
 }

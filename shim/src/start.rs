@@ -114,6 +114,16 @@ impl Starter {
     }
 }
 
+/// Keeps clients from starting the daemon of `profile` as long as the returned file is held; `None` while one is starting it at this moment.
+///
+/// # Errors
+/// When the profile's directory cannot be written.
+pub fn hold(profile: &Profile) -> io::Result<Option<File>> {
+    make_dir(&profile.dir)?;
+    let turn = private_file(&profile.starter_file(), OpenOptions::new().write(true))?;
+    Ok(turn.try_lock().is_ok().then_some(turn))
+}
+
 /// Where the daemon's program lies for a process with the environment `env`; `None` when it is nowhere.
 #[must_use]
 pub fn daemon_program(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {

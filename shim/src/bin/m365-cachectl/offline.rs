@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use m365_cached_proto::dirs::DIR_VARIABLE;
 use m365_cached_proto::v1::{Fault, Kind};
-use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program};
+use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program, hold};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt as _;
@@ -26,9 +26,25 @@ struct Reason {
     hint: Option<String>,
 }
 
-/// Has the running daemon end and runs `m365-cached --offline WORDS`; `passphrase` goes through a pipe.
+/// A client that started the daemon at that moment makes us try again; so often.
+const TRIES: usize = 5;
+
+/// Has the running daemon end and runs `m365-cached --offline WORDS`; `passphrase` goes through a pipe. Meanwhile no client starts a daemon.
 pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase: Option<&str>) -> Result<T, Fault> {
-    stop::stopped(context).await?;
+    let mut left = TRIES;
+    loop {
+        // Without the turn it is tried all the same: the lock of the profile decides.
+        let _turn = hold(&context.profile).ok().flatten();
+        stop::stopped(context).await?;
+        left -= 1;
+        match once(context, words, passphrase).await {
+            Err(fault) if fault.code == "already_running" && left > 0 => {}
+            done => return done,
+        }
+    }
+}
+
+async fn once<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase: Option<&str>) -> Result<T, Fault> {
     let cannot = |why: String| {
         Fault::new(
             Kind::Internal,

@@ -153,3 +153,24 @@ async fn what_is_old_goes() {
     assert!(world.engine.verify_trail(None).await.unwrap().holds());
     drop(world.store);
 }
+
+/// What recording adds to a hot hit.
+#[tokio::test]
+#[ignore = "a measurement of an optimised build: cargo test --release -p m365-cached --lib what_recording_costs -- --ignored --nocapture"]
+async fn what_recording_costs() {
+    const TIMES: u32 = 200_000;
+    let mut hits = Vec::new();
+    for reads in [false, true] {
+        let world = world_with(AuditPolicy { reads, ..AuditPolicy::default() }).await;
+        world.call("email_get", json!({ "email_id": "M", "include_attachments": false })).await.unwrap();
+        let args = json!({ "account_id": testing::ACCOUNT, "email_id": "M", "include_attachments": false });
+        let args = args.as_object().unwrap();
+        let best = (0..7).map(|_| {
+            let watch = crate::clock::Stopwatch::start();
+            (0..TIMES).for_each(|_| drop(std::hint::black_box(world.peek("email_get", args).unwrap())));
+            watch.micros() * 1000 / u64::from(TIMES)
+        });
+        hits.push(best.min().unwrap());
+    }
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("a hot hit {} ns, recorded {} ns\n", hits[0], hits[1]));
+}

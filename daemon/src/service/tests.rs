@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use m365_cached_proto::{
-    endpoint::{admin_client, tools_client},
+    endpoint::{admin_client, records_client, tools_client},
     v1::{self, login_event::Event},
 };
 use tonic::Status;
@@ -27,6 +27,7 @@ fn call(name: &str, arguments: &str) -> v1::CallToolRequest {
 async fn a_locked_daemon_says_why_to_every_verb() {
     let running = Running::start(Err(locked()), DRAIN).await;
     let channel = running.connect().await;
+    let mut records = records_client(channel.clone());
     let (mut admin, mut tools) = (admin_client(channel.clone()), tools_client(channel));
     let status = admin.status(v1::StatusRequest {}).await.unwrap().into_inner();
     assert_eq!(status.state, "locked");
@@ -45,6 +46,11 @@ async fn a_locked_daemon_says_why_to_every_verb() {
         admin.invalidate(v1::InvalidateRequest::default()).await.err(),
         admin.cancel_task(v1::CancelTaskRequest::default()).await.err(),
         admin.warm(v1::WarmRequest::default()).await.err(),
+        records.audit(v1::AuditRequest::default()).await.err(),
+        records.verify_audit(v1::VerifyAuditRequest::default()).await.err(),
+        records.export(v1::ExportRequest::default()).await.err(),
+        records.erase(v1::EraseRequest::default()).await.err(),
+        records.compliance(v1::ComplianceRequest {}).await.err(),
     ];
     for refusal in refusals {
         assert_eq!(fault(&refusal.unwrap()), expected);
@@ -138,4 +144,25 @@ async fn a_sign_in_tells_its_steps_and_can_be_given_up() {
     running.signal.send(()).unwrap();
     assert_eq!(fault(&soon(events.message()).await.unwrap_err()).code, "draining");
     soon(running.task).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_trail_and_the_rights_reach_the_engine() {
+    let running = Running::start(Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>), DRAIN).await;
+    let mut records = records_client(running.connect().await);
+    let asked = v1::AuditRequest { kinds: vec!["read".into()], ..v1::AuditRequest::default() };
+    let mut stream = records.audit(asked).await.unwrap().into_inner();
+    assert_eq!(&stream.message().await.unwrap().unwrap().record[..], br#"{"seq":1,"kinds":["read"]}"#);
+    assert!(stream.message().await.unwrap().is_none());
+    let head = format!("7:{}", "ab".repeat(32));
+    let verified = records.verify_audit(v1::VerifyAuditRequest { noted: head.clone() }).await.unwrap().into_inner();
+    assert_eq!((verified.holds, verified.head), (true, head));
+    let wrong = records.verify_audit(v1::VerifyAuditRequest { noted: "x".into() }).await.unwrap_err();
+    assert_eq!(fault(&wrong).code, "malformed_head");
+    let mut pieces = records.export(v1::ExportRequest { account: "1.2".into() }).await.unwrap().into_inner();
+    let piece = pieces.message().await.unwrap().unwrap();
+    assert_eq!((piece.section.as_str(), &piece.value[..]), ("account", br#""1.2""#.as_slice()));
+    let erased = records.erase(v1::EraseRequest { account: "1.2".into() }).await.unwrap().into_inner();
+    assert!(erased.complete && erased.left["entries"] == 0 && erased.entries == 2);
+    assert_eq!(&records.compliance(v1::ComplianceRequest {}).await.unwrap().into_inner().report[..], br#"{"holds":true}"#);
 }

@@ -270,12 +270,15 @@ fn resume(db: &mut Db, now: Timestamp) -> Result<(), StoreError> {
     }
     let trouble = trouble(db, state.as_ref(), &anchor)?;
     let anchored = state.as_ref().and_then(|state| anchor.open(&state.key)).unwrap_or_default();
-    let state = match state {
-        Some(state) => state,
+    match state {
+        // Nothing is written when all is well: a start must not need room on the disk.
+        Some(state) => db.trail = Some(state),
         // What is left of it goes on under a new key.
-        None => new_state(db, Ends { head: last.unwrap_or_default(), floor: Point::default() })?,
-    };
-    save(db, state)?;
+        None => {
+            let new = new_state(db, Ends { head: last.unwrap_or_default(), floor: Point::default() })?;
+            save(db, new)?;
+        }
+    }
     let event = |kind, outcome| Event { refers: anchored.seq, ..Event::new(kind, now).by("m365-cached").ended(outcome) };
     match trouble {
         // A backup is older than the anchor: that is what it is for. Numbers go on from the backup's.

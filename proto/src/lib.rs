@@ -3,6 +3,7 @@
 pub mod dirs;
 pub mod endpoint;
 pub mod fault;
+pub mod frames;
 #[cfg(windows)]
 pub mod owner;
 

@@ -39,7 +39,7 @@ pub struct LimitSettings {
 
 impl Default for LimitSettings {
     /// Far above what a client with one model does, far below what two cores can do. Exchange Online itself takes 30 messages a minute
-    /// (Exchange Online limits, *Sending limits*).
+    /// (Exchange Online limits, *Sending limits*), and each is a call for the preview and one that sends.
     fn default() -> Self {
         Self {
             frame_bytes: FRAME,
@@ -52,7 +52,7 @@ impl Default for LimitSettings {
             idle: Duration::from_secs(300),
             reads_per_minute: 6000,
             writes_per_minute: 600,
-            sends_per_minute: 30,
+            sends_per_minute: 60,
         }
     }
 }

@@ -12,7 +12,7 @@ use m365_cached::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, ContentBlock, ElicitRequest, Implementation,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, ContentBlock, ElicitRequest, ErrorCode, Implementation,
         InitializeRequestParams, InitializeResult, InputRequiredResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
         ServerConfig, ServerRequest,
     },
@@ -28,11 +28,14 @@ use crate::{
     clients::Seat,
     core::{Answer, Consent, Problem},
     daemon::Daemon,
-    gate::{Policies, in_words},
+    gate::{Class, Policies, in_words},
 };
 
 /// The stateless revision (MCP 2026-07-28): every request carries its own version and capabilities.
 pub(crate) const MODERN: &str = "2026-07-28";
+
+/// JSON-RPC's code for a limit that is reached where no tool is called: the first of those left to servers.
+const BUSY: ErrorCode = ErrorCode(-32000);
 
 /// What clients are told of the server as a whole; under 2 KB, because hosts cut it there.
 const INSTRUCTIONS: &str = "Microsoft 365 mail, calendar, contacts and files through one local cache shared by all clients. \
@@ -146,6 +149,9 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        // A long answer counts as a read.
+        let entered = self.daemon.gate.enter(self.session.caller(), Class::Read, 0);
+        let _pass = entered.map_err(|busy| ErrorData::new(BUSY, format!("{}. {}", busy.message, busy.hint), None))?;
         Ok(catalogue::list(self.daemon.strict))
     }
 

@@ -15,8 +15,20 @@ use serde_json::Value;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] =
-    [("peek", peek), ("lines", lines), ("arguments", arguments), ("graph_error", graph_error), ("stored", stored), ("filter", filter)];
+pub const TARGETS: [Target; 7] = [
+    ("frames", frames),
+    ("peek", peek),
+    ("lines", lines),
+    ("arguments", arguments),
+    ("graph_error", graph_error),
+    ("stored", stored),
+    ("filter", filter),
+];
+
+/// What comes from the other side of the socket, as either side reads it.
+pub fn frames(data: &[u8]) {
+    assert!(m365_cached_proto::frames::read_for_fuzz(data), "what was read is not written back");
+}
 
 /// The shim's look at a line, from either side. What it names as an id is one, and stands where it says.
 pub fn peek(data: &[u8]) {

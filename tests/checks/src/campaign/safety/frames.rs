@@ -97,7 +97,7 @@ fn message(noise: &mut Noise, tools: &[Value], account: &str) -> String {
     let tool = &tools[noise.below(tools.len().max(1)).min(tools.len().saturating_sub(1))];
     // What changes something is left out: most of the time it would be refused, and else there would be a mailbox full of noise.
     let name = if tool["annotations"]["readOnlyHint"] == true { tool["name"].as_str().unwrap_or("email_list") } else { "no_such_tool" };
-    let mut arguments = json!({ "account_id": if noise.below(3) == 0 { noise.value(2) } else { account.into() } });
+    let mut arguments = json!({ "account_id": if noise.below(20) == 0 { account.into() } else { noise.value(2) } });
     for name in tool["inputSchema"]["properties"].as_object().into_iter().flatten().map(|(name, _)| name) {
         // What would ask the tenant is kept rare.
         if noise.below(3) == 0 && name != "account_id" {
@@ -107,10 +107,11 @@ fn message(noise: &mut Noise, tools: &[Value], account: &str) -> String {
     if noise.below(4) == 0 {
         arguments[noise.word().as_str()] = noise.value(3);
     }
-    let method = match noise.below(6) {
-        0 => noise.word(),
-        1 => "tools/list".to_owned(),
-        2 => "notifications/cancelled".to_owned(),
+    // The whole catalogue is a long answer, and the same each time.
+    let method = match noise.below(200) {
+        0 => "tools/list".to_owned(),
+        1..20 => noise.word(),
+        20..50 => "notifications/cancelled".to_owned(),
         _ => "tools/call".to_owned(),
     };
     let id = match noise.below(5) {

@@ -38,6 +38,7 @@ impl Numbers {
 
 /// Fetches at most so many mails one by one; the ids of those that are kept now.
 fn fill(world: &World, answers: usize) -> Vec<String> {
+    ask(world);
     let mut client = world.client(Era::Modern).unwrap();
     let list = client.call("email_list", &json!({"account_id": ALEX, "limit": 50})).unwrap().json().unwrap();
     let ids: Vec<String> =
@@ -207,7 +208,7 @@ pub(crate) fn damaged_files(count: usize) {
         world.start_daemon().unwrap();
         let status = world.ctl_json(&["status"]).unwrap();
         assert_eq!(status["state"], "ready", "round {round}: {status}");
-        if status["accounts"].as_array().unwrap().is_empty() {
+        if status["accounts"].as_array().unwrap().is_empty() || repaired["signed_in"] == 0 {
             world.sign_in(ALEX).unwrap();
         }
         ask(&world);

@@ -17,13 +17,15 @@ use crate::core::Problem;
 
 /// What belongs to a database and to nothing else.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// Where the end of the audit trail is kept outside the database: it is about that database and no other.
+const ANCHOR: &str = "audit.head";
 
 /// `reset`: database and keys aside.
 pub(super) fn reset(bench: &Bench) -> Result<Value, Problem> {
     let profile = &bench.profile;
     let database = profile.database();
     let mut files: Vec<PathBuf> = BESIDE.iter().map(|ending| with(&database, ending)).collect();
-    files.extend([database, profile.keys_file()]);
+    files.extend([database.with_file_name(ANCHOR), database, profile.keys_file()]);
     if !files.iter().any(|file| file.symlink_metadata().is_ok()) {
         return Ok(json!({ "quarantine": null }));
     }
@@ -63,6 +65,7 @@ pub(super) fn set_aside(profile: &Profile) -> Result<PathBuf, Problem> {
     for ending in BESIDE {
         put_aside(&with(&database, ending), &folder)?;
     }
+    put_aside(&database.with_file_name(ANCHOR), &folder)?;
     put_aside(&database, &folder)?;
     flush(&profile.dir).map_err(|error| cannot(&profile.dir, &error))?;
     Ok(folder)

@@ -48,7 +48,7 @@ async fn a_locked_daemon_says_why_to_every_verb() {
         admin.warm(v1::WarmRequest::default()).await.err(),
         records.audit(v1::AuditRequest::default()).await.err(),
         records.verify_audit(v1::VerifyAuditRequest::default()).await.err(),
-        records.export(v1::ExportRequest::default()).await.err(),
+        records.export(v1::ExportAccountRequest::default()).await.err(),
         records.erase(v1::EraseRequest::default()).await.err(),
         records.compliance(v1::ComplianceRequest {}).await.err(),
     ];
@@ -159,7 +159,7 @@ async fn the_trail_and_the_rights_reach_the_engine() {
     assert_eq!((verified.holds, verified.head), (true, head));
     let wrong = records.verify_audit(v1::VerifyAuditRequest { noted: "x".into() }).await.unwrap_err();
     assert_eq!(fault(&wrong).code, "malformed_head");
-    let mut pieces = records.export(v1::ExportRequest { account: "1.2".into() }).await.unwrap().into_inner();
+    let mut pieces = records.export(v1::ExportAccountRequest { account: "1.2".into() }).await.unwrap().into_inner();
     let piece = pieces.message().await.unwrap().unwrap();
     assert_eq!((piece.section.as_str(), &piece.value[..]), ("account", br#""1.2""#.as_slice()));
     let erased = records.erase(v1::EraseRequest { account: "1.2".into() }).await.unwrap().into_inner();

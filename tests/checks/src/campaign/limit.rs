@@ -42,7 +42,7 @@ const RATIO: f64 = 1.5;
 const FROM: u64 = 80;
 const TO: u64 = 60;
 /// How long a clean-up may take, and afterwards the file to shrink.
-const CLEAN: Duration = Duration::from_secs(600);
+const CLEAN: Duration = Duration::from_secs(1200);
 const SHRINK: Duration = Duration::from_secs(20);
 /// Answers that one account may keep: the daemon's default.
 const ENTRIES: usize = 10_000;

@@ -112,7 +112,7 @@ fn the_keyring_holds_one_key_before_and_after() {
     assert_ne!(first, second);
     let names =
         |keyring: &SecretService| -> Vec<String> { keyring.items().iter().map(|(attributes, _)| attributes["username"].clone()).collect() };
-    assert_eq!(names(&keyring), [second.clone()], "the old key is gone, and the new one is there");
+    assert_eq!(names(&keyring), std::slice::from_ref(&second), "the old key is gone, and the new one is there");
     world.stop_daemon().unwrap();
     world.start_daemon().unwrap();
     assert_eq!((entry(&world), keys(&world)["generation"].clone()), (second, json!(2)));

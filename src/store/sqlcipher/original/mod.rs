@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::{
     error::OriginalError,
-    read::{fingerprint, is_plain, survey},
-    seal::{put_back, seal, sealed},
+    read::{fingerprint, survey},
+    seal::{contents, put_back, seal, sealed},
 };
 
 /// What one table holds.

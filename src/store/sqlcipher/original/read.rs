@@ -29,7 +29,7 @@ const STEP: u64 = 500;
 const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Whether the file at `path` is one of plain SQLite, readable by whoever has it.
-pub fn is_plain(path: &Path) -> bool {
+pub(super) fn is_plain(path: &Path) -> bool {
     let mut begin = [0; 16];
     File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok() && begin == *PLAIN_MAGIC
 }

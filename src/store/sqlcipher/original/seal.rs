@@ -67,7 +67,10 @@ pub fn seal(
 }
 
 /// What the sealed copy at `path` holds, each page and row of it read.
-pub(super) fn contents(path: &Path, database: &Key) -> Result<Tally, OriginalError> {
+///
+/// # Errors
+/// When it is none, or does not open with this key.
+pub fn contents(path: &Path, database: &Key) -> Result<Tally, OriginalError> {
     if is_plain(path) {
         return Err(OriginalError::Foreign("it is no sealed copy".into()));
     }

@@ -1,8 +1,8 @@
 //! What clients may take of the daemon: calls by minute, calls under way, bytes held for them. Who asks for more is told so at once.
 //!
 //! Decisions: a refusal costs little and says which limit, how many are left and when to come again. A client is known by the name it gives
-//! itself, whatever number of connections it has; clients past the first [`NAMES`] names share one place, so that new names are no way
-//! round a limit. After a refusal a connection's next line waits for [`PENALTY`], so that asking in a loop takes nothing from the others.
+//! itself, whatever number of connections it has; clients past the first `NAMES` names share one place, so that new names are no way
+//! round a limit. After a refusal a connection's next line waits for `PENALTY`, so that asking in a loop takes nothing from the others.
 
 mod gated;
 mod held;

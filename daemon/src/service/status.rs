@@ -17,7 +17,11 @@ pub fn fault(problem: &Problem) -> v1::Fault {
         remaining: busy.remaining,
         reset_ms: u64::try_from(busy.reset.as_millis()).unwrap_or(u64::MAX),
     });
-    v1::Fault { consent, busy, ..v1::Fault::new(kind(problem.kind), &problem.code, problem.message.clone(), problem.hint.clone()) }
+    v1::Fault {
+        consent,
+        busy: busy.map(Box::new),
+        ..v1::Fault::new(kind(problem.kind), &problem.code, problem.message.clone(), problem.hint.clone())
+    }
 }
 
 /// Who has to act, as the wire spells it.

@@ -7,6 +7,7 @@ use m365_cached_checks::support::{
     mcp::{Era, Mcp},
     world::{ALEX, BEA, CASEY, Setup, World},
 };
+use m365_cached_tenant::{Options, seed::Size};
 use serde_json::{Value, json};
 
 /// One answer as it is stored.
@@ -45,7 +46,9 @@ fn large(answer: &Answer) -> bool {
 /// Asks three accounts; `each` items of a kind one by one.
 pub(crate) fn collect(each: usize) -> anyhow::Result<Vec<Answer>> {
     bins(For::Bench("compression"))?;
-    let world = World::with(Setup { accounts: &[ALEX, BEA, CASEY], ..Setup::default() })?;
+    // A mailbox and a drive of some years: lists are as long as they can be.
+    let tenant = Options { size: Size::Large, ..Options::default() };
+    let world = World::with(Setup { tenant, accounts: &[ALEX, BEA, CASEY], ..Setup::default() })?;
     let mut client = world.client(Era::Legacy)?;
     let mut found = Vec::new();
     for account in &world.ids {

@@ -45,6 +45,8 @@ struct Row {
 impl OriginalAccount {
     /// Every usable account in the token file with these `bytes`, each once, its home directory first; `None` when it is no such file.
     pub fn all(bytes: &[u8]) -> Option<Vec<Self>> {
+        // Serde would take a list for an object.
+        let bytes = bytes.trim_ascii_start().starts_with(b"{").then_some(bytes)?;
         let file: File = serde_json::from_slice(bytes).ok()?;
         let mut found: BTreeMap<String, Row> = BTreeMap::new();
         for row in file.accounts.into_values().filter(Row::is_usable) {

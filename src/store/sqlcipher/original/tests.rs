@@ -214,6 +214,25 @@ fn what_a_kill_left_is_made_anew_and_a_damaged_copy_is_none() {
     assert_eq!(tally.rows_of("cache_entries"), 30);
 }
 
+/// The files that `tests/import.rs` lays into a profile; its package has no SQLite. `UPDATE=1` writes them anew.
+#[test]
+fn the_files_of_the_outer_tests_are_such_originals() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checks/data");
+    // As `support/home.rs` makes the key of a profile.
+    let theirs = || Secret::new(std::array::from_fn(|at| u8::try_from(at).unwrap().wrapping_mul(29) ^ 71));
+    for (name, with) in [("original-plain.db", None), ("original-encrypted.db", Some(theirs()))] {
+        let file = data.join(name);
+        if std::env::var_os("UPDATE").is_some() {
+            let bench = Bench::new();
+            drop(bench.original(with.as_ref(), 12));
+            fs::copy(bench.file(), &file).unwrap();
+        }
+        let tally = survey(&file, &[theirs()], &mut |_, _| ()).unwrap();
+        assert_eq!((tally.rows(), tally.rows_of("cache_entries")), (14, 12));
+        assert_eq!(read::is_plain(&file), with.is_none());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

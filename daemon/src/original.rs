@@ -68,7 +68,7 @@ impl Original {
         }
         if self.tokens.symlink_metadata().is_ok() {
             let message = format!("Tokens of m365-mcp lie in clear text in `{}`: whoever reads them is signed in.", self.tokens.display());
-            let hint = "`m365-cachectl import` keeps the names of the accounts; then `m365-cachectl import --remove` removes the file.";
+            let hint = "Sign in again with `m365-cachectl login`; `m365-cachectl import --remove` removes the file.";
             warnings.push(Warning { code: "plain_tokens".into(), message, hint: hint.into() });
         }
         warnings
@@ -90,7 +90,9 @@ mod tests {
     fn what_is_there_is_told_and_what_is_not_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let profile = Profile::at(dir.path()).unwrap();
-        let original = Original::find(&Config { demo: true, ..Config::default() }, &profile).unwrap();
+        let mut config = Config::default();
+        config.demo = true;
+        let original = Original::find(&config, &profile).unwrap();
         let codes = || original.warnings().into_iter().map(|warning| warning.code).collect::<Vec<_>>();
         assert!(codes().is_empty());
         std::fs::write(&original.cache, b"SQLite format 3\0 and more").unwrap();

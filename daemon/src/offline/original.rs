@@ -11,23 +11,16 @@ use std::{
 
 use m365_cached::{
     auth::OriginalAccount,
-    chance::OsDice,
-    clock::{Clock as _, SystemClock},
+    clock::SystemClock,
     hint::Kind,
     secret::Key,
-    store::{
-        AccountRow, Ledger as _, Limits, StoreKeys,
-        sqlcipher::{
-            OpenOptions, Sqlcipher,
-            original::{self as copies, OriginalError, Tally},
-        },
-    },
-    vault::{Keys, Unlocked},
+    store::sqlcipher::original::{self as copies, OriginalError, Tally},
+    vault::Unlocked,
 };
 use m365_cached_proto::dirs::private_dir;
 use serde_json::{Value, json};
 
-use super::{Bench, failed, fitting};
+use super::{Bench, failed};
 use crate::{
     core::Problem,
     original::{Original, is_plain},
@@ -50,7 +43,7 @@ pub(super) async fn run(bench: &Bench, file: Option<&Path>, dry_run: bool) -> Re
     let given = if there && is_plain(&original.cache) != Some(true) { opening_keys(bench).await } else { Vec::new() };
     if dry_run {
         let tally = if there { Some(copies::survey(&original.cache, &given, &mut progress()).map_err(|error| of(&error))?) } else { None };
-        return Ok(told("would_import", &original, tally.as_ref(), None, accounts.as_ref().map(|found| (found, 0))));
+        return Ok(told("would_import", &original, tally.as_ref(), None, accounts.as_ref()));
     }
     let vault = parts::vault(&bench.config, &bench.profile, Arc::new(SystemClock));
     let Unlocked { keys, .. } = vault.open_or_create().await.map_err(|locked| Problem::of(&locked))?;
@@ -66,14 +59,7 @@ pub(super) async fn run(bench: &Bench, file: Option<&Path>, dry_run: bool) -> Re
         }
         (tally, sealed) = (Some(held), Some(at));
     }
-    let added = match &accounts {
-        Some(found) => add_accounts(bench, keys, found).await?,
-        None => 0,
-    };
-    if added > 0 {
-        state = "imported";
-    }
-    Ok(told(state, &original, tally.as_ref(), sealed.as_deref(), accounts.as_ref().map(|found| (found, added))))
+    Ok(told(state, &original, tally.as_ref(), sealed.as_deref(), accounts.as_ref()))
 }
 
 /// `--remove`: the original goes once its sealed copy has been read to the end, or when nobody wants one.
@@ -152,7 +138,8 @@ async fn kept(bench: &Bench) -> Result<Key, Problem> {
     Ok(vault.keys().await.map_err(|locked| Problem::of(&locked))?.database)
 }
 
-/// Accounts of the token file.
+/// Accounts of the token file. They are told, so that a person knows who has to sign in; an account without tokens in our own database would be
+/// listed as signed in until its first call.
 struct Accounts {
     /// Of our cloud.
     ours: Vec<OriginalAccount>,
@@ -182,44 +169,13 @@ fn accounts(bench: &Bench, original: &Original) -> Result<Option<Accounts>, Prob
     Ok(Some(Accounts { ours, elsewhere: others.len() }))
 }
 
-/// Adds those that are not known, without tokens; how many.
-async fn add_accounts(bench: &Bench, keys: Keys, found: &Accounts) -> Result<u64, Problem> {
-    let path = bench.profile.database();
-    let keys = if path.symlink_metadata().is_ok() { fitting(&path, keys)?.0 } else { keys };
-    let options = OpenOptions {
-        path,
-        keys: StoreKeys { database: keys.database, wrapping: keys.wrapping },
-        dice: Arc::new(OsDice),
-        new_epochs: false,
-        limits: Limits::default(),
-    };
-    let store = Sqlcipher::open(options).map_err(|error| Problem::of(&error))?;
-    let known = store.accounts().await.map_err(|error| Problem::of(&error))?;
-    let mut added = 0;
-    for account in found.ours.iter().filter(|account| !known.iter().any(|known| known.id == account.id)) {
-        let row = AccountRow {
-            id: account.id.clone(),
-            username: account.username.clone(),
-            display_name: account.username.clone(),
-            tenant_id: account.tenant_id.clone(),
-            object_id: account.object_id.clone(),
-            drive_id: None,
-            added_at: SystemClock.now(),
-        };
-        store.save_account(row).await.map_err(|error| Problem::of(&error))?;
-        added += 1;
-    }
-    store.close();
-    Ok(added)
-}
-
-fn told(state: &str, original: &Original, tally: Option<&Tally>, sealed: Option<&Path>, accounts: Option<(&Accounts, u64)>) -> Value {
+fn told(state: &str, original: &Original, tally: Option<&Tally>, sealed: Option<&Path>, accounts: Option<&Accounts>) -> Value {
     let tables = |tally: &Tally| -> BTreeMap<String, Value> {
         tally.tables.iter().map(|(name, table)| (name.clone(), json!({ "rows": table.rows, "sha256": table.sha256 }))).collect()
     };
-    let accounts = accounts.map(|(found, added)| {
+    let accounts = accounts.map(|found| {
         let names: Vec<&str> = found.ours.iter().map(|account| account.username.as_str()).collect();
-        json!({ "found": names, "added": added, "of_other_clouds": found.elsewhere })
+        json!({ "found": names, "of_other_clouds": found.elsewhere })
     });
     json!({
         "state": state,

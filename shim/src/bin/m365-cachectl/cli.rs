@@ -468,8 +468,8 @@ pub(crate) struct Reset {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Every row of the cache that m365-mcp kept (plain or encrypted) is copied into a sealed file under `imported/`, read again and compared: counts and
-SHA-256 of both sides are equal, or nothing is kept. Of its token file the names of the accounts are taken over; each signs in again, since the
-tokens have lain in clear text. The original is only read. Stop m365-mcp first.
+SHA-256 of both sides are equal, or nothing is kept. The accounts of its token file are listed; each signs in again, since the tokens have lain
+in clear text. The original is only read. Stop m365-mcp first.
 
 None of its answers is served: its file does not hold the arguments they were asked with, nor whether they are still true. They are counted by type
 and asked of Microsoft anew.

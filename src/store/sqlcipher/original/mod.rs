@@ -7,7 +7,8 @@
 //!   arguments; it belongs to no epoch and has no `read_seq`; and the original's own writes to calendars, contacts and folders overtook
 //!   their answers without a trace, so "overtaken by our own write: never served" could not be held. Answers are counted by type, and asked
 //!   of Microsoft anew.
-//! - *Accounts* are taken over from the token file by name, without their tokens: these have lain in clear text (`auth::OriginalAccount`).
+//! - *Accounts* of the token file are told by name (`auth::OriginalAccount`). Their tokens are not taken over: these have lain in clear text,
+//!   and each account signs in again.
 //!
 //! The original is opened so that nothing of it changes: immutable while it has no log, else read-only, with the log's index taken away
 //! again. Its bytes are hashed before and after; if they differ, its program still runs, and nothing is kept.

@@ -258,7 +258,7 @@ proptest! {
         let done = bench.seal(&[key(4)]);
         prop_assert_eq!(fs::read(bench.file()).unwrap(), bytes);
         match done {
-            Ok((tally, sealed, _)) => prop_assert_eq!(seal::contents(&sealed, &key(9)).unwrap(), tally),
+            Ok((tally, sealed, _)) => prop_assert_eq!(contents(&sealed, &key(9)).unwrap(), tally),
             Err(_) => prop_assert_eq!(fs::read_dir(bench.folder()).unwrap().count(), 0),
         }
     }

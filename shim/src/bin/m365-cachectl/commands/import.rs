@@ -35,7 +35,6 @@ struct Imported {
 #[derive(Debug, Serialize, Deserialize)]
 struct Accounts {
     found: Vec<String>,
-    added: u64,
     of_other_clouds: u64,
 }
 
@@ -109,10 +108,10 @@ impl View for Imported {
         if self.answers.is_some_and(|answers| answers > 0) {
             text += "none of the answers is served: they are asked of Microsoft anew\n";
         }
-        if let Some(Accounts { found, added, of_other_clouds }) = &self.accounts {
-            let _ = writeln!(text, "accounts  {} found, {added} added; each signs in again", found.len());
+        if let Some(Accounts { found, of_other_clouds }) = &self.accounts {
+            let _ = writeln!(text, "accounts  {} found; each signs in again:", found.len());
             for name in found {
-                let _ = writeln!(text, "  {name}");
+                let _ = writeln!(text, "  m365-cachectl login --username {name}");
             }
             if *of_other_clouds > 0 {
                 let _ = writeln!(text, "  {of_other_clouds} of another cloud, left out");
@@ -152,9 +151,10 @@ mod tests {
     #[test]
     fn it_reads_well() {
         let json = r#"{"state":"would_import","original":"/o","encrypted":true,"rows":9,"answers":7,"answers_by_type":{"email_list":7},
-            "answers_served":0,"tasks":1,"tables":{},"sealed":null,"accounts":{"found":["ada@contoso.com"],"added":0,"of_other_clouds":1}}"#;
+            "answers_served":0,"tasks":1,"tables":{},"sealed":null,"accounts":{"found":["ada@contoso.com"],"of_other_clouds":1}}"#;
         let imported: Imported = serde_json::from_str(json).unwrap();
-        insta::assert_snapshot!(imported.text(Paint::OFF), @"");
+        let expected = "would import  `/o`, encrypted\nrows  9: 7 answers, 1 tasks, the rest its own records\n        7  email_list\nnone of the answers is served: they are asked of Microsoft anew\naccounts  1 found; each signs in again:\n  m365-cachectl login --username ada@contoso.com\n  1 of another cloud, left out\n";
+        assert_eq!(imported.text(Paint::OFF), expected);
         let removed = Removed { state: "removed".into(), removed: vec!["/o".into()], sealed: None };
         assert!(removed.text(Paint::OFF).starts_with("removed `/o`\non flash"));
     }

@@ -39,6 +39,8 @@ mod limits;
 #[cfg(test)]
 mod locked;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod privacy;

@@ -31,6 +31,8 @@ mod fuzzing;
 #[cfg(test)]
 mod hurry;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod keyring;
 #[cfg(test)]
 mod keys;

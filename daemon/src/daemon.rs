@@ -13,6 +13,7 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
     keys::KeyKeeper,
+    original::Original,
     parts::{Parts, ProfileInfo},
 };
 
@@ -46,6 +47,7 @@ pub struct Daemon {
     persons_calls: AtomicU64,
     core: Result<Arc<dyn Core>, Problem>,
     warnings: Mutex<Vec<Warning>>,
+    original: Original,
     refused: Arc<AtomicU64>,
     clock: Arc<dyn m365_cached::clock::Clock>,
     draining: watch::Sender<bool>,
@@ -54,7 +56,8 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, keys, core, catalogue, caching, warnings, clock, drain: _, metrics: _, limits, policies, strict } = parts;
+        let Parts { profile, keys, core, catalogue, caching, warnings, original, clock, drain: _, metrics: _, limits, policies, strict } =
+            parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
@@ -73,6 +76,7 @@ impl Daemon {
             persons_calls: AtomicU64::new(0),
             core,
             warnings: Mutex::new(warnings),
+            original,
             refused,
             clock,
             draining: watch::Sender::new(false),
@@ -122,10 +126,16 @@ impl Daemon {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
     }
 
+    /// What the original has left, as it is now.
+    pub(crate) fn found_of_the_original(&self) -> Vec<Warning> {
+        self.original.warnings()
+    }
+
     /// What a person should know about the daemon itself.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = self.refused.load(Ordering::Relaxed);
+        warnings.extend(self.original.warnings());
         warnings.extend(self.keys.iter().flat_map(|keys| keys.warnings()));
         if refused > 0 {
             warnings.push(Warning {

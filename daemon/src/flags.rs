@@ -93,6 +93,23 @@ pub enum Verb {
         /// The backup
         file: PathBuf,
     },
+    /// Take over the cache that m365-mcp left
+    Import {
+        /// Its file; else M365_MCP_CACHE_DB_PATH, else its usual place
+        file: Option<PathBuf>,
+        /// Say what would be taken over, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Remove the original and its clear-text tokens, once there is a sealed copy
+        #[arg(long, conflicts_with = "dry_run")]
+        remove: bool,
+        /// With --remove: there need be no copy
+        #[arg(long, requires = "remove")]
+        unsealed: bool,
+        /// Write the latest sealed copy to this file, as plain SQLite
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "dry_run", "remove"])]
+        put_back: Option<PathBuf>,
+    },
     /// Seal the keys of a recovery file under a new master key
     KeysImport {
         /// The recovery file

@@ -17,6 +17,7 @@ mod mcp;
 mod metrics;
 #[cfg(feature = "sqlcipher")]
 pub mod offline;
+pub mod original;
 pub mod parts;
 pub mod records;
 pub mod service;
@@ -47,6 +48,9 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         Err(locked) => {
             tracing::warn!(version = daemon::VERSION, socket = %daemon.profile.socket, code = locked.code, reason = locked.message, hint = locked.hint, "locked");
         }
+    }
+    for left in daemon.found_of_the_original() {
+        tracing::info!(code = left.code, hint = left.hint, "m365-mcp has left its files");
     }
     let _metrics = match metrics {
         Some(address) => metrics::open(&daemon, address).await,

@@ -32,6 +32,7 @@ use crate::{
     engine::Store,
     gate::Policies,
     keys::{self, KeyKeeper},
+    original::Original,
 };
 
 /// Which profile a daemon serves, for status.
@@ -61,6 +62,8 @@ pub struct Parts {
     pub caching: bool,
     /// What a person should know from the start.
     pub warnings: Vec<Warning>,
+    /// Where the original's files would be.
+    pub original: Original,
     /// How long calls in flight may take to end.
     pub drain: Duration,
     /// Where figures for Prometheus are served.
@@ -142,6 +145,7 @@ impl Parts {
             catalogue: catalogue(config.strict),
             caching: config.cache.enabled,
             warnings: old_names(config),
+            original: Original::find(config, profile).unwrap_or_default(),
             drain: config.drain,
             metrics: config.metrics_listen,
             clock,

@@ -241,6 +241,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         }],
         caching: true,
         warnings: Vec::new(),
+        original: Default::default(),
         drain,
         metrics: None,
         clock,

@@ -127,6 +127,12 @@ impl Profile {
         self.dir.join("cache.db")
     }
 
+    /// Where the sealed copies of what was imported lie.
+    #[must_use]
+    pub fn imported(&self) -> PathBuf {
+        self.dir.join("imported")
+    }
+
     /// The envelope that holds the sealed database keys.
     #[must_use]
     pub fn keys_file(&self) -> PathBuf {

@@ -82,7 +82,7 @@ fn decode<T: for<'a> Deserialize<'a>>(part: &str) -> Option<T> {
 }
 
 /// A GUID, or close enough to be harmless in an address.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 

@@ -43,11 +43,7 @@ pub struct OsKeyring;
 
 impl Keyring for OsKeyring {
     fn get(&self, entry: &str) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
-        match ::keyring::Entry::new(SERVICE, entry).and_then(|entry| entry.get_secret()) {
-            Ok(key) => Ok(Some(Secret::new(key))),
-            Err(::keyring::Error::NoEntry) => Ok(None),
-            Err(error) => Err(refusal(error)),
-        }
+        read(SERVICE, entry)
     }
 
     fn set(&self, entry: &str, key: &[u8]) -> Result<(), KeyringError> {
@@ -59,6 +55,15 @@ impl Keyring for OsKeyring {
             Ok(()) | Err(::keyring::Error::NoEntry) => Ok(()),
             Err(error) => Err(refusal(error)),
         }
+    }
+}
+
+/// The entry called `entry` of the program called `service`.
+pub(super) fn read(service: &str, entry: &str) -> Result<Option<Secret<Vec<u8>>>, KeyringError> {
+    match ::keyring::Entry::new(service, entry).and_then(|entry| entry.get_secret()) {
+        Ok(key) => Ok(Some(Secret::new(key))),
+        Err(::keyring::Error::NoEntry) => Ok(None),
+        Err(error) => Err(refusal(error)),
     }
 }
 

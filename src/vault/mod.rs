@@ -12,6 +12,7 @@ mod envelope;
 mod keyring;
 mod locked;
 mod open;
+mod original;
 mod recovery;
 mod rotate;
 mod source;

@@ -25,7 +25,7 @@ pub(super) fn reset(bench: &Bench) -> Result<Value, Problem> {
     let profile = &bench.profile;
     let database = profile.database();
     let mut files: Vec<PathBuf> = BESIDE.iter().map(|ending| with(&database, ending)).collect();
-    files.extend([database.with_file_name(ANCHOR), database, profile.keys_file()]);
+    files.extend([profile.imported(), database.with_file_name(ANCHOR), database, profile.keys_file()]);
     if !files.iter().any(|file| file.symlink_metadata().is_ok()) {
         return Ok(json!({ "quarantine": null }));
     }

@@ -3,6 +3,7 @@
 
 mod aside;
 mod import;
+mod original;
 mod repair;
 mod restore;
 
@@ -59,7 +60,10 @@ pub fn run(flags: &Flags) -> Option<ExitCode> {
 fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
     let profile = flags.profile()?;
     let config = parts::configuration(&profile, &flags.settings())?;
-    let _instance = Instance::claim(&profile).map_err(|error| Problem::of_instance(&error))?;
+    // Whoever only looks needs no lock, and leaves none behind.
+    let looks = matches!(verb, Verb::Import { dry_run: true, .. });
+    let claimed = (!looks).then(|| Instance::claim(&profile)).transpose();
+    let _instance = claimed.map_err(|error| Problem::of_instance(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let bench = Bench { config, profile };
     let done = runtime.block_on(async {
@@ -69,6 +73,9 @@ fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
             Verb::Reset => aside::reset(&bench),
             Verb::Restore { file } => restore::run(&bench, file).await,
             Verb::KeysImport { file } => import::run(&bench, file).await,
+            Verb::Import { put_back: Some(to), .. } => original::put_back(&bench, to).await,
+            Verb::Import { remove: true, file, unsealed, .. } => original::remove(&bench, file.as_deref(), *unsealed).await,
+            Verb::Import { file, dry_run, .. } => original::run(&bench, file.as_deref(), *dry_run).await,
         }
     });
     // A thread that a keyring holds up must not hold up the end.

@@ -18,6 +18,7 @@ mod invalidate;
 mod items;
 mod migrations;
 mod open;
+pub mod original;
 mod pack;
 mod privacy;
 mod reencrypt;

@@ -15,13 +15,15 @@ use serde_json::Value;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("frames", frames),
     ("peek", peek),
     ("lines", lines),
     ("arguments", arguments),
     ("graph_error", graph_error),
     ("stored", stored),
+    ("original", original),
+    ("original_tokens", original_tokens),
     ("filter", filter),
 ];
 
@@ -130,6 +132,35 @@ pub fn graph_error(data: &[u8]) {
 /// Rows of the store: a damaged one is told from a sound one, and never read past its end.
 pub fn stored(data: &[u8]) {
     assert!(m365_cached::store::sqlcipher::unpack_for_fuzz(data), "what was read does not pack");
+}
+
+/// A file to import: taken over whole or refused with a hint, and never changed.
+pub fn original(data: &[u8]) {
+    use m365_cached::{secret::Secret, store::sqlcipher::original as copies};
+    let dir = tempfile::tempdir().expect("a folder for a file");
+    let file = dir.path().join("original.db");
+    std::fs::write(&file, data).expect("a file");
+    let done = copies::seal(&file, &[Secret::new([4; 32])], dir.path(), &Secret::new([9; 32]), &mut |_, _| ());
+    assert_eq!(std::fs::read(&file).expect("the file"), data, "the original was changed");
+    let files = std::fs::read_dir(dir.path()).expect("the folder").count();
+    match done {
+        Ok((tally, copy, made)) => {
+            assert!(made && files == 2);
+            assert_eq!(copies::contents(&copy, &Secret::new([9; 32])), Ok(tally));
+        }
+        Err(error) => {
+            assert_eq!(files, 1, "something is left of what was refused");
+            assert!(error.hint().is_some_and(|hint| !hint.is_empty()) && error.to_string().len() < 1000, "{error:.300}");
+        }
+    }
+}
+
+/// A token file to import: usable ids and names, or none.
+pub fn original_tokens(data: &[u8]) {
+    for account in m365_cached::auth::OriginalAccount::all(data).unwrap_or_default() {
+        assert!(account.id.as_str().len() <= 129 && !account.id.as_str().contains(['/', '\\', '%']));
+        assert!(account.username.len() <= 320 && !account.username.contains(char::is_control));
+    }
 }
 
 /// The tenant's `$filter`: understood or refused, as Graph does.

@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Repair(Repair),
     /// Put data and keys aside and start afresh
     Reset(Reset),
+    /// Take over the cache that m365-mcp left: sealed, compared, and removed only on request
+    Import(Import),
     /// Show what was done, by whom and when; verify or export the audit trail
     Audit(Box<Audit>),
     /// Write everything that is held on an account into a file
@@ -462,6 +464,42 @@ pub(crate) struct Reset {
     pub(crate) yes: bool,
 }
 
+/// What to take over.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every row of the cache that m365-mcp kept (plain or encrypted) is copied into a sealed file under `imported/`, read again and compared: counts and
+SHA-256 of both sides are equal, or nothing is kept. Of its token file the names of the accounts are taken over; each signs in again, since the
+tokens have lain in clear text. The original is only read. Stop m365-mcp first.
+
+None of its answers is served: its file does not hold the arguments they were asked with, nor whether they are still true. They are counted by type
+and asked of Microsoft anew.
+
+An encrypted one opens with M365_MCP_CACHE_KEY or with the key that m365-mcp keeps in the keyring (`m365-mcp-cache`).
+
+--remove deletes the original, its logs, its clear-text tokens and its list of accounts, once the sealed copy has been read to the end. Deleting is not
+erasing: on flash what was in them may be found for a while, so sign out everywhere at https://mysignins.microsoft.com when that matters.
+
+With --json `state` is `would_import`, `imported`, `already_imported`, `removed`, `nothing_there` or `put_back`; progress goes to stderr.")]
+pub(crate) struct Import {
+    /// The cache; else M365_MCP_CACHE_DB_PATH, else `~/.m365_mcp_cache.db`
+    pub(crate) file: Option<PathBuf>,
+    /// Say what would be taken over, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Delete the original and its clear-text tokens
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) remove: bool,
+    /// With --remove: keep no sealed copy
+    #[arg(long, requires = "remove")]
+    pub(crate) unsealed: bool,
+    /// Write the latest sealed copy to a new file, as plain SQLite
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "dry_run", "remove"])]
+    pub(crate) put_back: Option<PathBuf>,
+    /// Agree to --remove
+    #[arg(long, requires = "remove")]
+    pub(crate) yes: bool,
+}
+
 /// A kind of place for the master key.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Place {
@@ -527,6 +565,7 @@ mod tests {
         insta::assert_snapshot!("help_keys_rotate", help(&["keys", "rotate"]));
         insta::assert_snapshot!("help_backup", help(&["backup"]));
         insta::assert_snapshot!("help_restore", help(&["restore"]));
+        insta::assert_snapshot!("help_import", help(&["import"]));
         insta::assert_snapshot!("help_repair", help(&["repair"]));
         insta::assert_snapshot!("help_reset", help(&["reset"]));
         insta::assert_snapshot!("help_keys_import", help(&["keys", "import"]));

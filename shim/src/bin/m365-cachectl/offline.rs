@@ -44,6 +44,11 @@ pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], 
     }
 }
 
+/// As [`run`], for a verb that only looks: the daemon goes on serving.
+pub(crate) async fn look<T: DeserializeOwned>(context: &Context, words: &[&str]) -> Result<T, Fault> {
+    once(context, words, None).await
+}
+
 async fn once<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase: Option<&str>) -> Result<T, Fault> {
     let cannot = |why: String| {
         Fault::new(

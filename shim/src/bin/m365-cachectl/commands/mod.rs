@@ -8,6 +8,7 @@ mod call;
 mod compliance;
 mod erase;
 mod export;
+mod import;
 mod invalidate;
 mod keys;
 mod login;
@@ -43,6 +44,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Restore(args) => backup::restore(context, &args).await?,
         Command::Repair(args) => repair::repair(context, &args).await?,
         Command::Reset(args) => repair::reset(context, &args).await?,
+        Command::Import(args) => import::run(context, &args).await?,
         Command::Audit(args) => return audit::run(context, *args).await,
         Command::Export { account, path } => export::run(context, account, &path).await?,
         Command::Erase { account, yes } => return erase::run(context, account, yes).await,

@@ -99,7 +99,10 @@ async fn flips(count: usize, answers: usize) {
     }
     // What is left are pages every store must pass: the only ones of small tables, inner ones of an index, and the last one.
     assert!(refused.len() * 12 <= count, "no answer could be stored with these pages damaged: {refused:?}");
-    assert!(hits * 2 > count * answers && misses > 0 && reopened > 0, "hits {hits}, misses {misses}, not opened {unopened}, reopened {reopened}");
+    assert!(
+        hits * 2 > count * answers && misses > 0 && reopened > 0,
+        "hits {hits}, misses {misses}, not opened {unopened}, reopened {reopened}"
+    );
 }
 
 #[tokio::test]

@@ -42,12 +42,16 @@ fn change(profile: &Profile, dice: &SeededDice, rows: usize) -> (BTreeSet<usize>
         kind @ (0 | 1) => {
             // Read before either is written.
             let row = |id: usize| -> (Vec<u8>, Vec<u8>) {
-                conn.query_row("SELECT head, body FROM cache_bodies WHERE id = ?1", [i64::try_from(id).unwrap()], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+                conn.query_row("SELECT head, body FROM cache_bodies WHERE id = ?1", [i64::try_from(id).unwrap()], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .unwrap()
             };
             let (mine, theirs) = (row(one), row(other));
             for (id, of, own) in [(one, &theirs, &mine), (other, &mine, &theirs)] {
                 let head = if kind == 0 { &of.0 } else { &own.0 };
-                conn.execute("UPDATE cache_bodies SET head = ?1, body = ?2 WHERE id = ?3", (head, &of.1, i64::try_from(id).unwrap())).unwrap();
+                conn.execute("UPDATE cache_bodies SET head = ?1, body = ?2 WHERE id = ?3", (head, &of.1, i64::try_from(id).unwrap()))
+                    .unwrap();
             }
             return ([one, other].into(), format!("{} of {one} and {other} swapped", ["row", "body"][kind]));
         }

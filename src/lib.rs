@@ -48,6 +48,10 @@ pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod engine;
+#[cfg(test)]
+#[path = "../tests/support/figure.rs"]
+#[expect(unreachable_pub, reason = "the suite shares it")]
+mod figure;
 pub mod graph;
 pub mod hint;
 pub mod ids;

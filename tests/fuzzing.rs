@@ -6,7 +6,8 @@ mod targets;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use proptest::prelude::*;
+use m365_cached_checks::support::{figure, process};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use targets::TARGETS;
 
 fn folder() -> PathBuf {
@@ -97,4 +98,24 @@ proptest! {
     fn any_bytes_break_no_promise(target in 0..TARGETS.len(), bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         TARGETS[target].1(&bytes);
     }
+}
+
+#[test]
+#[ignore = "minutes: cargo campaign safety --only arguments"]
+fn a_million_changed_inputs() {
+    let count = figure::size(1_000_000);
+    let all: Vec<Vec<(String, Vec<u8>)>> = TARGETS.iter().map(|(name, _)| seeds(name)).collect();
+    let mut runner = TestRunner::deterministic();
+    let cases = (any::<prop::sample::Index>(), prop::collection::vec(change(), 1..6));
+    for tried in 1..=count {
+        let (_, run) = TARGETS[tried % TARGETS.len()];
+        let seeds = &all[tried % TARGETS.len()];
+        let (seed, changes) = cases.new_tree(&mut runner).unwrap().current();
+        run(&changed(seeds[seed.index(seeds.len())].1.clone(), &changes));
+        if tried % 10_000 == 0 || tried == count {
+            figure::tell("inputs", tried, 0);
+        }
+    }
+    let (resident, _) = process::memory(std::process::id()).unwrap();
+    assert!(resident < 300_000, "{resident} KiB after {count} inputs");
 }

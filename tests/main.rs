@@ -27,7 +27,11 @@ mod every;
 #[cfg(test)]
 mod fences;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod fuzzing;
+#[cfg(test)]
+mod gnome_keyring;
 #[cfg(test)]
 mod hurry;
 #[cfg(test)]
@@ -40,6 +44,8 @@ mod keys;
 mod limits;
 #[cfg(test)]
 mod locked;
+#[cfg(test)]
+mod manual;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]

@@ -261,7 +261,7 @@ impl Desk {
         }
         let mut given = given.clone();
         let text = answer.to_string();
-        match text.split("confirm_token").nth(1).and_then(|rest| rest.split('"').find(|part| part.trim_matches('\\').len() == 36)) {
+        match text.split("confirm_token").nth(1).and_then(|rest| rest.split('"').find(|part| part.trim_matches('\\').len() >= 36)) {
             Some(token) => given["confirm_token"] = token.trim_matches('\\').into(),
             None => given["confirm"] = true.into(),
         }

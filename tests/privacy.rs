@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use m365_cached_checks::support::{
-    PATIENCE,
+    PATIENCE, figure,
     mcp::Era,
     stopwatch,
     world::{ALEX, BEA, Setup, World},
@@ -109,15 +109,10 @@ fn one_that_has_signed_out_is_erased_by_its_id() {
     assert_eq!(world.ctl_json(&["audit", "verify"]).unwrap()["holds"], true);
 }
 
-/// Rounds of the quick run; the campaign asks for more through this variable.
-fn rounds() -> usize {
-    std::env::var("M365_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
-}
-
-#[test]
-fn an_erasure_that_is_killed_is_completed_by_the_next_start() {
+/// Kills the daemon so often in the midst of an erasure; the next start completes it.
+fn kill_in_erasures(kills: usize) {
     let mut cut_short = 0;
-    for round in 0..rounds() {
+    for round in 0..kills {
         let (mut world, _) = used();
         let id = world.ids[0].clone();
         let log = world.home.path().join("cache.db-wal");
@@ -129,7 +124,7 @@ fn an_erasure_that_is_killed_is_completed_by_the_next_start() {
         while grown() == before && stopwatch::now() < deadline {
             std::thread::yield_now();
         }
-        for _ in 0..round * 2000 {
+        for _ in 0..round % 20 * 2000 {
             std::thread::yield_now();
         }
         world.kill_daemon().unwrap();
@@ -139,6 +134,7 @@ fn an_erasure_that_is_killed_is_completed_by_the_next_start() {
         if left == [ALEX, BEA] {
             // It had not begun.
             assert_ne!(said.code, Some(0));
+            figure::tell("erase", round + 1, 0);
             continue;
         }
         cut_short += 1;
@@ -148,8 +144,20 @@ fn an_erasure_that_is_killed_is_completed_by_the_next_start() {
         assert_eq!(world.ctl_json(&["audit", "verify"]).unwrap()["holds"], true);
         let again = world.ctl(&["--json", "erase", &id, "--yes"]).unwrap();
         assert_eq!(again.code, Some(3), "nothing is left to erase: {again:?}");
+        figure::tell("erase", round + 1, 0);
     }
     assert!(cut_short > 0, "none of them had begun");
+}
+
+#[test]
+fn an_erasure_that_is_killed_is_completed_by_the_next_start() {
+    kill_in_erasures(4);
+}
+
+#[test]
+#[ignore = "minutes: cargo campaign safety --only kills"]
+fn two_hundred_kills_in_erasures() {
+    kill_in_erasures(figure::size(200));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::{
 };
 
 use m365_cached_checks::support::{
+    figure,
     home::key,
     mcp::Era,
     world::{ALEX, Setup, World},
@@ -174,7 +175,7 @@ fn behind(step: usize, envelope: &Path, file: &Path) -> bool {
 }
 
 /// Kills the daemon `kills` times in the midst of a rotation; how often behind each step.
-pub(crate) fn kill_in_rotations(kills: usize) -> [usize; 5] {
+fn kill_in_rotations(kills: usize) -> [usize; 5] {
     let (mut world, file, _folder) = with_key_file(Setup::default());
     world.expect_log("locked");
     assert_eq!(ask(&world), "miss");
@@ -206,6 +207,7 @@ pub(crate) fn kill_in_rotations(kills: usize) -> [usize; 5] {
         assert_eq!(ask(&world), "fresh", "kill {kill}");
         let folder: Vec<_> = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(folder, ["master.key"], "kill {kill}");
+        figure::tell("rotate", kill + 1, 0);
     }
     hit
 }
@@ -214,6 +216,14 @@ pub(crate) fn kill_in_rotations(kills: usize) -> [usize; 5] {
 fn killed_in_the_midst_of_a_rotation_it_opens_again() {
     let hit = kill_in_rotations(10);
     assert!(hit.iter().sum::<usize>() >= 3, "the kills came too late: {hit:?}");
+}
+
+#[test]
+#[ignore = "minutes: cargo campaign safety --only kills"]
+fn two_hundred_kills_in_rotations() {
+    let kills = figure::size(200);
+    let hit = kill_in_rotations(kills);
+    assert!(hit.iter().sum::<usize>() * 4 >= kills, "the kills came too late: {hit:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use m365_cached_checks::support::{
+    figure,
     home::key,
     mcp::Era,
     world::{ALEX, Setup, World},
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     locked::{assert_locked, data},
-    rotation::{ask, keys, kill_in_rotations, passphrase, with_key_file},
+    rotation::{ask, keys, passphrase, with_key_file},
     secret_service::{Mood, SecretService},
 };
 
@@ -153,6 +154,7 @@ pub(crate) fn kill_in_reencryptions(kills: u64) {
         let state = (0..3000).map(|_| keys(&world)).find(|state| state["reencryption"].is_null()).unwrap();
         assert_eq!(state["data_generation"], kill + 2, "{state}");
         assert_eq!(ask(&world), "fresh", "kill {kill}");
+        figure::tell("reencrypt", usize::try_from(kill + 1).unwrap(), 0);
     }
     let mut client = world.client(Era::Legacy).unwrap();
     for id in &ids {
@@ -215,6 +217,9 @@ pub(crate) fn damaged_files(count: usize) {
         assert!(began.elapsed() < Duration::from_secs(10), "round {round} took {:?}", began.elapsed());
         world.stop_daemon().unwrap();
         assert_eq!(fs::read(world.home.path().join("cache.keys")).unwrap(), envelope, "round {round}: the keys are as they were");
+        let log = fs::read_to_string(world.home.log()).unwrap();
+        assert!(!log.contains("panicked"), "round {round}: {log}");
+        figure::tell("files", round + 1, 0);
     }
     assert!(states.contains_key("repaired") && states.contains_key("set_aside"), "{states:?}");
 }
@@ -247,7 +252,7 @@ fn a_whole_database_is_left_as_it_is() {
 }
 
 /// Starts the daemon `count` times without its key or with another one: nothing is ever made anew.
-pub(crate) fn starts_without_the_key(count: u8) {
+pub(crate) fn starts_without_the_key(count: usize) {
     let mut world = World::start().unwrap();
     world.expect_log("locked");
     assert_eq!(ask(&world), "miss");
@@ -256,7 +261,7 @@ pub(crate) fn starts_without_the_key(count: u8) {
     for start in 0..count {
         let (given, expected) = match start % 3 {
             0 => (None, "key_missing"),
-            1 => (Some(key(100 + start % 100)), "wrong_key"),
+            1 => (Some(key(100 + u8::try_from(start % 100).unwrap())), "wrong_key"),
             _ => (Some("no key".to_owned()), "malformed_key"),
         };
         world.home.key = given;
@@ -268,6 +273,7 @@ pub(crate) fn starts_without_the_key(count: u8) {
         // Repair cannot help here, says so and touches nothing.
         assert_eq!(code(&world, &["repair"]), (Some(7), json!(expected)));
         assert_eq!(data(&world), before, "start {start}");
+        figure::tell("environment", start + 1, 0);
     }
     world.home.key = Some(key(1));
     world.start_daemon().unwrap();
@@ -313,6 +319,7 @@ pub(crate) fn starts_without_the_keyring(count: usize) {
         }
         keyring.feels(Mood::Open);
         world.home.variables = vec![session.clone()];
+        figure::tell("keyring_played", start + 1, 0);
     }
     assert_eq!(keyring.items().len(), 1);
     world.start_daemon().unwrap();
@@ -326,13 +333,23 @@ fn without_its_key_nothing_is_made_anew() {
 }
 
 #[test]
-#[ignore = "full sizes, half an hour: cargo test -p m365-cached-checks --test main full_sizes -- --ignored"]
-fn damage_kills_and_lost_keys_in_full_sizes() {
-    starts_without_the_key(100);
-    starts_without_the_keyring(100);
-    kill_in_rotations(100);
-    kill_in_reencryptions(50);
-    damaged_files(500);
+#[ignore = "minutes: cargo campaign safety --only keys"]
+fn a_hundred_starts_each_without_the_key() {
+    let each = figure::size(100);
+    starts_without_the_key(3 * each);
+    starts_without_the_keyring(3 * each);
+}
+
+#[test]
+#[ignore = "minutes: cargo campaign safety --only kills"]
+fn kills_in_reencryptions() {
+    kill_in_reencryptions(u64::try_from(figure::size(200)).unwrap());
+}
+
+#[test]
+#[ignore = "half an hour: cargo campaign safety --only files"]
+fn five_hundred_damaged_files() {
+    damaged_files(figure::size(500));
 }
 
 #[test]

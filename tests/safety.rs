@@ -68,3 +68,15 @@ fn a_noisy_client_is_told_so() {
 fn planted_texts_are_found_nowhere() {
     assert_eq!(part("canaries")["core_files"], 0);
 }
+
+#[test]
+fn every_part_stands_in_the_guide() {
+    let guide = include_str!("../packaging/manual/security.md");
+    for part in PARTS {
+        assert!(guide.contains(&format!("\n| `{part}` | ")), "{part} has no line in the table of figures");
+    }
+    for word in guide.split("--only ").skip(1) {
+        let part: String = word.chars().take_while(|letter| letter.is_alphabetic() || *letter == '_').collect();
+        assert!(part == "PART" || PARTS.contains(&part.as_str()), "there is no part {part:?}");
+    }
+}

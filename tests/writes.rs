@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use m365_cached_checks::support::{
+    PATIENCE,
     mcp::{ERAS, Era},
+    stopwatch,
     world::{ALEX, Setup, World},
 };
 use m365_cached_tenant::{At, Effect, Fault, Options, Wait};
@@ -164,8 +166,12 @@ fn a_search_behind_a_write_is_not_kept_over_a_kill() {
     assert_eq!(search(&world), ("miss".to_owned(), 0), "and still is");
     world.advance(LAG + Duration::from_secs(1)).unwrap();
     assert_eq!(search(&world), ("miss".to_owned(), 1), "what the index said before was kept");
-    // A minute after the write searches are kept again.
+    // A minute after the write searches are kept again, as soon as the daemon has been woken by the clock.
     world.advance(Duration::from_secs(40)).unwrap();
-    assert_eq!(search(&world).1, 1);
-    assert_eq!(search(&world), ("fresh".to_owned(), 1));
+    let deadline = stopwatch::now() + PATIENCE;
+    let mut seen = search(&world);
+    while seen.0 != "fresh" && stopwatch::now() < deadline {
+        seen = search(&world);
+    }
+    assert_eq!(seen, ("fresh".to_owned(), 1));
 }

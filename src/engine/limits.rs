@@ -226,15 +226,21 @@ impl Engine {
         left: &mut Left,
         gone: &mut Share,
     ) -> Result<u64, StoreError> {
-        let evicted = paced(left.pace, room.evict(order, places)).await?;
+        let begun = Instant::now();
+        let evicted = room.evict(order, places).await?;
+        let took = begun.elapsed();
         evicted.keys.iter().for_each(|key| self.hot.remove(*key));
         if left.for_room {
             let count = |(group, share): (&Group, &Share)| self.counters.evicted(&group.account, &group.tool, share.entries, share.bytes);
             evicted.shares.iter().for_each(count);
         }
         let share = Share { entries: u64::try_from(evicted.keys.len()).unwrap_or(u64::MAX), bytes: evicted.bytes };
+        if !left.for_room {
+            self.limits.known().swept += share.entries;
+        }
         left.take(share);
         (gone.entries, gone.bytes) = (gone.entries + share.entries, gone.bytes + share.bytes);
+        rest(left.pace, took).await;
         Ok(share.entries)
     }
 
@@ -305,7 +311,6 @@ impl Engine {
         });
         let mut known = self.limits.known();
         known.due = known.due.map(|due| due.min(next_due));
-        known.swept += gone.entries;
         drop(known);
         if gone.entries > 0 {
             tracing::info!(entries = gone.entries, "answers past their use were removed");
@@ -352,9 +357,13 @@ impl Left {
 async fn paced<T>(pace: u32, step: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let done = step.await;
-    // By the runtime's timer, whatever the clock shows: it is the store's thread that is spared.
-    sleep((begun.elapsed() * pace).clamp(Duration::from_millis(1), LONGEST_PAUSE)).await;
+    rest(pace, begun.elapsed()).await;
     done
+}
+
+/// Pauses `pace` times as long as a step took. By the runtime's timer, whatever the clock shows: it is the store's thread that is spared.
+async fn rest(pace: u32, took: Duration) {
+    sleep((took * pace).clamp(Duration::from_millis(1), LONGEST_PAUSE)).await;
 }
 
 #[cfg(test)]

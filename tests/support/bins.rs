@@ -74,17 +74,8 @@ pub fn packaged_shim() -> anyhow::Result<PathBuf> {
 
 /// Runs `cargo build` in the workspace; names and paths of the programs it made.
 fn cargo(words: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace")?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).args(["build", "--locked", "--quiet", "--message-format=json-render-diagnostics"]).args(words);
-    // What the Cargo that runs us says of our own package; build scripts that look at it would run again.
-    let about_us = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|start| name.starts_with(start));
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(about_us) {
-            command.env_remove(name);
-        }
-    }
-    command.env_remove("CARGO_TARGET_TMPDIR").env_remove("CARGO_PRIMARY_PACKAGE").env_remove("OUT_DIR");
+    let mut command = cargo_command()?;
+    command.args(["build", "--locked", "--quiet", "--message-format=json-render-diagnostics"]).args(words);
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("running Cargo")?;
     if !output.status.success() {
         bail!("building the programs failed: cargo build {}", words.join(" "));
@@ -98,4 +89,23 @@ fn cargo(words: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
         }
     }
     Ok(found)
+}
+
+/// Cargo in the workspace, as if nobody's Cargo had run us.
+///
+/// # Errors
+/// Never in the workspace.
+pub fn cargo_command() -> anyhow::Result<Command> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace")?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    // What the Cargo that runs us says of our own package; build scripts that look at it would run again.
+    let about_us = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|start| name.starts_with(start));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(about_us) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("CARGO_TARGET_TMPDIR").env_remove("CARGO_PRIMARY_PACKAGE").env_remove("OUT_DIR");
+    Ok(command)
 }

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod bins;
 pub mod ctl;
 pub mod daemon;
+pub mod figure;
 pub mod home;
 pub mod mcp;
 pub mod process;

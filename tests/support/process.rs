@@ -69,10 +69,14 @@ impl Running {
     /// # Errors
     /// When the system refuses.
     pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
-        if self.ended().is_none() {
-            send(self.pid, signal)?;
+        if self.ended().is_some() {
+            return Ok(());
         }
-        Ok(())
+        match kill_process(id(self.pid)?, signal) {
+            // It has ended at this very moment, and we have not been told yet.
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("signalling {}", self.name)),
+        }
     }
 }
 

@@ -361,10 +361,11 @@ fn drop_subjects(db: &mut Db) -> Result<(), StoreError> {
 impl Trail for Sqlcipher {
     async fn resume(&self, now: Timestamp) -> Result<(), StoreError> {
         self.thread.ledger(move |db| resume(db, now)).await?;
-        // Only now, for what lay there has been looked at.
+        // Only now, for what lay there has been looked at. One that stands where it should is left as it is.
         self.thread
             .read(|db| {
-                db.anchored = Some(u64::MAX);
+                let stands = db.trail.as_ref().and_then(|state| Anchor::read(&db.anchor_file()).open(&state.key));
+                db.anchored = Some(stands.map_or(u64::MAX, |point| point.seq));
                 hold(db);
                 Ok(())
             })

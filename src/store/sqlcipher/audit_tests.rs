@@ -87,6 +87,9 @@ fn tamperings(count: u64) {
         assert!(!before.holds(), "{done}");
         assert!(!after.holds(), "after a start: {done}");
         assert!(before.faults[0].place().is_some(), "it says where: {done}: {:?}", before.faults);
+        if seed % 20 == 19 || seed + 1 == count {
+            crate::figure::tell("tamperings", usize::try_from(seed + 1).unwrap(), 0);
+        }
     }
 }
 
@@ -96,9 +99,9 @@ fn every_tampering_is_found() {
 }
 
 #[test]
-#[ignore = "minutes: cargo test -p m365-cached --lib a_thousand_tamperings -- --ignored"]
+#[ignore = "minutes: cargo campaign safety --only trail"]
 fn a_thousand_tamperings_are_found() {
-    tamperings(1000);
+    tamperings(u64::try_from(crate::figure::size(1000)).unwrap());
 }
 
 #[test]

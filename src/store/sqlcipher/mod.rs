@@ -41,6 +41,8 @@ mod damage_tests;
 #[cfg(test)]
 mod dict_tests;
 #[cfg(test)]
+mod figure_tests;
+#[cfg(test)]
 mod open_tests;
 #[cfg(test)]
 mod plan_tests;

@@ -154,6 +154,14 @@ impl Run {
         self.figures.insert(name.to_owned(), value.into());
     }
 
+    /// Adds to a figure how long its part took and whether all was as it must be.
+    pub fn judged(&mut self, name: &str, seconds: f64, good: bool) {
+        if let Some(Value::Object(figure)) = self.figures.get_mut(name) {
+            figure.insert("good".into(), good.into());
+            figure.insert("seconds".into(), ((seconds * 10.0).round() / 10.0).into());
+        }
+    }
+
     /// Adds the fields of `figures`.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ fn absolute(file: &Path) -> Result<String, Fault> {
 impl View for Imported {
     fn text(&self, paint: Paint) -> String {
         let state = self.state.replace('_', " ");
-        let mut text = if self.state == "would_import" { paint.warn(&state) } else { paint.good(&state) }.to_string();
+        let mut text = if self.state == "would_import" { paint.warn(&state).to_string() } else { paint.good(&state).to_string() };
         if let Some(original) = &self.original {
             let _ = write!(text, "  `{original}`{}", if self.encrypted == Some(true) { ", encrypted" } else { "" });
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use m365_cached_checks::support::{
-    scan,
+    figure, scan,
     world::{ALEX, Setup, World},
 };
 use serde_json::{Value, json};
@@ -142,8 +142,17 @@ fn killed_in_the_midst_there_is_no_copy_or_a_whole_one() {
     kill_in_imports(4);
 }
 
+#[test]
+#[ignore = "minutes: cargo campaign safety --only kills"]
+fn two_hundred_kills_in_imports() {
+    for times in 1..=figure::size(200).div_ceil(4) {
+        kill_in_imports(4);
+        figure::tell("import", 4 * times, 0);
+    }
+}
+
 /// Kills the import `kills` times, later each time; the next one comes to its end.
-pub(crate) fn kill_in_imports(kills: u32) {
+fn kill_in_imports(kills: u32) {
     let world = beside(PLAIN);
     let mut command = world.home.command(world.bins, &world.bins.daemon);
     command.args(["--offline", "import"]);

@@ -62,7 +62,7 @@ enum Which {
     /// ones), urls (hostile addresses in Microsoft's answers), names (hostile paths for local files), frames (lines and bytes that are no
     /// messages), noisy (one client at 100 times its rate), canaries (planted texts in logs, files, metrics and processes), rows (changed
     /// and swapped ones), pages (flipped bits), files (500 damaged databases), keys (removed, changed, locked, no bus), kills (while answers
-    /// are stored, schemas upgraded, keys changed, accounts erased), `full_disk` (6 MB), crossings (a million operations over 20 accounts),
+    /// are stored, schemas upgraded, keys changed, accounts erased, originals imported), `full_disk` (6 MB), crossings (a million operations over 20 accounts),
     /// trail (every kind of tampering), arguments (a million changed inputs of the parsers). The last nine are tests, run by Cargo;
     /// `M365_SIZE=N` makes each of them try N cases at most.
     Safety,

@@ -60,6 +60,7 @@ pub(super) const TESTED: &[Part] = &[
             (Home::Suite, "rotation::two_hundred_kills_in_rotations"),
             (Home::Suite, "safekeeping::kills_in_reencryptions"),
             (Home::Suite, "privacy::two_hundred_kills_in_erasures"),
+            (Home::Suite, "import::two_hundred_kills_in_imports"),
         ],
     },
     Part { name: "full_disk", tests: &[(Home::Suite, "full_disk::six_megabytes_that_are_full")] },

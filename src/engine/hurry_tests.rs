@@ -148,3 +148,31 @@ async fn a_flight_is_joined_only_while_what_it_brings_is_young_enough() {
     let again = paths.iter().filter(|path| **path == paths[0]).count();
     assert_eq!(again, 2, "{paths:?}");
 }
+
+/// The table has room for one task of a key, and the one that brought the last answer is in it until it is settled.
+#[tokio::test]
+async fn an_answer_that_grows_old_before_its_refresh_is_settled_is_refreshed_again() {
+    let world = World::new(Scripted::new(|_| reply(json!({ "id": "F", "value": [] })))).await;
+    let (old, ask) = (Duration::from_secs(121), || call(&world.engine, "email_list", json!({})));
+    let next = || async {
+        // What puts it into the queue was spawned: it has its turn.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        world.engine.next_task().await
+    };
+    ask().await.unwrap();
+    world.clock.advance(old);
+    assert_eq!(ask().await.unwrap()["_cache_status"], "stale");
+    let Next::Run(run) = next().await else { panic!("no task") };
+    let result = world.engine.refresh(&run).await;
+    world.clock.advance(old);
+    assert_eq!(ask().await.unwrap()["_cache_status"], "stale");
+    world.engine.settle(run, result).await;
+    let Next::Run(run) = next().await else { panic!("the second stale answer is refreshed by nobody") };
+    // One that was stale before the answer came asks for nothing more.
+    assert_eq!(ask().await.unwrap()["_cache_status"], "stale");
+    let result = world.engine.refresh(&run).await;
+    world.engine.settle(run, result).await;
+    assert!(matches!(next().await, Next::Wait(_)), "an answer that is fresh is asked for again");
+}

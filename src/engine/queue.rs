@@ -1,7 +1,7 @@
 //! The queue as the engine keeps it in memory: who runs what, who waits for Microsoft, and how a worker is woken.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering},
     time::Duration,
@@ -29,8 +29,9 @@ use crate::{
 pub(super) struct Queue {
     /// Wakes a worker: something may be run now, or sooner than thought.
     woken: Notify,
-    /// Keys of tasks that are known to be queued or running, so that the table is not asked again for each stale hit.
-    asked: Mutex<BTreeSet<String>>,
+    /// Keys of tasks that are known to be queued or running, so that the table is not asked again for each stale hit; with the task that
+    /// the last such hit would have queued, for an answer may be stale again before the task that brought it has been settled.
+    asked: Mutex<BTreeMap<String, Option<Box<TaskRow>>>>,
     runs: Mutex<BTreeMap<String, Under>>,
     /// Accounts whose tasks wait because Microsoft asked for it, and until when.
     held: Mutex<BTreeMap<AccountId, Timestamp>>,
@@ -107,13 +108,27 @@ impl Queue {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Option<Box<TaskRow>>>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the caller is the one to queue a task of that key.
     pub(super) fn begin(&self, dedup: &str) -> bool {
-        self.asked().insert(dedup.to_owned())
+        let mut asked = self.asked();
+        if asked.contains_key(dedup) {
+            return false;
+        }
+        asked.insert(dedup.to_owned(), None);
+        true
+    }
+
+    /// The same for a refresh; one that is not to be queued now is kept for the end of the task that is.
+    fn begin_refresh(&self, task: &TaskRow) -> bool {
+        if let Some(again) = self.asked().get_mut(&task.dedup) {
+            *again = Some(Box::new(task.clone()));
+            return false;
+        }
+        self.begin(&task.dedup)
     }
 
     /// Forgets an account that has signed out: its runs end.
@@ -198,9 +213,12 @@ impl Engine {
     /// that the answer does not wait for it.
     pub(super) fn enqueue_refresh(self: &Arc<Self>, args: &Args, key: &CacheKey, now: Timestamp) {
         let task = self.task(TaskKind::Refresh, args, key, 5, now, None);
-        if !self.queue.begin(&task.dedup) {
-            return;
+        if self.queue.begin_refresh(&task) {
+            self.enqueue_in_background(task);
         }
+    }
+
+    fn enqueue_in_background(self: &Arc<Self>, task: TaskRow) {
         let engine = self.clone();
         tokio::spawn(async move {
             let dedup = task.dedup.clone();
@@ -273,7 +291,7 @@ impl Engine {
     }
 
     /// Records how a run ended: with the key of the entry that came of it, or with why it failed.
-    pub async fn settle(&self, run: TaskRun, result: Result<Option<String>, Failure>) {
+    pub async fn settle(self: &Arc<Self>, run: TaskRun, result: Result<Option<String>, Failure>) {
         let now = self.clock.now();
         let kind = match run.stop.told() {
             Some(Why::Cancelled) => Some(Kind::User),
@@ -304,7 +322,14 @@ impl Engine {
             self.task_ended(&run.task().dedup, &end, kind);
         }
         // Only now: a task queued before this would have been taken for the one that ends here.
-        self.queue.asked().remove(&run.task().dedup);
+        let again = self.queue.asked().remove(&run.task().dedup).flatten();
+        if let (Some(task), TaskEnd::Completed { .. }) = (again, &end)
+            // Most were stale hits from before the answer came.
+            && matches!(self.fresh_entry(&run).await, Ok(None))
+            && self.queue.begin_refresh(&task)
+        {
+            self.enqueue_in_background(*task);
+        }
         drop(run);
         self.queue.woken.notify_one();
     }

@@ -371,6 +371,12 @@ impl Engine {
         Ok(entry.filter(|_| fetched.kept == Kept::Yes))
     }
 
+    /// Whether the answer that a task was to bring was fetched before `asked`, or is not there.
+    pub(super) async fn is_older(&self, run: &TaskRun, asked: Timestamp) -> bool {
+        let Ok((_, key)) = self.call_of(run) else { return false };
+        self.entry(&key).await.is_none_or(|entry| entry.meta.fetch_started < asked)
+    }
+
     /// The key of the entry that a task is to bring, when it is there and fresh.
     ///
     /// # Errors

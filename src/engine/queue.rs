@@ -324,8 +324,8 @@ impl Engine {
         // Only now: a task queued before this would have been taken for the one that ends here.
         let again = self.queue.asked().remove(&run.task().dedup).flatten();
         if let (Some(task), TaskEnd::Completed { .. }) = (again, &end)
-            // Most were stale hits from before the answer came.
-            && matches!(self.fresh_entry(&run).await, Ok(None))
+            // Most were stale hits from before the answer was fetched.
+            && self.is_older(&run, task.created_at).await
             && self.queue.begin_refresh(&task)
         {
             self.enqueue_in_background(*task);

@@ -125,7 +125,7 @@ fn say(words: &str) {
 
 /// Stores or upgrades for its parent until it is killed; alone it does nothing.
 #[test]
-#[ignore = "the process that is killed by the tests below"]
+#[ignore = "the process that the tests below kill: cargo campaign safety --only kills"]
 fn the_process_that_is_killed() {
     let Some(path) = std::env::var_os(STORE) else { return };
     let from: Option<usize> = std::env::var(FROM).ok().map(|text| text.parse().unwrap());

@@ -13,6 +13,7 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
     keys::KeyKeeper,
+    mcp::Fixtures,
     original::Original,
     parts::{Parts, ProfileInfo},
 };
@@ -38,6 +39,8 @@ pub struct Daemon {
     pub ready_at: Timestamp,
     /// Whether consent is a token everywhere.
     pub(crate) strict: bool,
+    /// What the conformance suite calls; only in a demo profile that was started for it.
+    pub(crate) fixtures: Option<Fixtures>,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What is configured for which client.
@@ -56,12 +59,14 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, keys, core, catalogue, caching, warnings, original, clock, drain: _, metrics: _, limits, policies, strict } =
+        let Parts { profile, keys, core, catalogue, caching, warnings, original, clock, drain: _, metrics: _, limits, policies, strict, fixtures } =
             parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
+        let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
+            fixtures,
             instance: dice.hex(8),
             profile,
             keys,

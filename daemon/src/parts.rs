@@ -76,6 +76,8 @@ pub struct Parts {
     pub policies: Policies,
     /// Whether consent is a token everywhere.
     pub strict: bool,
+    /// Whether there is what the conformance suite calls by name.
+    pub fixtures: bool,
 }
 
 /// What an engine is built from.
@@ -152,6 +154,7 @@ impl Parts {
             limits: config.limits,
             policies: Policies::of(config),
             strict: config.strict,
+            fixtures: false,
         }
     }
 }

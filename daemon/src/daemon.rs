@@ -59,8 +59,22 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, keys, core, catalogue, caching, warnings, original, clock, drain: _, metrics: _, limits, policies, strict, fixtures } =
-            parts;
+        let Parts {
+            profile,
+            keys,
+            core,
+            catalogue,
+            caching,
+            warnings,
+            original,
+            clock,
+            drain: _,
+            metrics: _,
+            limits,
+            policies,
+            strict,
+            fixtures,
+        } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);

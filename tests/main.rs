@@ -49,6 +49,10 @@ mod manual;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod mcp_changes;
+#[cfg(test)]
+mod mcp_resources;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod queue;

@@ -53,6 +53,8 @@ mod mcp_changes;
 #[cfg(test)]
 mod mcp_resources;
 #[cfg(test)]
+mod mcp_signin;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod queue;

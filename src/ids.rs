@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -134,6 +134,7 @@ struct Counted {
     answers: AtomicU64,
     moved: AtomicU64,
     of: AtomicU64,
+    given_up: AtomicBool,
 }
 
 impl PartialEq for Work {
@@ -154,6 +155,16 @@ impl Work {
     pub fn moves(&self, bytes: u64, of: Option<u64>) {
         self.0.moved.store(bytes, Ordering::Relaxed);
         self.0.of.store(of.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Who asked does not want the answer any more, and said so. One who is merely gone may come back for it.
+    pub fn give_up(&self) {
+        self.0.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was given up.
+    pub fn is_given_up(&self) -> bool {
+        self.0.given_up.load(Ordering::Relaxed)
     }
 
     /// Requests that Microsoft has answered.

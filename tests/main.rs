@@ -51,6 +51,8 @@ mod matrix;
 #[cfg(test)]
 mod mcp_changes;
 #[cfg(test)]
+mod mcp_fixtures;
+#[cfg(test)]
 mod mcp_resources;
 #[cfg(test)]
 mod mcp_signin;

@@ -1,10 +1,10 @@
 //! Asking Microsoft for a read: one flight for each key, however many clients wait for it.
 //!
-//! A flight runs by itself: a client that goes away takes nothing from the others. When the last one who waited for it is gone, what it asks
-//! of Microsoft is cut short (`stop.rs`): a cancelled call takes none of the mailbox's few places. It reads the source's position *before* it asks, and
-//! what it brings is stored only when no write has overtaken it since; the answer is given in any case. A later read joins it only when
-//! no write of the service came after that position, because otherwise it would be shown the time before that write; and only while what
-//! the flight brings is young enough for it.
+//! A flight runs by itself: a client that goes away takes nothing from the others, and what it asked for lands in the cache. When the last
+//! one who waited has said that they do not want it any more, what it asks of Microsoft is cut short (`stop.rs`): a cancelled call takes none
+//! of the mailbox's few places. A flight reads the source's position *before* it asks, and what it brings is stored only when no write has
+//! overtaken it since; the answer is given in any case. A later read joins it only when no write of the service came after that position,
+//! because otherwise it would be shown the time before that write; and only while what the flight brings is young enough for it.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use crate::{
     clock::Timestamp,
     graph::{self, Hurry},
     hint::Kind,
-    ids::Urgency,
+    ids::{Urgency, Work},
     queue::Failure,
     store::{FeedKey, Put},
     tools::{Along, Fetched, StepError},
@@ -103,19 +103,20 @@ impl Default for Waiters {
     }
 }
 
-/// One who waits. The last one to go stops the flight; one that has landed has nothing left to stop.
-struct Waiting(Arc<Waiters>);
+/// One who waits. When the last one gives it up the flight is stopped; one that has landed has nothing left to stop.
+struct Waiting(Arc<Waiters>, Option<Work>);
 
 impl Waiting {
-    fn for_it(waiters: &Arc<Waiters>) -> Self {
+    fn of(call: &Call, waiters: &Arc<Waiters>) -> Self {
         waiters.count.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(waiters))
+        Self(Arc::clone(waiters), call.urgency.work().cloned())
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let last = self.0.count.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last && self.1.as_ref().is_some_and(Work::is_given_up) {
             self.0.stop.tell(Why::Cancelled);
         }
     }
@@ -190,14 +191,14 @@ impl Engine {
             } else {
                 Part::Joined
             };
-            return Ok((flight.landed.clone(), part, flight.waiters.as_ref().map(Waiting::for_it)));
+            return Ok((flight.landed.clone(), part, flight.waiters.as_ref().map(|waiters| Waiting::of(call, waiters))));
         }
         let (land, landed) = watch::channel(None);
         let number = self.dice.number();
         let urgency = call.urgency.clone();
         let mut call = call.clone();
         let waiters = call.stop.is_none().then(Arc::<Waiters>::default);
-        let waiting = waiters.as_ref().map(Waiting::for_it);
+        let waiting = waiters.as_ref().map(|waiters| Waiting::of(&call, waiters));
         if let Some(waiters) = &waiters {
             call.stop = Some(Arc::clone(&waiters.stop));
         }

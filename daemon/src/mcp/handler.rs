@@ -69,6 +69,8 @@ pub(crate) struct Session {
     pub(crate) seat: Seat,
     /// rmcp has accepted `initialize` and the client has said `initialized`.
     pub(crate) accepted: AtomicBool,
+    /// Its client has closed its side or is gone: nothing it says can come any more.
+    pub(crate) gone: AtomicBool,
     /// The client by its own name, once it has told it.
     caller: OnceLock<Caller>,
     /// The client before that.
@@ -82,7 +84,15 @@ impl Session {
     /// A session of a client that has said nothing yet.
     pub(crate) fn new(seat: Seat, origin: Origin) -> Self {
         let unnamed = Self::named("mcp", &seat, &origin);
-        Self { seat, accepted: AtomicBool::new(false), caller: OnceLock::new(), unnamed, origin, silenced: Mutex::default() }
+        Self {
+            seat,
+            accepted: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            caller: OnceLock::new(),
+            unnamed,
+            origin,
+            silenced: Mutex::default(),
+        }
     }
 
     fn named(name: &str, seat: &Seat, origin: &Origin) -> Caller {
@@ -382,8 +392,8 @@ impl Handler {
         let caller = Caller { work: Some(work.clone()), ..self.caller(context) };
         let called = tokio::select! {
             called = progress::telling(context, &work, core.call(&caller, tool, arguments)) => called,
-            // The client gave up, or is gone. A write goes on by itself; a read ends, unless somebody else waits for it.
-            () = context.ct.cancelled() => return Err(cancelled()),
+            // A write goes on by itself.
+            () = self.given_up(context, &work) => return Err(cancelled()),
         };
         match called {
             Err(problem) => Err(self.with_link(problem, arguments, &caller).await),
@@ -404,7 +414,16 @@ impl Handler {
         let caller = Caller { work: Some(work.clone()), ..self.caller(context) };
         tokio::select! {
             read = progress::telling(context, &work, core.content(&caller, account, of, wanted)) => read,
-            () = context.ct.cancelled() => Err(cancelled()),
+            () = self.given_up(context, &work) => Err(cancelled()),
+        }
+    }
+
+    /// Ends when the client has cancelled the call, or is gone. A cancelled read ends unless somebody else waits for it; one whose client is gone
+    /// lands in the cache, for it may come back.
+    async fn given_up(&self, context: &RequestContext<RoleServer>, work: &Work) {
+        context.ct.cancelled().await;
+        if !self.session.gone.load(Relaxed) {
+            work.give_up();
         }
     }
 

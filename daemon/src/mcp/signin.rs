@@ -56,6 +56,8 @@ impl Handler {
                     None => "Show the user this link: they open it in a browser on this machine and sign in. Then call again.".to_owned(),
                     Some(code) => format!("Show the user this link: they open it anywhere, enter {code} and sign in. Then call again."),
                 };
+                // What people do who have a shell stays said.
+                let hint = format!("{hint} {}", problem.hint);
                 Problem { hint, sign_in: Some(Box::new(link)), ..problem }
             }
         }

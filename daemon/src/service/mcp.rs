@@ -1,6 +1,10 @@
 //! The frame stream of one shim, handed to the MCP side.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt as _};
 use m365_cached::hint::Kind;
@@ -141,7 +145,10 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break,
                 Ok(Some(_)) => {}
                 // The client is gone: what it asked for is dropped with its conversation, writes go on by themselves.
-                Ok(None) | Err(_) => return,
+                Ok(None) | Err(_) => {
+                    session.gone.store(true, Relaxed);
+                    return;
+                }
             },
             () = &mut stopping => {
                 outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
@@ -149,6 +156,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
             }
         }
     }
+    session.gone.store(true, Relaxed);
     // Past the farewell whoever still waits is told by the end of the stream.
     let _ = tokio::time::timeout(FAREWELL, conversation.finish()).await;
 }

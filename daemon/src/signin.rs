@@ -36,8 +36,9 @@ impl SignIns {
     /// The link for `account`: of the sign-in that waits, or of one that is begun now. None when none can be begun.
     pub(crate) async fn link(&self, core: &Arc<dyn Core>, account: &AccountState) -> Option<SignInLink> {
         let _one = self.beginning.lock().await;
-        if let Some(waiting) = lock(&self.waiting).get(&account.id) {
-            return Some(waiting.link.clone());
+        let known = lock(&self.waiting).get(&account.id).map(|waiting| waiting.link.clone());
+        if known.is_some() {
+            return known;
         }
         let options = |device| LoginOptions { device, username: Some(account.username.clone()), personal: account.personal };
         let flow = match core.login(options(false)).await {

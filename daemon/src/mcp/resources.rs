@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn templates_are_addresses_of_ours() {
         for template in templates().resource_templates {
-            let address = template.uri_template.replace("{?encoding}", "").replace('{', "").replace('}', "");
+            let address = template.uri_template.replace("{?encoding}", "").replace(['{', '}'], "");
             assert!(Link::parse(&address).is_some(), "{address}");
         }
     }

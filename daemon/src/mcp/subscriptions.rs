@@ -113,7 +113,8 @@ impl Telling {
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        if let Some(telling) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let telling = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(telling) = telling {
             telling.abort();
         }
     }

@@ -49,6 +49,8 @@ mod manual;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod queue;

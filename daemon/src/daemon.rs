@@ -1,8 +1,11 @@
 //! What every service shares: the engine or the reason there is none, who is connected, and whether the end has come.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use m365_cached::{chance::Dice, clock::Timestamp, ids::CallId};
@@ -16,6 +19,9 @@ use crate::{
     original::Original,
     parts::{Parts, ProfileInfo},
 };
+
+/// Where the offline verbs put what they take away.
+pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -129,6 +135,14 @@ impl Daemon {
     /// What the original has left, as it is now.
     pub(crate) fn found_of_the_original(&self) -> Vec<Warning> {
         self.original.warnings()
+    }
+
+    /// What an erasure leaves as it is, though it may hold something of the account: files that were put aside, and the original's own.
+    pub(crate) fn beyond_an_erasure(&self) -> Vec<String> {
+        let aside = Path::new(&self.profile.dir).join(QUARANTINE);
+        let aside = aside.read_dir().is_ok_and(|mut folders| folders.next().is_some()).then_some(aside);
+        let left = aside.into_iter().chain(self.original.files());
+        left.map(|file| file.display().to_string()).collect()
     }
 
     /// What a person should know about the daemon itself.

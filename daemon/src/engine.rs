@@ -19,7 +19,7 @@ use m365_cached::{
     hint::Kind,
     ids::{AccountId, Caller},
     secret::Secret,
-    store::{DoubtMark, Entries, HotTier, Ledger, Records, Room},
+    store::{Copies, DoubtMark, Entries, HotTier, Ledger, Records, Room},
     tools,
     transfer::{self, Transfer},
     worker,
@@ -93,6 +93,8 @@ pub(crate) struct Store {
     pub(crate) path: PathBuf,
     /// The mark of writes that it could not record; none for a store that ends with the process.
     pub(crate) doubt: Option<DoubtMark>,
+    /// Sealed copies of what was imported; none where nothing can be.
+    pub(crate) copies: Option<Copies>,
     /// Closes it for good.
     pub(crate) close: Box<dyn Fn() + Send + Sync>,
 }
@@ -133,9 +135,12 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         clock,
         dice,
         doubt: store.doubt,
+        copies: store.copies,
         policy: Policy { warming: warming(config)?, ..policy(config) },
     };
     let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
+    #[cfg(feature = "sqlcipher")]
+    crate::notes::take_in(&engine, &store.path).await;
     let mut background: Vec<_> = (0..config.workers).map(|_| tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle()).collect();
     background.extend([
         tokio::spawn(worker::warm(Arc::clone(&engine))).abort_handle(),

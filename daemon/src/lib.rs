@@ -16,6 +16,8 @@ pub mod logging;
 mod mcp;
 mod metrics;
 #[cfg(feature = "sqlcipher")]
+mod notes;
+#[cfg(feature = "sqlcipher")]
 pub mod offline;
 pub mod original;
 pub mod parts;

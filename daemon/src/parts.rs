@@ -22,7 +22,7 @@ use m365_cached::{
     config::Backend,
     secret::Key,
     store::{
-        DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
+        Copies, DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
         sqlcipher::{OpenOptions, Sqlcipher},
     },
 };
@@ -210,6 +210,7 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let close = Box::new(move || closing.close());
     // Beside the database, for it stands for what the database could not take.
     let doubt = Some(DoubtMark::at(&path.with_file_name("unrecorded")));
+    let copies = Some(Copies::at(&opened.profile.imported()));
     Ok(match opened.config.store.backend {
         Backend::Sqlcipher => Store {
             entries: file.clone(),
@@ -219,13 +220,14 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
             backend: "sqlcipher",
             path,
             doubt,
+            copies,
             close,
         },
         Backend::Memory => {
             tokio::spawn(empty(Arc::clone(&file), opened.clock.now()));
             let records = Arc::clone(&file);
             let store = Arc::new(Volatile::new(file, opened.config.store.memory_bytes, Limits::default()));
-            Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, close }
+            Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, copies, close }
         }
     })
 }
@@ -280,6 +282,7 @@ fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> 
         backend: "memory",
         path: PathBuf::new(),
         doubt: None,
+        copies: None,
         close: Box::new(|| ()),
     })
 }

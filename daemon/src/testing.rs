@@ -97,7 +97,7 @@ impl crate::records::Records for FakeCore {
 
     async fn erase(&self, account: &str, _caller: &Caller) -> Result<m365_cached::engine::Erased, Problem> {
         let account = m365_cached::ids::AccountId::new(account);
-        Ok(m365_cached::engine::Erased { account, entries: 2, left: [("entries", 0)].into() })
+        Ok(m365_cached::engine::Erased { account, entries: 2, copies: 0, left: [("entries", 0)].into() })
     }
 
     async fn record_key(&self, _outcome: &'static str) {}

@@ -5,6 +5,7 @@
 
 mod delta;
 mod disk;
+mod copies;
 mod doubt;
 mod hot;
 mod memory;
@@ -41,6 +42,7 @@ use async_trait::async_trait;
 pub use self::{
     delta::{Based, Baseline, Changes, CheckNoted, Checked, DeltaToken, FeedKey},
     disk::{BALLAST_BYTES, Disk, DiskOf, Guard},
+    copies::Copies,
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,

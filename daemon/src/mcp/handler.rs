@@ -21,7 +21,7 @@ use rmcp::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    catalogue,
+    busy, catalogue,
     consent::{self, Asked, Said},
 };
 use crate::{
@@ -151,7 +151,7 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         // A long answer counts as a read.
         let entered = self.daemon.gate.enter(self.session.caller(), Class::Read, 0);
-        let _pass = entered.map_err(|busy| ErrorData::new(BUSY, format!("{}. {}", busy.message, busy.hint), None))?;
+        let _pass = entered.map_err(|full| ErrorData::new(BUSY, format!("{}. {}", full.message, full.hint), busy::data(&full)))?;
         Ok(catalogue::list(self.daemon.strict))
     }
 
@@ -275,8 +275,7 @@ fn text_of(problem: &Problem) -> String {
     let hint = Some(&problem.hint).filter(|hint| !hint.is_empty());
     let mut error = json!({ "code": problem.code, "message": problem.message, "hint": hint });
     if let Some(busy) = &problem.busy {
-        let reset = busy.reset.as_millis().div_ceil(1000);
-        error["busy"] = json!({ "setting": busy.setting, "limit": busy.limit, "remaining": busy.remaining, "reset_s": u64::try_from(reset).unwrap_or(0) });
+        error["busy"] = busy::fields(busy);
     }
     json!({ "error": error }).to_string()
 }

@@ -251,7 +251,8 @@ Examples:
   m365-cachectl audit verify --json
   m365-cachectl audit export trail.jsonl --since 2026-11-01
 
-Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, prune, restore, broken.
+Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, import, repair, prune, restore,
+broken.
 Subjects, addresses, search words and texts are never in it; messages and files are marks (8 bytes of an HMAC), which --target computes
 again from an id. Alike reads within 5 s are one record that says how often (x40).
 

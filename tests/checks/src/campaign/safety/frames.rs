@@ -54,7 +54,7 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
         }
         tried += BURST;
         settle(&mut client)?;
-        if tried % (BURST * 20) == 0 || tried >= count {
+        if tried == BURST || tried % (BURST * 20) == 0 || tried >= count {
             raw += bytes(&world, &mut noise)?;
             let (resident, _) = process::memory(pid)?;
             memory = if memory.0 == 0 { (resident, resident) } else { (memory.0, memory.1.max(resident)) };

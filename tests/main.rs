@@ -37,6 +37,8 @@ mod hurry;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod install;
+#[cfg(test)]
 mod keyring;
 #[cfg(test)]
 mod keys;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::install;
+
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
 Output:
@@ -98,6 +100,10 @@ pub(crate) enum Command {
     },
     /// Say which safeguards are configured and hold now
     Compliance,
+    /// Set up a client of this machine, such as Claude Code, VS Code or Cursor, to start m365-mcp
+    Install(Box<install::Install>),
+    /// Take what `install` wrote out of a client's file again
+    Uninstall(install::Uninstall),
     /// Let the daemon finish what is running and end
     Stop,
 }
@@ -571,5 +577,7 @@ mod tests {
         insta::assert_snapshot!("help_reset", help(&["reset"]));
         insta::assert_snapshot!("help_keys_import", help(&["keys", "import"]));
         insta::assert_snapshot!("help_audit", help(&["audit"]));
+        insta::assert_snapshot!("help_install", help(&["install"]));
+        insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
     }
 }

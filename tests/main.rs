@@ -51,6 +51,8 @@ mod matrix;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod refresh;

@@ -55,6 +55,8 @@ mod memory;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod queue;
 #[cfg(test)]
 mod refresh;

@@ -8,7 +8,11 @@ use std::{
     },
 };
 
-use m365_cached::{chance::Dice, clock::Timestamp, ids::CallId};
+use m365_cached::{
+    chance::Dice,
+    clock::Timestamp,
+    ids::{CallId, ToolProfile},
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -44,6 +48,8 @@ pub struct Daemon {
     pub ready_at: Timestamp,
     /// Whether consent is a token everywhere.
     pub(crate) strict: bool,
+    /// The tools that clients are shown whose launch line names no others.
+    pub(crate) tools: ToolProfile,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What is configured for which client.
@@ -62,8 +68,22 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, keys, core, catalogue, caching, warnings, original, clock, drain: _, metrics: _, limits, policies, strict } =
-            parts;
+        let Parts {
+            profile,
+            keys,
+            core,
+            catalogue,
+            caching,
+            warnings,
+            original,
+            clock,
+            drain: _,
+            metrics: _,
+            limits,
+            policies,
+            strict,
+            tools,
+        } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
@@ -76,6 +96,7 @@ impl Daemon {
             clients: Clients::default(),
             ready_at,
             strict,
+            tools,
             gate,
             policies: Arc::new(policies),
             run: dice.number(),

@@ -231,7 +231,9 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
             name: "email_list".into(),
             title: "List mail".into(),
             description: "Lists mail.".into(),
-            input_schema: "{}".into(),
+            input_schema: Listed { whole: "{}".into(), short: "{}".into() },
+            tokens: Listed { whole: 20, short: 10 },
+            profiles: vec!["essential", "full"],
             read_only: true,
             category: "email".into(),
             safety_level: "safe".into(),
@@ -248,6 +250,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         limits: Default::default(),
         policies: Default::default(),
         strict: false,
+        tools: ToolProfile::Full,
     }
 }
 

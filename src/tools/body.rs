@@ -13,15 +13,12 @@ pub(super) const BODY_FORMAT: Param = Param::optional(
     ParamType::Choice(&["text", "html"]),
     "\"text\"",
     "text, or html without scripts, styles, images and hidden text.",
-);
+)
+.rare();
 
 /// Where to read on in a long body; on tools that return one.
-pub(super) const BODY_OFFSET: Param = Param::optional(
-    "body_offset",
-    ParamType::Int { min: 0, max: 100_000_000 },
-    "0",
-    "Characters of the body to skip: next_offset of an earlier part.",
-);
+pub(super) const BODY_OFFSET: Param =
+    Param::optional("body_offset", ParamType::Int { min: 0, max: 100_000_000 }, "0", "next_offset of the part before.");
 
 /// The preferences that ask Graph for each format.
 pub(super) const TEXT: &str = "outlook.body-content-type=\"text\"";

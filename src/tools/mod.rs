@@ -25,6 +25,7 @@ mod html;
 mod listing;
 mod mailbox;
 mod named;
+mod profile;
 mod risk;
 mod schema;
 mod search;
@@ -32,6 +33,7 @@ mod server;
 mod shape;
 mod steps;
 mod time;
+mod tokens;
 mod tool;
 mod zone;
 
@@ -64,8 +66,10 @@ pub use compat::{original, with_original_limit};
 pub use feeds::walk_of;
 pub use files::{Files, INLINE, LocalFile, Saved};
 pub use held::{Held, LIMIT, held, holds};
+pub use profile::Offer;
 pub use risk::Annotations;
 pub use steps::{Page, Reply, StepError, Steps};
+pub use tokens::tokens;
 pub use tool::{
     Along, Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, More, Param, ParamType, Read, Risk, Tool,
     Touches, Written,

@@ -6,6 +6,7 @@ use super::{Found, LIMIT, Outcome, QUERY, TTL, query::hits};
 use crate::{
     cache::{Scope, Service},
     graph::{GraphRequest, drive_search_path},
+    ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
         drive::is_folder,
@@ -18,8 +19,9 @@ use crate::{
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_files",
     title: "Search files",
-    help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then drive_id is another \
-           drive's). New files show after some minutes. For a download address use file_download_url.",
+    profiles: &[Essential, Files],
+    help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then \
+           drive_id is another drive's). New files show after some minutes.",
     params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_AGE],
     effect: Effect::Read { service: Service::Files, ttl: Ok(TTL) },
     risk: Risk::Safe,

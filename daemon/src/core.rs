@@ -6,12 +6,13 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use m365_cached::{
     cache::Escaped,
     clock::Timestamp,
-    engine::{Period, Point, Stats, WarmUp},
+    engine::{Change, Content, ContentOf, Period, Point, Stats, WantedBytes, WarmUp},
     hint::{Hint, Kind},
     ids::{Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use serde_json::{Map, Value};
+use tokio::sync::broadcast;
 
 use crate::records::Records;
 
@@ -24,6 +25,10 @@ pub trait Core: Records {
     async fn lookup(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// Runs one tool.
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
+    /// What something of an account is, and its bytes where they are few enough.
+    async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem>;
+    /// What changes from now on.
+    fn changes(&self) -> broadcast::Receiver<Change>;
     /// What one tool would send if it was called, with nothing sent.
     async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// How store, accounts, Graph and queue are doing. Never fails: what is unhealthy is said in it.

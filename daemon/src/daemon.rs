@@ -20,6 +20,7 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
     keys::KeyKeeper,
+    mcp::Fixtures,
     original::Original,
     parts::{Parts, ProfileInfo},
 };
@@ -50,6 +51,8 @@ pub struct Daemon {
     pub(crate) strict: bool,
     /// The tools that clients are shown whose launch line names no others.
     pub(crate) tools: ToolProfile,
+    /// What the conformance suite calls; only in a demo profile that was started for it.
+    pub(crate) fixtures: Option<Fixtures>,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What is configured for which client.
@@ -83,11 +86,14 @@ impl Daemon {
             policies,
             strict,
             tools,
+            fixtures,
         } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
+        let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
+            fixtures,
             instance: dice.hex(8),
             profile,
             keys,

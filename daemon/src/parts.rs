@@ -80,6 +80,8 @@ pub struct Parts {
     pub strict: bool,
     /// The tools that clients are shown whose launch line names no others.
     pub tools: ToolProfile,
+    /// Whether there is what the conformance suite calls by name.
+    pub fixtures: bool,
 }
 
 /// What an engine is built from.
@@ -157,6 +159,7 @@ impl Parts {
             policies: Policies::of(config),
             strict: config.strict,
             tools: config.tool_profile(),
+            fixtures: false,
         }
     }
 }

@@ -6,8 +6,10 @@
 mod accounts;
 mod answer;
 mod background;
+mod changes;
 mod check;
 mod confirm;
+mod content;
 mod cursor;
 mod doubt;
 mod erase;
@@ -81,7 +83,9 @@ use crate::{
 
 pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
+pub use changes::Change;
 pub use confirm::Consent;
+pub use content::{Content, ContentOf, Wanted as WantedBytes};
 pub use erase::Erased;
 pub use error::CallError;
 pub use exclude::Exclusions;
@@ -282,7 +286,7 @@ impl Call {
 
     /// The same call, asked for by `caller`.
     fn asked_by(mut self, caller: &Caller) -> Self {
-        self.urgency = self.urgency.of(caller.call);
+        self.urgency = self.urgency.of(caller.call).counted(caller.work.clone());
         if !matches!(self.tool.effect, Effect::Read { .. }) {
             self.caller = Some(Arc::new(caller.clone()));
         }

@@ -44,6 +44,8 @@ mod watch;
 mod write;
 
 #[cfg(test)]
+mod along_tests;
+#[cfg(test)]
 mod check_tests;
 #[cfg(test)]
 #[cfg(feature = "sqlcipher")]

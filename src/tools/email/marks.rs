@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::change::{MESSAGE, UPDATED_FIELDS, message_id, updated};
+use super::change::{MESSAGE, UPDATED_FIELDS, message_id, read_touches, updated};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
@@ -95,17 +95,18 @@ fn item(args: &Args) -> Vec<Touch> {
     vec![Touch::Item(message_id(args).to_owned())]
 }
 
+/// Which of the marks that are changed only `read_touches` is enough for: a search may find a message by any other.
 fn update_touches(args: &Args) -> Vec<Touch> {
-    let mut touches = item(args);
-    if args.object("updates").is_some_and(|updates| updates.contains_key("isRead")) {
-        touches.push(Touch::Scope(Scope::folders()));
-    }
-    touches
+    let updates = args.object("updates");
+    let read = updates.filter(|updates| updates.contains_key("isRead")).map_or_else(Vec::new, |_| read_touches(message_id(args)));
+    if updates.is_some_and(|updates| updates.keys().all(|name| name == "isRead")) { read } else { [item(args), read].concat() }
 }
 
 async fn patch(steps: &dyn Steps, args: &Args, change: Value) -> Result<Written, StepError> {
+    let touch =
+        if change.as_object().is_some_and(|change| change.keys().all(|name| name == "isRead")) { Touch::Marked } else { Touch::Scope };
     let request = GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable();
-    Ok(updated(args, &steps.send(request).await?.body))
+    Ok(updated(args, &steps.send(request).await?.body, touch))
 }
 
 async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
@@ -158,7 +159,7 @@ async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
             }
         }
         if all.len() == before {
-            return Ok(updated(args, &now));
+            return Ok(updated(args, &now, Touch::Scope));
         }
         let mut request = GraphRequest::patch(&path, json!({ "categories": all })).repeatable();
         if let Some(tag) = etag(&now) {
@@ -167,7 +168,7 @@ async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
         match steps.send(request).await {
             // Changed in between, or by our own attempt whose reply was lost: what there is now decides.
             Err(error) if matches!(error.status, Some(409 | 412)) && tries < TRIES => {}
-            done => return Ok(updated(args, &done?.body)),
+            done => return Ok(updated(args, &done?.body, Touch::Scope)),
         }
     }
 }

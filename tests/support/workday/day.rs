@@ -36,7 +36,12 @@ pub(super) struct Played {
     pub(super) steps: Vec<Step>,
     /// Requests to Graph.
     pub(super) graph: Stats,
+    /// The same by what they were for.
+    pub(super) purposes: BTreeMap<&'static str, u64>,
 }
+
+/// What requests are for: writes, reads that were waited for, refreshes of what was stale when it was served, and all that nobody asked for.
+const PURPOSES: [&str; 4] = ["write", "miss", "refresh", "ahead"];
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -175,6 +180,7 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
     let mut steps: Vec<Step> = Vec::new();
     let mut watcher = world.client(Era::Legacy)?;
     world.control().reset_stats();
+    let mut purposes = BTreeMap::new();
     let mut now = 0;
     loop {
         let next = agents.iter().enumerate().min_by_key(|(_, agent)| agent.wakes).map(|(number, agent)| (agent.wakes, number));
@@ -204,10 +210,17 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
         if agent.moves.is_empty() {
             converse(agent);
         }
+        let before = world.control().stats().requests;
         let what = match agent.next() {
             Some((tool, args)) => act(&world, agent, tool, args)?,
             None => What::Nothing,
         };
+        let purpose = match &what {
+            What::Write { .. } => PURPOSES[0],
+            What::Read { heard, .. } if heard.status.as_deref() == Some("stale") => PURPOSES[2],
+            _ => PURPOSES[1],
+        };
+        *purposes.entry(purpose).or_default() += world.control().stats().requests - before;
         steps.push(Step { at: start + at, what });
         quiet(&world, &mut watcher)?;
         agent.wakes = now
@@ -217,7 +230,8 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
             };
     }
     let graph = world.control().stats();
-    Ok(Played { ids: world.ids.clone(), steps, graph })
+    purposes.insert(PURPOSES[3], graph.requests - purposes.values().sum::<u64>());
+    Ok(Played { ids: world.ids.clone(), steps, graph, purposes })
 }
 
 /// Begins a conversation: nothing is known from the last one.

@@ -119,7 +119,7 @@ impl Steps for Own {
 /// Graph for all of them; offline when told so.
 #[derive(Default)]
 struct Graph {
-    offline: std::sync::atomic::AtomicBool,
+    offline: AtomicBool,
 }
 
 impl Remote for Graph {

@@ -34,7 +34,7 @@ async fn a_locked_daemon_says_why_to_every_verb() {
     let expected = v1::Fault::new(v1::Kind::Config, "keyring_locked", "The keyring is locked.", "Unlock it.");
     assert_eq!(status.locked, Some(expected.clone()));
     assert_eq!((status.store, status.profile.unwrap().demo), (None, true));
-    assert_eq!(tools.list_tools(v1::ListToolsRequest {}).await.unwrap().into_inner().tools.len(), 1);
+    assert_eq!(tools.list_tools(v1::ListToolsRequest::default()).await.unwrap().into_inner().tools.len(), 1);
 
     let refusals = [
         tools.call_tool(call("email_list", "{}")).await.err(),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::change::{MESSAGE, UPDATED_FIELDS, message_id, read_touches, updated};
 use crate::{
-    cache::{Scope, Service, Touch},
+    cache::{Service, Touch},
     graph::GraphRequest,
     ids::ToolProfile::Mail,
     tools::{

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::{
+    cache::Scope,
     graph::Method,
     tools::{
         ArgError,

@@ -270,8 +270,8 @@ pub struct Bumped {
 pub enum Touch {
     /// The item and every container it is known to be in; all of the service when none is known.
     Item(String),
-    /// The same for a mark of a message that no words in it tell and no list is ordered by: whether it was read. Searches that do not ask
-    /// by it find what they found.
+    /// The same for a mark of a message that no words in it tell and no list is ordered by: whether it was read, its flag, its importance.
+    /// Searches that do not ask by it find what they found.
     Mark(String),
     /// A scope by name in which only such a mark is shown otherwise.
     Marked(Scope),

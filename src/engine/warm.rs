@@ -33,11 +33,13 @@ use crate::{
     ids::AccountId,
     queue::{TaskEnd, TaskKind},
     store::EntryUse,
-    tools::{Args, Effect},
+    tools::{Args, Effect, comes_along},
 };
 
 /// Renewals come after what somebody has asked for (5).
 const RENEWAL: u8 = 6;
+/// Renewals of what may come along with a list come after the renewal of the list, and have nothing to ask for when it did.
+const AFTER_LISTS: Duration = Duration::from_secs(5);
 /// Answers in use that are looked at; a budget of an hour is smaller.
 const LOOKED_AT: usize = 200;
 
@@ -390,7 +392,9 @@ impl Engine {
                 let spent = self.warmth.habits().spend(&used.key, self.policy.warming.renewals, now);
                 due = match spent {
                     Ok(()) => {
-                        if let Err(error) = self.enqueue_task(self.ask_for(&used.key, RENEWAL)).await {
+                        let mut ask = self.ask_for(&used.key, RENEWAL);
+                        ask.not_before = comes_along(&used.key.tool, &used.key.args).then(|| now.plus(AFTER_LISTS));
+                        if let Err(error) = self.enqueue_task(ask).await {
                             tracing::debug!(tool = %used.key.tool, code = error.code(), "an answer could not be renewed ahead of use");
                         }
                         // Looked at again when it may be asked for again; what has become of it shows then.
@@ -465,3 +469,7 @@ impl Engine {
         }))
     }
 }
+
+#[cfg(test)]
+#[path = "warm_tests.rs"]
+mod tests;

@@ -19,6 +19,7 @@ mod plan;
 mod recurrence;
 mod schedule;
 mod shown;
+mod today;
 
 pub(super) use calendars::TOOLS as CALENDARS;
 pub(super) use change::TOOLS as CHANGES;

@@ -113,12 +113,7 @@ pub(super) fn message_id(args: &Args) -> &str {
 }
 
 fn mark_read_touches(args: &Args) -> Vec<Touch> {
-    read_touches(message_id(args))
-}
-
-/// What changing whether a message was read touches: what shows it, and the counts of unread ones.
-pub(super) fn read_touches(message: &str) -> Vec<Touch> {
-    vec![Touch::Mark(message.to_owned()), Touch::Marked(Scope::folders())]
+    vec![Touch::Mark(message_id(args).to_owned()), Touch::Marked(Scope::folders())]
 }
 
 async fn mark_read(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {

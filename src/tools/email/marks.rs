@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::change::{MESSAGE, UPDATED_FIELDS, message_id, read_touches, updated};
+use super::change::{MESSAGE, UPDATED_FIELDS, message_id, updated};
 use crate::{
     cache::{Service, Touch},
     graph::GraphRequest,
@@ -68,7 +68,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: item, act: |steps, args| Box::pin(flag(steps, args)) },
+        does: Does::Write { touches: mark, act: |steps, args| Box::pin(flag(steps, args)) },
     },
     Tool {
         name: "email_add_category",
@@ -95,16 +95,26 @@ fn item(args: &Args) -> Vec<Touch> {
     vec![Touch::Item(message_id(args).to_owned())]
 }
 
-/// Which of the marks that are changed only `read_touches` is enough for: a search may find a message by any other.
+fn mark(args: &Args) -> Vec<Touch> {
+    vec![Touch::Mark(message_id(args).to_owned())]
+}
+
+/// Whether only marks are changed that no words in a message tell, as the names of categories are: see [`Touch::Mark`].
+fn are_marks<'a>(mut changed: impl Iterator<Item = &'a String>) -> bool {
+    changed.all(|name| ["isRead", "flag", "importance", "inferenceClassification"].contains(&name.as_str()))
+}
+
 fn update_touches(args: &Args) -> Vec<Touch> {
-    let updates = args.object("updates");
-    let read = updates.filter(|updates| updates.contains_key("isRead")).map_or_else(Vec::new, |_| read_touches(message_id(args)));
-    if updates.is_some_and(|updates| updates.keys().all(|name| name == "isRead")) { read } else { [item(args), read].concat() }
+    let Some(updates) = args.object("updates") else { return item(args) };
+    let mut touches = if are_marks(updates.keys()) { mark(args) } else { item(args) };
+    if updates.contains_key("isRead") {
+        touches.push(Touch::Marked(Scope::folders()));
+    }
+    touches
 }
 
 async fn patch(steps: &dyn Steps, args: &Args, change: Value) -> Result<Written, StepError> {
-    let touch =
-        if change.as_object().is_some_and(|change| change.keys().all(|name| name == "isRead")) { Touch::Marked } else { Touch::Scope };
+    let touch = if change.as_object().is_some_and(|change| are_marks(change.keys())) { Touch::Marked } else { Touch::Scope };
     let request = GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable();
     Ok(updated(args, &steps.send(request).await?.body, touch))
 }

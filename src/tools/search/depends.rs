@@ -1,13 +1,13 @@
-//! What a search of mail depends on: nearly all of the mailbox, but not on whether messages it does not show were read.
+//! What a search of mail depends on: nearly all of the mailbox, but not on the marks of messages it does not show.
 //!
-//! Whether a message was read is no word in it, so only a query that asks by it finds other messages once one was marked
-//! (`is:read`, `isread:false`). A query is taken for one that does not when it has no property but those of [`HARMLESS`]; every other
-//! name, also one that Microsoft may add, counts as one that does.
+//! A search by words alone looks at sender, subject and body, and its answer is in order of the date (Graph documentation, *Use the $search
+//! query parameter*). So only a query that asks by a mark (`isread:false`, `importance:high`) finds other messages once one was marked. A
+//! query is taken for one that does not when it has no property but those of [`HARMLESS`]; every other name, also one that Microsoft may
+//! add, counts as one that does.
 
 use crate::cache::{Scope, Service};
 
-/// Properties of KQL that marking a message as read does not change (Graph documentation, *Use the $search query parameter*: the searchable
-/// properties of messages, without `importance`, `kind`, `size` and `category`, which nobody needs here).
+/// Properties of KQL that marking a message does not change: those of the same page without `importance`, `kind` and `size`.
 const HARMLESS: [&str; 13] = [
     "from",
     "to",

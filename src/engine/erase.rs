@@ -72,7 +72,8 @@ impl Engine {
         })?;
         if self.unfinished.load(Relaxed) {
             self.chores.stir();
-        } else {
+        }
+        if erased.is_complete() {
             tracing::info!("an account was erased");
         }
         Ok(erased)
@@ -128,7 +129,8 @@ impl Engine {
         let erased = Erased { account: erasure.account, entries, copies, left };
         if erased.is_complete() && drained.is_ok() {
             self.records().end_erasure(&erased.account).await?;
-            self.unfinished.store(false, Relaxed);
+            // Another account's may wait still.
+            self.unfinished.store(!self.records().erasures().await?.is_empty(), Relaxed);
         }
         Ok(erased)
     }
@@ -215,11 +217,13 @@ impl Tiers<'_> {
     /// Removes everything, whatever an earlier attempt has removed already; tells what is left, and how many sealed copies there were.
     async fn erase(&self, erasure: &Erasure, now: Timestamp) -> Result<(Left, u64), StoreError> {
         self.ledger.remove_account(&erasure.account).await?;
-        let removed = self.copies.map_or(Ok(0), Copies::remove)?;
-        if removed > 0 {
-            let event = Event::new(Kind::Import, now).by(&erasure.by).ended("copies_removed").times(removed);
+        let copies = self.copies.map_or(Ok(0), Copies::count)?;
+        if copies > 0 {
+            // Before they go: cut short in between it is recorded again, and not lost.
+            let event = Event::new(Kind::Import, now).by(&erasure.by).ended("copies_removed").times(copies);
             self.records.append(vec![event]).await?;
         }
+        let removed = self.copies.map_or(Ok(0), Copies::remove)?;
         self.records.erase(erasure, now).await?;
         let mut left = self.records.left(erasure).await?;
         // Entries may lie elsewhere than the ledger.

@@ -111,6 +111,18 @@ async fn asked_again_by_name_it_goes_on_at_once() {
 }
 
 #[tokio::test]
+async fn one_that_succeeds_does_not_let_another_be_forgotten() {
+    let (memory, store) = store();
+    let engine = used(&memory, &store).await;
+    let other = Erasure { account: AccountId::new("o9.t"), names: vec![], sources: vec![], by: "cachectl".into(), at: Timestamp(0) };
+    memory.begin_erasure(other).await.unwrap();
+    assert!(engine.erase(testing::ACCOUNT, &caller()).await.unwrap().is_complete());
+    assert_eq!(memory.erasures().await.unwrap().len(), 1);
+    engine.tidy().await;
+    assert!(memory.erasures().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn sealed_copies_of_an_import_go_whole_and_it_is_recorded() {
     let (memory, store) = store();
     let folder = tempfile::tempdir().unwrap();

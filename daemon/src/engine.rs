@@ -13,8 +13,8 @@ use m365_cached::{
     cache::{Bounds, Escaped, RoomLimits},
     config::Config,
     engine::{
-        self, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy, Stats,
-        ToolPolicy, WantedBytes, Warming,
+        self, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy,
+        Stats, ToolPolicy, WantedBytes, Warming,
     },
     graph::{self, Budget},
     hint::Kind,

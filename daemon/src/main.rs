@@ -72,12 +72,7 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(
-    config: Result<Config, Problem>,
-    profile: &Profile,
-    instance: &Instance,
-    flags: &Flags,
-) -> Result<(), Problem> {
+async fn serve(config: Result<Config, Problem>, profile: &Profile, instance: &Instance, flags: &Flags) -> Result<(), Problem> {
     let mut signals = Signals::install().map_err(failed)?;
     // Bound before the vault is opened: clients that come early wait, rather than find nobody.
     let listener = Listener::bind(instance).map_err(failed)?;

@@ -79,7 +79,6 @@ impl GraphSteps {
     }
 }
 
-
 #[async_trait]
 impl Steps for GraphSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {

@@ -59,10 +59,9 @@ fn sources(kind: Kind) -> Vec<Source> {
             ("email_list", json!({ "limit": 25, "include_body": false }), "messages", "/from/emailAddress/address"),
         ],
         Kind::Meeting => vec![("calendar_list_events", json!({}), "events", "/subject")],
-        Kind::Topic => vec![
-            ("contact_list", json!({}), "contacts", "/displayName"),
-            ("emailfolders_list", json!({}), "folders", "/displayName"),
-        ],
+        Kind::Topic => {
+            vec![("contact_list", json!({}), "contacts", "/displayName"), ("emailfolders_list", json!({}), "folders", "/displayName")]
+        }
     }
 }
 
@@ -111,7 +110,8 @@ async fn known(
 /// The values that hold what was typed, those that begin with it first; each once, on one line.
 fn matching(values: impl IntoIterator<Item = String>, typed: &str) -> CompletionInfo {
     let typed = typed.trim().to_lowercase();
-    let plain = |value: String| -> String { value.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST).collect() };
+    let plain =
+        |value: String| -> String { value.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST).collect() };
     let (mut seen, mut first, mut later) = (BTreeSet::new(), Vec::new(), Vec::new());
     for value in values.into_iter().map(plain) {
         let small = value.trim().to_lowercase();

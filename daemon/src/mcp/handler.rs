@@ -16,10 +16,9 @@ use rmcp::{
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams, CompleteResult,
         ContentBlock, DiscoverResult, ElicitRequest, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation,
-        InitializeRequestParams, InitializeResult, InputRequiredResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestId, ServerCapabilities,
-        ServerConfig, ServerRequest, SubscribeRequestParams, SubscriptionFilter,
-        UnsubscribeRequestParams,
+        InitializeRequestParams, InitializeResult, InputRequiredResult, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestId,
+        ServerCapabilities, ServerConfig, ServerRequest, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
     },
     service::{NotificationContext, PeerRequestOptions, RequestContext, SubscriptionContext},
 };
@@ -227,7 +226,11 @@ impl ServerHandler for Handler {
         Ok(listed)
     }
 
-    async fn get_prompt(&self, request: GetPromptRequestParams, context: RequestContext<RoleServer>) -> Result<GetPromptResponse, ErrorData> {
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
         if let Some(response) = self.daemon.fixtures.as_ref().and_then(|_| fixtures::prompt(&request)) {
             return response;
         }

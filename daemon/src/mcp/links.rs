@@ -151,7 +151,9 @@ mod tests {
         assert_eq!((link.account.as_str(), &link.thing), ("alex@contoso.example", &Thing::Attachments("AA/B=".into())));
         let (tool, arguments) = link.call().unwrap();
         assert_eq!((tool, &arguments["email_id"]), ("email_list_attachments", &json!("AA/B=")));
-        for nothing in ["m365://", "m365://a", "m365://a/", "m365:///inbox", "m365://a/messages/", "m365://a/inbox/x", "m366://a/inbox", "%ff"] {
+        for nothing in
+            ["m365://", "m365://a", "m365://a/", "m365:///inbox", "m365://a/messages/", "m365://a/inbox/x", "m366://a/inbox", "%ff"]
+        {
             assert_eq!(Link::parse(nothing), None, "{nothing}");
         }
     }

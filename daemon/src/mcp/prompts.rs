@@ -145,12 +145,10 @@ pub(super) fn knows(name: &str) -> bool {
 /// The answer to `prompts/list`.
 pub(super) fn list() -> ListPromptsResult {
     let prompts = ROWS.iter().map(|row| {
-        let argument = |(name, about, required): &(&str, &str, bool)| {
-            PromptArgument::new(*name).with_description(*about).with_required(*required)
-        };
+        let argument =
+            |(name, about, required): &(&str, &str, bool)| PromptArgument::new(*name).with_description(*about).with_required(*required);
         let account = PromptArgument::new(ACCOUNT).with_description("Id or username; may be left out when one account is signed in.");
-        let arguments: Vec<PromptArgument> =
-            row.arguments.iter().map(argument).chain([account.with_required(false)]).collect();
+        let arguments: Vec<PromptArgument> = row.arguments.iter().map(argument).chain([account.with_required(false)]).collect();
         Prompt::new(row.name, Some(row.about), Some(arguments)).with_title(row.title)
     });
     ListPromptsResult::with_all_items(prompts.collect()).with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Private)
@@ -210,10 +208,9 @@ fn chosen<'a>(all: &'a [AccountState], name: &str) -> Result<&'a AccountState, P
         (_, []) => Err(problem(Kind::SignIn, "no_account", "nobody is signed in", "Sign in with `m365-cachectl login`.".into())),
         ("", [only]) => Ok(only),
         ("", _) => Err(problem(Kind::User, "which_account", "several accounts are signed in", format!("Give `account`: {}.", names()))),
-        (name, _) => all
-            .iter()
-            .find(|account| account.id == name || account.username.eq_ignore_ascii_case(name))
-            .ok_or_else(|| problem(Kind::User, "unknown_account", "no account of that name is signed in", format!("There is {}.", names()))),
+        (name, _) => all.iter().find(|account| account.id == name || account.username.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            problem(Kind::User, "unknown_account", "no account of that name is signed in", format!("There is {}.", names()))
+        }),
     }
 }
 
@@ -247,6 +244,9 @@ mod tests {
         assert_eq!(chosen(&two, "B@X.example").unwrap().id, "b");
         assert_eq!(chosen(&two, "").unwrap_err().code, "which_account");
         assert!(chosen(&two, "").unwrap_err().hint.contains("a@x.example, b@x.example"));
-        assert_eq!((chosen(&two, "c").unwrap_err().code, chosen(&[], "").unwrap_err().code), ("unknown_account".into(), "no_account".into()));
+        assert_eq!(
+            (chosen(&two, "c").unwrap_err().code, chosen(&[], "").unwrap_err().code),
+            ("unknown_account".into(), "no_account".into())
+        );
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::change::{MESSAGE, UPDATED_FIELDS, message_id, updated};
 use crate::{
-    cache::{Service, Touch},
+    cache::{Scope, Service, Touch},
     graph::GraphRequest,
     ids::ToolProfile::Mail,
     tools::{

@@ -2,7 +2,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::{
-    cache::Scope,
     graph::Method,
     tools::{
         ArgError,

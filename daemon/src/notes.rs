@@ -117,7 +117,9 @@ pub(crate) async fn take_in(engine: &Arc<Engine>, path: &Path) {
     let (events, strange) = match notes.events() {
         Ok((events, 0)) if events.is_empty() => return,
         Ok(found) => found,
-        Err(error) => return tracing::warn!(kind = %error.kind(), "what was done while no daemon ran cannot be read; it is not in the audit trail yet"),
+        Err(error) => {
+            return tracing::warn!(kind = %error.kind(), "what was done while no daemon ran cannot be read; it is not in the audit trail yet");
+        }
     };
     if strange > 0 {
         tracing::warn!(count = strange, "lines of the notes for the audit trail are none of ours; they are left out");

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    hint::Hint as _,
     chance::SeededDice,
     clock::ManualClock,
     engine::{
         faulty::Faulty,
         testing::{self, Scripted, call, reply},
     },
+    hint::Hint as _,
     store::{Limits, Memory, Privacy as _, Trail as _},
 };
 

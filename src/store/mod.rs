@@ -3,9 +3,9 @@
 //! [`Entries`] may be served by other backends later; the [`Ledger`] (scopes, writes, items, accounts, tokens, tasks, audit of
 //! invalidations) always stays in the local SQLCipher file, beside the entries it judges.
 
+mod copies;
 mod delta;
 mod disk;
-mod copies;
 mod doubt;
 mod hot;
 mod memory;
@@ -40,9 +40,9 @@ use std::{collections::BTreeMap, path::Path};
 use async_trait::async_trait;
 
 pub use self::{
+    copies::Copies,
     delta::{Based, Baseline, Changes, CheckNoted, Checked, DeltaToken, FeedKey},
     disk::{BALLAST_BYTES, Disk, DiskOf, Guard},
-    copies::Copies,
     doubt::DoubtMark,
     hot::HotTier,
     memory::Memory,

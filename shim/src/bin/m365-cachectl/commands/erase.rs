@@ -25,7 +25,8 @@ struct Erased {
 }
 
 /// What is said when there are sealed copies.
-const SEALED: &str = " The sealed copies of m365-mcp's cache go whole, with what they have of other accounts, since nothing can be taken out of one.";
+const SEALED: &str =
+    " The sealed copies of m365-mcp's cache go whole, with what they have of other accounts, since nothing can be taken out of one.";
 
 pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result<u8, Fault> {
     let copies = context.profile.imported().read_dir().is_ok_and(|mut copies| copies.next().is_some());
@@ -53,7 +54,14 @@ pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result
 impl From<EraseReply> for Erased {
     fn from(reply: EraseReply) -> Self {
         let EraseReply { account, entries, left, complete, copies, untouched } = reply;
-        Self { account_id: account, entries_deleted: entries, copies_removed: copies, complete, left: left.into_iter().collect(), untouched }
+        Self {
+            account_id: account,
+            entries_deleted: entries,
+            copies_removed: copies,
+            complete,
+            left: left.into_iter().collect(),
+            untouched,
+        }
     }
 }
 

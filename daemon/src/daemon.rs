@@ -56,8 +56,22 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, keys, core, catalogue, caching, warnings, original, clock, drain: _, metrics: _, limits, policies, strict } =
-            parts;
+        let Parts {
+            profile,
+            keys,
+            core,
+            catalogue,
+            caching,
+            warnings,
+            original,
+            clock,
+            drain: _,
+            life: _,
+            metrics: _,
+            limits,
+            policies,
+            strict,
+        } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
@@ -91,6 +105,12 @@ impl Daemon {
     /// The id of the next call that a person makes.
     pub(crate) fn call_of_a_person(&self) -> CallId {
         CallId { run: self.run, connection: 0, line: self.persons_calls.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+
+    /// How many calls were made by those who are connected, and by people.
+    pub(crate) fn asked(&self) -> u64 {
+        let clients = self.clients.list().into_iter().map(|(_, client)| client.calls).sum::<u64>();
+        clients.wrapping_add(self.persons_calls.load(Ordering::Relaxed))
     }
 
     /// The time now.

@@ -79,6 +79,8 @@ mod store;
 #[cfg(test)]
 mod supply;
 #[cfg(test)]
+mod suspend;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod trip;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use m365_cached_checks::{
-    supply::{Part, System, advisories, bundle, manifest, parts, sbom, server_json, strange},
+    supply::{Part, System, advisories, bundle, judge, manifest, parts, sbom, server_json, strange},
     support::bins::{For, bins},
 };
 use serde_json::Value;
@@ -129,4 +129,20 @@ fn the_registry_learns_where_the_bundles_are() {
     for wrong in ["owner", "a/b/c", "/b", "a/ b"] {
         assert!(server_json(wrong, folder.path()).is_err(), "{wrong}");
     }
+}
+
+/// Fetches the makers' tool from npm's registry, which no ordinary test does.
+#[test]
+#[ignore = "asks npm's registry: cargo test -p m365-cached-checks --test main supply::the_makers -- --ignored"]
+fn the_makers_tools_find_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = folder.path().join("m365-cached");
+    fs::write(&daemon, "#!/bin/sh\n").unwrap();
+    let system = System::here().unwrap();
+    let (file, entry) = (folder.path().join(system.file_name()), folder.path().join("server.json"));
+    fs::write(&file, bundle(system, &[&bins(For::Tests).unwrap().shim, &daemon]).unwrap()).unwrap();
+    fs::write(&entry, server_json("owner/m365-cached", folder.path()).unwrap().to_string()).unwrap();
+    let judged = judge(&file, &entry).unwrap();
+    assert!(judged.iter().all(|one| one.state != "failed"), "{judged:#?}");
+    assert!(judged.iter().filter(|one| one.by.starts_with("mcpb")).any(|one| one.state == "ok"), "{judged:#?}");
 }

@@ -43,6 +43,8 @@ mod keyring;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod life;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod locked;
@@ -80,6 +82,8 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod supply;
+#[cfg(test)]
+mod suspend;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

@@ -81,6 +81,7 @@ impl Daemon {
             original,
             clock,
             drain: _,
+            life: _,
             metrics: _,
             limits,
             policies,
@@ -124,6 +125,12 @@ impl Daemon {
     /// The id of the next call that a person makes.
     pub(crate) fn call_of_a_person(&self) -> CallId {
         CallId { run: self.run, connection: 0, line: self.persons_calls.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+
+    /// How many calls were made by those who are connected, and by people.
+    pub(crate) fn asked(&self) -> u64 {
+        let clients = self.clients.list().into_iter().map(|(_, client)| client.calls).sum::<u64>();
+        clients.wrapping_add(self.persons_calls.load(Ordering::Relaxed))
     }
 
     /// The time now.

@@ -34,6 +34,7 @@ use crate::{
     engine::Store,
     gate::Policies,
     keys::{self, KeyKeeper},
+    life::Life,
     original::Original,
 };
 
@@ -68,6 +69,8 @@ pub struct Parts {
     pub original: Original,
     /// How long calls in flight may take to end.
     pub drain: Duration,
+    /// When the daemon ends by itself.
+    pub life: Life,
     /// Where figures for Prometheus are served.
     pub metrics: Option<SocketAddr>,
     /// Time.
@@ -153,6 +156,7 @@ impl Parts {
             warnings: old_names(config),
             original: Original::find(config, profile).unwrap_or_default(),
             drain: config.drain,
+            life: Life::default(),
             metrics: config.metrics_listen,
             clock,
             limits: config.limits,

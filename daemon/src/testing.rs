@@ -273,6 +273,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         warnings: Vec::new(),
         original: Default::default(),
         drain,
+        life: Default::default(),
         metrics: None,
         clock,
         limits: Default::default(),

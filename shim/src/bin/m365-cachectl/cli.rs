@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Uninstall(install::Uninstall),
     /// Let the daemon finish what is running and end
     Stop,
+    /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
+    Restart,
 }
 
 /// How to sign in.

@@ -15,6 +15,7 @@ mod keys;
 mod login;
 mod logout;
 mod repair;
+mod restart;
 mod stats;
 mod status;
 pub(crate) mod stop;
@@ -54,6 +55,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Install(args) => return install::install(context, &args),
         Command::Uninstall(args) => return install::uninstall(context, &args),
         Command::Stop => stop::run(context).await?,
+        Command::Restart => restart::run(context).await?,
     }
     Ok(0)
 }

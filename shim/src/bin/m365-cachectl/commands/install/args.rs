@@ -17,13 +17,16 @@ Examples:
   m365-cachectl install codex --print
   m365-cachectl install --list
 
-The change is shown before it is made. Only the entry of `--name` is written: comments, order and form of the rest stay, byte by byte, and so do members
-of the entry that are not ours (a `timeout`, further variables). The file as it was is kept beside it under a dated name. A second run finds
-nothing to do; `uninstall` takes the entry out again.
+The change is shown before it is made. Only the entry of `--name` is written: comments, order and form of
+the rest stay, byte by byte, and so do members of the entry that are not ours (a `timeout`, further
+variables). The file as it was is kept beside it under a dated name. A second run finds nothing to do;
+`uninstall` takes the entry out again.
 
-What is written is the whole path of `m365-mcp`, the words behind `--`, and M365_CACHED_DIR when a profile is given with --profile or by that variable.
+What is written is the whole path of `m365-mcp`, the words behind `--`, and M365_CACHED_DIR when a profile
+is given with --profile or by that variable.
 
-With --json `clients` has a row for each: `state` is `installed`, `updated`, `unchanged`, `would_install`, `would_update` or `failed`.")]
+With --json `clients` has a row for each: `state` is `installed`, `updated`, `unchanged`, `would_install`,
+`would_update` or `failed`.")]
 pub(crate) struct Install {
     /// The clients to set up
     #[arg(value_enum, required_unless_present_any = ["all", "list"], value_name = "CLIENT")]
@@ -57,10 +60,12 @@ pub(crate) struct Install {
 /// Which client no longer to serve.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Takes out the entry of `--name` when it starts `m365-mcp`, and nothing else; a file that `install` has changed and nobody since is again what it was,
-byte by byte. The file as it was is kept beside it under a dated name.
+Takes out the entry of `--name` when it starts `m365-mcp`, and nothing else; a file that `install` has
+changed and nobody since is again what it was, byte by byte. The file as it was is kept beside it under a
+dated name.
 
-With --json `clients` has a row for each: `state` is `uninstalled`, `not_installed`, `would_uninstall` or `failed`.")]
+With --json `clients` has a row for each: `state` is `uninstalled`, `not_installed`, `would_uninstall` or
+`failed`.")]
 pub(crate) struct Uninstall {
     /// The clients
     #[arg(value_enum, required_unless_present = "all", value_name = "CLIENT")]

@@ -31,15 +31,32 @@ pub(super) fn diff(old: &str, new: &str) -> String {
     text
 }
 
-/// What is different, from the first such line to the last.
+/// What is different: the lines around the bytes from the first that differs to the last. So a comma that comes behind a line shows that line, and a
+/// closing brace belongs to what it closes.
 fn hunk(old: &str, new: &str) -> Option<Hunk> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let shared = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
-    let rest = old.len().min(new.len()) - shared;
-    let last = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| old == new).count();
-    let (gone, come) = (&old[shared..old.len() - last], &new[shared..new.len() - last]);
-    let owned = |lines: &[&str]| lines.iter().map(ToString::to_string).collect();
-    (!gone.is_empty() || !come.is_empty()).then(|| Hunk { line: shared + 1, old: owned(gone), new: owned(come) })
+    let shared: usize = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).map(|(one, _)| one.len_utf8()).sum();
+    let (old_rest, new_rest) = (&old[shared..], &new[shared..]);
+    if old_rest.is_empty() && new_rest.is_empty() {
+        return None;
+    }
+    let end: usize =
+        old_rest.chars().rev().zip(new_rest.chars().rev()).take_while(|(old, new)| old == new).map(|(one, _)| one.len_utf8()).sum();
+    let start = old[..shared].rfind('\n').map_or(0, |line| line + 1);
+    let lines = |text: &str| {
+        let end = text.len() - end;
+        let end =
+            if text[..end].ends_with('\n') && end > start { end } else { text[end..].find('\n').map_or(text.len(), |line| end + line) };
+        text[start..end].lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (mut gone, mut come) = (lines(old), lines(new));
+    // What is before it on its line says nothing: then whole lines have come or gone.
+    if old[start..shared].trim().is_empty() {
+        while gone.last().is_some_and(|line| Some(line) == come.last()) {
+            gone.pop();
+            come.pop();
+        }
+    }
+    Some(Hunk { line: old[..start].matches('\n').count() + 1, old: gone, new: come })
 }
 
 /// `line`, with `…` for what it shares with `other` beyond what shows the place.

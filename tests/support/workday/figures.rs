@@ -44,6 +44,8 @@ pub struct Figures {
     pub routes: BTreeMap<String, u64>,
     /// The same by what they were for: `write`, `miss`, `refresh` (of what was stale when it was served), `ahead` (all that nobody asked for).
     pub purposes: BTreeMap<&'static str, u64>,
+    /// Those that nobody asked for, by route.
+    pub routes_ahead: BTreeMap<String, u64>,
     /// The first wrong answers.
     pub wrong: Vec<Wrong>,
 }
@@ -159,6 +161,7 @@ impl Figures {
             tools,
             routes: played.graph.routes.clone(),
             purposes: played.purposes.clone(),
+            routes_ahead: played.ahead.clone(),
             wrong: Vec::new(),
         }
     }

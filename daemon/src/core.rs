@@ -84,6 +84,17 @@ pub struct Problem {
     pub consent: Option<Box<Consent>>,
     /// Which limit stood against it, when one did.
     pub busy: Option<Box<Busy>>,
+    /// How to sign in, when that is all that is missing.
+    pub sign_in: Option<Box<SignInLink>>,
+}
+
+/// What a person opens to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInLink {
+    /// The address.
+    pub url: String,
+    /// What to enter there; without one it is opened in a browser on this machine.
+    pub code: Option<String>,
 }
 
 /// A limit that is reached.
@@ -113,7 +124,7 @@ pub struct Consent {
 impl Problem {
     /// A problem from its parts.
     pub fn new(kind: Kind, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None, busy: None }
+        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None, busy: None, sign_in: None }
     }
 
     /// The problem that an error of the library tells of.

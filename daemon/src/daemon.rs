@@ -23,6 +23,7 @@ use crate::{
     mcp::Fixtures,
     original::Original,
     parts::{Parts, ProfileInfo},
+    signin::SignIns,
 };
 
 /// Where the offline verbs put what they take away.
@@ -53,6 +54,8 @@ pub struct Daemon {
     pub(crate) tools: ToolProfile,
     /// What the conformance suite calls; only in a demo profile that was started for it.
     pub(crate) fixtures: Option<Fixtures>,
+    /// Sign-ins that wait for somebody.
+    pub(crate) sign_ins: SignIns,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What is configured for which client.
@@ -95,6 +98,7 @@ impl Daemon {
         let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
             fixtures,
+            sign_ins: SignIns::default(),
             instance: dice.hex(8),
             profile,
             keys,

@@ -25,6 +25,7 @@ pub mod parts;
 pub mod records;
 pub mod service;
 pub mod signals;
+pub(crate) mod signin;
 mod statistics;
 pub mod tenant_clock;
 #[cfg(test)]

@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use super::{
     busy, catalogue, completion,
     consent::{self, Asked, Said},
-    fixtures, progress, prompts, resources,
+    fixtures, progress, prompts, resources, signin,
     subscriptions::{self, Telling, Watched},
 };
 use crate::{
@@ -333,13 +333,28 @@ impl Handler {
     async fn with_consent(&self, request: CallToolRequestParams, context: &RequestContext<RoleServer>, modern: bool) -> Outcome {
         let (tool, mut arguments) = (request.name, request.arguments.unwrap_or_default());
         let said = match (&request.request_state, &request.input_responses) {
+            (Some(state), Some(responses)) if modern && state == signin::SIGN_IN => {
+                self.wait_for_sign_in(responses, &arguments, context).await;
+                None
+            }
             (Some(state), Some(responses)) if modern => self.asked.close(state, responses, &tool, &mut arguments, self.daemon.now()),
             _ => None,
         };
         if said == Some(Said::No) {
             return Outcome::Called(Err(consent::declined()));
         }
-        let called = self.called(&tool, &arguments, context).await;
+        let mut called = self.called(&tool, &arguments, context).await;
+        if let Err(problem) = &called
+            && problem.sign_in.is_some()
+        {
+            if modern {
+                if let Some(question) = self.show_later(problem, &arguments, context).await {
+                    return Outcome::Asked(question);
+                }
+            } else if self.show_now(problem, &arguments, context).await {
+                called = self.called(&tool, &arguments, context).await;
+            }
+        }
         // Asked once is enough: who did not answer is told how to agree otherwise.
         let can_ask = said.is_none() && consent::can_ask(context.client_capabilities().as_ref());
         let problem = match called {
@@ -373,10 +388,14 @@ impl Handler {
         let core = self.daemon.core().map_err(Clone::clone)?;
         let work = Work::default();
         let caller = Caller { work: Some(work.clone()), ..self.caller(context) };
-        tokio::select! {
+        let called = tokio::select! {
             called = progress::telling(context, &work, core.call(&caller, tool, arguments)) => called,
             // The client gave up, or is gone. A write goes on by itself; a read ends, unless somebody else waits for it.
-            () = context.ct.cancelled() => Err(cancelled()),
+            () = context.ct.cancelled() => return Err(cancelled()),
+        };
+        match called {
+            Err(problem) => Err(self.with_link(problem, arguments, &caller).await),
+            answer => answer,
         }
     }
 
@@ -460,6 +479,9 @@ fn text_of(problem: &Problem) -> String {
     let mut error = json!({ "code": problem.code, "message": problem.message, "hint": hint });
     if let Some(busy) = &problem.busy {
         error["busy"] = busy::fields(busy);
+    }
+    if let Some(link) = &problem.sign_in {
+        error["sign_in"] = json!({ "url": link.url, "code": link.code });
     }
     json!({ "error": error }).to_string()
 }

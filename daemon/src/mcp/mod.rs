@@ -13,6 +13,7 @@ mod outlet;
 mod progress;
 mod prompts;
 mod resources;
+mod signin;
 mod splice;
 mod subscriptions;
 mod transport;

@@ -56,7 +56,9 @@ pub(super) fn run(world: &World, revision: &str) -> anyhow::Result<Fared> {
         suite.args(["server", "--url", &address, "--requirements", revision, "--expected-failures"]).arg(&baseline);
         let said = program::hear(&mut suite, PATIENCE).await?;
         relay.kill().await.context("ending the relay")?;
-        let mut fared = read(&said.out);
+        let list = place.folder.join("node_modules/@modelcontextprotocol/conformance/requirements").join(format!("{revision}.yaml"));
+        let list = std::fs::read_to_string(list).context("reading what the revision requires")?;
+        let mut fared = read(&said.out, &not_required(&list));
         fared.baseline = entries(&std::fs::read_to_string(&baseline).context("reading the baseline")?);
         fared.agrees = said.good;
         if fared.passed == 0 {
@@ -66,13 +68,14 @@ pub(super) fn run(world: &World, revision: &str) -> anyhow::Result<Fared> {
     })
 }
 
-/// What the suite printed of each scenario: `✓ name: 3 passed, 0 failed`; and at the end those that count for nothing: `✗ name (why)`.
-fn read(text: &str) -> Fared {
+/// The scenarios that run and count for nothing, from the suite's own list of what a revision requires.
+fn not_required(requirements: &str) -> BTreeSet<&str> {
+    requirements.lines().filter_map(|line| line.trim().strip_prefix("- scenario: ")).map(str::trim).collect()
+}
+
+/// What the suite printed of each scenario: `✓ name: 3 passed, 0 failed`.
+fn read(text: &str, not_required: &BTreeSet<&str>) -> Fared {
     let mut fared = Fared::default();
-    let behind = text.split_once("\nNot scored for").map_or("", |(_, behind)| behind);
-    let named = |line: &str| line.trim().trim_start_matches(['✓', '✗']).trim().split_once(" (").map(|(name, _)| name.to_owned());
-    let not_required: BTreeSet<String> = behind.lines().filter_map(named).collect();
-    fared.not_required = not_required.len();
     for line in text.lines() {
         let line = line.trim();
         let (good, rest) = match (line.strip_prefix('✓'), line.strip_prefix('✗')) {
@@ -81,7 +84,11 @@ fn read(text: &str) -> Fared {
             _ => continue,
         };
         let Some((name, counts)) = rest.trim().split_once(": ") else { continue };
-        if !counts.contains("passed") || not_required.contains(name) {
+        if !counts.contains("passed") {
+            continue;
+        }
+        if not_required.contains(name) {
+            fared.not_required += 1;
             continue;
         }
         if good { fared.passed += 1 } else { fared.failed.push(format!("{name}: {counts}")) }
@@ -100,9 +107,10 @@ mod tests {
 
     #[test]
     fn scenarios_are_counted_by_their_mark() {
-        let said = "Running 3 scenarios\n\n✓ tools-list: 3 passed, 0 failed\n✗ ping: 1 passed, 1 failed\n✗ tasks: 0 passed, 2 failed\n\n\
-                    Not scored for 2026-07-28: 1 scenario(s) run, 1 failing.\n  ✗ tasks (extension)\n✓ Baseline check passed";
-        let fared = read(said);
+        let said = "Running 3 scenarios\n\n✓ tools-list: 3 passed, 0 failed\n✗ ping: 1 passed, 1 failed\n✗ tasks: 0 passed, 2 failed\n\
+                    ✓ Baseline check passed";
+        let list = "server:\n  - tools-list\nnot_scored:\n  - scenario: tasks\n    reason: extension\n";
+        let fared = read(said, &not_required(list));
         assert_eq!((fared.passed, fared.failed, fared.not_required), (1, vec!["ping: 1 passed, 1 failed".to_owned()], 1));
         assert_eq!(entries("# why\nserver:\n  - a\n  - b:c\n"), ["a", "b:c"]);
     }

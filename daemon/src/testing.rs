@@ -15,7 +15,7 @@ use m365_cached::{
     clock::{ManualClock, Timestamp},
     engine::{Stats, WarmUp},
     hint::Kind,
-    ids::Caller,
+    ids::{Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use m365_cached_proto::dirs::Profile;

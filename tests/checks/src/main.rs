@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::{campaign, demo, outside, supply};
+use m365_cached_checks::{answers, campaign, demo, outside, supply};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -28,6 +28,10 @@ enum Command {
     /// them and says so. Progress goes to stderr, the result to stdout. Exits 1 when an answer does not hold to Graph's declarations,
     /// less than nine in ten of the examples on served paths are answered alike, or a client fails.
     Outside(outside::Options),
+    /// What answers cost a model: ten questions, in bytes and tokens, beside the same answers in the shapes of the original.
+    ///
+    /// Takes what `cargo test` has built.
+    Answers(answers::Options),
     /// Long runs of the real daemon under load and trouble.
     ///
     /// Progress goes to stderr, the result to stdout; Ctrl-C, and the end of its time, end one, and it prints what it has. Exits 0 when it
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options).map(judged),
         Command::Outside(options) => outside::run(&options).map(judged),
+        Command::Answers(options) => answers::run(&options).map(judged),
         Command::Campaign(options) => campaign::run(&options),
         Command::Supply(options) => supply::run(&options).map(judged),
     };

@@ -9,6 +9,7 @@ use m365_cached::{
     ids::ToolProfile,
     tools::{self, Offer},
 };
+use m365_cached_checks::answers;
 use m365_cached_checks::support::{
     mcp::{Era, Mcp},
     world::{ALEX, BEA, Setup, World},
@@ -154,4 +155,63 @@ fn the_essential_tools_cost_at_most_6000_tokens() {
     }
     let all = world.ctl_json(&["tools", "--tokens"]).unwrap();
     assert_eq!((all["profiles"].as_array().unwrap().len(), &all["configured"]), (TOOL_PROFILES.len(), &json!("essential")));
+}
+
+#[test]
+fn answers_cost_less_than_in_the_shapes_of_the_original() {
+    let costs = answers::count().unwrap();
+    println!("{costs:#?}");
+    assert_eq!(costs.rows.len(), 10);
+    for row in &costs.rows {
+        assert!(row.ratio >= 0.95, "{row:?}: a fence may cost a few tokens, not more");
+    }
+    assert!(costs.ratio >= 1.3, "{}", costs.ratio);
+}
+
+/// What stands around an answer: how it came about, and the fence.
+#[test]
+fn provenance_costs_at_most_40_tokens() {
+    let world = World::start().unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    for status in ["miss", "fresh"] {
+        let text = ask(&mut client, "email_list", &json!({"account_id": world.ids[0], "limit": 1}));
+        let (front, rest) = text.split_once("\"_untrusted\"").unwrap();
+        assert!(front.contains(&format!("\"{status}\"")), "{front}");
+        let (fence, rest) = rest.split_once("\"messages\"").unwrap();
+        let (_, end) = rest.split_once("\"_end\"").unwrap();
+        let (provenance, fence) = (tokens(front), tokens(&format!("\"_untrusted\"{fence}")) + tokens(&format!("\"_end\"{end}")));
+        println!("{status}: provenance {provenance} tokens, fence {fence}");
+        assert!(provenance <= 40 && fence <= 90, "provenance {provenance} tokens, fence and cursor {fence}: {text}");
+    }
+}
+
+/// A budget is an estimate; it may be passed by a tenth.
+#[test]
+fn answers_keep_to_their_budget() {
+    let tenant = Options { size: Size::Large, ..Options::default() };
+    let world = World::with(Setup { tenant, accounts: &[ALEX], stopped_clock: true, ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let account = world.ids[0].as_str();
+    for (tool, limit) in [
+        ("email_list", 100),
+        ("emailfolders_list", 250),
+        ("calendar_list_events", 200),
+        ("contact_list", 200),
+        ("file_list", 500),
+        ("search_emails", 100),
+        ("search_files", 100),
+    ] {
+        for budget in [800, 3_000] {
+            let mut given = json!({"account_id": account, "limit": limit, "max_tokens": budget});
+            if tool.starts_with("search") {
+                given["query"] = "a".into();
+            }
+            let text = ask(&mut client, tool, &given);
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            let (cost, cursor) = (tokens(&text), &answer["next_cursor"]);
+            println!("{tool:<22} {budget:>5} {cost:>5} tokens, {} bytes", text.len());
+            assert!(cost * 10 <= budget * 11, "{tool}: {cost} tokens for {budget}");
+            assert!(answer["complete"] == true || cursor.is_string(), "{tool}: cut without a cursor: {}", &text[..400.min(text.len())]);
+        }
+    }
 }

@@ -10,7 +10,7 @@ use futures_util::{
 use m365_cached::{
     audit::{Event, Kind as AuditKind, Point, Report},
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
-    cache::{Bounds, Escaped, RoomLimits},
+    cache::{Bounds, RoomLimits},
     config::Config,
     engine::{
         self, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy,
@@ -242,7 +242,7 @@ fn warming(config: &Config) -> Result<Warming, Problem> {
 }
 
 fn answer(answer: &engine::Answer) -> Answer {
-    Answer { pieces: vec![answer.escaped_prefix(), Escaped(answer.escaped_body().0.clone())] }
+    Answer { pieces: answer.pieces() }
 }
 
 fn room(room: &engine::RoomStatus) -> RoomState {

@@ -357,7 +357,7 @@ impl Engine {
         let fetched = self.run(&call, None).await.0?;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
-        Ok(super::Answer::cached(super::CacheStatus::Bypass, at, body.text, None))
+        Ok(Self::unkept(&call, super::CacheStatus::Bypass, at, &body, None))
     }
 
     /// Runs the row of a read, and tells what was seen on the way. `etag` is the tag of the answer it is to replace.

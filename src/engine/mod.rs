@@ -6,6 +6,7 @@
 mod accounts;
 mod answer;
 mod background;
+mod budget;
 mod changes;
 mod check;
 mod confirm;
@@ -37,6 +38,7 @@ mod tasks;
 mod trail;
 mod truth;
 mod turn;
+mod untrusted;
 mod walk;
 mod warm;
 mod warm_up;
@@ -370,9 +372,9 @@ impl Engine {
         self.answered(caller, name, given).await.map(|answer| self.shaped(name, answer))
     }
 
-    /// The answer in the shape that was configured: ours as it is.
+    /// The answer in the shape that was configured: ours with a fence around what others wrote.
     fn shaped(&self, name: &str, answer: Answer) -> Answer {
-        if self.policy.compat { answer.as_original(name) } else { answer }
+        if self.policy.compat { answer.as_original(name) } else { answer.fenced(|| self.dice.hex(3)) }
     }
 
     /// The arguments of a call, checked, with the defaults that were configured.

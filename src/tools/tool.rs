@@ -244,6 +244,18 @@ pub(super) const MAILBOX: Param =
     Param::optional("mailbox", ParamType::Mailbox, "null", "Address of a shared or delegated mailbox, in place of the account's own.")
         .rare();
 
+/// How much an answer may cost, on lists that can be read on and on bodies; before `max_age`. The engine cuts: see `engine/budget.rs`.
+pub(super) const MAX_TOKENS: Param = Param::optional(
+    "max_tokens",
+    ParamType::Int { min: 500, max: 200_000 },
+    "null",
+    "About how many tokens the answer may have; next_cursor or body.next_offset reads on.",
+)
+.rare();
+
+/// Its name. It is no part of an answer's key: the same answer is cut to any budget.
+pub const MAX_TOKENS_NAME: &str = MAX_TOKENS.name;
+
 /// Where to go on in a list; before `max_age`. The engine resolves it: see `engine/cursor.rs`.
 pub(super) const CURSOR: Param =
     Param::optional("cursor", ParamType::Text { max: 64 }, "null", "next_cursor of the last answer, to read on.");

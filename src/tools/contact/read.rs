@@ -17,7 +17,7 @@ use crate::{
         listing::{every, read_list},
         named,
         shape::{etag, id, list_answer, pick, text},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
@@ -36,6 +36,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             FORCE_REFRESH,
             Param::optional("folder_id", ParamType::Id, "null", "A contact folder, from contact_create_list; without it the default one."),
             CURSOR,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Contacts, ttl: Ok(Ttl::seconds(1200, 7200)) },

@@ -24,7 +24,7 @@ use crate::{
         mailbox::at,
         named,
         shape::{etag, id, list_of_others, pick, text, untrusted},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
@@ -48,6 +48,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             Param::optional("body_max_length", ParamType::Int { min: 1, max: 50_000 }, "500", "Most characters of each body."),
             BODY_FORMAT,
             CURSOR,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(120, 600)) },
@@ -75,6 +76,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             MAILBOX,
             BODY_FORMAT,
             BODY_OFFSET,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(900, 3600)) },

@@ -14,7 +14,7 @@ use crate::{
         listing::{every, read_list},
         mailbox::at,
         shape::{id, list_answer, pick},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
@@ -38,6 +38,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             FORCE_REFRESH,
             MAILBOX,
             CURSOR,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: EFFECT,

@@ -9,7 +9,7 @@ use crate::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         drive::{Place, is_folder, one_place, read_children, shown},
         shape::list_of_others,
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
@@ -28,6 +28,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
         USE_CACHE,
         FORCE_REFRESH,
         CURSOR,
+        MAX_TOKENS,
         MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(600, 3600)) },

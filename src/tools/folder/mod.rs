@@ -13,7 +13,7 @@ use super::{
     Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     drive::{Place, child_count, is_folder, join, one_place, parent, parent_path, read_children, shown},
     shape::{UNTRUSTED, id, list_of_others, text},
-    tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
 };
 use crate::cache::{Scope, Service, Ttl};
 use crate::ids::ToolProfile::Files;
@@ -33,6 +33,7 @@ pub(super) const TOOLS: &[Tool] = &[
             USE_CACHE,
             FORCE_REFRESH,
             CURSOR,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(900, 3600)) },

@@ -11,7 +11,7 @@ use crate::{
         listing::{every, read_list},
         mailbox::at,
         shape::{id, list_of_others, pick, text},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
@@ -40,6 +40,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
         FORCE_REFRESH,
         MAILBOX,
         CURSOR,
+        MAX_TOKENS,
         MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Mail, ttl: Ok(TTL) },

@@ -12,7 +12,7 @@ use crate::{
         drive::is_folder,
         listing::{every, read_list},
         shape::{id, list_of_others, text},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
@@ -22,7 +22,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     profiles: &[Essential, Files],
     help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then \
            drive_id is another drive's). New files show after some minutes.",
-    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_AGE],
+    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_TOKENS, MAX_AGE],
     effect: Effect::Read { service: Service::Files, ttl: Ok(TTL) },
     risk: Risk::Safe,
     idempotent: true,

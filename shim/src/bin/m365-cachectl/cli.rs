@@ -531,9 +531,10 @@ impl Place {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Profiles:
-  `--profile PROFILE` lists what clients of a profile of tools are shown, and with which schemas: essential, mail, calendar,
-  files, read-only or full. Any other value is a folder as above; both can be given. `tools.profile` of `config.toml` or
-  `m365-mcp --tools PROFILE` in a client's launch line say which profile a client has.
+  `--profile PROFILE` lists what clients of a profile of tools are shown, and with which schemas: essential,
+  mail, calendar, files, read-only or full. Any other value is a folder as above; both can be given.
+  `tools.profile` of `config.toml`, or `m365-mcp --tools PROFILE` in a client's launch line, says which
+  profile a client has.
 
 Examples:
   m365-cachectl tools

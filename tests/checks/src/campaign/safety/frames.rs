@@ -43,8 +43,13 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
                 }
                 _ => message(&mut noise, &tools, &world.ids[0]),
             };
-            if !line.is_empty() {
-                client.send(&line)?;
+            if line.is_empty() {
+                continue;
+            }
+            client.send(&line)?;
+            // What may be answered at length is read at once: a client that only writes ends up waiting for itself.
+            if line.contains("tools/list") || line.contains(&world.ids[0]) {
+                settle(&mut client)?;
             }
         }
         tried += BURST;

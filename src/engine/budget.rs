@@ -5,9 +5,9 @@
 //! gets somewhere. Its cursor names the next item of the list as it is kept (`held.rs`). A body is cut within its text and says where to read on
 //! (`body_offset`), which is answered from the same stored answer; that one is parsed, at less than a millisecond for 50,000 characters.
 //!
-//! Vocabularies differ and are too large to carry, so tokens are estimated: [`BYTES`] bytes of escaped JSON each. Lists of mail, events and files
-//! have 3.0 to 3.6 bytes a token of `o200k_base` (ids are dear), prose 4 and more: an answer seldom comes to more than its budget, and
-//! `tests/tokens.rs` holds it to a tenth more.
+//! Vocabularies differ and are too large to carry, so tokens are estimated from the bytes of escaped JSON: three to a token, and three to two
+//! tokens in ids, which no vocabulary knows (`o200k_base` has 1.5 to 1.8 bytes a token in those of Exchange and OneDrive, 3.4 and more in all
+//! else). An answer seldom comes to more than its budget: `tests/tokens.rs` holds it to a tenth more.
 
 use std::sync::Arc;
 
@@ -20,25 +20,36 @@ use crate::{
     tools::{MAX_TOKENS, cut_body},
 };
 
-/// What a token comes to, in bytes of escaped JSON.
-const BYTES: usize = 3;
-/// What stands in front of every answer, and the cursor and the fence behind, in bytes.
-const FRAME: usize = 240;
+/// Parts of a token, so that bytes are whole numbers of them.
+const TOKEN: usize = 12;
+/// What a byte comes to.
+const BYTE: usize = TOKEN / 3;
+/// What it comes to besides in an id.
+const IN_ID: usize = BYTE;
+/// So many letters, digits and the signs of ids in a row are an id.
+const ID: usize = 20;
+/// What stands in front of every answer, and the cursor and the fence behind, in tokens.
+const FRAME: usize = 90;
 /// Said of a cut answer that nobody keeps.
 const NOT_KEPT: &str = "Cut to max_tokens, and not kept, so there is no cursor to read on: ask again with a smaller limit.";
 
 impl Call {
-    /// Bytes that its answer may have, when it has a budget.
+    /// What its answer may come to, when it has a budget.
     fn room(&self) -> Option<usize> {
         let tokens = usize::try_from(self.args.number(MAX_TOKENS)?).ok()?;
-        Some(tokens.saturating_mul(BYTES).saturating_sub(FRAME))
+        Some(tokens.saturating_sub(FRAME) * TOKEN)
+    }
+
+    /// The same, when `body` is over it.
+    fn exceeded(&self, body: &Body) -> Option<usize> {
+        self.room().filter(|room| cost(&body.text.0) > *room)
     }
 }
 
 impl Engine {
     /// `body`, which begins with the item `from` of the stored `list`, as far as the call's budget goes.
     pub(super) fn within_budget(&self, call: &Call, list: &Arc<Entry>, from: usize, body: &Body) -> Body {
-        let Some(room) = call.room().filter(|room| body.text.0.len() > *room) else { return body.clone() };
+        let Some(room) = call.exceeded(body) else { return body.clone() };
         if body.items.is_empty() {
             return shorter(call, body, room).unwrap_or_else(|| body.clone());
         }
@@ -53,7 +64,7 @@ impl Engine {
 
     /// The same for an answer that nobody keeps: there is nothing to read on in. `problem` is what there is to say of it otherwise.
     pub(super) fn unkept(call: &Call, status: CacheStatus, at: Timestamp, body: &Body, problem: Option<&str>) -> Answer {
-        let Some(room) = call.room().filter(|room| body.text.0.len() > *room) else {
+        let Some(room) = call.exceeded(body) else {
             return Answer::cached(status, at, body.text.clone(), problem);
         };
         if body.items.is_empty() {
@@ -67,28 +78,66 @@ impl Engine {
     }
 }
 
-/// How many items of a list go into so many bytes; at least one.
-fn fitting(body: &Body, room: usize) -> usize {
-    let at = |place: u32| usize::try_from(place).unwrap_or(usize::MAX);
-    let (Some((first, _)), Some((_, last))) = (body.items.first(), body.items.last()) else { return 0 };
-    // The list's name in front, and what else the answer says behind.
-    let around = at(*first) + body.text.0.len().saturating_sub(at(*last));
-    let items = room.saturating_sub(around).saturating_add(at(*first));
-    body.items.partition_point(|(_, end)| at(*end) <= items).max(1)
+/// Adds up what bytes come to.
+#[derive(Default)]
+struct Meter {
+    parts: usize,
+    /// Letters and signs of an id so far.
+    run: usize,
 }
 
-/// An answer of one thing, with as much of its body as goes into so many bytes; `None` when it has none to cut.
+impl Meter {
+    fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let of_an_id = byte.is_ascii_alphanumeric() || b"-_+/=".contains(byte);
+            self.run = if of_an_id { self.run + 1 } else { 0 };
+            self.parts += BYTE;
+            // Known as one only here: the letters before cost as much.
+            self.parts += match self.run {
+                ID => ID * IN_ID,
+                run if run > ID => IN_ID,
+                _ => 0,
+            };
+        }
+    }
+}
+
+/// What some bytes of escaped JSON come to, in parts of a token.
+fn cost(bytes: &[u8]) -> usize {
+    let mut meter = Meter::default();
+    meter.add(bytes);
+    meter.parts
+}
+
+/// How many items of a list go into the room; at least one.
+fn fitting(body: &Body, room: usize) -> usize {
+    let text = body.text.0.as_ref();
+    let slice = |from: u32, to: u32| Some(cost(text.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?));
+    let (Some((first, _)), Some((_, last))) = (body.items.first(), body.items.last()) else { return 0 };
+    // The list's name in front, and what else the answer says behind.
+    let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    let mut left = room.saturating_sub(slice(0, *first).unwrap_or(0) + slice(*last, end).unwrap_or(0));
+    let fits = body.items.iter().take_while(|(from, to)| {
+        let item = slice(*from, *to).map(|cost| cost + BYTE);
+        item.and_then(|cost| left.checked_sub(cost)).inspect(|rest| left = *rest).is_some()
+    });
+    fits.count().max(1)
+}
+
+/// An answer of one thing, with as much of its body as goes into the room; `None` when it has none to cut.
 fn shorter(call: &Call, body: &Body, room: usize) -> Option<Body> {
     let mut answer: Map<String, Value> = serde_json::from_str(&format!("{{{}", body.text.to_text())).ok()?;
     let content = answer.get("body")?.get("content")?.as_str()?;
-    // Each character as it stands in the escaped text, so that what is left fits.
-    let written = |text: &str| Escaped::from_text(&Value::from(text).to_string()).0.len();
-    let mut left = room.saturating_sub(body.text.0.len().saturating_sub(written(content)));
-    let mut buffer = [0; 4];
+    // Each character as it stands in the escaped text, without the quotes around it, which are escaped too.
+    let written = |text: &str| {
+        let quoted = Escaped::from_text(&Value::from(text).to_string()).0;
+        quoted.slice(2..quoted.len() - 2)
+    };
+    let left = room.saturating_sub(cost(&body.text.0).saturating_sub(cost(&written(content))));
+    let (mut meter, mut buffer) = (Meter::default(), [0; 4]);
     let fits = content.chars().take_while(|letter| {
-        // Without the quotes around it, which are escaped too.
-        let width = written(letter.encode_utf8(&mut buffer)) - 4;
-        left.checked_sub(width).inspect(|rest| left = *rest).is_some()
+        meter.add(&written(letter.encode_utf8(&mut buffer)));
+        meter.parts <= left
     });
     // A budget smaller than everything else still gets somewhere.
     let most = fits.count().max(200);

@@ -71,9 +71,9 @@ fn questions(message: &Value, event: &Value) -> [Question; 10] {
         ("Which mail folders have I?", "emailfolders_list", json!({})),
         ("What is on this week?", "calendar_list_events", json!({})),
         ("What is this meeting about?", "calendar_get_event", json!({"event_id": event})),
-        ("What is Bea's number?", "search_contacts", json!({"query": "b"})),
+        ("What is Bea's number?", "search_contacts", json!({"query": "bea"})),
         ("What lies in my files?", "file_list", json!({})),
-        ("Find the plan", "search_files", json!({"query": "plan"})),
+        ("Find the reports", "search_files", json!({"query": "report"})),
     ]
 }
 

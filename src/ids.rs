@@ -1,4 +1,4 @@
-//! Names for who and what: accounts, tenants, callers and what they may not do, calls.
+//! Names for who and what: accounts, tenants, callers with what they are shown and what they may not do, calls.
 
 use std::{
     fmt,
@@ -75,6 +75,46 @@ impl fmt::Display for CallId {
     }
 }
 
+/// Which tools a client is shown, fixed by the configuration or by its launch line, never by who it is. Tools that are not shown can be called
+/// all the same, except that [`ToolProfile::ReadOnly`] refuses whatever changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToolProfile {
+    /// The daily work of mail, calendar, files, people and search, in few tokens.
+    Essential,
+    /// All of mail but its rules.
+    Mail,
+    /// All of calendars.
+    Calendar,
+    /// All of files and folders.
+    Files,
+    /// Whatever changes nothing; the rest is refused.
+    ReadOnly,
+    /// Every tool, with every argument and limit spelled out.
+    Full,
+}
+
+impl ToolProfile {
+    /// All of them by their names, in the order of the manual.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("essential", Self::Essential),
+        ("mail", Self::Mail),
+        ("calendar", Self::Calendar),
+        ("files", Self::Files),
+        ("read-only", Self::ReadOnly),
+        ("full", Self::Full),
+    ];
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, profile)| *profile)
+    }
+
+    /// Its name, as settings and launch lines spell it.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, profile)| *profile == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// What a client may not do, whatever it asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fence {
@@ -84,6 +124,8 @@ pub struct Fence {
     pub read_only: bool,
     /// It does nothing that reaches other people.
     pub no_send: bool,
+    /// It changes nothing, because that is the profile of its tools.
+    pub read_only_tools: bool,
     /// Each list holds ids and usernames (lower case) of accounts; an account is within the fence when every list has it.
     pub accounts: Vec<Vec<String>>,
 }
@@ -95,6 +137,7 @@ impl Fence {
         self.policies.extend(other.policies.iter().filter(|name| !self.policies.contains(name)).cloned().collect::<Vec<_>>());
         self.read_only |= other.read_only;
         self.no_send |= other.no_send;
+        self.read_only_tools |= other.read_only_tools;
         self.accounts.extend(other.accounts.iter().cloned());
         self
     }
@@ -106,7 +149,7 @@ impl Fence {
 
     /// Whether it keeps anybody from anything.
     pub fn is_open(&self) -> bool {
-        !self.read_only && !self.no_send && self.accounts.is_empty()
+        !self.read_only && !self.no_send && !self.read_only_tools && self.accounts.is_empty()
     }
 }
 

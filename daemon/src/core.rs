@@ -8,7 +8,7 @@ use m365_cached::{
     clock::Timestamp,
     engine::{Change, Content, ContentOf, Period, Point, Stats, WantedBytes, WarmUp},
     hint::{Hint, Kind},
-    ids::Caller,
+    ids::{Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use serde_json::{Map, Value};
@@ -142,8 +142,12 @@ pub struct ToolRow {
     pub title: String,
     /// For models.
     pub description: String,
-    /// JSON Schema of the arguments.
-    pub input_schema: Bytes,
+    /// JSON Schema of the arguments, whole and as short lists have it.
+    pub input_schema: Listed<Bytes>,
+    /// What it costs a model in either form, in tokens.
+    pub tokens: Listed<u32>,
+    /// Names of the profiles that show it.
+    pub profiles: Vec<&'static str>,
     /// Whether it changes nothing.
     pub read_only: bool,
     /// The family.
@@ -156,6 +160,22 @@ pub struct ToolRow {
     pub idempotent: bool,
     /// What it reads or changes, and how long its answers are kept, in words.
     pub effect: String,
+}
+
+/// The two forms in which a tool is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Listed<T> {
+    /// In `full`.
+    pub whole: T,
+    /// In every other profile.
+    pub short: T,
+}
+
+impl<T> Listed<T> {
+    /// As that profile lists it.
+    pub fn in_profile(&self, profile: ToolProfile) -> &T {
+        if profile == ToolProfile::Full { &self.whole } else { &self.short }
+    }
 }
 
 /// An account.

@@ -65,6 +65,9 @@ pub struct Flags {
     /// Exit with 0 and without a word when a daemon serves this profile already
     #[arg(long)]
     pub if_not_running: bool,
+    /// A client starts it: end after `daemon.idle_s` without one
+    #[arg(long)]
+    pub on_demand: bool,
     /// Leave the session of the program that started it
     #[cfg(unix)]
     #[arg(long)]

@@ -15,7 +15,7 @@ use m365_cached::{
     clock::{ManualClock, Timestamp},
     engine::{Change, Content, ContentOf, Stats, WantedBytes, WarmUp},
     hint::Kind,
-    ids::Caller,
+    ids::{Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use m365_cached_proto::dirs::Profile;
@@ -116,7 +116,7 @@ impl crate::records::Records for FakeCore {
 
     async fn erase(&self, account: &str, _caller: &Caller) -> Result<m365_cached::engine::Erased, Problem> {
         let account = m365_cached::ids::AccountId::new(account);
-        Ok(m365_cached::engine::Erased { account, entries: 2, left: [("entries", 0)].into() })
+        Ok(m365_cached::engine::Erased { account, entries: 2, copies: 0, left: [("entries", 0)].into() })
     }
 
     async fn record_key(&self, _outcome: &'static str) {}
@@ -259,7 +259,9 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
             name: "email_list".into(),
             title: "List mail".into(),
             description: "Lists mail.".into(),
-            input_schema: "{}".into(),
+            input_schema: Listed { whole: "{}".into(), short: "{}".into() },
+            tokens: Listed { whole: 20, short: 10 },
+            profiles: vec!["essential", "full"],
             read_only: true,
             category: "email".into(),
             safety_level: "safe".into(),
@@ -271,11 +273,13 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         warnings: Vec::new(),
         original: Default::default(),
         drain,
+        life: Default::default(),
         metrics: None,
         clock,
         limits: Default::default(),
         policies: Default::default(),
         strict: false,
+        tools: ToolProfile::Full,
         fixtures: false,
     }
 }

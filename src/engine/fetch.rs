@@ -31,7 +31,7 @@ use crate::{
     ids::{Urgency, Work},
     queue::Failure,
     store::{FeedKey, Put},
-    tools::{Along, Fetched, StepError},
+    tools::{Along, Effect, Fetched, StepError, Tool},
 };
 
 /// A fetched answer.
@@ -255,10 +255,13 @@ impl Engine {
     async fn keep_along(&self, call: &Call, from: &[Position], along: Along, at: Timestamp) {
         let Ok(tool) = super::find(along.tool) else { return };
         let other = self.begin(tool, along.args, call.account.clone());
-        let (Some(key), Some(answer)) = (self.key(&other), along.fetched.answer.as_object()) else { return };
-        if along.fetched.whole && self.caching(tool, &other.account) {
-            let body = encode(answer, along.fetched.list);
-            self.keep(key, from, &along.fetched, Seen::default(), body, at).await;
+        let mut fetched = along.fetched;
+        let (Some(key), Some(from)) = (self.key(&other), of_service(from, tool)) else { return };
+        if fetched.whole && self.caching(tool, &other.account) {
+            self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+            let Some(answer) = fetched.answer.as_object() else { return };
+            let body = encode(answer, fetched.list);
+            self.keep(key, &from, &fetched, Seen::default(), body, at).await;
         }
     }
 
@@ -355,7 +358,7 @@ impl Engine {
         let fetched = self.run(&call, None).await.0?;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
-        Ok(super::Answer::cached(super::CacheStatus::Bypass, at, body.text, None))
+        Ok(Self::unkept(&call, super::CacheStatus::Bypass, at, &body, None))
     }
 
     /// Runs the row of a read, and tells what was seen on the way. `etag` is the tag of the answer it is to replace.
@@ -437,6 +440,14 @@ pub(super) fn readings(from: &[Position], scopes: &[Scope]) -> Vec<Reading> {
         Reading { source: position.source.clone(), epoch: position.epoch, read_seq: position.read_seq, scopes }
     });
     each.collect()
+}
+
+/// Where the source of `tool` stood, of those that were read; `None` when it was none of them.
+fn of_service(from: &[Position], tool: &Tool) -> Option<Vec<Position>> {
+    let Effect::Read { service, .. } = tool.effect else { return None };
+    let of_a_drive = |service: Service| service == Service::Files;
+    let main = from.iter().find(|position| of_a_drive(position.service) == of_a_drive(service))?;
+    Some(vec![Position { service, ..main.clone() }])
 }
 
 /// Where a source stood when a fetch began.

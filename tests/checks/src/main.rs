@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::{campaign, demo, outside, supply};
+use m365_cached_checks::{answers, campaign, demo, outside, supply};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -30,6 +30,10 @@ enum Command {
     /// less than nine in ten of the examples on served paths are answered alike, a client fails, or a scenario of the conformance suite does
     /// that its baseline does not name.
     Outside(outside::Options),
+    /// What answers cost a model: ten questions, in bytes and tokens, beside the same answers in the shapes of the original.
+    ///
+    /// Takes what `cargo test` has built.
+    Answers(answers::Options),
     /// Long runs of the real daemon under load and trouble.
     ///
     /// Progress goes to stderr, the result to stdout; Ctrl-C, and the end of its time, end one, and it prints what it has. Exits 0 when it
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options).map(judged),
         Command::Outside(options) => outside::run(&options).map(judged),
+        Command::Answers(options) => answers::run(&options).map(judged),
         Command::Campaign(options) => campaign::run(&options),
         Command::Supply(options) => supply::run(&options).map(judged),
     };

@@ -840,6 +840,10 @@ fn task(number: usize, priority: u8) -> TaskRow {
 
 /// One random operation. Small ranges, so that operations meet.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    not(any(feature = "sqlcipher", feature = "system-openssl")),
+    expect(dead_code, reason = "ends come where two stores are compared")
+)]
 enum Op {
     Read { folder: u8, item: u8 },
     PutRead { place: usize },

@@ -1,5 +1,7 @@
 //! Which questions a stored answer to *another* question holds the answer of.
 //!
+//! A body that is read on from some character is held by the answer with the body's beginning, as far as that one goes.
+//!
 //! Looked at row by row. A list that is read in one order and then cut holds every shorter one. Not so:
 //! `search_events`, which cuts by rank and then sorts by time, so that a shorter list is not the beginning of a longer one; and
 //! `search_unified`, which has several lists.
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Args;
+use super::{Args, OFFSET};
 
 /// Where the answer to a call may be found besides its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,11 @@ pub enum Held<'a> {
     Longer {
         /// Most items the call wants.
         limit: usize,
+    },
+    /// In the answer to the same call that begins with the body's beginning.
+    Body {
+        /// Characters to skip.
+        from: usize,
     },
     /// In a list of another tool, as the item of this id.
     Among {
@@ -69,6 +76,9 @@ pub fn holds(tool: &str) -> bool {
 pub fn held<'a>(tool: &str, args: &'a Args) -> Option<Held<'a>> {
     if LISTS.contains(&tool) {
         return Some(Held::Longer { limit: args.count(LIMIT) });
+    }
+    if args.count(OFFSET) > 0 {
+        return Some(Held::Body { from: args.count(OFFSET) });
     }
     let (_, id, list) = MEMBERS.iter().find(|(get, _, _)| *get == tool)?;
     Some(Held::Among { list, id: args.text(id)? })

@@ -48,12 +48,12 @@ const COMMENT: ParamType = ParamType::Prose { max: 10_000 };
 /// Most people of one meeting (Exchange Online limits).
 const PEOPLE: ParamType = ParamType::Addresses { max: 500 };
 
-const EVENT_ID: Param = Param::required("event_id", ParamType::Id, "The event's id, from calendar_list_events.");
+const EVENT_ID: Param = Param::required("event_id", ParamType::Id, "From calendar_list_events.");
 const TIMEZONE: Param = Param::optional(
     "timezone",
     ParamType::Zone,
     "null",
-    "IANA or Windows name of the time zone for times without an offset and for local times in the answer; the mailbox's own by default.",
+    "IANA or Windows name, for times without an offset and local times in the answer; the mailbox's by default.",
 );
 
 fn event_id(args: &Args) -> &str {

@@ -6,6 +6,7 @@ use super::{read::containers, well_known};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -19,8 +20,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_mark_read",
         title: "Mark an email as read or unread",
-        help: "Marks one message as read, or as unread with is_read=false. Returns the updated message without its body. Lists and folder \
-               counts show the change at once.",
+        profiles: &[Essential, Mail],
+        help: "Marks one message as read, or as unread with is_read=false. Returns it without its body.",
         params: &[MESSAGE, ACCOUNT, Param::optional("is_read", ParamType::Bool, "true", "true for read, false for unread."), MAILBOX],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Moderate,
@@ -32,8 +33,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_move",
         title: "Move an email",
-        help: "Moves one message to another mail folder. Returns status and new_id: use new_id from then on, the message's id may change \
-               with a move. Moving it back undoes it. To `deleted` it asks the user first.",
+        profiles: &[Essential, Mail],
+        help: "Moves one message to another mail folder. Returns new_id: use it from then on. Moving it back undoes it. To `deleted` \
+               it asks the user first.",
         params: &[
             MESSAGE,
             Param::required(
@@ -57,6 +59,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_archive",
         title: "Archive an email",
+        profiles: &[Mail],
         help: "Moves one message to the Archive folder. Returns status and new_id: use new_id from then on. Moving it back undoes it.",
         params: &[MESSAGE, ACCOUNT, MAILBOX],
         effect: Effect::Write { service: Service::Mail },
@@ -72,7 +75,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_delete",
         title: "Delete an email",
-        help: "Deletes one message: it goes to Deleted Items; one that lies there is gone for good. Returns status. Ask the user first.",
+        profiles: &[Essential, Mail],
+        help: "Deletes one message: it goes to Deleted Items; one that lies there is gone for good. Ask the user first.",
         params: &[MESSAGE, ACCOUNT, CONFIRM, MAILBOX],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Critical,
@@ -87,7 +91,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     },
 ];
 
-pub(super) const MESSAGE: Param = Param::required("email_id", ParamType::Id, "The message's id, from email_list.");
+pub(super) const MESSAGE: Param = Param::required("email_id", ParamType::Id, "From email_list.");
 
 pub(super) const UPDATED_FIELDS: [&str; 12] = [
     "id",

@@ -6,6 +6,7 @@ use super::change::{MESSAGE, UPDATED_FIELDS, message_id, updated};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::Mail,
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -45,6 +46,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_update",
         title: "Update an email",
+        profiles: &[Mail],
         help: "Changes marks of one message: isRead, categories, importance, flag, inferenceClassification; at least one. Returns the updated \
                message without its body.",
         params: &[MESSAGE, Param::required("updates", ParamType::Object(UPDATES), "What to change."), ACCOUNT, MAILBOX],
@@ -58,6 +60,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_flag",
         title: "Flag an email",
+        profiles: &[Mail],
         help: "Flags one message for follow-up, marks it complete, or takes the flag away. Returns the updated message without its body.",
         params: &[MESSAGE, ACCOUNT, Param::optional("flag_status", ParamType::Choice(FLAG_WORDS), "\"flagged\"", "The flag."), MAILBOX],
         effect: EFFECT,
@@ -70,6 +73,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_add_category",
         title: "Add categories to an email",
+        profiles: &[Mail],
         help: "Adds categories to one message and keeps those it has; email_update sets or clears them. Returns the updated message without \
                its body.",
         params: &[

@@ -6,21 +6,23 @@ use super::{Found, LIMIT, Outcome, QUERY, TTL, query::hits};
 use crate::{
     cache::{Scope, Service},
     graph::{GraphRequest, drive_search_path},
+    ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
         drive::is_folder,
         listing::{every, read_list},
         shape::{id, list_of_others, text},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_files",
     title: "Search files",
-    help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then drive_id is another \
-           drive's). New files show after some minutes. For a download address use file_download_url.",
-    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_AGE],
+    profiles: &[Essential, Files],
+    help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then \
+           drive_id is another drive's). New files show after some minutes.",
+    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_TOKENS, MAX_AGE],
     effect: Effect::Read { service: Service::Files, ttl: Ok(TTL) },
     risk: Risk::Safe,
     idempotent: true,

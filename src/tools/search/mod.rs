@@ -32,9 +32,9 @@ use crate::cache::{Scope, Ttl};
 
 const TTL: Ttl = Ttl::seconds(60, 300);
 const QUERY: Param = Param::required("query", ParamType::Text { max: 512 }, "Words to look for.");
-const LIMIT: Param = Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most results to return.");
+const LIMIT: Param = Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most results.");
 /// For messages and events, which are long: fifty of them cost a model some 12,000 tokens.
-const SHORT_LIMIT: Param = Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "25", "Most results to return.");
+const SHORT_LIMIT: Param = Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "25", "Most results.");
 
 /// What one search found.
 struct Found {

@@ -12,6 +12,7 @@ use serde_json::{Map, json};
 use super::{Found, LIMIT, Outcome, QUERY, SHORT_LIMIT, TTL, call_of, emails, events, files};
 use crate::{
     cache::{Scope, Service},
+    ids::ToolProfile::Essential,
     tools::{
         Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         calendar::clocks,
@@ -25,9 +26,9 @@ const TYPES: &[&str] = &["message", "event", "driveItem"];
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_unified",
     title: "Search mail, events and files",
-    help: "Searches messages, events (a year back and ahead) and files at once, under message, event and driveItem; each as search_emails, \
-           search_events and search_files do it. A type that could not be searched is named under `errors`; complete says whether each list \
-           is whole.",
+    profiles: &[Essential],
+    help: "Searches messages, events (a year back and ahead) and files at once, under message, event and driveItem. A type that \
+           could not be searched is named under `errors`.",
     params: &[
         QUERY,
         ACCOUNT,

@@ -89,7 +89,8 @@ pub(super) struct Heard {
 /// What an answer says, without how it came about: a cursor names a snapshot, which each fetch makes anew.
 pub(super) fn content(mut answer: Value) -> Value {
     if let Some(members) = answer.as_object_mut() {
-        members.retain(|name, _| !["_cache_status", "_cached_at", "_warning", "next_cursor"].contains(&name.as_str()));
+        members
+            .retain(|name, _| !["_cache_status", "_cached_at", "_warning", "next_cursor", "_untrusted", "_end"].contains(&name.as_str()));
     }
     answer
 }

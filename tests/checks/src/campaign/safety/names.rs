@@ -41,9 +41,10 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
         }
         let path = hostile(nth, outside.path(), &folder);
         if nth % 3 == 2 {
-            let question = json!({ "account_id": account, "local_file_path": path.replace("stolen", "secret.txt"), "onedrive_path": format!("/stolen-{nth}.txt") });
+            let path = path.replace("stolen", "secret.txt");
+            let question = json!({ "account_id": account, "local_file_path": path, "onedrive_path": format!("/stolen-{nth}.txt") });
             let answer = client.call("file_create", &question)?;
-            read += usize::from(!answer.is_error);
+            read += usize::from(!answer.is_error && !lies_in(&folder, &path));
         } else {
             let question = json!({ "account_id": account, "file_id": file, "download_path": path });
             // It may be saved inside, under a name that only looks hostile; what counts is what lies outside.
@@ -60,6 +61,14 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
     let more = json!({ "saved_outside": saved, "read_outside": read, "uploads": world.control().stats().count("PUT") - uploads });
     found(run, "names", tried, saved + read, more);
     Ok(())
+}
+
+/// Whether it is a file of the folder after all: a download before may have been saved under a name that only looks hostile.
+fn lies_in(folder: &Path, path: &str) -> bool {
+    match (folder.canonicalize(), folder.join(path).canonicalize()) {
+        (Ok(folder), Ok(file)) => file.starts_with(folder),
+        _ => false,
+    }
 }
 
 /// Files beside the folder, in the folder outside, and in the usual places.

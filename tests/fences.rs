@@ -138,7 +138,7 @@ fn strict_consent_at_the_shell_is_asked_and_given_in_one_go() {
     let name = format!("account_id={ALEX}");
     let claimed = world.ctl(&["call", "account_remove", &name, "confirm=true"]).unwrap();
     assert_eq!(claimed.code, Some(2), "{claimed:?}");
-    let mut client = world.client(Era::Legacy).unwrap();
+    let mut client = world.client_of(Era::Legacy, "full").unwrap();
     let listed = client.request("tools/list", json!({})).unwrap();
     let tool = listed["result"]["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == "account_remove").unwrap().clone();
     assert!(tool["inputSchema"]["properties"]["confirm_token"].is_object(), "{tool}");

@@ -8,7 +8,11 @@ use std::{
     },
 };
 
-use m365_cached::{chance::Dice, clock::Timestamp, ids::CallId};
+use m365_cached::{
+    chance::Dice,
+    clock::Timestamp,
+    ids::{CallId, ToolProfile},
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -16,8 +20,10 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
     keys::KeyKeeper,
+    mcp::Fixtures,
     original::Original,
     parts::{Parts, ProfileInfo},
+    signin::SignIns,
 };
 
 /// Where the offline verbs put what they take away.
@@ -44,6 +50,12 @@ pub struct Daemon {
     pub ready_at: Timestamp,
     /// Whether consent is a token everywhere.
     pub(crate) strict: bool,
+    /// The tools that clients are shown whose launch line names no others.
+    pub(crate) tools: ToolProfile,
+    /// What the conformance suite calls; only in a demo profile that was started for it.
+    pub(crate) fixtures: Option<Fixtures>,
+    /// Sign-ins that wait for somebody.
+    pub(crate) sign_ins: SignIns,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What is configured for which client.
@@ -62,12 +74,31 @@ pub struct Daemon {
 impl Daemon {
     /// A daemon from its parts; `refused` counts the connections that its listener turned away.
     pub fn new(parts: Parts, refused: Arc<AtomicU64>, dice: &dyn Dice) -> Self {
-        let Parts { profile, keys, core, catalogue, caching, warnings, original, clock, drain: _, metrics: _, limits, policies, strict } =
-            parts;
+        let Parts {
+            profile,
+            keys,
+            core,
+            catalogue,
+            caching,
+            warnings,
+            original,
+            clock,
+            drain: _,
+            life: _,
+            metrics: _,
+            limits,
+            policies,
+            strict,
+            tools,
+            fixtures,
+        } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
+        let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
+            fixtures,
+            sign_ins: SignIns::default(),
             instance: dice.hex(8),
             profile,
             keys,
@@ -76,6 +107,7 @@ impl Daemon {
             clients: Clients::default(),
             ready_at,
             strict,
+            tools,
             gate,
             policies: Arc::new(policies),
             run: dice.number(),
@@ -97,6 +129,12 @@ impl Daemon {
     /// The id of the next call that a person makes.
     pub(crate) fn call_of_a_person(&self) -> CallId {
         CallId { run: self.run, connection: 0, line: self.persons_calls.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+
+    /// How many calls were made by those who are connected, and by people.
+    pub(crate) fn asked(&self) -> u64 {
+        let clients = self.clients.list().into_iter().map(|(_, client)| client.calls).sum::<u64>();
+        clients.wrapping_add(self.persons_calls.load(Ordering::Relaxed))
     }
 
     /// The time now.

@@ -10,10 +10,11 @@ use futures_util::{
 use m365_cached::{
     audit::{Event, Kind as AuditKind, Point, Report},
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
-    cache::{Bounds, Escaped, RoomLimits},
+    cache::{Bounds, RoomLimits},
     config::Config,
     engine::{
-        self, AuditPolicy, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy, Stats, ToolPolicy, Warming,
+        self, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy,
+        Stats, ToolPolicy, WantedBytes, Warming,
     },
     graph::{self, Budget},
     hint::Kind,
@@ -25,6 +26,7 @@ use m365_cached::{
     worker,
 };
 use serde_json::{Map, Value};
+use tokio::sync::broadcast;
 
 use crate::{
     compliance::Facts,
@@ -240,7 +242,7 @@ fn warming(config: &Config) -> Result<Warming, Problem> {
 }
 
 fn answer(answer: &engine::Answer) -> Answer {
-    Answer { pieces: vec![answer.escaped_prefix(), Escaped(answer.escaped_body().0.clone())] }
+    Answer { pieces: answer.pieces() }
 }
 
 fn room(room: &engine::RoomStatus) -> RoomState {
@@ -313,6 +315,14 @@ impl Core for Running {
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
         self.engine.call(caller, tool, args).await.as_ref().map(answer).map_err(problem)
+    }
+
+    async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem> {
+        self.engine.content(caller, account, of, wanted).await.map_err(|error| problem(&error))
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.engine.changes()
     }
 
     async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {

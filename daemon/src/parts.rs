@@ -8,12 +8,14 @@ use m365_cached::{
     cloud::Cloud,
     config::{Config, KeySource, LimitSettings, Sources},
     hint::Kind,
+    ids::ToolProfile,
     secret::{Secret, kept_in_memory},
     store::{Limits, StoreError},
-    tools,
+    tools::{self, Offer},
     vault::{self, KEY_VARIABLE, Keys, OsKeyring, SourceKind, Unlocked, Vault},
 };
 use m365_cached_proto::dirs::Profile;
+use serde_json::Value;
 
 #[cfg(feature = "sqlcipher")]
 use m365_cached::{
@@ -28,10 +30,11 @@ use m365_cached::{
 };
 
 use crate::{
-    core::{Core, Problem, ToolRow, Warning},
+    core::{Core, Listed, Problem, ToolRow, Warning},
     engine::Store,
     gate::Policies,
     keys::{self, KeyKeeper},
+    life::Life,
     original::Original,
 };
 
@@ -66,6 +69,8 @@ pub struct Parts {
     pub original: Original,
     /// How long calls in flight may take to end.
     pub drain: Duration,
+    /// When the daemon ends by itself.
+    pub life: Life,
     /// Where figures for Prometheus are served.
     pub metrics: Option<SocketAddr>,
     /// Time.
@@ -76,6 +81,10 @@ pub struct Parts {
     pub policies: Policies,
     /// Whether consent is a token everywhere.
     pub strict: bool,
+    /// The tools that clients are shown whose launch line names no others.
+    pub tools: ToolProfile,
+    /// Whether there is what the conformance suite calls by name.
+    pub fixtures: bool,
 }
 
 /// What an engine is built from.
@@ -147,11 +156,14 @@ impl Parts {
             warnings: old_names(config),
             original: Original::find(config, profile).unwrap_or_default(),
             drain: config.drain,
+            life: Life::default(),
             metrics: config.metrics_listen,
             clock,
             limits: config.limits,
             policies: Policies::of(config),
             strict: config.strict,
+            tools: config.tool_profile(),
+            fixtures: false,
         }
     }
 }
@@ -289,11 +301,17 @@ fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> 
 
 /// Every tool, for people and tests.
 fn catalogue(strict: bool) -> Vec<ToolRow> {
+    let offer = |profile| Offer::new(profile, None);
     let row = |tool: &tools::Tool| ToolRow {
         name: tool.name.into(),
         title: tool.title.into(),
         description: tool.description(),
-        input_schema: serde_json::Value::Object(if strict { tool.strict_input_schema() } else { tool.input_schema() }).to_string().into(),
+        input_schema: Listed {
+            whole: Value::from(offer(ToolProfile::Full).schema(tool, strict)).to_string().into(),
+            short: Value::from(offer(ToolProfile::Essential).schema(tool, strict)).to_string().into(),
+        },
+        tokens: tools::tokens(tool.name).map_or_else(Default::default, |(whole, short)| Listed { whole, short }),
+        profiles: ToolProfile::NAMES.iter().filter(|(_, profile)| tool.is_in(*profile)).map(|(name, _)| *name).collect(),
         read_only: tool.annotations().read_only,
         category: tool.category().into(),
         safety_level: tool.risk.level().into(),

@@ -237,6 +237,7 @@ impl Engine {
         let row = self.accounts.add(row);
         self.back_in_trail(&row.id);
         self.record(Event::new(Kind::SignIn, self.clock.now()).of(&row.id).ended("signed_in")).await;
+        self.truth.changes().tell(super::Change::Accounts);
         self.warmth.stir();
         Ok(row)
     }
@@ -277,6 +278,7 @@ impl Engine {
         self.counters.forget(&row.id).await;
         self.lists.leave(&row.id);
         self.leave_sources(&row);
+        self.truth.changes().tell(super::Change::Accounts);
         let entries = removed?;
         self.record(self.event(Kind::SignOut, caller).of(&row.id).ended("data_key_destroyed").times(entries)).await;
         Ok((row, entries))

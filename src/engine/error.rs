@@ -47,6 +47,9 @@ pub enum CallError {
         /// The setting that says so.
         setting: &'static str,
     },
+    /// Its tools are the read-only ones. Nothing was done.
+    #[error("this changes something, and the tools of this client are those of the profile `read-only`; nothing was done")]
+    ReadOnly,
     /// A write was sent and no answer came.
     #[error("it is unknown whether this took effect: {0}")]
     UnknownOutcome(StepError),
@@ -67,7 +70,7 @@ impl Hint for CallError {
             Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
             Self::NotJournalled(error) | Self::Erasing(error) | Self::Store(error) => error.kind(),
             Self::Unconfirmed(_) => Kind::User,
-            Self::Fenced { .. } => Kind::Denied,
+            Self::Fenced { .. } | Self::ReadOnly => Kind::Denied,
             Self::Stopping => Kind::Offline,
             Self::Broken => Kind::Internal,
         }
@@ -85,6 +88,7 @@ impl Hint for CallError {
             Self::UnknownOutcome(_) => "outcome_unknown",
             Self::Unconfirmed(_) => "confirmation_required",
             Self::Fenced { .. } => "policy",
+            Self::ReadOnly => "read_only",
             Self::Stopping => "stopping",
             Self::Broken => "internal",
         }
@@ -109,6 +113,10 @@ impl Hint for CallError {
             Self::Fenced { setting, .. } => {
                 Some(format!("Do not try another way: the user set it so. They can change `{setting}` of that policy in `config.toml`."))
             }
+            Self::ReadOnly => Some(
+                "Do not try another way: the user set it so. They can change `tools.profile` in `config.toml`, or `--tools` in the client's launch line."
+                    .into(),
+            ),
             Self::Stopping => Some("Try again in a moment.".into()),
             Self::Broken => Some("Try again; if it stays, look at the daemon's log.".into()),
         }

@@ -6,8 +6,11 @@
 mod accounts;
 mod answer;
 mod background;
+mod budget;
+mod changes;
 mod check;
 mod confirm;
+mod content;
 mod cursor;
 mod doubt;
 mod erase;
@@ -35,12 +38,15 @@ mod tasks;
 mod trail;
 mod truth;
 mod turn;
+mod untrusted;
 mod walk;
 mod warm;
 mod warm_up;
 mod watch;
 mod write;
 
+#[cfg(test)]
+mod along_tests;
 #[cfg(test)]
 mod check_tests;
 #[cfg(test)]
@@ -81,7 +87,9 @@ use crate::{
 
 pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
+pub use changes::Change;
 pub use confirm::Consent;
+pub use content::{Content, ContentOf, Wanted as WantedBytes};
 pub use erase::Erased;
 pub use error::CallError;
 pub use exclude::Exclusions;
@@ -282,7 +290,7 @@ impl Call {
 
     /// The same call, asked for by `caller`.
     fn asked_by(mut self, caller: &Caller) -> Self {
-        self.urgency = self.urgency.of(caller.call);
+        self.urgency = self.urgency.of(caller.call).counted(caller.work.clone());
         if !matches!(self.tool.effect, Effect::Read { .. }) {
             self.caller = Some(Arc::new(caller.clone()));
         }
@@ -364,9 +372,9 @@ impl Engine {
         self.answered(caller, name, given).await.map(|answer| self.shaped(name, answer))
     }
 
-    /// The answer in the shape that was configured: ours as it is.
+    /// The answer in the shape that was configured: ours with a fence around what others wrote.
     fn shaped(&self, name: &str, answer: Answer) -> Answer {
-        if self.policy.compat { answer.as_original(name) } else { answer }
+        if self.policy.compat { answer.as_original(name) } else { answer.fenced(|| self.dice.hex(3)) }
     }
 
     /// The arguments of a call, checked, with the defaults that were configured.

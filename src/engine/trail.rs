@@ -248,6 +248,13 @@ impl Engine {
         self.witness.read(sight, how);
     }
 
+    /// The bytes of something were asked for, past the cache.
+    pub(super) fn saw_content(&self, sight: Option<Sight>, ok: bool) {
+        if let Some(sight) = sight {
+            self.witness.read(sight, if ok { "answered" } else { "failed" });
+        }
+    }
+
     /// A read was answered from the cache.
     pub(super) fn saw_hit(&self, call: &Call, key: &CacheKey, answer: &Answer) {
         let how = answer.status.map_or("answered", super::CacheStatus::as_str);

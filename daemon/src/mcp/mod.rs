@@ -2,12 +2,20 @@
 
 mod busy;
 mod catalogue;
+mod completion;
 mod consent;
 #[cfg(test)]
 mod consent_tests;
+mod fixtures;
 mod handler;
+mod links;
 mod outlet;
+mod progress;
+mod prompts;
+mod resources;
+mod signin;
 mod splice;
+mod subscriptions;
 mod transport;
 
 use std::{
@@ -30,6 +38,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::{core::Answer, daemon::Daemon};
 
 pub(crate) use catalogue::read_only;
+pub(crate) use fixtures::Fixtures;
 pub(crate) use handler::{Origin, Session};
 pub(crate) use outlet::{Outgoing, Outlet, left};
 use transport::Frames;
@@ -56,8 +65,14 @@ impl Conversation {
     /// Begins; rmcp waits for the client's first message.
     pub(crate) fn begin(daemon: Arc<Daemon>, session: Arc<Session>, outlet: Outlet) -> Self {
         let (to_rmcp, incoming) = mpsc::channel(BACKLOG);
-        let handler = handler::Handler { daemon: daemon.clone(), session: session.clone(), asked: consent::Asked::default() };
-        let frames = Frames::new(incoming, outlet.clone());
+        let handler = handler::Handler {
+            daemon: daemon.clone(),
+            session: session.clone(),
+            asked: consent::Asked::default(),
+            watched: subscriptions::Watched::default(),
+            telling: subscriptions::Telling::default(),
+        };
+        let frames = Frames::new(incoming, outlet.clone(), session.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             match handler.serve(frames).await {

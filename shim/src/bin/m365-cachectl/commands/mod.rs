@@ -9,15 +9,18 @@ mod compliance;
 mod erase;
 mod export;
 mod import;
+pub(crate) mod install;
 mod invalidate;
 mod keys;
 mod login;
 mod logout;
 mod repair;
+mod restart;
 mod stats;
 mod status;
 pub(crate) mod stop;
 mod tasks;
+mod tool_costs;
 mod tools;
 mod warm;
 
@@ -34,7 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Logout { account } => logout::run(context, account).await?,
         Command::Accounts => accounts::run(context).await?,
         Command::Call(args) => call::run(context, args).await?,
-        Command::Tools { tool } => tools::run(context, tool).await?,
+        Command::Tools(args) => tools::run(context, args).await?,
         Command::Stats(args) => stats::run(context, args).await?,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
@@ -49,7 +52,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Export { account, path } => export::run(context, account, &path).await?,
         Command::Erase { account, yes } => return erase::run(context, account, yes).await,
         Command::Compliance => return compliance::run(context).await,
+        Command::Install(args) => return install::install(context, &args),
+        Command::Uninstall(args) => return install::uninstall(context, &args),
         Command::Stop => stop::run(context).await?,
+        Command::Restart => restart::run(context).await?,
     }
     Ok(0)
 }

@@ -27,7 +27,7 @@ const GROWTH: u64 = 128 << 10;
 pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
     let mut world = World::with(Setup { accounts: &[ALEX], ..Setup::default() })?;
     let pid = world.daemon().pid();
-    let mut client = world.client(Era::Legacy)?;
+    let mut client = world.client_of(Era::Legacy, "full")?;
     let tools = client.request("tools/list", json!({}))?["result"]["tools"].as_array().cloned().unwrap_or_default();
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
     let (mut tried, mut raw) = (0, 0);

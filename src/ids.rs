@@ -1,6 +1,12 @@
-//! Names for who and what: accounts, tenants, callers and what they may not do, calls.
+//! Names for who and what: accounts, tenants, callers with what they are shown and what they may not do, calls.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -69,6 +75,46 @@ impl fmt::Display for CallId {
     }
 }
 
+/// Which tools a client is shown, fixed by the configuration or by its launch line, never by who it is. Tools that are not shown can be called
+/// all the same, except that [`ToolProfile::ReadOnly`] refuses whatever changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToolProfile {
+    /// The daily work of mail, calendar, files, people and search, in few tokens.
+    Essential,
+    /// All of mail but its rules.
+    Mail,
+    /// All of calendars.
+    Calendar,
+    /// All of files and folders.
+    Files,
+    /// Whatever changes nothing; the rest is refused.
+    ReadOnly,
+    /// Every tool, with every argument and limit spelled out.
+    Full,
+}
+
+impl ToolProfile {
+    /// All of them by their names, in the order of the manual.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("essential", Self::Essential),
+        ("mail", Self::Mail),
+        ("calendar", Self::Calendar),
+        ("files", Self::Files),
+        ("read-only", Self::ReadOnly),
+        ("full", Self::Full),
+    ];
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, profile)| *profile)
+    }
+
+    /// Its name, as settings and launch lines spell it.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, profile)| *profile == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// What a client may not do, whatever it asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fence {
@@ -78,6 +124,8 @@ pub struct Fence {
     pub read_only: bool,
     /// It does nothing that reaches other people.
     pub no_send: bool,
+    /// It changes nothing, because that is the profile of its tools.
+    pub read_only_tools: bool,
     /// Each list holds ids and usernames (lower case) of accounts; an account is within the fence when every list has it.
     pub accounts: Vec<Vec<String>>,
 }
@@ -89,6 +137,7 @@ impl Fence {
         self.policies.extend(other.policies.iter().filter(|name| !self.policies.contains(name)).cloned().collect::<Vec<_>>());
         self.read_only |= other.read_only;
         self.no_send |= other.no_send;
+        self.read_only_tools |= other.read_only_tools;
         self.accounts.extend(other.accounts.iter().cloned());
         self
     }
@@ -100,7 +149,7 @@ impl Fence {
 
     /// Whether it keeps anybody from anything.
     pub fn is_open(&self) -> bool {
-        !self.read_only && !self.no_send && self.accounts.is_empty()
+        !self.read_only && !self.no_send && !self.read_only_tools && self.accounts.is_empty()
     }
 }
 
@@ -115,6 +164,55 @@ pub struct Caller {
     pub fence: Option<Arc<Fence>>,
     /// Which line this is about; `None` for what nobody asked for.
     pub call: Option<CallId>,
+    /// Where it is counted how far the call is; `None` when nobody wants to know.
+    pub work: Option<Work>,
+}
+
+/// How far the work of one call is: counted where it is done, read by who tells the client. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Work(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    answers: AtomicU64,
+    moved: AtomicU64,
+    of: AtomicU64,
+}
+
+impl PartialEq for Work {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Work {}
+
+impl Work {
+    /// Microsoft has answered a request.
+    pub fn answered(&self) {
+        self.0.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many bytes of a file have moved, of so many when that is known.
+    pub fn moves(&self, bytes: u64, of: Option<u64>) {
+        self.0.moved.store(bytes, Ordering::Relaxed);
+        self.0.of.store(of.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Requests that Microsoft has answered.
+    pub fn answers(&self) -> u64 {
+        self.0.answers.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that have moved; 0 while no file moves.
+    pub fn moved(&self) -> u64 {
+        self.0.moved.load(Ordering::Relaxed)
+    }
+
+    /// Of how many; 0 when that is not known.
+    pub fn of(&self) -> u64 {
+        self.0.of.load(Ordering::Relaxed)
+    }
 }
 
 /// How urgent a request to Graph is: background work waits while somebody is watching.

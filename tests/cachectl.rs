@@ -167,7 +167,7 @@ fn tools_are_listed_and_described() {
     let row = |name: &str| all["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == name).unwrap().clone();
     let remove = row("account_remove");
     assert_eq!((&remove["safety_level"], &remove["asks"], &remove["category"]), (&json!("critical"), &json!("always"), &json!("account")));
-    assert!(all["schemas"]["tokens_estimated"].as_u64().unwrap() > 1_000, "{}", all["schemas"]);
+    assert!(all["schemas"]["tokens"].as_u64().unwrap() > 1_000, "{}", all["schemas"]);
     let listed = world.ctl(&["tools"]).unwrap().ok().unwrap().stdout;
     assert!(listed.contains("account_remove") && listed.contains("tokens"), "{listed}");
     let one = world.ctl(&["tools", "email_list"]).unwrap().ok().unwrap().stdout;

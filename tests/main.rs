@@ -53,7 +53,17 @@ mod manual;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod mcp_changes;
+#[cfg(test)]
+mod mcp_resources;
+#[cfg(test)]
+mod mcp_signin;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod privacy;
+#[cfg(test)]
+mod profiles;
 #[cfg(test)]
 mod queue;
 #[cfg(test)]

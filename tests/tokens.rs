@@ -5,10 +5,16 @@
 //! `cargo test -p m365-cached-checks --test main tokens -- --nocapture`.
 #![expect(clippy::print_stdout, reason = "the tables are for people")]
 
+use m365_cached::{
+    ids::ToolProfile,
+    tools::{self, Offer},
+};
+use m365_cached_checks::answers;
 use m365_cached_checks::support::{
     mcp::{Era, Mcp},
     world::{ALEX, BEA, Setup, World},
 };
+use m365_cached_proto::TOOL_PROFILES;
 use m365_cached_tenant::{Options, seed::Size};
 use serde_json::{Map, Value, json};
 
@@ -70,7 +76,7 @@ fn a_list_of_default_size_costs_at_most_8000_tokens() {
     let tenant = Options { size: Size::Large, ..Options::default() };
     // The next days are those of the tenant's calendar, whatever day it is here.
     let world = World::with(Setup { tenant, accounts: &[ALEX], stopped_clock: true, ..Setup::default() }).unwrap();
-    let mut client = world.client(Era::Legacy).unwrap();
+    let mut client = world.client_of(Era::Legacy, "full").unwrap();
     let listed = client.request("tools/list", json!({})).unwrap();
     let account = world.ids[0].as_str();
     let mail: Value = serde_json::from_str(&ask(&mut client, "email_list", &json!({"account_id": account, "limit": 50}))).unwrap();
@@ -102,18 +108,111 @@ fn a_list_of_default_size_costs_at_most_8000_tokens() {
     assert!(over.is_empty(), "over {MOST} tokens: {over:?}");
 }
 
-/// `m365-cachectl tools` estimates by bytes, so that it needs no vocabulary.
+/// What a host puts before its model: name, description and schema, as compact JSON.
+fn cost(tool: &Value) -> usize {
+    let shown: Map<String, Value> =
+        ["name", "description", "inputSchema"].into_iter().map(|name| (name.to_owned(), tool[name].clone())).collect();
+    tokens(&Value::from(shown).to_string())
+}
+
+/// The counts that the programs show: no program carries the vocabulary. `UPDATE=1` writes them.
 #[test]
-fn the_estimate_of_what_schemas_cost_is_near() {
+fn the_table_of_tokens_is_true() {
+    let made: String = tools::all()
+        .map(|tool| {
+            let [whole, short] = [ToolProfile::Full, ToolProfile::Essential].map(|profile| {
+                let schema = Offer::new(profile, None).schema(tool, false);
+                cost(&json!({"name": tool.name, "description": tool.description(), "inputSchema": schema}))
+            });
+            format!("{}\t{whole}\t{short}\n", tool.name)
+        })
+        .collect();
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../../src/tools/data/tokens.tsv");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(table, &made).unwrap();
+    }
+    let found = std::fs::read_to_string(table).unwrap();
+    assert!(found == made, "src/tools/data/tokens.tsv is out of date: `UPDATE=1 cargo test -p m365-cached-checks --test main tokens`");
+}
+
+/// Most that the list of the usual profile may cost.
+const ESSENTIAL: usize = 6_000;
+
+#[test]
+fn the_essential_tools_cost_at_most_6000_tokens() {
+    let world = World::with(Setup::default()).unwrap();
+    println!("{:<12} {:>5} {:>7} {:>7}", "profile", "tools", "tokens", "bytes");
+    for profile in TOOL_PROFILES {
+        let listed = world.client_of(Era::Modern, profile).unwrap().request("tools/list", json!({})).unwrap();
+        let listed = listed["result"]["tools"].as_array().unwrap();
+        let counted: usize = listed.iter().map(cost).sum();
+        let told = world.ctl_json(&["tools", "--profile", profile, "--tokens"]).unwrap();
+        let (tools, tokens, bytes) = (listed.len(), &told["tokens"], &told["bytes"]);
+        println!("{profile:<12} {tools:>5} {tokens:>7} {bytes:>7}");
+        assert_eq!((tokens, &told["profile"]), (&json!(counted), &json!(profile)), "what is told is what a client is shown");
+        assert_eq!(told["tools"].as_array().unwrap().len(), tools);
+        assert!(profile != TOOL_PROFILES[0] || counted <= ESSENTIAL, "essential: {counted} tokens");
+    }
+    let all = world.ctl_json(&["tools", "--tokens"]).unwrap();
+    assert_eq!((all["profiles"].as_array().unwrap().len(), &all["configured"]), (TOOL_PROFILES.len(), &json!("essential")));
+}
+
+#[test]
+fn answers_cost_less_than_in_the_shapes_of_the_original() {
+    let costs = answers::count().unwrap();
+    println!("{costs:#?}");
+    assert_eq!(costs.rows.len(), 10);
+    for row in &costs.rows {
+        assert!(row.ratio >= 0.95, "{row:?}: the fence may cost a few tokens, not more");
+        assert!(row.tokens > 90, "{row:?}: nothing was found");
+    }
+    assert!(costs.ratio >= 1.3, "{}", costs.ratio);
+}
+
+/// What stands around an answer: how it came about, and the fence.
+#[test]
+fn provenance_costs_at_most_40_tokens() {
     let world = World::start().unwrap();
-    let all = world.ctl_json(&["tools"]).unwrap();
-    let text = |tool: &Value| {
-        let word = |name: &str| tool[name].as_str().unwrap().to_owned();
-        format!("{}{}{}", word("name"), word("description"), tool["input_schema"])
-    };
-    let cost: usize = all["tools"].as_array().unwrap().iter().map(|tool| tokens(&text(tool))).sum();
-    let (bytes, estimated) = (all["schemas"]["bytes"].as_u64().unwrap(), all["schemas"]["tokens_estimated"].as_u64().unwrap());
-    println!("schemas: {bytes} bytes, {cost} tokens, {estimated} estimated");
-    let cost = u64::try_from(cost).unwrap();
-    assert!(estimated.abs_diff(cost) * 10 < cost, "{estimated} is not near {cost}");
+    let mut client = world.client(Era::Legacy).unwrap();
+    for status in ["miss", "fresh"] {
+        let text = ask(&mut client, "email_list", &json!({"account_id": world.ids[0], "limit": 1}));
+        let (front, rest) = text.split_once("\"_untrusted\"").unwrap();
+        assert!(front.contains(&format!("\"{status}\"")), "{front}");
+        let (fence, rest) = rest.split_once("\"messages\"").unwrap();
+        let (_, end) = rest.split_once("\"_end\"").unwrap();
+        let (provenance, fence) = (tokens(front), tokens(&format!("\"_untrusted\"{fence}")) + tokens(&format!("\"_end\"{end}")));
+        println!("{status}: provenance {provenance} tokens, fence {fence}");
+        assert!(provenance <= 40 && fence <= 90, "provenance {provenance} tokens, fence and cursor {fence}: {text}");
+    }
+}
+
+/// A budget is an estimate; it may be passed by a tenth.
+#[test]
+fn answers_keep_to_their_budget() {
+    let tenant = Options { size: Size::Large, ..Options::default() };
+    let world = World::with(Setup { tenant, accounts: &[ALEX], stopped_clock: true, ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let account = world.ids[0].as_str();
+    for (tool, limit) in [
+        ("email_list", 100),
+        ("emailfolders_list", 250),
+        ("calendar_list_events", 200),
+        ("contact_list", 200),
+        ("file_list", 500),
+        ("search_emails", 100),
+        ("search_files", 100),
+    ] {
+        for budget in [800, 3_000] {
+            let mut given = json!({"account_id": account, "limit": limit, "max_tokens": budget});
+            if tool.starts_with("search") {
+                given["query"] = "a".into();
+            }
+            let text = ask(&mut client, tool, &given);
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            let (cost, cursor) = (tokens(&text), &answer["next_cursor"]);
+            println!("{tool:<22} {budget:>5} {cost:>5} tokens, {} bytes", text.len());
+            assert!(cost * 10 <= budget * 11, "{tool}: {cost} tokens for {budget}");
+            assert!(answer["complete"] == true || cursor.is_string(), "{tool}: cut without a cursor: {}", &text[..400.min(text.len())]);
+        }
+    }
 }

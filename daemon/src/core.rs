@@ -6,12 +6,13 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use m365_cached::{
     cache::Escaped,
     clock::Timestamp,
-    engine::{Period, Point, Stats, WarmUp},
+    engine::{Change, Content, ContentOf, Period, Point, Stats, WantedBytes, WarmUp},
     hint::{Hint, Kind},
-    ids::Caller,
+    ids::{Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use serde_json::{Map, Value};
+use tokio::sync::broadcast;
 
 use crate::records::Records;
 
@@ -24,6 +25,10 @@ pub trait Core: Records {
     async fn lookup(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// Runs one tool.
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
+    /// What something of an account is, and its bytes where they are few enough.
+    async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem>;
+    /// What changes from now on.
+    fn changes(&self) -> broadcast::Receiver<Change>;
     /// What one tool would send if it was called, with nothing sent.
     async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// How store, accounts, Graph and queue are doing. Never fails: what is unhealthy is said in it.
@@ -79,6 +84,17 @@ pub struct Problem {
     pub consent: Option<Box<Consent>>,
     /// Which limit stood against it, when one did.
     pub busy: Option<Box<Busy>>,
+    /// How to sign in, when that is all that is missing.
+    pub sign_in: Option<Box<SignInLink>>,
+}
+
+/// What a person opens to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInLink {
+    /// The address.
+    pub url: String,
+    /// What to enter there; without one it is opened in a browser on this machine.
+    pub code: Option<String>,
 }
 
 /// A limit that is reached.
@@ -108,7 +124,7 @@ pub struct Consent {
 impl Problem {
     /// A problem from its parts.
     pub fn new(kind: Kind, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None, busy: None }
+        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None, busy: None, sign_in: None }
     }
 
     /// The problem that an error of the library tells of.
@@ -126,8 +142,12 @@ pub struct ToolRow {
     pub title: String,
     /// For models.
     pub description: String,
-    /// JSON Schema of the arguments.
-    pub input_schema: Bytes,
+    /// JSON Schema of the arguments, whole and as short lists have it.
+    pub input_schema: Listed<Bytes>,
+    /// What it costs a model in either form, in tokens.
+    pub tokens: Listed<u32>,
+    /// Names of the profiles that show it.
+    pub profiles: Vec<&'static str>,
     /// Whether it changes nothing.
     pub read_only: bool,
     /// The family.
@@ -140,6 +160,22 @@ pub struct ToolRow {
     pub idempotent: bool,
     /// What it reads or changes, and how long its answers are kept, in words.
     pub effect: String,
+}
+
+/// The two forms in which a tool is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Listed<T> {
+    /// In `full`.
+    pub whole: T,
+    /// In every other profile.
+    pub short: T,
+}
+
+impl<T> Listed<T> {
+    /// As that profile lists it.
+    pub fn in_profile(&self, profile: ToolProfile) -> &T {
+        if profile == ToolProfile::Full { &self.whole } else { &self.short }
+    }
 }
 
 /// An account.

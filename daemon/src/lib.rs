@@ -17,12 +17,15 @@ pub mod logging;
 mod mcp;
 mod metrics;
 #[cfg(feature = "sqlcipher")]
+mod notes;
+#[cfg(feature = "sqlcipher")]
 pub mod offline;
 pub mod original;
 pub mod parts;
 pub mod records;
 pub mod service;
 pub mod signals;
+pub(crate) mod signin;
 mod statistics;
 pub mod tenant_clock;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    net::SocketAddr,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -96,7 +95,7 @@ async fn serve(
     let life = Life { idle: Some(idle).filter(|idle| flags.on_demand && !idle.is_zero()), program };
     let parts = match config {
         Ok(config) => tokio::select! {
-            parts = open(&config, profile, flags.clock_from) => parts?,
+            parts = open(&config, profile, flags) => parts?,
             _ = signals.stop() => return Ok(End::Stopped),
         },
         Err(problem) => Parts::misconfigured(profile, problem),
@@ -105,12 +104,16 @@ async fn serve(
     run(parts, listener, async { signals.stop().await }).await.map_err(failed)
 }
 
-async fn open(config: &Config, profile: &Profile, clock_from: Option<SocketAddr>) -> Result<Parts, Problem> {
-    let clock = match clock_from {
+async fn open(config: &Config, profile: &Profile, flags: &Flags) -> Result<Parts, Problem> {
+    let clock = match flags.clock_from {
         Some(control) => tenant_clock::follow(config, control).await?,
         None => Arc::new(SystemClock),
     };
-    Ok(Parts::real(config, profile, clock).await)
+    if flags.fixtures && !config.demo {
+        let message = "`--fixtures` is for demo profiles only, which say `demo = true`.";
+        return Err(Problem::new(Kind::Config, "fixtures", message, "Start the daemon without `--fixtures`."));
+    }
+    Ok(Parts { fixtures: flags.fixtures, ..Parts::real(config, profile, clock).await })
 }
 
 /// Logs as configured; with a configuration that cannot be used, as without one.

@@ -8,12 +8,14 @@ use m365_cached::{
     cloud::Cloud,
     config::{Config, KeySource, LimitSettings, Sources},
     hint::Kind,
+    ids::ToolProfile,
     secret::{Secret, kept_in_memory},
     store::{Limits, StoreError},
-    tools,
+    tools::{self, Offer},
     vault::{self, KEY_VARIABLE, Keys, OsKeyring, SourceKind, Unlocked, Vault},
 };
 use m365_cached_proto::dirs::Profile;
+use serde_json::Value;
 
 #[cfg(feature = "sqlcipher")]
 use m365_cached::{
@@ -22,13 +24,13 @@ use m365_cached::{
     config::Backend,
     secret::Key,
     store::{
-        DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
+        Copies, DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
         sqlcipher::{OpenOptions, Sqlcipher},
     },
 };
 
 use crate::{
-    core::{Core, Problem, ToolRow, Warning},
+    core::{Core, Listed, Problem, ToolRow, Warning},
     engine::Store,
     gate::Policies,
     keys::{self, KeyKeeper},
@@ -79,6 +81,10 @@ pub struct Parts {
     pub policies: Policies,
     /// Whether consent is a token everywhere.
     pub strict: bool,
+    /// The tools that clients are shown whose launch line names no others.
+    pub tools: ToolProfile,
+    /// Whether there is what the conformance suite calls by name.
+    pub fixtures: bool,
 }
 
 /// What an engine is built from.
@@ -156,6 +162,8 @@ impl Parts {
             limits: config.limits,
             policies: Policies::of(config),
             strict: config.strict,
+            tools: config.tool_profile(),
+            fixtures: false,
         }
     }
 }
@@ -214,6 +222,7 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let close = Box::new(move || closing.close());
     // Beside the database, for it stands for what the database could not take.
     let doubt = Some(DoubtMark::at(&path.with_file_name("unrecorded")));
+    let copies = Some(Copies::at(&opened.profile.imported()));
     Ok(match opened.config.store.backend {
         Backend::Sqlcipher => Store {
             entries: file.clone(),
@@ -223,13 +232,14 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
             backend: "sqlcipher",
             path,
             doubt,
+            copies,
             close,
         },
         Backend::Memory => {
             tokio::spawn(empty(Arc::clone(&file), opened.clock.now()));
             let records = Arc::clone(&file);
             let store = Arc::new(Volatile::new(file, opened.config.store.memory_bytes, Limits::default()));
-            Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, close }
+            Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, copies, close }
         }
     })
 }
@@ -284,17 +294,24 @@ fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> 
         backend: "memory",
         path: PathBuf::new(),
         doubt: None,
+        copies: None,
         close: Box::new(|| ()),
     })
 }
 
 /// Every tool, for people and tests.
 fn catalogue(strict: bool) -> Vec<ToolRow> {
+    let offer = |profile| Offer::new(profile, None);
     let row = |tool: &tools::Tool| ToolRow {
         name: tool.name.into(),
         title: tool.title.into(),
         description: tool.description(),
-        input_schema: serde_json::Value::Object(if strict { tool.strict_input_schema() } else { tool.input_schema() }).to_string().into(),
+        input_schema: Listed {
+            whole: Value::from(offer(ToolProfile::Full).schema(tool, strict)).to_string().into(),
+            short: Value::from(offer(ToolProfile::Essential).schema(tool, strict)).to_string().into(),
+        },
+        tokens: tools::tokens(tool.name).map_or_else(Default::default, |(whole, short)| Listed { whole, short }),
+        profiles: ToolProfile::NAMES.iter().filter(|(_, profile)| tool.is_in(*profile)).map(|(name, _)| *name).collect(),
         read_only: tool.annotations().read_only,
         category: tool.category().into(),
         safety_level: tool.risk.level().into(),

@@ -27,6 +27,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// Oldest frame protocol this build still speaks.
 pub const PROTOCOL_MIN: u32 = 1;
 
+/// The profiles of tools: which of them a client is shown.
+pub const TOOL_PROFILES: [&str; 6] = ["essential", "mail", "calendar", "files", "read-only", "full"];
+
 /// Largest JSON-RPC line accepted from a client, in bytes.
 pub const MAX_LINE_IN: usize = 4 * 1024 * 1024;
 /// Largest JSON-RPC line sent to a client, in bytes.

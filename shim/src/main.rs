@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use m365_cached_proto::TOOL_PROFILES;
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile};
 use m365_cached_shim::pump::{Pump, hello};
 use m365_cached_shim::start::Starter;
@@ -11,7 +12,7 @@ use m365_cached_shim::stdio::{Input, Output};
 const HELP: &str = "\
 m365-mcp: Microsoft 365 for MCP clients, answered from a local encrypted cache
 
-Usage: m365-mcp [--profile DIR] [--policy NAME]
+Usage: m365-mcp [--profile DIR] [--tools PROFILE] [--policy NAME]
 
 An MCP client starts this program and speaks JSON-RPC with it over stdin and stdout. It passes every line to the
 daemon `m365-cached` (one for each user, shared by all clients) and starts the daemon when it is not running.
@@ -19,6 +20,10 @@ It ends when stdin ends, and outlives restarts of the daemon.
 
 Options:
   --profile DIR  every file of the profile lies under DIR (the same as the variable M365_CACHED_DIR)
+  --tools PROFILE
+                 which tools this client is shown: essential, mail, calendar, files, read-only or full; in place of
+                 `tools.profile` of the daemon's `config.toml` (usually essential). The others can be called all the
+                 same, but read-only refuses whatever changes something
   --policy NAME  what this client may do: `[policy.NAME]` of the daemon's `config.toml`, held by the daemon; together
                  with the policy of the client's own name where there is one
   --version      print the version
@@ -35,13 +40,13 @@ Sign in and look around with `m365-cachectl login` and `m365-cachectl status`.
 ";
 
 enum Wish {
-    Run { profile: Option<std::ffi::OsString>, policy: Option<String> },
+    Run { profile: Option<std::ffi::OsString>, policy: Option<String>, tools: Option<String> },
     Say(String),
     Refuse(String),
 }
 
 fn wish(mut args: impl Iterator<Item = std::ffi::OsString>) -> Wish {
-    let (mut profile, mut policy) = (None, None);
+    let (mut profile, mut policy, mut tools) = (None, None, None);
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--help" | "-h") => return Wish::Say(HELP.to_owned()),
@@ -58,16 +63,32 @@ fn wish(mut args: impl Iterator<Item = std::ffi::OsString>) -> Wish {
             Some(text) if text.len() > "--policy=".len() && text.starts_with("--policy=") => {
                 policy = Some(text["--policy=".len()..].into())
             }
+            Some("--tools") => match args.next().and_then(|name| name.into_string().ok()).filter(|name| is_profile(name)) {
+                Some(name) => tools = Some(name),
+                None => return Wish::Refuse(no_profile()),
+            },
+            Some(text) if text.starts_with("--tools=") => match &text["--tools=".len()..] {
+                name if is_profile(name) => tools = Some(name.to_owned()),
+                _ => return Wish::Refuse(no_profile()),
+            },
             _ => return Wish::Refuse(format!("unknown argument `{}`", arg.display())),
         }
     }
-    Wish::Run { profile, policy }
+    Wish::Run { profile, policy, tools }
+}
+
+fn is_profile(name: &str) -> bool {
+    TOOL_PROFILES.contains(&name)
+}
+
+fn no_profile() -> String {
+    format!("`--tools` needs one of {}", TOOL_PROFILES.join(", "))
 }
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    let (profile, policy) = match wish(std::env::args_os().skip(1)) {
-        Wish::Run { profile, policy } => (profile, policy),
+    let (profile, policy, tools) = match wish(std::env::args_os().skip(1)) {
+        Wish::Run { profile, policy, tools } => (profile, policy, tools),
         Wish::Say(text) => return say(&text),
         Wish::Refuse(text) => return refuse(2, &text, "`m365-mcp --help`"),
     };
@@ -85,7 +106,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         let starter = Starter::new(profile.clone(), &env);
-        Pump::new(profile, starter, hello(policy), Input::stdin(), Output::stdout()).run(asked_to_stop()).await
+        Pump::new(profile, starter, hello(policy, tools), Input::stdin(), Output::stdout()).run(asked_to_stop()).await
     });
     // A thread may sit in a read of a terminal or file; nobody waits for it.
     runtime.shutdown_background();

@@ -38,9 +38,9 @@ impl std::fmt::Debug for Pump {
     }
 }
 
-/// How this shim introduces itself; `policy` is the one its launch line names.
+/// How this shim introduces itself; `policy` and `tools` are those its launch line names.
 #[must_use]
-pub fn hello(policy: Option<String>) -> Hello {
+pub fn hello(policy: Option<String>, tools: Option<String>) -> Hello {
     let hints = HINTS.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     Hello {
         shim_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,6 +50,7 @@ pub fn hello(policy: Option<String>) -> Hello {
         epoch: 0,
         policy: policy.unwrap_or_default(),
         run: seed(),
+        tools: tools.unwrap_or_default(),
     }
 }
 

@@ -21,7 +21,7 @@ pub use self::{
     read::{RESERVED, Sources, VARIABLE_PREFIX},
     warming::{WarmingOperation, WarmingSettings},
 };
-use crate::cloud::Cloud;
+use crate::{cloud::Cloud, ids::ToolProfile};
 
 /// Everything that can be set, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub compat: bool,
     /// `confirm = "strict"`: consent is a token for the exact call, everywhere.
     pub strict: bool,
+    /// `tools.profile`, where set; [`Config::tool_profile`] has what holds.
+    pub tools: Option<ToolProfile>,
     /// `[cloud]`, resolved; its `ca_pem` is still empty (see [`Config::cloud_ca`]).
     pub cloud: Cloud,
     /// `cloud.ca`: file with an extra certificate authority in PEM; a relative path starts at the profile's folder.
@@ -276,6 +278,7 @@ impl Default for Config {
             tenant: None,
             compat: false,
             strict: false,
+            tools: None,
             cloud: cloud::global(),
             cloud_ca: None,
             keys: KeySettings { source: KeySource::Auto, file: None, rotate_every: Some(Duration::from_secs(90 * 24 * 3600)) },
@@ -333,6 +336,12 @@ impl Config {
     /// Reads all layers. Every problem is reported at once.
     pub fn read(sources: &Sources<'_>) -> Result<Self, ConfigError> {
         read::read(sources)
+    }
+
+    /// The tools that clients are shown whose launch line names no others: the essential ones, and all of them to programs that were written
+    /// for the original.
+    pub fn tool_profile(&self) -> ToolProfile {
+        self.tools.unwrap_or(if self.compat { ToolProfile::Full } else { ToolProfile::Essential })
     }
 
     /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts`,

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, WarmingOperation, value::Value, warming::parameters};
+use crate::ids::ToolProfile;
 
 /// One key, or with a `*` a family of keys.
 pub(super) struct Setting {
@@ -31,6 +32,9 @@ const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", Log
 /// Whose answers are given: ours, or those of the program whose tools these are.
 const COMPAT: [(&str, bool); 2] = [("none", false), ("m365-mcp", true)];
 
+/// Which tools clients are shown.
+const TOOLS: [(&str, ToolProfile); 6] = ToolProfile::NAMES;
+
 /// All keys, in the order of the manual.
 pub(super) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     SETTINGS.iter().chain(super::fences::FENCES)
@@ -52,6 +56,11 @@ const SETTINGS: &[Setting] = &[
         key: "compat",
         set: |config, _, value| put(&mut config.compat, value.choice(&COMPAT)),
         show: |config, _| word(&COMPAT, config.compat),
+    },
+    Setting {
+        key: "tools.profile",
+        set: |config, _, value| put(&mut config.tools, value.choice(&TOOLS).map(Some)),
+        show: |config, _| word(&TOOLS, config.tool_profile()),
     },
     Setting {
         key: "cloud.name",

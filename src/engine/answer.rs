@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use super::untrusted::Fence;
 use crate::{
     cache::{Body, Escaped},
     clock::Timestamp,
@@ -47,6 +48,8 @@ pub struct Answer {
     prefix: String,
     /// The rest, escaped.
     body: Escaped,
+    /// Around what others wrote, where it shows any.
+    fence: Option<Fence>,
 }
 
 impl Answer {
@@ -60,12 +63,12 @@ impl Answer {
         if body.0.as_ref() != b"}" {
             prefix.push(',');
         }
-        Self { status: Some(status), prefix, body }
+        Self { status: Some(status), prefix, body, fence: None }
     }
 
     /// The answer of a write or of the daemon itself.
     pub(super) fn plain(answer: &Value) -> Self {
-        Self { status: None, prefix: "{".into(), body: Escaped::from_text(&rest_of(&answer.to_string())) }
+        Self { status: None, prefix: "{".into(), body: Escaped::from_text(&rest_of(&answer.to_string())), fence: None }
     }
 
     /// The same answer as the original shaped it.
@@ -74,7 +77,7 @@ impl Answer {
         let text = crate::tools::original(tool, answer).to_string();
         // An object or a list: its first byte is a bracket.
         let (bracket, rest) = text.split_at(1);
-        Self { status: self.status, prefix: bracket.to_owned(), body: Escaped::from_text(rest) }
+        Self { status: self.status, prefix: bracket.to_owned(), body: Escaped::from_text(rest), fence: None }
     }
 
     /// The answer of a write that went past a store that does not do its work.
@@ -82,22 +85,30 @@ impl Answer {
         let body = Escaped::from_text(&rest_of(&answer.to_string()));
         let comma = if body.0.as_ref() == b"}" { "" } else { "," };
         let status = CacheStatus::Bypass;
-        Self { status: Some(status), prefix: format!("{{\"_cache_status\":\"{}\"{comma}", status.as_str()), body }
+        Self { status: Some(status), prefix: format!("{{\"_cache_status\":\"{}\"{comma}", status.as_str()), body, fence: None }
+    }
+
+    /// The same with a fence around what others wrote, whose end is `word`.
+    pub(super) fn fenced(mut self, word: impl FnOnce() -> String) -> Self {
+        self.fence = Fence::around(&self.body, word);
+        self
     }
 
     /// The whole answer as JSON text.
     pub fn text(&self) -> String {
-        format!("{}{}", self.prefix, self.body.to_text())
+        self.pieces().iter().map(Escaped::to_text).collect()
     }
 
-    /// The members in front, escaped for the inside of a JSON string.
-    pub fn escaped_prefix(&self) -> Escaped {
-        Escaped::from_text(&self.prefix)
-    }
-
-    /// The rest, escaped for the inside of a JSON string; shared with the cache, not copied.
-    pub fn escaped_body(&self) -> &Escaped {
-        &self.body
+    /// The answer in pieces that follow one another, escaped for the inside of a JSON string. Those of a stored body are shared with the cache,
+    /// not copied.
+    pub fn pieces(&self) -> Vec<Escaped> {
+        match &self.fence {
+            None => vec![Escaped::from_text(&self.prefix), self.body.clone()],
+            Some(fence) => {
+                let front = Escaped::from_text(&format!("{}{}", self.prefix, fence.opening()));
+                [front].into_iter().chain(fence.closed(&self.body)).collect()
+            }
+        }
     }
 }
 

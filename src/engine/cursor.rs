@@ -109,7 +109,11 @@ impl Engine {
         self.leave_cursor(&list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
-        Ok(Answer::cached(CacheStatus::Miss, at, body.text, None))
+        // A page is no entry of the store. What a budget leaves out of it is kept in memory like a list of its own, under a revision that none has.
+        let readings = readings(&from, &fetched.scopes);
+        let meta = EntryMeta { key: list, readings, fetch_started: at, etag: None, revision: self.dice.number() };
+        let page = Arc::new(Entry { meta, body });
+        Ok(Answer::cached(CacheStatus::Miss, at, self.within_budget(&call, &page, 0, &page.body).text, None))
     }
 
     /// What a cursor stands for, when it is still good, and since when.

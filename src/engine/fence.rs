@@ -17,6 +17,9 @@ impl Engine {
     /// Whether `caller` may do this.
     pub(super) fn fenced(&self, caller: &Caller, tool: &Tool, args: &Args) -> Result<(), CallError> {
         let Some(fence) = &caller.fence else { return Ok(()) };
+        if fence.read_only_tools && tool.risk != Risk::Safe {
+            return Err(CallError::ReadOnly);
+        }
         if fence.read_only && tool.risk != Risk::Safe {
             return Err(refusal(fence, "everything that changes something", "read_only"));
         }

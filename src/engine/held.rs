@@ -21,12 +21,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Answer, CacheStatus, Call, Engine, cursor};
+use super::{Answer, CacheStatus, Call, Engine, budget, cursor};
 use crate::{
     cache::{self, Body, CacheKey, Entry, EntryMeta, Escaped, Extent, Follows, KeyHash, Mode, Ttl, Verdict, judge},
     clock::Timestamp,
     ids::AccountId,
-    tools::{Args, Held, LIMIT, held, holds},
+    tools::{Args, BODY_MAX_LENGTH, Held, LIMIT, OFFSET, held, holds},
 };
 
 /// Lists of one account and tool that are noted.
@@ -131,6 +131,8 @@ fn limited(key: &CacheKey, limit: usize) -> CacheKey {
 /// An answer that was found in a list.
 pub(super) struct Part {
     list: Arc<Entry>,
+    /// The item of the list it begins with.
+    from: usize,
     body: Body,
     status: CacheStatus,
 }
@@ -138,11 +140,6 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn is_fresh(&self) -> bool {
         self.status == CacheStatus::Fresh
-    }
-
-    /// What it says, once the list was fetched for it.
-    pub(super) fn text(&self) -> Escaped {
-        self.body.text.clone()
     }
 }
 
@@ -156,6 +153,7 @@ impl Engine {
                 let passes = |noted: &Noted| noted.question == question && noted.key != key.hash && noted.extent.answers(limit);
                 (call.tool.name, self.lists.of(&key.account, call.tool.name, passes))
             }
+            Held::Body { from } => return self.body_held(call, key, from).await,
             Held::Among { list, .. } => {
                 let mut lists = self.lists.of(&key.account, list, |_| true);
                 lists.truncate(LOOKED_THROUGH);
@@ -181,16 +179,36 @@ impl Engine {
                 }
                 // A list of another mailbox may show an item of the same name.
                 Held::Among { id, .. } if list.meta.key.args.get("mailbox") == key.args.get("mailbox") => cache::member(&list.body, id),
-                Held::Among { .. } => None,
+                Held::Among { .. } | Held::Body { .. } => None,
             };
             let Some(body) = body else { continue };
-            let part = Part { list, body, status };
+            let part = Part { list, from: 0, body, status };
             if status == CacheStatus::Fresh {
                 return Some(part);
             }
             stale = Some(part);
         }
         stale
+    }
+
+    /// The answer to a call that reads on in a body, out of the one that has its beginning.
+    async fn body_held(&self, call: &Call, key: &CacheKey, from: usize) -> Option<Part> {
+        let mut args = key.args.clone();
+        args.insert(OFFSET.into(), 0.into());
+        let whole = self.entry_of(CacheKey::new(key.tool.clone(), key.account.clone(), args).hash).await?;
+        let ttl = self.ttl_for(call)?;
+        let status = match self.truth.look(|view| judge(&whole.meta, view, ttl, Mode::Normal, call.now)) {
+            Verdict::Serve { .. } => CacheStatus::Fresh,
+            Verdict::ServeThenRefresh { .. } => CacheStatus::Stale,
+            _ => return None,
+        };
+        let body = budget::body_from(&whole.body, from, call.args.count(BODY_MAX_LENGTH))?;
+        Some(Part { list: whole, from: 0, body, status })
+    }
+
+    /// What a part says within the budget of the call, once its list was fetched for it.
+    pub(super) fn said(&self, call: &Call, part: &Part) -> Escaped {
+        self.within_budget(call, &part.list, part.from, &part.body).text
     }
 
     /// The key of the longest list that answers `key` and that somebody has asked for lately, where that is one request.
@@ -218,7 +236,7 @@ impl Engine {
 
     /// Serves what was found; a stale list is queued for a refresh.
     pub(super) fn serve_held(self: &Arc<Self>, call: &Call, part: &Part) -> Answer {
-        let answer = self.served(call, &part.list, &part.body, part.status);
+        let answer = self.served(call, &part.list, part.from, &part.body, part.status);
         if part.status == CacheStatus::Stale {
             let key = &part.list.meta.key;
             self.enqueue_refresh(&Self::at_length(call, key).args, key, call.now);
@@ -227,7 +245,7 @@ impl Engine {
     }
 
     /// A cursor for what follows a part of `list`, which was read with `limit`.
-    fn cursor_into(&self, list: &Arc<Entry>, limit: usize, next: Follows<'_>) -> String {
+    pub(super) fn cursor_into(&self, list: &Arc<Entry>, limit: usize, next: Follows<'_>) -> String {
         match next {
             Follows::Cursor(own) => format!("{LENT}{limit}-{own}"),
             Follows::Item(number) => {
@@ -257,7 +275,7 @@ impl Engine {
         let list = list_named(list, list_key);
         let cursor = |next: Follows<'_>| Some(self.cursor_into(&list, limit, next));
         let body = cache::part(&list.body, number, call.args.count(LIMIT), cursor)?;
-        Some(self.serve_held(call, &Part { list, body, status }))
+        Some(self.serve_held(call, &Part { list, from: number, body, status }))
     }
 
     /// The list that a lent cursor belongs to, and the cursor.

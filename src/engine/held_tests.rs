@@ -79,7 +79,7 @@ impl World {
 /// What an answer says, without how it came about.
 fn content(mut answer: Value) -> Value {
     let members = answer.as_object_mut().unwrap();
-    for name in ["_cache_status", "_cached_at", "next_cursor"] {
+    for name in ["_cache_status", "_cached_at", "next_cursor", "_untrusted", "_end"] {
         members.remove(name);
     }
     answer

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     cache::{Body, CacheKey, Entry, KeyHash, Mode, Verdict, judge, judge_fallback, true_since},
     hint::{Hint, Kind},
+    tools::MAX_TOKENS,
 };
 
 impl Engine {
@@ -52,7 +53,7 @@ impl Engine {
                     if let Some(part) = self.held(&call, &key).await.filter(|part| part.is_fresh()) {
                         self.counters.fetched(&call);
                         self.looked_at(&longest, call.now);
-                        return Ok(Answer::cached(CacheStatus::Miss, at, part.text(), None));
+                        return Ok(Answer::cached(CacheStatus::Miss, at, self.said(&call, &part), None));
                     }
                 }
                 Err(error) => return self.stand_in(&call, &key, error).await,
@@ -64,7 +65,12 @@ impl Engine {
                 self.looked_at(&key, call.now);
                 self.lists.asked(&key, call.now);
                 let status = if kept == Kept::Yes { CacheStatus::Miss } else { CacheStatus::Bypass };
-                Ok(Answer::cached(status, at, body.text, kept.problem()))
+                // Not there when a write came between.
+                let entry = self.entry(&key).await.filter(|entry| kept == Kept::Yes && entry.meta.fetch_started == at);
+                Ok(match entry {
+                    Some(entry) => Answer::cached(status, at, self.within_budget(&call, &entry, 0, &body).text, None),
+                    None => Self::unkept(&call, status, at, &body, kept.problem()),
+                })
             }
             Err(error) => self.stand_in(&call, &key, error).await,
         }
@@ -75,7 +81,7 @@ impl Engine {
         let ttl = self.ttl_for(call)?;
         let entry = self.hot.get(key.hash)?;
         match self.truth.look(|view| judge(&entry.meta, view, ttl, Mode::Normal, call.now)) {
-            Verdict::Serve { .. } => Some(self.served(call, &entry, &entry.body, CacheStatus::Fresh)),
+            Verdict::Serve { .. } => Some(self.served(call, &entry, 0, &entry.body, CacheStatus::Fresh)),
             _ => None,
         }
     }
@@ -89,13 +95,13 @@ impl Engine {
             self.lists.asked(key, call.now);
         }
         if let (Some(entry), Some(Verdict::Serve { .. })) = (&own, verdict) {
-            return Some(self.served(call, entry, &entry.body, CacheStatus::Fresh));
+            return Some(self.served(call, entry, 0, &entry.body, CacheStatus::Fresh));
         }
         let held = self.held(call, key).await;
         match (own, verdict, held) {
             // A fresh one from elsewhere before a stale one of its own, which is refreshed for all who ask for it.
             (Some(entry), Some(Verdict::ServeThenRefresh { .. }), held) if held.as_ref().is_none_or(|held| !held.is_fresh()) => {
-                let answer = self.served(call, &entry, &entry.body, CacheStatus::Stale);
+                let answer = self.served(call, &entry, 0, &entry.body, CacheStatus::Stale);
                 match self.longest(key, call.now) {
                     Some(longest) => self.enqueue_refresh(&Self::at_length(call, &longest).args, &longest, call.now),
                     None => self.enqueue_refresh(&call.args, key, call.now),
@@ -152,13 +158,15 @@ impl Engine {
         }
         self.counters.stood_in(call);
         self.use_entry(&entry, now);
-        Ok(Answer::cached(CacheStatus::StaleIfError, entry.meta.fetch_started, entry.body.text.clone(), Some(&error.to_string())))
+        let body = self.within_budget(call, &entry, 0, &entry.body);
+        Ok(Answer::cached(CacheStatus::StaleIfError, entry.meta.fetch_started, body.text, Some(&error.to_string())))
     }
 
-    /// Serves `body`, which is `entry`'s or a part of it.
-    pub(super) fn served(&self, call: &Call, entry: &Arc<Entry>, body: &Body, status: CacheStatus) -> Answer {
+    /// Serves `body`, which is `entry`'s or the part of it that begins with its item `from`, within the budget of the call.
+    pub(super) fn served(&self, call: &Call, entry: &Arc<Entry>, from: usize, body: &Body, status: CacheStatus) -> Answer {
         self.use_entry(entry, call.now);
-        let answer = Answer::cached(status, self.truth.look(|view| true_since(&entry.meta, view)), body.text.clone(), None);
+        let text = if call.args.has(MAX_TOKENS) { self.within_budget(call, entry, from, body).text } else { body.text.clone() };
+        let answer = Answer::cached(status, self.truth.look(|view| true_since(&entry.meta, view)), text, None);
         if status == CacheStatus::Stale {
             self.counters.hit_stale(call);
         } else {

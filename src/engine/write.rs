@@ -157,6 +157,10 @@ impl Engine {
             let next = match self.ledger.settle(now).await {
                 Ok((bumps, next)) => {
                     self.truth.apply(&bumps);
+                    if !bumps.is_empty() {
+                        // Answers in use that could not be kept meanwhile can be now.
+                        self.warmth.stir();
+                    }
                     next
                 }
                 Err(error) => {

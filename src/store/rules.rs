@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{Changes, Outcome, StoreError};
 use crate::{
     cache::{
-        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found,
+        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, overtaken_searches,
+        spread, spread_found,
     },
     clock::Timestamp,
     ids::AccountId,
@@ -108,7 +109,7 @@ pub(super) fn spread_changes(
     let found = match changes {
         Changes::Unknown => {
             let service = feed.of().service();
-            return Ok(BTreeSet::from([Scope::all(service), Scope::any(service)]));
+            return Ok(overtaken_searches(service).chain([Scope::all(service)]).collect());
         }
         Changes::Found(found) => found,
     };
@@ -142,7 +143,7 @@ impl Unsettled {
 
     /// Until when `scope`, which the write bumps, is unsettled.
     pub(super) fn until_of(self, scope: &Scope) -> Option<Timestamp> {
-        (!self.searches_only || scope.is_any()).then_some(self.until)
+        (!self.searches_only || scope.is_of_searches()).then_some(self.until)
     }
 
     /// The scopes of `bumped` that are to be bumped once more when the time has ended.

@@ -4,13 +4,15 @@ use super::{
     Asks, Does, Effect, Local, Param, ParamType, Risk, Tool,
     tool::{ACCOUNT, CONFIRM},
 };
+use crate::ids::ToolProfile::{Calendar, Essential, Files, Mail};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "account_list",
         title: "List accounts",
-        help: "Lists the Microsoft 365 accounts that are signed in: account_id, username and account_type (work_school or personal). \
-               Call it first: nearly every other tool needs an account_id.",
+        profiles: &[Essential, Mail, Calendar, Files],
+        help: "Lists the Microsoft 365 accounts that are signed in: account_id, username, account_type. Call it first: nearly every \
+               other tool needs an account_id (a username will do).",
         params: &[],
         effect: Effect::Local,
         risk: Risk::Safe,
@@ -22,9 +24,10 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "account_authenticate",
         title: "Sign in to an account",
-        help: "Starts signing in to a Microsoft account. Returns verification_url and device_code for the user to enter there, steps to \
-               show to them, and _flow_cache, a handle for account_complete_auth. Only the user can finish it, in a browser; passwords and \
-               tokens never pass through this conversation.",
+        profiles: &[Essential, Mail, Calendar, Files],
+        help: "Starts signing in to a Microsoft account. Returns verification_url and device_code for the user to enter there in a \
+               browser, steps to show to them, and _flow_cache for account_complete_auth. No password or token passes through this \
+               conversation.",
         params: &[Param::optional(
             "personal",
             ParamType::Bool,
@@ -41,6 +44,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "account_complete_auth",
         title: "Finish signing in",
+        profiles: &[Essential, Mail, Calendar, Files],
         help: "Tells whether a sign-in that account_authenticate started is finished: status success with username and account_id, or \
                pending; ask again when the user says they have entered the code.",
         params: &[Param::required("flow_cache", ParamType::Text { max: 4096 }, "The _flow_cache that account_authenticate returned.")],
@@ -54,6 +58,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "account_remove",
         title: "Sign out of an account",
+        profiles: &[],
         help: "Signs an account out and destroys what is kept of it here: its tokens, its cached answers, its tasks and the key they were \
                sealed with. Nothing at Microsoft changes. The account can sign in again later and starts without a cache. Returns \
                entries_deleted.",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Tool,
     check::checked,
-    tool::{ACCOUNT, CACHE_CONTROLS, CONSENTS},
+    tool::{ACCOUNT, CACHE_CONTROLS, CONSENTS, MAX_TOKENS},
 };
 use crate::hint::{Hint, Kind};
 
@@ -108,7 +108,8 @@ impl Args {
 
     /// The ones that shape the answer: without the account and the cache controls, which have places of their own in a key.
     pub fn shaping(&self) -> BTreeMap<String, Value> {
-        let shapes = |name: &str| name != ACCOUNT.name && !CACHE_CONTROLS.contains(&name) && !CONSENTS.contains(&name);
+        let shapes =
+            |name: &str| ![ACCOUNT.name, MAX_TOKENS.name].contains(&name) && !CACHE_CONTROLS.contains(&name) && !CONSENTS.contains(&name);
         self.0.iter().filter(|(name, _)| shapes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 

@@ -13,15 +13,18 @@ pub(super) const BODY_FORMAT: Param = Param::optional(
     ParamType::Choice(&["text", "html"]),
     "\"text\"",
     "text, or html without scripts, styles, images and hidden text.",
-);
+)
+.rare();
 
 /// Where to read on in a long body; on tools that return one.
-pub(super) const BODY_OFFSET: Param = Param::optional(
-    "body_offset",
-    ParamType::Int { min: 0, max: 100_000_000 },
-    "0",
-    "Characters of the body to skip: next_offset of an earlier part.",
-);
+pub(super) const BODY_OFFSET: Param =
+    Param::optional("body_offset", ParamType::Int { min: 0, max: 100_000_000 }, "0", "next_offset of the part before.");
+
+/// Name of the argument that says where to read on.
+pub const OFFSET: &str = BODY_OFFSET.name;
+
+/// Name of the argument that cuts a body.
+pub const BODY_MAX_LENGTH: &str = "body_max_length";
 
 /// The preferences that ask Graph for each format.
 pub(super) const TEXT: &str = "outlook.body-content-type=\"text\"";
@@ -55,20 +58,57 @@ fn part(body: &mut Map<String, Value>, args: &Args) -> bool {
         body.insert("content".into(), content.clone().into());
     }
     // Lists have no offset; it is 0 there.
-    let (from, most) = (args.count(BODY_OFFSET.name), args.count("body_max_length"));
+    let (from, most) = (args.count(BODY_OFFSET.name), args.count(BODY_MAX_LENGTH));
     if from == 0 && cut(&content, most).is_none() {
         return false;
     }
     let total = content.chars().count();
     let part: String = content.chars().skip(from).take(most).collect();
     let to = from.min(total) + part.chars().count();
+    mark(body, part, to, total);
+    to < total
+}
+
+/// Cuts the body of `answer`, which begins `start` characters into the whole, to `most` characters, and says where to read on. False when it
+/// has no more than that.
+pub fn cut_body(answer: &mut Map<String, Value>, start: usize, most: usize) -> bool {
+    let Some(body) = answer.get_mut("body").and_then(Value::as_object_mut) else { return false };
+    let content = body.get("content").and_then(Value::as_str).unwrap_or_default();
+    let Some((kept, held)) = cut(content, most) else { return false };
+    // One that was cut before knows how long the whole is.
+    let total = body.get("total_length").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
+    let (kept, total) = (kept.to_owned(), total.unwrap_or(start + held));
+    mark(body, kept, start + most, total);
+    answer.insert("complete".into(), false.into());
+    true
+}
+
+/// Leaves out the first `from` characters of the whole body that `answer` begins, and cuts the rest to `most`. False when it ends before.
+pub fn skip_body(answer: &mut Map<String, Value>, from: usize, most: usize) -> bool {
+    let Some(body) = answer.get_mut("body").and_then(Value::as_object_mut) else { return false };
+    let content = body.get("content").and_then(Value::as_str).unwrap_or_default();
+    let held = content.chars().count();
+    if from >= held {
+        return false;
+    }
+    let total = body.get("total_length").and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok()).unwrap_or(held);
+    let part: String = content.chars().skip(from).take(most).collect();
+    let to = from + part.chars().count();
+    mark(body, part, to, total);
+    answer.insert("complete".into(), (to >= total).into());
+    true
+}
+
+/// Puts a part of a body into its place: it ends at `to` of `total` characters.
+fn mark(body: &mut Map<String, Value>, part: String, to: usize, total: usize) {
     body.insert("content".into(), part.into());
     body.insert("truncated".into(), true.into());
     body.insert("total_length".into(), total.into());
     if to < total {
         body.insert("next_offset".into(), to.into());
+    } else {
+        body.shift_remove("next_offset");
     }
-    to < total
 }
 
 #[cfg(test)]

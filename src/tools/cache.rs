@@ -12,6 +12,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "cache_task_get_status",
         title: "Status of a background task",
+        profiles: &[],
         help: "One task of the background queue: task_id, account_id, operation (the tool), parameters, priority (1 first, 10 last), \
                status (queued, running, completed, failed), created_at, started_at, completed_at, error. result only says where the \
                answer is: call the tool with these parameters.",
@@ -26,6 +27,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "cache_task_list",
         title: "List background tasks",
+        profiles: &[],
         help: "Tasks of the background queue, newest first, with the fields of cache_task_get_status. Tasks renew stale answers; nobody \
                has to wait for them. Completed and failed ones are kept for a while.",
         params: &[
@@ -43,6 +45,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "cache_get_stats",
         title: "Cache statistics",
+        profiles: &[],
         help: "Figures of the local encrypted cache: what it holds now, and for a period hits, misses, hit_rate, saved_graph_calls and response \
                times, by account, tool (by_resource) and client. Asks Microsoft nothing.",
         params: &[
@@ -59,6 +62,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "cache_invalidate",
         title: "Forget cached answers",
+        profiles: &[],
         help: "Forgets cached answers, so that the next call asks Microsoft 365 again. Nothing at Microsoft changes. Rarely needed: writes \
                through this server forget what they change by themselves, and force_refresh renews a single answer. The pattern is \
                tool[:account][:argument=value] with * for any text: `email_list:*`, `email_get:*:email_id=X`, `email_list:*:folder=sent*`. \
@@ -78,6 +82,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "cache_warming_status",
         title: "Warming of the cache",
+        profiles: &[],
         help: "Whether answers are being fetched ahead of use, and how far that is: is_warming, status, operations_total, \
                operations_completed, operations_skipped, operations_failed, progress_percent, estimated_completion, accounts_warmed, \
                operations_by_type; and how many answers in use are renewed.",

@@ -1,10 +1,16 @@
 //! The pages under `packaging/manual` that are made of the rows, and whether they are up to date. `UPDATE=1 cargo test` writes them.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+};
 
 use serde_json::Value;
 
 use super::{Asks, CONSENTS, Effect, Param, Tool, all, find, original_tests::ORIGINAL};
+use crate::ids::ToolProfile;
 
 /// What is different on purpose, beyond what the rows show: by tool or family, `*` for all. Each is a fault of the original (its numbers
 /// stand in the design notes) or something that no setting brings back.
@@ -197,11 +203,58 @@ const LOCAL_WRITES: [&str; 1] = ["email_get_attachment"];
 
 /// From the snapshots of the tests that compute it: what each write makes untrue, in small mailboxes and drives.
 #[test]
+fn the_page_of_profiles() {
+    let mut text = head(
+        "Profiles of tools",
+        "A client puts the list of tools before its model in every conversation. A profile says which are on it: `tools.profile` in `config.toml` (or \
+         `M365_CACHED_TOOLS_PROFILE`) for every client, `m365-mcp --tools PROFILE` in a client's launch line for that one; never who connects. Without \
+         either it is `essential`, and with `compat` `full`.\n\n\
+         Tools that are not on the list can be called all the same. `read-only` is the exception: whatever changes something is neither listed nor \
+         done, and a launch line does not loosen it once it is configured (`profiles::read_only_refuses_what_changes_something`).\n\n\
+         `full` has every argument and every limit. The other lists are short: seldom needed arguments (below) and lengths of texts are left out, and \
+         taken and checked all the same.\n\n\
+         Tokens are those of OpenAI's `o200k_base`, of name, description and schema as compact JSON, which is what hosts put before their models; other \
+         vocabularies differ by some per cent. `m365-cachectl tools --profile PROFILE --tokens` counts them tool by tool; \
+         `tokens::the_essential_tools_cost` holds `essential` to 6,000.",
+    );
+    text.push_str("\n| Profile | Tools | Tokens |\n|---|---|---|\n");
+    let cost = |tool: &Tool, profile| {
+        super::tokens(tool.name).map_or(0, |(whole, short)| if profile == ToolProfile::Full { whole } else { short })
+    };
+    for (name, profile) in ToolProfile::NAMES {
+        let tools: Vec<&Tool> = all().filter(|tool| tool.is_in(profile)).collect();
+        let tokens: u32 = tools.iter().map(|tool| cost(tool, profile)).sum();
+        let _ = writeln!(text, "| `{name}` | {} | {tokens} |", tools.len());
+    }
+    text.push_str("\n## Tools by profile\n\n`full` has all; `read-only` those marked \u{1f4d6}.\n\n| Tool | | Profiles | Tokens, short | whole |\n|---|---|---|---|---|\n");
+    let named = |tool: &Tool| {
+        let names = ToolProfile::NAMES.iter().filter(|(_, profile)| tool.profiles.contains(profile));
+        names.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    };
+    for tool in all() {
+        let (whole, short) = super::tokens(tool.name).unwrap_or_default();
+        let _ = writeln!(text, "| `{}` | {} | {} | {short} | {whole} |", tool.name, tool.risk.indicator(), named(tool));
+    }
+    text.push_str("\n## Arguments that short lists leave out\n\n| Argument | Tools |\n|---|---|\n");
+    let mut rare: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for tool in all() {
+        for param in tool.params.iter().filter(|param| param.rare) {
+            rare.entry(param.name).or_default().push(tool.name);
+        }
+    }
+    for (param, tools) in rare {
+        let tools: Vec<String> = tools.iter().map(|tool| format!("`{tool}`")).collect();
+        let _ = writeln!(text, "| `{param}` | {} |", tools.join(", "));
+    }
+    hold("profiles.md", &text);
+}
+
+#[test]
 fn the_matrix_of_writes_and_reads() {
     let mut text = head(
         "What a write makes untrue",
-        "Each write of a small mailbox or drive, and the kept answers that are asked anew after it; all others stay. Searches of the service are always asked anew. \
-         A write of which nobody knows where it took effect touches everything of its service.",
+        "Each write of a small mailbox or drive, and the kept answers that are asked anew after it; all others stay. Searches of the \
+         service that no table names are always asked anew. A write of which nobody knows where it took effect touches everything of its service.",
     );
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/tools/snapshots");
     let mut snapshots: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,5 +1,7 @@
 //! Which questions a stored answer to *another* question holds the answer of.
 //!
+//! A body that is read on from some character is held by the answer with the body's beginning, as far as that one goes.
+//!
 //! Looked at row by row. A list that is read in one order and then cut holds every shorter one. Not so:
 //! `search_events`, which cuts by rank and then sorts by time, so that a shorter list is not the beginning of a longer one; and
 //! `search_unified`, which has several lists.
@@ -9,7 +11,11 @@
 //! not, and a shortened answer is never given for a whole one. What those gets answer comes along with the fetch of a short list instead, as
 //! entries of its own ([`super::Along`]).
 
-use super::Args;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Args, OFFSET};
 
 /// Where the answer to a call may be found besides its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +24,11 @@ pub enum Held<'a> {
     Longer {
         /// Most items the call wants.
         limit: usize,
+    },
+    /// In the answer to the same call that begins with the body's beginning.
+    Body {
+        /// Characters to skip.
+        from: usize,
     },
     /// In a list of another tool, as the item of this id.
     Among {
@@ -47,6 +58,15 @@ const LISTS: [&str; 9] = [
 const MEMBERS: [(&str, &str, &str); 2] =
     [("emailfolders_get", "folder_id", "emailfolders_list"), ("emailrules_get", "rule_id", "emailrules_list")];
 
+/// Whether the answer to a call may come along with that to another, longer one, which is then to be asked first.
+pub fn comes_along(tool: &str, args: &BTreeMap<String, Value>) -> bool {
+    match tool {
+        "email_get" | "calendar_get_event" => true,
+        "calendar_list_events" => args.get("days_ahead").and_then(Value::as_i64) == Some(1),
+        _ => false,
+    }
+}
+
 /// Whether answers of `tool` may hold those of other calls.
 pub fn holds(tool: &str) -> bool {
     LISTS.contains(&tool) || MEMBERS.iter().any(|(_, _, list)| *list == tool)
@@ -56,6 +76,9 @@ pub fn holds(tool: &str) -> bool {
 pub fn held<'a>(tool: &str, args: &'a Args) -> Option<Held<'a>> {
     if LISTS.contains(&tool) {
         return Some(Held::Longer { limit: args.count(LIMIT) });
+    }
+    if args.count(OFFSET) > 0 {
+        return Some(Held::Body { from: args.count(OFFSET) });
     }
     let (_, id, list) = MEMBERS.iter().find(|(get, _, _)| *get == tool)?;
     Some(Held::Among { list, id: args.text(id)? })
@@ -68,7 +91,7 @@ mod tests {
         self, Effect,
         fake::{Fake, fetch},
     };
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn every_cached_list_with_a_limit_was_looked_at() {

@@ -25,6 +25,7 @@ mod html;
 mod listing;
 mod mailbox;
 mod named;
+mod profile;
 mod risk;
 mod schema;
 mod search;
@@ -32,6 +33,7 @@ mod server;
 mod shape;
 mod steps;
 mod time;
+mod tokens;
 mod tool;
 mod zone;
 
@@ -59,14 +61,18 @@ mod matrix_tests;
 mod original_tests;
 
 pub use args::{ArgError, Args};
+pub use body::{BODY_MAX_LENGTH, OFFSET, cut_body, skip_body};
 pub use catalogue::{CATALOGUE, UnknownTool, all, find};
 pub use compat::{original, with_original_limit};
 pub use feeds::walk_of;
 pub use files::{Files, INLINE, LocalFile, Saved};
-pub use held::{Held, LIMIT, held, holds};
+pub use held::{Held, LIMIT, comes_along, held, holds};
+pub use profile::Offer;
 pub use risk::Annotations;
+pub use shape::UNTRUSTED;
 pub use steps::{Page, Reply, StepError, Steps};
+pub use tokens::tokens;
 pub use tool::{
-    Along, Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, More, Param, ParamType, Read, Risk, Tool,
-    Touches, Written,
+    Along, Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, MAX_TOKENS_NAME as MAX_TOKENS, More,
+    Param, ParamType, Read, Risk, Tool, Touches, Written,
 };

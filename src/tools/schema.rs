@@ -17,6 +17,16 @@ impl Tool {
         object(self.params)
     }
 
+    /// What profiles other than `full` show: see `profile.rs`.
+    pub(super) fn short_input_schema(&self, strict: bool) -> Map<String, Value> {
+        let mut schema = if strict { self.strict_input_schema() } else { self.input_schema() };
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.retain(|name, _| !self.params.iter().any(|param| param.rare && param.name == name));
+        }
+        shorten(&mut schema);
+        schema
+    }
+
     /// The same where consent is strict: every tool that asks takes the token that agrees.
     pub fn strict_input_schema(&self) -> Map<String, Value> {
         let mut schema = self.input_schema();
@@ -25,6 +35,26 @@ impl Tool {
             properties.entry(CONFIRM_TOKEN.name).or_insert_with(|| property(&CONFIRM_TOKEN));
         }
         schema
+    }
+}
+
+/// Lengths that are checked all the same, and what keeps out arguments that are not shown.
+const LENGTHS: [&str; 5] = ["minLength", "maxLength", "minItems", "maxItems", "additionalProperties"];
+/// A largest number from here on is no limit that anybody meets.
+const NO_LIMIT: i64 = 50_000;
+
+/// Takes lengths and idle limits out of a schema, all the way down.
+fn shorten(schema: &mut Map<String, Value>) {
+    schema.retain(|name, value| match name.as_str() {
+        "minimum" => value.as_i64().is_none_or(|least| least > 1),
+        "maximum" => value.as_i64().is_none_or(|most| most < NO_LIMIT),
+        name => !LENGTHS.contains(&name),
+    });
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.values_mut().filter_map(Value::as_object_mut).for_each(shorten);
+    }
+    if let Some(Value::Object(items)) = schema.get_mut("items") {
+        shorten(items);
     }
 }
 
@@ -62,7 +92,8 @@ fn property(param: &Param) -> Value {
         ParamType::Choices(words) => json!({ "type": "array", "items": { "type": "string", "enum": words }, "minItems": 1 }),
         ParamType::Object(members) => Value::Object(object(members)),
         ParamType::Time | ParamType::Zone => text(TIME_MAX),
-        ParamType::Date => json!({ "type": "string", "format": "date" }),
+        // Gemini takes no `format` but `date-time` and `enum`, and refuses the tool for any other; the help says what it is.
+        ParamType::Date => json!({ "type": "string" }),
         ParamType::Objects(members) => json!({ "type": "array", "items": object(members) }),
     };
     property["description"] = param.help.into();

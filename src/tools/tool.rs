@@ -4,7 +4,10 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::{Args, StepError, Steps};
-use crate::cache::{Learned, Scope, Service, Shown, Touch, Ttl};
+use crate::{
+    cache::{Learned, Scope, Service, Shown, Touch, Ttl},
+    ids::ToolProfile,
+};
 
 /// One tool. The single source of its name, help, parameters and their order, limits, schema, annotations, risk, key, TTL and touches.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +16,8 @@ pub struct Tool {
     pub name: &'static str,
     /// For people.
     pub title: &'static str,
+    /// Which lists of tools show it, besides `full`, which shows all, and `read-only`, which shows what changes nothing.
+    pub profiles: &'static [ToolProfile],
     /// For models: key facts first, under 2 KB.
     pub help: &'static str,
     /// In the order in which clients see them.
@@ -172,28 +177,34 @@ pub struct Param {
     pub kind: ParamType,
     /// JSON text of the default; `None` for a required parameter. `"null"` for an optional one without default.
     pub default: Option<&'static str>,
+    /// Seldom needed: left out of the short form of a schema, and taken all the same.
+    pub rare: bool,
 }
 
 impl Param {
     /// One that has to be given.
     pub(super) const fn required(name: &'static str, kind: ParamType, help: &'static str) -> Self {
-        Self { name, help, kind, default: None }
+        Self { name, help, kind, default: None, rare: false }
     }
 
     /// A member of an object that may be left out, and may not be null. See [`ParamType::Object`].
     pub(super) const fn member(name: &'static str, kind: ParamType, help: &'static str) -> Self {
-        Self { name, help, kind, default: Some("") }
+        Self { name, help, kind, default: Some(""), rare: false }
     }
 
     /// One that may be left out; `default` is JSON text.
     pub(super) const fn optional(name: &'static str, kind: ParamType, default: &'static str, help: &'static str) -> Self {
-        Self { name, help, kind, default: Some(default) }
+        Self { name, help, kind, default: Some(default), rare: false }
+    }
+
+    /// The same, left out where schemas are short.
+    pub(super) const fn rare(self) -> Self {
+        Self { rare: true, ..self }
     }
 }
 
 /// The account, as nearly every tool takes it.
-pub(super) const ACCOUNT: Param =
-    Param::required("account_id", ParamType::Account, "The account: its account_id or username as account_list shows it.");
+pub(super) const ACCOUNT: Param = Param::required("account_id", ParamType::Account, "From account_list.");
 
 /// First of the [`CACHE_CONTROLS`].
 pub(super) const USE_CACHE: Param = Param::optional(
@@ -201,7 +212,8 @@ pub(super) const USE_CACHE: Param = Param::optional(
     ParamType::Bool,
     "true",
     "false asks Microsoft 365 and leaves the cache alone: nothing is read from it and nothing kept.",
-);
+)
+.rare();
 
 /// Second of the [`CACHE_CONTROLS`].
 pub(super) const FORCE_REFRESH: Param = Param::optional(
@@ -209,7 +221,8 @@ pub(super) const FORCE_REFRESH: Param = Param::optional(
     ParamType::Bool,
     "false",
     "true asks Microsoft 365 again and keeps the new answer. Rarely needed: writes through this server show at once.",
-);
+)
+.rare();
 
 /// Third of the [`CACHE_CONTROLS`], and the last parameter of every cached read: the original does not have it.
 pub(super) const MAX_AGE: Param = Param::optional(
@@ -217,7 +230,8 @@ pub(super) const MAX_AGE: Param = Param::optional(
     ParamType::Int { min: 0, max: 604_800 },
     "null",
     "Oldest answer that will do, in seconds; an older one is fetched again first.",
-);
+)
+.rare();
 
 /// Name of the third.
 pub const MAX_AGE_NAME: &str = MAX_AGE.name;
@@ -226,20 +240,25 @@ pub const MAX_AGE_NAME: &str = MAX_AGE.name;
 pub const CACHE_CONTROLS: [&str; 3] = [USE_CACHE.name, FORCE_REFRESH.name, MAX_AGE.name];
 
 /// Another mailbox, on mail and calendar tools; before `max_age`.
-pub(super) const MAILBOX: Param = Param::optional(
-    "mailbox",
-    ParamType::Mailbox,
+pub(super) const MAILBOX: Param =
+    Param::optional("mailbox", ParamType::Mailbox, "null", "Address of a shared or delegated mailbox, in place of the account's own.")
+        .rare();
+
+/// How much an answer may cost, on lists that can be read on and on bodies; before `max_age`. The engine cuts: see `engine/budget.rs`.
+pub(super) const MAX_TOKENS: Param = Param::optional(
+    "max_tokens",
+    ParamType::Int { min: 500, max: 200_000 },
     "null",
-    "Address of a shared or delegated mailbox to use in place of the account's own.",
-);
+    "About how many tokens the answer may have; next_cursor or body.next_offset reads on.",
+)
+.rare();
+
+/// Its name. It is no part of an answer's key: the same answer is cut to any budget.
+pub const MAX_TOKENS_NAME: &str = MAX_TOKENS.name;
 
 /// Where to go on in a list; before `max_age`. The engine resolves it: see `engine/cursor.rs`.
-pub(super) const CURSOR: Param = Param::optional(
-    "cursor",
-    ParamType::Text { max: 64 },
-    "null",
-    "`next_cursor` of an earlier answer, with the same other arguments, to read on from there.",
-);
+pub(super) const CURSOR: Param =
+    Param::optional("cursor", ParamType::Text { max: 64 }, "null", "next_cursor of the last answer, to read on.");
 
 /// Consent, where the original asks for it.
 pub(super) const CONFIRM: Param =
@@ -250,7 +269,7 @@ pub(super) const CONFIRM_TOKEN: Param = Param::optional(
     "confirm_token",
     ParamType::Text { max: 64 },
     "null",
-    "From the preview that a call without it returns, once the user has agreed to it; for exactly the same arguments.",
+    "From the preview that a call without it returns, once the user has agreed to exactly that.",
 );
 
 /// Parameters that give consent, and are no part of what is agreed to.
@@ -342,11 +361,11 @@ pub struct Fetched {
     pub more: Option<More>,
     /// Graph's tag of the answer.
     pub etag: Option<String>,
-    /// Answers to other calls that came with it, to be kept like those of a fetch of their own.
+    /// Answers to other calls that came with it, to be kept like those of a fetch of their own; each from one of the sources that were read.
     pub along: Vec<Along>,
 }
 
-/// The answer to another call of the same service, which came with what was read for this one.
+/// The answer to another call, which came with what was read for this one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Along {
     /// The tool's name.

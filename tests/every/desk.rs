@@ -36,7 +36,7 @@ impl Desk {
         let tenant = Options { device_interval: Duration::from_millis(1), ..Options::default() };
         let world = World::with(Setup { tenant, accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
         std::fs::create_dir_all(world.home.path().join("downloads")).unwrap();
-        let (mut one, other) = (world.client(Era::Legacy).unwrap(), world.client(Era::Modern).unwrap());
+        let (mut one, other) = (world.client_of(Era::Legacy, "full").unwrap(), world.client(Era::Modern).unwrap());
         let listed = one.request("tools/list", json!({})).unwrap();
         let tools = listed["result"]["tools"].as_array().unwrap().iter();
         let params = tools.map(|tool| {

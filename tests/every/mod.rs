@@ -46,7 +46,7 @@ const FAMILIES: &[&[Row]] = &[
 #[test]
 fn every_tool_has_one_row() {
     let world = World::with(Setup::default()).unwrap();
-    let listed = world.client(Era::Legacy).unwrap().request("tools/list", json!({})).unwrap();
+    let listed = world.client_of(Era::Legacy, "full").unwrap().request("tools/list", json!({})).unwrap();
     let tools: BTreeSet<&str> = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     let rows: Vec<&str> = FAMILIES.iter().flat_map(|rows| rows.iter()).map(|row| row.tool).collect();
     assert_eq!(rows.iter().copied().collect::<BTreeSet<_>>(), tools);

@@ -103,6 +103,16 @@ impl Mcp {
         Ok(client)
     }
 
+    /// A client whose launch line has these words besides.
+    ///
+    /// # Errors
+    /// As [`Mcp::start`].
+    pub fn launched(bins: &Bins, home: &Home, era: Era, words: &[&str]) -> anyhow::Result<Self> {
+        let mut client = open_with(bins, home, &bins.shim, era, words)?;
+        client.greet()?;
+        Ok(client)
+    }
+
     /// What the era's handshake is; the modern one has none.
     ///
     /// # Errors

@@ -214,6 +214,14 @@ impl World {
         Mcp::start(self.bins, &self.home, era)
     }
 
+    /// The same, whose launch line names a profile of tools.
+    ///
+    /// # Errors
+    /// As [`World::client`].
+    pub fn client_of(&self, era: Era, tools: &str) -> anyhow::Result<Mcp> {
+        Mcp::launched(self.bins, &self.home, era, &["--tools", tools])
+    }
+
     /// Runs `m365-cachectl`.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ impl Policies {
                 policies: vec![name.clone()],
                 read_only: policy.read_only,
                 no_send: policy.no_send,
+                read_only_tools: false,
                 accounts: policy.accounts.iter().cloned().collect(),
             };
             (name.clone(), fence)
@@ -47,6 +48,9 @@ impl Policies {
 pub(crate) fn in_words(fence: Option<&Fence>) -> String {
     let Some(fence) = fence else { return String::new() };
     let mut words = Vec::new();
+    if fence.read_only_tools && !fence.read_only {
+        words.push("read-only".to_owned());
+    }
     if fence.read_only {
         words.push("read-only".to_owned());
     }
@@ -59,7 +63,9 @@ pub(crate) fn in_words(fence: Option<&Fence>) -> String {
     if words.is_empty() {
         words.push("everything".to_owned());
     }
-    format!("{}: {}", fence.policies.join(" and "), words.join(", "))
+    let tools = fence.read_only_tools.then_some("read-only tools");
+    let names: Vec<&str> = fence.policies.iter().map(String::as_str).chain(tools).collect();
+    format!("{}: {}", names.join(" and "), words.join(", "))
 }
 
 #[cfg(test)]

@@ -1,28 +1,30 @@
-//! The catalogue as MCP tools: made once, in the order of the rows, the same for every client.
+//! The catalogue as MCP tools: made once for each offer, in the order of the rows, the same for every client of that offer and in both eras.
 
-use std::sync::LazyLock;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
-use m365_cached::tools;
+use m365_cached::tools::{self, Offer};
 use rmcp::model::{ListToolsResult, Tool};
 use serde_json::{Value, json};
 
-/// Every tool, from the rows. A test reads each of them, so none can be missing here.
-static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| made(false));
-/// The same where consent is strict.
-static STRICT_TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| made(true));
+/// The lists that were asked for, by offer and whether consent is strict: a dozen at most.
+static LISTS: Mutex<BTreeMap<(Offer, bool), Vec<Tool>>> = Mutex::new(BTreeMap::new());
 
-fn made(strict: bool) -> Vec<Tool> {
-    tools::all().filter_map(|row| serde_json::from_value(described(row, strict)).ok()).collect()
+/// Every tool of an offer, from the rows. A test reads each of them, so none can be missing here.
+fn made(offer: Offer, strict: bool) -> Vec<Tool> {
+    offer.tools().filter_map(|row| serde_json::from_value(described(row, offer, strict)).ok()).collect()
 }
 
 /// A row in MCP's words.
-fn described(row: &tools::Tool, strict: bool) -> Value {
+fn described(row: &tools::Tool, offer: Offer, strict: bool) -> Value {
     let hints = row.annotations();
     json!({
         "name": row.name,
         "title": row.title,
         "description": row.description(),
-        "inputSchema": if strict { row.strict_input_schema() } else { row.input_schema() },
+        "inputSchema": offer.schema(row, strict),
         "annotations": {
             "readOnlyHint": hints.read_only,
             "destructiveHint": hints.destructive,
@@ -34,8 +36,11 @@ fn described(row: &tools::Tool, strict: bool) -> Value {
 }
 
 /// The answer to `tools/list`.
-pub(super) fn list(strict: bool) -> ListToolsResult {
-    ListToolsResult::with_all_items(if strict { STRICT_TOOLS.clone() } else { TOOLS.clone() })
+pub(super) fn list(offer: Offer, strict: bool) -> ListToolsResult {
+    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let list = lists.entry((offer, strict)).or_insert_with(|| made(offer, strict)).clone();
+    drop(lists);
+    ListToolsResult::with_all_items(list)
 }
 
 /// Names of tools that change nothing: a shim may send calls of these again.
@@ -44,17 +49,5 @@ pub(crate) fn read_only() -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_is_a_tool() {
-        let rows: Vec<&str> = tools::all().map(|row| row.name).collect();
-        let listed: Vec<&str> = TOOLS.iter().map(|tool| tool.name.as_ref()).collect();
-        assert_eq!(listed, rows);
-        let takes = |tool: &&Tool| tool.input_schema["properties"].get("confirm_token").is_some();
-        let asking = tools::all().filter(|row| !matches!(row.asks, tools::Asks::Never)).count();
-        assert_eq!((STRICT_TOOLS.len(), STRICT_TOOLS.iter().filter(takes).count()), (rows.len(), asking));
-        assert!(TOOLS.iter().filter(takes).count() < asking);
-    }
-}
+#[path = "catalogue_tests.rs"]
+mod tests;

@@ -11,6 +11,8 @@ use std::{
 use m365_cached::{
     chance::SeededDice,
     clock::{ManualClock, Timestamp},
+    ids::ToolProfile,
+    tools::Offer,
 };
 use m365_cached_proto::v1::server_frame::Frame;
 use serde_json::{Value, json};
@@ -38,7 +40,7 @@ impl Client {
         let daemon = Arc::new(Daemon::new(parts, Arc::new(AtomicU64::new(0)), &SeededDice::new(1)));
         let (frames, lines) = mpsc::channel(64);
         let seat = daemon.clients.join(ClientState::default());
-        let session = Arc::new(Session::new(seat, Origin::default()));
+        let session = Arc::new(Session::new(seat, Origin::default(), Offer::new(ToolProfile::Full, None)));
         let held = daemon.gate.held();
         let conversation = Conversation::begin(Arc::clone(&daemon), session, Outlet::new(frames, held));
         Self { daemon, core, clock, conversation, lines }

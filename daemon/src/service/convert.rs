@@ -4,6 +4,7 @@ use m365_cached::{
     clock::Timestamp,
     engine::{Period, WarmUp},
     hint::Kind,
+    ids::ToolProfile,
     store::Times,
     vault::Source,
 };
@@ -19,18 +20,20 @@ use crate::{
     parts::ProfileInfo,
 };
 
-pub(super) fn tool(row: &ToolRow) -> v1::Tool {
+pub(super) fn tool(row: &ToolRow, profile: ToolProfile) -> v1::Tool {
     v1::Tool {
         name: row.name.clone(),
         title: row.title.clone(),
         description: row.description.clone(),
-        input_schema: row.input_schema.clone(),
+        input_schema: row.input_schema.in_profile(profile).clone(),
         read_only: row.read_only,
         category: row.category.clone(),
         safety_level: row.safety_level.clone(),
         asks: row.asks.clone(),
         idempotent: row.idempotent,
         effect: row.effect.clone(),
+        profiles: row.profiles.iter().map(|name| (*name).to_owned()).collect(),
+        tokens: *row.tokens.in_profile(profile),
     }
 }
 

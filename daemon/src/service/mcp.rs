@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
-use m365_cached::hint::Kind;
+use m365_cached::{hint::Kind, tools::Offer};
 use m365_cached_proto::{
     PROTOCOL_MIN, PROTOCOL_VERSION,
     v1::{ClientFrame, Drain, Hello, ServerFrame, Welcome, client_frame, mcp_server, server_frame::Frame},
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::tools::tool_profile;
 use crate::{
     clients::ClientState,
     core::Problem,
@@ -83,6 +84,10 @@ impl mcp_server::Mcp for McpService {
                 tracing::warn!(pid = hello.pid, "a client names a policy that is not configured");
                 return refuse_with(&frames, &no_such_policy(name)).await;
             }
+            let offer = match tool_profile(&hello.tools) {
+                Ok(launch) => Offer::new(daemon.tools, launch),
+                Err(problem) => return refuse_with(&frames, &problem).await,
+            };
             if let Err(problem) = daemon.gate.room() {
                 return refuse_with(&frames, &problem).await;
             }
@@ -92,7 +97,7 @@ impl mcp_server::Mcp for McpService {
             let number = seat.session();
             daemon.gate.join(number, held);
             tracing::debug!(session = number, pid = hello.pid, epoch = hello.epoch, "a client attached");
-            let session = Arc::new(Session::new(seat, origin));
+            let session = Arc::new(Session::new(seat, origin, offer));
             let conversation = Conversation::begin(Arc::clone(&daemon), Arc::clone(&session), outlet.clone());
             drive(incoming, conversation, outlet, &daemon, &session).await;
             daemon.gate.leave(number);

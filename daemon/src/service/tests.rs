@@ -34,7 +34,13 @@ async fn a_locked_daemon_says_why_to_every_verb() {
     let expected = v1::Fault::new(v1::Kind::Config, "keyring_locked", "The keyring is locked.", "Unlock it.");
     assert_eq!(status.locked, Some(expected.clone()));
     assert_eq!((status.store, status.profile.unwrap().demo), (None, true));
-    assert_eq!(tools.list_tools(v1::ListToolsRequest {}).await.unwrap().into_inner().tools.len(), 1);
+    assert_eq!(tools.list_tools(v1::ListToolsRequest::default()).await.unwrap().into_inner().tools.len(), 1);
+    let short = tools.list_tools(v1::ListToolsRequest { profile: "essential".into() }).await.unwrap().into_inner();
+    assert_eq!((short.tools[0].tokens, short.configured.as_str()), (10, "full"));
+    let none = tools.list_tools(v1::ListToolsRequest { profile: "mail".into() }).await.unwrap().into_inner();
+    assert!(none.tools.is_empty());
+    let refused = tools.list_tools(v1::ListToolsRequest { profile: "all".into() }).await.unwrap_err();
+    assert!(refused.message().contains("`all`"), "{refused}");
 
     let refusals = [
         tools.call_tool(call("email_list", "{}")).await.err(),

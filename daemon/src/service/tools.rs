@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use m365_cached::{hint::Kind, ids::Caller};
+use m365_cached::{
+    hint::Kind,
+    ids::{Caller, ToolProfile},
+};
 use m365_cached_proto::v1;
 use serde_json::{Map, Value};
 use tonic::{Request, Response, Status};
@@ -33,8 +36,11 @@ pub(crate) fn person() -> Caller {
 
 #[tonic::async_trait]
 impl v1::tools_server::Tools for Tools {
-    async fn list_tools(&self, _: Request<v1::ListToolsRequest>) -> Result<Response<v1::ListToolsReply>, Status> {
-        Ok(Response::new(v1::ListToolsReply { tools: self.daemon.catalogue.iter().map(convert::tool).collect() }))
+    async fn list_tools(&self, request: Request<v1::ListToolsRequest>) -> Result<Response<v1::ListToolsReply>, Status> {
+        let profile = tool_profile(&request.get_ref().profile).map_err(|problem| refusal(&problem))?.unwrap_or(ToolProfile::Full);
+        let listed = self.daemon.catalogue.iter().filter(|row| row.profiles.contains(&profile.as_str()));
+        let tools = listed.map(|row| convert::tool(row, profile)).collect();
+        Ok(Response::new(v1::ListToolsReply { tools, configured: self.daemon.tools.as_str().into() }))
     }
 
     async fn call_tool(&self, request: Request<v1::CallToolRequest>) -> Result<Response<v1::CallToolReply>, Status> {
@@ -50,6 +56,19 @@ impl v1::tools_server::Tools for Tools {
         let answer = answered.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::CallToolReply { text: answer.text().into() }))
     }
+}
+
+/// The profile of that name; `None` for no name.
+pub(super) fn tool_profile(name: &str) -> Result<Option<ToolProfile>, Problem> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    ToolProfile::named(name).map(Some).ok_or_else(|| {
+        let name: String = name.chars().filter(|letter| !letter.is_control()).take(64).collect();
+        let known: Vec<String> = ToolProfile::NAMES.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let message = format!("there is no profile of tools `{name}`; nothing is done for this client");
+        Problem::new(Kind::Config, "unknown_tool_profile", message, format!("Name one of {}.", known.join(", ")))
+    })
 }
 
 /// A JSON object; nothing means an empty one.

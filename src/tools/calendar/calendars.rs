@@ -6,6 +6,7 @@ use super::says;
 use crate::{
     cache::{Scope, Service, Touch, Ttl},
     graph::GraphRequest,
+    ids::ToolProfile::Calendar,
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         listing::{every, read_list},
@@ -19,6 +20,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_list_calendars",
         title: "List calendars",
+        profiles: &[Calendar],
         help: "Lists the calendars of the mailbox under `calendars`, shared ones too: ids for calendar_list_events and \
                calendar_create_event, names, owners and rights. Answers come from the local cache (fresh for 15 minutes).",
         params: &[ACCOUNT, USE_CACHE, FORCE_REFRESH, MAILBOX, MAX_AGE],
@@ -32,6 +34,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_create_calendar",
         title: "Create a calendar",
+        profiles: &[Calendar],
         help: "Adds an empty calendar to the mailbox. Returns it; its id goes to calendar_create_event and calendar_list_events.",
         params: &[ACCOUNT, Param::required("name", ParamType::Text { max: 255 }, "Its name, which no other calendar has."), MAILBOX],
         effect: Effect::Write { service: Service::Calendar },
@@ -44,6 +47,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_delete_calendar",
         title: "Delete a calendar",
+        profiles: &[Calendar],
         help: "Deletes a calendar and every event in it. The default calendar cannot be deleted.",
         params: &[
             ACCOUNT,

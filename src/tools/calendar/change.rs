@@ -20,6 +20,7 @@ use crate::{
     cache::{Scope, Service, Touch},
     clock::Timestamp,
     graph::GraphRequest,
+    ids::ToolProfile::{Calendar, Essential},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -34,9 +35,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_create_event",
         title: "Create an event",
+        profiles: &[Essential, Calendar],
         help: "Puts an event into a calendar. With attendees, invitations are sent at once, so the user is asked first. Times with an \
-               offset are that moment; others are by the clocks of `timezone`, or of the mailbox. Returns the event without its body, \
-               with UTC and local times.",
+               offset are that moment; others are in `timezone`. Returns the event without its body.",
         params: &[
             ACCOUNT,
             Param::required("subject", SUBJECT, "The subject."),
@@ -49,13 +50,13 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
                 "timezone",
                 ParamType::Zone,
                 "null",
-                "IANA or Windows name of the zone the event lives in; the mailbox's own by default. A series keeps its hour there.",
+                "IANA or Windows name of the zone it lives in; the mailbox's by default. A series keeps its hour there.",
             ),
-            Param::optional("body_type", ParamType::Choice(&["text", "html"]), "\"text\"", "What body is."),
-            Param::optional("is_all_day", ParamType::Bool, "false", "Whether it takes whole days: start and end are dates."),
-            Param::optional("is_online_meeting", ParamType::Bool, "false", "Whether it gets a link to join online."),
+            Param::optional("body_type", ParamType::Choice(&["text", "html"]), "\"text\"", "What body is.").rare(),
+            Param::optional("is_all_day", ParamType::Bool, "false", "Whole days: start and end are dates."),
+            Param::optional("is_online_meeting", ParamType::Bool, "false", "With a link to join online."),
             Param::optional("recurrence", ParamType::Object(recurrence::MEMBERS), "null", "How it recurs, from start on."),
-            Param::optional("calendar_id", ParamType::Id, "null", "A calendar from calendar_list_calendars; the default one otherwise."),
+            Param::optional("calendar_id", ParamType::Id, "null", "From calendar_list_calendars; the default one without it."),
             MAILBOX,
             CONFIRM_TOKEN,
         ],
@@ -69,9 +70,10 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_update_event",
         title: "Update an event",
-        help: "Changes an event; an id of a series changes all of it, one of an occurrence only that day. What is not named stays. If the \
-               event is a meeting of yours, its attendees get word, so the user is asked first. A new body replaces the whole old one, \
-               the join link of an online meeting in it too. Returns the event without its body.",
+        profiles: &[Essential, Calendar],
+        help: "Changes an event; an id of a series changes all of it, one of an occurrence only that day. What is not named stays. If \
+               the event is a meeting of yours, its attendees get word, so the user is asked first. A new body replaces the whole old \
+               one, the join link of an online meeting in it too.",
         params: &[
             EVENT_ID,
             Param::required("updates", ParamType::Object(UPDATES), "What is to change, at least one thing."),
@@ -90,13 +92,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
 
 const UPDATES: &[Param] = &[
     Param::member("subject", SUBJECT, "The subject."),
-    Param::member(
-        "start",
-        ParamType::Time,
-        "ISO 8601; without an offset by the clocks of `timezone`, or of the mailbox. A date if all-day.",
-    ),
+    Param::member("start", ParamType::Time, "ISO 8601; without an offset in `timezone`. A date if all-day."),
     Param::member("end", ParamType::Time, "The same; all-day events end on the day after their last."),
-    Param::member("timezone", ParamType::Zone, "The zone the event is to live in, with start or end; its own by default."),
+    Param::member("timezone", ParamType::Zone, "The zone it is to live in; its own by default."),
     Param::member("location", ParamType::Prose { max: 1000 }, "Where it takes place; empty for nowhere."),
     Param::member("body", ParamType::Prose { max: 1_000_000 }, "What it is about, as text."),
     Param::member("attendees", PEOPLE, "Everybody invited from now on; an empty list for nobody."),

@@ -9,6 +9,7 @@ use super::{EVENT_ID, attendees, event_id, event_touches, look, says};
 use crate::{
     cache::Service,
     graph::GraphRequest,
+    ids::ToolProfile::{Calendar, Essential},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -19,10 +20,10 @@ use crate::{
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "calendar_delete_event",
     title: "Delete an event",
-    help: "Removes an event: a meeting of yours is cancelled and its attendees get word, somebody else's is declined, any other is deleted. \
-           With send_cancellation=false somebody else's meeting goes without a word to its organizer; attendees of your own meeting get \
-           word from Exchange all the same. An id of a series removes all of it, one of an occurrence only that day. Returns status, \
-           action (cancelled, declined, deleted) and others_told.",
+    profiles: &[Essential, Calendar],
+    help: "Removes an event: a meeting of yours is cancelled and its attendees get word, somebody else's is declined (its \
+           organizer gets no word with send_cancellation=false), any other is deleted. An id of a series removes all of it, one \
+           of an occurrence only that day. Returns action (cancelled, declined, deleted) and others_told.",
     params: &[
         ACCOUNT,
         EVENT_ID,

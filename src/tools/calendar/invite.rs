@@ -8,6 +8,7 @@ use super::{COMMENT, EVENT_ID, PEOPLE, comment, event_id, event_touches, home, l
 use crate::{
     cache::Service,
     graph::GraphRequest,
+    ids::ToolProfile::{Calendar, Essential},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -21,9 +22,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_respond_event",
         title: "Answer an invitation",
-        help: "Accepts, declines or tentatively accepts a meeting of somebody else's; the organizer gets word, unless they want none, so \
-               the user is asked first. A declined meeting leaves the calendar. Returns status: the answer that was given; and \
-               organizer_told.",
+        profiles: &[Essential, Calendar],
+        help: "Accepts, declines or tentatively accepts somebody else's meeting; the organizer gets word, unless they want none, so \
+               the user is asked first. A declined meeting leaves the calendar.",
         params: &[
             ACCOUNT,
             EVENT_ID,
@@ -47,6 +48,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_propose_new_time",
         title: "Propose a new time",
+        profiles: &[Calendar],
         help: "Tentatively accepts a meeting of somebody else's and proposes another time to its organizer, so the user is asked first. \
                The meeting stays where it is until the organizer moves it. Times without an offset are by the clocks of the mailbox.",
         params: &[
@@ -68,6 +70,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_forward_event",
         title: "Forward an event",
+        profiles: &[Calendar],
         help: "Sends an invitation to a meeting on to more people; its organizer gets word. Microsoft 365 knows no cc here: people in cc \
                are invited like those in to.",
         params: &[

@@ -19,6 +19,7 @@ mod plan;
 mod recurrence;
 mod schedule;
 mod shown;
+mod today;
 
 pub(super) use calendars::TOOLS as CALENDARS;
 pub(super) use change::TOOLS as CHANGES;
@@ -33,7 +34,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Args, Param, ParamType, StepError, Steps, mailbox::at, named};
 use crate::{
-    cache::{Scope, Service, Touch},
+    cache::{Scope, Service, Touch, overtaken_searches},
     graph::GraphRequest,
 };
 
@@ -47,12 +48,12 @@ const COMMENT: ParamType = ParamType::Prose { max: 10_000 };
 /// Most people of one meeting (Exchange Online limits).
 const PEOPLE: ParamType = ParamType::Addresses { max: 500 };
 
-const EVENT_ID: Param = Param::required("event_id", ParamType::Id, "The event's id, from calendar_list_events.");
+const EVENT_ID: Param = Param::required("event_id", ParamType::Id, "From calendar_list_events.");
 const TIMEZONE: Param = Param::optional(
     "timezone",
     ParamType::Zone,
     "null",
-    "IANA or Windows name of the time zone for times without an offset and for local times in the answer; the mailbox's own by default.",
+    "IANA or Windows name, for times without an offset and local times in the answer; the mailbox's by default.",
 );
 
 fn event_id(args: &Args) -> &str {
@@ -71,8 +72,8 @@ fn event_touches(args: &Args) -> Vec<Touch> {
 
 /// Invitations, answers and cancellations leave a copy in Sent Items, some time after the reply.
 fn mail_goes_out() -> impl Iterator<Item = Touch> {
-    let scopes = [named::mail_folder("sentitems"), named::mail_folders_by_id(), Scope::folders(), Scope::any(Service::Mail)];
-    scopes.into_iter().map(Touch::Scope)
+    let lists = [named::mail_folder("sentitems"), named::mail_folders_by_id(), Scope::folders()];
+    lists.into_iter().chain(overtaken_searches(Service::Mail)).map(Touch::Scope)
 }
 
 /// Some properties of the event a call is about, read now.

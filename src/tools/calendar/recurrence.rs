@@ -15,14 +15,14 @@ pub(super) const MEMBERS: &[Param] = &[
         ParamType::Choice(KINDS),
         "absolute: on the start's day of the month; relative: as `index` and daysOfWeek say.",
     ),
-    Param::member("interval", ParamType::Int { min: 1, max: 99 }, "Every how many days, weeks, months or years; 1 by default."),
+    Param::member("interval", ParamType::Int { min: 1, max: 99 }, "Every so many days, weeks, months or years; 1 by default."),
     Param::member("daysOfWeek", ParamType::Choices(DAYS), "For weekly and relative ones; the start's by default."),
     Param::member(
         "index",
         ParamType::Choice(&["first", "second", "third", "fourth", "last"]),
         "Which of them in the month, for relative ones.",
     ),
-    Param::member("endDate", ParamType::Date, "The last day it may happen on; for ever without it and numberOfOccurrences."),
+    Param::member("endDate", ParamType::Date, "Its last day, such as 2027-06-30; for ever without it and numberOfOccurrences."),
     Param::member("numberOfOccurrences", ParamType::Int { min: 1, max: 999 }, "How often it happens."),
 ];
 

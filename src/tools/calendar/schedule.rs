@@ -10,6 +10,7 @@ use super::{
 use crate::{
     cache::Service,
     graph::GraphRequest,
+    ids::ToolProfile::{Calendar, Essential},
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         shape::{pick, text, untrusted},
@@ -28,9 +29,10 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_check_availability",
         title: "Check availability",
-        help: "When the account's owner, and attendees if given, are free between two times, in steps of 30 minutes. Each entry of `value` \
-               has availability: stretches of free, tentative, busy, outOfOffice or workingElsewhere in local time; everyone_free lists \
-               when all are free, and is missing when a calendar cannot be seen. Work and school accounts only.",
+        profiles: &[Essential, Calendar],
+        help: "When the account's owner, and attendees if given, are free between two times, in steps of 30 minutes. Each entry of \
+               `value` has availability: stretches of free, tentative, busy, outOfOffice or workingElsewhere in local time; \
+               everyone_free lists when all are free. Work and school accounts only.",
         params: &[ACCOUNT, START, END, Param::optional("attendees", PEOPLE, "null", "Who else, by e-mail address."), TIMEZONE],
         effect: Effect::Read { service: Service::Calendar, ttl: NEVER },
         risk: Risk::Safe,
@@ -42,6 +44,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "calendar_get_free_busy",
         title: "Get free and busy times",
+        profiles: &[Calendar],
         help: "When people are free between two times. Each entry of `value` has availability: stretches of free, tentative, busy, \
                outOfOffice or workingElsewhere in local time, and error when that calendar cannot be seen; everyone_free lists when all \
                are free, and is missing when one cannot be seen. Work and school accounts only.",

@@ -46,6 +46,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_create",
         title: "Create a contact",
+        profiles: &[],
         help: "Creates a contact in the default contact folder. Returns the contact.",
         params: &[
             ACCOUNT,
@@ -64,6 +65,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_update",
         title: "Change a contact",
+        profiles: &[],
         help: "Changes the given fields of a contact; lists of addresses and phones are replaced as a whole. Returns the contact.",
         params: &[CONTACT, Param::required("updates", ParamType::Object(UPDATES), "What to change; null clears a text."), ACCOUNT],
         effect: EFFECT,
@@ -76,6 +78,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_delete",
         title: "Delete a contact",
+        profiles: &[],
         help: "Deletes a contact. Ask the user first.",
         params: &[CONTACT, ACCOUNT, CONFIRM],
         effect: EFFECT,
@@ -88,6 +91,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_create_list",
         title: "Create a contact folder",
+        profiles: &[],
         help: "Creates a folder for contacts. Its id goes to contact_add_to_list and contact_list. Returns the folder.",
         params: &[ACCOUNT, Param::required("list_name", TEXT, "Its name.")],
         effect: EFFECT,
@@ -101,6 +105,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_add_to_list",
         title: "Copy a contact into a folder",
+        profiles: &[],
         help: "Puts a copy of a contact into a contact folder: Exchange keeps a contact in one folder only, so the copy has an id of its own. \
                Returns the copy.",
         params: &[ACCOUNT, CONTACT, Param::required("list_id", ParamType::Id, "The folder's id, from contact_create_list.")],

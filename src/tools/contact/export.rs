@@ -16,6 +16,7 @@ use crate::{
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "contact_export",
     title: "Export a contact as vCard",
+    profiles: &[],
     help: "One contact as a vCard 3.0, under `vcard`.",
     params: &[ACCOUNT, CONTACT, Param::optional("format", ParamType::Choice(&["vcard"]), "\"vcard\"", "The only format there is.")],
     effect: Effect::Read { service: Service::Contacts, ttl: Err("an export shows the contact as it is now") },

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{Param, ParamType, shape::text};
 use crate::cache::Scope;
 
-const CONTACT: Param = Param::required("contact_id", ParamType::Id, "The contact's id, from contact_list.");
+const CONTACT: Param = Param::required("contact_id", ParamType::Id, "From contact_list or search_contacts.");
 
 /// What is shown of a contact in a list, and of one that was just written.
 const LIST_FIELDS: [&str; 11] = [

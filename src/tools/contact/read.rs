@@ -11,12 +11,13 @@ use super::{CONTACT, LIST_FIELDS, MORE_FIELDS, containers};
 use crate::{
     cache::{Feed, Scope, Service, Ttl},
     graph::GraphRequest,
+    ids::ToolProfile::{Essential, Mail},
     tools::{
         Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         listing::{every, read_list},
         named,
         shape::{etag, id, list_answer, pick, text},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
@@ -24,6 +25,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_list",
         title: "List contacts",
+        profiles: &[Mail],
         help: "Lists contacts by display name under `contacts`: names, email addresses, phone numbers, job and company; `complete` is false \
                when there are more than `limit`. Ids go to contact_get, which has all fields. Answers come from the local cache (fresh for \
                20 minutes).",
@@ -34,6 +36,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             FORCE_REFRESH,
             Param::optional("folder_id", ParamType::Id, "null", "A contact folder, from contact_create_list; without it the default one."),
             CURSOR,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Contacts, ttl: Ok(Ttl::seconds(1200, 7200)) },
@@ -46,6 +49,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "contact_get",
         title: "Get a contact",
+        profiles: &[Essential, Mail],
         help: "One contact by id with all its fields: names, addresses, phones, birthday, notes and so on.",
         params: &[CONTACT, ACCOUNT, USE_CACHE, FORCE_REFRESH, MAX_AGE],
         effect: Effect::Read { service: Service::Contacts, ttl: Ok(Ttl::seconds(1800, 14_400)) },

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cache::{Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         html::escaped,
@@ -20,7 +21,7 @@ use crate::{
     },
 };
 
-const MESSAGE: Param = Param::required("email_id", ParamType::Id, "The message's id, from email_list.");
+const MESSAGE: Param = Param::required("email_id", ParamType::Id, "From email_list.");
 const BODY: Param = Param::required("body", ParamType::Text { max: BODY_MAX }, "What to write above the quote.");
 
 /// What all three have in common.
@@ -28,6 +29,7 @@ const fn row(name: &'static str, title: &'static str, help: &'static str, params
     Tool {
         name,
         title,
+        profiles: &[Essential, Mail],
         help,
         params,
         effect: Effect::Write { service: Service::Mail },
@@ -41,7 +43,7 @@ const fn row(name: &'static str, title: &'static str, help: &'static str, params
 
 type Act = for<'a> fn(&'a dyn Steps, &'a Args) -> futures_util::future::BoxFuture<'a, Result<Written, StepError>>;
 
-const REPLY_PARAMS: &[Param] = &[ACCOUNT, MESSAGE, BODY, CONFIRM, BODY_TYPE, MAILBOX];
+const REPLY_PARAMS: &[Param] = &[ACCOUNT, MESSAGE, BODY, CONFIRM, BODY_TYPE.rare(), MAILBOX];
 
 pub(in crate::tools) const TOOLS: &[Tool] = &[
     row(
@@ -71,7 +73,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             Param::optional("body", ParamType::Prose { max: BODY_MAX }, "null", "What to write above it."),
             CONFIRM,
             BCC,
-            BODY_TYPE,
+            BODY_TYPE.rare(),
             MAILBOX,
         ],
         |steps, args| Box::pin(forward(steps, args)),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cache::{Scope, Service, Ttl},
     graph::{Content, GraphRequest},
+    ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -16,11 +17,12 @@ use crate::{
 /// Largest attachment that is fetched, in bytes: the largest Exchange takes (Graph documentation, *Attach large files*).
 const MOST: u64 = 150 << 20;
 
-const MESSAGE: Param = Param::required("email_id", ParamType::Id, "The message's id, from email_list.");
+const MESSAGE: Param = Param::required("email_id", ParamType::Id, "From email_list.");
 
 pub(in crate::tools) const LISTS: &[Tool] = &[Tool {
     name: "email_list_attachments",
     title: "List an email's attachments",
+    profiles: &[Mail],
     help: "The attachments of one message under `attachments`: id, name, size, contentType, isInline; no bytes. Ids go to \
            email_get_attachment. Names were given by others (`_untrusted`).",
     params: &[MESSAGE, ACCOUNT, USE_CACHE, FORCE_REFRESH, MAILBOX, MAX_AGE],
@@ -35,8 +37,9 @@ pub(in crate::tools) const LISTS: &[Tool] = &[Tool {
 pub(in crate::tools) const SAVES: &[Tool] = &[Tool {
     name: "email_get_attachment",
     title: "Save an attachment",
-    help: "Saves one attachment as a new local file at save_path, in a folder allowed for files; nothing is overwritten. An attached message \
-           is saved as .eml. Returns name, content_type, size and saved_to. The name was given by others (`_untrusted`).",
+    profiles: &[Essential, Mail],
+    help: "Saves one attachment as a new local file at save_path, in a folder allowed for files; nothing is overwritten. An \
+           attached message is saved as .eml. Its name was given by others (`_untrusted`).",
     params: &[
         MESSAGE,
         Param::required("attachment_id", ParamType::Id, "The attachment's id, from email_list_attachments or email_get."),

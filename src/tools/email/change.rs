@@ -6,6 +6,7 @@ use super::{read::containers, well_known};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -19,8 +20,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_mark_read",
         title: "Mark an email as read or unread",
-        help: "Marks one message as read, or as unread with is_read=false. Returns the updated message without its body. Lists and folder \
-               counts show the change at once.",
+        profiles: &[Essential, Mail],
+        help: "Marks one message as read, or as unread with is_read=false. Returns it without its body.",
         params: &[MESSAGE, ACCOUNT, Param::optional("is_read", ParamType::Bool, "true", "true for read, false for unread."), MAILBOX],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Moderate,
@@ -32,8 +33,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_move",
         title: "Move an email",
-        help: "Moves one message to another mail folder. Returns status and new_id: use new_id from then on, the message's id may change \
-               with a move. Moving it back undoes it. To `deleted` it asks the user first.",
+        profiles: &[Essential, Mail],
+        help: "Moves one message to another mail folder. Returns new_id: use it from then on. Moving it back undoes it. To `deleted` \
+               it asks the user first.",
         params: &[
             MESSAGE,
             Param::required(
@@ -57,6 +59,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_archive",
         title: "Archive an email",
+        profiles: &[Mail],
         help: "Moves one message to the Archive folder. Returns status and new_id: use new_id from then on. Moving it back undoes it.",
         params: &[MESSAGE, ACCOUNT, MAILBOX],
         effect: Effect::Write { service: Service::Mail },
@@ -72,7 +75,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_delete",
         title: "Delete an email",
-        help: "Deletes one message: it goes to Deleted Items; one that lies there is gone for good. Returns status. Ask the user first.",
+        profiles: &[Essential, Mail],
+        help: "Deletes one message: it goes to Deleted Items; one that lies there is gone for good. Ask the user first.",
         params: &[MESSAGE, ACCOUNT, CONFIRM, MAILBOX],
         effect: Effect::Write { service: Service::Mail },
         risk: Risk::Critical,
@@ -87,7 +91,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     },
 ];
 
-pub(super) const MESSAGE: Param = Param::required("email_id", ParamType::Id, "The message's id, from email_list.");
+pub(super) const MESSAGE: Param = Param::required("email_id", ParamType::Id, "From email_list.");
 
 pub(super) const UPDATED_FIELDS: [&str; 12] = [
     "id",
@@ -109,17 +113,17 @@ pub(super) fn message_id(args: &Args) -> &str {
 }
 
 fn mark_read_touches(args: &Args) -> Vec<Touch> {
-    vec![Touch::Item(message_id(args).to_owned()), Touch::Scope(Scope::folders())]
+    vec![Touch::Mark(message_id(args).to_owned()), Touch::Marked(Scope::folders())]
 }
 
 async fn mark_read(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let change = json!({ "isRead": args.flag("is_read") });
     let message = steps.send(GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable()).await?.body;
-    Ok(updated(args, &message))
+    Ok(updated(args, &message, Touch::Marked))
 }
 
-/// The answer of a write that changed a message in its place.
-pub(super) fn updated(args: &Args, message: &Value) -> Written {
+/// The answer of a write that changed a message in its place; `touch`: how much of its folder's lists.
+pub(super) fn updated(args: &Args, message: &Value, touch: fn(Scope) -> Touch) -> Written {
     let picked = pick(message, &UPDATED_FIELDS);
     let answer = if picked.is_empty() {
         // Accepted without saying what it is now.
@@ -128,7 +132,11 @@ pub(super) fn updated(args: &Args, message: &Value) -> Written {
         untrusted(picked).into()
     };
     let containers = containers(message);
-    let touches = containers.iter().cloned().map(Touch::Scope).collect();
+    let mut touches: Vec<Touch> = containers.iter().cloned().map(touch).collect();
+    if let Some(real) = text(message, "id").filter(|real| *real != message_id(args)) {
+        // It was named otherwise than answers show it.
+        touches.push(Touch::Mark(real.to_owned()));
+    }
     let learned = if containers.is_empty() { Vec::new() } else { vec![(message_id(args).to_owned(), containers)] };
     Written { answer, touches, learned, late: false }
 }

@@ -35,17 +35,17 @@ pub(super) const BODY_MAX: usize = 1_000_000;
 
 pub(super) const TO: Param = Param::required("to", ParamType::Addresses { max: PEOPLE }, "Recipients.");
 pub(super) const SUBJECT: Param = Param::required("subject", ParamType::Prose { max: SUBJECT_MAX }, "The subject.");
-pub(super) const BODY: Param = Param::required("body", ParamType::Prose { max: BODY_MAX }, "The body, text unless body_type says html.");
+pub(super) const BODY: Param = Param::required("body", ParamType::Prose { max: BODY_MAX }, "The body.");
 pub(super) const CC: Param = Param::optional("cc", ParamType::Addresses { max: PEOPLE }, "null", "Copy recipients.");
 pub(super) const BCC: Param = Param::optional("bcc", ParamType::Addresses { max: PEOPLE }, "null", "Hidden copy recipients.");
 pub(super) const ATTACHMENTS: Param = Param::optional(
     "attachments",
     ParamType::Texts { least: 1, most: 10, max: LOCAL_PATH_MAX },
     "null",
-    "Paths of local files to attach, in a folder allowed for files; 25 MiB each at most.",
+    "Local files to attach, in a folder allowed for files; 25 MiB each at most.",
 );
 pub(super) const BODY_TYPE: Param =
-    Param::optional("body_type", ParamType::Choice(&["text", "html"]), "\"text\"", "What the body is; html is sent as given.");
+    Param::optional("body_type", ParamType::Choice(&["text", "html"]), "\"text\"", "html is sent as given.");
 
 /// Whether the body was given as HTML.
 pub(super) fn is_html(args: &Args) -> bool {

@@ -6,6 +6,7 @@ use super::change::{MESSAGE, UPDATED_FIELDS, message_id, updated};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::Mail,
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -45,6 +46,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_update",
         title: "Update an email",
+        profiles: &[Mail],
         help: "Changes marks of one message: isRead, categories, importance, flag, inferenceClassification; at least one. Returns the updated \
                message without its body.",
         params: &[MESSAGE, Param::required("updates", ParamType::Object(UPDATES), "What to change."), ACCOUNT, MAILBOX],
@@ -58,6 +60,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_flag",
         title: "Flag an email",
+        profiles: &[Mail],
         help: "Flags one message for follow-up, marks it complete, or takes the flag away. Returns the updated message without its body.",
         params: &[MESSAGE, ACCOUNT, Param::optional("flag_status", ParamType::Choice(FLAG_WORDS), "\"flagged\"", "The flag."), MAILBOX],
         effect: EFFECT,
@@ -65,11 +68,12 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: item, act: |steps, args| Box::pin(flag(steps, args)) },
+        does: Does::Write { touches: mark, act: |steps, args| Box::pin(flag(steps, args)) },
     },
     Tool {
         name: "email_add_category",
         title: "Add categories to an email",
+        profiles: &[Mail],
         help: "Adds categories to one message and keeps those it has; email_update sets or clears them. Returns the updated message without \
                its body.",
         params: &[
@@ -91,17 +95,28 @@ fn item(args: &Args) -> Vec<Touch> {
     vec![Touch::Item(message_id(args).to_owned())]
 }
 
+fn mark(args: &Args) -> Vec<Touch> {
+    vec![Touch::Mark(message_id(args).to_owned())]
+}
+
+/// Whether only marks are changed that no words in a message tell, as the names of categories are: see [`Touch::Mark`].
+fn are_marks<'a>(mut changed: impl Iterator<Item = &'a String>) -> bool {
+    changed.all(|name| ["isRead", "flag", "importance", "inferenceClassification"].contains(&name.as_str()))
+}
+
 fn update_touches(args: &Args) -> Vec<Touch> {
-    let mut touches = item(args);
-    if args.object("updates").is_some_and(|updates| updates.contains_key("isRead")) {
-        touches.push(Touch::Scope(Scope::folders()));
+    let Some(updates) = args.object("updates") else { return item(args) };
+    let mut touches = if are_marks(updates.keys()) { mark(args) } else { item(args) };
+    if updates.contains_key("isRead") {
+        touches.push(Touch::Marked(Scope::folders()));
     }
     touches
 }
 
 async fn patch(steps: &dyn Steps, args: &Args, change: Value) -> Result<Written, StepError> {
+    let touch = if change.as_object().is_some_and(|change| are_marks(change.keys())) { Touch::Marked } else { Touch::Scope };
     let request = GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable();
-    Ok(updated(args, &steps.send(request).await?.body))
+    Ok(updated(args, &steps.send(request).await?.body, touch))
 }
 
 async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
@@ -154,7 +169,7 @@ async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
             }
         }
         if all.len() == before {
-            return Ok(updated(args, &now));
+            return Ok(updated(args, &now, Touch::Scope));
         }
         let mut request = GraphRequest::patch(&path, json!({ "categories": all })).repeatable();
         if let Some(tag) = etag(&now) {
@@ -163,7 +178,7 @@ async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
         match steps.send(request).await {
             // Changed in between, or by our own attempt whose reply was lost: what there is now decides.
             Err(error) if matches!(error.status, Some(409 | 412)) && tries < TRIES => {}
-            done => return Ok(updated(args, &done?.body)),
+            done => return Ok(updated(args, &done?.body, Touch::Scope)),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::compose::{ATTACHMENTS, BCC, BODY, BODY_TYPE, CC, Letter, SUBJECT, TO,
 use crate::{
     cache::{Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -19,7 +20,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_create_draft",
         title: "Create an email draft",
-        help: "Creates a message in Drafts; nothing is sent. Returns it with its id: email_send_draft sends it, after the user has agreed.",
+        profiles: &[Essential, Mail],
+        help: "Creates a message in Drafts; nothing is sent. Returns it with its id: email_send_draft sends it, after the user has \
+               agreed.",
         params: &[ACCOUNT, TO, SUBJECT, BODY, CC, ATTACHMENTS, BCC, BODY_TYPE, MAILBOX],
         effect: EFFECT,
         risk: Risk::Moderate,
@@ -31,8 +34,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_send",
         title: "Send an email",
-        help: "Sends a new message. It cannot be called back: show the user the recipients and the text first. Returns status. Large \
-               attachments go through a draft, and an error says when one is left. With `mailbox` it is sent from that mailbox.",
+        profiles: &[Essential, Mail],
+        help: "Sends a new message. It cannot be called back: show the user the recipients and the text first. Large attachments go \
+               through a draft, and an error says when one is left.",
         params: &[ACCOUNT, TO, SUBJECT, BODY, CC, ATTACHMENTS, CONFIRM, BCC, BODY_TYPE, MAILBOX],
         effect: EFFECT,
         risk: Risk::Dangerous,
@@ -44,6 +48,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "email_send_draft",
         title: "Send a draft",
+        profiles: &[Essential, Mail],
         help: "Sends a draft as it is. It cannot be called back: show the user the recipients and the text first (email_get). Returns status.",
         params: &[
             Param::required("draft_id", ParamType::Id, "The draft's id, from email_create_draft or email_list."),

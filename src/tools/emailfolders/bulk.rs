@@ -10,6 +10,7 @@ use super::{FOLDER, as_graph_names_it, one_folder};
 use crate::{
     cache::{Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::Mail,
     tools::{
         Args, Asks, Does, Effect, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -31,6 +32,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_mark_all_as_read",
         title: "Mark a mail folder as read",
+        profiles: &[Mail],
         help: "Marks the unread messages of one folder as read, up to 1,000 in a call. Returns status (completed, or partial when some \
                failed), messages_marked_read, failed with reasons, and complete=false when unread ones are left: then call again. \
                Folders inside it are not touched.",
@@ -45,6 +47,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_empty",
         title: "Empty a mail folder",
+        profiles: &[Mail],
         help: "Deletes the messages of one folder, up to 1,000 in a call; not the folders inside it. They go to Deleted Items; from there \
                and from Junk they are gone. Returns status (completed, or partial when some failed), messages_deleted, failed with reasons, \
                and complete=false when some are left: then call again. Ask the user first.",

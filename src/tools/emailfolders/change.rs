@@ -9,6 +9,7 @@ use super::{FIELDS, FOLDER, as_graph_names_it, one_folder};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::Mail,
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         mailbox::at,
@@ -26,6 +27,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_create",
         title: "Create a mail folder",
+        profiles: &[Mail],
         help: "Creates a mail folder at the top level, or below parent_folder_id. Returns the folder.",
         params: &[
             Param::required("display_name", ParamType::Text { max: NAME_MAX }, "Its name."),
@@ -43,6 +45,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_rename",
         title: "Rename a mail folder",
+        profiles: &[Mail],
         help: "Gives a mail folder another name. Returns the folder; its id stays.",
         params: &[FOLDER, Param::required("new_display_name", ParamType::Text { max: NAME_MAX }, "Its new name."), ACCOUNT, MAILBOX],
         effect: EFFECT,
@@ -55,6 +58,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_move",
         title: "Move a mail folder",
+        profiles: &[Mail],
         help: "Moves a mail folder, with all in it, below another one. Returns the folder. Moving it back undoes it.",
         params: &[
             FOLDER,
@@ -72,6 +76,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_delete",
         title: "Delete a mail folder",
+        profiles: &[Mail],
         help: "Deletes a mail folder with all messages and folders in it. Exchange keeps them in Deleted Items unless it lay there already. \
                Ask the user first.",
         params: &[FOLDER, ACCOUNT, CONFIRM, MAILBOX],

@@ -8,34 +8,37 @@ use super::{FIELDS, FOLDER, as_graph_names_it, one_folder, tree};
 use crate::{
     cache::{Scope, Service, Ttl},
     graph::GraphRequest,
+    ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         listing::{every, read_list},
         mailbox::at,
         shape::{id, list_answer, pick},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
 const EFFECT: Effect = Effect::Read { service: Service::Mail, ttl: Ok(Ttl::seconds(900, 3600)) };
 const PARENT: Param = Param::optional("parent_folder_id", ParamType::Id, "null", "List below this folder; without it from the top level.");
-const HIDDEN: Param = Param::optional("include_hidden", ParamType::Bool, "false", "Whether to list hidden folders too.");
+const HIDDEN: Param = Param::optional("include_hidden", ParamType::Bool, "false", "Whether to list hidden folders too.").rare();
 
 pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_list",
         title: "List mail folders",
-        help: "Lists mail folders under `folders`, with message and unread counts: the top level, or the children of parent_folder_id. Ids go \
-               to email_list (folder_id) and email_move.",
+        profiles: &[Essential, Mail],
+        help: "Lists mail folders under `folders`, with message and unread counts: the top level, or the children of \
+               parent_folder_id.",
         params: &[
             ACCOUNT,
             PARENT,
             HIDDEN,
-            Param::optional("limit", ParamType::Int { min: 1, max: 250 }, "40", "Most folders to return."),
+            Param::optional("limit", ParamType::Int { min: 1, max: 250 }, "40", "Most folders."),
             USE_CACHE,
             FORCE_REFRESH,
             MAILBOX,
             CURSOR,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: EFFECT,
@@ -48,6 +51,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_get",
         title: "Get a mail folder",
+        profiles: &[Mail],
         help: "One mail folder by id or name: its name, place, message and unread counts.",
         params: &[FOLDER, ACCOUNT, USE_CACHE, FORCE_REFRESH, MAILBOX, MAX_AGE],
         effect: EFFECT,
@@ -60,6 +64,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailfolders_get_tree",
         title: "Get the tree of mail folders",
+        profiles: &[Mail],
         help: "All mail folders as a tree, each with its `children`, message and unread counts; from the top level, or below \
                parent_folder_id. `complete` is false when max_depth cut it.",
         params: &[

@@ -27,6 +27,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailrules_create",
         title: "Create an inbox rule",
+        profiles: &[],
         help: "Creates a rule for mail that arrives in the inbox. It runs when all conditions hold and no exception does. Sizes are in \
                kilobytes. A rule that forwards, redirects or deletes for good needs the user's consent first. Returns the rule.",
         params: &[
@@ -50,6 +51,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailrules_update",
         title: "Change an inbox rule",
+        profiles: &[],
         help: "Changes what is given of a rule; conditions, actions and exceptions are each replaced as a whole. A rule that forwards, \
                redirects or deletes for good needs the user's consent first. Returns the rule.",
         params: &[
@@ -74,6 +76,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailrules_delete",
         title: "Delete an inbox rule",
+        profiles: &[],
         help: "Deletes an inbox rule for good. Ask the user first; is_enabled=false in emailrules_update switches it off instead.",
         params: &[RULE, ACCOUNT, CONFIRM, MAILBOX],
         effect: EFFECT,

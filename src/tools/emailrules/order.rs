@@ -34,6 +34,7 @@ macro_rules! row {
         Tool {
             name: $name,
             title: $title,
+            profiles: &[],
             help: $help,
             params: &[RULE, ACCOUNT, MAILBOX],
             effect: EFFECT,

@@ -19,6 +19,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailrules_list",
         title: "List inbox rules",
+        profiles: &[],
         help: "Lists all inbox rules under `rules`, in the order in which they run (sequence). A rule with hasError=true does not run.",
         params: &[ACCOUNT, USE_CACHE, FORCE_REFRESH, MAILBOX, MAX_AGE],
         effect: EFFECT,
@@ -31,6 +32,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "emailrules_get",
         title: "Get an inbox rule",
+        profiles: &[],
         help: "One inbox rule: its conditions, exceptions and actions, its place in the order and whether it is on.",
         params: &[RULE, ACCOUNT, USE_CACHE, FORCE_REFRESH, MAILBOX, MAX_AGE],
         effect: EFFECT,

@@ -12,6 +12,7 @@ use super::{FILE, file_id};
 use crate::{
     cache::{Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::Files,
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         drive::{change_item, folder_by_id, new_name},
@@ -30,6 +31,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_delete",
         title: "Delete a file",
+        profiles: &[Files],
         help: "Deletes a OneDrive file, or a folder with all in it; it goes to the recycle bin. Ask the user first.",
         params: &[FILE, ACCOUNT, CONFIRM],
         effect: EFFECT,
@@ -42,6 +44,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_copy",
         title: "Copy a file",
+        profiles: &[Files],
         help: "Copies a OneDrive file or folder into another folder and waits until it is done: status completed, with the copy's id. A large \
                copy goes on by itself after 45 seconds: status running, percentage.",
         params: &[
@@ -60,6 +63,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_move",
         title: "Move a file",
+        profiles: &[Files],
         help: "Moves a OneDrive file or folder into another folder. Returns the item; its id stays. Moving it back undoes it.",
         params: &[FILE, DESTINATION, ACCOUNT],
         effect: EFFECT,
@@ -72,6 +76,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_rename",
         title: "Rename a file",
+        profiles: &[Files],
         help: "Gives a OneDrive file or folder another name. Returns the item; its id stays.",
         params: &[FILE, Param::required("new_name", ParamType::Text { max: 255 }, "The new name, with its ending."), ACCOUNT],
         effect: EFFECT,

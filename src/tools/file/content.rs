@@ -9,6 +9,7 @@ use super::{FILE, file_id};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::{Conflict, Content, GraphRequest, Upload, drive_path, path},
+    ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         drive::{is_folder, written},
@@ -26,8 +27,9 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_get",
         title: "Download a file",
-        help: "Downloads a OneDrive file to download_path on this machine, within an allowed folder; an existing file is never overwritten. \
-               Returns path, name, size_mb, size in bytes and mime_type.",
+        profiles: &[Essential, Files],
+        help: "Downloads a OneDrive file to download_path on this machine, within an allowed folder; an existing file is never \
+               overwritten.",
         params: &[FILE, ACCOUNT, Param::required("download_path", ParamType::LocalPath, "Where the new local file goes.")],
         effect: Effect::Read { service: Service::Files, ttl: Err("it writes a local file") },
         risk: Risk::Moderate,
@@ -39,6 +41,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_create",
         title: "Upload a new file",
+        profiles: &[Essential, Files],
         help: "Uploads a local file to a OneDrive path. When something of that name is there, it fails unless `conflict` says replace or \
                rename. Returns the item.",
         params: &[
@@ -64,6 +67,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_update",
         title: "Replace a file's content",
+        profiles: &[Files],
         help: "Replaces the content of a OneDrive file by a local file. OneDrive keeps earlier versions. Needs the user's consent. Returns the \
                item.",
         params: &[FILE, LOCAL, ACCOUNT, CONFIRM_TOKEN],
@@ -78,6 +82,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "file_download_url",
         title: "Get a download address",
+        profiles: &[Files],
         help: "An address from which a file can be downloaded for about an hour by anyone who has it, without signing in. Handle it like the \
                file itself.",
         params: &[FILE, ACCOUNT],

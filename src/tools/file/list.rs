@@ -4,29 +4,31 @@ use serde_json::{Map, Value};
 
 use crate::{
     cache::{Service, Ttl},
+    ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         drive::{Place, is_folder, one_place, read_children, shown},
         shape::list_of_others,
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "file_list",
     title: "List files",
-    help: "Lists what lies in one OneDrive folder, by name, under `items`: id, name, type (file or folder), size in bytes, modified. \
-           `complete` is false when there is more than `limit`. Answers come from the local cache (fresh for 10 minutes); download_url is \
-           null in them, because such a link opens the file without signing in and expires.",
+    profiles: &[Essential, Files],
+    help: "Lists what lies in one OneDrive folder, by name, under `items`: id, name, type (file or folder), size in bytes, \
+           modified. `complete` is false when there is more. download_url is null: file_download_url gives one.",
     params: &[
         ACCOUNT,
         Param::optional("path", ParamType::DrivePath, "\"/\"", "The folder's path, such as /Documents/2026."),
         Param::optional("folder_id", ParamType::Id, "null", "The folder's id; wins over `path`."),
-        Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most items to return, counted after type_filter."),
+        Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most items, after type_filter."),
         Param::optional("type_filter", ParamType::Choice(&["all", "files", "folders"]), "\"all\"", "Which items to return."),
         USE_CACHE,
         FORCE_REFRESH,
         CURSOR,
+        MAX_TOKENS,
         MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(600, 3600)) },

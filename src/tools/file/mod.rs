@@ -12,7 +12,7 @@ pub(super) use share::TOOLS as SHARE;
 
 use super::{Args, Param, ParamType};
 
-const FILE: Param = Param::required("file_id", ParamType::Id, "The file's id, from file_list or search_files.");
+const FILE: Param = Param::required("file_id", ParamType::Id, "From file_list or search_files.");
 
 fn file_id(args: &Args) -> &str {
     args.text("file_id").unwrap_or_default()

@@ -9,6 +9,7 @@ use super::{FILE, file_id};
 use crate::{
     cache::Service,
     graph::GraphRequest,
+    ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         shape::pick,
@@ -19,8 +20,9 @@ use crate::{
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "file_share",
     title: "Share a file by link",
-    help: "Makes a link to a OneDrive file or folder: for the organisation by default, for anybody on the internet with scope=anonymous. Needs \
-           the user's consent. Returns the permission with link.webUrl.",
+    profiles: &[Essential, Files],
+    help: "Makes a link to a OneDrive file or folder: for the organisation by default, for anybody on the internet with \
+           scope=anonymous. Needs the user's consent. Returns link.webUrl.",
     params: &[
         FILE,
         ACCOUNT,

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
+    ids::ToolProfile::Files,
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         drive::{change_item, folder_by_id, is_folder, new_name, written},
@@ -24,6 +25,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "folder_create",
         title: "Create a folder",
+        profiles: &[Files],
         help: "Creates a OneDrive folder at the top, or in parent_folder_id. When the name is taken it gets a number, unless `conflict` is \
                fail. Returns the folder with its real name.",
         params: &[
@@ -42,6 +44,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "folder_delete",
         title: "Delete a folder",
+        profiles: &[Files],
         help: "Deletes a OneDrive folder with all in it; it goes to the recycle bin. Ask the user first.",
         params: &[FOLDER, ACCOUNT, CONFIRM],
         effect: EFFECT,
@@ -54,6 +57,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "folder_rename",
         title: "Rename a folder",
+        profiles: &[Files],
         help: "Gives a OneDrive folder another name; the paths of all in it change. Returns the folder; its id stays.",
         params: &[FOLDER, Param::required("new_name", NAME, "The new name."), ACCOUNT],
         effect: EFFECT,
@@ -66,6 +70,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     Tool {
         name: "folder_move",
         title: "Move a folder",
+        profiles: &[Files],
         help: "Moves a OneDrive folder, with all in it, into another one. Returns the folder; its id stays. Moving it back undoes it.",
         params: &[
             FOLDER,

@@ -13,24 +13,27 @@ use super::{
     Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     drive::{Place, child_count, is_folder, join, one_place, parent, parent_path, read_children, shown},
     shape::{UNTRUSTED, id, list_of_others, text},
-    tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+    tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
 };
 use crate::cache::{Scope, Service, Ttl};
+use crate::ids::ToolProfile::Files;
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "folder_list",
         title: "List folders",
+        profiles: &[Files],
         help: "Lists the folders (no files) in one OneDrive folder, by name, under `folders`: id, name, childCount, path, parentId, modified. \
                `complete` is false when there are more than `limit`. Answers come from the local cache (fresh for 15 minutes).",
         params: &[
             ACCOUNT,
             Param::optional("path", ParamType::DrivePath, "\"/\"", "The folder's path, such as /Documents/2026."),
             Param::optional("folder_id", ParamType::Id, "null", "The folder's id; wins over `path`."),
-            Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most folders to return."),
+            Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "50", "Most folders."),
             USE_CACHE,
             FORCE_REFRESH,
             CURSOR,
+            MAX_TOKENS,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(900, 3600)) },
@@ -43,6 +46,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "folder_get",
         title: "Get a folder",
+        profiles: &[Files],
         help: "One OneDrive folder by folder_id or path: id, name, childCount, path, parentId, modified, webUrl.",
         params: &[
             ACCOUNT,
@@ -62,6 +66,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool {
         name: "folder_get_tree",
         title: "Get the folder tree",
+        profiles: &[Files],
         help: "The tree of OneDrive folders (no files) below a folder, nested under `folders`: id, name, childCount, path, parentId, modified, \
                children. `complete` is false when max_depth left something out. The first answer for a large drive takes some seconds, \
                further ones come from the local cache (fresh for 30 minutes).",

@@ -6,6 +6,7 @@ use super::{LIMIT, QUERY, TTL, matches, words};
 use crate::{
     cache::{Scope, Service},
     graph::GraphRequest,
+    ids::ToolProfile::{Calendar, Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
         shape::{id, list_answer, pick, text},
@@ -23,8 +24,9 @@ const MOST: usize = 10_000;
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_contacts",
     title: "Search contacts",
-    help: "Finds contacts of the default contact folder by any part of their names, company, e-mail addresses or phone numbers; all words of \
-           the query have to be there. Under `contacts`, by display name.",
+    profiles: &[Essential, Mail, Calendar],
+    help: "Finds contacts by any part of their names, company, e-mail addresses or phone numbers; all words of the query have to \
+           be there. Under `contacts`, by display name.",
     params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, MAX_AGE],
     effect: Effect::Read { service: Service::Contacts, ttl: Ok(TTL) },
     risk: Risk::Safe,

@@ -6,21 +6,23 @@ use super::{Found, LIMIT, Outcome, QUERY, TTL, query::hits};
 use crate::{
     cache::{Scope, Service},
     graph::{GraphRequest, drive_search_path},
+    ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
         drive::is_folder,
         listing::{every, read_list},
         shape::{id, list_of_others, text},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
 };
 
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_files",
     title: "Search files",
-    help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then drive_id is another \
-           drive's). New files show after some minutes. For a download address use file_download_url.",
-    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_AGE],
+    profiles: &[Essential, Files],
+    help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then \
+           drive_id is another drive's). New files show after some minutes.",
+    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_TOKENS, MAX_AGE],
     effect: Effect::Read { service: Service::Files, ttl: Ok(TTL) },
     risk: Risk::Safe,
     idempotent: true,
@@ -74,8 +76,12 @@ fn shape(id: &str, item: &Value, summary: Option<&str>) -> Value {
 }
 
 async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
-    let found = find(steps, args).await?;
-    Ok(Fetched {
+    Ok(answer(find(steps, args).await?))
+}
+
+/// What was found as the tool's answer.
+pub(super) fn answer(found: Found) -> Fetched {
+    Fetched {
         answer: list_of_others("files", found.items, found.complete),
         list: Some("files"),
         scopes: vec![Scope::any(Service::Files)],
@@ -84,7 +90,7 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         more: found.more,
         etag: None,
         along: Vec::new(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! No engine code: everything here knows the product only by its programs, its socket and its files.
 
+pub mod answers;
 pub mod campaign;
 pub mod demo;
 pub mod outside;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::{campaign, demo, outside, supply};
+use m365_cached_checks::{answers, campaign, demo, outside, supply};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -22,12 +22,18 @@ enum Command {
     /// stdout. Exits 1 when an answer differs between clients or contradicts a write, a cached answer made a Graph call, plain text was
     /// found in a file of the profile, or a cached tree, file list or mail list took over 100, 30 or 50 ms.
     Demo(demo::Options),
-    /// Lets others judge the demo tenant: Microsoft's declarations and examples, and Graph clients that we did not write.
+    /// Lets others judge: `graph` the demo tenant, by Microsoft's declarations and examples and Graph clients that we did not write; `mcp` the
+    /// server, by the conformance suite of MCP and the clients in the field, through the real shim.
     ///
-    /// Installs the clients (Python and Node) from their registries into a cache below `target/`; a machine without Python or Node skips
+    /// Installs the clients (Python and Node) from their registries into a cache (`graph`: below `target/`, `mcp`: with the user's caches); a machine without Python or Node skips
     /// them and says so. Progress goes to stderr, the result to stdout. Exits 1 when an answer does not hold to Graph's declarations,
-    /// less than nine in ten of the examples on served paths are answered alike, or a client fails.
+    /// less than nine in ten of the examples on served paths are answered alike, a client fails, or a scenario of the conformance suite does
+    /// that its baseline does not name.
     Outside(outside::Options),
+    /// What answers cost a model: ten questions, in bytes and tokens, beside the same answers in the shapes of the original.
+    ///
+    /// Takes what `cargo test` has built.
+    Answers(answers::Options),
     /// Long runs of the real daemon under load and trouble.
     ///
     /// Progress goes to stderr, the result to stdout; Ctrl-C, and the end of its time, end one, and it prints what it has. Exits 0 when it
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options).map(judged),
         Command::Outside(options) => outside::run(&options).map(judged),
+        Command::Answers(options) => answers::run(&options).map(judged),
         Command::Campaign(options) => campaign::run(&options),
         Command::Supply(options) => supply::run(&options).map(judged),
     };

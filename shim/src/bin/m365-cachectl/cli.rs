@@ -1,8 +1,10 @@
 //! The command line: every verb and flag, and the help a person reads.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::install;
 
@@ -55,10 +57,7 @@ pub(crate) enum Command {
     /// Call a tool and print its answer
     Call(Call),
     /// List the tools, or show one with its arguments
-    Tools {
-        /// The tool's name
-        tool: Option<String>,
-    },
+    Tools(Tools),
     /// Show what the cache has done and holds
     Stats(Stats),
     /// Delete entries from the cache
@@ -259,7 +258,8 @@ Examples:
   m365-cachectl audit verify --json
   m365-cachectl audit export trail.jsonl --since 2026-11-01
 
-Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, prune, restore, broken.
+Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, import, repair, prune, restore,
+broken.
 Subjects, addresses, search words and texts are never in it; messages and files are marks (8 bytes of an HMAC), which --target computes
 again from an id. Alike reads within 5 s are one record that says how often (x40).
 
@@ -527,6 +527,53 @@ impl Place {
     }
 }
 
+/// Which tools to list.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Profiles:
+  `--profile PROFILE` lists what clients of a profile of tools are shown, and with which schemas: essential,
+  mail, calendar, files, read-only or full. Any other value is a folder as above; both can be given.
+  `tools.profile` of `config.toml`, or `m365-mcp --tools PROFILE` in a client's launch line, says which
+  profile a client has.
+
+Examples:
+  m365-cachectl tools
+  m365-cachectl tools email_list
+  m365-cachectl tools --profile essential
+  m365-cachectl tools --profile essential --tokens
+  m365-cachectl tools --tokens --json")]
+pub(crate) struct Tools {
+    /// The tool's name
+    pub(crate) tool: Option<String>,
+    /// Count what the list costs a model, in tokens of o200k_base
+    #[arg(long, conflicts_with = "tool")]
+    pub(crate) tokens: bool,
+    /// The profile of tools that `--profile` named: see [`Cli::settle`].
+    #[arg(skip)]
+    pub(crate) profile: Option<String>,
+}
+
+impl Cli {
+    /// Tells the two meanings of `--profile` apart: the name of a profile of tools, where tools are listed, and a folder everywhere else.
+    /// Clap keeps one of the two when both are given, so `words`, the command line, is looked at for them.
+    pub(crate) fn settle(&mut self, words: &[OsString]) {
+        let Command::Tools(tools) = &mut self.command else { return };
+        let mut given = Vec::new();
+        for (at, word) in words.iter().enumerate() {
+            if word == "--profile" {
+                given.extend(words.get(at + 1).cloned());
+            } else if let Some(value) = word.to_str().and_then(|word| word.strip_prefix("--profile=")) {
+                given.push(value.into());
+            }
+        }
+        let named = |word: &OsString| word.to_str().is_some_and(|word| TOOL_PROFILES.contains(&word));
+        if let Some(at) = given.iter().rposition(named) {
+            tools.profile = given.remove(at).into_string().ok();
+            self.profile = given.pop().map(PathBuf::from);
+        }
+    }
+}
+
 /// What to delete.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -560,6 +607,26 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_profile_of_tools_is_told_from_a_folder() {
+        let read = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let mut cli = Cli::try_parse_from(&words).unwrap();
+            cli.settle(&words);
+            let Command::Tools(tools) = cli.command else { return (cli.profile, None) };
+            (cli.profile, tools.profile)
+        };
+        let (folder, name) = (|text: &str| Some(PathBuf::from(text)), |text: &str| Some(text.to_owned()));
+        assert_eq!(read("c tools"), (None, None));
+        assert_eq!(read("c tools --profile essential --tokens"), (None, name("essential")));
+        assert_eq!(read("c tools --profile=read-only"), (None, name("read-only")));
+        assert_eq!(read("c tools --profile /tmp/x email_list"), (folder("/tmp/x"), None));
+        assert_eq!(read("c --profile /tmp/x tools --profile mail"), (folder("/tmp/x"), name("mail")));
+        assert_eq!(read("c --profile ./mail tools"), (folder("./mail"), None));
+        assert_eq!(read("c --profile mail status"), (folder("mail"), None));
+        assert!(Cli::try_parse_from(["c", "tools", "email_list", "--tokens"]).is_err());
     }
 
     #[test]

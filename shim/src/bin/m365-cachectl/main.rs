@@ -19,10 +19,11 @@ use crate::context::Context;
 use crate::output::Output;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),
     };
+    cli.settle(&std::env::args_os().collect::<Vec<_>>());
     let output = Output::of_this_process(cli.json);
     let result = Context::new(&cli, output).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -20,6 +20,7 @@ mod stats;
 mod status;
 pub(crate) mod stop;
 mod tasks;
+mod tool_costs;
 mod tools;
 mod warm;
 
@@ -36,7 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Logout { account } => logout::run(context, account).await?,
         Command::Accounts => accounts::run(context).await?,
         Command::Call(args) => call::run(context, args).await?,
-        Command::Tools { tool } => tools::run(context, tool).await?,
+        Command::Tools(args) => tools::run(context, args).await?,
         Command::Stats(args) => stats::run(context, args).await?,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,

@@ -7,25 +7,27 @@ use serde_json::Value;
 use tonic::transport::Channel;
 
 use super::arguments::types;
+use super::tool_costs;
+use crate::cli;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, table};
 
-/// What a token comes to, in bytes: a mean over the catalogue with OpenAI's `o200k_base`. `tests/tokens.rs` holds it to that vocabulary,
-/// which is too large to be shipped.
-const TOKEN: usize = 4;
-
-/// `{"tools":[…],"schemas":{"bytes":n,"tokens_estimated":n}}`
+/// `{"profile":"essential","configured":"essential","tools":[…],"schemas":{"bytes":n,"tokens":n}}`
 #[derive(Debug, Serialize)]
 struct Catalogue {
+    /// Whose tools these are.
+    profile: String,
+    /// The profile of clients whose launch line names none.
+    configured: String,
     tools: Vec<ToolView>,
     schemas: Schemas,
 }
 
-/// What a client puts before its model when it offers every tool: names, descriptions and schemas. Tokens are estimated from bytes.
+/// What a client puts before its model when it offers these tools: names, descriptions and schemas. Tokens are those of `o200k_base`.
 #[derive(Debug, Serialize)]
 struct Schemas {
     bytes: usize,
-    tokens_estimated: usize,
+    tokens: u32,
 }
 
 /// One tool; `input_schema` is the JSON Schema of its arguments as an MCP client sees it.
@@ -42,30 +44,50 @@ pub(super) struct ToolView {
     /// `never`, `sometimes` or `always`.
     asks: String,
     effect: String,
+    /// The profiles whose lists show it.
+    profiles: Vec<String>,
+    /// What name, description and schema cost a model, in tokens of `o200k_base`.
+    pub(super) tokens: u32,
     pub(super) input_schema: Value,
 }
 
-pub(super) async fn run(context: &Context, tool: Option<String>) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: cli::Tools) -> Result<(), Fault> {
     let mut tools = context.tools().await?;
-    let all = list(&mut tools).await?;
-    match tool {
-        None => context.output.show(&Catalogue::of(all)),
+    if args.tokens {
+        return tool_costs::run(context, &mut tools, args.profile.as_deref()).await;
+    }
+    let profile = args.profile.unwrap_or_else(|| "full".to_owned());
+    let (all, configured) = listed(&mut tools, &profile).await?;
+    match args.tool {
+        None => context.output.show(&Catalogue::of(profile, configured, all)),
         Some(tool) => context.output.show(&named(all, &tool)?),
     }
     Ok(())
 }
 
 impl Catalogue {
-    fn of(tools: Vec<ToolView>) -> Self {
-        let bytes = tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.input_schema.to_string().len()).sum();
-        Self { tools, schemas: Schemas { bytes, tokens_estimated: bytes / TOKEN } }
+    fn of(profile: String, configured: String, tools: Vec<ToolView>) -> Self {
+        let schemas = Schemas { bytes: tools.iter().map(ToolView::bytes).sum(), tokens: tools.iter().map(|tool| tool.tokens).sum() };
+        Self { profile, configured, tools, schemas }
     }
 }
 
 /// Everything the daemon can be asked.
 pub(super) async fn list(tools: &mut ToolsClient<Channel>) -> Result<Vec<ToolView>, Fault> {
-    let reply = promptly(tools.list_tools(ListToolsRequest {})).await?;
-    Ok(reply.tools.into_iter().map(ToolView::from).collect())
+    Ok(listed(tools, "full").await?.0)
+}
+
+/// What clients of a profile are shown, and the profile that is configured.
+pub(super) async fn listed(tools: &mut ToolsClient<Channel>, profile: &str) -> Result<(Vec<ToolView>, String), Fault> {
+    let reply = promptly(tools.list_tools(ListToolsRequest { profile: profile.to_owned() })).await?;
+    Ok((reply.tools.into_iter().map(ToolView::from).collect(), reply.configured))
+}
+
+impl ToolView {
+    /// What a client puts before its model.
+    pub(super) fn bytes(&self) -> usize {
+        self.name.len() + self.description.len() + self.input_schema.to_string().len()
+    }
 }
 
 /// The tool of that name.
@@ -89,6 +111,8 @@ impl From<Tool> for ToolView {
             safety_level: tool.safety_level,
             asks: tool.asks,
             effect: tool.effect,
+            profiles: tool.profiles,
+            tokens: tool.tokens,
         }
     }
 }
@@ -114,10 +138,12 @@ impl View for Catalogue {
             }
             text.push_str(&format!("{row}\n"));
         }
-        let Schemas { bytes, tokens_estimated } = self.schemas;
+        let Schemas { bytes, tokens } = self.schemas;
+        let Self { profile, configured, .. } = self;
         let count = self.tools.len();
         text + &format!(
-            "\n{count} tools; their schemas have {bytes} bytes, about {tokens_estimated} tokens (o200k_base, {TOKEN} bytes each)\n"
+            "\n{count} tools of the profile {profile}; their schemas have {bytes} bytes, {tokens} tokens of o200k_base\n\
+             clients are shown the profile {configured}, unless their launch line names another\n"
         )
     }
 }
@@ -129,8 +155,9 @@ impl View for ToolView {
             "sometimes" => "; with some arguments it asks first",
             _ => "",
         };
-        let mut text =
-            format!("{} ({}{asks})\n{}\n\n{}\n", paint.strong(&self.name), self.safety_level, self.description.trim_end(), self.effect);
+        let (name, profiles) = (paint.strong(&self.name), self.profiles.join(", "));
+        let head = format!("{name} ({}{asks})", self.safety_level);
+        let mut text = format!("{head}\n{}\n\n{}\nshown in {profiles}; {} tokens\n", self.description.trim_end(), self.effect, self.tokens);
         let required = |name: &str| self.input_schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
         let Some(properties) = self.input_schema["properties"].as_object().filter(|all| !all.is_empty()) else {
             return text + "\nno arguments\n";
@@ -193,6 +220,8 @@ pub(super) mod tests {
             asks: "never".into(),
             idempotent: true,
             effect: "reads mail; fresh for 120 s, stale until 600 s".into(),
+            profiles: vec!["essential".into(), "mail".into(), "full".into()],
+            tokens: 320,
         })
     }
 
@@ -207,7 +236,7 @@ pub(super) mod tests {
             ..email_list()
         };
         let folder = ToolView { name: "folder_list".into(), category: "folder".into(), asks: "sometimes".into(), ..email_list() };
-        let view = Catalogue::of(vec![email_list(), send, folder]);
+        let view = Catalogue::of("mail".into(), "essential".into(), vec![email_list(), send, folder]);
         insta::assert_snapshot!("tools_text", view.text(Paint::OFF));
         insta::assert_json_snapshot!("tools_json", view);
         insta::assert_snapshot!("tools_show_text", email_list().text(Paint::OFF));

@@ -47,7 +47,7 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     }
     world.start_daemon()?;
     let account = world.sign_in(ALEX)?;
-    let mut client = Mcp::named(world.bins, &world.home, &format!("{BREED}-client"), &[])?;
+    let mut client = Mcp::named(world.bins, &world.home, &format!("{BREED}-client"), &["--tools", "full"])?;
     let tools = client.request("tools/list", json!({}))?["result"]["tools"].as_array().cloned().unwrap_or_default();
     anyhow::ensure!(tools.len() > 80, "only {} tools", tools.len());
     let (mut calls, mut done) = (0, 0);

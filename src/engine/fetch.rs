@@ -300,9 +300,18 @@ impl Engine {
         Fetch { body, at, kept }
     }
 
+    /// Whether a message that is being marked may be missing from a search: the end of that write overtakes only searches that show it.
+    pub(super) fn may_miss_a_mark(&self, meta: &EntryMeta) -> bool {
+        self.acts.is_one_running() && meta.readings.iter().any(|reading| reading.scopes.contains(&Scope::found()))
+    }
+
     /// Stores an entry. While the account stays.
     async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> Kept {
         let hash = entry.meta.key.hash;
+        if self.may_miss_a_mark(&entry.meta) {
+            self.counters.overtaken();
+            return Kept::Yes;
+        }
         match self.entries.put(entry.clone(), shown, self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;

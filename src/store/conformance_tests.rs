@@ -302,10 +302,17 @@ async fn a_mark_overtakes_the_searches_that_show_it_and_no_others(store: &dyn Ba
     let bumped = write(store, "w", marks, Outcome::Done { late: false }).await;
     let hit = Scope::hit("m");
     assert_eq!(names(&bumped), set(&["item:m", hit.as_str(), "messages:inbox", "folders", "any:mail"]));
+    // One that was made before stays, unless it shows the message; one that is made meanwhile may miss it, and is not kept.
+    let mut found = list_entry(store, "inbox").await;
+    found.meta.readings[0].scopes = vec![Scope::found(), Scope::hit("other")];
+    assert_eq!(put(store, &found).await, Put::Overtaken);
     let late = |name: &str| bumped[0].scopes.iter().find(|(scope, _)| scope.as_str() == name).unwrap().1.unsettled_until.is_some();
     assert!(late(hit.as_str()) && late("any:mail") && !late("item:m") && !late("messages:inbox"), "the index follows later");
     let (bumped, _) = store.settle(Timestamp(60_000)).await.unwrap();
     assert_eq!(names(&bumped), set(&[hit.as_str(), "any:mail"]));
+    assert_eq!(put(store, &found).await, Put::Overtaken, "it was made before the time ended");
+    found.meta.readings[0].read_seq = store.source(&mailbox()).await.unwrap().seq;
+    assert!(matches!(put(store, &found).await, Put::Stored { .. }));
     let unknown = write(store, "x", touched(vec![Touch::Mark("n".into())]), Outcome::Done { late: false }).await;
     assert!(names(&unknown).contains("all:mail"), "nobody knows where it is: {unknown:?}");
     let both = touched(vec![Touch::Mark("m".into()), Touch::Scope(Scope::folders())]);

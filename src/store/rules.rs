@@ -47,6 +47,9 @@ pub(super) trait Known {
 /// Whether an answer may be kept: no source has begun anew, and nothing it depends on or shows is unsettled or was written since its
 /// fetch began (`truth.md`, *Which scopes*).
 ///
+/// A search that depends on [`Scope::found`] stays true when a message that it does not show is marked, but must not be made while the
+/// index follows such a write: the message may be missing from it meanwhile. So it is kept only as if it depended on all of its service.
+///
 /// A mark that is unsettled until after the *fetch began* counts too: such a fetch may have missed the late effect even when it is
 /// stored after the time ended and before [`super::Ledger::settle`] ran.
 pub(super) fn may_store(meta: &EntryMeta, shown: &[Shown], now: Timestamp, known: &mut impl Known) -> Result<bool, StoreError> {
@@ -59,6 +62,9 @@ pub(super) fn may_store(meta: &EntryMeta, shown: &[Shown], now: Timestamp, known
         }
         for scope in &reading.scopes {
             if !passes(known.marks(&reading.source, scope)?, reading.read_seq) {
+                return Ok(false);
+            }
+            if *scope == Scope::found() && !passes(known.marks(&reading.source, &Scope::any(Service::Mail))?, reading.read_seq) {
                 return Ok(false);
             }
         }

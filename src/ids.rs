@@ -1,6 +1,12 @@
 //! Names for who and what: accounts, tenants, callers with what they are shown and what they may not do, calls.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -158,6 +164,55 @@ pub struct Caller {
     pub fence: Option<Arc<Fence>>,
     /// Which line this is about; `None` for what nobody asked for.
     pub call: Option<CallId>,
+    /// Where it is counted how far the call is; `None` when nobody wants to know.
+    pub work: Option<Work>,
+}
+
+/// How far the work of one call is: counted where it is done, read by who tells the client. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Work(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    answers: AtomicU64,
+    moved: AtomicU64,
+    of: AtomicU64,
+}
+
+impl PartialEq for Work {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Work {}
+
+impl Work {
+    /// Microsoft has answered a request.
+    pub fn answered(&self) {
+        self.0.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many bytes of a file have moved, of so many when that is known.
+    pub fn moves(&self, bytes: u64, of: Option<u64>) {
+        self.0.moved.store(bytes, Ordering::Relaxed);
+        self.0.of.store(of.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Requests that Microsoft has answered.
+    pub fn answers(&self) -> u64 {
+        self.0.answers.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that have moved; 0 while no file moves.
+    pub fn moved(&self) -> u64 {
+        self.0.moved.load(Ordering::Relaxed)
+    }
+
+    /// Of how many; 0 when that is not known.
+    pub fn of(&self) -> u64 {
+        self.0.of.load(Ordering::Relaxed)
+    }
 }
 
 /// How urgent a request to Graph is: background work waits while somebody is watching.

@@ -48,7 +48,7 @@ pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod engine;
-#[cfg(test)]
+#[cfg(all(test, any(feature = "sqlcipher", feature = "system-openssl")))]
 #[path = "../tests/support/figure.rs"]
 #[expect(unreachable_pub, reason = "the suite shares it")]
 mod figure;

@@ -165,3 +165,44 @@ fn reads_are_left_out_where_the_settings_say_so() {
     let audit = report["safeguards"].as_array().unwrap().iter().find(|one| one["safeguard"] == "audit_trail").unwrap().clone();
     assert_eq!((&audit["holds"], &audit["detail"]["reads"], &audit["detail"]["kept_days"]), (&json!(false), &json!(false), &json!(30)));
 }
+
+#[test]
+fn what_is_done_while_no_daemon_runs_is_in_it_with_the_next_start() {
+    let mut world = crate::import::beside_an_original();
+    let pending = world.home.path().join("audit.pending");
+    let done = |verb: &str, outcome: &str| (verb.to_owned(), outcome.to_owned());
+    let noted = |world: &World| -> Vec<(String, String)> {
+        let kinds = ["--kind", "import", "--kind", "repair", "--kind", "key"];
+        let of = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        let all = records(world, &kinds);
+        assert!(all.iter().all(|record| record["client"] == "cachectl"), "{all:#?}");
+        all.iter().map(|record| (of(record, "tool"), of(record, "outcome"))).collect()
+    };
+    // Looking is not doing.
+    world.ctl_json(&["import", "--dry-run"]).unwrap();
+    assert!(!pending.exists());
+    assert_eq!(world.ctl(&["import", "--remove", "--yes"]).unwrap().code, Some(2), "there is no copy yet");
+    world.ctl_json(&["import"]).unwrap();
+    world.ctl_json(&["import", "--remove", "--yes"]).unwrap();
+    world.ctl_json(&["repair"]).unwrap();
+    assert_eq!(fs::metadata(&pending).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = fs::read(&pending).unwrap();
+    world.start_daemon().unwrap();
+    let expected = [("import --remove", "failed"), ("import", "done"), ("import --remove", "done"), ("repair", "done")];
+    let expected: Vec<_> = expected.iter().flat_map(|(verb, end)| [done(verb, "begun"), done(verb, end)]).collect();
+    assert_eq!(noted(&world), expected);
+    assert!(!pending.exists() && verify(&world)["holds"] == true);
+
+    // Killed before the file was removed: nothing is there twice.
+    world.stop_daemon().unwrap();
+    fs::write(&pending, before).unwrap();
+    world.start_daemon().unwrap();
+    assert_eq!(noted(&world), expected);
+    assert!(!pending.exists());
+
+    // A new trail begins with what ended the old one.
+    world.ctl_json(&["reset", "--yes"]).unwrap();
+    world.start_daemon().unwrap();
+    assert_eq!(noted(&world), [done("reset", "begun"), done("reset", "done")]);
+    assert_eq!(verify(&world)["holds"], true);
+}

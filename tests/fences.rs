@@ -91,6 +91,10 @@ fn limits_are_told_with_what_is_left_and_when_to_come_again() {
         (&"busy".into(), &"limits.reads_per_minute".into(), &3.into(), &0.into()),
         "{told}"
     );
+    // Where no tool is called, the error of the protocol carries the same.
+    let listed = client.request("tools/list", json!({})).unwrap();
+    let data = &listed["error"]["data"];
+    assert_eq!((&listed["error"]["code"], &data["busy"], &data["code"]), (&json!(-32000), busy, &json!("busy")), "{listed}");
     let reset = busy["reset_s"].as_u64().unwrap();
     assert!((60..=61).contains(&reset), "{told}");
     // Another client has a rate of its own, and the shell another.
@@ -105,6 +109,8 @@ fn limits_are_told_with_what_is_left_and_when_to_come_again() {
     client.send(&line).unwrap();
     let reply = client.reply_to(id).unwrap();
     assert!(reply["error"]["message"].as_str().unwrap().contains("may have 70000"), "{reply}");
+    let expected = json!({"setting": "limits.frame_bytes", "limit": 70_000, "remaining": 0, "reset_s": 0});
+    assert_eq!((&reply["error"]["data"]["busy"], &reply["error"]["data"]["code"]), (&expected, &json!("too_large")), "{reply}");
     let long = json!({"account_id": world.ids[0], "query": "x".repeat(70_000)}).to_string();
     let file = world.home.path().join("long.json");
     std::fs::write(&file, long).unwrap();

@@ -23,6 +23,11 @@ fn tokens(world: &World) -> PathBuf {
     world.home.path().join(".m365_mcp_token_cache.json")
 }
 
+/// A world beside a plain original and its token file, without a running daemon.
+pub(crate) fn beside_an_original() -> World {
+    beside(PLAIN)
+}
+
 /// A world beside an original with this cache and a token file.
 fn beside(original: &[u8]) -> World {
     let mut world = World::with(Setup::default()).unwrap();

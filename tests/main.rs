@@ -37,9 +37,13 @@ mod hurry;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod install;
+#[cfg(test)]
 mod keyring;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod life;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -48,6 +52,14 @@ mod locked;
 mod manual;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod mcp_changes;
+#[cfg(test)]
+mod mcp_resources;
+#[cfg(test)]
+mod mcp_signin;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
@@ -76,6 +88,8 @@ mod stats;
 mod store;
 #[cfg(test)]
 mod supply;
+#[cfg(test)]
+mod suspend;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

@@ -85,14 +85,65 @@ fn an_erased_account_is_nowhere_and_the_other_has_everything() {
     let again = world.ctl(&["--json", "erase", ALEX, "--yes"]).unwrap();
     assert_eq!(again.code, Some(3), "nothing is known of it any more: {again:?}");
     world.stop_daemon().unwrap();
-    let needles = [world.ids[0].as_bytes().to_vec(), ALEX.as_bytes().to_vec()];
-    // The log is no store: it names the account, by its id, when it signs in.
-    for file in world.home.files().unwrap().into_iter().filter(|file| *file != world.home.log()) {
+    // The object's id alone tells who it is, and it is what a directory is asked by.
+    let object = world.ids[0].split('.').next().unwrap();
+    let needles = [world.ids[0].as_bytes().to_vec(), object.as_bytes().to_vec(), ALEX.as_bytes().to_vec()];
+    // The daemon's log is among them.
+    assert!(world.home.files().unwrap().contains(&world.home.log()));
+    for file in world.home.files().unwrap() {
         let bytes = fs::read(&file).unwrap();
         for needle in &needles {
             assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{}", file.display());
         }
     }
+}
+
+#[test]
+fn the_log_names_nobody_however_much_it_says() {
+    let config = "[log]\nfilter = \"trace\"\n";
+    let mut world = World::with(Setup { accounts: &[ALEX, BEA], config, ..Setup::default() }).unwrap();
+    for expected in ["WARN", "ERROR"] {
+        world.expect_log(expected);
+    }
+    let mut client = world.client(Era::Legacy).unwrap();
+    for account in [ALEX, world.ids[0].as_str()] {
+        client.call("email_list", &json!({"account_id": account, "limit": 2})).unwrap().json().unwrap();
+    }
+    world.ctl_json(&["export", ALEX, world.home.path().join("out.json").to_str().unwrap()]).unwrap();
+    fs::remove_file(world.home.path().join("out.json")).unwrap();
+    world.ctl_json(&["logout", BEA]).unwrap();
+    world.ctl_json(&["erase", ALEX, "--yes"]).unwrap();
+    let log = world.daemon().log().unwrap();
+    assert!(log.contains("signed in") && log.contains("an account was erased"), "{log}");
+    for id in &world.ids {
+        for part in std::iter::once(id.as_str()).chain(id.split('.').next()) {
+            assert!(!log.contains(part), "{part} is in the log");
+        }
+    }
+    assert!(!log.contains(ALEX) && !log.contains(BEA) && !log.contains("alex@"), "an address is in the log");
+}
+
+#[test]
+fn sealed_copies_go_with_the_account_and_what_is_beyond_is_told() {
+    let mut world = crate::import::beside_an_original();
+    world.ctl_json(&["import"]).unwrap();
+    world.start_daemon().unwrap();
+    world.sign_in(ALEX).unwrap();
+    let folder = world.home.path().join("imported");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    let asked = world.ctl(&["--json", "erase", ALEX]).unwrap().json().unwrap();
+    let question = asked["error"]["message"].as_str().unwrap();
+    assert!(question.contains("sealed copies"), "{question}");
+    let erased = world.ctl_json(&["erase", ALEX, "--yes"]).unwrap();
+    assert_eq!((&erased["complete"], &erased["copies_removed"]), (&json!(true), &json!(1)), "{erased}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    // The original itself is another program's.
+    let untouched = erased["untouched"].as_array().unwrap();
+    assert_eq!(untouched.len(), 2, "{erased}");
+    assert!(untouched.iter().all(|file| std::path::Path::new(file.as_str().unwrap()).exists()), "{erased}");
+    let said = world.ctl(&["--json", "audit", "--kind", "import"]).unwrap().ok().unwrap();
+    assert!(said.stdout.contains("copies_removed"), "{}", said.stdout);
+    assert_eq!(world.ctl_json(&["audit", "verify"]).unwrap()["holds"], true);
 }
 
 #[test]

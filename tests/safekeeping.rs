@@ -172,18 +172,21 @@ fn killed_in_the_midst_of_a_reencryption_it_goes_on() {
 pub(crate) fn damaged_files(count: usize) {
     let mut world = World::start().unwrap();
     world.expect_log("");
-    fill(&world, 20);
+    let ids = fill(&world, 40);
     world.stop_daemon().unwrap();
     let database = world.home.database();
     let whole = fs::read(&database).unwrap();
     let envelope = fs::read(world.home.path().join("cache.keys")).unwrap();
     let mut numbers = Numbers(7);
     let mut states = std::collections::BTreeMap::<String, usize>::new();
+    let mut met = 0;
     for round in 0..count {
         let mut bytes = whole.clone();
         let page = numbers.below(whole.len() / PAGE) * PAGE;
-        match round % 6 {
-            0 => bytes[page + numbers.below(PAGE)] ^= 1 << numbers.below(8),
+        match round % 7 {
+            // Behind the first pages, which every opening needs: it opens, and most answers are damaged.
+            0 => (whole.len() / PAGE / 2..whole.len() / PAGE - 1).for_each(|page| bytes[page * PAGE + numbers.below(PAGE)] ^= 4),
+            6 => bytes[page + numbers.below(PAGE)] ^= 1 << numbers.below(8),
             1 => bytes.truncate(numbers.below(whole.len())),
             2 => bytes[page..page + PAGE].fill(0),
             3 => bytes[numbers.below(PAGE)] ^= 1 << numbers.below(8),
@@ -196,8 +199,15 @@ pub(crate) fn damaged_files(count: usize) {
         if status["state"] == "locked" {
             assert!(status["locked"]["hint"].as_str().unwrap().contains("m365-cachectl repair"), "round {round}: {status}");
         } else {
-            // Damage met while serving is a miss or an error with a way out, and never an end.
-            let _ = world.client(Era::Modern).unwrap().call("email_list", &json!({"account_id": ALEX, "limit": 4})).unwrap();
+            // Damage met while serving is a miss or an error with a way out, and never an end. Everything that is kept is asked for.
+            let mut client = world.client(Era::Modern).unwrap();
+            client.call("email_list", &json!({"account_id": ALEX, "limit": 4})).unwrap();
+            for id in &ids {
+                client.call("email_get", &json!({"account_id": ALEX, "email_id": id})).unwrap();
+            }
+            let status = world.ctl_json(&["status"]).unwrap();
+            let told = |code: &str| status["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == code);
+            met += usize::from(told("damaged_entries") || told("store_unusable"));
         }
         world.stop_daemon().unwrap();
         #[expect(clippy::disallowed_methods, reason = "it measures how long it takes")]
@@ -222,11 +232,12 @@ pub(crate) fn damaged_files(count: usize) {
         figure::tell("files", round + 1, 0);
     }
     assert!(states.contains_key("repaired") && states.contains_key("set_aside"), "{states:?}");
+    assert!(met > 0, "no damage was met while serving: {states:?}");
 }
 
 #[test]
 fn a_damaged_file_is_explained_repaired_and_serves_again() {
-    damaged_files(6);
+    damaged_files(7);
 }
 
 #[test]

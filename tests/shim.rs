@@ -1,11 +1,17 @@
 //! `m365-mcp` as its client sees it: ends when it should, outlives the daemon, and never lies about a write.
 
-use std::{process::Command, time::Duration};
+use std::{process::Command, sync::Arc, time::Duration};
 
-use m365_cached_checks::support::{
-    PATIENCE,
-    mcp::{ERAS, Era, open},
-    world::World,
+use m365_cached_checks::{
+    campaign::{
+        Run,
+        shim::{self, Size},
+    },
+    support::{
+        PATIENCE,
+        mcp::{ERAS, Era, open},
+        world::World,
+    },
 };
 use m365_cached_tenant::{At, Effect, Fault, Wait};
 use rustix::process::Signal;
@@ -196,4 +202,30 @@ fn the_catalogue_is_the_same_for_everybody() {
     assert!(discovered["result"]["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")), "{discovered}");
     client.hang_up();
     client.wait(PATIENCE).unwrap();
+}
+
+/// The short version of a part of `cargo campaign shim`; its figures.
+fn campaign(part: &str) -> Value {
+    let mut run = Run::new(&[part.to_owned()], Duration::from_secs(600), Arc::default());
+    shim::run(&mut run, &Size { shims: 6, kills: 4, restarts: 3, at_once: 24 });
+    let figures = run.end("shim");
+    assert!(run.wrong().is_empty() && figures["complete"] == true, "{figures:#}");
+    figures
+}
+
+#[test]
+fn clients_do_not_notice_that_their_daemon_is_killed() {
+    let figures = campaign("kills");
+    assert_eq!((&figures["kills"], &figures["disconnects"]), (&json!(4), &json!(0)));
+    assert!(figures["writes"].as_u64() > Some(0), "{figures:#}");
+}
+
+#[test]
+fn an_orderly_restart_loses_nothing_at_all() {
+    assert_eq!(campaign("restarts")["restarts"], 3);
+}
+
+#[test]
+fn clients_that_come_at_once_start_one_daemon() {
+    assert_eq!(campaign("starts")["served"], 24);
 }

@@ -6,12 +6,13 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use m365_cached::{
     cache::Escaped,
     clock::Timestamp,
-    engine::{Period, Point, Stats, WarmUp},
+    engine::{Change, Content, ContentOf, Period, Point, Stats, WantedBytes, WarmUp},
     hint::{Hint, Kind},
     ids::{Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use serde_json::{Map, Value};
+use tokio::sync::broadcast;
 
 use crate::records::Records;
 
@@ -24,6 +25,10 @@ pub trait Core: Records {
     async fn lookup(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Option<Answer>;
     /// Runs one tool.
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
+    /// What something of an account is, and its bytes where they are few enough.
+    async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem>;
+    /// What changes from now on.
+    fn changes(&self) -> broadcast::Receiver<Change>;
     /// What one tool would send if it was called, with nothing sent.
     async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// How store, accounts, Graph and queue are doing. Never fails: what is unhealthy is said in it.
@@ -79,6 +84,17 @@ pub struct Problem {
     pub consent: Option<Box<Consent>>,
     /// Which limit stood against it, when one did.
     pub busy: Option<Box<Busy>>,
+    /// How to sign in, when that is all that is missing.
+    pub sign_in: Option<Box<SignInLink>>,
+}
+
+/// What a person opens to sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInLink {
+    /// The address.
+    pub url: String,
+    /// What to enter there; without one it is opened in a browser on this machine.
+    pub code: Option<String>,
 }
 
 /// A limit that is reached.
@@ -108,7 +124,7 @@ pub struct Consent {
 impl Problem {
     /// A problem from its parts.
     pub fn new(kind: Kind, code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None, busy: None }
+        Self { kind, code: code.into(), message: message.into(), hint: hint.into(), consent: None, busy: None, sign_in: None }
     }
 
     /// The problem that an error of the library tells of.

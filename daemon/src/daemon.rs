@@ -1,8 +1,11 @@
 //! What every service shares: the engine or the reason there is none, who is connected, and whether the end has come.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use m365_cached::{
@@ -17,9 +20,14 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
     keys::KeyKeeper,
+    mcp::Fixtures,
     original::Original,
     parts::{Parts, ProfileInfo},
+    signin::SignIns,
 };
+
+/// Where the offline verbs put what they take away.
+pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -44,6 +52,10 @@ pub struct Daemon {
     pub(crate) strict: bool,
     /// The tools that clients are shown whose launch line names no others.
     pub(crate) tools: ToolProfile,
+    /// What the conformance suite calls; only in a demo profile that was started for it.
+    pub(crate) fixtures: Option<Fixtures>,
+    /// Sign-ins that wait for somebody.
+    pub(crate) sign_ins: SignIns,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What is configured for which client.
@@ -72,16 +84,21 @@ impl Daemon {
             original,
             clock,
             drain: _,
+            life: _,
             metrics: _,
             limits,
             policies,
             strict,
             tools,
+            fixtures,
         } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
         let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
+        let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
+            fixtures,
+            sign_ins: SignIns::default(),
             instance: dice.hex(8),
             profile,
             keys,
@@ -112,6 +129,12 @@ impl Daemon {
     /// The id of the next call that a person makes.
     pub(crate) fn call_of_a_person(&self) -> CallId {
         CallId { run: self.run, connection: 0, line: self.persons_calls.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+
+    /// How many calls were made by those who are connected, and by people.
+    pub(crate) fn asked(&self) -> u64 {
+        let clients = self.clients.list().into_iter().map(|(_, client)| client.calls).sum::<u64>();
+        clients.wrapping_add(self.persons_calls.load(Ordering::Relaxed))
     }
 
     /// The time now.
@@ -150,6 +173,14 @@ impl Daemon {
     /// What the original has left, as it is now.
     pub(crate) fn found_of_the_original(&self) -> Vec<Warning> {
         self.original.warnings()
+    }
+
+    /// What an erasure leaves as it is, though it may hold something of the account: files that were put aside, and the original's own.
+    pub(crate) fn beyond_an_erasure(&self) -> Vec<String> {
+        let aside = Path::new(&self.profile.dir).join(QUARANTINE);
+        let aside = aside.read_dir().is_ok_and(|mut folders| folders.next().is_some()).then_some(aside);
+        let left = aside.into_iter().chain(self.original.files());
+        left.map(|file| file.display().to_string()).collect()
     }
 
     /// What a person should know about the daemon itself.

@@ -13,18 +13,20 @@ use m365_cached::{
     cache::{Bounds, RoomLimits},
     config::Config,
     engine::{
-        self, AuditPolicy, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy, Stats, ToolPolicy, Warming,
+        self, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy,
+        Stats, ToolPolicy, WantedBytes, Warming,
     },
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
     secret::Secret,
-    store::{DoubtMark, Entries, HotTier, Ledger, Records, Room},
+    store::{Copies, DoubtMark, Entries, HotTier, Ledger, Records, Room},
     tools,
     transfer::{self, Transfer},
     worker,
 };
 use serde_json::{Map, Value};
+use tokio::sync::broadcast;
 
 use crate::{
     compliance::Facts,
@@ -93,6 +95,8 @@ pub(crate) struct Store {
     pub(crate) path: PathBuf,
     /// The mark of writes that it could not record; none for a store that ends with the process.
     pub(crate) doubt: Option<DoubtMark>,
+    /// Sealed copies of what was imported; none where nothing can be.
+    pub(crate) copies: Option<Copies>,
     /// Closes it for good.
     pub(crate) close: Box<dyn Fn() + Send + Sync>,
 }
@@ -133,9 +137,12 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         clock,
         dice,
         doubt: store.doubt,
+        copies: store.copies,
         policy: Policy { warming: warming(config)?, ..policy(config) },
     };
     let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
+    #[cfg(feature = "sqlcipher")]
+    crate::notes::take_in(&engine, &store.path).await;
     let mut background: Vec<_> = (0..config.workers).map(|_| tokio::spawn(worker::run(Arc::clone(&engine))).abort_handle()).collect();
     background.extend([
         tokio::spawn(worker::warm(Arc::clone(&engine))).abort_handle(),
@@ -308,6 +315,14 @@ impl Core for Running {
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
         self.engine.call(caller, tool, args).await.as_ref().map(answer).map_err(problem)
+    }
+
+    async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem> {
+        self.engine.content(caller, account, of, wanted).await.map_err(|error| problem(&error))
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.engine.changes()
     }
 
     async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {

@@ -59,9 +59,15 @@ pub struct Flags {
     /// Demo profiles only: take the time from a tenant's control port, such as `http://127.0.0.1:8080`
     #[arg(long, value_name = "ADDRESS", value_parser = control)]
     pub clock_from: Option<SocketAddr>,
+    /// Demo profiles only: the tools, resources and prompts that the conformance suite of MCP calls by name
+    #[arg(long, hide = true)]
+    pub fixtures: bool,
     /// Exit with 0 and without a word when a daemon serves this profile already
     #[arg(long)]
     pub if_not_running: bool,
+    /// A client starts it: end after `daemon.idle_s` without one
+    #[arg(long)]
+    pub on_demand: bool,
     /// Leave the session of the program that started it
     #[cfg(unix)]
     #[arg(long)]

@@ -11,10 +11,13 @@ pub mod gate;
 pub mod harden;
 pub mod instance;
 pub mod keys;
+pub mod life;
 pub mod listener;
 pub mod logging;
 mod mcp;
 mod metrics;
+#[cfg(feature = "sqlcipher")]
+mod notes;
 #[cfg(feature = "sqlcipher")]
 pub mod offline;
 pub mod original;
@@ -22,26 +25,30 @@ pub mod parts;
 pub mod records;
 pub mod service;
 pub mod signals;
+pub(crate) mod signin;
 mod statistics;
 pub mod tenant_clock;
 #[cfg(test)]
 mod testing;
 
-use std::{future, sync::Arc};
+use std::{
+    future,
+    sync::{Arc, OnceLock},
+};
 
 use m365_cached::chance::OsDice;
 use m365_cached_proto::{HTTP2_CONNECTION_WINDOW, HTTP2_FRAME, HTTP2_STREAM_WINDOW};
 use tonic::transport::{Error, Server};
 
-use crate::{daemon::Daemon, listener::Listener, parts::Parts};
+use crate::{daemon::Daemon, life::End, listener::Listener, parts::Parts};
 
 /// Serves until `shutdown` ends with a reason or somebody asks over the wire, then drains: calls in flight are finished, for at most the
-/// time that `parts` allows.
+/// time that `parts` allows. Ends by itself as [`life`] says; how it ended.
 ///
 /// # Errors
 /// When the server itself fails; a client that misbehaves is no such thing.
-pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<(), Error> {
-    let (drain, metrics, limits) = (parts.drain, parts.metrics, parts.limits);
+pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<End, Error> {
+    let (drain, metrics, limits, life) = (parts.drain, parts.metrics, parts.limits, parts.life.clone());
     let daemon = Arc::new(Daemon::new(parts, listener.refused(), &OsDice));
     match daemon.core() {
         Ok(_) => tracing::info!(version = daemon::VERSION, socket = %daemon.profile.socket, "ready"),
@@ -71,13 +78,21 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
             ending.stopping().await
         });
     signals::notify("READY=1");
+    let ended = OnceLock::new();
     let asked = async {
-        daemon.stop(shutdown.await);
+        let (end, reason) = tokio::select! {
+            reason = shutdown => (End::Stopped, reason),
+            by_itself = life::end_of(Arc::clone(&daemon), life) => by_itself,
+        };
+        let end = *ended.get_or_init(|| end);
+        tracing::debug!(?end, "the end was decided");
+        daemon.stop(reason);
         future::pending::<()>().await;
     };
     let late = async {
         daemon.stopping().await;
-        signals::notify("STOPPING=1");
+        // A service manager would end what says that it stops.
+        signals::notify(if ended.get() == Some(&End::Replaced) { "RELOADING=1" } else { "STOPPING=1" });
         let quiet = async {
             if let Ok(core) = daemon.core() {
                 core.quiet().await;
@@ -94,7 +109,7 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         core.shutdown().await;
     }
     tracing::info!("stopped");
-    Ok(())
+    Ok(ended.get().copied().unwrap_or(End::Stopped))
 }
 
 #[cfg(unix)]

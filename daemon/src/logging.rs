@@ -24,8 +24,7 @@ use tracing_subscriber::{
 };
 
 /// Fields that may be shown. They hold names, numbers and reasons of ours, never content, addresses or tokens.
-const ALLOWED: [&str; 38] = [
-    "account",
+const ALLOWED: [&str; 37] = [
     "attempt",
     "breaker",
     "bytes",

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    net::SocketAddr,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -15,6 +14,7 @@ use m365_cached_daemon::{
     flags::{ALREADY_RUNNING, Flags},
     harden::harden,
     instance::{Instance, InstanceError},
+    life::{End, Life, Program, become_other},
     listener::Listener,
     logging,
     parts::{self, Parts},
@@ -67,37 +67,53 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
         tracing::warn!(reason = ?missing, "the system did not grant every protection");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(failed)?;
-    let served = runtime.block_on(serve(config, &profile, &instance, flags.clock_from));
+    let program = Program::of_this_process(std::env::args_os().next());
+    let served = runtime.block_on(serve(config, &profile, &instance, flags, program.clone()));
     // A thread that a keyring or a file system holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    served.map(|()| ExitCode::SUCCESS)
+    match (served?, program) {
+        (End::Replaced, Some(program)) => {
+            // The other one takes the profile.
+            drop(instance);
+            Err(failed(become_other(&program)))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 async fn serve(
     config: Result<Config, Problem>,
     profile: &Profile,
     instance: &Instance,
-    clock_from: Option<SocketAddr>,
-) -> Result<(), Problem> {
+    flags: &Flags,
+    program: Option<Program>,
+) -> Result<End, Problem> {
     let mut signals = Signals::install().map_err(failed)?;
     // Bound before the vault is opened: clients that come early wait, rather than find nobody.
     let listener = Listener::bind(instance).map_err(failed)?;
+    let idle = config.as_ref().map_or_else(|_| Config::default().idle, |config| config.idle);
+    let life = Life { idle: Some(idle).filter(|idle| flags.on_demand && !idle.is_zero()), program };
     let parts = match config {
         Ok(config) => tokio::select! {
-            parts = open(&config, profile, clock_from) => parts?,
-            _ = signals.stop() => return Ok(()),
+            parts = open(&config, profile, flags) => parts?,
+            _ = signals.stop() => return Ok(End::Stopped),
         },
         Err(problem) => Parts::misconfigured(profile, problem),
     };
+    let parts = Parts { life, ..parts };
     run(parts, listener, async { signals.stop().await }).await.map_err(failed)
 }
 
-async fn open(config: &Config, profile: &Profile, clock_from: Option<SocketAddr>) -> Result<Parts, Problem> {
-    let clock = match clock_from {
+async fn open(config: &Config, profile: &Profile, flags: &Flags) -> Result<Parts, Problem> {
+    let clock = match flags.clock_from {
         Some(control) => tenant_clock::follow(config, control).await?,
         None => Arc::new(SystemClock),
     };
-    Ok(Parts::real(config, profile, clock).await)
+    if flags.fixtures && !config.demo {
+        let message = "`--fixtures` is for demo profiles only, which say `demo = true`.";
+        return Err(Problem::new(Kind::Config, "fixtures", message, "Start the daemon without `--fixtures`."));
+    }
+    Ok(Parts { fixtures: flags.fixtures, ..Parts::real(config, profile, clock).await })
 }
 
 /// Logs as configured; with a configuration that cannot be used, as without one.

@@ -49,6 +49,12 @@ impl Original {
         ["", "-wal", "-shm", "-journal"].iter().map(beside).collect()
     }
 
+    /// All that is there, the cache first.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let all = self.of_cache().into_iter().chain([self.tokens.clone(), self.names.clone()]);
+        all.filter(|file| file.symlink_metadata().is_ok()).collect()
+    }
+
     /// Whether there is anything of a cache.
     pub fn has_cache(&self) -> bool {
         !self.cache.as_os_str().is_empty() && self.of_cache().iter().any(|file| file.symlink_metadata().is_ok())

@@ -24,7 +24,7 @@ use m365_cached::{
     config::Backend,
     secret::Key,
     store::{
-        DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
+        Copies, DiskOf, DoubtMark, Entries, Guard, Invalidation, StoreKeys, Volatile,
         sqlcipher::{OpenOptions, Sqlcipher},
     },
 };
@@ -34,6 +34,7 @@ use crate::{
     engine::Store,
     gate::Policies,
     keys::{self, KeyKeeper},
+    life::Life,
     original::Original,
 };
 
@@ -68,6 +69,8 @@ pub struct Parts {
     pub original: Original,
     /// How long calls in flight may take to end.
     pub drain: Duration,
+    /// When the daemon ends by itself.
+    pub life: Life,
     /// Where figures for Prometheus are served.
     pub metrics: Option<SocketAddr>,
     /// Time.
@@ -80,6 +83,8 @@ pub struct Parts {
     pub strict: bool,
     /// The tools that clients are shown whose launch line names no others.
     pub tools: ToolProfile,
+    /// Whether there is what the conformance suite calls by name.
+    pub fixtures: bool,
 }
 
 /// What an engine is built from.
@@ -151,12 +156,14 @@ impl Parts {
             warnings: old_names(config),
             original: Original::find(config, profile).unwrap_or_default(),
             drain: config.drain,
+            life: Life::default(),
             metrics: config.metrics_listen,
             clock,
             limits: config.limits,
             policies: Policies::of(config),
             strict: config.strict,
             tools: config.tool_profile(),
+            fixtures: false,
         }
     }
 }
@@ -215,6 +222,7 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
     let close = Box::new(move || closing.close());
     // Beside the database, for it stands for what the database could not take.
     let doubt = Some(DoubtMark::at(&path.with_file_name("unrecorded")));
+    let copies = Some(Copies::at(&opened.profile.imported()));
     Ok(match opened.config.store.backend {
         Backend::Sqlcipher => Store {
             entries: file.clone(),
@@ -224,13 +232,14 @@ fn store(opened: &Opened<'_>, keeper: &KeyKeeper) -> Result<Store, StoreError> {
             backend: "sqlcipher",
             path,
             doubt,
+            copies,
             close,
         },
         Backend::Memory => {
             tokio::spawn(empty(Arc::clone(&file), opened.clock.now()));
             let records = Arc::clone(&file);
             let store = Arc::new(Volatile::new(file, opened.config.store.memory_bytes, Limits::default()));
-            Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, close }
+            Store { entries: store.clone(), room: store.clone(), ledger: store, records, backend: "memory", path, doubt, copies, close }
         }
     })
 }
@@ -285,6 +294,7 @@ fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> 
         backend: "memory",
         path: PathBuf::new(),
         doubt: None,
+        copies: None,
         close: Box::new(|| ()),
     })
 }

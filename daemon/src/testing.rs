@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use m365_cached::{
     cache::Escaped,
     clock::{ManualClock, Timestamp},
-    engine::{Stats, WarmUp},
+    engine::{Change, Content, ContentOf, Stats, WantedBytes, WarmUp},
     hint::Kind,
     ids::{Caller, ToolProfile},
     store::{Counts, GroupStats},
@@ -59,6 +59,25 @@ pub(crate) struct FakeCore {
     pub(crate) sign_in: Arc<Notify>,
     pub(crate) calls: AtomicU64,
     pub(crate) shut: AtomicBool,
+    /// Where changes are told.
+    pub(crate) changes: Changes,
+}
+
+/// A place where changes are told.
+pub(crate) struct Changes(tokio::sync::broadcast::Sender<Change>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(tokio::sync::broadcast::Sender::new(16))
+    }
+}
+
+impl std::ops::Deref for Changes {
+    type Target = tokio::sync::broadcast::Sender<Change>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// Rings when dropped.
@@ -97,7 +116,7 @@ impl crate::records::Records for FakeCore {
 
     async fn erase(&self, account: &str, _caller: &Caller) -> Result<m365_cached::engine::Erased, Problem> {
         let account = m365_cached::ids::AccountId::new(account);
-        Ok(m365_cached::engine::Erased { account, entries: 2, left: [("entries", 0)].into() })
+        Ok(m365_cached::engine::Erased { account, entries: 2, copies: 0, left: [("entries", 0)].into() })
     }
 
     async fn record_key(&self, _outcome: &'static str) {}
@@ -137,6 +156,15 @@ impl Core for FakeCore {
         let text = serde_json::json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
         let (head, rest) = text.split_at(1);
         Ok(Answer { pieces: vec![Escaped::from_text(head), Escaped::from_text(rest)] })
+    }
+
+    async fn content(&self, _caller: &Caller, account: &str, _of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem> {
+        let bytes = (wanted.text > 3).then(|| "abc".into());
+        Ok(Content { name: format!("{account}.txt"), content_type: "text/plain".into(), size: 3, bytes })
+    }
+
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<Change> {
+        self.changes.subscribe()
     }
 
     async fn rehearse(&self, tool: &str, _args: &Map<String, Value>) -> Result<Answer, Problem> {
@@ -245,12 +273,14 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         warnings: Vec::new(),
         original: Default::default(),
         drain,
+        life: Default::default(),
         metrics: None,
         clock,
         limits: Default::default(),
         policies: Default::default(),
         strict: false,
         tools: ToolProfile::Full,
+        fixtures: false,
     }
 }
 

@@ -13,7 +13,16 @@ pub mod v1 {
     tonic::include_proto!("m365.cached.v1");
 }
 
+#[cfg(test)]
+mod skew_tests;
+
 /// Version of the frames of `mcp.proto`; raised when an old peer could misread a new one.
+///
+/// Programs of different versions meet whenever one of them has been replaced while the other runs. A message may gain fields and frames at any time: who does not
+/// know them passes over them, who misses them takes them as empty. That is no new protocol. A daemon speaks the protocol before its own as well
+/// ([`PROTOCOL_MIN`] is one less, once there are two), so that shims which clients started before an upgrade go on; a shim speaks one. A shim that
+/// is older than that is told to restart its client; one that is newer than the daemon, to run `m365-cachectl restart`, which the daemon does by itself
+/// once its own program has been replaced.
 pub const PROTOCOL_VERSION: u32 = 1;
 /// Oldest frame protocol this build still speaks.
 pub const PROTOCOL_MIN: u32 = 1;

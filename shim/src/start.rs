@@ -65,7 +65,7 @@ impl Starter {
         }
         let log = self.log().map_err(|error| format!("the log `{}` cannot be written: {error}", self.profile.log_file().display()))?;
         let mut command = Command::new(program);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir(dir);
+        command.arg("--on-demand").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir(dir);
         if self.profile.explicit {
             command.env(DIR_VARIABLE, dir);
         }

@@ -23,6 +23,10 @@ pub enum Kind {
     Export,
     /// What is held on an account was erased.
     Erasure,
+    /// The original's cache was taken over, written out again or removed, or a sealed copy of it was removed.
+    Import,
+    /// Files of the profile were repaired, put aside or brought back while no daemon served it.
+    Repair,
     /// Old records of this trail were dropped, as the settings say.
     Prune,
     /// A backup was put in the place of the database.
@@ -33,7 +37,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the manual.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::SignIn,
         Self::SignOut,
         Self::Key,
@@ -43,6 +47,8 @@ impl Kind {
         Self::Invalidation,
         Self::Export,
         Self::Erasure,
+        Self::Import,
+        Self::Repair,
         Self::Prune,
         Self::Restore,
         Self::Broken,
@@ -60,6 +66,8 @@ impl Kind {
             Self::Invalidation => "invalidation",
             Self::Export => "export",
             Self::Erasure => "erasure",
+            Self::Import => "import",
+            Self::Repair => "repair",
             Self::Prune => "prune",
             Self::Restore => "restore",
             Self::Broken => "broken",

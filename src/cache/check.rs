@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Reading, Scope, Seq, Service, SourceId};
+use super::{Reading, Scope, Seq, Service, SourceId, overtaken_searches};
 use crate::clock::Timestamp;
 
 /// How long after its fetch an answer may be called true on the word of feeds alone. A feed may lag or lose something; once a day the
@@ -124,7 +124,8 @@ pub fn spread_found(feed: &Feed, found: &[Found], mut containers_of: impl FnMut(
     let (mut scopes, mut folders) = (BTreeSet::new(), BTreeSet::new());
     for one in found.iter().filter(|one| !one.top) {
         let known = containers_of(&one.item);
-        scopes.extend([Scope::item(&one.item), Scope::any(service)]);
+        scopes.insert(Scope::item(&one.item));
+        scopes.extend(overtaken_searches(service));
         match feed.of() {
             FeedKind::Drive => {
                 scopes.insert(Scope::structure());

@@ -18,6 +18,8 @@ pub use invalidate::{Glob, KeyPattern, PatternError};
 pub use key::{CacheKey, KeyHash};
 pub use part::{Extent, Follows, extent, member, part};
 pub use room::{Excess, Group, Held, Lane, Next, Order, Place, RoomLimits, Share, excess, next, of_use};
-pub use scope::{Bumped, Epoch, Learned, Marks, Scope, Seq, Service, Shown, SourceId, SourceState, Touch, Touched, spread};
+pub use scope::{
+    Bumped, Epoch, Learned, Marks, Scope, Seq, Service, Shown, SourceId, SourceState, Touch, Touched, overtaken_searches, spread,
+};
 pub use ttl::Ttl;
-pub use verdict::{Fallback, Mode, ScopeView, Verdict, feeds, is_overtaken, judge, judge_fallback, true_since, unasked};
+pub use verdict::{Fallback, Mode, ScopeView, Verdict, feeds, is_overtaken, judge, judge_fallback, true_since, unasked, unsettled};

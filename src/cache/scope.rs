@@ -11,6 +11,8 @@ use std::{
     sync::Arc,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{Check, Feed};
 use crate::{clock::Timestamp, ids::AccountId};
 
@@ -132,9 +134,20 @@ impl Scope {
     pub fn any(service: Service) -> Self {
         Self(format!("any:{}", service.as_str()).into())
     }
-    /// Whether it is one of [`Scope::any`].
-    pub fn is_any(&self) -> bool {
-        self.0.starts_with("any:")
+    /// Which messages there are and what can be searched of them: all of [`Scope::any`] but the marks that [`Touch::Mark`] names. Searches
+    /// that do not ask by such a mark depend on it, and on the [`Scope::hit`] of each message they show.
+    pub fn found() -> Self {
+        Self("found:mail".into())
+    }
+    /// What a search shows of the marks of one message. By a hash of its id, for a search has many and ids are long: two ids that share one
+    /// cost a fetch.
+    pub fn hit(id: &str) -> Self {
+        let digest = Sha256::digest(id.as_bytes());
+        Self(digest.iter().take(8).fold("hit:".to_owned(), |name, byte| name + &format!("{byte:02x}")).into())
+    }
+    /// Whether it is one that only searches depend on. Their index follows every write some time later.
+    pub fn is_of_searches(&self) -> bool {
+        ["any:", "found:", "hit:"].iter().any(|kind| self.0.starts_with(kind))
     }
     /// Every entry of the service depends on it; bumped when an id or a container is unknown.
     pub fn all(service: Service) -> Self {
@@ -257,6 +270,11 @@ pub struct Bumped {
 pub enum Touch {
     /// The item and every container it is known to be in; all of the service when none is known.
     Item(String),
+    /// The same for a mark of a message that no words in it tell and no list is ordered by: whether it was read, its flag, its importance.
+    /// Searches that do not ask by it find what they found.
+    Mark(String),
+    /// A scope by name in which only such a mark is shown otherwise.
+    Marked(Scope),
     /// One scope by name.
     Scope(Scope),
     /// Everything of the service.
@@ -301,10 +319,14 @@ pub struct Learned {
 /// Too much may be bumped only within the containers touched; too little, never: an unknown item bumps all of its service.
 pub fn spread(touched: &Touched, mut containers_of: impl FnMut(&str) -> Option<Vec<Scope>>) -> BTreeSet<Scope> {
     let mut scopes = BTreeSet::new();
+    let marks_alone = touched.touches.iter().all(|touch| matches!(touch, Touch::Mark(_) | Touch::Marked(_)));
     for touch in &touched.touches {
         match touch {
-            Touch::Item(id) => {
+            Touch::Item(id) | Touch::Mark(id) => {
                 scopes.insert(Scope::item(id));
+                if matches!(touch, Touch::Mark(_)) {
+                    scopes.insert(Scope::hit(id));
+                }
                 match containers_of(id) {
                     Some(containers) if !containers.is_empty() => scopes.extend(containers),
                     _ => {
@@ -312,7 +334,7 @@ pub fn spread(touched: &Touched, mut containers_of: impl FnMut(&str) -> Option<V
                     }
                 }
             }
-            Touch::Scope(scope) => {
+            Touch::Scope(scope) | Touch::Marked(scope) => {
                 scopes.insert(scope.clone());
             }
             Touch::All => {
@@ -321,7 +343,12 @@ pub fn spread(touched: &Touched, mut containers_of: impl FnMut(&str) -> Option<V
         }
     }
     if !scopes.is_empty() {
-        scopes.insert(Scope::any(touched.service));
+        scopes.extend(overtaken_searches(touched.service).filter(|scope| !marks_alone || *scope != Scope::found()));
     }
     scopes
+}
+
+/// What is bumped with anything in a service, so that its searches are.
+pub fn overtaken_searches(service: Service) -> impl Iterator<Item = Scope> {
+    std::iter::once(Scope::any(service)).chain((service == Service::Mail).then(Scope::found))
 }

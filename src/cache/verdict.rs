@@ -77,6 +77,13 @@ pub fn is_overtaken(meta: &EntryMeta, view: &impl ScopeView) -> bool {
     !matches!(standing(meta, view), Standing::True)
 }
 
+/// Until when something that `meta` depends on is unsettled, so that it would not be kept if it were fetched; a moment that has passed when it
+/// is about to be settled.
+pub fn unsettled(meta: &EntryMeta, view: &impl ScopeView) -> Option<Timestamp> {
+    let marks = meta.readings.iter().flat_map(|reading| reading.scopes.iter().filter_map(|scope| view.marks(reading, scope)));
+    marks.filter_map(|marks| marks.unsettled_until).max()
+}
+
 /// The check that vouches for `scope` as it was read.
 fn vouched(meta: &EntryMeta, view: &impl ScopeView, reading: &Reading, scope: &Scope) -> Option<(Feed, Check)> {
     let feed = Feed::covering(reading, scope)?;

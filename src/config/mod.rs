@@ -68,6 +68,8 @@ pub struct Config {
     pub workers: u32,
     /// `daemon.drain_s`: how long calls in flight may take to end after the daemon was asked to stop.
     pub drain: Duration,
+    /// `daemon.idle_s`: a daemon that a client started ends after this long without one; zero to stay.
+    pub idle: Duration,
     /// Names of the original that the environment still has, and our key for each; `None` when nothing needs it any more.
     pub old_names: Vec<(&'static str, Option<&'static str>)>,
     /// Where each value that is not a default came from, by key.
@@ -322,6 +324,7 @@ impl Default for Config {
             metrics_listen: None,
             workers: 2,
             drain: Duration::from_secs(10),
+            idle: Duration::from_secs(3600),
             old_names: Vec::new(),
             origins: BTreeMap::new(),
             draft: cloud::Draft::default(),

@@ -337,6 +337,11 @@ const SETTINGS: &[Setting] = &[
         set: |config, _, value| put(&mut config.drain, value.seconds(0, DAY)),
         show: |config, _| whole(config.drain),
     },
+    Setting {
+        key: "daemon.idle_s",
+        set: |config, _, value| put(&mut config.idle, value.seconds(0, 30 * DAY)),
+        show: |config, _| whole(config.idle),
+    },
 ];
 
 impl Setting {

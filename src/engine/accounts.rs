@@ -71,6 +71,15 @@ pub(super) struct Accounts {
     finished: Mutex<BTreeMap<String, AccountId>>,
 }
 
+/// What an account is when the store could not forget it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// Signed in as before: whoever signs out is told, and tries again.
+    SignedIn,
+    /// Signed out all the same: it is being erased.
+    SignedOut,
+}
+
 /// Ends of sign-ins that are remembered.
 const REMEMBERED: usize = 32;
 
@@ -211,6 +220,7 @@ impl Engine {
     async fn keep_login(&self, done: auth::Finished) -> Result<Arc<AccountRow>, LoginError> {
         // One who is being erased signs in after that.
         let _alone = self.erasing.lock().await;
+        self.complete_erasures().await.map_err(|error| AuthError::not_saved(&error))?;
         let auth::Finished { signed_in, record } = done;
         let known = self.accounts.find(signed_in.account_id.as_str()).ok();
         let row = AccountRow {
@@ -227,6 +237,7 @@ impl Engine {
         let row = self.accounts.add(row);
         self.back_in_trail(&row.id);
         self.record(Event::new(Kind::SignIn, self.clock.now()).of(&row.id).ended("signed_in")).await;
+        self.truth.changes().tell(super::Change::Accounts);
         self.warmth.stir();
         Ok(row)
     }
@@ -241,32 +252,36 @@ impl Engine {
     pub async fn logout(self: &Arc<Self>, name: &str, caller: &Caller) -> Result<(Arc<AccountRow>, u64), CallError> {
         let row = self.accounts.find(name)?;
         let (engine, caller) = (self.clone(), caller.clone());
-        tokio::spawn(async move { engine.sign_out(row, &caller).await }).await.map_err(|_| CallError::Broken)?
+        tokio::spawn(async move { engine.sign_out(row, &caller, Failed::SignedIn).await }).await.map_err(|_| CallError::Broken)?
     }
 
-    pub(super) async fn sign_out(&self, row: Arc<AccountRow>, caller: &Caller) -> Result<(Arc<AccountRow>, u64), CallError> {
+    pub(super) async fn sign_out(
+        &self,
+        row: Arc<AccountRow>,
+        caller: &Caller,
+        failed: Failed,
+    ) -> Result<(Arc<AccountRow>, u64), CallError> {
         // Out of memory first: from here on no call finds the account.
         self.accounts.remove(&row.id);
         self.queue.leave(&row.id);
         let tokens = self.keeper.leave(&row.id).await;
         // Answers that are being stored are stored before this, and none afterwards: see `Engine::keep`.
         let _leaving = self.leaving.write().await;
-        match self.ledger.remove_account(&row.id).await {
-            Ok(entries) => {
-                tokens.done();
-                self.hot.remove_account(&row.id);
-                self.counters.forget(&row.id).await;
-                self.lists.leave(&row.id);
-                self.leave_sources(&row);
-                self.record(self.event(Kind::SignOut, caller).of(&row.id).ended("data_key_destroyed").times(entries)).await;
-                Ok((row, entries))
-            }
-            Err(error) => {
-                drop(tokens);
-                self.accounts.add(row.as_ref().clone());
-                Err(error.into())
-            }
+        let removed = self.ledger.remove_account(&row.id).await;
+        if let (Err(error), Failed::SignedIn) = (&removed, failed) {
+            drop(tokens);
+            self.accounts.add(row.as_ref().clone());
+            return Err(error.clone().into());
         }
+        tokens.done();
+        self.hot.remove_account(&row.id);
+        self.counters.forget(&row.id).await;
+        self.lists.leave(&row.id);
+        self.leave_sources(&row);
+        self.truth.changes().tell(super::Change::Accounts);
+        let entries = removed?;
+        self.record(self.event(Kind::SignOut, caller).of(&row.id).ended("data_key_destroyed").times(entries)).await;
+        Ok((row, entries))
     }
 }
 

@@ -114,6 +114,10 @@ impl Engine {
             Ok(noted) => {
                 let useful = noted.check.is_some();
                 self.truth.checked(feed, &noted);
+                if !noted.bumped.is_empty() {
+                    // Answers in use that this has overtaken are fetched ahead of their next use.
+                    self.warmth.stir();
+                }
                 Ok(useful)
             }
             Err(error) => {

@@ -8,7 +8,11 @@
 //! `cargo test` makes some thousand of them; the full size is
 //! `cargo test --release -p m365-cached --lib engine::crossing -- --ignored --nocapture`.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -119,7 +123,7 @@ impl Steps for Own {
 /// Graph for all of them; offline when told so.
 #[derive(Default)]
 struct Graph {
-    offline: std::sync::atomic::AtomicBool,
+    offline: AtomicBool,
 }
 
 impl Remote for Graph {
@@ -148,6 +152,8 @@ struct World {
     clock: Arc<ManualClock>,
     dice: SeededDice,
     here: BTreeSet<usize>,
+    /// What those who left had asked last.
+    asked: BTreeMap<usize, (&'static str, Value)>,
     done: Done,
     _folder: tempfile::TempDir,
 }
@@ -168,7 +174,17 @@ impl World {
         let change = |parts: &mut Parts| parts.hot = HotTier::new(64 << 10);
         let engine = testing::engine_with(store.clone(), store.clone(), graph.clone(), clock.clone(), dice, change).await;
         let here = (0..ACCOUNTS).collect();
-        Self { engine, store, graph, clock, dice: SeededDice::new(seed + 1), here, done: Done::default(), _folder: folder }
+        Self {
+            engine,
+            store,
+            graph,
+            clock,
+            dice: SeededDice::new(seed + 1),
+            here,
+            asked: BTreeMap::new(),
+            done: Done::default(),
+            _folder: folder,
+        }
     }
 
     fn below(&self, bound: usize) -> usize {
@@ -252,7 +268,11 @@ impl World {
                     let Value::Object(pattern) = pattern else { unreachable!() };
                     drop(self.engine.call(&Caller::default(), "cache_invalidate", &pattern).await);
                     self.done.invalidations += 1;
-                } else if self.here.remove(&account) {
+                } else if self.here.contains(&account) {
+                    // Something of it is in memory when it leaves.
+                    self.ask(account, tool, args.clone()).await;
+                    self.asked.insert(account, (tool, args.clone()));
+                    self.here.remove(&account);
                     self.engine.logout(row(account).id.as_str(), &Caller::default()).await.unwrap();
                     self.done.sign_outs += 1;
                 }
@@ -263,6 +283,7 @@ impl World {
                 if self.here.insert(account) {
                     self.store.save_account(row(account)).await.unwrap();
                     self.engine.accounts.add(row(account));
+                    let (tool, args) = self.asked.remove(&account).unwrap_or((tool, args));
                     let status = self.ask(account, tool, args).await;
                     assert!(["miss", "bypass", "offline"].contains(&status.as_str()), "{tool}: who comes back has nothing yet: {status}");
                 }

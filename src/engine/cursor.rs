@@ -59,6 +59,9 @@ impl Engine {
         let readings = readings(from, &fetched.scopes);
         let meta = EntryMeta { key: place(key, page, slot), readings, fetch_started: at, etag: None, revision: 0 };
         let hash = meta.key.hash;
+        if self.may_miss_a_mark(&meta) {
+            return;
+        }
         let entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };
         match self.entries.put(entry, fetched.shown_in(&main.source), self.clock.now()).await {
             Ok(Put::Stored { .. }) => {

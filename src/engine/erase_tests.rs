@@ -12,6 +12,7 @@ use crate::{
         faulty::Faulty,
         testing::{self, Scripted, call, reply},
     },
+    hint::Hint as _,
     store::{Limits, Memory, Privacy as _, Trail as _},
 };
 
@@ -76,11 +77,78 @@ async fn one_that_fails_is_completed_by_the_next_start() {
 }
 
 #[tokio::test]
+async fn one_that_fails_half_way_has_signed_out_and_goes_on_when_the_store_works() {
+    let (memory, store) = store();
+    let engine = used(&memory, &store).await;
+    *store.failing.lock().unwrap() = "remove_account";
+    let failed = engine.erase(testing::ACCOUNT, &caller()).await.unwrap_err();
+    assert!(matches!(failed, CallError::Erasing(_)) && failed.hint().is_some(), "{failed:?}");
+    assert!(engine.accounts().is_empty(), "nobody is served for it any more");
+    let refused = call(&engine, "email_get", json!({ "email_id": "M" })).await.unwrap_err();
+    assert!(matches!(refused, CallError::UnknownAccount { .. }), "{refused:?}");
+    assert!(engine.hot.is_empty(), "nor is anything of it in memory");
+    // Whoever signs in meanwhile would be erased afterwards.
+    assert!(engine.complete_erasures().await.is_err());
+    engine.tidy().await;
+    assert_eq!(memory.erasures().await.unwrap().len(), 1, "not yet");
+    *store.failing.lock().unwrap() = "";
+    engine.tidy().await;
+    assert!(memory.erasures().await.unwrap().is_empty() && memory.accounts().await.unwrap().is_empty());
+    assert_eq!(memory.subjects().await.unwrap().into_values().collect::<Vec<_>>(), ["erased-1"]);
+    assert!(engine.verify_trail(None).await.unwrap().holds());
+}
+
+#[tokio::test]
+async fn asked_again_by_name_it_goes_on_at_once() {
+    let (memory, store) = store();
+    let engine = used(&memory, &store).await;
+    *store.failing.lock().unwrap() = "remove_account";
+    engine.erase(testing::ACCOUNT, &caller()).await.unwrap_err();
+    *store.failing.lock().unwrap() = "";
+    let erased = engine.erase("alex@CONTOSO.example", &caller()).await.unwrap();
+    assert!(erased.is_complete() && memory.erasures().await.unwrap().is_empty(), "{erased:?}");
+    assert!(engine.erase("alex@CONTOSO.example", &caller()).await.is_err(), "nothing is known of it any more");
+}
+
+#[tokio::test]
+async fn one_that_succeeds_does_not_let_another_be_forgotten() {
+    let (memory, store) = store();
+    let engine = used(&memory, &store).await;
+    let other = Erasure { account: AccountId::new("o9.t"), names: vec![], sources: vec![], by: "cachectl".into(), at: Timestamp(0) };
+    memory.begin_erasure(other).await.unwrap();
+    assert!(engine.erase(testing::ACCOUNT, &caller()).await.unwrap().is_complete());
+    assert_eq!(memory.erasures().await.unwrap().len(), 1);
+    engine.tidy().await;
+    assert!(memory.erasures().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn sealed_copies_of_an_import_go_whole_and_it_is_recorded() {
+    let (memory, store) = store();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("0123.sealed");
+    std::fs::write(&copy, "what every account had").unwrap();
+    let _ = used(&memory, &store).await;
+    let (records, copies) = (memory.clone(), Copies::at(folder.path()));
+    let graph = Scripted::new(|_| reply(json!({})));
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    let engine = testing::engine_with(store.clone(), store.clone(), graph.remote(), clock, Arc::new(SeededDice::new(7)), |parts| {
+        (parts.records, parts.copies) = (records, Some(copies));
+    })
+    .await;
+    let erased = engine.erase(testing::ACCOUNT, &caller()).await.unwrap();
+    assert_eq!((erased.copies, erased.left["imported_copies"], copy.exists()), (1, 0, false), "{erased:?}");
+    let trail = engine.trail_tail(&super::super::Wanted::default(), 50).await.unwrap();
+    let told = trail.iter().find(|shown| shown.record.kind == "import").unwrap();
+    assert_eq!((told.record.outcome.as_str(), told.record.times, told.account.as_str()), ("copies_removed", 1, ""));
+}
+
+#[tokio::test]
 async fn what_was_under_way_names_nobody_afterwards() {
     let (memory, store) = store();
     let engine = used(&memory, &store).await;
     engine.erase(testing::ACCOUNT, &caller()).await.unwrap();
-    let late = engine.event(crate::audit::Kind::Read, &caller()).of(&AccountId::new(testing::ACCOUNT));
+    let late = engine.event(Kind::Read, &caller()).of(&AccountId::new(testing::ACCOUNT));
     engine.record(late).await;
     let names: Vec<String> = memory.subjects().await.unwrap().into_values().collect();
     assert_eq!(names, ["erased-1"]);

@@ -31,6 +31,9 @@ pub enum CallError {
     /// The store failed where there is no way round it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An erasure has begun and could not be completed.
+    #[error("the account is signed out and its erasure has begun, but it is not complete ({0})")]
+    Erasing(StoreError),
     /// Somebody has to agree first. Nothing was done.
     #[error("this needs the user's consent; nothing was done")]
     Unconfirmed(Box<Consent>),
@@ -65,7 +68,7 @@ impl Hint for CallError {
             Self::Arguments(error) => error.kind(),
             Self::UnknownAccount { .. } => Kind::SignIn,
             Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
-            Self::NotJournalled(error) | Self::Store(error) => error.kind(),
+            Self::NotJournalled(error) | Self::Erasing(error) | Self::Store(error) => error.kind(),
             Self::Unconfirmed(_) => Kind::User,
             Self::Fenced { .. } | Self::ReadOnly => Kind::Denied,
             Self::Stopping => Kind::Offline,
@@ -80,6 +83,7 @@ impl Hint for CallError {
             Self::UnknownAccount { .. } => "unknown_account",
             Self::Step(error) => error.code(),
             Self::NotJournalled(_) => "not_journalled",
+            Self::Erasing(_) => "erasure_incomplete",
             Self::Store(error) => error.code(),
             Self::UnknownOutcome(_) => "outcome_unknown",
             Self::Unconfirmed(_) => "confirmation_required",
@@ -98,6 +102,9 @@ impl Hint for CallError {
             Self::UnknownAccount { any: false } => Some("Sign in with `m365-cachectl login`.".into()),
             Self::Step(error) => error.hint(),
             Self::NotJournalled(error) | Self::Store(error) => error.hint(),
+            Self::Erasing(_) => {
+                Some("It goes on by itself once the store works, also after a restart; the same command goes on at once.".into())
+            }
             Self::UnknownOutcome(_) => Some("Read the item again before you repeat this.".into()),
             Self::Unconfirmed(consent) => Some(format!(
                 "Show the user what would be done; once they agree, call again with {}={} and the same arguments.",

@@ -31,7 +31,7 @@ async fn engine() -> Arc<Engine> {
 
 fn kept_by(fence: Fence) -> Caller {
     let fence = Fence { policies: vec!["default".into()], ..fence };
-    Caller { client: "one".into(), session: 1, fence: Some(Arc::new(fence)), call: None }
+    Caller { client: "one".into(), session: 1, fence: Some(Arc::new(fence)), ..Caller::default() }
 }
 
 fn object(value: Value) -> Map<String, Value> {

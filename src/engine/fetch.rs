@@ -1,13 +1,17 @@
 //! Asking Microsoft for a read: one flight for each key, however many clients wait for it.
 //!
-//! A flight runs by itself: a client that goes away takes nothing from the others. It reads the source's position *before* it asks, and
+//! A flight runs by itself: a client that goes away takes nothing from the others. When the last one who waited for it is gone, what it asks
+//! of Microsoft is cut short (`stop.rs`): a cancelled call takes none of the mailbox's few places. It reads the source's position *before* it asks, and
 //! what it brings is stored only when no write has overtaken it since; the answer is given in any case. A later read joins it only when
 //! no write of the service came after that position, because otherwise it would be shown the time before that write; and only while what
 //! the flight brings is young enough for it.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::watch;
@@ -16,7 +20,7 @@ use super::{
     Call, CallError, Engine, TaskRun,
     answer::encode,
     facts::Knowing,
-    stop::is_stopped,
+    stop::{Stop, Why, is_stopped},
     watch::{Seen, Watch},
 };
 use crate::{
@@ -27,7 +31,7 @@ use crate::{
     ids::Urgency,
     queue::Failure,
     store::{FeedKey, Put},
-    tools::{Along, Fetched, StepError},
+    tools::{Along, Effect, Fetched, StepError, Tool},
 };
 
 /// A fetched answer.
@@ -87,6 +91,36 @@ impl Part {
 
 type Landed = Option<Result<Fetch, CallError>>;
 
+/// Who waits for a flight.
+struct Waiters {
+    count: AtomicUsize,
+    stop: Arc<Stop>,
+}
+
+impl Default for Waiters {
+    fn default() -> Self {
+        Self { count: AtomicUsize::new(0), stop: Arc::new(Stop::new()) }
+    }
+}
+
+/// One who waits. The last one to go stops the flight; one that has landed has nothing left to stop.
+struct Waiting(Arc<Waiters>);
+
+impl Waiting {
+    fn for_it(waiters: &Arc<Waiters>) -> Self {
+        waiters.count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(waiters))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.stop.tell(Why::Cancelled);
+        }
+    }
+}
+
 /// Fetches under way, by key.
 #[derive(Default)]
 pub(super) struct Flights {
@@ -103,6 +137,8 @@ struct Flight {
     at: Timestamp,
     /// Where its sources stood when it began.
     from: Vec<Position>,
+    /// Who waits for it; `None` for one that a background task began, which has a way of its own to end it.
+    waiters: Option<Arc<Waiters>>,
     landed: watch::Receiver<Landed>,
 }
 
@@ -112,7 +148,7 @@ impl Engine {
     pub(super) async fn fetch(self: &Arc<Self>, call: &Call, key: &CacheKey) -> Result<Fetch, CallError> {
         loop {
             let from = self.positions(call).await?;
-            let (mut landed, part) = self.join_or_begin(call, key, from)?;
+            let (mut landed, part, _waiting) = self.join_or_begin(call, key, from)?;
             if part != Part::Began {
                 self.counters.coalesced(call);
             }
@@ -130,7 +166,7 @@ impl Engine {
         call: &Call,
         key: &CacheKey,
         from: Vec<Position>,
-    ) -> Result<(watch::Receiver<Landed>, Part), CallError> {
+    ) -> Result<(watch::Receiver<Landed>, Part, Option<Waiting>), CallError> {
         let any = |position: &Position| {
             let marks = self.truth.marks(&position.source, &Scope::any(position.service));
             marks.map(|marks| marks.written_at).ok_or(CallError::Broken)
@@ -154,26 +190,29 @@ impl Engine {
             } else {
                 Part::Joined
             };
-            return Ok((flight.landed.clone(), part));
+            return Ok((flight.landed.clone(), part, flight.waiters.as_ref().map(Waiting::for_it)));
         }
         let (land, landed) = watch::channel(None);
         let number = self.dice.number();
         let urgency = call.urgency.clone();
-        flying.insert(
-            key.hash,
-            Flight { number, began: urgency.now(), urgency, at: self.clock.now(), from: from.clone(), landed: landed.clone() },
-        );
+        let mut call = call.clone();
+        let waiters = call.stop.is_none().then(Arc::<Waiters>::default);
+        let waiting = waiters.as_ref().map(Waiting::for_it);
+        if let Some(waiters) = &waiters {
+            call.stop = Some(Arc::clone(&waiters.stop));
+        }
+        let at = self.clock.now();
+        flying.insert(key.hash, Flight { number, began: urgency.now(), urgency, at, from: from.clone(), waiters, landed: landed.clone() });
         drop(flying);
 
         let engine = self.clone();
-        let call = call.clone();
         let key = key.clone();
         tokio::spawn(async move {
             let arrival = Arrival { engine, hash: key.hash, number, land };
             let result = arrival.engine.fly(&call, key, from).await;
             arrival.land.send_replace(Some(result));
         });
-        Ok((landed, Part::Began))
+        Ok((landed, Part::Began, waiting))
     }
 
     /// Asks, and stores what may be stored.
@@ -215,10 +254,13 @@ impl Engine {
     async fn keep_along(&self, call: &Call, from: &[Position], along: Along, at: Timestamp) {
         let Ok(tool) = super::find(along.tool) else { return };
         let other = self.begin(tool, along.args, call.account.clone());
-        let (Some(key), Some(answer)) = (self.key(&other), along.fetched.answer.as_object()) else { return };
-        if along.fetched.whole && self.caching(tool, &other.account) {
-            let body = encode(answer, along.fetched.list);
-            self.keep(key, from, &along.fetched, Seen::default(), body, at).await;
+        let mut fetched = along.fetched;
+        let (Some(key), Some(from)) = (self.key(&other), of_service(from, tool)) else { return };
+        if fetched.whole && self.caching(tool, &other.account) {
+            self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+            let Some(answer) = fetched.answer.as_object() else { return };
+            let body = encode(answer, fetched.list);
+            self.keep(key, &from, &fetched, Seen::default(), body, at).await;
         }
     }
 
@@ -257,9 +299,18 @@ impl Engine {
         Fetch { body, at, kept }
     }
 
+    /// Whether a message that is being marked may be missing from a search: the end of that write overtakes only searches that show it.
+    pub(super) fn may_miss_a_mark(&self, meta: &EntryMeta) -> bool {
+        self.acts.is_one_running() && meta.readings.iter().any(|reading| reading.scopes.contains(&Scope::found()))
+    }
+
     /// Stores an entry. While the account stays.
     async fn put(&self, mut entry: Entry, shown: Vec<Shown>) -> Kept {
         let hash = entry.meta.key.hash;
+        if self.may_miss_a_mark(&entry.meta) {
+            self.counters.overtaken();
+            return Kept::Yes;
+        }
         match self.entries.put(entry.clone(), shown, self.clock.now()).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
@@ -397,6 +448,14 @@ pub(super) fn readings(from: &[Position], scopes: &[Scope]) -> Vec<Reading> {
         Reading { source: position.source.clone(), epoch: position.epoch, read_seq: position.read_seq, scopes }
     });
     each.collect()
+}
+
+/// Where the source of `tool` stood, of those that were read; `None` when it was none of them.
+fn of_service(from: &[Position], tool: &Tool) -> Option<Vec<Position>> {
+    let Effect::Read { service, .. } = tool.effect else { return None };
+    let of_a_drive = |service: Service| service == Service::Files;
+    let main = from.iter().find(|position| of_a_drive(position.service) == of_a_drive(service))?;
+    Some(vec![Position { service, ..main.clone() }])
 }
 
 /// Where a source stood when a fetch began.

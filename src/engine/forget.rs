@@ -60,6 +60,7 @@ impl Engine {
 
     /// Does what is due.
     pub(super) async fn tidy(&self) {
+        self.go_on_erasing().await;
         let done = async {
             self.forget_sources().await?;
             self.forget_rows().await?;

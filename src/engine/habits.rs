@@ -45,6 +45,8 @@ pub(super) struct InUse {
     pub(super) not_before: Timestamp,
     /// How often it is used, on average over the last hours, most weight on the last.
     pub(super) per_hour: f64,
+    /// Nobody has used it since it was renewed: a renewal that was for nobody is not repeated.
+    pub(super) unused: bool,
 }
 
 impl InUse {
@@ -58,7 +60,8 @@ impl Habit {
     fn in_use(&self, now: Timestamp) -> InUse {
         // Uses that come at an even pace and fade by half in `HALF` add up to those of `HALF / ln 2`.
         let per_hour = self.faded(now) * std::f64::consts::LN_2 * HOUR.div_duration_f64(HALF);
-        InUse { key: self.key.clone(), not_before: self.renewed.map_or(Timestamp(0), |at| at.plus(GAP)), per_hour }
+        let not_before = self.renewed.map_or(Timestamp(0), |at| at.plus(GAP));
+        InUse { key: self.key.clone(), not_before, per_hour, unused: self.renewed.is_some_and(|at| at > self.last) }
     }
 
     fn faded(&self, now: Timestamp) -> f64 {
@@ -180,6 +183,9 @@ mod tests {
         assert!(habits.in_use(seconds(61)).is_empty() && now(&habits, 400).is_empty());
         habits.spend(&key(2), 5, seconds(100)).unwrap();
         assert_eq!(habits.just_used(seconds(101))[0].not_before, seconds(160), "no sooner than a while after it was renewed");
+        assert!(habits.just_used(seconds(101))[0].unused && !habits.just_used(seconds(101))[1].unused);
+        habits.used(&key(2), 1, seconds(120));
+        assert!(!habits.just_used(seconds(121))[0].unused);
     }
 
     #[test]

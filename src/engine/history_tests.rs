@@ -40,6 +40,9 @@ use crate::{
 
 const FOLDERS: [&str; 3] = ["F0", "F1", "F2"];
 const MESSAGES: [&str; 4] = ["M0", "M1", "M2", "M3"];
+/// A search that finds the first two messages, wherever they are.
+const SEARCH: &str = "search";
+const FINDS: usize = 2;
 const START: Timestamp = Timestamp(1_763_629_200_000);
 
 /// The mailbox as Graph has it.
@@ -79,12 +82,12 @@ impl Mailbox {
     fn mark(&mut self, id: &str, read: bool, now: Timestamp) {
         let folder = self.messages[id].0.clone();
         self.messages.get_mut(id).unwrap().1 = read;
-        self.changed(&[id, &folder], now);
+        self.changed(&[id, &folder, SEARCH], now);
     }
 
     fn relocate(&mut self, id: &str, to: &str, now: Timestamp) {
         let from = std::mem::replace(&mut self.messages.get_mut(id).unwrap().0, to.to_owned());
-        self.changed(&[id, &from, to], now);
+        self.changed(&[id, &from, to, SEARCH], now);
     }
 
     fn message(&self, id: &str) -> Value {
@@ -97,6 +100,11 @@ impl Mailbox {
             json!({ "id": format!("S{folder}"), "subject": format!("@{}", self.change), "isRead": true, "parentFolderId": folder });
         let inside = self.messages.iter().filter(|(_, (at, _))| at == folder).map(|(id, _)| self.message(id));
         std::iter::once(sentinel).chain(inside).collect()
+    }
+
+    fn search(&self) -> Vec<Value> {
+        let sentinel = json!({ "id": "SALL", "subject": format!("@{}", self.change), "isRead": true, "parentFolderId": "F0" });
+        std::iter::once(sentinel).chain(MESSAGES[..FINDS].iter().map(|id| self.message(id))).collect()
     }
 
     fn link(&self, folder: &str, gone: &str) -> String {
@@ -183,6 +191,7 @@ impl FakeGraph {
             return Ok(match parts.as_slice() {
                 ["me", "mailFolders", folder, "messages", "delta"] => mailbox.walk(folder),
                 ["me", "mailFolders", folder, "messages"] => json!({ "value": mailbox.list(folder) }),
+                ["me", "messages"] => json!({ "value": mailbox.search() }),
                 ["me", "messages", id] => mailbox.message(id),
                 other => panic!("the fake does not know {other:?}"),
             });
@@ -267,6 +276,7 @@ enum Step {
     Get {
         message: usize,
     },
+    Search,
     Mark {
         message: usize,
         read: bool,
@@ -325,6 +335,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (folder.clone(), prop::bool::weighted(0.1)).prop_map(|(folder, force)| Step::List { folder, force }),
         6 => message.clone().prop_map(|message| Step::Get { message }),
+        4 => Just(Step::Search),
         3 => (message.clone(), any::<bool>(), fate.clone()).prop_map(|(message, read, fate)| Step::Mark { message, read, fate }),
         3 => (message.clone(), folder.clone(), fate).prop_map(|(message, to, fate)| Step::Move { message, to, fate }),
         2 => (folder.clone(), message.clone(), any::<bool>()).prop_map(|(folder, message, read)| Step::SlowListDuringMark { folder, message, read }),
@@ -484,6 +495,10 @@ impl World {
         self.read("email_get", args, MESSAGES[message], Duration::from_secs(3600)).await;
     }
 
+    async fn search(&mut self) {
+        self.read("search_emails", json!({ "query": "plan" }), SEARCH, Duration::from_secs(300)).await;
+    }
+
     async fn write(&mut self, tool: &str, args: Value, fate: Fate) {
         *self.graph.fate.lock().unwrap() = fate;
         let before = self.graph.mailbox.lock().unwrap().clone();
@@ -573,6 +588,7 @@ impl World {
         match step {
             Step::List { folder, force } => self.list(folder, force).await,
             Step::Get { message } => self.get(message).await,
+            Step::Search => self.search().await,
             Step::Mark { message, read, fate } => {
                 self.write("email_mark_read", json!({ "email_id": MESSAGES[message], "is_read": read }), fate).await;
             }
@@ -808,6 +824,19 @@ fn a_feed_is_believed_for_a_day() {
         assert!(again > fetched && again < fetched.plus(crate::cache::VOUCHED + Duration::from_secs(1000)), "{again:?}");
         assert!(world.graph.mailbox.lock().unwrap().told.1 > 100, "it was kept fresh by checks");
     });
+}
+
+#[test]
+fn a_search_is_asked_anew_when_a_message_it_shows_was_marked_and_not_for_another() {
+    let mark = |message| Step::Mark { message, read: true, fate: Fate::Done };
+    let known = [Step::List { folder: 0, force: false }, Step::List { folder: 2, force: false }, Step::Search];
+    let run = |steps: Vec<Step>| run_with(7, [known.to_vec(), steps].concat(), Bounds::default()).1 - 3;
+    assert_eq!(run(vec![mark(2), Step::Search]), 0, "another message was marked");
+    assert_eq!(run(vec![mark(0), Step::Search]), 1, "it shows the message");
+    assert_eq!(run(vec![Step::Move { message: 2, to: 1, fate: Fate::Done }, Step::Search]), 1, "another message has another place");
+    // The index may show the mark late.
+    assert_eq!(run(vec![mark(0), Step::Search, Step::Search]), 2);
+    assert_eq!(run(vec![mark(0), Step::Search, Step::Advance { seconds: 61 }, Step::Search, Step::Search]), 2);
 }
 
 #[test]

@@ -7,8 +7,10 @@ mod accounts;
 mod answer;
 mod background;
 mod budget;
+mod changes;
 mod check;
 mod confirm;
+mod content;
 mod cursor;
 mod doubt;
 mod erase;
@@ -44,6 +46,8 @@ mod watch;
 mod write;
 
 #[cfg(test)]
+mod along_tests;
+#[cfg(test)]
 mod check_tests;
 #[cfg(test)]
 #[cfg(feature = "sqlcipher")]
@@ -63,7 +67,7 @@ mod testing;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -77,13 +81,15 @@ use crate::{
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
-    store::{AccountRow, DoubtMark, Entries, HotTier, Ledger, Records, Room, StoreError, Uses},
+    store::{AccountRow, Copies, DoubtMark, Entries, HotTier, Ledger, Records, Room, StoreError, Uses},
     tools::{self, ArgError, Args, Effect, Tool},
 };
 
 pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
+pub use changes::Change;
 pub use confirm::Consent;
+pub use content::{Content, ContentOf, Wanted as WantedBytes};
 pub use erase::Erased;
 pub use error::CallError;
 pub use exclude::Exclusions;
@@ -187,6 +193,8 @@ pub struct Parts {
     pub dice: Arc<dyn Dice>,
     /// The mark of writes that could not be recorded, where the store outlives the process.
     pub doubt: Option<DoubtMark>,
+    /// Sealed copies of what was imported, where there can be any: an erasure removes them.
+    pub copies: Option<Copies>,
     /// Settings.
     pub policy: Policy,
 }
@@ -238,6 +246,9 @@ pub struct Engine {
     witness: trail::Witness,
     /// One erasure at a time, and no sign-in meanwhile.
     erasing: tokio::sync::Mutex<()>,
+    /// An erasure has begun and is not known to be complete.
+    unfinished: AtomicBool,
+    copies: Option<Copies>,
     /// Held for reading while something of an account is stored, for writing while an account is forgotten.
     leaving: RwLock<()>,
     /// Why the store did not do its work, as last seen; cleared when it does.
@@ -279,7 +290,7 @@ impl Call {
 
     /// The same call, asked for by `caller`.
     fn asked_by(mut self, caller: &Caller) -> Self {
-        self.urgency = self.urgency.of(caller.call);
+        self.urgency = self.urgency.of(caller.call).counted(caller.work.clone());
         if !matches!(self.tool.effect, Effect::Read { .. }) {
             self.caller = Some(Arc::new(caller.clone()));
         }
@@ -310,7 +321,7 @@ impl Engine {
             tracing::warn!(tool = %write.write.tool, "a write was under way when the daemon stopped: its outcome is unknown");
         }
         parts.ledger.requeue(now).await?;
-        erase::complete(&*parts.ledger, &*parts.entries, &*parts.records, now).await?;
+        let unfinished = erase::complete(&*parts.ledger, &*parts.entries, &*parts.records, parts.copies.as_ref(), now).await?;
         let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
         Ok(Arc::new(Self {
             truth,
@@ -345,6 +356,8 @@ impl Engine {
             acts: write::Acts::default(),
             witness: trail::Witness::new(parts.records),
             erasing: tokio::sync::Mutex::default(),
+            unfinished: AtomicBool::new(unfinished),
+            copies: parts.copies,
             leaving: RwLock::new(()),
             store_trouble: Mutex::new(None),
         }))

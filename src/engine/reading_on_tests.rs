@@ -239,7 +239,7 @@ async fn an_answer_from_mailbox_and_drive_depends_on_both() {
     let search = || world.call("search_unified", json!({ "query": "plan" }));
     assert_eq!(status(search().await.unwrap()), "miss");
     assert_eq!(status(search().await.unwrap()), "fresh");
-    world.call("email_mark_read", json!({ "email_id": "m1" })).await.unwrap();
+    world.call("email_update", json!({ "email_id": "m1", "updates": { "categories": ["red"] } })).await.unwrap();
     assert_eq!(status(search().await.unwrap()), "miss", "a message was changed");
     assert_eq!(status(search().await.unwrap()), "miss", "and the index follows only later");
     world.clock.advance(Duration::from_secs(61));

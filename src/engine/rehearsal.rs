@@ -222,6 +222,10 @@ impl Files for Rehearsal {
         Ok(Saved { path: to.to_owned(), size: 0, content_type: String::new() })
     }
 
+    async fn bytes(&self, what: GraphRequest, most: usize) -> Result<Vec<u8>, StepError> {
+        self.real.files().bytes(what, most).await
+    }
+
     async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
         let file = self.real.files().open_local(path, most).await?;
         self.note_local(json!({ "read": path, "bytes": file.size, "content_type": file.content_type }));

@@ -61,6 +61,9 @@ impl Files for Way {
     async fn save(&self, _: Content, to: &str, _: u64) -> Result<Saved, StepError> {
         panic!("{to} was written")
     }
+    async fn bytes(&self, what: GraphRequest, _: usize) -> Result<Vec<u8>, StepError> {
+        panic!("{what:?} was sent")
+    }
     async fn open_local(&self, path: &str, _: u64) -> Result<LocalFile, StepError> {
         Ok(LocalFile { name: path.into(), size: 9 << 20, content_type: "text/plain".into(), number: 0 })
     }

@@ -65,15 +65,18 @@ struct GraphSteps {
 }
 
 impl GraphSteps {
+    /// Progress for the client, and for those who watch the log closely; counts only, no names.
+    fn moved(&self, bytes: u64, of: Option<u64>) {
+        tracing::trace!(bytes, of, "a file moves");
+        if let Some(work) = self.context.urgency.work() {
+            work.moves(bytes, of);
+        }
+    }
+
     fn opened(&self, file: &LocalFile) -> Result<Opened, StepError> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.get(file.number).cloned().ok_or_else(|| StepError::user("no_file", "the file is not open", "Report this as a mistake."))
     }
-}
-
-/// Progress for those who watch the log closely; counts only, no names.
-fn moved(bytes: u64, of: Option<u64>) {
-    tracing::trace!(bytes, of, "a file moves");
 }
 
 #[async_trait]
@@ -109,8 +112,12 @@ impl Steps for GraphSteps {
 #[async_trait]
 impl Files for GraphSteps {
     async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
-        let saved = self.transfer.save(&self.context, &what, to, most, &moved).await?;
+        let saved = self.transfer.save(&self.context, &what, to, most, &|bytes, of| self.moved(bytes, of)).await?;
         Ok(Saved { path: saved.path.to_string_lossy().into_owned(), size: saved.size, content_type: saved.content_type })
+    }
+
+    async fn bytes(&self, what: GraphRequest, most: usize) -> Result<Vec<u8>, StepError> {
+        Ok(self.transfer.whole(&self.context, &what, most).await?)
     }
 
     async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
@@ -130,7 +137,7 @@ impl Files for GraphSteps {
 
     async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError> {
         let file = self.opened(file)?;
-        let reply = self.transfer.upload(&self.context, &to, &file, &moved).await?;
+        let reply = self.transfer.upload(&self.context, &to, &file, &|bytes, of| self.moved(bytes, of)).await?;
         reply_of(&reply)
     }
 

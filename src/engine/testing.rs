@@ -76,6 +76,7 @@ pub(super) async fn engine_with(
         clock,
         dice,
         doubt: None,
+        copies: None,
         policy: Policy::default(),
     };
     change(&mut parts);

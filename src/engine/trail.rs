@@ -248,6 +248,13 @@ impl Engine {
         self.witness.read(sight, how);
     }
 
+    /// The bytes of something were asked for, past the cache.
+    pub(super) fn saw_content(&self, sight: Option<Sight>, ok: bool) {
+        if let Some(sight) = sight {
+            self.witness.read(sight, if ok { "answered" } else { "failed" });
+        }
+    }
+
     /// A read was answered from the cache.
     pub(super) fn saw_hit(&self, call: &Call, key: &CacheKey, answer: &Answer) {
         let how = answer.status.map_or("answered", super::CacheStatus::as_str);
@@ -272,6 +279,25 @@ impl Engine {
     pub async fn record(&self, event: Event) {
         self.witness.later(event);
         self.flush_trail().await;
+    }
+
+    /// Records what was noted while no daemon ran, but for what the trail has already; on the disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot; then it can be tried again.
+    pub async fn take_in(&self, noted: Vec<Event>) -> Result<(), CallError> {
+        let last = self.witness.records.records(Range::Before(u64::MAX), PAGE).await?;
+        let known = |event: &Event| {
+            let is = |record: &Record| record.at == event.at && record.kind == event.kind.as_str() && record.tool == event.tool;
+            last.iter().any(|record| is(record) && record.outcome == event.outcome)
+        };
+        let new: Vec<Event> = noted.into_iter().filter(|event| !known(event)).collect();
+        for some in new.chunks(TOGETHER) {
+            let end = self.witness.records.append(some.to_vec()).await?;
+            self.witness.grown.send_replace(end);
+        }
+        Ok(())
     }
 
     /// What the clock shows.

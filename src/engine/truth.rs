@@ -25,6 +25,8 @@ pub(super) struct Truth {
     sources: RwLock<BTreeMap<SourceId, Held>>,
     /// Counts what the ledger told of sources that were not in memory: a state that was read before that must not be taken in after it.
     missed: AtomicU64,
+    /// Who wants to know of every bump.
+    changes: super::changes::Changes,
 }
 
 /// A source in memory.
@@ -39,7 +41,12 @@ pub(super) struct View<'a>(RwLockReadGuard<'a, BTreeMap<SourceId, Held>>);
 
 impl Truth {
     pub(super) fn new(ledger: Arc<dyn Ledger>, dice: Arc<dyn Dice>) -> Self {
-        Self { ledger, dice, sources: RwLock::default(), missed: AtomicU64::new(0) }
+        Self { ledger, dice, sources: RwLock::default(), missed: AtomicU64::new(0), changes: Default::default() }
+    }
+
+    /// Where its bumps are told.
+    pub(super) fn changes(&self) -> &super::changes::Changes {
+        &self.changes
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<SourceId, Held>> {
@@ -79,6 +86,8 @@ impl Truth {
         for bumped in bumps {
             self.change(&mut sources, &bumped.source, Some(bumped.epoch), |state| state.apply(bumped));
         }
+        drop(sources);
+        self.changes.bumped(bumps);
     }
 
     /// Takes in what the ledger forgot of a source.
@@ -103,6 +112,8 @@ impl Truth {
                 None => state.checked.remove(&key),
             };
         });
+        drop(sources);
+        self.changes.bumped(&noted.bumped);
     }
 
     fn change(

@@ -27,24 +27,26 @@ use super::{
 };
 use crate::{
     auth::TokenState,
-    cache::{CacheKey, EntryMeta, Mode, Verdict, extent, is_overtaken, judge},
+    cache::{CacheKey, EntryMeta, Mode, Scope, Verdict, extent, is_overtaken, judge, unsettled},
     clock::Timestamp,
     hint::{Hint, Kind},
     ids::AccountId,
     queue::{TaskEnd, TaskKind},
     store::EntryUse,
-    tools::{Args, Effect},
+    tools::{Args, Effect, comes_along},
 };
 
 /// Renewals come after what somebody has asked for (5).
 const RENEWAL: u8 = 6;
+/// Renewals of what may come along with a list come after the renewal of the list, and have nothing to ask for when it did.
+const AFTER_LISTS: Duration = Duration::from_secs(5);
 /// Answers in use that are looked at; a budget of an hour is smaller.
 const LOOKED_AT: usize = 200;
 
 /// Whether an entry shows certain items, and is not about all of its service, as a search is: any write of the service overtakes that, and
 /// fetching it again each time would cost more than it is asked for.
 fn is_about_items(meta: &EntryMeta) -> bool {
-    !meta.readings.iter().flat_map(|reading| &reading.scopes).any(|scope| scope.as_str().starts_with("any:"))
+    !meta.readings.iter().flat_map(|reading| &reading.scopes).any(Scope::is_of_searches)
 }
 
 /// `[warming]`, as values.
@@ -306,15 +308,20 @@ impl Engine {
 
     /// When the answer of `key` is to be renewed: shortly before it cannot be served any more, and at once when a write has overtaken it. Not
     /// when it grows old, for a stale hit renews it by itself, and renewing for nobody cost five times the requests: 465 more in a working day
-    /// of 1,118. Never for nobody: see [`InUse::is_worth_renewing`]. `None` when it is not kept.
+    /// of 1,118. Never for nobody: see [`InUse::is_worth_renewing`] and [`InUse::unused`]. `None` when it is not kept.
     async fn renew_at(&self, call: &Call, used: &InUse) -> Option<Option<Timestamp>> {
         let (entry, ttl) = (self.entry(&used.key).await?, self.ttl_for(call)?);
-        let (verdict, overtaken) = self.truth.look(|view| {
+        let (verdict, overtaken, unsettled) = self.truth.look(|view| {
             let verdict = judge(&entry.meta, view, ttl, Mode::Normal, call.now);
-            (verdict, is_overtaken(&entry.meta, view))
+            (verdict, is_overtaken(&entry.meta, view), unsettled(&entry.meta, view))
         });
+        if used.unused {
+            return Some(None);
+        }
         if overtaken {
-            return Some(is_about_items(&entry.meta).then_some(call.now));
+            // What is fetched before it has settled is not kept. When it does, this is looked at again.
+            let due = unsettled.map_or(call.now, |until| until.max(call.now).plus(GAP));
+            return Some(is_about_items(&entry.meta).then_some(due));
         }
         let due = match verdict {
             Verdict::Serve { age } | Verdict::ServeThenRefresh { age } => call.now.plus(ttl.stale.saturating_sub(age).saturating_sub(GAP)),
@@ -385,7 +392,9 @@ impl Engine {
                 let spent = self.warmth.habits().spend(&used.key, self.policy.warming.renewals, now);
                 due = match spent {
                     Ok(()) => {
-                        if let Err(error) = self.enqueue_task(self.ask_for(&used.key, RENEWAL)).await {
+                        let mut ask = self.ask_for(&used.key, RENEWAL);
+                        ask.not_before = comes_along(&used.key.tool, &used.key.args).then(|| now.plus(AFTER_LISTS));
+                        if let Err(error) = self.enqueue_task(ask).await {
                             tracing::debug!(tool = %used.key.tool, code = error.code(), "an answer could not be renewed ahead of use");
                         }
                         // Looked at again when it may be asked for again; what has become of it shows then.
@@ -460,3 +469,7 @@ impl Engine {
         }))
     }
 }
+
+#[cfg(test)]
+#[path = "warm_tests.rs"]
+mod tests;

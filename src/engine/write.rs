@@ -35,6 +35,11 @@ impl Acts {
         Act(self)
     }
 
+    /// Whether one is under way.
+    pub(super) fn is_one_running(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
     /// Waits until none is under way.
     pub(super) async fn drain(&self) {
         // The sender lives as long as `self`, so the wait cannot fail.
@@ -157,6 +162,10 @@ impl Engine {
             let next = match self.ledger.settle(now).await {
                 Ok((bumps, next)) => {
                     self.truth.apply(&bumps);
+                    if !bumps.is_empty() {
+                        // Answers in use that could not be kept meanwhile can be now.
+                        self.warmth.stir();
+                    }
                     next
                 }
                 Err(error) => {

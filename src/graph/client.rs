@@ -208,6 +208,9 @@ impl Client {
             };
             sent |= attempt.outcome != Outcome::NeverSent;
             happened |= attempt.outcome.may_have_happened();
+            if let (true, Some(work)) = (attempt.result.is_ok(), context.urgency.work()) {
+                work.answered();
+            }
             if let Err(GraphError { cause: Cause::Throttled { retry_after: Some(wait) }, .. }) = &attempt.result {
                 // Whatever becomes of this request: nobody asks before that.
                 self.budget.pause(&context.mailbox, *wait);

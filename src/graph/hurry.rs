@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::ids::{CallId, Urgency};
+use crate::ids::{CallId, Urgency, Work};
 
 /// An urgency that can rise, and never falls. Clones are one.
 #[derive(Debug, Clone)]
-pub struct Hurry(Arc<watch::Sender<Urgency>>, Option<CallId>);
+pub struct Hurry(Arc<watch::Sender<Urgency>>, Option<CallId>, Option<Work>);
 
 impl From<Urgency> for Hurry {
     fn from(urgency: Urgency) -> Self {
-        Self(Arc::new(watch::Sender::new(urgency)), None)
+        Self(Arc::new(watch::Sender::new(urgency)), None, None)
     }
 }
 
@@ -21,7 +21,18 @@ impl Hurry {
     /// The same urgency, for the work of `call`.
     #[must_use]
     pub fn of(self, call: Option<CallId>) -> Self {
-        Self(self.0, call)
+        Self(self.0, call, self.2)
+    }
+
+    /// The same urgency, for work that is counted.
+    #[must_use]
+    pub fn counted(self, work: Option<Work>) -> Self {
+        Self(self.0, self.1, work)
+    }
+
+    /// Where it is counted how far the work is.
+    pub fn work(&self) -> Option<&Work> {
+        self.2.as_ref()
     }
 
     /// The call that the work was begun for; `None` for what nobody asked for.

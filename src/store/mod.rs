@@ -3,6 +3,7 @@
 //! [`Entries`] may be served by other backends later; the [`Ledger`] (scopes, writes, items, accounts, tokens, tasks, audit of
 //! invalidations) always stays in the local SQLCipher file, beside the entries it judges.
 
+mod copies;
 mod delta;
 mod disk;
 mod doubt;
@@ -39,6 +40,7 @@ use std::{collections::BTreeMap, path::Path};
 use async_trait::async_trait;
 
 pub use self::{
+    copies::Copies,
     delta::{Based, Baseline, Changes, CheckNoted, Checked, DeltaToken, FeedKey},
     disk::{BALLAST_BYTES, Disk, DiskOf, Guard},
     doubt::DoubtMark,

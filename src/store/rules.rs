@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{Changes, Outcome, StoreError};
 use crate::{
     cache::{
-        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, spread, spread_found,
+        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, overtaken_searches,
+        spread, spread_found,
     },
     clock::Timestamp,
     ids::AccountId,
@@ -46,6 +47,9 @@ pub(super) trait Known {
 /// Whether an answer may be kept: no source has begun anew, and nothing it depends on or shows is unsettled or was written since its
 /// fetch began (`truth.md`, *Which scopes*).
 ///
+/// A search that depends on [`Scope::found`] stays true when a message that it does not show is marked, but must not be made while the
+/// index follows such a write: the message may be missing from it meanwhile. So it is kept only as if it depended on all of its service.
+///
 /// A mark that is unsettled until after the *fetch began* counts too: such a fetch may have missed the late effect even when it is
 /// stored after the time ended and before [`super::Ledger::settle`] ran.
 pub(super) fn may_store(meta: &EntryMeta, shown: &[Shown], now: Timestamp, known: &mut impl Known) -> Result<bool, StoreError> {
@@ -58,6 +62,9 @@ pub(super) fn may_store(meta: &EntryMeta, shown: &[Shown], now: Timestamp, known
         }
         for scope in &reading.scopes {
             if !passes(known.marks(&reading.source, scope)?, reading.read_seq) {
+                return Ok(false);
+            }
+            if *scope == Scope::found() && !passes(known.marks(&reading.source, &Scope::any(Service::Mail))?, reading.read_seq) {
                 return Ok(false);
             }
         }
@@ -108,7 +115,7 @@ pub(super) fn spread_changes(
     let found = match changes {
         Changes::Unknown => {
             let service = feed.of().service();
-            return Ok(BTreeSet::from([Scope::all(service), Scope::any(service)]));
+            return Ok(overtaken_searches(service).chain([Scope::all(service)]).collect());
         }
         Changes::Found(found) => found,
     };
@@ -142,7 +149,7 @@ impl Unsettled {
 
     /// Until when `scope`, which the write bumps, is unsettled.
     pub(super) fn until_of(self, scope: &Scope) -> Option<Timestamp> {
-        (!self.searches_only || scope.is_any()).then_some(self.until)
+        (!self.searches_only || scope.is_of_searches()).then_some(self.until)
     }
 
     /// The scopes of `bumped` that are to be bumped once more when the time has ended.

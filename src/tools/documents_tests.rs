@@ -253,8 +253,8 @@ fn the_page_of_profiles() {
 fn the_matrix_of_writes_and_reads() {
     let mut text = head(
         "What a write makes untrue",
-        "Each write of a small mailbox or drive, and the kept answers that are asked anew after it; all others stay. Searches of the service are always asked anew. \
-         A write of which nobody knows where it took effect touches everything of its service.",
+        "Each write of a small mailbox or drive, and the kept answers that are asked anew after it; all others stay. Searches of the \
+         service that no table names are always asked anew. A write of which nobody knows where it took effect touches everything of its service.",
     );
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/tools/snapshots");
     let mut snapshots: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -162,6 +162,16 @@ impl Files for Fake {
         Ok(Saved { path: format!("/allowed/{to}"), size, content_type: "application/octet-stream".into() })
     }
 
+    /// What a request answers with: a JSON string is its text.
+    async fn bytes(&self, what: GraphRequest, most: usize) -> Result<Vec<u8>, StepError> {
+        let body = self.answer(what)?.body;
+        let bytes = body.as_str().map_or_else(|| body.to_string(), str::to_owned).into_bytes();
+        if bytes.len() > most {
+            return Err(StepError::user("file_too_large", "the file is too large", "Choose a smaller file."));
+        }
+        Ok(bytes)
+    }
+
     async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
         let missing = || StepError::user("no_file", "there is no such local file", "Check the path.");
         let number = self.local.iter().position(|(known, ..)| *known == path).ok_or_else(missing)?;

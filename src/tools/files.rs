@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Reply, StepError};
-use crate::graph::{Content, Upload};
+use crate::graph::{Content, GraphRequest, Upload};
 
 /// The largest file that [`Files::read_local`] gives, in bytes: what goes into a message inline. Larger ones take an upload session
 /// (Graph documentation, *Attach large files*).
@@ -42,6 +42,8 @@ pub trait Files: Send + Sync {
     /// Fetches content into the new local file `to`, at most `most` bytes. Nothing is overwritten, and
     /// nothing is left when it fails.
     async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError>;
+    /// Fetches content of at most `most` bytes, without a local file.
+    async fn bytes(&self, what: GraphRequest, most: usize) -> Result<Vec<u8>, StepError>;
     /// Opens the local file `path`, of at most `most` bytes.
     async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError>;
     /// The whole of an opened file of at most [`INLINE`] bytes.

@@ -11,6 +11,10 @@
 //! not, and a shortened answer is never given for a whole one. What those gets answer comes along with the fetch of a short list instead, as
 //! entries of its own ([`super::Along`]).
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::{Args, OFFSET};
 
 /// Where the answer to a call may be found besides its own key.
@@ -54,6 +58,15 @@ const LISTS: [&str; 9] = [
 const MEMBERS: [(&str, &str, &str); 2] =
     [("emailfolders_get", "folder_id", "emailfolders_list"), ("emailrules_get", "rule_id", "emailrules_list")];
 
+/// Whether the answer to a call may come along with that to another, longer one, which is then to be asked first.
+pub fn comes_along(tool: &str, args: &BTreeMap<String, Value>) -> bool {
+    match tool {
+        "email_get" | "calendar_get_event" => true,
+        "calendar_list_events" => args.get("days_ahead").and_then(Value::as_i64) == Some(1),
+        _ => false,
+    }
+}
+
 /// Whether answers of `tool` may hold those of other calls.
 pub fn holds(tool: &str) -> bool {
     LISTS.contains(&tool) || MEMBERS.iter().any(|(_, _, list)| *list == tool)
@@ -78,7 +91,7 @@ mod tests {
         self, Effect,
         fake::{Fake, fetch},
     };
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn every_cached_list_with_a_limit_was_looked_at() {

@@ -19,6 +19,8 @@ fn tenant() -> Fake {
             "GET /me/messages/m" | "PATCH /me/messages/m" => message("m", "IN"),
             "GET /me/messages/d" | "PATCH /me/messages/d" => message("d", "DR"),
             "GET /me/messages/x" => message("x", "CUSTOM"),
+            "GET /me/messages" if request.query.iter().any(|(_, asked)| asked == "\"about m\"") => json!({"value": [message("m", "IN")]}),
+            "GET /me/messages" => json!({"value": [message("x", "CUSTOM")]}),
             "GET /me/messages/m/attachments" => json!({"value": []}),
             "GET /me/mailFolders" => json!({"value": [{"id": "IN"}]}),
             "POST /me/messages" | "POST /me/messages/m/createReply" | "POST /me/messages/m/createReplyAll" => message("d", "DR"),
@@ -44,6 +46,9 @@ const READS: &[Asked] = &[
     ("draft d", "email_get", r#"{"email_id":"d"}"#),
     ("message x", "email_get", r#"{"email_id":"x"}"#),
     ("mail folders", "emailfolders_list", "{}"),
+    ("search that shows m", "search_emails", r#"{"query":"about m"}"#),
+    ("search that shows x", "search_emails", r#"{"query":"about x"}"#),
+    ("search by read marks", "search_emails", r#"{"query":"about is:read"}"#),
 ];
 
 const WRITES: &[Asked] = &[

@@ -66,7 +66,7 @@ pub use catalogue::{CATALOGUE, UnknownTool, all, find};
 pub use compat::{original, with_original_limit};
 pub use feeds::walk_of;
 pub use files::{Files, INLINE, LocalFile, Saved};
-pub use held::{Held, LIMIT, held, holds};
+pub use held::{Held, LIMIT, comes_along, held, holds};
 pub use profile::Offer;
 pub use risk::Annotations;
 pub use shape::UNTRUSTED;

@@ -361,11 +361,11 @@ pub struct Fetched {
     pub more: Option<More>,
     /// Graph's tag of the answer.
     pub etag: Option<String>,
-    /// Answers to other calls that came with it, to be kept like those of a fetch of their own.
+    /// Answers to other calls that came with it, to be kept like those of a fetch of their own; each from one of the sources that were read.
     pub along: Vec<Along>,
 }
 
-/// The answer to another call of the same service, which came with what was read for this one.
+/// The answer to another call, which came with what was read for this one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Along {
     /// The tool's name.

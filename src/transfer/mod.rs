@@ -13,6 +13,7 @@ mod path;
 mod roots;
 mod session;
 mod upload;
+mod whole;
 
 pub use draft::Saved;
 pub use error::{Cause, TransferError};

@@ -7,11 +7,12 @@ use futures_util::stream::BoxStream;
 use m365_cached::{
     audit::{Point, Report},
     clock::Stopwatch,
-    engine::{Erased, Piece, Stats},
+    engine::{Change, Content, ContentOf, Erased, Piece, Stats, WantedBytes},
     ids::Caller,
     tools,
 };
 use serde_json::{Map, Value};
+use tokio::sync::broadcast;
 
 use super::{Class, Gate, weight};
 use crate::{
@@ -74,6 +75,23 @@ impl Core for Gated {
         };
         tell(caller, tool, called.as_ref().map_or_else(|problem| problem.code.as_str(), |_| "done"), watch);
         called
+    }
+
+    async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem> {
+        let watch = Stopwatch::start();
+        let read = match self.gate.enter(caller, Class::Read, 0) {
+            Ok(_pass) => self.core.content(caller, account, of, wanted).await,
+            Err(problem) => Err(problem),
+        };
+        if let (true, Some(call)) = (tracing::enabled!(tracing::Level::DEBUG), caller.call) {
+            let state = read.as_ref().map_or_else(|problem| problem.code.as_str(), |_| "done");
+            tracing::debug!(call = %call, session = caller.session, state, duration_ms = watch.micros() / 1000, "content was read");
+        }
+        read
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.core.changes()
     }
 
     async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {

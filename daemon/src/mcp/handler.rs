@@ -1,29 +1,34 @@
 //! The MCP server rmcp drives: the catalogue, and calls handed to the engine.
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use m365_cached::{
+    engine::{Content, ContentOf, WantedBytes},
     hint::Kind,
-    ids::{CallId, Caller, Fence},
+    ids::{CallId, Caller, Fence, Work},
     tools::Offer,
 };
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, ContentBlock, ElicitRequest, ErrorCode, Implementation,
-        InitializeRequestParams, InitializeResult, InputRequiredResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-        ServerConfig, ServerRequest,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams, CompleteResult,
+        ContentBlock, DiscoverResult, ElicitRequest, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation,
+        InitializeRequestParams, InitializeResult, InputRequiredResult, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestId,
+        ServerCapabilities, ServerConfig, ServerRequest, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
     },
-    service::{NotificationContext, PeerRequestOptions, RequestContext},
+    service::{NotificationContext, PeerRequestOptions, RequestContext, SubscriptionContext},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
-    catalogue,
+    busy, catalogue, completion,
     consent::{self, Asked, Said},
+    fixtures, progress, prompts, resources, signin,
+    subscriptions::{self, Telling, Watched},
 };
 use crate::{
     clients::Seat,
@@ -73,13 +78,15 @@ pub(crate) struct Session {
     origin: Origin,
     /// Which tools it is shown.
     offer: Offer,
+    /// Requests that end without an answer, because the next daemon is asked the same.
+    silenced: Mutex<Vec<RequestId>>,
 }
 
 impl Session {
     /// A session of a client that has said nothing yet.
     pub(crate) fn new(seat: Seat, origin: Origin, offer: Offer) -> Self {
         let unnamed = Self::named("mcp", &seat, &origin, offer);
-        Self { seat, accepted: AtomicBool::new(false), caller: OnceLock::new(), unnamed, origin, offer }
+        Self { seat, accepted: AtomicBool::new(false), caller: OnceLock::new(), unnamed, origin, offer, silenced: Mutex::default() }
     }
 
     fn named(name: &str, seat: &Seat, origin: &Origin, offer: Offer) -> Caller {
@@ -89,7 +96,7 @@ impl Session {
             fence = Some(Arc::new(Fence { read_only_tools: true, ..kept }));
         }
         seat.update(|state| state.policy = in_words(fence.as_deref()));
-        Caller { client: name.to_owned(), session: seat.session(), fence, call: None }
+        Caller { client: name.to_owned(), session: seat.session(), fence, ..Caller::default() }
     }
 
     /// The client has told its name. The first one holds.
@@ -109,6 +116,16 @@ impl Session {
         Caller { call: Some(call), ..self.caller().clone() }
     }
 
+    /// The answer to this request is not to be sent.
+    pub(super) fn silence(&self, id: RequestId) {
+        self.silenced.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    }
+
+    /// Whether the answer to this request is not to be sent.
+    pub(super) fn is_silenced(&self, id: &RequestId) -> bool {
+        self.silenced.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
     /// The id of a line of this session.
     pub(crate) fn id_of(&self, line: u64) -> CallId {
         CallId { run: self.origin.run, connection: self.origin.connection, line }
@@ -121,13 +138,21 @@ pub(super) struct Handler {
     pub(super) session: Arc<Session>,
     /// What its user was asked by results that ask for input.
     pub(super) asked: Asked,
+    /// What a client of 2025-11-25 and older watches.
+    pub(super) watched: Watched,
+    /// What tells it of changes.
+    pub(super) telling: Telling,
 }
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(implementation())
-            .with_instructions(INSTRUCTIONS)
+        ServerConfig::new(capabilities(self.daemon.fixtures.is_some())).with_server_info(implementation()).with_instructions(INSTRUCTIONS)
+    }
+
+    async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        let found = DiscoverResult::from_server_info(versions, self.get_info());
+        Ok(found.with_ttl_ms(resources::LIST_TTL_MS).with_cache_scope(CacheScope::Private))
     }
 
     async fn initialize(
@@ -148,8 +173,100 @@ impl ServerHandler for Handler {
         Ok(result)
     }
 
-    async fn on_initialized(&self, _context: NotificationContext<RoleServer>) {
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
         self.session.accepted.store(true, Relaxed);
+        self.telling.begin(|| subscriptions::tell(&self.daemon, self.watched.clone(), context.peer));
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let core = self.daemon.core().map_err(refused)?;
+        let mut listed = resources::list(core.as_ref(), &self.caller(&context)).await.map_err(|problem| refused(&problem))?;
+        if self.daemon.fixtures.is_some() {
+            listed.resources.extend(fixtures::resources());
+        }
+        Ok(listed)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let mut listed = resources::templates();
+        if self.daemon.fixtures.is_some() {
+            listed.resource_templates.extend(fixtures::templates());
+        }
+        Ok(listed)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        match self.daemon.fixtures.as_ref().and_then(|_| fixtures::read(&request.uri)) {
+            Some(read) => Ok(read.into()),
+            None => resources::read(self, &request.uri, &context).await.map(Into::into),
+        }
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let mut listed = prompts::list();
+        if self.daemon.fixtures.is_some() {
+            listed.prompts.extend(fixtures::prompts());
+        }
+        Ok(listed)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        if let Some(response) = self.daemon.fixtures.as_ref().and_then(|_| fixtures::prompt(&request)) {
+            return response;
+        }
+        prompts::get(self, &request.name, &request.arguments.unwrap_or_default(), &context).await.map(Into::into)
+    }
+
+    async fn complete(&self, request: CompleteRequestParams, context: RequestContext<RoleServer>) -> Result<CompleteResult, ErrorData> {
+        Ok(CompleteResult::new(completion::complete(self, &request, &context).await))
+    }
+
+    async fn subscribe(&self, request: SubscribeRequestParams, _context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        if self.daemon.fixtures.is_some() && fixtures::is_address(&request.uri) {
+            return Ok(());
+        }
+        self.watched.add(&request.uri, &self.daemon, &self.session).await
+    }
+
+    async fn unsubscribe(&self, request: UnsubscribeRequestParams, _context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.watched.remove(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(subscriptions::accepted(requested))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        subscriptions::listen(&self.daemon, &self.session, context).await
+    }
+
+    #[expect(deprecated, reason = "only the conformance suite's fixtures log, as it asks for")]
+    async fn set_level(&self, _: rmcp::model::SetLevelRequestParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        match &self.daemon.fixtures {
+            Some(_) => Ok(()),
+            None => Err(ErrorData::method_not_found::<rmcp::model::SetLevelRequestMethod>()),
+        }
     }
 
     async fn list_tools(
@@ -159,12 +276,21 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         // A long answer counts as a read.
         let entered = self.daemon.gate.enter(self.session.caller(), Class::Read, 0);
-        let _pass = entered.map_err(|busy| ErrorData::new(BUSY, format!("{}. {}", busy.message, busy.hint), None))?;
-        Ok(catalogue::list(self.session.offer, self.daemon.strict))
+        let _pass = entered.map_err(|full| ErrorData::new(BUSY, format!("{}. {}", full.message, full.hint), busy::data(&full)))?;
+        let mut listed = catalogue::list(self.session.offer, self.daemon.strict)
+            .with_ttl_ms(resources::LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private);
+        if let Some(fixtures) = &self.daemon.fixtures {
+            listed.tools.extend(fixtures.tools());
+        }
+        Ok(listed)
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
         let modern = context.protocol_version().is_some_and(|version| version.as_str() >= MODERN);
+        if let Some(fixtures) = self.daemon.fixtures.as_ref().filter(|_| fixtures::is_tool(&request.name)) {
+            return fixtures.call(request, &context, modern).await;
+        }
         let called = match self.with_consent(request, &context, modern).await {
             Outcome::Called(called) => called,
             Outcome::Asked(question) => return Ok(question.into()),
@@ -209,13 +335,28 @@ impl Handler {
     async fn with_consent(&self, request: CallToolRequestParams, context: &RequestContext<RoleServer>, modern: bool) -> Outcome {
         let (tool, mut arguments) = (request.name, request.arguments.unwrap_or_default());
         let said = match (&request.request_state, &request.input_responses) {
+            (Some(state), Some(responses)) if modern && state == signin::SIGN_IN => {
+                self.wait_for_sign_in(responses, &arguments, context).await;
+                None
+            }
             (Some(state), Some(responses)) if modern => self.asked.close(state, responses, &tool, &mut arguments, self.daemon.now()),
             _ => None,
         };
         if said == Some(Said::No) {
             return Outcome::Called(Err(consent::declined()));
         }
-        let called = self.called(&tool, &arguments, context).await;
+        let mut called = self.called(&tool, &arguments, context).await;
+        if let Err(problem) = &called
+            && problem.sign_in.is_some()
+        {
+            if modern {
+                if let Some(question) = self.show_later(problem, &arguments, context).await {
+                    return Outcome::Asked(question);
+                }
+            } else if self.show_now(problem, &arguments, context).await {
+                called = self.called(&tool, &arguments, context).await;
+            }
+        }
         // Asked once is enough: who did not answer is told how to agree otherwise.
         let can_ask = said.is_none() && consent::can_ask(context.client_capabilities().as_ref());
         let problem = match called {
@@ -240,16 +381,48 @@ impl Handler {
     }
 
     /// Runs the tool, unless the client gives up first.
-    async fn called(&self, tool: &str, arguments: &Map<String, Value>, context: &RequestContext<RoleServer>) -> Result<Answer, Problem> {
+    pub(super) async fn called(
+        &self,
+        tool: &str,
+        arguments: &Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer, Problem> {
         let core = self.daemon.core().map_err(Clone::clone)?;
-        let caller = match context.extensions.get::<CallId>() {
+        let work = Work::default();
+        let caller = Caller { work: Some(work.clone()), ..self.caller(context) };
+        let called = tokio::select! {
+            called = progress::telling(context, &work, core.call(&caller, tool, arguments)) => called,
+            // The client gave up, or is gone. A write goes on by itself; a read ends, unless somebody else waits for it.
+            () = context.ct.cancelled() => return Err(cancelled()),
+        };
+        match called {
+            Err(problem) => Err(self.with_link(problem, arguments, &caller).await),
+            answer => answer,
+        }
+    }
+
+    /// What something is, and its bytes where they are few enough, unless the client gives up first.
+    pub(super) async fn content(
+        &self,
+        account: &str,
+        of: &ContentOf,
+        wanted: WantedBytes,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Content, Problem> {
+        let core = self.daemon.core().map_err(Clone::clone)?;
+        let work = Work::default();
+        let caller = Caller { work: Some(work.clone()), ..self.caller(context) };
+        tokio::select! {
+            read = progress::telling(context, &work, core.content(&caller, account, of, wanted)) => read,
+            () = context.ct.cancelled() => Err(cancelled()),
+        }
+    }
+
+    /// Who calls, with the id of the line.
+    pub(super) fn caller(&self, context: &RequestContext<RoleServer>) -> Caller {
+        match context.extensions.get::<CallId>() {
             Some(call) => self.session.calling(*call),
             None => self.session.caller().clone(),
-        };
-        tokio::select! {
-            called = core.call(&caller, tool, arguments) => called,
-            // The client gave up, or is gone. A write goes on by itself; a read lands in the cache.
-            () = context.ct.cancelled() => Err(cancelled()),
         }
     }
 
@@ -278,13 +451,39 @@ fn cancelled() -> Problem {
     Problem::new(Kind::User, "cancelled", "the call was cancelled", "")
 }
 
+/// What the server can do; `fixtures` are those of the conformance suite.
+fn capabilities(fixtures: bool) -> ServerCapabilities {
+    let able = ServerCapabilities::builder()
+        .enable_tools()
+        .enable_tool_list_changed()
+        .enable_resources()
+        .enable_resources_list_changed()
+        .enable_resources_subscribe()
+        .enable_prompts()
+        .enable_completions();
+    if fixtures { fixtures::able(able.build()) } else { able.build() }
+}
+
+/// A problem where no tool is called: the protocol's error, with the code of ours for programs.
+pub(super) fn refused(problem: &Problem) -> ErrorData {
+    let code = match problem.kind {
+        _ if problem.busy.is_some() => BUSY,
+        Kind::User => ErrorCode::INVALID_PARAMS,
+        _ => ErrorCode::INTERNAL_ERROR,
+    };
+    let hint = Some(&problem.hint).filter(|hint| !hint.is_empty()).map(|hint| format!(". {hint}")).unwrap_or_default();
+    ErrorData::new(code, format!("{}{hint}", problem.message), Some(json!({ "code": problem.code })))
+}
+
 /// An error as a model reads it.
 fn text_of(problem: &Problem) -> String {
     let hint = Some(&problem.hint).filter(|hint| !hint.is_empty());
     let mut error = json!({ "code": problem.code, "message": problem.message, "hint": hint });
     if let Some(busy) = &problem.busy {
-        let reset = busy.reset.as_millis().div_ceil(1000);
-        error["busy"] = json!({ "setting": busy.setting, "limit": busy.limit, "remaining": busy.remaining, "reset_s": u64::try_from(reset).unwrap_or(0) });
+        error["busy"] = busy::fields(busy);
+    }
+    if let Some(link) = &problem.sign_in {
+        error["sign_in"] = json!({ "url": link.url, "code": link.code });
     }
     json!({ "error": error }).to_string()
 }

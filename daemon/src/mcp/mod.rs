@@ -1,12 +1,21 @@
 //! The only place that knows MCP: one rmcp server for each stream of frames, and the splice beside it for cached answers.
 
+mod busy;
 mod catalogue;
+mod completion;
 mod consent;
 #[cfg(test)]
 mod consent_tests;
+mod fixtures;
 mod handler;
+mod links;
 mod outlet;
+mod progress;
+mod prompts;
+mod resources;
+mod signin;
 mod splice;
+mod subscriptions;
 mod transport;
 
 use std::{
@@ -23,12 +32,13 @@ use rmcp::{
     model::{ClientJsonRpcMessage, GetExtensions as _},
 };
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{core::Answer, daemon::Daemon};
 
 pub(crate) use catalogue::read_only;
+pub(crate) use fixtures::Fixtures;
 pub(crate) use handler::{Origin, Session};
 pub(crate) use outlet::{Outgoing, Outlet, left};
 use transport::Frames;
@@ -55,8 +65,14 @@ impl Conversation {
     /// Begins; rmcp waits for the client's first message.
     pub(crate) fn begin(daemon: Arc<Daemon>, session: Arc<Session>, outlet: Outlet) -> Self {
         let (to_rmcp, incoming) = mpsc::channel(BACKLOG);
-        let handler = handler::Handler { daemon: daemon.clone(), session: session.clone(), asked: consent::Asked::default() };
-        let frames = Frames::new(incoming, outlet.clone());
+        let handler = handler::Handler {
+            daemon: daemon.clone(),
+            session: session.clone(),
+            asked: consent::Asked::default(),
+            watched: subscriptions::Watched::default(),
+            telling: subscriptions::Telling::default(),
+        };
+        let frames = Frames::new(incoming, outlet.clone(), session.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             match handler.serve(frames).await {
@@ -75,7 +91,8 @@ impl Conversation {
         self.lines += 1;
         let id = self.session.id_of(self.lines);
         if let Err(problem) = self.daemon.gate.frame(line.len()) {
-            return self.outlet.send(error_line(id_of(&line), -32600, &format!("{}. {}", problem.message, problem.hint))).await;
+            let words = format!("{}. {}", problem.message, problem.hint);
+            return self.outlet.send(error_line_with(id_of(&line), -32600, &words, busy::data(&problem))).await;
         }
         let accepted = self.session.accepted.load(Relaxed);
         let Some(call) = splice::read(&line, accepted) else { return self.forward(&line, id).await };
@@ -154,7 +171,15 @@ fn id_of(line: &[u8]) -> &str {
 
 /// A JSON-RPC error as a line. `id` is JSON text.
 fn error_line(id: &str, code: i32, message: &str) -> Bytes {
-    let error = json!({ "code": code, "message": message });
+    error_line_with(id, code, message, None)
+}
+
+/// The same with `data` beside the words.
+fn error_line_with(id: &str, code: i32, message: &str, data: Option<Value>) -> Bytes {
+    let mut error = json!({ "code": code, "message": message });
+    if let Some(data) = data {
+        error["data"] = data;
+    }
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}\n").into()
 }
 

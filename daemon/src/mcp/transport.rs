@@ -1,6 +1,6 @@
 //! rmcp's transport over a session's frames: lines in, lines out, without a pipe in between.
 
-use std::{convert::Infallible, future::Future};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use m365_cached_proto::MAX_LINE_OUT;
@@ -11,17 +11,18 @@ use rmcp::{
 };
 use tokio::sync::mpsc;
 
-use super::outlet::Outlet;
+use super::{handler::Session, outlet::Outlet};
 
 /// What rmcp reads from and writes to.
 pub(super) struct Frames {
     incoming: mpsc::Receiver<ClientJsonRpcMessage>,
     outlet: Outlet,
+    session: Arc<Session>,
 }
 
 impl Frames {
-    pub(super) fn new(incoming: mpsc::Receiver<ClientJsonRpcMessage>, outlet: Outlet) -> Self {
-        Self { incoming, outlet }
+    pub(super) fn new(incoming: mpsc::Receiver<ClientJsonRpcMessage>, outlet: Outlet, session: Arc<Session>) -> Self {
+        Self { incoming, outlet, session }
     }
 }
 
@@ -30,8 +31,11 @@ impl Transport<RoleServer> for Frames {
 
     fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Infallible>> + Send + 'static {
         let outlet = self.outlet.clone();
+        let silent = matches!(&message, ServerJsonRpcMessage::Response(response) if self.session.is_silenced(&response.id));
         async move {
-            outlet.send(line_of(&message)).await;
+            if !silent {
+                outlet.send(line_of(&message)).await;
+            }
             Ok(())
         }
     }

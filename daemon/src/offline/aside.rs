@@ -13,7 +13,7 @@ use m365_cached_proto::dirs::{Profile, private_dir};
 use serde_json::{Value, json};
 
 use super::Bench;
-use crate::core::Problem;
+use crate::{core::Problem, daemon::QUARANTINE};
 
 /// What belongs to a database and to nothing else.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -87,8 +87,8 @@ pub(super) fn draft(profile: &Profile) -> Result<PathBuf, Problem> {
 /// A new folder, named by the date.
 fn folder(profile: &Profile) -> Result<PathBuf, Problem> {
     let stamp = SystemClock.now().rfc3339().replace([':', '.'], "-");
-    let folder = profile.dir.join("quarantine").join(stamp);
-    for dir in [profile.dir.join("quarantine"), folder.clone()] {
+    let folder = profile.dir.join(QUARANTINE).join(stamp);
+    for dir in [profile.dir.join(QUARANTINE), folder.clone()] {
         private_dir(&dir).map_err(|error| Problem::new(Kind::Config, "cannot_put_aside", format!("{error}."), error.hint()))?;
     }
     Ok(folder)

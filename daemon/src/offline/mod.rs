@@ -27,6 +27,7 @@ use crate::{
     core::Problem,
     flags::{Flags, Verb},
     instance::Instance,
+    notes::{self, Notes},
     parts, service,
 };
 
@@ -64,6 +65,10 @@ fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
     let looks = matches!(verb, Verb::Import { dry_run: true, .. });
     let claimed = (!looks).then(|| Instance::claim(&profile)).transpose();
     let _instance = claimed.map_err(|error| Problem::of_instance(&error))?;
+    let notes = (!looks).then(|| Notes::beside(&profile.database()));
+    if let Some(notes) = &notes {
+        notes.add(name(verb), notes::BEGUN).map_err(|error| not_noted(&profile, &error))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let bench = Bench { config, profile };
     let done = runtime.block_on(async {
@@ -80,7 +85,30 @@ fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
     });
     // A thread that a keyring holds up must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    if let Some(notes) = notes {
+        // What was done is done: one that cannot be noted any more stands as begun.
+        let _ = notes.add(name(verb), if done.is_ok() { notes::DONE } else { notes::FAILED });
+    }
     done
+}
+
+/// What the audit trail calls a verb; `daemon/src/notes.rs` has the list.
+fn name(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Repair { rollback: false } => "repair",
+        Verb::Repair { rollback: true } => "repair --rollback",
+        Verb::Reset => "reset",
+        Verb::Restore { .. } => "restore",
+        Verb::KeysImport { .. } => "keys import",
+        Verb::Import { put_back: Some(_), .. } => "import --put-back",
+        Verb::Import { remove: true, .. } => "import --remove",
+        Verb::Import { .. } => "import",
+    }
+}
+
+fn not_noted(profile: &Profile, error: &io::Error) -> Problem {
+    let message = format!("Nothing was done: it cannot be noted for the audit trail in `{}`: {error}.", profile.dir.display());
+    Problem::new(Kind::Config, "not_noted", message, "Look at the rights of that folder and the space on its disk.")
 }
 
 /// The first line of stdin.

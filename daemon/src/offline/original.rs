@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -65,8 +65,7 @@ pub(super) async fn run(bench: &Bench, file: Option<&Path>, dry_run: bool) -> Re
 /// `--remove`: the original goes once its sealed copy has been read to the end, or when nobody wants one.
 pub(super) async fn remove(bench: &Bench, file: Option<&Path>, unsealed: bool) -> Result<Value, Problem> {
     let original = places(bench, file)?;
-    let files: Vec<PathBuf> = original.of_cache().into_iter().chain([original.tokens.clone(), original.names.clone()]).collect();
-    let files: Vec<PathBuf> = files.into_iter().filter(|file| file.symlink_metadata().is_ok()).collect();
+    let files = original.files();
     if let Some(strange) = files.iter().find(|file| !file.symlink_metadata().is_ok_and(|facts| facts.is_file())) {
         let message = format!("`{}` is no regular file, and what it leads to would stay.", strange.display());
         return Err(Problem::new(Kind::User, "not_a_file", message, "Look at it, and remove it by hand."));

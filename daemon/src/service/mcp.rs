@@ -72,8 +72,7 @@ impl mcp_server::Mcp for McpService {
                 _ => return,
             };
             if !(PROTOCOL_MIN..=PROTOCOL_VERSION).contains(&hello.protocol) {
-                return refuse(&frames, "this shim speaks another protocol: restart the client, so that it starts the installed m365-mcp")
-                    .await;
+                return refuse(&frames, skewed(hello.protocol)).await;
             }
             let origin = Origin {
                 policies: Arc::clone(&daemon.policies),
@@ -105,6 +104,15 @@ impl mcp_server::Mcp for McpService {
             tracing::debug!(session = number, "a client left");
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).inspect(move |frame| left(&sent, frame)))))
+    }
+}
+
+/// What to do with a shim whose protocol this daemon does not speak: whichever is older is to be replaced.
+fn skewed(theirs: u32) -> &'static str {
+    if theirs > PROTOCOL_VERSION {
+        "this daemon is older than the m365-mcp that asks: `m365-cachectl restart`, so that the installed m365-cached runs"
+    } else {
+        "this m365-mcp is older than the daemon: restart the client, so that it starts the installed m365-mcp"
     }
 }
 

@@ -41,4 +41,6 @@ pub fn routes(daemon: &Arc<Daemon>) -> Routes {
 }
 
 #[cfg(test)]
+mod skew_tests;
+#[cfg(test)]
 mod tests;

@@ -123,6 +123,8 @@ impl v1::records_server::Records for Records {
             account: erased.account.to_string(),
             entries: erased.entries,
             complete: erased.is_complete(),
+            copies: erased.copies,
+            untouched: self.daemon.beyond_an_erasure(),
             left: erased.left.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
         }))
     }

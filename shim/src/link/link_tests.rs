@@ -371,6 +371,22 @@ fn a_daemon_of_another_protocol_is_refused_with_words() {
 }
 
 #[test]
+fn a_daemon_that_speaks_our_protocol_among_others_is_taken() {
+    for (min, max) in [(1, 1), (0, 1), (1, 2), (0, 9)] {
+        let mut scene = Scene::new();
+        scene.client(&call(1, READ));
+        scene.connect();
+        let welcome = Welcome { daemon_version: "9.0.0".into(), protocol_min: min, protocol_max: max, ..Welcome::default() };
+        scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Welcome(welcome)) }, out));
+        assert_eq!(scene.seen_by_daemon.last(), Some(&call(1, READ)), "{min} to {max}");
+        // A frame that only newer ones know is passed over.
+        scene.act(|link, now, out| link.frame(now, ServerFrame { frame: None }, out));
+        scene.daemon(&answer(1));
+        assert_eq!(scene.seen_by_client, [answer(1)]);
+    }
+}
+
+#[test]
 fn a_daemon_that_accepts_and_never_speaks_is_left() {
     let mut scene = Scene::new();
     scene.client(&call(1, READ));

@@ -197,6 +197,14 @@ pub(super) fn pack_touched(touched: &Touched) -> Vec<u8> {
                 out.text(scope.as_str());
             }
             Touch::All => out.number(2),
+            Touch::Mark(id) => {
+                out.number(3);
+                out.text(id);
+            }
+            Touch::Marked(scope) => {
+                out.number(4);
+                out.text(scope.as_str());
+            }
         }
     }
     checked(out.0)
@@ -213,6 +221,8 @@ pub(super) fn unpack_touched(bytes: &[u8]) -> Option<Touched> {
             0 => Touch::Item(from.text()?.to_owned()),
             1 => Touch::Scope(Scope::from_text(from.text()?)),
             2 => Touch::All,
+            3 => Touch::Mark(from.text()?.to_owned()),
+            4 => Touch::Marked(Scope::from_text(from.text()?)),
             _ => return None,
         });
     }
@@ -356,7 +366,8 @@ mod tests {
         #[test]
         fn touches_and_scopes_come_back_or_are_known_to_be_damaged(ids in prop::collection::vec(".{0,40}", 0..6), flip in any::<prop::sample::Index>()) {
             let mut touches: Vec<Touch> = ids.iter().map(|id| Touch::Item(id.clone())).collect();
-            touches.extend([Touch::All, Touch::Scope(Scope::folders())]);
+            touches.extend([Touch::All, Touch::Scope(Scope::folders()), Touch::Marked(Scope::folders())]);
+            touches.extend(ids.iter().map(|id| Touch::Mark(id.clone())));
             let touched = Touched { source: SourceId::mailbox("global", "t", "m"), service: Service::Files, touches };
             let scopes = BTreeMap::from([(touched.source.clone(), ids.iter().map(|id| Scope::item(id)).collect::<BTreeSet<_>>())]);
             let (mut one, mut two) = (pack_touched(&touched), pack_scopes(&scopes));

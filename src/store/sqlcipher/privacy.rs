@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::Row;
 use serde_json::{Value, json};
 
-use super::{Sqlcipher, StoreError, audit, db::Db, thread::pragma};
+use super::{Sqlcipher, StoreError, audit, db::Db, thread::pragma, upgrade};
 use crate::{
     audit::{Event, Kind},
     cache::{KeyHash, SourceId},
@@ -332,6 +332,8 @@ impl Privacy for Sqlcipher {
                 }
             }
         }
+        // The file of before an upgrade has the account's rows and the key that opens them.
+        upgrade::forget(&self.place.path)?;
         let about = erasure.clone();
         self.thread.ledger(move |db| forget_in_trail(db, &about, now)).await?;
         self.thread.read(|db| pragma(db, "PRAGMA wal_checkpoint(TRUNCATE)")).await
@@ -339,7 +341,9 @@ impl Privacy for Sqlcipher {
 
     async fn left(&self, erasure: &Erasure) -> Result<Left, StoreError> {
         let erasure = erasure.clone();
-        self.thread.read(move |db| left(db, &erasure)).await
+        let mut left = self.thread.read(move |db| left(db, &erasure)).await?;
+        left.insert("kept_upgrades", u64::from(upgrade::kept(&self.place.path).is_some()));
+        Ok(left)
     }
 
     async fn end_erasure(&self, account: &AccountId) -> Result<(), StoreError> {

@@ -176,11 +176,8 @@ impl Sealed for Sqlcipher {
             self.thread.ledger(end).await?;
             // The overwritten pages are still in the log, before their older selves in the file.
             self.thread.read(|db| pragma(db, "PRAGMA wal_checkpoint(TRUNCATE)")).await?;
-            if let Some((_, before)) = upgrade::kept(&self.place.path) {
-                // It holds the old keys.
-                std::fs::remove_file(before)
-                    .map_err(|error| StoreError::Failed(format!("the file before the upgrade cannot be removed: {}", error.kind())))?;
-            }
+            // It holds the old keys.
+            upgrade::forget(&self.place.path)?;
         }
         Ok(Some(progress))
     }

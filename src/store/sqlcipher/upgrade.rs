@@ -49,6 +49,15 @@ pub fn kept(path: &Path) -> Option<(u32, PathBuf)> {
     all(path).into_iter().max()
 }
 
+/// Removes what was kept, since it has what is gone from the file at `path`.
+pub(super) fn forget(path: &Path) -> Result<(), StoreError> {
+    for (_, kept) in all(path) {
+        fs::remove_file(kept)
+            .map_err(|error| StoreError::Failed(format!("the file before the upgrade cannot be removed: {}", error.kind())))?;
+    }
+    Ok(())
+}
+
 fn all(path: &Path) -> Vec<(u32, PathBuf)> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else { return Vec::new() };
     let Ok(files) = fs::read_dir(folder) else { return Vec::new() };

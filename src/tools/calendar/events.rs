@@ -5,7 +5,8 @@
 //! meetings on the last pages, and a list cut at the first page would lose just those.
 //!
 //! The agenda of the next days brings its events along, as a list of mail brings its messages (`email/read.rs`): each is kept as what
-//! `calendar_get_event` would have fetched. Windows in the past, long ones and those with details stay as they are asked for.
+//! `calendar_get_event` would have fetched, and the agenda of the next day as the answer that it is (`today.rs`). Windows in the past, long
+//! ones and those with details stay as they are asked for.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,6 +17,7 @@ use super::{
     EVENT_ID, TIMEZONE, UTC, event_id, home,
     plan::{given, skipped},
     shown::{Clocks, FIELDS, brief, event},
+    today,
 };
 use crate::{
     cache::{Scope, Service, Ttl},
@@ -111,7 +113,7 @@ const DETAIL_FIELDS: [&str; 4] = ["body", "attendees", "recurrence", "onlineMeet
 const PAGE: &str = "250";
 /// The longest window Graph takes.
 const WINDOW: Duration = Duration::from_secs(1825 * DAY);
-const DAY: u64 = 24 * 3600;
+pub(super) const DAY: u64 = 24 * 3600;
 
 /// The longest agenda, in days, that brings its events along.
 const ALONG: i64 = 14;
@@ -127,6 +129,11 @@ fn one_window(args: &mut Args) {
     }
 }
 
+/// Whether the next days are asked for, without details: such an answer brings others along.
+pub(super) fn is_agenda(args: &Args) -> bool {
+    !args.flag("include_details") && !["start", "end"].iter().any(|name| args.has(name)) && args.int("days_ahead") <= ALONG
+}
+
 async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let details = args.flag("include_details");
     let mut fields = LIST_FIELDS.to_vec();
@@ -137,7 +144,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         Some(calendar) => at(args, &["calendars", calendar, "calendarView"]),
         None => at(args, &["calendarView"]),
     };
-    let along = !details && !["start", "end"].iter().any(|name| args.has(name)) && args.int("days_ahead") <= ALONG;
+    let along = is_agenda(args);
     let asked = match along {
         true => [&FIELDS[..], &["body"]].concat().join(","),
         // The series is named too, so that a change of it is known to concern its occurrences.
@@ -167,36 +174,62 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
 
     let mut events = found.items;
     events.sort_by_cached_key(|event| (begins(event, &clocks), text(event, "id").unwrap_or_default().to_owned()));
-    let limit = args.count("limit");
-    let complete = found.complete && events.len() <= limit;
-    let rest = events.split_off(limit.min(events.len()));
+    let read =
+        Read { fields, containers: containers(args, &default), clocks, complete: found.complete, several_pages: found.several_pages };
+    let mut brought = Vec::new();
+    if along {
+        let shown = events.iter().take(args.count("limit"));
+        brought = shown.map(|event| got_along(event, args, &read.clocks)).collect::<Result<_, _>>()?;
+        if let Some((call, events)) =
+            today::call(args).filter(|_| read.complete).zip(today::of(&events, window(args, steps.now(), &Zone::utc())?.0))
+        {
+            brought.push(Along { tool: TOOLS[0].name, fetched: read.answer(events, &call)?, args: call });
+        }
+    }
+    Ok(Fetched { along: brought, ..read.answer(events, args)? })
+}
 
-    let containers = containers(args, &default);
-    let mut scopes = containers.clone();
-    if found.several_pages {
-        scopes.push(Scope::moves(Service::Calendar));
+/// What events of a window are shown by.
+struct Read {
+    fields: Vec<&'static str>,
+    containers: Vec<Scope>,
+    clocks: Clocks,
+    /// The window was read to its end.
+    complete: bool,
+    several_pages: bool,
+}
+
+impl Read {
+    /// The answer to `args`, whose window holds these events, in order.
+    fn answer(&self, mut events: Vec<Value>, args: &Args) -> Result<Fetched, StepError> {
+        let limit = args.count("limit");
+        let complete = self.complete && events.len() <= limit;
+        let rest = events.split_off(limit.min(events.len()));
+        let mut scopes = self.containers.clone();
+        if self.several_pages {
+            scopes.push(Scope::moves(Service::Calendar));
+        }
+        let items = events.iter().map(|one| {
+            let mut shown = event(one, &self.fields, &self.clocks);
+            brief(&mut shown);
+            show_part(&mut shown, args);
+            shown.into()
+        });
+        let mut answer = list_of_others("events", items.collect(), complete);
+        if let Some(answer) = answer.as_object_mut() {
+            self.clocks.sign(answer);
+        }
+        Ok(Fetched {
+            answer,
+            list: Some("events"),
+            scopes,
+            shown: places(&events, &self.containers)?,
+            whole: true,
+            more: (!complete).then_some(More { rest, link: None }),
+            etag: None,
+            along: Vec::new(),
+        })
     }
-    let items = events.iter().map(|one| {
-        let mut shown = event(one, &fields, &clocks);
-        brief(&mut shown);
-        show_part(&mut shown, args);
-        shown.into()
-    });
-    let mut answer = list_of_others("events", items.collect(), complete);
-    if let Some(answer) = answer.as_object_mut() {
-        clocks.sign(answer);
-    }
-    let along = if along { events.iter().map(|event| got_along(event, args, &clocks)).collect::<Result<_, _>>()? } else { Vec::new() };
-    Ok(Fetched {
-        answer,
-        list: Some("events"),
-        scopes,
-        shown: places(&events, &containers)?,
-        whole: true,
-        more: (!complete).then_some(More { rest, link: None }),
-        etag: None,
-        along,
-    })
 }
 
 /// From the start of the minute of `now`, or from `start`; to `end`, or `days_ahead` days on.

@@ -61,8 +61,16 @@ async fn an_agenda_brings_what_gets_would_fetch() {
         let mut about = given.clone();
         about["account_id"] = "a".into();
         let list = fetch(&fake, "calendar_list_events", about).await.unwrap();
-        assert_eq!(list.along.len(), usize::from(brings), "{given}");
-        for along in list.along {
+        let (today, gets): (Vec<_>, Vec<_>) = list.along.into_iter().partition(|along| along.tool == "calendar_list_events");
+        assert_eq!((today.len(), gets.len()), (usize::from(brings), usize::from(brings)), "{given}");
+        for along in today {
+            let day = json!({"account_id": "a", "days_ahead": 1});
+            assert_eq!(along.args, args("calendar_list_events", day.clone()).unwrap());
+            let asked = fetch(&fake, "calendar_list_events", day).await.unwrap();
+            assert!(asked.along.iter().all(|along| along.tool == "calendar_get_event"));
+            assert_eq!(along.fetched, Fetched { along: Vec::new(), ..asked });
+        }
+        for along in gets {
             let get = json!({"account_id": "a", "event_id": "a"});
             assert_eq!((along.tool, &along.args), ("calendar_get_event", &args("calendar_get_event", get.clone()).unwrap()));
             let got = fetch(&fake, "calendar_get_event", get).await.unwrap();

@@ -19,6 +19,7 @@ mod plan;
 mod recurrence;
 mod schedule;
 mod shown;
+mod today;
 
 pub(super) use calendars::TOOLS as CALENDARS;
 pub(super) use change::TOOLS as CHANGES;
@@ -33,7 +34,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Args, Param, ParamType, StepError, Steps, mailbox::at, named};
 use crate::{
-    cache::{Scope, Service, Touch},
+    cache::{Scope, Service, Touch, overtaken_searches},
     graph::GraphRequest,
 };
 
@@ -71,8 +72,8 @@ fn event_touches(args: &Args) -> Vec<Touch> {
 
 /// Invitations, answers and cancellations leave a copy in Sent Items, some time after the reply.
 fn mail_goes_out() -> impl Iterator<Item = Touch> {
-    let scopes = [named::mail_folder("sentitems"), named::mail_folders_by_id(), Scope::folders(), Scope::any(Service::Mail)];
-    scopes.into_iter().map(Touch::Scope)
+    let lists = [named::mail_folder("sentitems"), named::mail_folders_by_id(), Scope::folders()];
+    lists.into_iter().chain(overtaken_searches(Service::Mail)).map(Touch::Scope)
 }
 
 /// Some properties of the event a call is about, read now.

@@ -113,17 +113,17 @@ pub(super) fn message_id(args: &Args) -> &str {
 }
 
 fn mark_read_touches(args: &Args) -> Vec<Touch> {
-    vec![Touch::Item(message_id(args).to_owned()), Touch::Scope(Scope::folders())]
+    vec![Touch::Mark(message_id(args).to_owned()), Touch::Marked(Scope::folders())]
 }
 
 async fn mark_read(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let change = json!({ "isRead": args.flag("is_read") });
     let message = steps.send(GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable()).await?.body;
-    Ok(updated(args, &message))
+    Ok(updated(args, &message, Touch::Marked))
 }
 
-/// The answer of a write that changed a message in its place.
-pub(super) fn updated(args: &Args, message: &Value) -> Written {
+/// The answer of a write that changed a message in its place; `touch`: how much of its folder's lists.
+pub(super) fn updated(args: &Args, message: &Value, touch: fn(Scope) -> Touch) -> Written {
     let picked = pick(message, &UPDATED_FIELDS);
     let answer = if picked.is_empty() {
         // Accepted without saying what it is now.
@@ -132,7 +132,11 @@ pub(super) fn updated(args: &Args, message: &Value) -> Written {
         untrusted(picked).into()
     };
     let containers = containers(message);
-    let touches = containers.iter().cloned().map(Touch::Scope).collect();
+    let mut touches: Vec<Touch> = containers.iter().cloned().map(touch).collect();
+    if let Some(real) = text(message, "id").filter(|real| *real != message_id(args)) {
+        // It was named otherwise than answers show it.
+        touches.push(Touch::Mark(real.to_owned()));
+    }
     let learned = if containers.is_empty() { Vec::new() } else { vec![(message_id(args).to_owned(), containers)] };
     Written { answer, touches, learned, late: false }
 }

@@ -68,7 +68,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: item, act: |steps, args| Box::pin(flag(steps, args)) },
+        does: Does::Write { touches: mark, act: |steps, args| Box::pin(flag(steps, args)) },
     },
     Tool {
         name: "email_add_category",
@@ -95,17 +95,28 @@ fn item(args: &Args) -> Vec<Touch> {
     vec![Touch::Item(message_id(args).to_owned())]
 }
 
+fn mark(args: &Args) -> Vec<Touch> {
+    vec![Touch::Mark(message_id(args).to_owned())]
+}
+
+/// Whether only marks are changed that no words in a message tell, as the names of categories are: see [`Touch::Mark`].
+fn are_marks<'a>(mut changed: impl Iterator<Item = &'a String>) -> bool {
+    changed.all(|name| ["isRead", "flag", "importance", "inferenceClassification"].contains(&name.as_str()))
+}
+
 fn update_touches(args: &Args) -> Vec<Touch> {
-    let mut touches = item(args);
-    if args.object("updates").is_some_and(|updates| updates.contains_key("isRead")) {
-        touches.push(Touch::Scope(Scope::folders()));
+    let Some(updates) = args.object("updates") else { return item(args) };
+    let mut touches = if are_marks(updates.keys()) { mark(args) } else { item(args) };
+    if updates.contains_key("isRead") {
+        touches.push(Touch::Marked(Scope::folders()));
     }
     touches
 }
 
 async fn patch(steps: &dyn Steps, args: &Args, change: Value) -> Result<Written, StepError> {
+    let touch = if change.as_object().is_some_and(|change| are_marks(change.keys())) { Touch::Marked } else { Touch::Scope };
     let request = GraphRequest::patch(&at(args, &["messages", message_id(args)]), change).repeatable();
-    Ok(updated(args, &steps.send(request).await?.body))
+    Ok(updated(args, &steps.send(request).await?.body, touch))
 }
 
 async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
@@ -158,7 +169,7 @@ async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
             }
         }
         if all.len() == before {
-            return Ok(updated(args, &now));
+            return Ok(updated(args, &now, Touch::Scope));
         }
         let mut request = GraphRequest::patch(&path, json!({ "categories": all })).repeatable();
         if let Some(tag) = etag(&now) {
@@ -167,7 +178,7 @@ async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
         match steps.send(request).await {
             // Changed in between, or by our own attempt whose reply was lost: what there is now decides.
             Err(error) if matches!(error.status, Some(409 | 412)) && tries < TRIES => {}
-            done => return Ok(updated(args, &done?.body)),
+            done => return Ok(updated(args, &done?.body, Touch::Scope)),
         }
     }
 }

@@ -67,8 +67,10 @@ async fn what_graph_would_refuse_is_refused_first() {
 #[tokio::test]
 async fn only_reading_touches_the_counts_of_folders() {
     let touches = |updates: Value| update_touches(&args("email_update", given(updates)).unwrap());
-    assert_eq!(touches(json!({"importance": "low"})), [Touch::Item("m".into())]);
-    assert_eq!(touches(json!({"isRead": true})), [Touch::Item("m".into()), Touch::Scope(Scope::folders())]);
+    assert_eq!(touches(json!({"importance": "low"})), [Touch::Mark("m".into())]);
+    assert_eq!(touches(json!({"isRead": true})), [Touch::Mark("m".into()), Touch::Marked(Scope::folders())]);
+    let both = touches(json!({"isRead": true, "categories": ["a"]}));
+    assert_eq!(both, [Touch::Item("m".into()), Touch::Marked(Scope::folders())], "the name of a category is a word");
 }
 
 #[tokio::test]

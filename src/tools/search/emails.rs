@@ -1,6 +1,6 @@
 //! `search_emails`.
 
-use super::{Found, Outcome, QUERY, SHORT_LIMIT, TTL, balanced};
+use super::{Found, Outcome, QUERY, SHORT_LIMIT, TTL, balanced, depends::mail_scopes};
 use crate::{
     cache::{Scope, Service},
     graph::GraphRequest,
@@ -58,6 +58,13 @@ fn one_folder(args: &mut Args) {
     }
 }
 
+impl Found {
+    /// What the messages that were found for `query` depend on.
+    pub(super) fn scopes_of_mail(&self, query: &str) -> Vec<Scope> {
+        mail_scopes(query, self.shown.iter().map(|(id, _)| id.as_str()))
+    }
+}
+
 /// Finds messages; also for `search_unified`.
 pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
     let limit = args.count("limit");
@@ -83,17 +90,21 @@ pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
 }
 
 async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
-    let found = find(steps, args).await?;
-    Ok(Fetched {
+    Ok(answer(find(steps, args).await?, args))
+}
+
+/// What was found as the tool's answer.
+pub(super) fn answer(found: Found, args: &Args) -> Fetched {
+    Fetched {
+        scopes: found.scopes_of_mail(args.text("query").unwrap_or_default()),
         answer: list_of_others("messages", found.items, found.complete),
         list: Some("messages"),
-        scopes: vec![Scope::any(Service::Mail)],
         shown: found.shown,
         whole: true,
         more: found.more,
         etag: None,
         along: Vec::new(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +128,7 @@ mod tests {
             got.answer,
             json!({"messages": [{"id": "m", "subject": "s", "bodyPreview": "p"}], "complete": true, UNTRUSTED.0: UNTRUSTED.1})
         );
-        assert_eq!((got.scopes, got.shown), (vec![Scope::any(Service::Mail)], vec![("m".into(), vec![Scope::messages("F")])]));
+        assert_eq!((got.scopes, got.shown), (vec![Scope::found(), Scope::hit("m")], vec![("m".into(), vec![Scope::messages("F")])]));
         let asked = fake.requests().remove(0);
         assert_eq!(asked.query[0], ("$search", r#""from:ada \"big \\plan\" oops""#.to_owned()));
         assert!(asked.query.iter().all(|(name, _)| !["$orderby", "$filter"].contains(name)));

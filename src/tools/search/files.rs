@@ -76,8 +76,12 @@ fn shape(id: &str, item: &Value, summary: Option<&str>) -> Value {
 }
 
 async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
-    let found = find(steps, args).await?;
-    Ok(Fetched {
+    Ok(answer(find(steps, args).await?))
+}
+
+/// What was found as the tool's answer.
+pub(super) fn answer(found: Found) -> Fetched {
+    Fetched {
         answer: list_of_others("files", found.items, found.complete),
         list: Some("files"),
         scopes: vec![Scope::any(Service::Files)],
@@ -86,7 +90,7 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         more: found.more,
         etag: None,
         along: Vec::new(),
-    })
+    }
 }
 
 #[cfg(test)]

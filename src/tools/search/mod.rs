@@ -12,6 +12,7 @@
 //! A query is content: it is never logged.
 
 mod contacts;
+mod depends;
 mod emails;
 mod events;
 mod files;
@@ -24,9 +25,9 @@ pub(super) use events::TOOLS as EVENTS;
 pub(super) use files::TOOLS as FILES;
 pub(super) use unified::TOOLS as UNIFIED;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Param, ParamType, StepError};
+use super::{Args, Param, ParamType, StepError, Tool, tool::ACCOUNT};
 use crate::cache::{Scope, Ttl};
 
 const TTL: Ttl = Ttl::seconds(60, 300);
@@ -44,6 +45,24 @@ struct Found {
 }
 
 type Outcome = Result<Found, StepError>;
+
+/// Fills [`Found`] for a call that wants at most `limit` of what was found for more.
+impl Found {
+    fn cut(&mut self, limit: usize) {
+        self.complete &= self.items.len() <= limit;
+        self.items.truncate(limit);
+        self.shown.truncate(limit);
+    }
+}
+
+/// The call of `row` with these words, the account of `args` and `limit`, as it would have been checked.
+fn call_of(row: &Tool, args: &Args, limit: usize) -> Result<Args, StepError> {
+    let mut given = Map::from_iter([(LIMIT.name.to_owned(), limit.into())]);
+    for name in [QUERY.name, ACCOUNT.name] {
+        given.insert(name.to_owned(), args.all().get(name).cloned().unwrap_or_default());
+    }
+    Args::check(row, &given).map_err(|_| StepError::unexpected("words to look for"))
+}
 
 /// The words of a query, for matching here: quoted phrases stay together. Lower case.
 fn words(query: &str) -> Vec<String> {

@@ -2,16 +2,19 @@
 //!
 //! Each type is searched as its own tool does it, at the same time as the others. One that fails is named under `errors` with its reason,
 //! and the answer is then not kept; when all fail, so does the call.
+//!
+//! Messages and files are asked for at the length at which their own tools ask by default, which is one request too, and kept as those tools'
+//! answers. Events are not: theirs are cut by rank and then put in order of time, so that a longer list does not hold a shorter one.
 
 use futures_util::future::join3;
 use serde_json::{Map, json};
 
-use super::{Found, Outcome, QUERY, TTL, emails, events, files};
+use super::{Found, LIMIT, Outcome, QUERY, SHORT_LIMIT, TTL, call_of, emails, events, files};
 use crate::{
     cache::{Scope, Service},
     ids::ToolProfile::Essential,
     tools::{
-        Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
+        Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         calendar::clocks,
         shape::untrusted,
         tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
@@ -52,18 +55,32 @@ fn all_types(args: &mut Args) {
 
 async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let types = args.texts("entity_types");
-    let (messages, events, items) = join3(
-        asked(&types, TYPES[0], emails::find(steps, args)),
+    let limit = args.count("limit");
+    let of_messages = call_of(&emails::TOOLS[0], args, limit.max(default_of(&SHORT_LIMIT)))?;
+    let of_files = call_of(&files::TOOLS[0], args, limit.max(default_of(&LIMIT)))?;
+    let (mut messages, events, mut items) = join3(
+        asked(&types, TYPES[0], emails::find(steps, &of_messages)),
         asked(&types, TYPES[1], async {
             let clocks = clocks(steps, args).await?;
             events::find(steps, args, events::EVERYTHING, &clocks).await
         }),
-        asked(&types, TYPES[2], files::find(steps, args)),
+        asked(&types, TYPES[2], files::find(steps, &of_files)),
     )
     .await;
+    let mut along = Vec::new();
+    if let Some(Ok(found)) = &mut messages {
+        let whole = Found { items: found.items.clone(), shown: found.shown.clone(), more: found.more.take(), complete: found.complete };
+        along.push(Along { tool: emails::TOOLS[0].name, fetched: emails::answer(whole, &of_messages), args: of_messages });
+        found.cut(limit);
+    }
+    if let Some(Ok(found)) = &mut items {
+        let whole = Found { items: found.items.clone(), shown: found.shown.clone(), more: found.more.take(), complete: found.complete };
+        along.push(Along { tool: files::TOOLS[0].name, fetched: files::answer(whole), args: of_files });
+        found.cut(limit);
+    }
 
     let (mut answer, mut errors, mut complete, mut failure) = (Map::new(), Map::new(), true, None);
-    let mut shown = Vec::new();
+    let (mut shown, mut scopes) = (Vec::new(), vec![Scope::any(Service::Calendar), Scope::all(Service::Calendar)]);
     for (name, outcome) in TYPES.iter().zip([messages, events, items]) {
         match outcome {
             None => {}
@@ -71,6 +88,7 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
                 complete &= found.complete;
                 // Events and files show their items too, but their places belong to other services.
                 if *name == TYPES[0] {
+                    scopes.extend(found.scopes_of_mail(args.text("query").unwrap_or_default()));
                     shown = found.shown;
                 }
                 answer.insert((*name).to_owned(), found.items.into());
@@ -89,16 +107,12 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         answer.insert("errors".into(), errors.into());
     }
     answer.insert("complete".into(), (complete && whole).into());
-    Ok(Fetched {
-        answer: untrusted(answer).into(),
-        list: None,
-        scopes: vec![Scope::any(Service::Mail), Scope::any(Service::Calendar), Scope::all(Service::Calendar)],
-        shown,
-        whole,
-        more: None,
-        etag: None,
-        along: Vec::new(),
-    })
+    Ok(Fetched { answer: untrusted(answer).into(), list: None, scopes, shown, whole, more: None, etag: None, along })
+}
+
+/// The limit that a tool has by default.
+fn default_of(limit: &Param) -> usize {
+    limit.default.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// The search of one type, when it is asked for.
@@ -148,6 +162,9 @@ mod tests {
             (&json!([]), &json!("f"), &json!(true))
         );
         assert!(got.whole && got.answer.get("errors").is_none());
+        let along: Vec<_> = got.along.iter().map(|along| (along.tool, along.args.count("limit"), along.fetched.scopes.clone())).collect();
+        let mail = vec![Scope::found(), Scope::hit("m")];
+        assert_eq!(along, [("search_emails", 25, mail), ("search_files", 50, vec![Scope::any(Service::Files)])]);
         let one = read(&fake(&["event"]), json!({"account_id": "a", "query": "x", "entity_types": ["driveItem"]})).await.unwrap();
         assert_eq!(one.answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["driveItem", "complete", "_untrusted"]);
     }

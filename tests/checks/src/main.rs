@@ -22,11 +22,13 @@ enum Command {
     /// stdout. Exits 1 when an answer differs between clients or contradicts a write, a cached answer made a Graph call, plain text was
     /// found in a file of the profile, or a cached tree, file list or mail list took over 100, 30 or 50 ms.
     Demo(demo::Options),
-    /// Lets others judge the demo tenant: Microsoft's declarations and examples, and Graph clients that we did not write.
+    /// Lets others judge: `graph` the demo tenant, by Microsoft's declarations and examples and Graph clients that we did not write; `mcp` the
+    /// server, by the conformance suite of MCP and the clients in the field, through the real shim.
     ///
-    /// Installs the clients (Python and Node) from their registries into a cache below `target/`; a machine without Python or Node skips
+    /// Installs the clients (Python and Node) from their registries into a cache (`graph`: below `target/`, `mcp`: with the user's caches); a machine without Python or Node skips
     /// them and says so. Progress goes to stderr, the result to stdout. Exits 1 when an answer does not hold to Graph's declarations,
-    /// less than nine in ten of the examples on served paths are answered alike, or a client fails.
+    /// less than nine in ten of the examples on served paths are answered alike, a client fails, or a scenario of the conformance suite does
+    /// that its baseline does not name.
     Outside(outside::Options),
     /// What answers cost a model: ten questions, in bytes and tokens, beside the same answers in the shapes of the original.
     ///

@@ -36,7 +36,14 @@ pub(super) struct Played {
     pub(super) steps: Vec<Step>,
     /// Requests to Graph.
     pub(super) graph: Stats,
+    /// The same by what they were for.
+    pub(super) purposes: BTreeMap<&'static str, u64>,
+    /// By route, those that nobody asked for.
+    pub(super) ahead: BTreeMap<String, u64>,
 }
+
+/// What requests are for: writes, reads that were waited for, refreshes of what was stale when it was served, and all that nobody asked for.
+const PURPOSES: [&str; 4] = ["write", "miss", "refresh", "ahead"];
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -176,6 +183,7 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
     let mut steps: Vec<Step> = Vec::new();
     let mut watcher = world.client(Era::Legacy)?;
     world.control().reset_stats();
+    let (mut purposes, mut asked) = (BTreeMap::new(), BTreeMap::<String, u64>::new());
     let mut now = 0;
     loop {
         let next = agents.iter().enumerate().min_by_key(|(_, agent)| agent.wakes).map(|(number, agent)| (agent.wakes, number));
@@ -205,10 +213,21 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
         if agent.moves.is_empty() {
             converse(agent);
         }
+        let before = world.control().stats();
         let what = match agent.next() {
             Some((tool, args)) => act(&world, agent, tool, args)?,
             None => What::Nothing,
         };
+        let purpose = match &what {
+            What::Write { .. } => PURPOSES[0],
+            What::Read { heard, .. } if heard.status.as_deref() == Some("stale") => PURPOSES[2],
+            _ => PURPOSES[1],
+        };
+        let after = world.control().stats();
+        *purposes.entry(purpose).or_default() += after.requests - before.requests;
+        for (route, count) in after.routes {
+            *asked.entry(route.clone()).or_default() += count - before.routes.get(&route).copied().unwrap_or_default();
+        }
         steps.push(Step { at: start + at, what });
         quiet(&world, &mut watcher)?;
         agent.wakes = now
@@ -218,7 +237,11 @@ pub(super) fn play(plan: Plan) -> anyhow::Result<Played> {
             };
     }
     let graph = world.control().stats();
-    Ok(Played { ids: world.ids.clone(), steps, graph })
+    purposes.insert(PURPOSES[3], graph.requests - purposes.values().sum::<u64>());
+    let mut ahead = graph.routes.clone();
+    ahead.iter_mut().for_each(|(route, count)| *count -= asked.get(route).copied().unwrap_or_default());
+    ahead.retain(|_, count| *count > 0);
+    Ok(Played { ids: world.ids.clone(), steps, graph, purposes, ahead })
 }
 
 /// Begins a conversation: nothing is known from the last one.

@@ -7,7 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::day::{Played, What};
+use super::{
+    day::{Played, What},
+    judge::CONTRACT,
+};
 
 /// Wrong answers that are named; more are only counted.
 const NAMED: usize = 20;
@@ -39,6 +42,10 @@ pub struct Figures {
     pub tools: BTreeMap<String, ToolFigures>,
     /// Requests to Graph with the cache, by route.
     pub routes: BTreeMap<String, u64>,
+    /// The same by what they were for: `write`, `miss`, `refresh` (of what was stale when it was served), `ahead` (all that nobody asked for).
+    pub purposes: BTreeMap<&'static str, u64>,
+    /// Those that nobody asked for, by route.
+    pub routes_ahead: BTreeMap<String, u64>,
     /// The first wrong answers.
     pub wrong: Vec<Wrong>,
 }
@@ -54,7 +61,9 @@ pub struct ToolFigures {
     pub misses: u64,
     /// Of these: nobody had asked it before, or not at this length.
     pub misses_first: u64,
-    /// Of these: a write of the agents in the same account came since it was asked last.
+    /// Of these: what was answered last had become too old to be served, whatever was written.
+    pub misses_expired: u64,
+    /// Of the others: a write of the agents to the same service of the account came since it was asked last.
     pub misses_after_write: u64,
 }
 
@@ -83,6 +92,29 @@ fn age(ages: &[i64], percent: usize) -> f64 {
     ages.get(at).map_or(0.0, |age| *age as f64 / 1000.0)
 }
 
+/// What a tool of the script is about.
+fn service(tool: &str) -> &'static str {
+    match tool.split('_').next() {
+        Some("calendar") => "calendar",
+        Some("contact") => "contacts",
+        Some("file" | "folder") => "files",
+        _ if tool == "search_files" => "files",
+        _ if tool == "search_contacts" => "contacts",
+        _ => "mail",
+    }
+}
+
+/// Whether the account wrote to what `tool` reads after the step `before`.
+fn is_later(wrote: &BTreeMap<(usize, &str), usize>, account: usize, tool: &str, before: usize) -> bool {
+    let services = if tool == "search_unified" { vec!["mail", "calendar", "files"] } else { vec![service(tool)] };
+    services.iter().any(|service| wrote.get(&(account, *service)).is_some_and(|wrote| *wrote > before))
+}
+
+/// How long an answer of `tool` is served, in milliseconds.
+fn stale_ms(tool: &str) -> i64 {
+    CONTRACT.iter().find(|contract| contract.tool == tool).map_or(i64::MAX, |contract| contract.stale * 1000)
+}
+
 impl Figures {
     /// What can be said without the second day.
     pub(super) fn of(played: &Played) -> Self {
@@ -95,20 +127,19 @@ impl Figures {
                     calls += 1;
                     let tool = tools.entry(question.tool.to_owned()).or_default();
                     tool.hear(heard, step.at, &mut ages);
-                    let before = asked.insert(question, number);
+                    let before = asked.insert(question, (number, heard.since));
                     if heard.status.as_deref() == Some("miss") {
                         match before {
                             None => tool.misses_first += 1,
-                            Some(before) if wrote.get(&question.account).is_some_and(|wrote| *wrote > before) => {
-                                tool.misses_after_write += 1
-                            }
+                            Some((_, since)) if step.at - since > stale_ms(question.tool) => tool.misses_expired += 1,
+                            Some((before, _)) if is_later(&wrote, question.account, question.tool, before) => tool.misses_after_write += 1,
                             Some(_) => {}
                         }
                     }
                 }
-                What::Write { account, .. } => {
+                What::Write { account, tool, .. } => {
                     (calls, writes) = (calls + 1, writes + 1);
-                    wrote.insert(*account, number);
+                    wrote.insert((*account, service(tool)), number);
                 }
                 What::Others(_) => others += 1,
                 What::Nothing => {}
@@ -129,6 +160,8 @@ impl Figures {
             changes_by_others: others,
             tools,
             routes: played.graph.routes.clone(),
+            purposes: played.purposes.clone(),
+            routes_ahead: played.ahead.clone(),
             wrong: Vec::new(),
         }
     }
@@ -178,8 +211,8 @@ impl Figures {
         )?;
         writeln!(
             out,
-            "{:<24} {:>7} {:>7} {:>7} {:>7}  of the misses: {:>7} {:>11}",
-            "tool", "fresh", "stale", "misses", "hits", "first", "after write"
+            "{:<24} {:>7} {:>7} {:>7} {:>7}  of the misses: {:>7} {:>7} {:>11}",
+            "tool", "fresh", "stale", "misses", "hits", "first", "too old", "after write"
         )?;
         for (name, tool) in &self.tools {
             let hits = tool.fresh + tool.stale;
@@ -187,8 +220,8 @@ impl Figures {
                 let rate = share(hits, hits + tool.misses) * 100.0;
                 writeln!(
                     out,
-                    "{name:<24} {:>7} {:>7} {:>7} {rate:>6.1}%                 {:>7} {:>11}",
-                    tool.fresh, tool.stale, tool.misses, tool.misses_first, tool.misses_after_write
+                    "{name:<24} {:>7} {:>7} {:>7} {rate:>6.1}%                 {:>7} {:>7} {:>11}",
+                    tool.fresh, tool.stale, tool.misses, tool.misses_first, tool.misses_expired, tool.misses_after_write
                 )?;
             }
         }
@@ -201,6 +234,8 @@ impl Figures {
             self.graph_calls_without_cache,
             self.spared() * 100.0
         )?;
+        let by = self.purposes.iter().map(|(purpose, requests)| format!("{purpose} {requests}")).collect::<Vec<_>>().join(", ");
+        writeln!(out, "  of them for          {by}")?;
         writeln!(out, "contract violations    {:>8}     (goal 0)", self.contract_violations)?;
         writeln!(out, "contradictions         {:>8}     (goal 0)", self.contradictions)?;
         write!(out, "age of cached answers  {:>8.1} s at the median, {:.1} s at the 99th percentile", self.age_p50_s, self.age_p99_s)?;

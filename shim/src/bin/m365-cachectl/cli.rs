@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use m365_cached_proto::TOOL_PROFILES;
 
+use crate::commands::install;
+
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
 Output:
@@ -97,8 +99,14 @@ pub(crate) enum Command {
     },
     /// Say which safeguards are configured and hold now
     Compliance,
+    /// Set up a client of this machine, such as Claude Code, VS Code or Cursor, to start m365-mcp
+    Install(Box<install::Install>),
+    /// Take what `install` wrote out of a client's file again
+    Uninstall(install::Uninstall),
     /// Let the daemon finish what is running and end
     Stop,
+    /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
+    Restart,
 }
 
 /// How to sign in.
@@ -250,7 +258,8 @@ Examples:
   m365-cachectl audit verify --json
   m365-cachectl audit export trail.jsonl --since 2026-11-01
 
-Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, prune, restore, broken.
+Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, import, repair, prune, restore,
+broken.
 Subjects, addresses, search words and texts are never in it; messages and files are marks (8 bytes of an HMAC), which --target computes
 again from an id. Alike reads within 5 s are one record that says how often (x40).
 
@@ -636,5 +645,7 @@ mod tests {
         insta::assert_snapshot!("help_reset", help(&["reset"]));
         insta::assert_snapshot!("help_keys_import", help(&["keys", "import"]));
         insta::assert_snapshot!("help_audit", help(&["audit"]));
+        insta::assert_snapshot!("help_install", help(&["install"]));
+        insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
     }
 }

@@ -6,6 +6,7 @@ mod limit;
 pub mod queue;
 mod run;
 pub mod safety;
+pub mod shim;
 mod soak;
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
@@ -66,6 +67,11 @@ enum Which {
     /// trail (every kind of tampering), arguments (a million changed inputs of the parsers). The last nine are tests, run by Cargo;
     /// `M365_SIZE=N` makes each of them try N cases at most.
     Safety,
+    /// 20 clients whose daemon is killed 50 times; 200 clients that find none.
+    ///
+    /// Parts: kills (nothing lost, nothing done twice, nobody disconnected, back within a second), restarts (in order, as an upgrade is: not even
+    /// an unknown outcome), starts (one daemon, all served within 10 s), size (of the shim as it is packed, on the disk and in memory).
+    Shim,
 }
 
 impl Which {
@@ -75,6 +81,7 @@ impl Which {
             Self::Limit(_) => "limit",
             Self::Soak => "soak",
             Self::Safety => "safety",
+            Self::Shim => "shim",
         }
     }
 
@@ -84,6 +91,7 @@ impl Which {
             Self::Limit(_) => limit::PARTS,
             Self::Soak => soak::PARTS,
             Self::Safety => safety::PARTS,
+            Self::Shim => shim::PARTS,
         }
     }
 
@@ -93,6 +101,7 @@ impl Which {
             Self::Limit(_) => limit::WHOLE,
             Self::Soak => soak::WHOLE,
             Self::Safety => safety::WHOLE,
+            Self::Shim => shim::WHOLE,
         }
     }
 }
@@ -120,6 +129,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Which::Limit(limit) => limit::run(&mut run, limit),
         Which::Soak => soak::run(&mut run),
         Which::Safety => safety::run(&mut run, &safety::FULL),
+        Which::Shim => shim::run(&mut run, &shim::FULL),
     }
     let ended = run.ended();
     let figures = run.end(which.name());

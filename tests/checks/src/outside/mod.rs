@@ -1,10 +1,12 @@
-//! Other people's judgement of the demo tenant: Microsoft's declarations, Microsoft's examples, and clients that we did not write.
+//! Other people's judgement of the demo tenant: Microsoft's declarations, Microsoft's examples, and clients that we did not write. And of the
+//! MCP server, in `mcp`: the protocol's conformance suite and the clients in the field.
 //!
 //! `stand` is a tenant with somebody signed in, `examples` asks it what Microsoft's documentation asks, `clients` lets other people's
 //! programs work on it; every answer on the way is held to the declarations of Graph v1.0. `report` prints and judges.
 
 mod clients;
 mod examples;
+mod mcp;
 mod program;
 mod report;
 mod stand;
@@ -18,6 +20,8 @@ use self::report::Report;
 enum Suite {
     /// The demo tenant as Microsoft Graph and its identity platform.
     Graph,
+    /// The shim and the daemon as a server of MCP, in both eras.
+    Mcp,
 }
 
 /// What the check can be told.
@@ -32,7 +36,7 @@ pub struct Options {
     /// A client that cannot run here is an error, too.
     #[arg(long)]
     no_skips: bool,
-    /// Only this part; may be given several times: `examples`, `clients`, or a client's name.
+    /// Only this part; may be given several times: `examples`, `conformance`, a revision of MCP, `clients`, or a client's name.
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
     /// Only examples whose id contains this.
@@ -52,7 +56,9 @@ impl Options {
 /// # Errors
 /// When it could not be carried through: a tenant does not start, a registry is not reached.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
-    let Suite::Graph = options.suite;
+    if options.suite == Suite::Mcp {
+        return mcp::run(options);
+    }
     clients::known(&options.only)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = runtime.block_on(async {

@@ -3,21 +3,36 @@
 //! `parts` lists what is linked into the three programs, `licences` holds each against what we may ship, `sbom` writes them down as
 //! CycloneDX 1.5, `advisories` looks them up in a copy of RustSec's database. Nothing here asks the network: the list comes from
 //! `Cargo.lock`, and the database is a folder that the caller brings, since its age is part of the result.
+//!
+//! `mcpb` packs the programs for Claude Desktop and writes the entry for the registry of MCP servers; `official` has the makers' own tools judge both, and
+//! is the one part that fetches something.
 
 mod advisories;
 mod licences;
+mod mcpb;
+mod official;
 mod parts;
 mod sbom;
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 
 pub use self::{
     advisories::{Known, advisories},
     licences::{Strange, strange},
+    mcpb::{System, bundle, manifest, server_json},
+    official::{Judged, judge},
     parts::{Part, parts},
     sbom::sbom,
+};
+
+use crate::{
+    demo::say,
+    support::bins::{For, bins, packaged_shim},
 };
 
 /// What the check can be told.
@@ -44,6 +59,20 @@ enum What {
     Advisories {
         /// The copy: a checkout of `rustsec/advisory-db`.
         database: PathBuf,
+        /// Print the result as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Builds the bundle for Claude Desktop (MCPB) and the entry for the registry of MCP servers (`server.json`), and has their makers' tools judge them.
+    ///
+    /// The programs are built as they are shipped. The entry names every bundle of this version in the folder, so that those of several systems can be
+    /// put together. Judges are `mcpb` (by npx) and `mcp-publisher`; one that is not there is passed over. Exits 1 when one finds something.
+    Mcpb {
+        /// Where both are written; made when it is not there.
+        folder: PathBuf,
+        /// The repository on GitHub whose release `v<version>` the bundles are files of: owner/name.
+        #[arg(long, value_name = "OWNER/NAME")]
+        github: String,
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
@@ -98,5 +127,30 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             }
             Ok(known.found.is_empty())
         }
+        What::Mcpb { folder, github, json } => packed(folder, github, *json),
     }
+}
+
+/// Builds bundle and entry, and lets them be judged.
+fn packed(folder: &Path, github: &str, json: bool) -> anyhow::Result<bool> {
+    say("building the programs");
+    let (shim, daemon) = (packaged_shim()?, &bins(For::Demo)?.daemon);
+    let system = System::here()?;
+    std::fs::create_dir_all(folder)?;
+    let (file, entry) = (folder.join(system.file_name()), folder.join("server.json"));
+    std::fs::write(&file, bundle(system, &[&shim, daemon])?)?;
+    std::fs::write(&entry, serde_json::to_string_pretty(&server_json(github, folder)?)? + "\n")?;
+    let bytes = std::fs::metadata(&file)?.len();
+    say("asking the makers' tools");
+    let judged = judge(&file, &entry)?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::json!({ "bundle": file, "bytes": bytes, "entry": entry, "judged": judged }))?;
+    } else {
+        writeln!(out, "{} ({bytes} bytes)\n{}", file.display(), entry.display())?;
+        for one in &judged {
+            writeln!(out, "{:<8} {}: {}", one.state, one.by, one.said)?;
+        }
+    }
+    Ok(judged.iter().all(|one| one.state != "failed"))
 }

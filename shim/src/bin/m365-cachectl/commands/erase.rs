@@ -1,6 +1,7 @@
 //! `erase`: destroy everything that is held on one account, and say what is left.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use m365_cached_proto::v1::{EraseReply, EraseRequest, Fault, Kind};
 use serde::Serialize;
@@ -11,19 +12,28 @@ use crate::output::{Paint, View};
 /// Something is left: the store needs attention.
 const NOT_COMPLETE: u8 = 7;
 
-/// `{"account_id":"…","entries_deleted":n,"complete":true,"left":{"entries":0,…}}`
+/// `{"account_id":"…","entries_deleted":n,"copies_removed":n,"complete":true,"left":{"entries":0,…},"untouched":["/…"]}`. `copies_removed`: sealed
+/// copies of an import. `untouched`: what may hold something of the account and was left as it is.
 #[derive(Debug, Serialize)]
 struct Erased {
     account_id: String,
     entries_deleted: u64,
+    copies_removed: u64,
     complete: bool,
     left: BTreeMap<String, u64>,
+    untouched: Vec<String>,
 }
 
+/// What is said when there are sealed copies.
+const SEALED: &str =
+    " The sealed copies of m365-mcp's cache go whole, with what they have of other accounts, since nothing can be taken out of one.";
+
 pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result<u8, Fault> {
+    let copies = context.profile.imported().read_dir().is_ok_and(|mut copies| copies.next().is_some());
+    let copies = if copies { SEALED } else { "" };
     let question = format!(
         "Everything that is held on {account} is destroyed: answers, tokens, its key, tasks, statistics, the journal of its writes and its \
-         name in the audit trail. Nothing at Microsoft is changed. This cannot be undone."
+         name in the audit trail.{copies} Nothing at Microsoft is changed. This cannot be undone."
     );
     if !yes {
         match context.output.ask(&question) {
@@ -43,18 +53,34 @@ pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result
 
 impl From<EraseReply> for Erased {
     fn from(reply: EraseReply) -> Self {
-        let EraseReply { account, entries, left, complete } = reply;
-        Self { account_id: account, entries_deleted: entries, complete, left: left.into_iter().collect() }
+        let EraseReply { account, entries, left, complete, copies, untouched } = reply;
+        Self {
+            account_id: account,
+            entries_deleted: entries,
+            copies_removed: copies,
+            complete,
+            left: left.into_iter().collect(),
+            untouched,
+        }
     }
 }
 
 impl View for Erased {
     fn text(&self, paint: Paint) -> String {
-        if self.complete {
-            return format!("erased; {} answers deleted, nothing is left\n", self.entries_deleted);
+        let mut text = if self.complete {
+            format!("erased; {} answers deleted, nothing is left\n", self.entries_deleted)
+        } else {
+            let left: Vec<String> =
+                self.left.iter().filter(|(_, count)| **count > 0).map(|(what, count)| format!("{count} {what}")).collect();
+            format!("{}: {}; the daemon goes on by itself\n", paint.bad("something is left"), left.join(", "))
+        };
+        if self.copies_removed > 0 {
+            let _ = writeln!(text, "{} sealed copies of m365-mcp's cache went with it", self.copies_removed);
         }
-        let left: Vec<String> = self.left.iter().filter(|(_, count)| **count > 0).map(|(what, count)| format!("{count} {what}")).collect();
-        format!("{}: {}; the next start of the daemon goes on\n", paint.bad("something is left"), left.join(", "))
+        for path in &self.untouched {
+            let _ = writeln!(text, "not touched, and it may hold something of the account: `{path}`");
+        }
+        text
     }
 }
 
@@ -65,9 +91,13 @@ mod tests {
     #[test]
     fn it_reads_well() {
         let left = [("entries".to_owned(), 0), ("writes".to_owned(), 2)];
-        let view = Erased::from(EraseReply { account: "1.2".into(), entries: 5, left: left.clone().into(), complete: false });
-        assert_eq!(view.text(Paint::OFF), "something is left: 2 writes; the next start of the daemon goes on\n");
-        let view = Erased::from(EraseReply { account: "1.2".into(), entries: 5, left: left.into(), complete: true });
+        let reply = EraseReply { account: "1.2".into(), entries: 5, left: left.into(), ..EraseReply::default() };
+        let view = Erased::from(reply.clone());
+        assert_eq!(view.text(Paint::OFF), "something is left: 2 writes; the daemon goes on by itself\n");
+        let view = Erased::from(EraseReply { complete: true, copies: 1, untouched: vec!["/p/quarantine".into()], ..reply.clone() });
+        let expected = "erased; 5 answers deleted, nothing is left\n1 sealed copies of m365-mcp's cache went with it\nnot touched, and it may hold something of the account: `/p/quarantine`\n";
+        assert_eq!(view.text(Paint::OFF), expected);
+        let view = Erased::from(EraseReply { complete: true, ..reply });
         assert_eq!(view.text(Paint::OFF), "erased; 5 answers deleted, nothing is left\n");
         insta::assert_json_snapshot!("erase_json", view);
     }

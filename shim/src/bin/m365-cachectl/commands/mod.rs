@@ -9,11 +9,13 @@ mod compliance;
 mod erase;
 mod export;
 mod import;
+pub(crate) mod install;
 mod invalidate;
 mod keys;
 mod login;
 mod logout;
 mod repair;
+mod restart;
 mod stats;
 mod status;
 pub(crate) mod stop;
@@ -50,7 +52,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Export { account, path } => export::run(context, account, &path).await?,
         Command::Erase { account, yes } => return erase::run(context, account, yes).await,
         Command::Compliance => return compliance::run(context).await,
+        Command::Install(args) => return install::install(context, &args),
+        Command::Uninstall(args) => return install::uninstall(context, &args),
         Command::Stop => stop::run(context).await?,
+        Command::Restart => restart::run(context).await?,
     }
     Ok(0)
 }

@@ -1,7 +1,5 @@
 //! `keys export` and `keys import`: the recovery file.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
 use m365_cached_proto::v1::{ExportKeysRequest, Fault, Kind};
@@ -10,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::place;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View};
+use crate::private::PrivateFile;
 use crate::{offline, passphrase};
 
 /// `{"file":"/…","bytes":612}`
@@ -34,10 +33,7 @@ pub(super) async fn export(context: &Context, file: &Path, passphrase_file: Opti
     }
     let passphrase = passphrase::read(passphrase_file, true)?;
     let reply = answered(context.keys().await?.export(ExportKeysRequest { passphrase }).await)?;
-    write(file, &reply.file).map_err(|error| {
-        let message = format!("The recovery file `{}` cannot be written: {error}.", file.display());
-        Fault::new(Kind::User, "cannot_write", message, "Name a file in a folder you may write to.")
-    })?;
+    write(file, &reply.file)?;
     context.output.show(&Exported { file: file.display().to_string(), bytes: reply.file.len() as u64 });
     Ok(())
 }
@@ -52,19 +48,10 @@ pub(super) async fn import(context: &Context, file: &Path, passphrase_file: Opti
     Ok(())
 }
 
-/// Readable by its owner alone, and never over another file.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // Half a recovery file is worse than none.
-        let _ = std::fs::remove_file(path);
-    }
-    written
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let mut file = PrivateFile::create(path, "m365.recovery")?;
+    file.write(bytes)?;
+    file.finish()
 }
 
 impl View for Exported {

@@ -1,0 +1,327 @@
+//! When the daemon ends by itself: nobody needs it any more, or another version of its program lies in its place.
+//!
+//! A daemon that a client started ends after `daemon.idle_s` without a client; one that a service manager or a person started stays. Either gives way to
+//! another program: when the file it was started from has been replaced, the new one is tried (`--version`), and once no call has been under
+//! way for a while the daemon drains and puts the new program in its own place, under the same process id, so that a service manager
+//! sees none of it. Clients are connected again before anybody notices: the shim holds what comes meanwhile.
+//!
+//! A replacement is any other file, also an older one: whoever installs decides. One that does not start is told of and changes nothing.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use m365_cached::clock::Timestamp;
+
+use crate::{core::Warning, daemon::Daemon};
+
+/// How often is looked. A new file must be the same at two looks, so that one that is still being written is left alone.
+pub const LOOK: Duration = Duration::from_secs(10);
+/// A daemon that is never quiet gives way after this all the same: calls under way are finished while it drains.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a program may take to tell its version.
+const VERSION: Duration = Duration::from_secs(10);
+
+/// When a daemon ends by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Life {
+    /// Without a client for this long; `None` to stay.
+    pub idle: Option<Duration>,
+    /// The file it was started from; `None` where that is not known.
+    pub program: Option<Program>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Asked to, or idle.
+    Stopped,
+    /// Another program lies in its place, which is to be started.
+    Replaced,
+}
+
+/// A program's file, and how to tell that it is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    path: PathBuf,
+    mark: Mark,
+}
+
+/// What changes when a file is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    length: u64,
+    changed: Option<SystemTime>,
+    /// Its number on its disk.
+    number: u64,
+}
+
+impl Program {
+    /// The file that this process was started from, by the name that was used: behind a link another version may come to lie.
+    #[must_use]
+    pub fn of_this_process(first_word: Option<OsString>) -> Option<Self> {
+        let named = first_word.map(PathBuf::from).filter(|path| path.is_absolute());
+        let path = named.or_else(|| std::env::current_exe().ok())?;
+        Self::at(path)
+    }
+
+    fn at(path: PathBuf) -> Option<Self> {
+        let mark = mark(&path)?;
+        Some(Self { path, mark })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn mark(path: &Path) -> Option<Mark> {
+    let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    #[cfg(unix)]
+    let number = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let number = 0;
+    Some(Mark { length: meta.len(), changed: meta.modified().ok(), number })
+}
+
+/// What was seen so far; pure but for `mark`.
+#[derive(Debug)]
+struct Watch {
+    life: Life,
+    /// When there was last a client, or a call.
+    needed: Timestamp,
+    /// Another file, since when it has been the same.
+    other: Option<(Mark, Timestamp)>,
+    /// It has been found to start.
+    good: bool,
+    /// It has been found not to.
+    bad: Option<Mark>,
+}
+
+/// What is to be done after a look.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Wait,
+    /// See whether the new program starts.
+    Try,
+    Idle,
+    GiveWay,
+}
+
+/// What is going on at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scene {
+    /// Clients that are connected.
+    clients: usize,
+    /// Calls under way.
+    calls: u64,
+    /// Background tasks that run.
+    tasks: u64,
+    /// Calls since the start.
+    asked: u64,
+}
+
+impl Watch {
+    fn new(life: Life, now: Timestamp) -> Self {
+        Self { life, needed: now, other: None, good: false, bad: None }
+    }
+
+    fn look(&mut self, now: Timestamp, scene: Scene, last: Scene, mark: Option<Mark>) -> Next {
+        let quiet = scene.calls == 0 && scene.asked == last.asked;
+        if scene.clients > 0 || !quiet || scene.tasks > 0 {
+            self.needed = now;
+        }
+        let replaced = self.life.program.as_ref().zip(mark).filter(|(program, mark)| program.mark != *mark).map(|(_, mark)| mark);
+        // A file that is gone is no other file: one that is being replaced is gone for a moment.
+        match (replaced, self.other) {
+            (Some(mark), Some((before, since))) if mark == before => {
+                if self.good && (quiet || now.since(since) >= PATIENCE) {
+                    return Next::GiveWay;
+                }
+                if !self.good && self.bad != Some(mark) {
+                    return Next::Try;
+                }
+            }
+            (Some(mark), _) => (self.other, self.good) = (Some((mark, now)), false),
+            (None, _) if mark.is_some() => (self.other, self.good) = (None, false),
+            (None, _) => {}
+        }
+        match self.life.idle {
+            Some(idle) if now.since(self.needed) >= idle => Next::Idle,
+            _ => Next::Wait,
+        }
+    }
+
+    fn tried(&mut self, starts: bool) {
+        self.good = starts;
+        self.bad = self.other.map(|(mark, _)| mark).filter(|_| !starts);
+    }
+}
+
+/// Ends when the daemon should, with the reason for people. Never, for one that stays and whose file nobody replaces.
+pub(crate) async fn end_of(daemon: Arc<Daemon>, life: Life) -> (End, &'static str) {
+    let path = life.program.as_ref().map(|program| program.path.clone());
+    let on_demand = life.idle.is_some();
+    if !on_demand && path.is_none() {
+        return std::future::pending().await;
+    }
+    let mut watch = Watch::new(life, daemon.now());
+    let mut last = scene(&daemon, on_demand).await;
+    loop {
+        daemon.sleep(LOOK).await;
+        let now = scene(&daemon, on_demand).await;
+        match watch.look(daemon.now(), now, last, path.as_deref().and_then(mark)) {
+            Next::Wait => {}
+            Next::Idle => return (End::Stopped, "no client for a long time"),
+            Next::GiveWay => return (End::Replaced, "another version is installed"),
+            Next::Try => {
+                let starts = match &path {
+                    Some(path) => starts(path).await,
+                    None => false,
+                };
+                watch.tried(starts);
+                daemon.warn(if starts { waiting() } else { does_not_start() });
+            }
+        }
+        last = now;
+    }
+}
+
+/// Background tasks are only counted where they decide something: the store is asked for them.
+async fn scene(daemon: &Daemon, on_demand: bool) -> Scene {
+    let clients = daemon.clients.list().len();
+    let tasks = match daemon.core() {
+        Ok(core) if on_demand && clients == 0 => core.status().await.queue.running,
+        _ => 0,
+    };
+    Scene { clients, calls: daemon.gate.usage().calls, tasks, asked: daemon.asked() }
+}
+
+fn waiting() -> Warning {
+    Warning {
+        code: "other_version_installed".into(),
+        message: "Another version of the daemon is installed; this one gives way as soon as no call is under way.".into(),
+        hint: "To have it now: `m365-cachectl restart`.".into(),
+    }
+}
+
+fn does_not_start() -> Warning {
+    Warning {
+        code: "other_version_broken".into(),
+        message: "Another version of the daemon is installed, and it does not start; this one goes on.".into(),
+        hint: "See what `m365-cached --version` says, and install it again.".into(),
+    }
+}
+
+/// Whether the program tells its version as ours do.
+async fn starts(path: &Path) -> bool {
+    let mut command = tokio::process::Command::new(path);
+    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let said = tokio::time::timeout(VERSION, command.output()).await;
+    said.is_ok_and(|said| said.is_ok_and(|said| said.status.success() && said.stdout.starts_with(b"m365-cached ")))
+}
+
+/// Puts `program` in the place of this process, with the words it was started with. Returns only when that fails.
+#[cfg(unix)]
+pub fn become_other(program: &Program) -> std::io::Error {
+    std::os::unix::process::CommandExt::exec(std::process::Command::new(&program.path).args(std::env::args_os().skip(1)))
+}
+
+/// Starts `program` with the words that this process was started with.
+#[cfg(not(unix))]
+pub fn become_other(program: &Program) -> std::io::Error {
+    match std::process::Command::new(&program.path).args(std::env::args_os().skip(1)).spawn() {
+        Ok(_) => std::process::exit(0),
+        Err(error) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Mark = Mark { length: 1, changed: None, number: 1 };
+    const NEW: Mark = Mark { length: 2, changed: None, number: 1 };
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1000)
+    }
+
+    fn watch(idle: Option<Duration>) -> Watch {
+        Watch::new(Life { idle, program: Some(Program { path: "/p".into(), mark: OLD }) }, at(0))
+    }
+
+    #[test]
+    fn one_that_nobody_needs_ends_and_one_that_stays_does_not() {
+        let none = Scene::default();
+        let mut on_demand = watch(Some(IDLE));
+        for busy in [Scene { clients: 1, ..none }, Scene { calls: 1, ..none }, Scene { tasks: 1, ..none }, Scene { asked: 1, ..none }] {
+            assert_eq!(on_demand.look(at(100), busy, none, Some(OLD)), Next::Wait, "{busy:?}");
+        }
+        assert_eq!(on_demand.look(at(159), none, none, Some(OLD)), Next::Wait);
+        assert_eq!(on_demand.look(at(160), none, none, Some(OLD)), Next::Idle);
+        assert_eq!(watch(None).look(at(1_000_000), none, none, Some(OLD)), Next::Wait);
+    }
+
+    #[test]
+    fn it_gives_way_to_a_file_that_has_settled_and_starts_when_it_is_quiet() {
+        let (none, busy) = (Scene { clients: 3, ..Scene::default() }, Scene { clients: 3, calls: 1, ..Scene::default() });
+        let mut watch = watch(None);
+        assert_eq!(watch.look(at(10), none, none, Some(NEW)), Next::Wait, "it may still be written");
+        let newer = Mark { length: 3, ..NEW };
+        assert_eq!(watch.look(at(20), none, none, Some(newer)), Next::Wait, "it was");
+        assert_eq!(watch.look(at(25), none, none, None), Next::Wait, "gone for a moment");
+        assert_eq!(watch.look(at(30), none, none, Some(newer)), Next::Try);
+        watch.tried(true);
+        assert_eq!(watch.look(at(40), busy, none, Some(newer)), Next::Wait);
+        assert_eq!(watch.look(at(50), none, busy, Some(newer)), Next::GiveWay);
+        assert_eq!(watch.look(at(20 + 600), busy, busy, Some(newer)), Next::GiveWay, "one that is never quiet, too");
+    }
+
+    #[test]
+    fn one_that_does_not_start_is_tried_once() {
+        let none = Scene::default();
+        let mut watch = watch(None);
+        watch.look(at(10), none, none, Some(NEW));
+        assert_eq!(watch.look(at(20), none, none, Some(NEW)), Next::Try);
+        watch.tried(false);
+        assert_eq!(watch.look(at(30), none, none, Some(NEW)), Next::Wait);
+        let mended = Mark { length: 9, ..NEW };
+        assert_eq!(watch.look(at(40), none, none, Some(mended)), Next::Wait);
+        assert_eq!(watch.look(at(50), none, none, Some(mended)), Next::Try);
+        // And one that is put back as it was is none.
+        assert_eq!(watch.look(at(60), none, none, Some(OLD)), Next::Wait);
+        assert_eq!(watch.look(at(70), none, none, Some(OLD)), Next::Wait);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_program_is_known_by_what_it_says() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m365-cached");
+        let write = |text: &str| {
+            let new = dir.path().join("new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o700)).unwrap();
+            std::fs::rename(&new, &path).unwrap();
+        };
+        write("#!/bin/sh\necho m365-cached 9.9.9\n");
+        let program = Program::at(path.clone()).unwrap();
+        assert!(starts(&path).await);
+        write("#!/bin/sh\necho m365-cached 9.9.9; exit 1\n");
+        assert!(!starts(&path).await);
+        assert_ne!(mark(&path), Some(program.mark));
+        write("#!/bin/sh\necho something else\n");
+        assert!(!starts(&path).await);
+        std::fs::remove_file(&path).unwrap();
+        assert!(!starts(&path).await && mark(&path).is_none());
+    }
+}

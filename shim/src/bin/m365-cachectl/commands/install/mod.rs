@@ -1,0 +1,163 @@
+//! `install` and `uninstall`: connects the clients of this machine, by the files in which they keep their lists of servers.
+//!
+//! `clients` knows the clients and where their files lie, `entry` what is written into them, `jsonc` and `toml` how, `plan` decides for one file, `file`
+//! reads and replaces it, `change` shows the difference, `list` looks at all. No daemon is asked or started.
+
+mod args;
+mod change;
+mod clients;
+mod entry;
+mod file;
+mod jsonc;
+mod list;
+mod plan;
+mod report;
+mod toml;
+mod trouble;
+
+use std::path::{Path, PathBuf};
+
+use m365_cached_proto::dirs::DIR_VARIABLE;
+use m365_cached_proto::v1::{Fault, Kind};
+
+pub(crate) use self::args::{Install, Uninstall};
+use self::clients::{Client, Machine, System};
+use self::entry::Entry;
+use self::plan::{Plan, Step, Wish};
+use self::report::{Print, Printed, Report, Row};
+use crate::context::Context;
+use crate::offline::agreed;
+
+/// Sets clients up; the exit code.
+pub(super) fn install(context: &Context, args: &Install) -> Result<u8, Fault> {
+    let env = |name: &str| std::env::var_os(name);
+    let machine = machine(&env)?;
+    if args.list {
+        context.output.show(&list::List::of(&machine, args.project.as_deref(), &args.name)?);
+        return Ok(0);
+    }
+    let clients = chosen(&args.clients, args.all, &machine)?;
+    let entry = launch(context, &args.words, &env)?;
+    if args.print {
+        let one = |client| file(client, args.project.as_deref(), &machine).and_then(|file| Printed::of(client, file, &args.name, &entry));
+        let printed = Print { clients: clients.into_iter().map(one).collect::<Result<_, Fault>>()? };
+        if !context.output.json {
+            printed.clients.iter().for_each(|one| context.output.note(&one.remark()));
+        }
+        context.output.show(&printed);
+        return Ok(0);
+    }
+    let plans = clients.into_iter().map(|client| {
+        let plan =
+            file(client, args.project.as_deref(), &machine).and_then(|file| Plan::new(client, file, &args.name, Wish::There(&entry)));
+        (client, plan)
+    });
+    carry_out(context, plans.collect(), args.dry_run, args.yes)
+}
+
+/// Takes clients' entries out again; the exit code.
+pub(super) fn uninstall(context: &Context, args: &Uninstall) -> Result<u8, Fault> {
+    let env = |name: &str| std::env::var_os(name);
+    let machine = machine(&env)?;
+    let plans = chosen(&args.clients, args.all, &machine)?.into_iter().map(|client| {
+        let plan = file(client, args.project.as_deref(), &machine).and_then(|file| Plan::new(client, file, &args.name, Wish::Gone));
+        (client, plan)
+    });
+    carry_out(context, plans.collect(), args.dry_run, args.yes)
+}
+
+type Plans<'a> = Vec<(Client, Result<Plan<'a>, Fault>)>;
+
+/// Shows what would be done, asks, and does it. One client's trouble does not keep the others from being served.
+fn carry_out(context: &Context, mut plans: Plans<'_>, dry_run: bool, yes: bool) -> Result<u8, Fault> {
+    if plans.len() == 1 && plans[0].1.is_err() {
+        return plans.remove(0).1.map(|_| 0);
+    }
+    let changes: Vec<&Plan<'_>> =
+        plans.iter().filter_map(|(_, plan)| plan.as_ref().ok()).filter(|plan| plan.step != Step::Nothing).collect();
+    let asked = !dry_run && !yes && !changes.is_empty();
+    if asked {
+        agreed(context, false, &report::question(&changes))?;
+    }
+    // Whoever was asked has seen the difference.
+    let shown = !asked;
+    let rows = plans.into_iter().map(|(client, plan)| match plan {
+        Err(fault) => Row::failed(client, &fault),
+        Ok(plan) if dry_run || plan.step == Step::Nothing => Row::planned(&plan, shown),
+        Ok(plan) => {
+            let row = Row::planned(&plan, shown);
+            match plan.carry_out() {
+                Ok(backup) => row.done(backup),
+                Err(fault) => Row::failed(client, &fault),
+            }
+        }
+    });
+    let report = Report { clients: rows.collect() };
+    context.output.show(&report);
+    Ok(report.exit_code())
+}
+
+fn machine(env: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<Machine<'_>, Fault> {
+    let home = std::env::home_dir().filter(|home| home.is_absolute()).ok_or_else(|| {
+        Fault::new(
+            Kind::User,
+            "no_home",
+            "The system names no home directory, where clients keep their files.",
+            "set HOME, or use --project DIR",
+        )
+    })?;
+    Ok(Machine { system: System::here(), env, home })
+}
+
+fn chosen(named: &[Client], all: bool, machine: &Machine<'_>) -> Result<Vec<Client>, Fault> {
+    let mut clients =
+        if all { Client::ALL.into_iter().filter(|client| machine.trace(*client).is_some()).collect() } else { named.to_vec() };
+    clients.sort_unstable();
+    clients.dedup();
+    if clients.is_empty() {
+        let known = Client::ALL.map(|client| client.facts().title).join(", ");
+        return Err(Fault::new(
+            Kind::User,
+            "no_client_found",
+            format!("None of {known} was found on this machine."),
+            "name one: `m365-cachectl install cursor`",
+        ));
+    }
+    Ok(clients)
+}
+
+fn file(client: Client, project: Option<&Path>, machine: &Machine<'_>) -> Result<PathBuf, Fault> {
+    let Some(dir) = project else { return Ok(machine.file(client)) };
+    let dir = std::path::absolute(dir).ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
+        Fault::new(Kind::User, "no_project", format!("`{}` is no folder.", dir.display()), "give the project's folder to --project")
+    })?;
+    client.project_file(&dir).ok_or_else(|| {
+        let facts = client.facts();
+        let message = format!("{} keeps no list of servers in a project.", facts.title);
+        Fault::new(Kind::User, "no_project_scope", message, format!("`m365-cachectl install {}` without --project", facts.word))
+    })
+}
+
+/// How clients are to start us: the words are tried on `m365-mcp` first, since a client would only say that the server does not start.
+fn launch(context: &Context, words: &[String], env: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<Entry, Fault> {
+    let command = entry::shim(env)?;
+    if !words.is_empty() {
+        let tried = std::process::Command::new(&command).args(words).arg("--help").stdin(std::process::Stdio::null()).output();
+        let tried = tried.map_err(|error| {
+            Fault::new(Kind::Config, "shim_not_started", format!("`{command}` cannot be started: {error}."), "install it anew")
+        })?;
+        if !tried.status.success() {
+            let said = String::from_utf8_lossy(&tried.stderr);
+            let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            return Err(Fault::new(
+                Kind::User,
+                "unknown_words",
+                format!("`m365-mcp` does not take these words: {said}."),
+                "`m365-mcp --help`",
+            ));
+        }
+    }
+    let profile = context.profile.explicit.then(|| context.profile.dir.to_str().map(str::to_owned)).flatten();
+    let env = profile.map(|dir| (DIR_VARIABLE.to_owned(), dir)).into_iter().collect();
+    Ok(Entry { command, args: words.to_vec(), env })
+}

@@ -37,11 +37,16 @@ fn every_target_has_its_program_and_passes_its_seeds() {
     }
 }
 
+/// Letters of two, three and four bytes, one that turns the direction, one that is no letter, and what ends a text elsewhere.
+const LETTERS: [char; 7] = ['é', '中', '𝄞', '\u{202e}', '\u{feff}', '\0', '"'];
+
 /// One change of a seed.
 #[derive(Debug, Clone)]
 enum Change {
     Set(prop::sample::Index, u8),
     Insert(prop::sample::Index, Vec<u8>),
+    /// A letter of several bytes, whole: what comes of any bytes is hardly ever text.
+    Letter(prop::sample::Index, char),
     Remove(prop::sample::Index, usize),
     Repeat(prop::sample::Index, usize),
 }
@@ -51,6 +56,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         (place(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
         (place(), prop::collection::vec(any::<u8>(), 1..6)).prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        (place(), prop::sample::select(LETTERS.to_vec())).prop_map(|(at, letter)| Change::Letter(at, letter)),
         (place(), 1..20usize).prop_map(|(at, length)| Change::Remove(at, length)),
         (place(), 1..40usize).prop_map(|(at, length)| Change::Repeat(at, length)),
     ]
@@ -64,6 +70,10 @@ fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
             Change::Insert(at, more) => {
                 let at = at.index(length + 1);
                 bytes.splice(at..at, more.iter().copied());
+            }
+            Change::Letter(at, letter) => {
+                let at = at.index(length + 1);
+                bytes.splice(at..at, letter.to_string().into_bytes());
             }
             Change::Remove(at, count) if length > 0 => {
                 let at = at.index(length);

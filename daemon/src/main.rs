@@ -91,16 +91,16 @@ async fn serve(
     let mut signals = Signals::install().map_err(failed)?;
     // Bound before the vault is opened: clients that come early wait, rather than find nobody.
     let listener = Listener::bind(instance).map_err(failed)?;
+    let idle = config.as_ref().map_or_else(|_| Config::default().idle, |config| config.idle);
+    let life = Life { idle: Some(idle).filter(|idle| flags.on_demand && !idle.is_zero()), program };
     let parts = match config {
         Ok(config) => tokio::select! {
-            parts = open(&config, profile, flags) => {
-                let idle = Some(config.idle).filter(|idle| flags.on_demand && !idle.is_zero());
-                Parts { life: Life { idle, program }, ..parts? }
-            }
+            parts = open(&config, profile, flags) => parts?,
             _ = signals.stop() => return Ok(End::Stopped),
         },
         Err(problem) => Parts::misconfigured(profile, problem),
     };
+    let parts = Parts { life, ..parts };
     run(parts, listener, async { signals.stop().await }).await.map_err(failed)
 }
 

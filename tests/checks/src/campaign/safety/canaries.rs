@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rustix::process::{Signal, geteuid};
+use rustix::process::{Resource, Rlimit, Signal, geteuid, getrlimit, setrlimit};
 use serde_json::{Map, Value, json};
 
 use super::{Run, found};
@@ -45,11 +45,18 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     ] {
         world.words.extend(["--set".to_owned(), setting]);
     }
+    // It is the daemon that writes no core files, and not whoever started it.
+    let inherited = allow_core_files()?;
     world.start_daemon()?;
     let account = world.sign_in(ALEX)?;
     let mut client = Mcp::named(world.bins, &world.home, &format!("{BREED}-client"), &["--tools", "full"])?;
     let tools = client.request("tools/list", json!({}))?["result"]["tools"].as_array().cloned().unwrap_or_default();
     anyhow::ensure!(tools.len() > 80, "only {} tools", tools.len());
+    let secret = std::fs::read_to_string(&key).context("reading the key file")?.trim().to_owned();
+    let texts = [BREED, secret.as_str(), m365_cached_tenant::seed::CANARY, ALEX, "alex@contoso", TOKENS[0], TOKENS[1]];
+    let needles = Needles::new(texts);
+    let mut hits: Vec<String> = Vec::new();
+    let mut bytes = 0;
     let (mut calls, mut done) = (0, 0);
     for round in 0..rounds {
         for tool in &tools {
@@ -68,6 +75,8 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
             arguments[format!("{BREED}-argument")] = format!("{BREED}-unknown").into();
             answered(&mut client, name, &arguments)?;
         }
+        // What a later call writes over is looked for as well.
+        bytes += scan(&world, &needles, "", &mut hits)?;
     }
     done += sound(&mut client, &account)?;
     let nonsense = [
@@ -89,14 +98,7 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     drop(login);
     let _ = world.ctl(&["invalidate", &format!("{BREED}:*")])?;
 
-    let secret = std::fs::read_to_string(&key).context("reading the key file")?.trim().to_owned();
-    let texts = [BREED, secret.as_str(), m365_cached_tenant::seed::CANARY, ALEX, "alex@contoso"];
-    let needles = Needles::new(texts.into_iter().chain(TOKENS));
-    let mut hits: Vec<String> = Vec::new();
-    // What was asked to be saved is content, and the user's.
-    let _ = std::fs::remove_dir_all(world.home.path().join("downloads"));
-    let (in_files, bytes) = needles.scan(world.home.path())?;
-    hits.extend(in_files.iter().map(|hit| format!("{} ({}) in {}", hit.text, hit.form, hit.file.display())));
+    bytes += scan(&world, &needles, "", &mut hits)?;
     let log = world.daemon().log()?;
     run.must(log.contains("\"level\":\"DEBUG\""), "the log is not as full as it was asked to be");
     let metrics = scrape(figures)?;
@@ -105,15 +107,31 @@ pub(super) fn run(run: &mut Run, rounds: usize) -> anyhow::Result<()> {
     let pid = world.daemon().pid();
     let process = process(pid, &texts, &mut hits)?;
     let core = core(&mut world, run)?;
-    let stopped = needles.scan(world.home.path())?;
-    hits.extend(stopped.0.iter().map(|hit| format!("{} ({}) in {} after the end", hit.text, hit.form, hit.file.display())));
+    bytes += scan(&world, &needles, " after the end", &mut hits)?;
     hits.sort();
     hits.dedup();
-    let more = json!({ "calls_done": done, "bytes_scanned": bytes + stopped.1, "log_lines": log.lines().count(), "process": process,
+    let more = json!({ "calls_done": done, "bytes_scanned": bytes, "core_files_allowed": inherited, "log_lines": log.lines().count(), "process": process,
                        "core_files": core, "needles": needles.len(), "where": hits.iter().take(20).collect::<Vec<_>>() });
     found(run, "canaries", calls, hits.len() + core, more);
     run.must(done > 10, "hardly a call was carried out, so that nothing is shown");
     Ok(())
+}
+
+/// Lets the programs that are started from now on write core files, as far as the system lets us; whether they may.
+fn allow_core_files() -> anyhow::Result<bool> {
+    let most = getrlimit(Resource::Core).maximum;
+    let wanted = if geteuid().is_root() { None } else { most };
+    setrlimit(Resource::Core, Rlimit { current: wanted, maximum: wanted }).context("allowing core files")?;
+    Ok(wanted != Some(0))
+}
+
+/// Looks through every file of the profile; how many bytes that were.
+fn scan(world: &World, needles: &Needles, when: &str, hits: &mut Vec<String>) -> anyhow::Result<u64> {
+    // What was asked to be saved is content, and the user's.
+    let _ = std::fs::remove_dir_all(world.home.path().join("downloads"));
+    let (found, bytes) = needles.scan(world.home.path())?;
+    hits.extend(found.iter().map(|hit| format!("{} ({}) in {}{when}", hit.text, hit.form, hit.file.display())));
+    Ok(bytes)
 }
 
 /// Calls; whether it failed. A protocol error is an answer too.

@@ -32,7 +32,8 @@ pub struct Row {
     question: &'static str,
     tool: &'static str,
     bytes: usize,
-    tokens: usize,
+    /// Ours.
+    pub tokens: usize,
     original_bytes: usize,
     original_tokens: usize,
     /// The original's tokens for one of ours.

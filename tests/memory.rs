@@ -72,7 +72,10 @@ fn no_other_process_of_the_user_looks_into_the_daemon() {
 
     // Any other program of that user is open to it: so it is the daemon that closes itself.
     let mut other = Command::new("cat");
-    let open = Running::new("cat", spawn(as_a_user(other.stdin(Stdio::piped()).stdout(Stdio::null()))).unwrap());
+    let mut child = spawn(as_a_user(other.stdin(Stdio::piped()).stdout(Stdio::null()))).unwrap();
+    // It runs for as long as there may come something to read.
+    let _input = child.stdin.take();
+    let open = Running::new("cat", child);
     // The system opens it only some way into its start.
     let deadline = stopwatch::now() + PATIENCE;
     while !is_seen(open.pid()) || owner(open.pid()) == 0 {

@@ -100,7 +100,7 @@ fn as_many_tasks_run_as_there_are_workers() {
     assert_eq!(status["queue"]["running"], 3, "{status}");
     assert_eq!(world.control().stats().concurrent(LIST), 3);
     world.control().release(Some(hold));
-    world.until(|status| status["queue"]["queued"] == 0 && status["queue"]["running"] == 0).unwrap();
+    world.until_idle().unwrap();
     assert_eq!(world.control().stats().count(LIST), 12, "each of them once");
 }
 

@@ -43,7 +43,7 @@ fn a_stale_answer_is_renewed_once_however_many_clients_ask() {
     let question = json!({"account_id": world.ids[0], "folder": "inbox", "limit": 5});
     let mut clients: Vec<Mcp> = (0..6).map(|nth| world.client(ERAS[nth % 2]).unwrap()).collect();
     clients[0].call("email_list", &question).unwrap().json().unwrap();
-    world.advance(Duration::from_secs(130)).unwrap();
+    later(&world, 130);
     let hold = world.control().fault(Fault::always(LIST, Effect::Hold { at: At::Before }));
     // All get what there is, at once, while the one refresh is under way.
     for round in 0..3 {
@@ -57,6 +57,12 @@ fn a_stale_answer_is_renewed_once_however_many_clients_ask() {
         until_fresh(client, "email_list", &question);
     }
     assert_eq!(asked(&world, LIST), 2);
+}
+
+/// Moves the clock on when nothing is left to be done in the background.
+fn later(world: &World, seconds: u64) {
+    world.until_idle().unwrap();
+    world.advance(Duration::from_secs(seconds)).unwrap();
 }
 
 /// Everything that shows a folder of mail: three lists and two messages.
@@ -74,10 +80,10 @@ fn folder_in_use(world: &World, client: &mut Mcp) -> Vec<(&'static str, Value)> 
         for (tool, arguments) in &questions {
             until_fresh(client, tool, arguments);
         }
-        world.advance(Duration::from_secs(130)).unwrap();
+        later(&world, 130);
     }
     // The messages were first read before the token; now they are read after it.
-    world.advance(Duration::from_secs(901)).unwrap();
+    later(&world, 901);
     for (tool, arguments) in &questions {
         until_fresh(client, tool, arguments);
     }
@@ -93,7 +99,7 @@ fn a_mail_folder_in_use_costs_one_small_request_while_nothing_changes() {
     assert!(walks >= 1, "no token was taken");
     // Later than any of them may be served without a word from Microsoft.
     for hours in 1..=3 {
-        world.advance(Duration::from_secs(3700)).unwrap();
+        later(&world, 3700);
         let before = world.control().stats().requests;
         for (tool, arguments) in &questions {
             assert_eq!(client.call(tool, arguments).unwrap().cache_status().unwrap(), "fresh", "{tool} {arguments} after {hours} h");
@@ -103,7 +109,7 @@ fn a_mail_folder_in_use_costs_one_small_request_while_nothing_changes() {
     }
     // Something comes: the lists are fetched again, the messages are as they were.
     world.control().change(&json!({"verb": "new_message", "subject": "just arrived"})).unwrap();
-    world.advance(Duration::from_secs(3700)).unwrap();
+    later(&world, 3700);
     let before = world.control().stats().requests;
     let list = client.call("email_list", &questions[0].1).unwrap().json().unwrap();
     assert_eq!((&list["messages"][0]["subject"], &list["_cache_status"]), (&json!("just arrived"), &json!("miss")));
@@ -120,7 +126,7 @@ fn a_token_that_microsoft_has_forgotten_costs_one_request_and_no_answer() {
     let mut client = world.client(Era::Legacy).unwrap();
     let questions = folder_in_use(&world, &mut client);
     world.control().change(&json!({"verb": "expire_delta_tokens"})).unwrap();
-    world.advance(Duration::from_secs(3700)).unwrap();
+    later(&world, 3700);
     let before = world.control().stats().requests;
     for (tool, arguments) in &questions {
         // The first list brings its messages along.
@@ -145,7 +151,7 @@ fn a_contact_folder_in_use_costs_one_small_request_while_nothing_changes() {
         for (tool, arguments) in &questions {
             until_fresh(&mut client, tool, arguments);
         }
-        world.advance(Duration::from_secs(1900)).unwrap();
+        later(&world, 1900);
     }
     for (tool, arguments) in &questions {
         until_fresh(&mut client, tool, arguments);
@@ -156,8 +162,8 @@ fn a_contact_folder_in_use_costs_one_small_request_while_nothing_changes() {
         ["graph_requests", "saved_graph_calls"].map(|name| stats[name].as_u64().unwrap())
     };
     // Asks all again, later than any of them may be served without a word from Microsoft; what it costs, and what it is said to.
-    let mut later = |expected: [&str; 4]| {
-        world.advance(Duration::from_secs(5 * 3600)).unwrap();
+    let mut all = |expected: [&str; 4]| {
+        later(&world, 5 * 3600);
         let (before, [made, saved]) = (world.control().stats().requests, figures(&world));
         let answers: Vec<Value> = questions.iter().map(|(tool, arguments)| client.call(tool, arguments).unwrap().json().unwrap()).collect();
         let statuses: Vec<&str> = answers.iter().map(|answer| answer["_cache_status"].as_str().unwrap()).collect();
@@ -167,15 +173,15 @@ fn a_contact_folder_in_use_costs_one_small_request_while_nothing_changes() {
         (cost, saved_then - saved, answers)
     };
     for _ in 0..2 {
-        let (cost, saved, _) = later(["fresh"; 4]);
+        let (cost, saved, _) = all(["fresh"; 4]);
         assert_eq!((cost, saved), (1, 3), "four answers for one request");
     }
     // Somebody changes what no list shows, and somebody new comes.
     world.control().change(&json!({"verb": "update_contact", "id": shown[1]["id"], "jobTitle": "Head of Weather"})).unwrap();
-    let (cost, _, answers) = later(["miss", "fresh", "miss", "fresh"]);
+    let (cost, _, answers) = all(["miss", "fresh", "miss", "fresh"]);
     assert_eq!((cost, &answers[2]["jobTitle"]), (3, &json!("Head of Weather")));
     world.control().change(&json!({"verb": "new_contact", "displayName": "Aaron Aardvark"})).unwrap();
-    let (cost, _, answers) = later(["miss", "fresh", "fresh", "fresh"]);
+    let (cost, _, answers) = all(["miss", "fresh", "fresh", "fresh"]);
     assert_eq!((cost, &answers[0]["contacts"][0]["displayName"]), (2, &json!("Aaron Aardvark")));
 }
 
@@ -195,7 +201,7 @@ fn a_drive_in_use_costs_one_small_request_while_nothing_changes() {
     let walks = asked(&world, DRIVE_DELTA);
     for hours in [3, 30] {
         // More than a day after its fetch an answer is looked at itself.
-        world.advance(Duration::from_secs(hours * 3600)).unwrap();
+        later(&world, hours * 3600);
         let before = world.control().stats().requests;
         let expected = if hours < 24 { "fresh" } else { "miss" };
         for (tool, arguments) in &questions {

@@ -254,6 +254,15 @@ impl World {
         }
     }
 
+    /// Waits until no task is queued or running. One that is left over when the clock is moved asks in the midst of what comes next, and one
+    /// that runs over a jump of minutes loses its lease.
+    ///
+    /// # Errors
+    /// When there still is one when it should have ended.
+    pub fn until_idle(&self) -> anyhow::Result<()> {
+        self.until(|status| status["queue"]["queued"] == 0 && status["queue"]["running"] == 0).map(drop)
+    }
+
     /// Log lines at `warn` or `error` that contain this are part of the test.
     pub fn expect_log(&mut self, part: &str) {
         self.expected.push(part.to_owned());

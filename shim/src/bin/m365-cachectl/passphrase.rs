@@ -5,6 +5,11 @@ use std::path::Path;
 
 use m365_cached_proto::v1::{Fault, Kind};
 
+/// What stands below each verb that takes a passphrase.
+pub(crate) const HELP: &str = "\
+The passphrase is asked for on the terminal. A script puts it into the first line of a file (--passphrase-file) or into the variable
+M365_MCP_PASSPHRASE; it is never a word of the command line, which every user of the machine can read.";
+
 /// The variable that may hold one.
 pub(crate) const VARIABLE: &str = "M365_MCP_PASSPHRASE";
 /// A passphrase file is no longer.

@@ -1,15 +1,92 @@
 //! `audit`: what was done, by whom, when: shown, followed, verified, exported.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use m365_cached_proto::v1::{AuditRequest, Fault, Kind, VerifyAuditReply, VerifyAuditRequest};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{self, AuditVerb};
 use crate::context::{Context, answered};
 use crate::output::{Output, Paint, View};
 use crate::private::PrivateFile;
+
+/// What to show of the audit trail.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  m365-cachectl audit --account ada@contoso.com --since 2h
+  m365-cachectl audit --kind write --kind written --follow
+  m365-cachectl audit --target AAMk… -n 0
+  m365-cachectl audit verify --json
+  m365-cachectl audit export trail.jsonl --since 2026-11-01
+
+Kinds: sign_in, sign_out, key, write (before it is sent), written (its outcome), read, invalidation, export, erasure, import, repair, prune, restore,
+broken.
+Subjects, addresses, search words and texts are never in it; messages and files are marks (8 bytes of an HMAC), which --target computes
+again from an id. Alike reads within 5 s are one record that says how often (x40).
+
+`audit verify` holds every record against the one before it, and the trail against its sealed ends inside the database and beside it.
+Exit code 7 when it does not hold. Note the `head` it prints somewhere else: `audit verify --head N:HASH` then also finds a profile that
+was put back whole to an earlier time."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// How many of the last records to show; 0 for all
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
+    pub(crate) last: u64,
+    /// Go on with every record that comes
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// Which records.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Filter {
+    /// Only of this account: id or username; the id alone of one that has signed out
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Only by this client, as `stats --by client` shows it
+    #[arg(long)]
+    pub(crate) client: Option<String>,
+    /// Only of this tool; `email_*` for all that begin so
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// Only of this kind; may be given several times
+    #[arg(long)]
+    pub(crate) kind: Vec<String>,
+    /// Only of this message, file or folder, by its id
+    #[arg(long, value_name = "ID")]
+    pub(crate) target: Option<String>,
+    /// Only from then on: `15m`, `2h` or `7d` ago, a date, or a time such as 2026-11-21T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+/// What to do with the audit trail.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Go through all of it: nothing changed, moved, added or missing
+    Verify {
+        /// An end that `audit verify` printed earlier, through which the trail must still go
+        #[arg(long, value_name = "N:HASH")]
+        head: Option<String>,
+    },
+    /// Write it as JSON lines into a new file (0600), or to stdout for `-`
+    Export {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        filter: Filter,
+    },
+}
 
 /// What a store that needs attention gives: the trail does not hold.
 const DOES_NOT_HOLD: u8 = 7;
@@ -46,28 +123,28 @@ struct Exported {
     records: u64,
 }
 
-pub(super) async fn run(context: &Context, args: cli::Audit) -> Result<u8, Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Fault> {
     match args.verb {
         None => {
             let request = request(args.filter, args.last, args.follow);
             show(context, request).await?;
             Ok(0)
         }
-        Some(AuditVerb::Verify { head }) => {
+        Some(Verb::Verify { head }) => {
             let request = VerifyAuditRequest { noted: head.unwrap_or_default() };
             let reply = answered(context.records().await?.verify_audit(request).await)?;
             let verified = Verified::from(reply);
             context.output.show(&verified);
             Ok(if verified.holds { 0 } else { DOES_NOT_HOLD })
         }
-        Some(AuditVerb::Export { file, filter }) => {
+        Some(Verb::Export { file, filter }) => {
             export(context, &file, request(filter, 0, false)).await?;
             Ok(0)
         }
     }
 }
 
-fn request(filter: cli::AuditFilter, limit: u64, follow: bool) -> AuditRequest {
+fn request(filter: Filter, limit: u64, follow: bool) -> AuditRequest {
     AuditRequest {
         account: filter.account.unwrap_or_default(),
         client: filter.client.unwrap_or_default(),

@@ -5,10 +5,46 @@ use std::path::{Path, PathBuf};
 use m365_cached_proto::v1::{BackupReply, BackupRequest, Fault, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::cli;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View, bytes};
 use crate::{offline, passphrase};
+
+/// Where to back up to.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  m365-cachectl backup /mnt/disk/m365.backup --passphrase-file ~/passphrase
+
+The file holds the database as encrypted as it is, and its keys sealed under the passphrase (Argon2id, 64 MiB). With the passphrase it opens on
+any machine, without it nowhere. Every page of it is read again before it counts as written.
+
+The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.")]
+pub(crate) struct BackupArgs {
+    /// The file; nothing may stand there
+    pub(crate) file: PathBuf,
+    /// Read the passphrase from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// What to restore.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The daemon is stopped, the backup is opened and every page of it read; then its keys are sealed under a new master key and it takes the place of
+the database, which stays under `quarantine/` in a folder named by the date. Accounts are as they were; answers are asked for anew, since the
+backup knows nothing of what was written after it was made.
+
+The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.")]
+pub(crate) struct RestoreArgs {
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// Read the passphrase from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Agree that the data of today is put aside
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
 
 /// `{"file":"/…","bytes":n,"accounts":n,"entries":n}`
 #[derive(Debug, Serialize)]
@@ -31,7 +67,7 @@ struct Restored {
     quarantine: Option<String>,
 }
 
-pub(super) async fn backup(context: &Context, args: &cli::Backup) -> Result<(), Fault> {
+pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<(), Fault> {
     let file = absolute(&args.file)?;
     if file.symlink_metadata().is_ok() {
         let message = format!("There is a file at `{}` already, and it is not overwritten.", file.display());
@@ -45,7 +81,7 @@ pub(super) async fn backup(context: &Context, args: &cli::Backup) -> Result<(), 
     Ok(())
 }
 
-pub(super) async fn restore(context: &Context, args: &cli::Restore) -> Result<(), Fault> {
+pub(super) async fn restore(context: &Context, args: &RestoreArgs) -> Result<(), Fault> {
     let file = absolute(&args.file)?;
     let passphrase = passphrase::read(args.passphrase_file.as_deref(), false)?;
     let question = format!("The data of the profile `{}` is put aside, and the backup takes its place.", context.profile.dir.display());

@@ -5,16 +5,44 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{arguments, tools};
-use crate::cli;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View};
+
+/// What to call.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl call email_list account_id=ada@contoso.com folder=inbox limit=5
+  m365-cachectl call email_get '{\"account_id\":\"ada@contoso.com\",\"email_id\":\"AAMk…\"}'
+  m365-cachectl call email_send account_id=ada@contoso.com to=bob@contoso.com subject=Hello body=@letter.txt --dry-run
+
+A value is read as the type the tool declares: `limit=5` is a number where the tool wants one and text where it wants text; lists and
+objects are JSON. `@FILE` stands for what is in the file, `@@` for an `@` at the beginning. `m365-cachectl tools TOOL` lists the arguments.
+
+A tool that reaches other people or destroys asks on the terminal first. Without a terminal it is refused, unless --yes is given.")]
+pub(crate) struct Args {
+    /// The tool's name
+    pub(crate) tool: String,
+    /// Arguments, or all of them as one JSON object
+    #[arg(value_name = "NAME=VALUE")]
+    pub(crate) arguments: Vec<String>,
+    /// One argument; as NAME=VALUE
+    #[arg(long = "arg", value_name = "NAME=VALUE")]
+    pub(crate) args: Vec<String>,
+    /// Show the requests a write would make, and make none of them
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Agree to what the tool asks
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
 
 /// The tool's own answer.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct Answer(Value);
 
-pub(super) async fn run(context: &Context, args: cli::Call) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     let mut client = context.tools().await?;
     let given: Vec<String> = args.arguments.into_iter().chain(args.args).collect();
     let mut arguments = match given.as_slice() {

@@ -2,16 +2,51 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use m365_cached_proto::v1::{Fault, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli;
 use crate::context::Context;
 use crate::offline;
 use crate::output::{Paint, View};
+
+/// What to take over.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Every row of the cache that m365-mcp kept (plain or encrypted) is copied into a sealed file under `imported/`, read again and compared: counts and
+SHA-256 of both sides are equal, or nothing is kept. The accounts of its token file are listed; each signs in again, since the tokens have lain
+in clear text. The original is only read. Stop m365-mcp first.
+
+None of its answers is served: its file does not hold the arguments they were asked with, nor whether they are still true. They are counted by type
+and asked of Microsoft anew.
+
+An encrypted one opens with M365_MCP_CACHE_KEY or with the key that m365-mcp keeps in the keyring (`m365-mcp-cache`).
+
+--remove deletes the original, its logs, its clear-text tokens and its list of accounts, once the sealed copy has been read to the end. Deleting is not
+erasing: on flash what was in them may be found for a while, so sign out everywhere at https://mysignins.microsoft.com when that matters.
+
+With --json `state` is `would_import`, `imported`, `already_imported`, `removed`, `nothing_there` or `put_back`; progress goes to stderr.")]
+pub(crate) struct Args {
+    /// The cache; else M365_MCP_CACHE_DB_PATH, else `~/.m365_mcp_cache.db`
+    pub(crate) file: Option<PathBuf>,
+    /// Say what would be taken over, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Delete the original and its clear-text tokens
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) remove: bool,
+    /// With --remove: keep no sealed copy
+    #[arg(long, requires = "remove")]
+    pub(crate) unsealed: bool,
+    /// Write the latest sealed copy to a new file, as plain SQLite
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "dry_run", "remove"])]
+    pub(crate) put_back: Option<PathBuf>,
+    /// Agree to --remove
+    #[arg(long, requires = "remove")]
+    pub(crate) yes: bool,
+}
 
 /// `state`: `would_import`, `imported` or `already_imported`. What belongs to a cache is `null` when there is only a token file, and `accounts`
 /// is `null` without one.
@@ -55,7 +90,7 @@ struct PutBack {
     rows: u64,
 }
 
-pub(super) async fn run(context: &Context, args: &cli::Import) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
     if let Some(to) = &args.put_back {
         let to = absolute(to)?;
         let done: PutBack = offline::run(context, &["import", "--put-back", &to], None).await?;

@@ -3,9 +3,25 @@
 use m365_cached_proto::v1::{Fault, InvalidateReply, InvalidateRequest};
 use serde::Serialize;
 
-use crate::cli;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View};
+
+/// What to delete.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl invalidate 'email_list*'
+  m365-cachectl invalidate 'folder_get_tree' --account ada@contoso.com")]
+pub(crate) struct Args {
+    /// `type[:account][:name=value]`, with `*`
+    pub(crate) pattern: String,
+    /// Only of this account: id or username
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
 
 /// `{"pattern":"email_list*","entries_deleted":n}`; the pattern as the daemon understood it.
 #[derive(Debug, Serialize)]
@@ -14,7 +30,7 @@ struct Invalidated {
     entries_deleted: u64,
 }
 
-pub(super) async fn run(context: &Context, args: cli::Invalidate) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     let request =
         InvalidateRequest { pattern: args.pattern, account: args.account.unwrap_or_default(), reason: args.reason.unwrap_or_default() };
     let reply = promptly(context.admin().await?.invalidate(request)).await?;

@@ -6,10 +6,26 @@ use m365_cached_proto::v1::login_event::Event;
 use m365_cached_proto::v1::{Account, DeviceCode, Fault, Kind, LoginRequest, OpenUrl};
 use serde::Serialize;
 
-use crate::cli;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View};
 use crate::views::AccountView;
+
+/// How to sign in.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Show a code to enter on any device in place of opening a browser here
+    #[arg(long)]
+    pub(crate) device: bool,
+    /// A personal account (outlook.com, hotmail.com, live.com)
+    #[arg(long)]
+    pub(crate) personal: bool,
+    /// The account to suggest to the sign-in page
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) username: Option<String>,
+    /// Print the address without opening a browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
 
 /// One line of JSON for each: `{"event":"open_url","url":…}`, `{"event":"device_code",…}`, `{"event":"signed_in","account":{…}}`.
 #[derive(Debug, Serialize)]
@@ -30,7 +46,7 @@ enum Step {
     },
 }
 
-pub(super) async fn run(context: &Context, args: cli::Login) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     let request = LoginRequest { device: args.device, username: args.username.unwrap_or_default(), personal: args.personal };
     let mut events = answered(context.admin().await?.login(request).await)?;
     while let Some(event) = events.message().await.map_err(|status| Fault::from_status(&status))? {

@@ -2,27 +2,27 @@
 
 mod accounts;
 mod arguments;
-mod audit;
-mod backup;
-mod call;
+pub(crate) mod audit;
+pub(crate) mod backup;
+pub(crate) mod call;
 mod compliance;
 mod erase;
 mod export;
-mod import;
+pub(crate) mod import;
 pub(crate) mod install;
-mod invalidate;
-mod keys;
-mod login;
+pub(crate) mod invalidate;
+pub(crate) mod keys;
+pub(crate) mod login;
 mod logout;
-mod repair;
+pub(crate) mod repair;
 mod restart;
-mod stats;
+pub(crate) mod stats;
 mod status;
 pub(crate) mod stop;
-mod tasks;
+pub(crate) mod tasks;
 mod tool_costs;
-mod tools;
-mod warm;
+pub(crate) mod tools;
+pub(crate) mod warm;
 
 use m365_cached_proto::v1::Fault;
 

@@ -5,10 +5,34 @@ use std::fmt::Write as _;
 use m365_cached_proto::v1::Fault;
 use serde::{Deserialize, Serialize};
 
-use crate::cli;
 use crate::context::Context;
 use crate::offline;
 use crate::output::{Paint, View};
+
+/// How to repair.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The daemon is stopped and every page of the database is read. If all is well, nothing is changed. From a damaged one accounts, tokens, statistics and
+the record of writes are saved as far as they open; answers are fetched again. The damaged file stays under `quarantine/` in a folder named by
+the date. A lost or wrong key is none of its affairs: see `keys import`, `restore` and `reset`.
+
+With --json `state` is `whole`, `repaired`, `set_aside` (its first page does not open, so nothing was found) or `rolled_back`.")]
+pub(crate) struct RepairArgs {
+    /// Put back the database as it was before the last upgrade of its tables
+    #[arg(long)]
+    pub(crate) rollback: bool,
+}
+
+/// How to start afresh.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Database and keys go to `quarantine/` in a folder named by the date; a master key in a keyring or a file stays where it is. The next start makes
+new ones, and everybody signs in again.")]
+pub(crate) struct ResetArgs {
+    /// Agree to it
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
 
 /// `state`: `whole`, `repaired`, `set_aside` or `rolled_back`. Counts are `null` where nothing was counted.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,14 +57,14 @@ struct Reset {
     quarantine: Option<String>,
 }
 
-pub(super) async fn repair(context: &Context, args: &cli::Repair) -> Result<(), Fault> {
+pub(super) async fn repair(context: &Context, args: &RepairArgs) -> Result<(), Fault> {
     let words: &[&str] = if args.rollback { &["repair", "--rollback"] } else { &["repair"] };
     let repaired: Repaired = offline::run(context, words, None).await?;
     context.output.show(&repaired);
     Ok(())
 }
 
-pub(super) async fn reset(context: &Context, args: &cli::Reset) -> Result<(), Fault> {
+pub(super) async fn reset(context: &Context, args: &ResetArgs) -> Result<(), Fault> {
     let question = format!("Data and keys of the profile `{}` are put aside; everybody signs in again.", context.profile.dir.display());
     offline::agreed(context, args.yes, &question)?;
     let reset: Reset = offline::run(context, &["reset"], None).await?;

@@ -5,9 +5,60 @@ use std::io::IsTerminal as _;
 use m365_cached_proto::v1::{Fault, StatsReply, StatsRequest, StatsRow, StatsTimes};
 use serde::Serialize;
 
-use crate::cli::{By, Stats as Asked};
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, bytes, table};
+
+/// Which statistics to show.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+`saved` counts the requests to Microsoft that answers from the cache did not make: each counts as many as fetches of its tool take in the mean.
+`cache in` and `graph in` are the times that half of the answers from there took, inside the daemon.
+
+With --json: `period`, `since_ms` (Unix time), then the totals `hits`, `stale_hits`, `misses`, `bypassed`, `coalesced`, `stale_if_error`,
+`refreshes`, `graph_requests`, `saved_graph_calls`, `hit_rate` (0 to 1, or null), `evicted`, `evicted_bytes`; `entries`, `raw_bytes` and
+`stored_bytes` as they are now; `hit_us` and `fetch_us` with `p50`, `p95`, `p99` in microseconds, or null; the lists `by_tool`, `by_account` and
+`by_client` with the same names beside `name` (and `username`); `series` of `at_ms`, `hits`, `misses`.")]
+pub(crate) struct Args {
+    /// How far back
+    #[arg(long, value_enum, default_value_t = Period::Day)]
+    pub(crate) period: Period,
+    /// Which table to show
+    #[arg(long, value_enum, default_value_t = By::Tool)]
+    pub(crate) by: By,
+    /// Only of this account: id or username
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+}
+
+/// How far back.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Period {
+    Hour,
+    Day,
+    Week,
+    /// Up to 400 days
+    All,
+}
+
+impl Period {
+    /// The word the daemon knows it by.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Which table.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum By {
+    Tool,
+    Account,
+    Client,
+}
 
 /// The whole answer; `--by` chooses only what the text shows. Totals stand at the top level.
 #[derive(Debug, Serialize)]
@@ -79,7 +130,7 @@ struct Point {
     misses: u64,
 }
 
-pub(super) async fn run(context: &Context, asked: Asked) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, asked: Args) -> Result<(), Fault> {
     let request = StatsRequest { period: asked.period.as_str().into(), account: asked.account.unwrap_or_default() };
     let reply = promptly(context.admin().await?.stats(request)).await?;
     context.output.show(&Stats::new(reply, asked.by, std::io::stdout().is_terminal()));

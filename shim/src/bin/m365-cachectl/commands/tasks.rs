@@ -4,9 +4,47 @@ use m365_cached_proto::v1::{CallToolRequest, CancelTaskRequest, Fault, Kind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{self, TasksVerb};
 use crate::context::{Context, answered, promptly};
 use crate::output::{Paint, View};
+
+/// Which background tasks.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  m365-cachectl tasks --status failed
+  m365-cachectl tasks show 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11
+  m365-cachectl tasks cancel 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+    /// Only of this account: id or username
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Only those that are queued, running, completed, failed or cancelled
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Most tasks to list
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+/// What to do with one task.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Show one task
+    Show {
+        /// Its id, as the list shows it
+        id: String,
+    },
+    /// Cancel a task: a queued one at once; one that runs is told to end
+    Cancel {
+        /// Its id, as the list shows it
+        id: String,
+    },
+}
 
 /// The answer of `cache_task_list`.
 #[derive(Debug, Serialize)]
@@ -18,18 +56,18 @@ struct List(Value);
 #[serde(transparent)]
 struct Task(Value);
 
-pub(super) async fn run(context: &Context, args: cli::Tasks) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     match args.verb {
         None => {
             let arguments = json!({ "account_id": args.account, "status": args.status, "limit": args.limit });
             let list = ask(context, "cache_task_list", arguments).await?;
             context.output.show(&List(list));
         }
-        Some(TasksVerb::Show { id }) => {
+        Some(Verb::Show { id }) => {
             let task = ask(context, "cache_task_get_status", json!({ "task_id": id })).await?;
             context.output.show(&Task(task));
         }
-        Some(TasksVerb::Cancel { id }) => {
+        Some(Verb::Cancel { id }) => {
             let reply = promptly(context.admin().await?.cancel_task(CancelTaskRequest { task_id: id })).await?;
             context.output.show(&Task(read(&reply.task)?));
         }

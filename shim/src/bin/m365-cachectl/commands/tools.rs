@@ -8,9 +8,34 @@ use tonic::transport::Channel;
 
 use super::arguments::types;
 use super::tool_costs;
-use crate::cli;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, table};
+
+/// Which tools to list.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Profiles:
+  `--profile PROFILE` lists what clients of a profile of tools are shown, and with which schemas: essential,
+  mail, calendar, files, read-only or full. Any other value is a folder as above; both can be given.
+  `tools.profile` of `config.toml`, or `m365-mcp --tools PROFILE` in a client's launch line, says which
+  profile a client has.
+
+Examples:
+  m365-cachectl tools
+  m365-cachectl tools email_list
+  m365-cachectl tools --profile essential
+  m365-cachectl tools --profile essential --tokens
+  m365-cachectl tools --tokens --json")]
+pub(crate) struct Args {
+    /// The tool's name
+    pub(crate) tool: Option<String>,
+    /// Count what the list costs a model, in tokens of o200k_base
+    #[arg(long, conflicts_with = "tool")]
+    pub(crate) tokens: bool,
+    /// The profile of tools that `--profile` named: see [`Cli::settle`].
+    #[arg(skip)]
+    pub(crate) profile: Option<String>,
+}
 
 /// `{"profile":"essential","configured":"essential","tools":[…],"schemas":{"bytes":n,"tokens":n}}`
 #[derive(Debug, Serialize)]
@@ -51,7 +76,7 @@ pub(super) struct ToolView {
     pub(super) input_schema: Value,
 }
 
-pub(super) async fn run(context: &Context, args: cli::Tools) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     let mut tools = context.tools().await?;
     if args.tokens {
         return tool_costs::run(context, &mut tools, args.profile.as_deref()).await;

@@ -3,9 +3,26 @@
 use m365_cached_proto::v1::{Fault, Kind, WarmEvent, WarmRequest};
 use serde::Serialize;
 
-use crate::cli;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View};
+
+/// What to fetch ahead of use.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Asks for the answers that `[warming.operations]` names, also where warming is switched off; those that are
+fresh are left as they are. Without --wait it says how many it has asked for and ends: exit code 0. With
+--wait the first answer that could not be had decides the exit code; `m365-cachectl tasks --status failed`
+says why.
+
+With --json: `accounts`, `asked` (not fresh), `fresh`, `fetched`, `failed`, and whether it has `ended`.
+Progress goes to stderr.")]
+pub(crate) struct Args {
+    /// Only of this account: id or username
+    pub(crate) account: Option<String>,
+    /// Wait until everything is fetched, and tell how far it is
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
 
 /// `{"accounts":2,"asked":4,"fresh":2,"fetched":4,"failed":0,"ended":true}`; `asked` counts what was not fresh.
 #[derive(Debug, Serialize)]
@@ -18,7 +35,7 @@ struct Warmed {
     ended: bool,
 }
 
-pub(super) async fn run(context: &Context, args: cli::Warm) -> Result<u8, Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Fault> {
     let request = WarmRequest { account: args.account.unwrap_or_default(), wait: args.wait };
     let mut events = answered(context.admin().await?.warm(request).await)?;
     let mut last: Option<WarmEvent> = None;

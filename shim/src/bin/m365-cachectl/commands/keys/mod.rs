@@ -4,17 +4,52 @@ mod recovery;
 mod rotate;
 mod status;
 
+use std::path::PathBuf;
+
 use m365_cached_proto::v1::Fault;
 
-use crate::cli::Keys;
 use crate::context::Context;
+use crate::passphrase;
 
-pub(super) async fn run(context: &Context, verb: Keys) -> Result<(), Fault> {
+/// What to do with the keys.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Say where the master key is, how old it is and when the next rotation is due
+    Status,
+    /// Put a new master key in the place of the old one, while calls go on
+    Rotate(rotate::Args),
+    /// Write a recovery file: the keys of the store, sealed under a passphrase
+    #[command(after_help = passphrase::HELP)]
+    Export {
+        /// The file; nothing may stand there
+        file: PathBuf,
+        /// Read the passphrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Read a recovery file and seal its keys under a new master key; for a master key that is lost
+    #[command(after_help = IMPORT_HELP)]
+    Import {
+        /// The recovery file
+        file: PathBuf,
+        /// Read the passphrase from the first line of this file
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+const IMPORT_HELP: &str = "\
+The daemon is stopped, the keys are held against the database, a new master key is made in the first place that is safe (`keys.source`),
+and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten.
+
+The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.";
+
+pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Fault> {
     match verb {
-        Keys::Status => status::run(context).await,
-        Keys::Rotate(args) => rotate::run(context, args).await,
-        Keys::Export { file, passphrase_file } => recovery::export(context, &file, passphrase_file.as_deref()).await,
-        Keys::Import { file, passphrase_file } => recovery::import(context, &file, passphrase_file.as_deref()).await,
+        Verb::Status => status::run(context).await,
+        Verb::Rotate(args) => rotate::run(context, args).await,
+        Verb::Export { file, passphrase_file } => recovery::export(context, &file, passphrase_file.as_deref()).await,
+        Verb::Import { file, passphrase_file } => recovery::import(context, &file, passphrase_file.as_deref()).await,
     }
 }
 

@@ -6,9 +6,57 @@ use serde::Serialize;
 use tonic::transport::Channel;
 
 use super::place;
-use crate::cli::{Place, RotateKeys};
 use crate::context::{Context, answered};
 use crate::output::{Paint, View};
+
+/// How to rotate.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl keys rotate
+  m365-cachectl keys rotate --to keyring
+
+The new key is made where the old one is, or in the place that --to names: the keyring, or the file that `keys.file` names. Envelope and key
+are read back from their places before the old key is deleted, and a rotation that is cut short is finished or undone by the next start.
+
+A key of the environment is changed by its owner:
+  export M365_MCP_CACHE_KEY_NEW=\"$(openssl rand -base64 32)\"
+  m365-cachectl keys rotate --to environment
+then start the daemon with that key as M365_MCP_CACHE_KEY. The old one opens nothing from then on.
+
+The database is not touched: its own keys lie inside `cache.keys` and stay the same. --reencrypt gives each account a new data key, under which its
+tokens are sealed at once and its answers some at a time; `keys status` tells how far that is, and a restart goes on with it. When it ends the
+old data keys are destroyed, and with them the file that `repair --rollback` would restore.")]
+pub(crate) struct Args {
+    /// Where the new key goes; else the kind of place the old one is in
+    #[arg(long, value_enum)]
+    pub(crate) to: Option<Place>,
+    /// Seal all answers and tokens under new data keys, too, in the background
+    #[arg(long)]
+    pub(crate) reencrypt: bool,
+    /// With --reencrypt: wait until the old data keys are destroyed, and tell how far it is
+    #[arg(long, requires = "reencrypt")]
+    pub(crate) wait: bool,
+}
+
+/// A kind of place for the master key.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Place {
+    Keyring,
+    Environment,
+    File,
+}
+
+impl Place {
+    /// The word the daemon knows it by.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::Environment => "environment",
+            Self::File => "file",
+        }
+    }
+}
 
 /// The variable that holds the key to rotate to, for a key of the environment.
 const NEW_KEY: &str = "M365_MCP_CACHE_KEY_NEW";
@@ -26,7 +74,7 @@ struct Rotated {
     took_us: u64,
 }
 
-pub(super) async fn run(context: &Context, args: RotateKeys) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     // Sent when it may be wanted alone; which kind of place the key is in the daemon knows.
     let may_be_wanted = args.to.is_none_or(|to| matches!(to, Place::Environment));
     let new_key = if may_be_wanted { std::env::var(NEW_KEY).unwrap_or_default() } else { String::new() };

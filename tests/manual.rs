@@ -51,3 +51,59 @@ fn every_test_that_the_manual_names_is_there() {
     }
     assert!(seen > 30, "{seen}");
 }
+
+/// The pages that people read.
+fn pages() -> Vec<std::path::PathBuf> {
+    let manual = fs::read_dir(root().join("packaging/manual")).unwrap().map(|entry| entry.unwrap().path());
+    manual.chain(["README.md", "packaging/CHANGELOG.md"].map(|page| root().join(page))).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link));
+        for link in links.filter(|link| !link.contains("://") && !link.contains(char::is_whitespace)) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: there is no {link}", page.display());
+            if !anchor.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let slug = |title: &str| -> String {
+                    let kept = title.to_lowercase().replace(' ', "-");
+                    kept.chars().filter(|letter| letter.is_alphanumeric() || *letter == '-').collect()
+                };
+                let known = text
+                    .lines()
+                    .filter_map(|line| line.strip_prefix('#'))
+                    .any(|title| slug(title.trim_start_matches(['#', ' '])) == anchor);
+                assert!(known, "{}: {link}: no such heading", page.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "{seen}");
+}
+
+#[test]
+fn every_page_is_in_the_list_of_pages() {
+    let index = fs::read_to_string(root().join("packaging/manual/index.md")).unwrap();
+    for page in pages().iter().filter(|page| page.parent().unwrap().ends_with("manual")) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(name == "index.md" || index.contains(&format!("({name})")), "{name}");
+    }
+}
+
+/// Prometheus's own linter, where there is one; `.ci/run` brings it.
+#[test]
+fn the_alerts_are_rules() {
+    let text = fs::read_to_string(root().join("packaging/manual/monitoring.md")).unwrap();
+    let rules = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let file = tempfile::NamedTempFile::with_suffix(".yml").unwrap();
+    fs::write(file.path(), rules).unwrap();
+    match std::process::Command::new("promtool").args(["check", "rules"]).arg(file.path()).output() {
+        Ok(said) => assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr)),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+    }
+}

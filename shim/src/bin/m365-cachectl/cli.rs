@@ -157,6 +157,29 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// What stands in a block of shell, a command each, without remarks.
+    fn commands(text: &str) -> Vec<String> {
+        let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+        let lines = blocks.flat_map(str::lines).map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned());
+        lines.filter(|line| line.starts_with("m365-cachectl ")).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_manual_is_understood() {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let pages = std::fs::read_dir(root.join("packaging/manual")).unwrap().map(|page| page.unwrap().path());
+        let mut seen = 0;
+        for page in pages.chain([root.join("README.md")]) {
+            for command in commands(&std::fs::read_to_string(&page).unwrap()) {
+                let words = command.split(['>', '|']).next().unwrap().split_whitespace().map(|word| word.trim_matches(['\'', '"']));
+                let understood = Cli::try_parse_from(words);
+                assert!(understood.is_ok(), "{}: {command}: {}", page.display(), understood.unwrap_err());
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen}");
+    }
+
     #[test]
     fn a_profile_of_tools_is_told_from_a_folder() {
         let read = |line: &str| {

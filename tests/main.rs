@@ -33,6 +33,8 @@ mod fuzzing;
 #[cfg(test)]
 mod gnome_keyring;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod hurry;
 #[cfg(test)]
 mod import;
@@ -78,6 +80,10 @@ mod safekeeping;
 mod safety;
 #[cfg(test)]
 mod secret_service;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod service_systemd;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
-use crate::commands::{audit, backup, call, import, install, invalidate, keys, login, repair, stats, tasks, tools, warm};
+use crate::commands::{audit, backup, call, health, import, install, invalidate, keys, login, repair, service, stats, tasks, tools, warm};
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
@@ -103,6 +103,11 @@ pub(crate) enum Command {
     Install(Box<install::Install>),
     /// Take what `install` wrote out of a client's file again
     Uninstall(install::Uninstall),
+    /// Have the system's service manager look after the daemon
+    #[command(subcommand)]
+    Service(service::Verb),
+    /// Say by the exit code whether the daemon lives and tools can be called, for monitors; starts nothing
+    Health(health::Args),
     /// Let the daemon finish what is running and end
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
@@ -186,5 +191,9 @@ mod tests {
         insta::assert_snapshot!("help_audit", help(&["audit"]));
         insta::assert_snapshot!("help_install", help(&["install"]));
         insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
+        insta::assert_snapshot!("help_health", help(&["health"]));
+        for verb in ["install", "uninstall", "status", "logs"] {
+            insta::assert_snapshot!(format!("help_service_{verb}"), help(&["service", verb]));
+        }
     }
 }

@@ -65,6 +65,8 @@ mod mcp_signin;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod packages;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod profiles;

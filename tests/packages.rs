@@ -120,7 +120,12 @@ impl Root {
     }
 
     fn run(&self, words: &[&str]) -> String {
-        run(Command::new("sh").arg("-c").arg(format!("{} \"$@\"", self.inside())).arg("sh").args(words).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
+        run(Command::new("sh")
+            .arg("-c")
+            .arg(format!("{} \"$@\"", self.inside()))
+            .arg("sh")
+            .args(words)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
     }
 
     /// A program of the package, to be started from outside.

@@ -15,7 +15,7 @@ use m365_cached_checks::support::{
     home::key,
     mcp::{Era, Mcp},
     process, signin, stopwatch,
-    user_manager::UserManager,
+    user_manager::{UID, UserManager},
     world::{ALEX, Setup, World},
 };
 use rustix::process::Signal;
@@ -26,23 +26,28 @@ struct House {
     world: World,
     bins: &'static Bins,
     manager: UserManager,
+    _keys: tempfile::TempDir,
 }
 
 impl House {
     /// `None` where this machine lets nobody have one.
     #[expect(clippy::print_stderr, reason = "a test that was passed over says so")]
-    fn new() -> Option<Self> {
+    fn new(namespaces: bool) -> Option<Self> {
         let mut world = World::with(Setup { keyless: true, ..Setup::default() }).unwrap();
         world.expect_log("locked");
         world.stop_daemon().unwrap();
-        let file = world.home.path().join("master.key");
+        // Not beside the data that it opens.
+        let keys = tempfile::Builder::new().prefix("m365-key-").tempdir().unwrap();
+        fs::set_permissions(keys.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let file = keys.path().join("master.key");
         fs::write(&file, key(7)).unwrap();
+        std::os::unix::fs::chown(&file, Some(UID), Some(UID)).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         // What a service is to know stands in the settings, not in a terminal's environment.
         let config = format!("[keys]\nsource = \"file\"\nfile = \"{}\"\n[warming]\nenabled = false\n", file.display());
         world.home.configure(&config).unwrap();
         fs::remove_file(world.home.log()).unwrap();
-        let manager = match UserManager::start(world.home.path()).unwrap() {
+        let manager = match UserManager::start(world.home.path(), namespaces).unwrap() {
             Ok(manager) => manager,
             Err(why) => {
                 eprintln!("passed over: {why}");
@@ -51,7 +56,7 @@ impl House {
         };
         let bins = Box::leak(Box::new(manager.programs(world.bins).unwrap()));
         world.home.rates = true;
-        Some(Self { world, bins, manager })
+        Some(Self { world, bins, manager, _keys: keys })
     }
 
     fn ctl(&self, words: &[&str]) -> Said {
@@ -80,7 +85,7 @@ fn list(client: &mut Mcp, account: &str) -> String {
 
 #[test]
 fn a_user_manager_looks_after_the_daemon() {
-    let Some(house) = House::new() else { return };
+    let Some(house) = House::new(true) else { return };
     // A client has started a daemon, and goes on asking while the service takes over.
     let mut client = house.client();
     let account = house.world.block_on(signin::sign_in(house.bins, &house.world.home, ALEX)).unwrap();
@@ -155,4 +160,18 @@ fn a_user_manager_looks_after_the_daemon() {
     assert_eq!(house.ctl(&["service", "status"]).code, Some(8));
     client.hang_up();
     house.json(&["stop"]);
+}
+
+#[test]
+fn where_no_namespaces_are_granted_less_is_asked_for() {
+    let Some(house) = House::new(false) else { return };
+    let installed = house.json(&["service", "install"]);
+    assert_eq!(installed["daemon"], "ready", "{installed}");
+    let files: Vec<&str> = installed["files"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(files.len() == 3 && files[2].ends_with(".service.d/no-user-namespaces.conf"), "{files:?}");
+    assert_eq!(house.json(&["service", "install"])["state"], "unchanged");
+    let kept = fs::read_to_string(format!("/proc/{}/status", installed["pid"])).unwrap();
+    assert!(kept.contains("NoNewPrivs:\t1") && kept.contains("Seccomp:\t2"), "the rest holds: {kept}");
+    house.json(&["service", "uninstall"]);
+    assert!(files.iter().all(|file| !std::path::Path::new(file).exists()));
 }

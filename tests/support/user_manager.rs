@@ -26,7 +26,7 @@ pub const UID: u32 = 63_636;
 const SETUP: &str = r#"set -e
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/systemd/system /run/systemd/unit-root /run/systemd/incoming /run/user/$ID
+mkdir -p /run/systemd/system $ROOM /run/user/$ID
 chown $ID:$ID /run/user/$ID
 chmod 700 /run/user/$ID
 for group in $GROUPS_OF_OURS; do echo $$ > $group/cgroup.procs; done
@@ -43,10 +43,11 @@ pub struct UserManager {
 
 impl UserManager {
     /// Starts one whose user's home is `home`, and gives everything in there to that user. `Ok(Err)` says why this machine lets nobody have one.
+    /// Without `namespaces` it cannot make any for its services: the folder is missing in which it sets them up.
     ///
     /// # Errors
     /// When it should have worked and did not.
-    pub fn start(home: &Path) -> anyhow::Result<Result<Self, String>> {
+    pub fn start(home: &Path, namespaces: bool) -> anyhow::Result<Result<Self, String>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Err("only root makes such a namespace".into()));
         }
@@ -78,6 +79,7 @@ impl UserManager {
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", SETUP]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", home);
         command.env("ID", UID.to_string()).env("GROUPS_OF_OURS", names.join(" "));
+        command.env("ROOM", if namespaces { "/run/systemd/unit-root /run/systemd/inaccessible" } else { "" });
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = Running::new("systemd --user", spawn(&mut command)?);
         let mut manager = Self { process, groups, dir };

@@ -22,10 +22,10 @@ pub(super) fn manager(facts: &Facts, uid: u32) -> Manager {
         resume: vec![call(&["bootstrap", &domain, &file])],
         end: vec![call(&["bootout", &target])],
         forget: Vec::new(),
+        unconfinable: None,
         state: vec![call(&["print", &target])],
         read,
         journal: None,
-        log: facts.log.clone(),
         name: label,
     }
 }

@@ -122,7 +122,7 @@ pub(super) struct Manager {
     /// What it calls the service.
     pub(super) name: String,
     pub(super) files: Vec<File>,
-    /// What is written only where the system asks for it.
+    /// What is written only where a start without it fails.
     pub(super) optional: Vec<File>,
     /// Whether it answers at all.
     pub(super) ask: Call,
@@ -136,13 +136,14 @@ pub(super) struct Manager {
     pub(super) end: Vec<Call>,
     /// Makes the manager forget it, once they have gone.
     pub(super) forget: Vec<Call>,
+    /// Prints how the last start ended, and the codes that say that the system does not grant what the files ask for.
+    pub(super) unconfinable: Option<(Call, [&'static str; 3])>,
     /// Prints its state.
     pub(super) state: Vec<Call>,
     /// Reads what `state` has printed, one text for each call; an empty one where it failed.
     pub(super) read: fn(&[String]) -> Known,
     /// What its log is read with; `None` for a file.
     pub(super) journal: Option<Call>,
-    pub(super) log: String,
 }
 
 impl Manager {
@@ -157,16 +158,17 @@ impl Manager {
         }
     }
 
-    /// Decides what only this machine can tell: whether a package has brought the files, and which of the optional ones are needed.
-    pub(super) fn settle(&mut self, facts: &Facts, no_start: bool) {
-        if self.kind == systemd::KIND {
-            if systemd::packaged(facts) {
-                self.files.clear();
-            }
-            if !no_start && self.answers().is_ok() && systemd::probe().run().is_err() {
-                self.files.append(&mut self.optional);
-            }
+    /// Leaves the files to the package that has brought them.
+    pub(super) fn settle(&mut self, facts: &Facts) {
+        if self.kind == systemd::KIND && systemd::packaged(facts) {
+            self.files.clear();
         }
+    }
+
+    /// Whether the last start failed because the system does not grant what the files ask for, and the optional ones ask for less.
+    pub(super) fn asks_too_much(&self) -> bool {
+        let Some((call, codes)) = &self.unconfinable else { return false };
+        call.run().is_ok_and(|code| codes.contains(&code.trim()))
     }
 
     /// Whether it does its work for this user; why not.

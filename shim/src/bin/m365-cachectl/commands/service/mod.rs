@@ -57,7 +57,7 @@ fn facts(profile: &Profile) -> Result<Facts, Fault> {
 }
 
 async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_start: bool) -> Result<u8, Fault> {
-    manager.settle(facts, no_start);
+    manager.settle(facts);
     let planned: Vec<State> = manager.files.iter().map(File::state).collect::<Result<_, _>>()?;
     if let Some((file, _)) = manager.files.iter().zip(&planned).find(|(_, state)| **state == State::Foreign) {
         return Err(file.foreign());
@@ -85,7 +85,17 @@ async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_star
     let turn = hold(&context.profile).ok().flatten();
     manager.halt();
     stop::stopped(context).await?;
-    let ran = manager.begin()?;
+    let ran = match manager.begin() {
+        Err(_) if manager.asks_too_much() => {
+            let mut less = std::mem::take(&mut manager.optional);
+            less.iter().try_for_each(File::write)?;
+            manager.files.append(&mut less);
+            manager.halt();
+            manager.forget();
+            manager.begin()?
+        }
+        begun => begun?,
+    };
     drop(turn);
     let status = promptly(context.reached().await.map(m365_cached_proto::endpoint::admin_client)?.status(StatusRequest {})).await?;
     context.output.show(&Installed::started(&manager, new, notes, ran, status.pid, status.state));

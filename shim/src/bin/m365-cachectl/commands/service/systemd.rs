@@ -15,10 +15,8 @@ const LISTEN: &str = "ListenStream=%t/m365-cached/m365-cached.sock";
 /// Where packages put units.
 const PACKAGED: &str = "/usr/lib/systemd/user";
 
-/// Fails where the kernel lets users make no namespaces.
-pub(super) fn probe() -> Call {
-    Call::new(&["systemd-run", "--user", "--wait", "--collect", "--quiet", "-p", "PrivateUsers=yes", "-p", "PrivateDevices=yes", "true"])
-}
+/// How a start ends that the kernel lets not be confined: 217/USER, 218/CAPABILITIES, 226/NAMESPACE.
+const UNCONFINABLE: [&str; 3] = ["217", "218", "226"];
 
 /// How it is spoken to.
 pub(super) fn manager(facts: &Facts) -> Manager {
@@ -41,10 +39,10 @@ pub(super) fn manager(facts: &Facts) -> Manager {
         resume: vec![call(&["start", &socket])],
         end: vec![call(&["disable", "--now", &socket, &service])],
         forget: vec![call(&["daemon-reload"]), call(&["reset-failed", &socket, &service])],
+        unconfinable: Some((call(&["show", "--property=ExecMainStatus", "--value", &service]), UNCONFINABLE)),
         state: vec![show(&socket), show(&service)],
         read,
         journal: Some(Call::new(&["journalctl", "--user-unit", &service, "--no-pager"])),
-        log: facts.log.clone(),
     }
 }
 

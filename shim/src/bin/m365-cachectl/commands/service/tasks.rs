@@ -23,10 +23,10 @@ pub(super) fn manager(facts: &Facts) -> Manager {
         resume: vec![run],
         end: vec![call(&["/End", "/TN", name]), call(&["/Delete", "/TN", name, "/F"])],
         forget: Vec::new(),
+        unconfinable: None,
         state: vec![call(&["/Query", "/TN", name, "/FO", "CSV", "/NH"])],
         read,
         journal: None,
-        log: facts.log.clone(),
     }
 }
 

@@ -1,12 +1,11 @@
 //! Ages and waits through the real programs, on a clock that moves only when told: `--clock-from`.
 
-use std::{io::Read as _, process::Stdio, time::Duration};
+use std::time::Duration;
 
 use m365_cached_checks::support::{
     PATIENCE,
     home::Home,
     mcp::Era,
-    process::{Running, spawn},
     stopwatch,
     world::{ALEX, Setup, World},
 };
@@ -79,18 +78,7 @@ fn a_wait_that_microsoft_asks_for_ends_when_the_clock_is_moved() {
 fn only_a_demo_takes_its_time_from_elsewhere() {
     let mut world = World::with(Setup::default()).unwrap();
     world.stop_daemon().unwrap();
-    let refused = |home: &Home| {
-        let mut command = home.command(world.bins, &world.bins.daemon);
-        command.args(["--clock-from", "http://127.0.0.1:9"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = spawn(&mut command).unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let status = Running::new("m365-cached", child).wait(PATIENCE).unwrap();
-        let mut said = String::new();
-        stderr.read_to_string(&mut said).unwrap();
-        assert_eq!(status.code(), Some(7), "{said}");
-        assert!(said.contains("hint: "), "{said}");
-        said
-    };
+    let refused = |home: &Home| home.refusal(world.bins, &["--clock-from", "http://127.0.0.1:9"]).unwrap();
     let usual = Home::new(1).unwrap();
     assert!(refused(&usual).contains("demo profiles only"));
     assert!(!usual.database().exists());

@@ -1,12 +1,8 @@
 //! What the conformance suite calls by name is there only where it was asked for, and only in a demo profile.
 
-use std::{io::Read as _, process::Stdio};
-
 use m365_cached_checks::support::{
-    PATIENCE,
     home::Home,
     mcp::{ERAS, Mcp},
-    process::{Running, spawn},
     world::World,
 };
 use serde_json::{Value, json};
@@ -48,14 +44,7 @@ fn nobody_sees_them_who_did_not_ask() {
 fn only_a_demo_has_them() {
     let world = World::start().unwrap();
     let usual = Home::new(1).unwrap();
-    let mut command = usual.command(world.bins, &world.bins.daemon);
-    command.arg("--fixtures").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = spawn(&mut command).unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let status = Running::new("m365-cached", child).wait(PATIENCE).unwrap();
-    let mut said = String::new();
-    stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(status.code(), Some(7), "{said}");
-    assert!(said.contains("demo profiles only") && said.contains("hint: "), "{said}");
+    let said = usual.refusal(world.bins, &["--fixtures"]).unwrap();
+    assert!(said.contains("demo profiles only"), "{said}");
     assert!(!usual.database().exists());
 }

@@ -80,10 +80,10 @@ fn folder_in_use(world: &World, client: &mut Mcp) -> Vec<(&'static str, Value)> 
         for (tool, arguments) in &questions {
             until_fresh(client, tool, arguments);
         }
-        later(&world, 130);
+        later(world, 130);
     }
     // The messages were first read before the token; now they are read after it.
-    later(&world, 901);
+    later(world, 901);
     for (tool, arguments) in &questions {
         until_fresh(client, tool, arguments);
     }

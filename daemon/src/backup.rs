@@ -22,6 +22,7 @@ use crate::core::Problem;
 /// What the first line says it is.
 const FORMAT: &str = "m365-cached backup 1";
 /// No first line is longer.
+#[cfg_attr(not(feature = "sqlcipher"), expect(dead_code, reason = "the offline verbs read it"))]
 const LONGEST_LINE: u64 = 64 * 1024;
 
 /// What was written.
@@ -90,6 +91,7 @@ pub(crate) fn write(store: &dyn Sealed, keys: &Keys, recovery: &Recovery, now: T
 }
 
 /// Reads the first line of the backup `file`; the reader stands at the database.
+#[cfg_attr(not(feature = "sqlcipher"), expect(dead_code, reason = "the offline verbs read it"))]
 pub(crate) fn open(file: &Path) -> Result<(Head, BufReader<File>), Problem> {
     let foreign = || {
         let message = format!("`{}` is no backup of m365-cached, or it is damaged.", file.display());
@@ -106,6 +108,7 @@ pub(crate) fn open(file: &Path) -> Result<(Head, BufReader<File>), Problem> {
 }
 
 /// Writes the database of a backup to `to`, where nothing may stand.
+#[cfg_attr(not(feature = "sqlcipher"), expect(dead_code, reason = "the offline verbs read it"))]
 pub(crate) fn extract(head: &Head, reader: &mut impl Read, to: &Path) -> Result<(), Problem> {
     let cannot = |error: io::Error| {
         let message = format!("The database `{}` cannot be written: {error}.", to.display());

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use m365_cached::hint::Kind;
 use m365_cached_proto::dirs::Profile;
 
@@ -84,7 +84,7 @@ pub struct Flags {
 
 /// What is done without serving. A passphrase is the first line of stdin.
 #[cfg(feature = "sqlcipher")]
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
 pub enum Verb {
     /// Save what opens of a damaged database, and put it aside
     Repair {

@@ -129,6 +129,7 @@ impl KeyKeeper {
     }
 
     /// Tells it of the store, once that is open, and of the wrapping key it opened with.
+    #[cfg_attr(not(feature = "sqlcipher"), expect(dead_code, reason = "no other store is sealed"))]
     pub(crate) fn serve(&self, store: Arc<dyn Sealed>, wrapping: Key) {
         // A second one would be a fault of ours and changes nothing.
         let _ = self.store.set(store);

@@ -13,7 +13,7 @@ use crate::{
     },
     graph::{GraphRequest, Method},
     ids::AccountId,
-    store::{AccountRow, Ledger, Limits, Memory},
+    store::AccountRow,
 };
 
 /// Thirty messages and a file hold any words; no event does.
@@ -47,11 +47,8 @@ impl World {
     async fn new() -> Self {
         let graph = Scripted::new(|request| reply(graph(request)));
         let clock = Arc::new(ManualClock::at(Timestamp(1_000_000_000)));
-        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(3)), Limits::default()));
-        memory
-            .save_account(AccountRow { drive_id: Some("D".into()), id: AccountId::new(testing::ACCOUNT), ..testing::account() })
-            .await
-            .unwrap();
+        let row = AccountRow { drive_id: Some("D".into()), id: AccountId::new(testing::ACCOUNT), ..testing::account() };
+        let memory = testing::memory(row).await;
         let engine = testing::engine(memory.clone(), memory, graph.remote(), clock.clone(), Arc::new(SeededDice::new(7))).await;
         Self { engine, graph, clock }
     }

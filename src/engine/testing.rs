@@ -9,7 +9,7 @@ use super::{CallError, Engine, Parts, Policy, Remote};
 use crate::{
     auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort},
     cache::SourceId,
-    chance::Dice,
+    chance::{Dice, SeededDice},
     clock::{Clock, Timestamp},
     cloud::Cloud,
     graph::{GraphRequest, Hurry},
@@ -33,6 +33,13 @@ pub(super) fn account() -> AccountRow {
         drive_id: None,
         added_at: Timestamp(0),
     }
+}
+
+/// A store that knows one account.
+pub(super) async fn memory(account: AccountRow) -> Arc<Memory> {
+    let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(3)), Limits::default()));
+    memory.save_account(account).await.unwrap();
+    memory
 }
 
 /// The source of the account's mailbox.

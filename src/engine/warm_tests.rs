@@ -13,7 +13,7 @@ use crate::{
         testing::{self, Scripted, call, reply, run_queue},
     },
     graph::{GraphRequest, Method},
-    store::{Ledger as _, Limits, Memory},
+    store::{Ledger as _, Memory},
 };
 
 fn graph(request: &GraphRequest) -> Value {
@@ -36,8 +36,7 @@ impl World {
     async fn new() -> Self {
         let graph = Scripted::new(|request| reply(graph(request)));
         let clock = Arc::new(ManualClock::at(Timestamp(1_000_000_000)));
-        let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(3)), Limits::default()));
-        memory.save_account(testing::account()).await.unwrap();
+        let memory = testing::memory(testing::account()).await;
         let (remote, dice) = (graph.remote(), Arc::new(SeededDice::new(7)));
         let warming = Warming { enabled: true, operations: Vec::new(), renewals: 100 };
         let change = |parts: &mut crate::engine::Parts| parts.policy.warming = warming;

@@ -1,15 +1,20 @@
 //! A temporary profile: a private directory, a key for its store, and the environment that leads programs to it.
 
 use std::{
+    io::Read as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::bins::Bins;
+use super::{
+    PATIENCE,
+    bins::Bins,
+    process::{Running, spawn},
+};
 
 /// A temporary profile. Removed when dropped, unless it is kept.
 #[derive(Debug)]
@@ -70,6 +75,22 @@ impl Home {
         text.push('\n');
         text.push_str(lines);
         std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+    }
+
+    /// Starts a daemon that must end at once, with the exit code for a configuration that needs attention and a hint; gives what it said.
+    ///
+    /// # Errors
+    /// When it serves, or ends in another way.
+    pub fn refusal(&self, bins: &Bins, words: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.command(bins, &bins.daemon);
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = spawn(&mut command)?;
+        let mut stderr = child.stderr.take().context("its stderr")?;
+        let status = Running::new("m365-cached", child).wait(PATIENCE)?;
+        let mut said = String::new();
+        stderr.read_to_string(&mut said)?;
+        anyhow::ensure!(status.code() == Some(7) && said.contains("hint: "), "it ends with {status}: {said}");
+        Ok(said)
     }
 
     /// A command in the environment of this profile and nothing else of ours: no keyring, no proxy, no home of a person.

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
-use crate::commands::{audit, backup, call, health, import, install, invalidate, keys, login, repair, service, stats, tasks, tools, warm};
+use crate::commands::{
+    audit, backup, call, completions, health, import, install, invalidate, keys, login, man, repair, service, stats, tasks, tools, version,
+    warm,
+};
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
@@ -112,6 +115,13 @@ pub(crate) enum Command {
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
     Restart,
+    /// Say which versions are installed and which one runs; starts nothing
+    #[command(after_help = version::HELP)]
+    Version,
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write a page for every verb into a folder
+    Man(man::Args),
 }
 
 impl Cli {
@@ -195,5 +205,8 @@ mod tests {
         for verb in ["install", "uninstall", "status", "logs"] {
             insta::assert_snapshot!(format!("help_service_{verb}"), help(&["service", verb]));
         }
+        insta::assert_snapshot!("help_version", help(&["version"]));
+        insta::assert_snapshot!("help_completions", help(&["completions"]));
+        insta::assert_snapshot!("help_man", help(&["man"]));
     }
 }

@@ -1,6 +1,5 @@
 //! Passphrases: from a file, a variable or the terminal, never from the command line.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use m365_cached_proto::v1::{Fault, Kind};
@@ -56,7 +55,10 @@ fn nobody() -> Fault {
 /// Asks at the terminal without showing what is typed; `None` when nobody is there.
 #[cfg(unix)]
 fn ask(question: &str) -> Option<String> {
+    use std::io::{IsTerminal as _, Write as _};
+
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
     let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() || !stderr.is_terminal() {
         return None;

@@ -8,6 +8,7 @@ mod clients;
 mod examples;
 mod mcp;
 mod program;
+mod registry;
 mod report;
 mod stand;
 

@@ -1,18 +1,19 @@
 //! Other people's clients of Graph and its identity platform, each on a tenant of its own.
 
-mod install;
-
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use self::install::Installed;
-use super::{Options, program, report::Report, stand::Stand};
+use super::{
+    Options, program,
+    registry::{self, Installed, Place},
+    report::Report,
+    stand::Stand,
+};
 use crate::demo::say;
 
 /// How long one client's script may take.
@@ -59,13 +60,14 @@ pub(super) fn known(parts: &[String]) -> anyhow::Result<()> {
     }
 }
 
-/// Where the scripts are.
-fn scripts(language: Language) -> PathBuf {
-    let folder = match language {
-        Language::Python => "python",
-        Language::Node => "node",
-    };
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(folder)
+impl Language {
+    /// Installs its clients.
+    async fn install(self) -> anyhow::Result<Installed> {
+        match self {
+            Self::Python => registry::python("graph-python", &registry::scripts("python").join("requirements.txt")).await,
+            Self::Node => registry::node("graph-node", &registry::scripts("node")).await,
+        }
+    }
 }
 
 /// Installs what the wanted clients need and lets each work.
@@ -74,13 +76,13 @@ pub(super) async fn run(options: &Options, report: &mut Report) -> anyhow::Resul
     for client in CLIENTS.iter().filter(|client| options.wants("clients") || options.wants(client.name)) {
         let ready = match installed.entry(client.language) {
             Entry::Occupied(ready) => ready.into_mut(),
-            Entry::Vacant(place) => place.insert(install::install(client.language).await?),
+            Entry::Vacant(place) => place.insert(client.language.install().await?),
         };
         let how = match ready {
-            Installed::Missing(why) => format!("skipped: {why}"),
-            Installed::At(program) => {
+            Err(why) => format!("skipped: {why}"),
+            Ok(place) => {
                 say(&format!("{} works on a tenant", client.name));
-                let (how, steps) = work(client, program, report).await.with_context(|| client.name)?;
+                let (how, steps) = work(client, place, report).await.with_context(|| client.name)?;
                 report.steps += steps;
                 how
             }
@@ -91,10 +93,10 @@ pub(super) async fn run(options: &Options, report: &mut Report) -> anyhow::Resul
 }
 
 /// Lets one client work on a tenant of its own; how it went, and how many steps it did.
-async fn work(client: &Client, at: &install::Place, report: &mut Report) -> anyhow::Result<(String, usize)> {
+async fn work(client: &Client, at: &Place, report: &mut Report) -> anyhow::Result<(String, usize)> {
     let stand = Stand::start().await?;
     let mut command = program::on_loopback(&at.program);
-    command.current_dir(&at.scripts).arg(client.script).arg(stand.describe().to_string());
+    command.current_dir(&at.folder).arg(client.script).arg(stand.describe().to_string());
     command.env("NODE_EXTRA_CA_CERTS", stand.ca()).env("PYTHONWARNINGS", "ignore").env("PYTHONDONTWRITEBYTECODE", "1");
     let said = program::hear(&mut command, PATIENCE).await;
     let leaked = stand.leaked();

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{described, environment, install, install::Place, report::Report};
+use super::{described, environment, node, python, report::Report};
 use crate::{
     demo::say,
-    outside::{Options, program},
+    outside::{Options, program, registry::Place},
     support::world::World,
 };
 
@@ -32,9 +32,9 @@ pub(super) fn run(options: &Options, world: &World, report: &mut Report) -> anyh
     for name in NAMES.into_iter().filter(|name| options.wants("clients") || options.wants(name)) {
         let place = world.block_on(async {
             match name {
-                "python-2" | "fastmcp" => install::python("current").await,
-                "python-1" => install::python("legacy").await,
-                _ => install::node().await,
+                "python-2" | "fastmcp" => python("current").await,
+                "python-1" => python("legacy").await,
+                _ => node().await,
             }
         })?;
         let how = match place {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use super::{environment, install};
+use super::{environment, node, scripts};
 use crate::{outside::program, support::world::World};
 
 /// How long the suite may take for one revision.
@@ -36,7 +36,7 @@ pub(super) struct Fared {
 /// Runs what `revision` requires.
 pub(super) fn run(world: &World, revision: &str) -> anyhow::Result<Fared> {
     world.block_on(async {
-        let place = match install::node().await? {
+        let place = match node().await? {
             Ok(place) => place,
             Err(why) => return Ok(Fared { skipped: why.into(), ..Fared::default() }),
         };
@@ -44,12 +44,12 @@ pub(super) fn run(world: &World, revision: &str) -> anyhow::Result<Fared> {
             return Ok(Fared { skipped: "no python3".into(), ..Fared::default() });
         }
         let mut relay = program::on_loopback("python3".as_ref());
-        relay.arg(install::scripts().join("relay.py")).arg(&world.bins.shim).envs(environment(world));
+        relay.arg(scripts().join("relay.py")).arg(&world.bins.shim).envs(environment(world));
         let mut relay = relay.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().context("starting the relay")?;
         let mut said = BufReader::new(relay.stdout.take().context("the relay's stdout")?).lines();
         let address = said.next_line().await?.context("the relay says no address")?;
 
-        let baseline = install::scripts().join(format!("baseline-{revision}.yml"));
+        let baseline = scripts().join(format!("baseline-{revision}.yml"));
         let mut suite = program::on_loopback(&place.program);
         let results = tempfile::tempdir()?;
         suite.current_dir(results.path()).arg(place.folder.join("node_modules/@modelcontextprotocol/conformance/dist/index.js"));

@@ -1,18 +1,22 @@
 //! Other people's judgement of the MCP server: clients that we did not write, and the protocol's own conformance suite, through the real shim.
 //!
-//! `install` fetches them, `clients` lets each work on a tenant with somebody signed in, `conformance` runs what either revision requires
+//! `registry` fetches them, `clients` lets each work on a tenant with somebody signed in, `conformance` runs what either revision requires
 //! through a relay that puts the shim onto HTTP, `report` prints and judges.
 
 mod clients;
 mod conformance;
-mod install;
 mod report;
+
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use self::report::Report;
-use super::Options;
+use super::{
+    Options,
+    registry::{self, Installed},
+};
 use crate::{
     demo::say,
     support::world::{ALEX, Setup, World},
@@ -68,4 +72,19 @@ fn environment(world: &World) -> Vec<(String, String)> {
     let command = world.home.command(world.bins, &world.bins.shim);
     let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
     command.get_envs().filter_map(|(name, value)| Some((text(name), text(value?)))).collect()
+}
+
+/// Our own scripts.
+fn scripts() -> PathBuf {
+    registry::scripts("mcp")
+}
+
+/// A Python with what `requirements-NAME.txt` pins.
+async fn python(name: &str) -> anyhow::Result<Installed> {
+    registry::python(&format!("python-{name}"), &scripts().join("python").join(format!("requirements-{name}.txt"))).await
+}
+
+/// Node 22, which the suite and the Inspector want: it comes as a package of its own, so that any Node that runs npm will do.
+async fn node() -> anyhow::Result<Installed> {
+    registry::node("node", &scripts().join("node")).await
 }

@@ -1,6 +1,5 @@
-//! Installs clients and suite from their registries into a cache of the user's, once for each set of pinned versions.
-//!
-//! The suite and the Inspector want Node 22: it comes as a package of its own, so that any Node that runs npm will do.
+//! Installs other people's programs from their registries into a cache of the user's, once for each set of pinned versions. Tools that this
+//! machine lacks are a reason to skip; a registry that does not answer is an error.
 
 use std::{
     fs,
@@ -31,63 +30,62 @@ pub(super) struct Place {
 /// Whether something can run here: where, or what this machine lacks.
 pub(super) type Installed = Result<Place, &'static str>;
 
-/// Our own scripts.
-pub(super) fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join("mcp")
+/// Our own scripts for them.
+pub(super) fn scripts(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(folder)
 }
 
-/// A Python with what `requirements-NAME.txt` pins.
-pub(super) async fn python(name: &str) -> anyhow::Result<Installed> {
+/// A Python with what `requirements` pins, and the scripts beside that file. `name` tells its cache from others.
+pub(super) async fn python(name: &str, requirements: &Path) -> anyhow::Result<Installed> {
     if !program::can("python3", &["--version"]).await {
         return Ok(Err("no python3"));
     }
     if !program::can("python3", &["-c", "import ensurepip, venv"]).await {
         return Ok(Err("python3 without venv (Debian: python3-venv)"));
     }
-    let folder = scripts().join("python");
-    let requirements = folder.join(format!("requirements-{name}.txt"));
-    let cache = cache(&format!("python-{name}"), &[&requirements], "python3").await?;
+    let cache = cache(name, &[requirements], "python3").await?;
     let venv = cache.join("venv");
     if !cache.join(COMPLETE).exists() {
         say(&format!("installing Python clients ({name})"));
         must("making a venv", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv)).await?;
         let mut pip = Command::new(venv.join("bin/pip"));
-        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]).arg(&requirements);
+        pip.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check", "--requirement"]).arg(requirements);
         must("installing with pip", &mut pip).await?;
         fs::write(cache.join(COMPLETE), "")?;
     }
-    Ok(Ok(Place { program: venv.join("bin/python"), folder }))
+    Ok(Ok(Place { program: venv.join("bin/python"), folder: requirements.with_file_name("") }))
 }
 
-/// Node 22 with what `package-lock.json` pins, and our scripts beside it.
-pub(super) async fn node() -> anyhow::Result<Installed> {
-    if !program::can("node", &["--version"]).await {
-        return Ok(Err("no node"));
+/// Node with what the `package-lock.json` in `own` pins, and the scripts of that folder in the cache, because Node looks for modules from where
+/// a script lies. A Node that npm installed there goes before that of the machine.
+pub(super) async fn node(name: &str, own: &Path) -> anyhow::Result<Installed> {
+    // `fetch` and `Request` are part of Node since 18.
+    if !program::can("node", &["-e", "process.exit(typeof Request === 'function' ? 0 : 1)"]).await {
+        return Ok(Err("no node, or one before 18"));
     }
     if !program::can("npm", &["--version"]).await {
         return Ok(Err("no npm"));
     }
-    let own = scripts().join("node");
     let (manifest, lock) = (own.join("package.json"), own.join("package-lock.json"));
-    let cache = cache("node", &[&manifest, &lock], "node").await?;
+    let cache = cache(name, &[&manifest, &lock], "node").await?;
     if !cache.join(COMPLETE).exists() {
-        say("installing Node clients and the conformance suite");
+        say(&format!("installing Node clients ({name})"));
         for file in [&manifest, &lock] {
             fs::copy(file, cache.join(file.file_name().context("a file's name")?))?;
         }
         must("installing with npm", Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&cache)).await?;
         fs::write(cache.join(COMPLETE), "")?;
     }
-    // Node looks for modules from where a script lies.
-    for script in fs::read_dir(&own)? {
+    for script in fs::read_dir(own)? {
         let script = script?.path();
-        if script.extension().is_some_and(|extension| extension == "mjs") {
+        if script.extension().is_some_and(|extension| extension == "js" || extension == "mjs") {
             fs::copy(&script, cache.join(script.file_name().context("a script's name")?))?;
         }
     }
-    let program = cache.join("node_modules/node/bin/node");
+    let installed = cache.join("node_modules/node/bin/node");
+    let program = if installed.exists() { installed } else { "node".into() };
     if !program::can(&program.to_string_lossy(), &["--version"]).await {
-        return Ok(Err("npm did not install node 22 for this machine"));
+        return Ok(Err("npm did not install a Node for this machine"));
     }
     Ok(Ok(Place { program, folder: cache }))
 }

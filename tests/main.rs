@@ -33,6 +33,8 @@ mod fuzzing;
 #[cfg(test)]
 mod gnome_keyring;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod hurry;
 #[cfg(test)]
 mod import;
@@ -63,6 +65,8 @@ mod mcp_signin;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod packages;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod profiles;
@@ -78,6 +82,10 @@ mod safekeeping;
 mod safety;
 #[cfg(test)]
 mod secret_service;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod service_systemd;
 #[cfg(test)]
 mod shim;
 #[cfg(test)]

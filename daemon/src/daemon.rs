@@ -48,6 +48,8 @@ pub struct Daemon {
     pub clients: Clients,
     /// When it began to serve.
     pub ready_at: Timestamp,
+    /// Whether a service manager keeps the socket, so that it is there when the daemon has ended.
+    pub(crate) socket_stays: bool,
     /// Whether consent is a token everywhere.
     pub(crate) strict: bool,
     /// The tools that clients are shown whose launch line names no others.
@@ -85,6 +87,7 @@ impl Daemon {
             clock,
             drain: _,
             life: _,
+            manager,
             metrics: _,
             limits,
             policies,
@@ -106,6 +109,7 @@ impl Daemon {
             catalogue,
             clients: Clients::default(),
             ready_at,
+            socket_stays: manager.keeps_socket(),
             strict,
             tools,
             gate,
@@ -163,6 +167,13 @@ impl Daemon {
     pub async fn stopping(&self) {
         // The sender lives as long as `self`, so an error cannot come.
         let _ = self.draining().wait_for(|draining| *draining).await;
+    }
+
+    /// Ends when the daemon has shown that it does its work: the engine has answered through the store's thread. A locked one has no store, and is there.
+    pub(crate) async fn works(&self) {
+        if let Ok(core) = &self.core {
+            core.status().await;
+        }
     }
 
     /// Remembers something a person should know from now on.

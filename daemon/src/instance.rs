@@ -1,20 +1,28 @@
 //! One daemon per profile: a lock held for life. Whoever holds it may remove a stale socket and listen; nobody else may.
+//!
+//! A socket that a service manager has handed over is the manager's: it is neither made nor removed here, and its daemon waits for the lock, since one that a client
+//! had started gives way as soon as it sees that its socket lies there no more (`life.rs`).
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use m365_cached::hint::Kind;
 use m365_cached_proto::dirs::{PrivateDirError, Profile, private_dir};
 
-use crate::core::Problem;
+use crate::{core::Problem, manager::Handed};
 
 /// The right to be the daemon of a profile. The kernel gives it back when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Instance {
     socket: PathBuf,
+    /// The manager's socket, which is listened on in place of one of ours.
+    handed: Option<Handed>,
+    /// Our own socket, once it is bound.
+    own: OnceLock<Place>,
     /// Never unlinked: a lock on a file that has lost its name would keep nobody out.
     _lock: File,
 }
@@ -27,6 +35,12 @@ pub enum InstanceError {
     Running {
         /// The profile.
         dir: PathBuf,
+    },
+    /// A service manager listens for this profile and starts the daemon itself.
+    #[error("a service manager listens at `{}` and starts the daemon when a client comes", socket.display())]
+    Managed {
+        /// Its socket.
+        socket: PathBuf,
     },
     /// A folder of the profile is not private.
     #[error(transparent)]
@@ -46,6 +60,7 @@ impl InstanceError {
     pub fn hint(&self) -> String {
         match self {
             Self::Running { .. } => "See it with `m365-cachectl status`, end it with `m365-cachectl stop`.".into(),
+            Self::Managed { .. } => "See it with `m365-cachectl service status`; without it: `m365-cachectl service uninstall`.".into(),
             Self::Folder(error) => error.hint(),
             Self::Io { path, .. } => format!("Look at `{}` and its rights.", path.display()),
         }
@@ -56,7 +71,7 @@ impl Problem {
     /// Why this process may not be the daemon, with a code to tell one that runs from a profile that cannot be used.
     pub fn of_instance(error: &InstanceError) -> Self {
         let (kind, code) = match error {
-            InstanceError::Running { .. } => (Kind::User, "already_running"),
+            InstanceError::Running { .. } | InstanceError::Managed { .. } => (Kind::User, "already_running"),
             _ => (Kind::Config, "unusable_profile"),
         };
         Self::new(kind, code, format!("{error}."), error.hint())
@@ -64,8 +79,29 @@ impl Problem {
 }
 
 impl Instance {
-    /// Makes the profile's private folders where they are missing, takes the lock, and removes the socket that a killed daemon left behind.
+    /// The right to listen on a socket of our own. Makes the profile's private folders where they are missing, takes the lock, and removes the socket that a
+    /// killed daemon left behind.
     pub fn claim(profile: &Profile) -> Result<Self, InstanceError> {
+        let claimed = Self::lock(profile, None)?;
+        let socket = &claimed.socket;
+        if somebody_listens(socket) {
+            return Err(InstanceError::Managed { socket: socket.clone() });
+        }
+        remove_socket(socket).map_err(|source| InstanceError::Io { path: socket.clone(), source })?;
+        Ok(claimed)
+    }
+
+    /// The right to listen on the manager's socket; waits for it.
+    pub fn claim_handed(profile: &Profile, handed: Handed) -> Result<Self, InstanceError> {
+        Self::lock(profile, Some(handed))
+    }
+
+    /// The right to the profile's files, without listening at all.
+    pub fn claim_files(profile: &Profile) -> Result<Self, InstanceError> {
+        Self::lock(profile, None)
+    }
+
+    fn lock(profile: &Profile, handed: Option<Handed>) -> Result<Self, InstanceError> {
         private_dir(&profile.dir)?;
         private_dir(&profile.runtime)?;
         let path = profile.lock_file();
@@ -75,28 +111,102 @@ impl Instance {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let lock = options.open(&path).map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(InstanceError::Running { dir: profile.dir.clone() }),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+        if handed.is_some() {
+            // Its clients wait in the manager's queue; the manager says how long that may take.
+            lock.lock().map_err(io)?;
+        } else {
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(InstanceError::Running { dir: profile.dir.clone() }),
+                Err(TryLockError::Error(source)) => return Err(io(source)),
+            }
         }
-        let socket = profile.socket().to_owned();
-        remove_socket(&socket).map_err(|source| InstanceError::Io { path: socket.clone(), source })?;
-        Ok(Self { socket, _lock: lock })
+        Ok(Self { socket: profile.socket().to_owned(), handed, own: OnceLock::new(), _lock: lock })
     }
 
     /// Where to listen.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
+
+    /// The manager's socket, when there is one.
+    pub fn handed(&self) -> Option<&Handed> {
+        self.handed.as_ref()
+    }
+
+    /// Gives the right back and keeps the manager's socket, for the program that takes our place.
+    pub fn give_back(mut self) -> Option<Handed> {
+        self.handed.take()
+    }
+
+    /// Our own socket was bound. Nothing else is ever removed at our end.
+    #[cfg(unix)]
+    pub(crate) fn bound(&self) {
+        if let Some(place) = Place::of(&self.socket) {
+            // It is bound once.
+            let _ = self.own.set(place);
+        }
+    }
+
+    /// Where our own socket lies; `None` for the manager's.
+    pub fn place(&self) -> Option<Place> {
+        self.own.get().cloned()
+    }
 }
 
 impl Drop for Instance {
-    /// The socket goes while the lock still holds, so that it can only be our own.
+    /// The socket goes while the lock still holds, and only when it is our own: a manager may have put its own there.
     fn drop(&mut self) {
-        // Left behind it does no harm: the next daemon removes it.
-        let _ = remove_socket(&self.socket);
+        if self.own.get().is_some_and(Place::still_there) {
+            // Left behind it does no harm: the next daemon removes it.
+            let _ = remove_socket(&self.socket);
+        }
     }
+}
+
+/// A socket that was bound: which file it is, to tell when another one lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    path: PathBuf,
+    /// Its disk and its number there.
+    file: (u64, u64),
+}
+
+impl Place {
+    /// The socket at `path` as it is now; `None` where there is none, and for a pipe, which nobody can put aside.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        Some(Self { path: path.to_owned(), file: number(path)? })
+    }
+
+    /// Whether clients that look at the path still find this socket.
+    #[must_use]
+    pub fn still_there(&self) -> bool {
+        number(&self.path) == Some(self.file)
+    }
+}
+
+#[cfg(unix)]
+fn number(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn number(_: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+/// Whether a connection is taken there although no daemon holds the lock: by a manager.
+#[cfg(unix)]
+fn somebody_listens(path: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(path).is_ok()
+}
+
+/// Pipes are not handed over.
+#[cfg(not(unix))]
+fn somebody_listens(_: &Path) -> bool {
+    false
 }
 
 /// Removes a socket, and nothing that is none.
@@ -162,6 +272,7 @@ mod tests {
         let (_dir, profile) = profile();
         let first = Instance::claim(&profile).unwrap();
         let socket = UnixListener::bind(first.socket()).unwrap();
+        first.bound();
         assert!(matches!(Instance::claim(&profile), Err(InstanceError::Running { .. })));
         assert!(profile.socket().exists(), "a second start must not touch the first one's socket");
         drop(first);
@@ -173,6 +284,28 @@ mod tests {
         assert!(profile.socket().exists());
         let again = Instance::claim(&profile).unwrap();
         assert!(!again.socket().exists());
+    }
+
+    #[test]
+    fn a_managers_socket_is_neither_taken_nor_removed() {
+        let (_dir, profile) = profile();
+        let first = Instance::claim(&profile).unwrap();
+        let ours = UnixListener::bind(first.socket()).unwrap();
+        first.bound();
+        let place = first.place().unwrap();
+        assert!(place.still_there());
+        // As systemd does when something lies where its socket belongs.
+        fs::remove_file(profile.socket()).unwrap();
+        let managers = UnixListener::bind(profile.socket()).unwrap();
+        assert!(!place.still_there());
+        drop((first, ours));
+        assert!(profile.socket().exists(), "our end took the manager's socket with it");
+        assert!(matches!(Instance::claim(&profile), Err(InstanceError::Managed { .. })));
+        drop(Instance::claim_files(&profile).unwrap());
+        assert!(profile.socket().exists());
+        drop(managers);
+        Instance::claim(&profile).unwrap();
+        assert!(!profile.socket().exists(), "what nobody listens on is stale");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod life;
 pub mod listener;
 pub mod logging;
+pub mod manager;
 mod mcp;
 mod metrics;
 #[cfg(feature = "sqlcipher")]
@@ -48,7 +49,7 @@ use crate::{daemon::Daemon, life::End, listener::Listener, parts::Parts};
 /// # Errors
 /// When the server itself fails; a client that misbehaves is no such thing.
 pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<End, Error> {
-    let (drain, metrics, limits, life) = (parts.drain, parts.metrics, parts.limits, parts.life.clone());
+    let (drain, metrics, limits, life, manager) = (parts.drain, parts.metrics, parts.limits, parts.life.clone(), parts.manager.clone());
     let daemon = Arc::new(Daemon::new(parts, listener.refused(), &OsDice));
     match daemon.core() {
         Ok(_) => tracing::info!(version = daemon::VERSION, socket = %daemon.profile.socket, "ready"),
@@ -77,7 +78,9 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         .serve_with_incoming_shutdown(listener::watched(listener.incoming(), limits.connections, limits.idle), async move {
             ending.stopping().await
         });
-    signals::notify("READY=1");
+    let now = daemon.core().err().map_or_else(|| "ready".to_owned(), |locked| format!("locked: {}", locked.message.replace('\n', " ")));
+    manager.tell(&format!("READY=1\nSTATUS={now}"));
+    let _watchdog = keys::Ended(tokio::spawn(manager::watch(Arc::clone(&daemon), manager.clone())).abort_handle());
     let ended = OnceLock::new();
     let asked = async {
         let (end, reason) = tokio::select! {
@@ -92,7 +95,8 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
     let late = async {
         daemon.stopping().await;
         // A service manager would end what says that it stops.
-        signals::notify(if ended.get() == Some(&End::Replaced) { "RELOADING=1" } else { "STOPPING=1" });
+        let state = if ended.get() == Some(&End::Replaced) { "RELOADING=1" } else { "STOPPING=1" };
+        manager.tell(&format!("{state}\nSTATUS=finishing the calls under way"));
         let quiet = async {
             if let Ok(core) = daemon.core() {
                 core.quiet().await;

@@ -6,6 +6,9 @@
 //! sees none of it. Clients are connected again before anybody notices: the shim holds what comes meanwhile.
 //!
 //! A replacement is any other file, also an older one: whoever installs decides. One that does not start is told of and changes nothing.
+//!
+//! A daemon also ends when its socket lies no more where clients look for it: a service manager has put its own there, or somebody has cleaned up. It would hold the
+//! lock of the profile and be found by nobody.
 
 use std::{
     ffi::OsString,
@@ -17,7 +20,7 @@ use std::{
 
 use m365_cached::clock::Timestamp;
 
-use crate::{core::Warning, daemon::Daemon};
+use crate::{core::Warning, daemon::Daemon, instance::Place, manager::Handed};
 
 /// How often is looked. A new file must be the same at two looks, so that one that is still being written is left alone.
 pub const LOOK: Duration = Duration::from_secs(10);
@@ -33,6 +36,8 @@ pub struct Life {
     pub idle: Option<Duration>,
     /// The file it was started from; `None` where that is not known.
     pub program: Option<Program>,
+    /// The socket it has bound itself; `None` for one that a service manager keeps.
+    pub place: Option<Place>,
 }
 
 /// How it ended.
@@ -168,13 +173,17 @@ impl Watch {
 pub(crate) async fn end_of(daemon: Arc<Daemon>, life: Life) -> (End, &'static str) {
     let path = life.program.as_ref().map(|program| program.path.clone());
     let on_demand = life.idle.is_some();
-    if !on_demand && path.is_none() {
+    let place = life.place.clone();
+    if !on_demand && path.is_none() && place.is_none() {
         return std::future::pending().await;
     }
     let mut watch = Watch::new(life, daemon.now());
     let mut last = scene(&daemon, on_demand).await;
     loop {
         daemon.sleep(LOOK).await;
+        if place.as_ref().is_some_and(|place| !place.still_there()) {
+            return (End::Stopped, "clients do not find its socket any more");
+        }
         let now = scene(&daemon, on_demand).await;
         match watch.look(daemon.now(), now, last, path.as_deref().and_then(mark)) {
             Next::Wait => {}
@@ -227,15 +236,20 @@ async fn starts(path: &Path) -> bool {
     said.is_ok_and(|said| said.is_ok_and(|said| said.status.success() && said.stdout.starts_with(b"m365-cached ")))
 }
 
-/// Puts `program` in the place of this process, with the words it was started with. Returns only when that fails.
+/// Puts `program` in the place of this process, with the words it was started with and the manager's socket. Returns only when that fails.
 #[cfg(unix)]
-pub fn become_other(program: &Program) -> std::io::Error {
-    std::os::unix::process::CommandExt::exec(std::process::Command::new(&program.path).args(std::env::args_os().skip(1)))
+pub fn become_other(program: &Program, handed: Option<&Handed>) -> std::io::Error {
+    let mut command = std::process::Command::new(&program.path);
+    command.args(std::env::args_os().skip(1));
+    match handed.map(|handed| handed.pass_on(&mut command)) {
+        Some(Err(error)) => error,
+        _ => std::os::unix::process::CommandExt::exec(&mut command),
+    }
 }
 
 /// Starts `program` with the words that this process was started with.
 #[cfg(not(unix))]
-pub fn become_other(program: &Program) -> std::io::Error {
+pub fn become_other(program: &Program, _: Option<&Handed>) -> std::io::Error {
     match std::process::Command::new(&program.path).args(std::env::args_os().skip(1)).spawn() {
         Ok(_) => std::process::exit(0),
         Err(error) => error,
@@ -255,7 +269,7 @@ mod tests {
     }
 
     fn watch(idle: Option<Duration>) -> Watch {
-        Watch::new(Life { idle, program: Some(Program { path: "/p".into(), mark: OLD }) }, at(0))
+        Watch::new(Life { idle, program: Some(Program { path: "/p".into(), mark: OLD }), place: None }, at(0))
     }
 
     #[test]

@@ -17,6 +17,7 @@ use m365_cached_daemon::{
     life::{End, Life, Program, become_other},
     listener::Listener,
     logging,
+    manager::{Handed, Manager},
     parts::{self, Parts},
     run, service,
     signals::Signals,
@@ -58,8 +59,17 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
     if flags.detach {
         detach();
     }
-    let instance = match Instance::claim(&profile) {
-        Err(InstanceError::Running { .. }) if flags.if_not_running => return Ok(ExitCode::SUCCESS),
+    let mut manager = Manager::of_this_process();
+    let instance = match handed(&profile)? {
+        Some(handed) => {
+            manager = manager.with_socket();
+            manager.tell("STATUS=waiting for the right to serve the profile");
+            Instance::claim_handed(&profile, handed)
+        }
+        None => Instance::claim(&profile),
+    };
+    let instance = match instance {
+        Err(InstanceError::Running { .. } | InstanceError::Managed { .. }) if flags.if_not_running => return Ok(ExitCode::SUCCESS),
         claimed => claimed.map_err(|error| Problem::of_instance(&error))?,
     };
     let config = start_logging(config)?;
@@ -68,14 +78,14 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(failed)?;
     let program = Program::of_this_process(std::env::args_os().next());
-    let served = runtime.block_on(serve(config, &profile, &instance, flags, program.clone()));
+    let served = runtime.block_on(serve(config, &profile, &instance, flags, program.clone(), manager));
     // A thread that a keyring or a file system holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match (served?, program) {
         (End::Replaced, Some(program)) => {
             // The other one takes the profile.
-            drop(instance);
-            Err(failed(become_other(&program)))
+            let handed = instance.give_back();
+            Err(failed(become_other(&program, handed.as_ref())))
         }
         _ => Ok(ExitCode::SUCCESS),
     }
@@ -87,12 +97,13 @@ async fn serve(
     instance: &Instance,
     flags: &Flags,
     program: Option<Program>,
+    manager: Manager,
 ) -> Result<End, Problem> {
     let mut signals = Signals::install().map_err(failed)?;
     // Bound before the vault is opened: clients that come early wait, rather than find nobody.
     let listener = Listener::bind(instance).map_err(failed)?;
     let idle = config.as_ref().map_or_else(|_| Config::default().idle, |config| config.idle);
-    let life = Life { idle: Some(idle).filter(|idle| flags.on_demand && !idle.is_zero()), program };
+    let life = Life { idle: Some(idle).filter(|idle| flags.on_demand && !idle.is_zero()), program, place: instance.place() };
     let parts = match config {
         Ok(config) => tokio::select! {
             parts = open(&config, profile, flags) => parts?,
@@ -100,8 +111,20 @@ async fn serve(
         },
         Err(problem) => Parts::misconfigured(profile, problem),
     };
-    let parts = Parts { life, ..parts };
+    let parts = Parts { life, manager, ..parts };
     run(parts, listener, async { signals.stop().await }).await.map_err(failed)
+}
+
+/// The socket that a service manager has made for us.
+fn handed(profile: &Profile) -> Result<Option<Handed>, Problem> {
+    #[cfg(unix)]
+    let handed = Handed::take(profile.socket()).map_err(|error| Problem::of_handed(&error));
+    #[cfg(not(unix))]
+    let handed = {
+        let _ = profile;
+        Ok(None)
+    };
+    handed
 }
 
 async fn open(config: &Config, profile: &Profile, flags: &Flags) -> Result<Parts, Problem> {

@@ -35,6 +35,7 @@ use crate::{
     gate::Policies,
     keys::{self, KeyKeeper},
     life::Life,
+    manager::Manager,
     original::Original,
 };
 
@@ -71,6 +72,8 @@ pub struct Parts {
     pub drain: Duration,
     /// When the daemon ends by itself.
     pub life: Life,
+    /// Who is told of its state.
+    pub manager: Manager,
     /// Where figures for Prometheus are served.
     pub metrics: Option<SocketAddr>,
     /// Time.
@@ -157,6 +160,7 @@ impl Parts {
             original: Original::find(config, profile).unwrap_or_default(),
             drain: config.drain,
             life: Life::default(),
+            manager: Manager::default(),
             metrics: config.metrics_listen,
             clock,
             limits: config.limits,

@@ -12,8 +12,63 @@ use m365_cached_proto::{
 
 use crate::{
     core::Core,
-    testing::{FakeCore, Running, soon},
+    manager::Manager,
+    testing::{FakeCore, Running, locked, soon},
 };
+
+/// A service manager that waits so long for a sign of life, and what it hears.
+fn manager(watchdog: Duration) -> (Manager, tokio::net::UnixDatagram, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let ear = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let told = |name: &str| match name {
+        "NOTIFY_SOCKET" => Some(path.clone().into_os_string()),
+        "WATCHDOG_USEC" => Some(watchdog.as_micros().to_string().into()),
+        _ => None,
+    };
+    (Manager::told_by(&told, 1), ear, dir)
+}
+
+async fn next(ear: &tokio::net::UnixDatagram) -> String {
+    let mut buffer = [0; 256];
+    let length = ear.recv(&mut buffer).await.unwrap();
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[tokio::test]
+async fn a_manager_is_told_of_each_state() {
+    for (core, said) in [(Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>), "ready"), (Err(locked()), "locked: The keyring is locked.")] {
+        let (manager, ear, _dir) = manager(Duration::from_secs(3600));
+        let running = Running::start_by(core, Duration::from_secs(5), manager).await;
+        assert_eq!(soon(next(&ear)).await, format!("READY=1\nSTATUS={said}"));
+        admin_client(running.connect().await).status(v1::StatusRequest {}).await.unwrap();
+        assert_eq!(soon(next(&ear)).await, "WATCHDOG=1", "a locked daemon is alive too");
+        running.signal.send(()).unwrap();
+        assert_eq!(soon(next(&ear)).await, "STOPPING=1\nSTATUS=finishing the calls under way");
+        soon(running.task).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_whose_store_hangs_gives_no_sign_of_life() {
+    let core = Arc::new(FakeCore::default());
+    let (manager, ear, _dir) = manager(Duration::from_millis(30));
+    let running = Running::start_by(Ok(Arc::clone(&core) as Arc<dyn Core>), Duration::from_millis(20), manager).await;
+    assert!(soon(next(&ear)).await.starts_with("READY=1"));
+    for _ in 0..5 {
+        assert_eq!(soon(next(&ear)).await, "WATCHDOG=1");
+    }
+    core.stuck.store(true, Ordering::SeqCst);
+    // The one that was under way may still come; then none for many times the pause between two, though the runtime works.
+    let mut late = 0;
+    while tokio::time::timeout(Duration::from_millis(500), next(&ear)).await.is_ok() {
+        late += 1;
+        assert!(late <= 5, "the signs go on");
+    }
+    running.signal.send(()).unwrap();
+    assert!(soon(next(&ear)).await.starts_with("STOPPING=1"));
+    soon(running.task).await.unwrap();
+}
 
 fn hold() -> v1::CallToolRequest {
     v1::CallToolRequest { name: "hold".into(), arguments: Default::default(), dry_run: false }

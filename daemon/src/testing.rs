@@ -29,8 +29,10 @@ use tonic::transport::Channel;
 
 use crate::{
     core::*,
+    daemon::Daemon,
     instance::Instance,
     listener::Listener,
+    manager::Manager,
     parts::{Parts, ProfileInfo},
     run,
 };
@@ -59,6 +61,8 @@ pub(crate) struct FakeCore {
     pub(crate) sign_in: Arc<Notify>,
     pub(crate) calls: AtomicU64,
     pub(crate) shut: AtomicBool,
+    /// The store answers nobody any more.
+    pub(crate) stuck: AtomicBool,
     /// Where changes are told.
     pub(crate) changes: Changes,
 }
@@ -173,6 +177,9 @@ impl Core for FakeCore {
     }
 
     async fn status(&self) -> CoreStatus {
+        if self.stuck.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         CoreStatus {
             store: StoreState { backend: "memory".into(), entries: 3, healthy: true, ..StoreState::default() },
             accounts: vec![ada()],
@@ -274,6 +281,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         original: Default::default(),
         drain,
         life: Default::default(),
+        manager: Default::default(),
         metrics: None,
         clock,
         limits: Default::default(),
@@ -282,6 +290,12 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         tools: ToolProfile::Full,
         fixtures: false,
     }
+}
+
+/// A daemon that serves nobody.
+pub(crate) fn daemon(core: Result<Arc<dyn Core>, Problem>) -> Arc<Daemon> {
+    let parts = parts(core, Duration::from_secs(5), Arc::new(ManualClock::at(Timestamp(1_000))));
+    Arc::new(Daemon::new(parts, Arc::new(AtomicU64::new(0)), &m365_cached::chance::SeededDice::new(1)))
 }
 
 /// A daemon that runs.
@@ -296,11 +310,16 @@ pub(crate) struct Running {
 impl Running {
     /// Starts one on a socket of its own.
     pub(crate) async fn start(core: Result<Arc<dyn Core>, Problem>, drain: Duration) -> Self {
+        Self::start_by(core, drain, Manager::default()).await
+    }
+
+    /// Starts one that a service manager is told of.
+    pub(crate) async fn start_by(core: Result<Arc<dyn Core>, Problem>, drain: Duration, manager: Manager) -> Self {
         let dir = TempDir::new().unwrap();
         let profile = Profile::at(&dir.path().join("profile")).unwrap();
         let instance = Instance::claim(&profile).unwrap();
         let listener = Listener::bind(&instance).unwrap();
-        let parts = parts(core, drain, Arc::new(ManualClock::at(Timestamp(1_000))));
+        let parts = Parts { manager, ..parts(core, drain, Arc::new(ManualClock::at(Timestamp(1_000)))) };
         let (signal, signalled) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async {

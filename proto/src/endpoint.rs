@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::health::HealthClient;
 use crate::v1::admin_client::AdminClient;
 use crate::v1::keys_client::KeysClient;
 use crate::v1::mcp_client::McpClient;
@@ -106,6 +107,12 @@ pub fn keys_client(channel: Channel) -> KeysClient<Channel> {
 #[must_use]
 pub fn records_client(channel: Channel) -> RecordsClient<Channel> {
     RecordsClient::new(channel).max_decoding_message_size(MAX_MESSAGE_OUT).max_encoding_message_size(MAX_MESSAGE_IN)
+}
+
+/// The standard health service over `channel`.
+#[must_use]
+pub fn health_client(channel: Channel) -> HealthClient<Channel> {
+    HealthClient::new(channel)
 }
 
 #[cfg(unix)]

@@ -13,6 +13,18 @@ pub mod v1 {
     tonic::include_proto!("m365.cached.v1");
 }
 
+/// The standard health service, `grpc.health.v1.Health`, beside ours on the same socket.
+pub mod health {
+    pub use tonic_health::pb::{
+        HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_client::HealthClient, health_server,
+    };
+
+    /// The service to ask for whether the daemon is alive: the overall one, as probes ask without a name.
+    pub const LIVE: &str = "";
+    /// The service to ask for whether tools can be called.
+    pub const READY: &str = "m365.cached.v1.Tools";
+}
+
 #[cfg(test)]
 mod skew_tests;
 

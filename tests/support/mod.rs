@@ -8,12 +8,14 @@ pub mod ctl;
 pub mod daemon;
 pub mod figure;
 pub mod home;
+pub mod manager;
 pub mod mcp;
 pub mod process;
 pub mod scan;
 pub mod signin;
 pub mod stopwatch;
 pub mod tenant;
+pub mod user_manager;
 pub mod workday;
 pub mod world;
 

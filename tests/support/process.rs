@@ -113,7 +113,7 @@ pub fn wait_for_stranger(pid: u32, patience: Duration) -> anyhow::Result<()> {
         Err(error) => return Err(error).context("watching a process"),
     };
     let mut watched = [PollFd::new(&handle, PollFlags::IN)];
-    let timeout = Timespec { tv_sec: i64::try_from(patience.as_secs())?, tv_nsec: 0 };
+    let timeout = Timespec { tv_sec: i64::try_from(patience.as_secs())?, tv_nsec: patience.subsec_nanos().into() };
     if poll(&mut watched, Some(&timeout))? == 0 {
         bail!("process {pid} did not end within {patience:?}");
     }

@@ -34,10 +34,17 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens where `instance` may. Needs a tokio runtime.
+    /// Listens where `instance` may: on a socket of our own, or on the one that a service manager has handed over. Needs a tokio runtime.
     pub fn bind(instance: &Instance) -> io::Result<Self> {
-        let socket = UnixListener::bind(instance.socket())?;
-        // Between these two lines only the folder's mode protects the socket, and `Instance::claim` has checked it.
+        let socket = match instance.handed() {
+            Some(handed) => UnixListener::from_std(handed.listener()?)?,
+            None => {
+                let socket = UnixListener::bind(instance.socket())?;
+                instance.bound();
+                socket
+            }
+        };
+        // Until here only the folder's mode protects the socket, and `Instance` has checked it.
         fs::set_permissions(instance.socket(), fs::Permissions::from_mode(0o600))?;
         Ok(Self { socket, ours: rustix::process::geteuid().as_raw(), refused: Arc::default() })
     }

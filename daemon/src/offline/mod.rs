@@ -63,7 +63,7 @@ fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
     let config = parts::configuration(&profile, &flags.settings())?;
     // Whoever only looks needs no lock, and leaves none behind.
     let looks = matches!(verb, Verb::Import { dry_run: true, .. });
-    let claimed = (!looks).then(|| Instance::claim(&profile)).transpose();
+    let claimed = (!looks).then(|| Instance::claim_files(&profile)).transpose();
     let _instance = claimed.map_err(|error| Problem::of_instance(&error))?;
     let notes = (!looks).then(|| Notes::beside(&profile.database()));
     if let Some(notes) = &notes {

@@ -136,7 +136,7 @@ impl v1::admin_server::Admin for Admin {
 
     async fn stop(&self, _: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {
         self.daemon.stop("asked to stop by `m365-cachectl`");
-        Ok(Response::new(v1::StopReply { pid: std::process::id() }))
+        Ok(Response::new(v1::StopReply { pid: std::process::id(), socket_stays: self.daemon.socket_stays }))
     }
 }
 

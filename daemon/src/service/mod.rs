@@ -2,6 +2,7 @@
 
 mod admin;
 mod convert;
+mod health;
 mod keys;
 mod mcp;
 mod records;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use m365_cached_proto::{
     MAX_MESSAGE_IN, MAX_MESSAGE_OUT,
+    health::health_server::HealthServer,
     v1::{
         admin_server::AdminServer, keys_server::KeysServer, mcp_server::McpServer, records_server::RecordsServer, tools_server::ToolsServer,
     },
@@ -37,6 +39,7 @@ pub fn routes(daemon: &Arc<Daemon>) -> Routes {
         .add_service(keys.max_decoding_message_size(MAX_MESSAGE_IN).max_encoding_message_size(MAX_MESSAGE_OUT))
         .add_service(records.max_decoding_message_size(MAX_MESSAGE_IN).max_encoding_message_size(MAX_MESSAGE_OUT))
         .add_service(tools.max_decoding_message_size(MAX_MESSAGE_IN).max_encoding_message_size(MAX_MESSAGE_OUT))
+        .add_service(HealthServer::new(health::Health::new(Arc::clone(daemon))))
         .add_service(mcp.max_decoding_message_size(MAX_MESSAGE_IN).max_encoding_message_size(MAX_MESSAGE_OUT))
 }
 

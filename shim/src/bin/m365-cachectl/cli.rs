@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, call, completions, import, install, invalidate, keys, login, man, repair, stats, tasks, tools, version, warm,
+    audit, backup, call, completions, health, import, install, invalidate, keys, login, man, repair, service, stats, tasks, tools, version,
+    warm,
 };
 
 /// What stands below the list of verbs.
@@ -105,6 +106,11 @@ pub(crate) enum Command {
     Install(Box<install::Install>),
     /// Take what `install` wrote out of a client's file again
     Uninstall(install::Uninstall),
+    /// Have the system's service manager look after the daemon
+    #[command(subcommand)]
+    Service(service::Verb),
+    /// Say by the exit code whether the daemon lives and tools can be called, for monitors; starts nothing
+    Health(health::Args),
     /// Let the daemon finish what is running and end
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
@@ -220,6 +226,10 @@ mod tests {
         insta::assert_snapshot!("help_audit", help(&["audit"]));
         insta::assert_snapshot!("help_install", help(&["install"]));
         insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
+        insta::assert_snapshot!("help_health", help(&["health"]));
+        for verb in ["install", "uninstall", "status", "logs"] {
+            insta::assert_snapshot!(format!("help_service_{verb}"), help(&["service", verb]));
+        }
         insta::assert_snapshot!("help_version", help(&["version"]));
         insta::assert_snapshot!("help_completions", help(&["completions"]));
         insta::assert_snapshot!("help_man", help(&["man"]));

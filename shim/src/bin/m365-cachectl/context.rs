@@ -43,6 +43,11 @@ impl Context {
         reach(&self.profile, None).await.map(admin_client)
     }
 
+    /// The way to the running daemon; starts nothing.
+    pub(crate) async fn reached(&self) -> Result<Channel, Fault> {
+        reach(&self.profile, None).await
+    }
+
     /// The administration verbs; starts the daemon when it is not running.
     pub(crate) async fn admin(&self) -> Result<AdminClient<Channel>, Fault> {
         self.started().await.map(admin_client)

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::commands::stop;
+use crate::commands::{service, stop};
 use crate::context::Context;
 
 /// What it prints when it fails.
@@ -31,6 +31,8 @@ const TRIES: usize = 5;
 
 /// Has the running daemon end and runs `m365-cached --offline WORDS`; `passphrase` goes through a pipe. Meanwhile no client starts a daemon.
 pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase: Option<&str>) -> Result<T, Fault> {
+    // A service manager would start the daemon anew as soon as a client knocks.
+    let _paused = service::paused(context);
     let mut left = TRIES;
     loop {
         // Without the turn it is tried all the same: the lock of the profile decides.

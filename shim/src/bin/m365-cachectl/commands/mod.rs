@@ -9,6 +9,7 @@ pub(crate) mod completions;
 mod compliance;
 mod erase;
 mod export;
+pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod install;
 pub(crate) mod invalidate;
@@ -18,6 +19,7 @@ mod logout;
 pub(crate) mod man;
 pub(crate) mod repair;
 mod restart;
+pub(crate) mod service;
 pub(crate) mod stats;
 mod status;
 pub(crate) mod stop;
@@ -67,6 +69,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Compliance => return compliance::run(context).await,
         Command::Install(args) => return install::install(context, &args),
         Command::Uninstall(args) => return install::uninstall(context, &args),
+        Command::Service(verb) => return service::run(context, verb).await,
+        Command::Health(args) => return health::run(context, &args).await,
         Command::Stop => stop::run(context).await?,
         Command::Restart => restart::run(context).await?,
         Command::Version => version::run(context).await?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use m365_cached_proto::endpoint::connect;
 use m365_cached_proto::fault::NOT_RUNNING;
-use m365_cached_proto::v1::{Fault, Kind, StopRequest};
+use m365_cached_proto::v1::{Fault, Kind, StopReply, StopRequest};
 use serde::Serialize;
 
 use crate::context::{Context, promptly};
@@ -36,23 +36,28 @@ pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
         Err(fault) if fault.code == NOT_RUNNING => return Ok(None),
         Err(fault) => return Err(fault),
     };
-    let pid = promptly(admin.stop(StopRequest {})).await?.pid;
+    let StopReply { pid, socket_stays } = promptly(admin.stop(StopRequest {})).await?;
     // Our own connection must not keep it waiting.
     drop(admin);
-    let silent = async {
-        while !connect(context.profile.socket()).await.is_err_and(|error| error.is_not_running()) {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    if tokio::time::timeout(PATIENCE, silent).await.is_err() {
-        let message = format!("The daemon (pid {pid}) is still finishing its calls after {} s.", PATIENCE.as_secs());
-        return Err(Fault::new(Kind::Internal, "still_stopping", message, "`m365-cachectl status` shows what is running"));
-    }
     let gone = async {
         while alive(pid) {
             tokio::time::sleep(LOOK).await;
         }
     };
+    let still_stopping = || {
+        let message = format!("The daemon (pid {pid}) is still finishing its calls after {} s.", PATIENCE.as_secs());
+        Fault::new(Kind::Internal, "still_stopping", message, "`m365-cachectl status` shows what is running")
+    };
+    if socket_stays {
+        // To knock at a service manager's socket would start the next one.
+        return tokio::time::timeout(PATIENCE, gone).await.map(|()| Some(pid)).map_err(|_| still_stopping());
+    }
+    let silent = async {
+        while !connect(context.profile.socket()).await.is_err_and(|error| error.is_not_running()) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, silent).await.map_err(|_| still_stopping())?;
     // A process whose parent has not noticed its end still counts as alive; it no longer matters.
     let _ = tokio::time::timeout(LAST, gone).await;
     Ok(Some(pid))

@@ -1,0 +1,155 @@
+//! `service`: has the system's service manager look after the daemon: systemd's user manager, launchd, or Windows' task scheduler.
+//!
+//! `systemd`, `launchd` and `tasks` say what each manager is given and told, as data; `files` writes and removes, and touches only what carries our mark;
+//! `manager` talks; `report` shows. All of it is the user's own: nothing here needs rights, and nothing is done for other users.
+
+mod args;
+mod files;
+mod launchd;
+mod manager;
+mod report;
+mod systemd;
+mod tasks;
+
+use m365_cached_proto::dirs::Profile;
+use m365_cached_proto::v1::{Fault, Kind, StatusRequest};
+use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program, hold};
+
+pub(crate) use self::args::Verb;
+use self::files::{File, State};
+use self::manager::{Facts, Manager};
+use self::report::{Installed, Printed, Removed, Status};
+use super::stop;
+use crate::context::{Context, promptly};
+
+/// Does what was asked for and gives the exit code.
+pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
+    let facts = facts(&context.profile)?;
+    let manager = Manager::here(&facts);
+    match verb {
+        Verb::Install(args) if args.print => {
+            context.output.show(&Printed::of(&manager));
+            Ok(0)
+        }
+        Verb::Install(args) => install(context, &facts, manager, args.no_start).await,
+        Verb::Uninstall => uninstall(context, &manager),
+        Verb::Status => {
+            let status = Status::of(&manager);
+            context.output.show(&status);
+            Ok(if status.installed() { 0 } else { 8 })
+        }
+        Verb::Logs(args) => manager.logs(&args, &context.profile, context.output.json),
+    }
+}
+
+/// What the manager is told for `profile`.
+fn facts(profile: &Profile) -> Result<Facts, Fault> {
+    let env = |name: &str| std::env::var_os(name);
+    let program = daemon_program(&env).ok_or_else(|| {
+        let message = "The program `m365-cached` was found neither beside this one nor on PATH.";
+        Fault::new(Kind::Config, "daemon_not_found", message, format!("install it, or name it in {DAEMON_VARIABLE}"))
+    })?;
+    let home = std::env::home_dir()
+        .filter(|home| home.is_absolute())
+        .ok_or_else(|| Fault::new(Kind::User, "no_home", "The system names no home directory, where units belong.", "set HOME"))?;
+    let config = env("XDG_CONFIG_HOME").map(std::path::PathBuf::from).filter(|dir| dir.is_absolute());
+    Facts::new(program, profile, config.unwrap_or_else(|| home.join(".config")), home)
+}
+
+async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_start: bool) -> Result<u8, Fault> {
+    manager.settle(facts);
+    let planned: Vec<State> = manager.files.iter().map(File::state).collect::<Result<_, _>>()?;
+    if let Some((file, _)) = manager.files.iter().zip(&planned).find(|(_, state)| **state == State::Foreign) {
+        return Err(file.foreign());
+    }
+    let changed = planned.iter().any(|state| *state != State::Same);
+    let notes = unseen_variables();
+    let new = !manager.known();
+    if !no_start && !changed && manager.runs() {
+        context.output.show(&Installed::unchanged(&manager, notes));
+        return Ok(0);
+    }
+    for file in &manager.files {
+        file.write()?;
+    }
+    if no_start {
+        context.output.show(&Installed::written(&manager, notes, None));
+        return Ok(0);
+    }
+    if let Err(why) = manager.answers() {
+        // The files are there for the day somebody logs in; what is left to type is said.
+        context.output.show(&Installed::written(&manager, notes, Some(why)));
+        return Ok(7);
+    }
+    // From here until the manager listens, no client starts a daemon of its own; those that are connected hold what comes.
+    let turn = hold(&context.profile).ok().flatten();
+    manager.halt();
+    stop::stopped(context).await?;
+    let ran = match manager.begin() {
+        Err(_) if manager.asks_too_much() => {
+            let mut less = std::mem::take(&mut manager.optional);
+            less.iter().try_for_each(File::write)?;
+            manager.files.append(&mut less);
+            manager.halt();
+            manager.forget();
+            manager.begin()?
+        }
+        begun => begun?,
+    };
+    drop(turn);
+    let status = promptly(context.reached().await.map(m365_cached_proto::endpoint::admin_client)?.status(StatusRequest {})).await?;
+    context.output.show(&Installed::started(&manager, new, notes, ran, status.pid, status.state));
+    Ok(0)
+}
+
+fn uninstall(context: &Context, manager: &Manager) -> Result<u8, Fault> {
+    let mut ours = Vec::new();
+    for file in manager.files.iter().chain(&manager.optional) {
+        match file.state()? {
+            State::Missing => {}
+            State::Foreign => return Err(file.foreign()),
+            State::Same | State::Ours => ours.push(file),
+        }
+    }
+    let known = manager.known();
+    if ours.is_empty() && !known {
+        context.output.show(&Removed::nothing(manager));
+        return Ok(0);
+    }
+    let ran = manager.end();
+    for file in &ours {
+        file.remove()?;
+    }
+    manager.forget();
+    context.output.show(&Removed::of(manager, &ours, ran));
+    Ok(0)
+}
+
+/// What the environment here says and a service will not see.
+fn unseen_variables() -> Vec<String> {
+    // These say where things are, which the units say by themselves.
+    const PLACES: [&str; 2] = [m365_cached_proto::dirs::DIR_VARIABLE, DAEMON_VARIABLE];
+    let ours = |name: &String| (name.starts_with("M365_") && !PLACES.contains(&name.as_str())) || name.ends_with("_PROXY");
+    let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(ours).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Takes the service out of the way for a verb that needs the profile for itself; what is given puts it back when dropped.
+pub(crate) fn paused(context: &Context) -> Option<Paused> {
+    let facts = facts(&context.profile).ok()?;
+    let manager = Manager::here(&facts);
+    manager.runs().then(|| {
+        manager.halt();
+        Paused(manager)
+    })
+}
+
+/// A service that waits until its profile is free.
+pub(crate) struct Paused(Manager);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.resume();
+    }
+}

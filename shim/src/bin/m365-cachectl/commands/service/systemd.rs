@@ -1,0 +1,134 @@
+//! systemd's user manager: a socket unit and a service unit. The texts are those that packages bring, with the paths of this installation put in.
+
+use super::files::{File, MARK};
+use super::manager::{Call, Facts, Known, Manager};
+
+/// What `Manager::kind` says of it.
+pub(super) const KIND: &str = "systemd";
+const SERVICE: &str = include_str!("../../../../../../packaging/systemd/m365-cached.service");
+const SOCKET: &str = include_str!("../../../../../../packaging/systemd/m365-cached.socket");
+const DROP_IN: &str = include_str!("../../../../../../packaging/systemd/no-user-namespaces.conf");
+/// What the texts say, and what stands there in its place.
+const NAME: &str = "m365-cached";
+const PROGRAM: &str = "ExecStart=/usr/bin/m365-cached";
+const LISTEN: &str = "ListenStream=%t/m365-cached/m365-cached.sock";
+/// Where packages put units.
+const PACKAGED: &str = "/usr/lib/systemd/user";
+
+/// How a start ends that the kernel lets not be confined: 217/USER, 218/CAPABILITIES, 226/NAMESPACE.
+const UNCONFINABLE: [&str; 3] = ["217", "218", "226"];
+
+/// How it is spoken to.
+pub(super) fn manager(facts: &Facts) -> Manager {
+    let (socket, service) = (format!("{}.socket", facts.name), format!("{}.service", facts.name));
+    let call = |words: &[&str]| Call::new(&[&["systemctl", "--user"], words].concat());
+    let show = |unit: &str| call(&["show", "--property=UnitFileState,ActiveState,MainPID,StatusText", unit]);
+    let folder = facts.config.join("systemd/user");
+    let drop_in = folder.join(format!("{service}.d/no-user-namespaces.conf"));
+    Manager {
+        kind: KIND,
+        name: facts.name.clone(),
+        files: vec![
+            File { path: folder.join(&socket), text: socket_unit(facts) },
+            File { path: folder.join(&service), text: service_unit(facts) },
+        ],
+        optional: vec![File { path: drop_in, text: marked(DROP_IN) }],
+        ask: call(&["show", "--property=Version"]),
+        begin: vec![call(&["daemon-reload"]), call(&["enable", "--now", &socket, &service])],
+        halt: vec![call(&["stop", &socket, &service])],
+        resume: vec![call(&["start", &socket])],
+        end: vec![call(&["disable", "--now", &socket, &service])],
+        forget: vec![call(&["daemon-reload"]), call(&["reset-failed", &socket, &service])],
+        unconfinable: Some((call(&["show", "--property=ExecMainStatus", "--value", &service]), UNCONFINABLE)),
+        state: vec![show(&socket), show(&service)],
+        read,
+        journal: Some(Call::new(&["journalctl", "--user-unit", &service, "--no-pager"])),
+    }
+}
+
+/// Whether a package has brought units that start this very program for this very profile.
+pub(super) fn packaged(facts: &Facts) -> bool {
+    let same = format!("ExecStart={}", facts.program) == PROGRAM;
+    let there = ["socket", "service"].iter().all(|kind| std::path::Path::new(PACKAGED).join(format!("{NAME}.{kind}")).is_file());
+    facts.profile.is_none() && same && there
+}
+
+fn socket_unit(facts: &Facts) -> String {
+    let listen = if facts.profile.is_none() { LISTEN.to_owned() } else { format!("ListenStream={}", facts.socket.replace('%', "%%")) };
+    marked(&SOCKET.replace(LISTEN, &listen))
+}
+
+fn service_unit(facts: &Facts) -> String {
+    let words: Vec<String> = facts.words().into_iter().map(quoted).collect();
+    let start = format!("ExecStart={}", words.join(" "));
+    let text = SERVICE.replace(PROGRAM, &start);
+    marked(
+        &text
+            .replace(&format!("{NAME}.socket"), &format!("{}.socket", facts.name))
+            .replace(&format!("{NAME}.service"), &format!("{}.service", facts.name)),
+    )
+}
+
+fn marked(text: &str) -> String {
+    format!("# {MARK}\n{text}")
+}
+
+/// A word as unit files want it: `%` and `$` are theirs.
+fn quoted(word: &str) -> String {
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    if plain { escaped } else { format!("\"{escaped}\"") }
+}
+
+fn read(said: &[String]) -> Known {
+    let field = |at: usize, name: &str| {
+        said.get(at)
+            .and_then(|text| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Known {
+        enabled: field(0, "UnitFileState") == "enabled",
+        listening: field(0, "ActiveState") == "active",
+        running: field(1, "ActiveState") == "active",
+        pid: field(1, "MainPID").parse().ok().filter(|pid| *pid != 0),
+        says: Some(field(1, "StatusText")).filter(|words| !words.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manager::facts;
+    use super::*;
+
+    #[test]
+    fn the_units_of_packages_have_the_places_that_are_put_in() {
+        assert_eq!((SERVICE.matches(PROGRAM).count(), SOCKET.matches(LISTEN).count()), (1, 1));
+    }
+
+    #[test]
+    fn units_name_this_program_and_this_profile() {
+        let usual = manager(&facts(None));
+        assert_eq!(usual.files[0].path, std::path::Path::new("/home/ada/.config/systemd/user/m365-cached.socket"));
+        assert!(usual.files[0].text.contains("\nListenStream=%t/m365-cached/m365-cached.sock\n"));
+        assert!(usual.files[1].text.contains("\nExecStart=\"/opt/my apps/100%%/m365-cached\"\n"), "{}", usual.files[1].text);
+        let other = facts(Some("/home/ada/$x"));
+        let work = manager(&other);
+        assert!(work.files[0].text.contains("\nListenStream=/home/ada/$x/m365-cached.sock\n"));
+        let service = &work.files[1].text;
+        assert!(service.contains("\nExecStart=\"/opt/my apps/100%%/m365-cached\" --profile \"/home/ada/$$x\"\n"), "{service}");
+        for line in ["Requires", "After", "Also"] {
+            assert!(service.contains(&format!("\n{line}={}.socket\n", other.name)), "{service}");
+        }
+        assert!(work.files.iter().all(|file| file.text.starts_with(&format!("# {MARK}\n"))));
+    }
+
+    #[test]
+    fn what_it_says_is_read() {
+        let socket = "UnitFileState=enabled\nActiveState=active\n".to_owned();
+        let service = "ActiveState=active\nMainPID=42\nStatusText=locked: no key\n".to_owned();
+        let known = Known { enabled: true, listening: true, running: true, pid: Some(42), says: Some("locked: no key".into()) };
+        assert_eq!(read(&[socket, service]), known);
+        assert_eq!(read(&[String::new(), "ActiveState=inactive\nMainPID=0\nStatusText=\n".into()]), Known::default());
+    }
+}

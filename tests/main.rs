@@ -19,7 +19,11 @@ mod clock_steps;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod consent;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod email;
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::{
     mcp::Fixtures,
     original::Original,
     parts::{Parts, ProfileInfo},
+    pause::Switch,
     signin::SignIns,
 };
 
@@ -66,6 +67,8 @@ pub struct Daemon {
     core: Result<Arc<dyn Core>, Problem>,
     warnings: Mutex<Vec<Warning>>,
     original: Original,
+    /// Keeps everything from asking Microsoft.
+    pub(crate) switch: Arc<Switch>,
     refused: Arc<AtomicU64>,
     clock: Arc<dyn m365_cached::clock::Clock>,
     draining: watch::Sender<bool>,
@@ -86,6 +89,7 @@ impl Daemon {
             drain: _,
             life: _,
             metrics: _,
+            switch,
             limits,
             policies,
             strict,
@@ -115,6 +119,7 @@ impl Daemon {
             core,
             warnings: Mutex::new(warnings),
             original,
+            switch,
             refused,
             clock,
             draining: watch::Sender::new(false),

@@ -22,6 +22,7 @@ mod notes;
 pub mod offline;
 pub mod original;
 pub mod parts;
+pub mod pause;
 pub mod records;
 pub mod service;
 pub mod signals;

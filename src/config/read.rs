@@ -161,7 +161,7 @@ fn together(config: &Config) -> Vec<Problem> {
     problems
 }
 
-fn unknown(path: &[String], key: &str) -> String {
+pub(super) fn unknown(path: &[String], key: &str) -> String {
     let secret = ["secret", "password", "token", "passphrase"];
     if path.last().is_some_and(|last| secret.iter().any(|word| last.to_lowercase().contains(word))) {
         return format!("`{key}`: secrets never stand in the configuration; see `keys.source` for where the key is kept");
@@ -184,7 +184,7 @@ fn unknown(path: &[String], key: &str) -> String {
 }
 
 /// Whether `path` is the beginning of some key.
-fn is_section(path: &[String]) -> bool {
+pub(super) fn is_section(path: &[String]) -> bool {
     all().any(|setting| {
         let parts: Vec<&str> = setting.key.split('.').collect();
         parts.len() > path.len() && parts.iter().zip(path).all(|(part, given)| *part == "*" || part == given)
@@ -192,7 +192,7 @@ fn is_section(path: &[String]) -> bool {
 }
 
 /// The segments of a key as a flag spells it; those with dots stand in quotes.
-fn split(key: &str) -> Vec<String> {
+pub(super) fn split(key: &str) -> Vec<String> {
     let mut quoted = false;
     key.split(|letter| {
         quoted ^= letter == '"';
@@ -203,7 +203,7 @@ fn split(key: &str) -> Vec<String> {
 }
 
 /// The key as the file spells it.
-fn spelled(path: &[String]) -> String {
+pub(super) fn spelled(path: &[String]) -> String {
     let bare = |segment: &String| !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     let segments: Vec<String> = path.iter().map(|segment| if bare(segment) { segment.clone() } else { format!("{segment:?}") }).collect();
     segments.join(".")

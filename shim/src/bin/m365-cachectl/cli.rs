@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
-use crate::commands::{audit, backup, call, import, install, invalidate, keys, login, repair, stats, tasks, tools, warm};
+use crate::commands::{audit, backup, call, config, doctor, import, install, invalidate, keys, login, pause, repair, stats, tasks, tools, warm};
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
@@ -99,10 +99,19 @@ pub(crate) enum Command {
     },
     /// Say which safeguards are configured and hold now
     Compliance,
+    /// Show the settings with where each came from, check them, change one
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Look at every link from the files to Microsoft and say what is wrong and what to type
+    Doctor(doctor::Args),
     /// Set up a client of this machine, such as Claude Code, VS Code or Cursor, to start m365-mcp
     Install(Box<install::Install>),
     /// Take what `install` wrote out of a client's file again
     Uninstall(install::Uninstall),
+    /// Keep the daemon from asking Microsoft; what is stored is served
+    Pause(pause::Args),
+    /// Let the daemon ask Microsoft again
+    Resume,
     /// Let the daemon finish what is running and end
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
@@ -186,5 +195,9 @@ mod tests {
         insta::assert_snapshot!("help_audit", help(&["audit"]));
         insta::assert_snapshot!("help_install", help(&["install"]));
         insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
+        insta::assert_snapshot!("help_pause", help(&["pause"]));
+        insta::assert_snapshot!("help_doctor", help(&["doctor"]));
+        insta::assert_snapshot!("help_config", help(&["config"]));
+        insta::assert_snapshot!("help_config_set", help(&["config", "set"]));
     }
 }

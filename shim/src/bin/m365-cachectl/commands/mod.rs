@@ -6,6 +6,8 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod call;
 mod compliance;
+pub(crate) mod config;
+pub(crate) mod doctor;
 mod erase;
 mod export;
 pub(crate) mod import;
@@ -14,6 +16,7 @@ pub(crate) mod invalidate;
 pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
+pub(crate) mod pause;
 pub(crate) mod repair;
 mod restart;
 pub(crate) mod stats;
@@ -52,8 +55,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Export { account, path } => export::run(context, account, &path).await?,
         Command::Erase { account, yes } => return erase::run(context, account, yes).await,
         Command::Compliance => return compliance::run(context).await,
+        Command::Doctor(args) => return doctor::run(context, &args).await,
+        Command::Config(verb) => return config::run(context, verb).await,
         Command::Install(args) => return install::install(context, &args),
         Command::Uninstall(args) => return install::uninstall(context, &args),
+        Command::Pause(args) => pause::pause(context, &args).await?,
+        Command::Resume => pause::resume(context).await?,
         Command::Stop => stop::run(context).await?,
         Command::Restart => restart::run(context).await?,
     }

@@ -67,6 +67,8 @@ mod mcp_signin;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod pause;
+#[cfg(test)]
 mod privacy;
 #[cfg(test)]
 mod profiles;

@@ -42,7 +42,7 @@ fn key(setting: &Setting, usual: &Config) -> Key {
 /// In the order of `settings`.
 const MEANINGS: &[(&str, &str)] = &[
     ("demo", "The profile belongs to the demo tenant on loopback and never meets Microsoft."),
-    ("client_id", "The app registration to sign in with; ours when nothing is set."),
+    ("client_id", "Id of the app registration to sign in with; without one nobody can sign in."),
     ("tenant", "Who may sign in: `organizations`, `consumers`, `common`, or a directory's id or domain. Not set: by the kind of account."),
     ("compat", "`m365-mcp` gives answers and asks for consent as the original did; `none` as this manual says."),
     ("tools.profile", "The tools that clients are shown whose launch line names no others."),

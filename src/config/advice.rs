@@ -30,6 +30,13 @@ impl Config {
     /// Everything that is worth a warning.
     pub fn advice(&self, around: &Surroundings) -> Vec<Advice> {
         let mut advice: Vec<Advice> = self.old_names.iter().map(|(name, key)| old_name(name, *key)).collect();
+        if self.client_id.is_none() {
+            advice.push(Advice {
+                code: "no_client_id",
+                message: "No `client_id` is set: nobody can sign in.".into(),
+                hint: "`m365-cachectl config set client_id ID`, with the application (client) id of your app registration.".into(),
+            });
+        }
         let given = |key: &str| !matches!(self.origins.get(key), None | Some(Origin::Default));
         if around.mode.is_some_and(|mode| mode & 0o022 != 0) {
             advice.push(Advice {
@@ -122,6 +129,7 @@ mod tests {
 
     fn codes(text: &str, variables: &[(&str, &str)], mode: u32) -> Vec<&'static str> {
         let environment: BTreeMap<String, String> = variables.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let text = &format!("client_id = \"00000000-0000-0000-0000-000000000000\"\n{text}");
         let config = Config::read(&Sources { file: "f", text: Some(text), environment: &environment, flags: &[], tools: &[] }).unwrap();
         let around = Surroundings { profile: "/home/ada/.local/share/m365".into(), home: Some("/home/ada".into()), mode: Some(mode) };
         config.advice(&around).into_iter().map(|advice| advice.code).collect()
@@ -130,6 +138,7 @@ mod tests {
     #[test]
     fn each_has_its_reason_and_the_defaults_have_none() {
         assert!(codes("", &[], 0o600).is_empty());
+        assert_eq!(Config::default().advice(&Surroundings::default())[0].code, "no_client_id");
         assert!(codes("", &[], 0o644).is_empty(), "there is no secret in it to read");
         assert_eq!(codes("", &[], 0o620), ["config_writable"]);
         assert_eq!(codes("", &[("M365_MCP_TENANT_ID", "common")], 0o600), ["old_name"]);

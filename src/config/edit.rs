@@ -58,14 +58,25 @@ pub fn unset(sources: &Sources<'_>, key: &str) -> Result<Edited, ConfigError> {
     if was.is_none() && !known {
         return Err(refused(sources, unknown(&path, &spelled(&path))));
     }
-    if let Some((last, within)) = path.split_last() {
-        let mut table: Option<&mut dyn TableLike> = Some(document.as_table_mut());
-        for segment in within {
-            table = table.and_then(|table| table.get_mut(segment)).and_then(Item::as_table_like_mut);
+    take(&mut document, &path);
+    // A section that there is may stand empty; one that is somebody's mistake goes with the last of it.
+    for length in (1..path.len()).rev() {
+        let section = &path[..length];
+        let empty = at(&document, section).and_then(Item::as_table_like).is_some_and(TableLike::is_empty);
+        if empty && !is_section(section) {
+            take(&mut document, section);
         }
-        table.and_then(|table| table.remove(last));
     }
     finish(sources, Edited { key: spelled(&path), text: document.to_string(), was, is: None })
+}
+
+fn take(document: &mut DocumentMut, path: &[String]) {
+    let Some((last, within)) = path.split_last() else { return };
+    let mut table: Option<&mut dyn TableLike> = Some(document.as_table_mut());
+    for segment in within {
+        table = table.and_then(|table| table.get_mut(segment)).and_then(Item::as_table_like_mut);
+    }
+    table.and_then(|table| table.remove(last));
 }
 
 /// What is wrong with the file now and was not before.

@@ -87,6 +87,7 @@ fn a_wrong_file_can_be_repaired_key_by_key() {
     let once = unset_in(wrong, "grahp").unwrap();
     assert_eq!(once.was.as_deref(), Some("1"));
     assert_eq!(unset_in(&once.text, "client_secret").unwrap().text, "");
+    assert_eq!(unset_in("[grahp]\nhttp2 = true\n[log]\n", "grahp.http2").unwrap().text, "[log]\n");
     assert!(unset_in("", "grahp.http2").unwrap_err().contains("graph.http2"));
     assert_eq!(unset_in("", "graph.http2").unwrap().was, None);
 }

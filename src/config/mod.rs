@@ -360,4 +360,6 @@ impl Config {
 }
 
 #[cfg(test)]
+mod documents_tests;
+#[cfg(test)]
 mod tests;

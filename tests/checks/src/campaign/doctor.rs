@@ -123,13 +123,15 @@ fn named(check: &Value) -> (String, String) {
     (text("check"), text("code"))
 }
 
-/// A world in which all is well: it keeps the machine's time and holds clients to the usual limits.
+/// A world in which all is well, signed in unless it speaks TLS: it keeps the machine's time and holds clients to the usual limits.
 ///
 /// # Errors
 /// When something cannot be started.
 pub fn well(tls: bool) -> anyhow::Result<World> {
     let tenant = Options { clock: ClockStart::Now, ..Options::default() };
-    let mut world = World::with(Setup { accounts: &[ALEX], tls, tenant, ..Setup::limited() })?;
+    // Nobody's browser trusts the tenant's certificates.
+    let accounts: &[&str] = if tls { &[] } else { &[ALEX] };
+    let mut world = World::with(Setup { accounts, tls, tenant, ..Setup::limited() })?;
     // What a broken link leaves in the log is its own.
     world.expect_log("");
     Ok(world)
@@ -144,7 +146,8 @@ fn look<T>(tls: bool, plant: impl FnOnce(&mut World) -> anyhow::Result<T>) -> an
 
 /// The same of a profile that belongs to no demo, where nothing is started; `inside` is a program that runs it.
 fn look_outside(inside: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Value> {
-    let (bins, home) = (bins(For::Tests)?, Home { rates: true, ..Home::new(3)? });
+    let (bins, mut home) = (bins(if cfg!(debug_assertions) { For::Tests } else { For::Demo })?, Home::new(3)?);
+    home.rates = true;
     let mut command = match inside.split_first() {
         Some((program, words)) => {
             let mut command = home.command(bins, Path::new(program));

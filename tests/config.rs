@@ -37,7 +37,10 @@ fn a_value_is_set_beside_a_running_daemon_and_holds_from_its_next_start() {
     let changed = world.ctl_json(&["config", "set", "cache.enabled", "false"]).unwrap();
     assert_eq!((&changed["was"], &changed["is"], &changed["changed"]), (&Value::Null, &"false".into(), &true.into()), "{changed}");
     let text = fs::read_to_string(&file).unwrap();
-    assert!(text.contains("# mine, and it stays\n") && text.contains("[cache]\nenabled = false\n") && text.starts_with("demo = true"), "{text}");
+    assert!(
+        text.contains("# mine, and it stays\n") && text.contains("[cache]\nenabled = false\n") && text.starts_with("demo = true"),
+        "{text}"
+    );
     let status = world.ctl_json(&["status"]).unwrap();
     assert_eq!((&status["pid"], &status["caching"]), (&pid, &true.into()), "the daemon goes on as it was");
     let mut world = world;

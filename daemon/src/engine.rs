@@ -31,8 +31,8 @@ use tokio::sync::broadcast;
 use crate::{
     compliance::Facts,
     core::{
-        AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Probed, Problem,
-        QueueState, RoomState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
+        AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Probed,
+        Problem, QueueState, RoomState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
     },
     parts::Opened,
     records::{AuditQuestion, AuditStream},
@@ -169,16 +169,16 @@ pub(crate) fn http_settings(config: &Config) -> HttpSettings {
     }
 }
 
-fn transfer_settings(config: &Config) -> transfer::Settings {
+pub(crate) fn transfer_settings(config: &Config) -> transfer::Settings {
     transfer::Settings { idle: config.files.idle, total: config.files.deadline, most: config.files.download_max_mb << 20 }
 }
 
-fn identity_settings(config: &Config) -> IdentitySettings {
+pub(crate) fn identity_settings(config: &Config) -> IdentitySettings {
     let usual = IdentitySettings::default();
     IdentitySettings { client_id: config.client_id.clone(), tenant: config.tenant.clone().unwrap_or(usual.tenant), scopes: usual.scopes }
 }
 
-fn policy(config: &Config) -> Policy {
+pub(crate) fn policy(config: &Config) -> Policy {
     let tools: BTreeMap<String, ToolPolicy> = config
         .cache
         .tools

@@ -117,3 +117,6 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
 #[cfg(test)]
 #[path = "run_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod settings_tests;

@@ -148,7 +148,7 @@ impl Parts {
         Self { core: Err(problem), ..Self::without_engine(&Config::default(), profile, Arc::new(SystemClock)) }
     }
 
-    fn without_engine(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn without_engine(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
         Self {
             profile: ProfileInfo {
                 dir: profile.dir.display().to_string(),
@@ -397,7 +397,7 @@ pub(crate) fn cloud(config: &Config, profile: &Profile) -> Result<Cloud, Problem
     Ok(cloud)
 }
 
-fn key_settings(config: &Config, profile: &Profile) -> vault::Settings {
+pub(crate) fn key_settings(config: &Config, profile: &Profile) -> vault::Settings {
     let only = match config.keys.source {
         KeySource::Auto => None,
         KeySource::Keyring => Some(SourceKind::Keyring),

@@ -168,7 +168,8 @@ impl Keeper {
     /// tokens have not been looked at.
     pub fn missing_scopes(&self, account: &AccountId) -> Vec<String> {
         let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned();
-        let held = slot.and_then(|slot| slot.held(|held| held.record.as_ref().map(|record| (record.authority.clone(), record.scopes.clone()))));
+        let held =
+            slot.and_then(|slot| slot.held(|held| held.record.as_ref().map(|record| (record.authority.clone(), record.scopes.clone()))));
         let Some((authority, had)) = held else { return Vec::new() };
         self.parts.identity.scopes(&authority).into_iter().filter(|scope| !had.contains(scope)).collect()
     }

@@ -58,7 +58,8 @@ impl Config {
         if self.compat && !self.strict {
             advice.push(Advice {
                 code: "compat_consent",
-                message: "With `compat = \"m365-mcp\"` nobody is asked where the original did not ask, even where others are reached.".into(),
+                message: "With `compat = \"m365-mcp\"` nobody is asked where the original did not ask, even where others are reached."
+                    .into(),
                 hint: "`m365-cachectl config set confirm strict`".into(),
             });
         }
@@ -144,7 +145,9 @@ mod tests {
         assert_eq!(codes("", &[("M365_MCP_TENANT_ID", "common")], 0o600), ["old_name"]);
         assert_eq!(codes("compat = \"m365-mcp\"", &[], 0o600), ["compat_consent"]);
         assert!(codes("compat = \"m365-mcp\"\nconfirm = \"strict\"", &[], 0o600).is_empty());
-        for (root, wide) in [("/", true), ("/home", true), ("/home/ada", true), ("/home/ada/.local/share/m365", true), ("/home/ada/m365", false)] {
+        for (root, wide) in
+            [("/", true), ("/home", true), ("/home/ada", true), ("/home/ada/.local/share/m365", true), ("/home/ada/m365", false)]
+        {
             let text = format!("[files]\nallowed_roots = [\"{root}\"]");
             assert_eq!(codes(&text, &[], 0o600) == ["wide_roots"], wide, "{root}");
         }

@@ -196,7 +196,13 @@ fn uncommented(text: &str, path: &[String], value: &str) -> Option<String> {
         } else if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
             section = Some(split(name));
         } else if section.as_deref() == Some(within) && line.starts_with(&start) {
-            let ending = if line.ends_with("\r\n") { "\r\n" } else if line.ends_with('\n') { "\n" } else { "" };
+            let ending = if line.ends_with("\r\n") {
+                "\r\n"
+            } else if line.ends_with('\n') {
+                "\n"
+            } else {
+                ""
+            };
             let changed = format!("{}{} = {value}{ending}{}", &text[..at], spelled(std::slice::from_ref(last)), &text[at + line.len()..]);
             // A line of a text over several lines only looks like one.
             let document: DocumentMut = changed.parse().ok()?;
@@ -214,4 +220,3 @@ fn refused(sources: &Sources<'_>, message: String) -> ConfigError {
 #[cfg(test)]
 #[path = "edit_tests.rs"]
 mod tests;
-

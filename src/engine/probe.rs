@@ -29,7 +29,8 @@ impl Engine {
         let mut probed = Vec::new();
         for Account { row, .. } in self.accounts() {
             let deadline = self.clock.now().plus(PATIENCE);
-            let context = Context { account: row.id.clone(), urgency: Urgency::Foreground.into(), deadline, mailbox: row.object_id.clone() };
+            let context =
+                Context { account: row.id.clone(), urgency: Urgency::Foreground.into(), deadline, mailbox: row.object_id.clone() };
             let error = client.send(&context, &GraphRequest::get(&["me"]).with("$select", "id")).await.err();
             let missing_scopes = self.keeper.missing_scopes(&row.id);
             // As it stands now: the question may have found out that the sign-in is lost.

@@ -16,7 +16,9 @@ use tokio::sync::broadcast;
 
 use super::{Class, Gate, weight};
 use crate::{
-    core::{AccountState, Answer, CacheStats, Core, CoreStatus, Invalidate, LoginFlow, LoginOptions, Probed, Problem, StatsQuestion, WarmFlow},
+    core::{
+        AccountState, Answer, CacheStats, Core, CoreStatus, Invalidate, LoginFlow, LoginOptions, Probed, Problem, StatsQuestion, WarmFlow,
+    },
     records::{AuditQuestion, AuditStream, Records},
 };
 

@@ -74,7 +74,10 @@ fn setting(line: &Explained) -> Value {
 
 fn check(profile: &Profile, layers: &Layers, flags: &[(String, String)]) -> Value {
     let (problems, warnings) = match layers.with(flags, Config::read) {
-        Err(error) => (error.problems.iter().map(|problem| json!({ "where": problem.at.to_string(), "message": problem.message })).collect(), Vec::new()),
+        Err(error) => (
+            error.problems.iter().map(|problem| json!({ "where": problem.at.to_string(), "message": problem.message })).collect(),
+            Vec::new(),
+        ),
         Ok(config) => {
             let unusable = parts::unusable(&config, profile);
             let problems: Vec<Value> = unusable.iter().map(|problem| json!({ "where": null, "message": problem.message })).collect();
@@ -103,7 +106,12 @@ fn init(profile: &Profile, layers: &Layers) -> Result<Value, Problem> {
 fn write(profile: &Profile, layers: &Layers, text: &str) -> Result<(), Problem> {
     let cannot = |error: &dyn std::error::Error| {
         let message = format!("The configuration `{}` stays as it is: {error}.", file(profile));
-        Problem::new(Kind::Config, "config_not_written", message, "Look at the rights of that file and its folder, and the space on the disk.")
+        Problem::new(
+            Kind::Config,
+            "config_not_written",
+            message,
+            "Look at the rights of that file and its folder, and the space on the disk.",
+        )
     };
     if layers.text().is_none() {
         private_dir(&profile.config_dir).map_err(|error| cannot(&error))?;
@@ -157,10 +165,14 @@ fn unknown(layers: &Layers, key: &str) -> Problem {
 
 /// A change that is refused is a matter of what was typed: the file is as it was.
 fn not_set(error: &ConfigError) -> Problem {
-    let told: Vec<String> = error.problems.iter().map(|problem| match &problem.at {
-        Origin::File { line } => format!("line {line}: {}", problem.message),
-        _ => problem.message.clone(),
-    }).collect();
+    let told: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| match &problem.at {
+            Origin::File { line } => format!("line {line}: {}", problem.message),
+            _ => problem.message.clone(),
+        })
+        .collect();
     let mut message = told.join("; ");
     message.push('.');
     if let Some(first) = message.get(..1) {

@@ -55,7 +55,8 @@ pub(super) fn configuration(bench: &Bench) -> Found {
             Found::warning(first.code, format!("{}{more}", first.message), first.hint.clone())
         }
         None => {
-            let set = bench.flags.len() + config.explain().iter().filter(|line| line.origin != m365_cached::config::Origin::Default).count();
+            let set =
+                bench.flags.len() + config.explain().iter().filter(|line| line.origin != m365_cached::config::Origin::Default).count();
             Found::ok(format!("`{}` can be used; {set} settings are not the default.", bench.profile.config_file().display()))
         }
     }
@@ -102,15 +103,27 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound && bench.locked => {
-            let message = format!("A process holds the profile and `{shown}` is not there: its socket was removed, or it hangs at its start.");
-            return Err(Found::failure(Kind::Config, "daemon_stuck", message, "End the process `m365-cached`; the next call starts it anew."));
+            let message =
+                format!("A process holds the profile and `{shown}` is not there: its socket was removed, or it hangs at its start.");
+            return Err(Found::failure(
+                Kind::Config,
+                "daemon_stuck",
+                message,
+                "End the process `m365-cached`; the next call starts it anew.",
+            ));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::ok("No daemon listens, and none has left its socket.")),
         Err(error) => return Err(unreadable("socket_unreadable", &shown.to_string(), &error)),
     };
     if !metadata.file_type().is_socket() {
-        let message = format!("`{shown}` is no socket: something else stands where the daemon would listen, and it removes nothing it has not made.");
-        return Err(Found::failure(Kind::Config, "not_a_socket", message, format!("Look at it, then move it away: `mv {shown} {shown}.old`.")));
+        let message =
+            format!("`{shown}` is no socket: something else stands where the daemon would listen, and it removes nothing it has not made.");
+        return Err(Found::failure(
+            Kind::Config,
+            "not_a_socket",
+            message,
+            format!("Look at it, then move it away: `mv {shown} {shown}.old`."),
+        ));
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         let message = format!("`{shown}` belongs to another user; nothing is ever sent to it.");

@@ -113,8 +113,7 @@ pub(super) fn run(flags: &Flags, serving: bool) -> Result<Value, Problem> {
     let profile = flags.profile()?;
     let config = parts::configuration(&profile, &flags.settings());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
-    let mut bench =
-        Bench { profile, config, flags: flags.settings(), serving, locked: false, keys: None, reached: Vec::new() };
+    let mut bench = Bench { profile, config, flags: flags.settings(), serving, locked: false, keys: None, reached: Vec::new() };
     let checks = runtime.block_on(async {
         let mut checks = Vec::new();
         for (name, check) in CHECKS {

@@ -52,7 +52,12 @@ async fn proxied(bench: &Bench) -> Result<Found, Found> {
         Ok(Ok(_)) => Ok(Found::ok(format!("`{name}` names {host}, which takes connections."))),
         _ => {
             let message = format!("`{name}` names the proxy {host}, which takes no connection: nothing reaches Microsoft.");
-            Err(Found::failure(Kind::Offline, "proxy_unreachable", message, format!("Correct `{name}`, or unset it where no proxy is needed.")))
+            Err(Found::failure(
+                Kind::Offline,
+                "proxy_unreachable",
+                message,
+                format!("Correct `{name}`, or unset it where no proxy is needed."),
+            ))
         }
     }
 }
@@ -67,13 +72,19 @@ async fn resolved(bench: &Bench) -> Result<Found, Found> {
     if !config.demo && configured().is_some() {
         return Err(Found::skipped("The proxy resolves them."));
     }
-    let hosts: BTreeSet<String> = [&config.cloud.identity, &config.cloud.graph].iter().filter_map(|url| url.host_str()).map(str::to_owned).collect();
+    let hosts: BTreeSet<String> =
+        [&config.cloud.identity, &config.cloud.graph].iter().filter_map(|url| url.host_str()).map(str::to_owned).collect();
     for host in &hosts {
         let bare = host.trim_matches(['[', ']']);
         let found = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((bare, 443))).await;
         if !found.is_ok_and(|found| found.is_ok_and(|mut addresses| addresses.next().is_some())) {
             let message = format!("The name `{host}` cannot be resolved: there is no network, or the name server does not know it.");
-            return Err(Found::failure(Kind::Offline, "name_not_resolved", message, format!("Try `getent hosts {host}`; check the network and `/etc/resolv.conf`.")));
+            return Err(Found::failure(
+                Kind::Offline,
+                "name_not_resolved",
+                message,
+                format!("Try `getent hosts {host}`; check the network and `/etc/resolv.conf`."),
+            ));
         }
     }
     Ok(Found::ok(format!("{} can be resolved.", hosts.into_iter().collect::<Vec<_>>().join(" and "))))
@@ -124,7 +135,9 @@ fn broken(reached: &Reached) -> Option<Found> {
         Link::Untrusted(why) => Found::failure(
             Kind::Config,
             "tls_not_trusted",
-            format!("The certificate that `{host}` shows is not trusted: {why}. Something may read along, or a company's proxy has its own authority."),
+            format!(
+                "The certificate that `{host}` shows is not trusted: {why}. Something may read along, or a company's proxy has its own authority."
+            ),
             "Have the company's certificate authority put into this system's trust store; look first who answers: `openssl s_client -connect HOST:443`.",
         ),
         Link::NoConnection(why) => Found::failure(

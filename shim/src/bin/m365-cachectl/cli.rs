@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
-use crate::commands::{audit, backup, call, config, doctor, import, install, invalidate, keys, login, pause, repair, stats, tasks, tools, warm};
+use crate::commands::{
+    audit, backup, call, config, doctor, import, install, invalidate, keys, login, pause, repair, stats, tasks, tools, warm,
+};
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\

@@ -280,7 +280,8 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    const HTTP2: &str = r#"{"key":"graph.http2","value":"false","origin":"file","line":3,"variable":null,"default":"true","meaning":"Newer."}"#;
+    const HTTP2: &str =
+        r#"{"key":"graph.http2","value":"false","origin":"file","line":3,"variable":null,"default":"true","meaning":"Newer."}"#;
     const TENANT: &str = r#"{"key":"tenant","value":null,"origin":"default","line":null,"variable":null,"default":null,"meaning":"Who."}"#;
 
     #[test]
@@ -305,8 +306,7 @@ mod tests {
 
     #[test]
     fn changes_read_well() {
-        let mut changed: Changed =
-            read(r#"{"file":"/c","key":"graph.http2","was":null,"is":"false","changed":true,"overridden_by":null}"#);
+        let mut changed: Changed = read(r#"{"file":"/c","key":"graph.http2","was":null,"is":"false","changed":true,"overridden_by":null}"#);
         let expected =
             "graph.http2 is now false in /c (it was not set)\na running daemon takes it at its next start: `m365-cachectl restart`\n";
         assert_eq!(changed.text(Paint::OFF), expected);

@@ -55,12 +55,20 @@ pub(super) async fn write(context: &Context, path: &Path, checks: &[Check], seen
         ("doctor.json", redactor.clean(&pretty(&json!({ "links": LINKS.map(|(link, _)| link), "checks": checks })))),
         ("status.json", redactor.clean(&pretty(&status::as_json(context, seen.status.as_ref().ok().cloned())))),
         ("config.json", redactor.clean(&pretty(&settings(config)))),
-        ("versions.json", pretty(&json!({ "m365-cachectl": env!("CARGO_PKG_VERSION"), "os": std::env::consts::OS, "arch": std::env::consts::ARCH }))),
+        (
+            "versions.json",
+            pretty(&json!({ "m365-cachectl": env!("CARGO_PKG_VERSION"), "os": std::env::consts::OS, "arch": std::env::consts::ARCH })),
+        ),
         ("log.txt", redactor.clean(&tail(&context.profile.log_file()))),
     ];
     let mut file = PrivateFile::create(path, "m365-cached-report.zip")?;
     let made = archive(&texts).map_err(|error| {
-        Fault::new(Kind::Internal, "bundle_failed", format!("The archive cannot be made: {error}."), "send `m365-cachectl doctor --json` instead")
+        Fault::new(
+            Kind::Internal,
+            "bundle_failed",
+            format!("The archive cannot be made: {error}."),
+            "send `m365-cachectl doctor --json` instead",
+        )
     })?;
     let at = file.path().display().to_string();
     file.write(&made)?;

@@ -23,7 +23,11 @@ fn judged(entered: &[Entered]) -> Vec<Check> {
             }
             "gone" => {
                 let command = command.as_deref().unwrap_or_default();
-                ("client_program_gone", format!("{client} starts `{command}`, which is not there."), format!("`m365-cachectl install {client}`"))
+                (
+                    "client_program_gone",
+                    format!("{client} starts `{command}`, which is not there."),
+                    format!("`m365-cachectl install {client}`"),
+                )
             }
             "other_program" => {
                 let command = command.as_deref().unwrap_or_default();
@@ -50,7 +54,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_client_is_told_and_nothing_else() {
-        let entered = |state| Entered { client: "cursor", state, file: "/f".into(), command: Some("/x/m365-mcp".into()), trouble: Some("t".into()) };
+        let entered =
+            |state| Entered { client: "cursor", state, file: "/f".into(), command: Some("/x/m365-mcp".into()), trouble: Some("t".into()) };
         let code = |state| judged(&[entered(state)])[0].code.clone();
         assert_eq!(code("unreadable").as_deref(), Some("client_file_unreadable"));
         assert_eq!(code("gone").as_deref(), Some("client_program_gone"));

@@ -146,7 +146,9 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
 fn graph(status: &StatusReply, accounts: usize) -> Check {
     let gauges = status.graph.clone().unwrap_or_default();
     match gauges.breaker.as_str() {
-        "open" => Check::warning("graph", "breaker_open", "Graph failed again and again and is left alone for a while.", "`m365-cachectl status`"),
+        "open" => {
+            Check::warning("graph", "breaker_open", "Graph failed again and again and is left alone for a while.", "`m365-cachectl status`")
+        }
         _ if gauges.throttled > 0 => {
             let message = format!("It answers, and has asked {} times to slow down since the daemon's start.", gauges.throttled);
             Check::warning("graph", "throttled", message, "`m365-cachectl stats` shows which tools ask most")
@@ -173,7 +175,12 @@ fn versions(status: Option<&StatusReply>) -> Check {
     match others.iter().find(|(_, version)| version != OURS) {
         Some((which, version)) => {
             let message = format!("{which} is version {version}, and this program is {OURS}.");
-            Check::warning("versions", "version_skew", message, "`m365-cachectl restart` after an upgrade; clients take the new one at their next start")
+            Check::warning(
+                "versions",
+                "version_skew",
+                message,
+                "`m365-cachectl restart` after an upgrade; clients take the new one at their next start",
+            )
         }
         None => Check::ok("versions", format!("All programs are version {OURS}.")),
     }
@@ -230,7 +237,8 @@ mod tests {
     #[test]
     fn a_daemon_says_what_no_other_link_does() {
         let warning = |code: &str| Warning { code: code.into(), message: "m".into(), hint: "h".into() };
-        let status = StatusReply { state: "ready".into(), warnings: vec![warning("low_disk"), warning("old_name")], ..StatusReply::default() };
+        let status =
+            StatusReply { state: "ready".into(), warnings: vec![warning("low_disk"), warning("old_name")], ..StatusReply::default() };
         let seen = Seen { status: Ok(status), absent: None };
         assert_eq!(seen.warnings().iter().map(|check| check.code.as_deref()).collect::<Vec<_>>(), [Some("old_name")]);
         assert!(seen.serves() && seen.answered());

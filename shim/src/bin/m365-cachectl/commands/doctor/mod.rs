@@ -156,7 +156,10 @@ async fn look(context: &Context, serving: bool) -> Vec<Check> {
             checks.push(Check::ok("program", "`m365-cached` is installed."));
             checks
         }
-        Err(fault) => vec![Check::failure("program", &Fault { hint: "install `m365-cached` beside `m365-cachectl`, or name it in M365_CACHED_DAEMON".into(), ..fault })],
+        Err(fault) => vec![Check::failure(
+            "program",
+            &Fault { hint: "install `m365-cached` beside `m365-cachectl`, or name it in M365_CACHED_DAEMON".into(), ..fault },
+        )],
     }
 }
 

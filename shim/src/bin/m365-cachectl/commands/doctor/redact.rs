@@ -56,7 +56,7 @@ fn replaced(text: &str, known: &str, mark: &str) -> String {
 }
 
 fn words(line: &str, out: &mut String) {
-    let part = |letter: char| letter.is_alphanumeric() || "._%+-@=".contains(letter);
+    let part = |letter: char| letter.is_alphanumeric() || "._%+-@".contains(letter);
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
         let end = rest.find(|letter| part(letter) != part(first)).unwrap_or(rest.len());
@@ -87,10 +87,8 @@ fn mark(word: &str) -> Option<String> {
 
 /// Tells words of one text apart and says nothing about them: FNV-1a, of which 20 bits are kept.
 fn short(word: &str) -> String {
-    let hash = word
-        .to_lowercase()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        word.to_lowercase().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{:05x}", (hash ^ (hash >> 32)) & 0xf_ffff)
 }
 
@@ -129,6 +127,10 @@ mod tests {
         ] {
             assert_eq!(clean(ours), ours);
         }
-        assert_eq!(clean("ada@contoso.com ada@contoso.com").split(' ').collect::<std::collections::BTreeSet<_>>().len(), 2, "one address, one mark");
+        assert_eq!(
+            clean("ada@contoso.com ada@contoso.com").split(' ').collect::<std::collections::BTreeSet<_>>().len(),
+            2,
+            "one address, one mark"
+        );
     }
 }

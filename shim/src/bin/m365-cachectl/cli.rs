@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, call, config, doctor, import, install, invalidate, keys, login, pause, repair, stats, tasks, tools, warm,
+    audit, backup, call, completions, config, doctor, import, install, invalidate, keys, login, man, pause, repair, stats, tasks, tools,
+    version, warm,
 };
 
 /// What stands below the list of verbs.
@@ -118,6 +119,13 @@ pub(crate) enum Command {
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
     Restart,
+    /// Say which versions are installed and which one runs; starts nothing
+    #[command(after_help = version::HELP)]
+    Version,
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write a page for every verb into a folder
+    Man(man::Args),
 }
 
 impl Cli {
@@ -201,5 +209,8 @@ mod tests {
         insta::assert_snapshot!("help_doctor", help(&["doctor"]));
         insta::assert_snapshot!("help_config", help(&["config"]));
         insta::assert_snapshot!("help_config_set", help(&["config", "set"]));
+        insta::assert_snapshot!("help_version", help(&["version"]));
+        insta::assert_snapshot!("help_completions", help(&["completions"]));
+        insta::assert_snapshot!("help_man", help(&["man"]));
     }
 }

@@ -93,6 +93,7 @@ impl Layers<'_> {
                 None => {
                     let known: Vec<String> = all().filter_map(Setting::variable).collect();
                     let message = match nearest(name, known.iter().map(String::as_str)) {
+                        _ if is_secret(name) => "no setting takes a secret: see `keys.source` for where the key is kept".into(),
                         Some(meant) => format!("there is no such setting; did you mean `{meant}`?"),
                         None => "there is no such setting".into(),
                     };
@@ -161,10 +162,18 @@ fn together(config: &Config) -> Vec<Problem> {
     problems
 }
 
+/// Whether people would put a secret under this name.
+fn is_secret(name: &str) -> bool {
+    let words = ["secret", "password", "token", "passphrase", "credential", "certificate", "private_key", "api_key", "apikey", "cache_key"];
+    let name = name.to_lowercase().replace('-', "_");
+    words.iter().any(|word| name.contains(word))
+}
+
 pub(super) fn unknown(path: &[String], key: &str) -> String {
-    let secret = ["secret", "password", "token", "passphrase"];
-    if path.last().is_some_and(|last| secret.iter().any(|word| last.to_lowercase().contains(word))) {
-        return format!("`{key}`: secrets never stand in the configuration; see `keys.source` for where the key is kept");
+    if path.last().is_some_and(|last| is_secret(last)) {
+        return format!(
+            "`{key}`: secrets never stand in the configuration; see `keys.source` for where the key is kept, and an app registration needs none"
+        );
     }
     // Families take whatever name was given.
     let known: Vec<String> = all()

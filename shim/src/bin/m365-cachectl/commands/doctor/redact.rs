@@ -82,7 +82,7 @@ fn mark(word: &str) -> Option<String> {
     let has = |kind: fn(&u8) -> bool| word.bytes().any(|byte| kind(&byte));
     let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
     let hexadecimal = word.len() >= 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (word.len() >= LONG && (mixed || hexadecimal) || hexadecimal).then(|| format!("<long {}>", short(word)))
+    (hexadecimal || word.len() >= LONG && mixed).then(|| format!("<long {}>", short(word)))
 }
 
 /// Tells words of one text apart and says nothing about them: FNV-1a, of which 20 bits are kept.

@@ -19,7 +19,11 @@ mod clock_steps;
 #[cfg(test)]
 mod compat;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod consent;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod email;
 #[cfg(test)]
@@ -66,6 +70,8 @@ mod mcp_signin;
 mod memory;
 #[cfg(test)]
 mod packages;
+#[cfg(test)]
+mod pause;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]

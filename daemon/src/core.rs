@@ -47,6 +47,10 @@ pub trait Core: Records {
     async fn invalidate(&self, what: Invalidate) -> Result<u64, Problem>;
     /// Cancels a background task; gives the task as `cache_task_get_status` shows it.
     async fn cancel_task(&self, id: &str) -> Result<Answer, Problem>;
+    /// Tells those who rest that the pause has begun or ended.
+    fn pause_changed(&self);
+    /// Asks Microsoft for every account, past every cache.
+    async fn probe(&self) -> Vec<Probed>;
     /// Asks for the usual answers of `account` (id or username), or of every account, ahead of use.
     async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem>;
     /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
@@ -197,6 +201,17 @@ pub struct AccountState {
     pub access_token_expires_ms: u64,
     /// Whether its answers are cached.
     pub caching: bool,
+}
+
+/// What came of asking Microsoft for an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The account.
+    pub account: AccountState,
+    /// Why it could not be asked for.
+    pub problem: Option<Problem>,
+    /// Permissions that its sign-in did not ask for.
+    pub missing_scopes: Vec<String>,
 }
 
 /// What the engine says of itself.

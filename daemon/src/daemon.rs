@@ -23,6 +23,7 @@ use crate::{
     mcp::Fixtures,
     original::Original,
     parts::{Parts, ProfileInfo},
+    pause::Switch,
     signin::SignIns,
 };
 
@@ -68,6 +69,8 @@ pub struct Daemon {
     core: Result<Arc<dyn Core>, Problem>,
     warnings: Mutex<Vec<Warning>>,
     original: Original,
+    /// Keeps everything from asking Microsoft.
+    pub(crate) switch: Arc<Switch>,
     refused: Arc<AtomicU64>,
     clock: Arc<dyn m365_cached::clock::Clock>,
     draining: watch::Sender<bool>,
@@ -89,6 +92,7 @@ impl Daemon {
             life: _,
             manager,
             metrics: _,
+            switch,
             limits,
             policies,
             strict,
@@ -119,6 +123,7 @@ impl Daemon {
             core,
             warnings: Mutex::new(warnings),
             original,
+            switch,
             refused,
             clock,
             draining: watch::Sender::new(false),

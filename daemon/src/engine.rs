@@ -31,8 +31,8 @@ use tokio::sync::broadcast;
 use crate::{
     compliance::Facts,
     core::{
-        AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Problem,
-        QueueState, RoomState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
+        AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Probed,
+        Problem, QueueState, RoomState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
     },
     parts::Opened,
     records::{AuditQuestion, AuditStream},
@@ -105,7 +105,8 @@ pub(crate) struct Store {
 pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn Core>, Problem> {
     let config = opened.config;
     let (clock, dice) = (Arc::clone(&opened.clock), Arc::clone(&opened.dice));
-    let http = Arc::new(Http::new(opened.cloud.clone(), http_settings(config)));
+    let http = || Http::new(opened.cloud.clone(), http_settings(config)).paused_by(Arc::clone(&opened.pause));
+    let (http, files) = (Arc::new(http()), http());
     let identity = Arc::new(Identity::new(Arc::clone(&http), identity_settings(config), Arc::clone(&clock)));
     let tokens = Arc::new(LedgerTokens(Arc::clone(&store.ledger)));
     let keeper = Keeper::new(Arc::clone(&identity), tokens, Arc::clone(&clock), Arc::clone(&dice));
@@ -120,7 +121,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         Arc::clone(&dice),
     ));
     // Hosts of files have a client of their own, which no token reaches.
-    let bare = graph::Bare::new(Http::new(opened.cloud.clone(), http_settings(config)));
+    let bare = graph::Bare::new(files);
     let roots = transfer::Roots::new(crate::parts::allowed_roots(config, opened.profile), Arc::clone(&dice));
     let settings = transfer_settings(config);
     let transfer = Arc::new(Transfer::new(Arc::clone(&client), bare, roots, settings, Arc::clone(&clock), Arc::clone(&dice)));
@@ -158,7 +159,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
     Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close, facts }))
 }
 
-fn http_settings(config: &Config) -> HttpSettings {
+pub(crate) fn http_settings(config: &Config) -> HttpSettings {
     HttpSettings {
         connect_timeout: config.graph.connect_timeout,
         idle_timeout: config.graph.pool_idle,
@@ -168,16 +169,16 @@ fn http_settings(config: &Config) -> HttpSettings {
     }
 }
 
-fn transfer_settings(config: &Config) -> transfer::Settings {
+pub(crate) fn transfer_settings(config: &Config) -> transfer::Settings {
     transfer::Settings { idle: config.files.idle, total: config.files.deadline, most: config.files.download_max_mb << 20 }
 }
 
-fn identity_settings(config: &Config) -> IdentitySettings {
+pub(crate) fn identity_settings(config: &Config) -> IdentitySettings {
     let usual = IdentitySettings::default();
     IdentitySettings { client_id: config.client_id.clone(), tenant: config.tenant.clone().unwrap_or(usual.tenant), scopes: usual.scopes }
 }
 
-fn policy(config: &Config) -> Policy {
+pub(crate) fn policy(config: &Config) -> Policy {
     let tools: BTreeMap<String, ToolPolicy> = config
         .cache
         .tools
@@ -222,7 +223,8 @@ fn policy(config: &Config) -> Policy {
     }
 }
 
-fn warming(config: &Config) -> Result<Warming, Problem> {
+/// What is to be called ahead of use, checked.
+pub(crate) fn warming(config: &Config) -> Result<Warming, Problem> {
     let enabled = config.warming.operations.iter().filter(|(_, operation)| operation.enabled);
     let operations: Vec<Operation> = enabled
         .map(|(tool, given)| Operation {
@@ -491,6 +493,19 @@ impl Core for Running {
             }
         });
         Ok(WarmFlow { now, later: later.boxed() })
+    }
+
+    fn pause_changed(&self) {
+        self.engine.pause_changed();
+    }
+
+    async fn probe(&self) -> Vec<Probed> {
+        let probed = self.engine.probe().await.into_iter().map(|one| Probed {
+            account: account(&one.account),
+            problem: one.error.map(|error| Problem::of(&error)),
+            missing_scopes: one.missing_scopes,
+        });
+        probed.collect()
     }
 
     async fn quiet(&self) {

@@ -121,6 +121,43 @@ pub enum Verb {
         /// The recovery file
         file: PathBuf,
     },
+    /// Look at every link that needs no daemon, and change nothing; one may run meanwhile
+    Doctor {
+        /// A daemon has keys and database open
+        #[arg(long)]
+        serving: bool,
+    },
+    /// Look at the settings or change the file; the daemon may run meanwhile
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+/// What is done with the settings.
+#[cfg(feature = "sqlcipher")]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+pub enum ConfigVerb {
+    /// Every key with its value, its default and where it came from
+    Show {
+        /// This key alone
+        key: Option<String>,
+    },
+    /// Read everything as the daemon would and say what is wrong or unwise
+    Check,
+    /// Put a value into the file
+    Set {
+        /// `graph.http2`
+        key: String,
+        /// As the file would spell it, or bare
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Take a key out of the file
+    Unset {
+        /// `graph.http2`
+        key: String,
+    },
+    /// Write a file with every key, commented out
+    Init,
 }
 
 impl Flags {

@@ -23,6 +23,7 @@ mod notes;
 pub mod offline;
 pub mod original;
 pub mod parts;
+pub mod pause;
 pub mod records;
 pub mod service;
 pub mod signals;
@@ -120,3 +121,6 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
 #[cfg(test)]
 #[path = "run_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod settings_tests;

@@ -78,6 +78,11 @@ pub enum LogError {
     Twice,
 }
 
+/// Whether the filter can be read.
+pub(crate) fn check(settings: &LogSettings) -> Result<(), LogError> {
+    EnvFilter::try_new(&settings.filter).map(drop).map_err(|_| LogError::Filter)
+}
+
 /// Sends the events of this process to stderr, and what a panic may tell as well.
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     let subscriber = tracing_subscriber::registry().with(layer(settings, io::stderr)?);

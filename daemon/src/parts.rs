@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use m365_cached::{
+    auth::Pause,
     chance::{Dice, OsDice},
     clock::{Clock, SystemClock},
     cloud::Cloud,
-    config::{Config, KeySource, LimitSettings, Sources},
+    config::{Advice, Config, KeySource, LimitSettings, Sources, Surroundings},
     hint::Kind,
     ids::ToolProfile,
     secret::{Secret, kept_in_memory},
@@ -37,6 +38,7 @@ use crate::{
     life::Life,
     manager::Manager,
     original::Original,
+    pause::Switch,
 };
 
 /// Which profile a daemon serves, for status.
@@ -76,6 +78,8 @@ pub struct Parts {
     pub manager: Manager,
     /// Where figures for Prometheus are served.
     pub metrics: Option<SocketAddr>,
+    /// The switch that keeps everything from asking Microsoft.
+    pub switch: Arc<Switch>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// What clients may take of the daemon.
@@ -106,6 +110,8 @@ pub struct Opened<'a> {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub dice: Arc<dyn Dice>,
+    /// Keeps everything from asking Microsoft.
+    pub pause: Arc<Pause>,
 }
 
 impl Parts {
@@ -129,7 +135,8 @@ impl Parts {
                     tracing::warn!(kept, refused, "the system did not let every key be kept out of the swap");
                 }
                 let unsettled = keys.next_wrapping.is_some();
-                parts.core = engine(Opened { config, profile, cloud, keys, key, clock, dice }, &keeper).await;
+                let pause = Arc::clone(parts.switch.pause());
+                parts.core = engine(Opened { config, profile, cloud, keys, key, clock, dice, pause }, &keeper).await;
                 if unsettled {
                     keeper.settle().await;
                 }
@@ -144,7 +151,7 @@ impl Parts {
         Self { core: Err(problem), ..Self::without_engine(&Config::default(), profile, Arc::new(SystemClock)) }
     }
 
-    fn without_engine(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn without_engine(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
         Self {
             profile: ProfileInfo {
                 dir: profile.dir.display().to_string(),
@@ -162,6 +169,7 @@ impl Parts {
             life: Life::default(),
             manager: Manager::default(),
             metrics: config.metrics_listen,
+            switch: Arc::new(Switch::of(&profile.dir, Arc::clone(&clock))),
             clock,
             limits: config.limits,
             policies: Policies::of(config),
@@ -188,15 +196,18 @@ pub(crate) fn vault(config: &Config, profile: &Profile, dates: Arc<dyn Clock>) -
 
 /// What is said of names of the original that are still in use.
 fn old_names(config: &Config) -> Vec<Warning> {
-    let warning = |(name, key): &(&str, Option<&str>)| Warning {
-        code: "old_name".into(),
-        message: format!("The environment still has `{name}`, a name of m365-mcp."),
-        hint: match key {
-            Some(key) => format!("Write `{key}` in `config.toml` in its place."),
-            None => "Nothing needs it any more; remove it.".into(),
-        },
-    };
-    config.old_names.iter().map(warning).collect()
+    let advice = config.advice(&Surroundings::default()).into_iter().filter(|advice| advice.code == "old_name");
+    advice.map(|Advice { code, message, hint }| Warning { code: code.into(), message, hint }).collect()
+}
+
+/// What settings are judged against. A demo has its own folder and no home.
+pub(crate) fn surroundings(config: &Config, profile: &Profile) -> Surroundings {
+    let home = std::env::home_dir().filter(|home| home.is_absolute() && !config.demo);
+    #[cfg(unix)]
+    let mode = fs::metadata(profile.config_file()).ok().map(|facts| std::os::unix::fs::PermissionsExt::mode(&facts.permissions()));
+    #[cfg(not(unix))]
+    let mode = None;
+    Surroundings { profile: profile.dir.clone(), home, mode }
 }
 
 /// The local folders that files may come from and go to.
@@ -326,28 +337,58 @@ fn catalogue(strict: bool) -> Vec<ToolRow> {
     tools::all().map(row).collect()
 }
 
+/// Where settings come from: the file of a profile and this process's environment.
+pub(crate) struct Layers {
+    file: String,
+    text: Option<String>,
+    environment: BTreeMap<String, String>,
+    tools: Vec<String>,
+}
+
+impl Layers {
+    /// Those of `profile`.
+    pub(crate) fn of(profile: &Profile) -> Result<Self, Problem> {
+        let path = profile.config_file();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let message = format!("The configuration `{}` cannot be read: {error}.", path.display());
+                return Err(Problem::new(Kind::Config, "config_unreadable", message, "Check the rights of that file."));
+            }
+        };
+        let environment =
+            std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())).collect();
+        let tools = catalogue(false).into_iter().map(|tool| tool.name).collect();
+        Ok(Self { file: path.display().to_string(), text, environment, tools })
+    }
+
+    /// The text of the file; `None` when there is none.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// Hands them to `what`, with `flags` over them.
+    pub(crate) fn with<T>(&self, flags: &[(String, String)], what: impl FnOnce(&Sources<'_>) -> T) -> T {
+        let tools: Vec<&str> = self.tools.iter().map(String::as_str).collect();
+        what(&Sources { file: &self.file, text: self.text.as_deref(), environment: &self.environment, flags, tools: &tools })
+    }
+}
+
 /// Reads the configuration of a profile: its file, this process's environment, and `flags` as key and value.
 pub fn configuration(profile: &Profile, flags: &[(String, String)]) -> Result<Config, Problem> {
-    let path = profile.config_file();
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            let message = format!("The configuration `{}` cannot be read: {error}.", path.display());
-            return Err(Problem::new(Kind::Config, "config_unreadable", message, "Check the rights of that file."));
-        }
-    };
-    let environment: BTreeMap<String, String> =
-        std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())).collect();
-    let catalogue = catalogue(false);
-    let tools: Vec<&str> = catalogue.iter().map(|tool| tool.name.as_str()).collect();
-    let file = path.display().to_string();
-    Config::read(&Sources { file: &file, text: text.as_deref(), environment: &environment, flags, tools: &tools })
-        .map_err(|error| Problem::of(&error))
+    Layers::of(profile)?.with(flags, Config::read).map_err(|error| Problem::of(&error))
+}
+
+/// What keeps a daemon from its work though every setting can be read: a certificate, a log filter, a call to be made ahead of use.
+pub(crate) fn unusable(config: &Config, profile: &Profile) -> Vec<Problem> {
+    let filter = crate::logging::check(&config.log).err();
+    let filter = filter.map(|error| Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`."));
+    [cloud(config, profile).err(), filter, crate::engine::warming(config).err()].into_iter().flatten().collect()
 }
 
 /// The cloud with its extra certificate authority read.
-fn cloud(config: &Config, profile: &Profile) -> Result<Cloud, Problem> {
+pub(crate) fn cloud(config: &Config, profile: &Profile) -> Result<Cloud, Problem> {
     let mut cloud = config.cloud.clone();
     if let Some(path) = &config.cloud_ca {
         let path = profile.config_dir.join(path);
@@ -360,7 +401,7 @@ fn cloud(config: &Config, profile: &Profile) -> Result<Cloud, Problem> {
     Ok(cloud)
 }
 
-fn key_settings(config: &Config, profile: &Profile) -> vault::Settings {
+pub(crate) fn key_settings(config: &Config, profile: &Profile) -> vault::Settings {
     let only = match config.keys.source {
         KeySource::Auto => None,
         KeySource::Keyring => Some(SourceKind::Keyring),

@@ -190,6 +190,16 @@ impl Core for FakeCore {
         }
     }
 
+    fn pause_changed(&self) {}
+
+    async fn probe(&self) -> Vec<Probed> {
+        let refused = Problem::new(Kind::Denied, "access_denied", "refused", "ask");
+        vec![
+            Probed { account: ada(), problem: None, missing_scopes: vec!["Mail.Send".into()] },
+            Probed { account: AccountState::default(), problem: Some(refused), missing_scopes: Vec::new() },
+        ]
+    }
+
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {
         Ok(vec![ada(), AccountState { personal: true, ..AccountState::default() }])
     }
@@ -283,6 +293,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         life: Default::default(),
         manager: Default::default(),
         metrics: None,
+        switch: Arc::new(crate::pause::Switch::of(std::path::Path::new("dir"), clock.clone())),
         clock,
         limits: Default::default(),
         policies: Default::default(),

@@ -84,7 +84,8 @@ impl Hint for AuthError {
             Self::SignInRequired(_) | Self::Refused(_) | Self::TooLate | Self::Cancelled => Kind::SignIn,
             Self::Unreachable { .. } | Self::Unexpected(_) => Kind::Offline,
             Self::UnknownFlow | Self::TooManyFlows(_) => Kind::User,
-            Self::NotConfigured | Self::Loopback(_) | Self::Store { .. } | Self::Http(_) => Kind::Config,
+            Self::NotConfigured | Self::Loopback(_) | Self::Store { .. } => Kind::Config,
+            Self::Http(error) => error.kind(),
         }
     }
 
@@ -101,7 +102,7 @@ impl Hint for AuthError {
             Self::TooManyFlows(_) => "too_many_sign_ins",
             Self::Loopback(_) => "no_loopback",
             Self::Store { .. } => "tokens_not_kept",
-            Self::Http(_) => "no_https",
+            Self::Http(error) => error.code(),
         }
     }
 
@@ -118,7 +119,7 @@ impl Hint for AuthError {
             Self::TooManyFlows(_) => "Finish one of the sign-ins that wait, or let them run out.".into(),
             Self::Loopback(_) => "Use `m365-cachectl login --device`.".into(),
             Self::Store { .. } => "Run `m365-cachectl status` to see what the store needs.".into(),
-            Self::Http(_) => "Install the system's CA certificates (package `ca-certificates`), then restart the daemon.".into(),
+            Self::Http(error) => return error.hint(),
         })
     }
 }

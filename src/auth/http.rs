@@ -5,8 +5,14 @@ use std::{
     time::Duration,
 };
 
-use super::resolve::{Guarded, WrongNetwork};
-use crate::cloud::Cloud;
+use super::{
+    Pause,
+    resolve::{Guarded, WrongNetwork},
+};
+use crate::{
+    cloud::Cloud,
+    hint::{Hint, Kind},
+};
 
 /// How connections are made and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +41,39 @@ impl Default for HttpSettings {
     }
 }
 
-/// Why there is no HTTP client: a certificate that cannot be read, no certificates on this machine.
+/// Why there is no HTTP client.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the HTTPS client cannot be set up: {0}")]
-pub struct HttpError(String);
+pub enum HttpError {
+    /// A certificate cannot be read, or there are none on this machine.
+    #[error("the HTTPS client cannot be set up: {0}")]
+    Setup(String),
+    /// A person wants nothing to be asked.
+    #[error("asking Microsoft is paused; nothing was sent")]
+    Paused,
+}
+
+impl Hint for HttpError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Setup(_) => Kind::Config,
+            Self::Paused => Kind::Offline,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Setup(_) => "no_https",
+            Self::Paused => "paused",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Setup(_) => "Install the system's CA certificates (package `ca-certificates`), then restart the daemon.".into(),
+            Self::Paused => "The user set it so; `m365-cachectl resume` ends it.".into(),
+        })
+    }
+}
 
 /// One cloud and the connections to it.
 ///
@@ -48,12 +83,24 @@ pub struct Http {
     cloud: Cloud,
     settings: HttpSettings,
     client: OnceLock<Result<reqwest::Client, HttpError>>,
+    pause: Option<Arc<Pause>>,
 }
 
 impl Http {
     /// Connections to `cloud`, none of them open yet.
     pub fn new(cloud: Cloud, settings: HttpSettings) -> Self {
-        Self { cloud, settings, client: OnceLock::new() }
+        Self { cloud, settings, client: OnceLock::new(), pause: None }
+    }
+
+    /// The same, with a switch that keeps everything from asking.
+    #[must_use]
+    pub fn paused_by(self, pause: Arc<Pause>) -> Self {
+        Self { pause: Some(pause), ..self }
+    }
+
+    /// The switch that keeps everything from asking, where there is one.
+    pub fn pause(&self) -> Option<&Arc<Pause>> {
+        self.pause.as_ref()
     }
 
     /// The cloud that is talked to.
@@ -65,8 +112,11 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// When certificates cannot be read; the same for every call.
+    /// When certificates cannot be read, the same for every call; while a person wants nothing to be asked.
     pub fn client(&self) -> Result<&reqwest::Client, HttpError> {
+        if self.pause.as_ref().is_some_and(|pause| pause.until().is_some()) {
+            return Err(HttpError::Paused);
+        }
         self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)
     }
 
@@ -92,7 +142,7 @@ impl Http {
         match &self.cloud.ca_pem {
             // A cloud with a certificate authority of its own is the demo tenant: that one and no other is trusted.
             Some(pem) => {
-                let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| HttpError(plain(&error)))?;
+                let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| HttpError::Setup(plain(&error)))?;
                 builder = builder.tls_certs_only(authorities);
             }
             None if tls => builder = builder.https_only(true),
@@ -101,7 +151,7 @@ impl Http {
         if roots.iter().all(|root| is_loopback(root)) {
             builder = builder.no_proxy();
         }
-        builder.build().map_err(|error| HttpError(plain(&error)))
+        builder.build().map_err(|error| HttpError::Setup(plain(&error)))
     }
 }
 

@@ -164,6 +164,16 @@ impl Keeper {
         })
     }
 
+    /// The permissions we ask for today that the account's sign-in did not ask for: a new one is had by signing in again. Empty while its
+    /// tokens have not been looked at.
+    pub fn missing_scopes(&self, account: &AccountId) -> Vec<String> {
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned();
+        let held =
+            slot.and_then(|slot| slot.held(|held| held.record.as_ref().map(|record| (record.authority.clone(), record.scopes.clone()))));
+        let Some((authority, had)) = held else { return Vec::new() };
+        self.parts.identity.scopes(&authority).into_iter().filter(|scope| !had.contains(scope)).collect()
+    }
+
     fn slot(&self, account: &AccountId) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(account.clone()).or_insert_with(|| {

@@ -3,22 +3,30 @@
 //! Reading is pure: text, variables and flags come in as values. No room imports this one: the daemon's `parts.rs` turns settings into
 //! objects. Error texts never repeat a value, since what was put in the wrong place may be a secret.
 
+mod about;
+mod advice;
 mod cloud;
+mod edit;
 mod error;
 mod fences;
 mod nearest;
 mod old;
 mod read;
 mod settings;
+mod template;
 mod value;
 mod warming;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use self::{
+    about::{Key, key_of, keys},
+    advice::{Advice, Surroundings},
+    edit::{Edited, set, unset},
     error::{ConfigError, Problem},
     fences::{DEFAULT_POLICY, LimitSettings, PolicySettings},
     read::{RESERVED, Sources, VARIABLE_PREFIX},
+    template::template,
     warming::{WarmingOperation, WarmingSettings},
 };
 use crate::{cloud::Cloud, ids::ToolProfile};
@@ -351,5 +359,7 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+mod documents_tests;
 #[cfg(test)]
 mod tests;

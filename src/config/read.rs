@@ -93,6 +93,7 @@ impl Layers<'_> {
                 None => {
                     let known: Vec<String> = all().filter_map(Setting::variable).collect();
                     let message = match nearest(name, known.iter().map(String::as_str)) {
+                        _ if is_secret(name) => "no setting takes a secret: see `keys.source` for where the key is kept".into(),
                         Some(meant) => format!("there is no such setting; did you mean `{meant}`?"),
                         None => "there is no such setting".into(),
                     };
@@ -161,10 +162,18 @@ fn together(config: &Config) -> Vec<Problem> {
     problems
 }
 
-fn unknown(path: &[String], key: &str) -> String {
-    let secret = ["secret", "password", "token", "passphrase"];
-    if path.last().is_some_and(|last| secret.iter().any(|word| last.to_lowercase().contains(word))) {
-        return format!("`{key}`: secrets never stand in the configuration; see `keys.source` for where the key is kept");
+/// Whether people would put a secret under this name.
+fn is_secret(name: &str) -> bool {
+    let words = ["secret", "password", "token", "passphrase", "credential", "certificate", "private_key", "api_key", "apikey", "cache_key"];
+    let name = name.to_lowercase().replace('-', "_");
+    words.iter().any(|word| name.contains(word))
+}
+
+pub(super) fn unknown(path: &[String], key: &str) -> String {
+    if path.last().is_some_and(|last| is_secret(last)) {
+        return format!(
+            "`{key}`: secrets never stand in the configuration; see `keys.source` for where the key is kept, and an app registration needs none"
+        );
     }
     // Families take whatever name was given.
     let known: Vec<String> = all()
@@ -184,7 +193,7 @@ fn unknown(path: &[String], key: &str) -> String {
 }
 
 /// Whether `path` is the beginning of some key.
-fn is_section(path: &[String]) -> bool {
+pub(super) fn is_section(path: &[String]) -> bool {
     all().any(|setting| {
         let parts: Vec<&str> = setting.key.split('.').collect();
         parts.len() > path.len() && parts.iter().zip(path).all(|(part, given)| *part == "*" || part == given)
@@ -192,7 +201,7 @@ fn is_section(path: &[String]) -> bool {
 }
 
 /// The segments of a key as a flag spells it; those with dots stand in quotes.
-fn split(key: &str) -> Vec<String> {
+pub(super) fn split(key: &str) -> Vec<String> {
     let mut quoted = false;
     key.split(|letter| {
         quoted ^= letter == '"';
@@ -203,7 +212,7 @@ fn split(key: &str) -> Vec<String> {
 }
 
 /// The key as the file spells it.
-fn spelled(path: &[String]) -> String {
+pub(super) fn spelled(path: &[String]) -> String {
     let bare = |segment: &String| !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     let segments: Vec<String> = path.iter().map(|segment| if bare(segment) { segment.clone() } else { format!("{segment:?}") }).collect();
     segments.join(".")

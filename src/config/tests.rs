@@ -225,6 +225,8 @@ fn refusals_name_the_place_and_the_way_out() {
         "[log]\nformat = \"xml\"".into(),
         "client_id = \"my app\"".into(),
         "client_secret = \"hunter2\"".into(),
+        "client_certificate = \"hunter2\"".into(),
+        "[keys]\ncache_key = \"hunter2\"".into(),
         "tenant = \"../evil\"".into(),
         "[keys]\nsource = \"file\"".into(),
         "[keys]\nfile = \"c2VjcmV0\"".into(),
@@ -268,7 +270,12 @@ fn figures_are_served_on_loopback_or_not_at_all() {
 fn variables_and_flags_are_checked_too() {
     let error = read(
         "",
-        &[("M365_CACHED_GRAPH_HTTP", "true"), ("M365_CACHED_DAEMON_DRAIN_S", "soon"), ("M365_CACHED_XYZZY_PLUGH_FOO_BAR", "")],
+        &[
+            ("M365_CACHED_GRAPH_HTTP", "true"),
+            ("M365_CACHED_DAEMON_DRAIN_S", "soon"),
+            ("M365_CACHED_CLIENT_SECRET", "hunter2"),
+            ("M365_CACHED_XYZZY_PLUGH_FOO_BAR", ""),
+        ],
         &[("graph.htp2", "true"), ("demo", "maybe")],
     )
     .unwrap_err();

@@ -53,6 +53,9 @@ pub enum CallError {
     /// A write was sent and no answer came.
     #[error("it is unknown whether this took effect: {0}")]
     UnknownOutcome(StepError),
+    /// A person wants Microsoft not to be asked. Nothing was done.
+    #[error("asking Microsoft is paused, and a write is never kept for later; nothing was done")]
+    Paused,
     /// The daemon is on its way out.
     #[error("the daemon is stopping")]
     Stopping,
@@ -71,7 +74,7 @@ impl Hint for CallError {
             Self::NotJournalled(error) | Self::Erasing(error) | Self::Store(error) => error.kind(),
             Self::Unconfirmed(_) => Kind::User,
             Self::Fenced { .. } | Self::ReadOnly => Kind::Denied,
-            Self::Stopping => Kind::Offline,
+            Self::Stopping | Self::Paused => Kind::Offline,
             Self::Broken => Kind::Internal,
         }
     }
@@ -89,6 +92,7 @@ impl Hint for CallError {
             Self::Unconfirmed(_) => "confirmation_required",
             Self::Fenced { .. } => "policy",
             Self::ReadOnly => "read_only",
+            Self::Paused => "paused",
             Self::Stopping => "stopping",
             Self::Broken => "internal",
         }
@@ -117,6 +121,7 @@ impl Hint for CallError {
                 "Do not try another way: the user set it so. They can change `tools.profile` in `config.toml`, or `--tools` in the client's launch line."
                     .into(),
             ),
+            Self::Paused => Some("Do not try another way: the user set it so; `m365-cachectl resume` ends it.".into()),
             Self::Stopping => Some("Try again in a moment.".into()),
             Self::Broken => Some("Try again; if it stays, look at the daemon's log.".into()),
         }

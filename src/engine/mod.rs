@@ -25,6 +25,8 @@ mod habits;
 mod held;
 mod limits;
 mod local;
+mod pause;
+mod probe;
 mod queue;
 mod read;
 mod rehearsal;
@@ -95,6 +97,7 @@ pub use error::CallError;
 pub use exclude::Exclusions;
 pub use export::Piece;
 pub use limits::{Cleaned, RoomStatus};
+pub use probe::Probed;
 pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
@@ -399,6 +402,7 @@ impl Engine {
                 self.saw(sight, result.as_ref());
                 result
             }
+            Effect::Write { .. } if self.paused().is_some() => Err(CallError::Paused),
             Effect::Write { .. } => self.write(caller, call).await,
             Effect::Local => Err(CallError::Broken),
         }

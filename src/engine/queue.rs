@@ -112,6 +112,11 @@ impl Queue {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes every worker that waits, to look again.
+    pub(super) fn wake_all(&self) {
+        self.woken.notify_waiters();
+    }
+
     /// Whether the caller is the one to queue a task of that key.
     pub(super) fn begin(&self, dedup: &str) -> bool {
         let mut asked = self.asked();
@@ -244,6 +249,9 @@ impl Engine {
             return Next::End;
         }
         let now = self.clock.now();
+        if let Some(wait) = self.rest(now) {
+            return Next::Wait(Some(wait));
+        }
         let (held, free) = self.queue.still_held(now);
         let claimed = match self.ledger.claim(now, now.plus(LEASE), held).await {
             Ok(Claim::Task(claimed)) => claimed,

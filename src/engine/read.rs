@@ -152,7 +152,7 @@ impl Engine {
             return Err(error);
         }
         let (Some(entry), Some(ttl)) = (self.entry(key).await, self.ttl(call.tool)) else { return Err(error) };
-        let now = self.clock.now();
+        let (now, ttl) = (self.clock.now(), self.standing_in(ttl));
         if self.truth.look(|view| judge_fallback(&entry.meta, view, ttl, now)).is_none() {
             return Err(error);
         }

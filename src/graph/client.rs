@@ -25,7 +25,7 @@ use super::{
     retry::{self, Decision, Outcome, Policy, Tries},
 };
 use crate::{
-    auth::{Bearer, Http, Refused, plain},
+    auth::{Bearer, Http, Pause, Refused, plain},
     chance::Dice,
     clock::{Clock, Timestamp},
     ids::{AccountId, Urgency},
@@ -153,6 +153,11 @@ impl Client {
             budget: self.budget.gauges(),
             breaker: self.breaker.state(self.clock.now()),
         }
+    }
+
+    /// The switch that keeps everything from asking, where there is one.
+    pub fn pause(&self) -> Option<&Arc<Pause>> {
+        self.http.pause()
     }
 
     /// Sends one request. Idempotent ones are repeated after a passing failure; others only when they are known to have had no effect.

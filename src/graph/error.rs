@@ -348,7 +348,7 @@ impl Hint for GraphError {
             Cause::Throttled { .. } => Kind::Throttled,
             Cause::SignIn(error) => error.kind(),
             Cause::InvalidPath | Cause::TooLarge(_) => Kind::User,
-            Cause::Setup(_) => Kind::Config,
+            Cause::Setup(error) => error.kind(),
             Cause::Resync { .. } => RESYNC.kind,
             Cause::Refused => self.row().kind,
         }
@@ -366,7 +366,7 @@ impl Hint for GraphError {
             Cause::Garbage(_) => "unexpected_reply",
             Cause::TooLarge(_) => "reply_too_large",
             Cause::Endless => "endless_pages",
-            Cause::Setup(_) => "no_https",
+            Cause::Setup(error) => error.code(),
             Cause::Refused => self.row().code,
         }
     }
@@ -386,7 +386,7 @@ impl Hint for GraphError {
             Cause::Resync { .. } => RESYNC.hint.into(),
             Cause::Garbage(_) => "Try again; check whether a proxy answers in Microsoft's place.".into(),
             Cause::TooLarge(_) => "Ask for less at once.".into(),
-            Cause::Setup(_) => "Install the system's CA certificates (package `ca-certificates`), then restart the daemon.".into(),
+            Cause::Setup(error) => return error.hint(),
             Cause::Refused => self.row().hint.into(),
         })
     }

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 pub(super) use super::path::Fault;
 use crate::{
+    auth::HttpError,
     graph::{BareError, GraphError},
     hint::{Hint, Kind},
 };
@@ -32,7 +33,7 @@ pub enum Cause {
     /// Links that lead on and on.
     Redirects,
     /// No HTTPS client.
-    Setup(String),
+    Setup(HttpError),
     /// The connection failed or broke, and going on did not help.
     Broken(String),
     /// No byte has moved for too long.
@@ -115,7 +116,7 @@ impl From<BareError> for Cause {
     fn from(error: BareError) -> Self {
         match error {
             BareError::ForeignHost => Self::ForeignHost,
-            BareError::Setup(error) => Self::Setup(error.to_string()),
+            BareError::Setup(error) => Self::Setup(error),
             BareError::Broken(what) => Self::Broken(what),
         }
     }
@@ -142,7 +143,7 @@ impl fmt::Display for TransferError {
             Cause::TooLarge(most) => write!(f, "the file is larger than {} MiB", most >> 20),
             Cause::ForeignHost => f.write_str("a link in Microsoft's answer leads to another host; it was not followed"),
             Cause::Redirects => f.write_str("the links to the file lead on and on"),
-            Cause::Setup(what) => f.write_str(what),
+            Cause::Setup(error) => write!(f, "{error}"),
             Cause::Broken(what) => write!(f, "the connection to Microsoft's file host failed: {what}"),
             Cause::Stalled(idle) => write!(f, "no byte has moved for {} s", idle.as_secs()),
             Cause::Deadline(total) => write!(f, "the transfer was not done after {} s", total.as_secs()),
@@ -174,7 +175,8 @@ impl Hint for TransferError {
             Cause::Refused(429, _) => Kind::Throttled,
             Cause::Refused(500.., _) => Kind::Offline,
             Cause::Refused(..) | Cause::Failed(_) => Kind::Denied,
-            Cause::Disk(_) | Cause::Setup(_) => Kind::Config,
+            Cause::Disk(_) => Kind::Config,
+            Cause::Setup(error) => error.kind(),
             Cause::ForeignHost
             | Cause::Redirects
             | Cause::Broken(_)
@@ -199,7 +201,7 @@ impl Hint for TransferError {
             Cause::TooLarge(_) => "file_too_large",
             Cause::ForeignHost => "foreign_host",
             Cause::Redirects => "too_many_redirects",
-            Cause::Setup(_) => "no_https",
+            Cause::Setup(error) => error.code(),
             Cause::Broken(_) => "unreachable",
             Cause::Stalled(_) | Cause::Deadline(_) => "timeout",
             Cause::Refused(..) | Cause::Failed(_) if self.name_taken() => "already_exists",
@@ -233,7 +235,7 @@ impl Hint for TransferError {
             Cause::ForeignHost | Cause::Redirects | Cause::Garbage(_) => {
                 "Try again; if it stays, check whether a proxy answers in Microsoft's place.".into()
             }
-            Cause::Setup(_) => "Install the system's CA certificates (package `ca-certificates`), then restart the daemon.".into(),
+            Cause::Setup(error) => return error.hint(),
             Cause::Broken(_) | Cause::Size | Cause::NoSession => "Check the network, then try again.".into(),
             Cause::Stalled(_) => "Check the network, then try again; `files.idle_s` is the limit.".into(),
             Cause::Deadline(_) => "Try again, or raise `files.deadline_s`.".into(),

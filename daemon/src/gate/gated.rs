@@ -16,7 +16,9 @@ use tokio::sync::broadcast;
 
 use super::{Class, Gate, weight};
 use crate::{
-    core::{AccountState, Answer, CacheStats, Core, CoreStatus, Invalidate, LoginFlow, LoginOptions, Problem, StatsQuestion, WarmFlow},
+    core::{
+        AccountState, Answer, CacheStats, Core, CoreStatus, Invalidate, LoginFlow, LoginOptions, Probed, Problem, StatsQuestion, WarmFlow,
+    },
     records::{AuditQuestion, AuditStream, Records},
 };
 
@@ -102,6 +104,14 @@ impl Core for Gated {
 
     async fn status(&self) -> CoreStatus {
         self.core.status().await
+    }
+
+    fn pause_changed(&self) {
+        self.core.pause_changed();
+    }
+
+    async fn probe(&self) -> Vec<Probed> {
+        self.core.probe().await
     }
 
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {

@@ -1,9 +1,9 @@
 //! What people ask of the daemon.
 
-use std::{pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
-use m365_cached::hint::Kind;
+use m365_cached::{auth::UNTIL_RESUMED, hint::Kind};
 use m365_cached_proto::v1;
 use tonic::{Request, Response, Status};
 
@@ -45,6 +45,7 @@ impl v1::admin_server::Admin for Admin {
             clients: daemon.clients.list().into_iter().map(convert::client).collect(),
             warnings: daemon.warnings().into_iter().map(convert::warning).collect(),
             caching: daemon.caching,
+            paused: daemon.switch.until().map(convert::paused),
             ..v1::StatusReply::default()
         };
         match daemon.core() {
@@ -132,6 +133,30 @@ impl v1::admin_server::Admin for Admin {
         // The end of the daemon does not wait for it.
         let later = flow.later.map(|state| Ok(convert::warm(state))).take_until(async move { daemon.stopping().await });
         Ok(Response::new(Box::pin(now.chain(later))))
+    }
+
+    async fn pause(&self, request: Request<v1::PauseRequest>) -> Result<Response<v1::PauseReply>, Status> {
+        let v1::PauseRequest { resume, for_ms } = request.into_inner();
+        let until = match (resume, for_ms) {
+            (true, _) => None,
+            (false, 0) => Some(UNTIL_RESUMED),
+            (false, ms) => Some(self.daemon.now().plus(Duration::from_millis(ms))),
+        };
+        self.daemon.switch.set(until).map_err(|problem| refusal(&problem))?;
+        tracing::info!(state = if resume { "resumed" } else { "paused" }, "a person has thrown the switch");
+        if let Ok(core) = self.daemon.core() {
+            core.pause_changed();
+        }
+        Ok(Response::new(v1::PauseReply { paused: self.daemon.switch.until().map(convert::paused) }))
+    }
+
+    async fn probe(&self, _: Request<v1::ProbeRequest>) -> Result<Response<v1::ProbeReply>, Status> {
+        let probed = self.core()?.probe().await.into_iter().map(|one| v1::Probed {
+            account: Some(convert::account(one.account)),
+            fault: one.problem.as_ref().map(fault),
+            missing_scopes: one.missing_scopes,
+        });
+        Ok(Response::new(v1::ProbeReply { accounts: probed.collect() }))
     }
 
     async fn stop(&self, _: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {

@@ -1,6 +1,7 @@
 //! Between wire and library: the only file that knows both kinds of types.
 
 use m365_cached::{
+    auth::UNTIL_RESUMED,
     clock::Timestamp,
     engine::{Period, WarmUp},
     hint::Kind,
@@ -74,6 +75,12 @@ pub(super) fn client((session, client): (u64, ClientState)) -> v1::Client {
         shim_version: client.shim_version,
         policy: client.policy,
     }
+}
+
+/// The end of a pause, as the wire has it.
+pub(super) fn paused(until: Timestamp) -> v1::Paused {
+    let until_ms = if until == UNTIL_RESUMED { 0 } else { u64::try_from(until.0).unwrap_or(0) };
+    v1::Paused { until_ms }
 }
 
 pub(super) fn warning(warning: Warning) -> v1::Warning {

@@ -23,7 +23,7 @@ use tonic::service::Routes;
 use crate::daemon::Daemon;
 
 pub use self::status::{fault, refusal};
-pub(crate) use self::tools::person;
+pub(crate) use self::{status::kind, tools::person};
 
 /// What `m365-cachectl` is called in statistics and limits.
 pub(crate) const CACHECTL: &str = "cachectl";

@@ -25,7 +25,7 @@ pub fn fault(problem: &Problem) -> v1::Fault {
 }
 
 /// Who has to act, as the wire spells it.
-pub(super) fn kind(kind: Kind) -> v1::Kind {
+pub(crate) fn kind(kind: Kind) -> v1::Kind {
     match kind {
         Kind::User => v1::Kind::User,
         Kind::SignIn => v1::Kind::SignIn,

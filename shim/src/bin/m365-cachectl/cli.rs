@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, call, completions, health, import, install, invalidate, keys, login, man, repair, service, stats, tasks, tools, version,
-    warm,
+    audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, repair, service, stats,
+    tasks, tools, version, warm,
 };
 
 /// What stands below the list of verbs.
@@ -102,6 +102,11 @@ pub(crate) enum Command {
     },
     /// Say which safeguards are configured and hold now
     Compliance,
+    /// Show the settings with where each came from, check them, change one
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Look at every link from the files to Microsoft and say what is wrong and what to type
+    Doctor(doctor::Args),
     /// Set up a client of this machine, such as Claude Code, VS Code or Cursor, to start m365-mcp
     Install(Box<install::Install>),
     /// Take what `install` wrote out of a client's file again
@@ -111,6 +116,10 @@ pub(crate) enum Command {
     Service(service::Verb),
     /// Say by the exit code whether the daemon lives and tools can be called, for monitors; starts nothing
     Health(health::Args),
+    /// Keep the daemon from asking Microsoft; what is stored is served
+    Pause(pause::Args),
+    /// Let the daemon ask Microsoft again
+    Resume,
     /// Let the daemon finish what is running and end
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
@@ -230,6 +239,10 @@ mod tests {
         for verb in ["install", "uninstall", "status", "logs"] {
             insta::assert_snapshot!(format!("help_service_{verb}"), help(&["service", verb]));
         }
+        insta::assert_snapshot!("help_pause", help(&["pause"]));
+        insta::assert_snapshot!("help_doctor", help(&["doctor"]));
+        insta::assert_snapshot!("help_config", help(&["config"]));
+        insta::assert_snapshot!("help_config_set", help(&["config", "set"]));
         insta::assert_snapshot!("help_version", help(&["version"]));
         insta::assert_snapshot!("help_completions", help(&["completions"]));
         insta::assert_snapshot!("help_man", help(&["man"]));

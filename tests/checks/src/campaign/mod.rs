@@ -1,6 +1,7 @@
 //! Campaigns: long runs of the real daemon under load and trouble, one file each, with a budget of time and figures as JSON. One that is
 //! cut short prints what it has.
 
+pub mod doctor;
 mod interrupt;
 mod limit;
 pub mod queue;
@@ -47,6 +48,10 @@ enum Which {
     /// Parts: kills (every task runs to its end, none twice at once), foreground (what calls feel of running tasks), clients (200
     /// processes that ask at the same time).
     Queue,
+    /// Breaks one link after the other and asks `m365-cachectl doctor`: the first thing it says must be that link, by its name.
+    ///
+    /// Parts are the faults; `--only` a wrong one lists them.
+    Doctor,
     /// Fills the cache past its limits and watches the clean-up from outside.
     ///
     /// Parts: bytes (the clean-up begins past 80 % of `cache.max_bytes` and not before, ends at 60 % or below, the file shrinks, and calls
@@ -78,6 +83,7 @@ impl Which {
     fn name(&self) -> &'static str {
         match self {
             Self::Queue => "queue",
+            Self::Doctor => "doctor",
             Self::Limit(_) => "limit",
             Self::Soak => "soak",
             Self::Safety => "safety",
@@ -88,6 +94,7 @@ impl Which {
     fn parts(&self) -> &'static [&'static str] {
         match self {
             Self::Queue => queue::PARTS,
+            Self::Doctor => doctor::PARTS,
             Self::Limit(_) => limit::PARTS,
             Self::Soak => soak::PARTS,
             Self::Safety => safety::PARTS,
@@ -98,6 +105,7 @@ impl Which {
     fn budget(&self) -> Duration {
         match self {
             Self::Queue => queue::WHOLE,
+            Self::Doctor => doctor::WHOLE,
             Self::Limit(_) => limit::WHOLE,
             Self::Soak => soak::WHOLE,
             Self::Safety => safety::WHOLE,
@@ -126,6 +134,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut run = Run::new(&options.only, budget, stop);
     match which {
         Which::Queue => queue::run(&mut run, &queue::FULL),
+        Which::Doctor => doctor::run(&mut run),
         Which::Limit(limit) => limit::run(&mut run, limit),
         Which::Soak => soak::run(&mut run),
         Which::Safety => safety::run(&mut run, &safety::FULL),

@@ -7,6 +7,8 @@ pub(crate) mod backup;
 pub(crate) mod call;
 pub(crate) mod completions;
 mod compliance;
+pub(crate) mod config;
+pub(crate) mod doctor;
 mod erase;
 mod export;
 pub(crate) mod health;
@@ -17,6 +19,7 @@ pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
 pub(crate) mod man;
+pub(crate) mod pause;
 pub(crate) mod repair;
 mod restart;
 pub(crate) mod service;
@@ -67,10 +70,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Export { account, path } => export::run(context, account, &path).await?,
         Command::Erase { account, yes } => return erase::run(context, account, yes).await,
         Command::Compliance => return compliance::run(context).await,
+        Command::Doctor(args) => return doctor::run(context, &args).await,
+        Command::Config(verb) => return config::run(context, verb).await,
         Command::Install(args) => return install::install(context, &args),
         Command::Uninstall(args) => return install::uninstall(context, &args),
         Command::Service(verb) => return service::run(context, verb).await,
         Command::Health(args) => return health::run(context, &args).await,
+        Command::Pause(args) => pause::pause(context, &args).await?,
+        Command::Resume => pause::resume(context).await?,
         Command::Stop => stop::run(context).await?,
         Command::Restart => restart::run(context).await?,
         Command::Version => version::run(context).await?,

@@ -37,6 +37,8 @@ struct Running {
     uptime_s: u64,
     /// False when caching is switched off by configuration.
     caching: bool,
+    /// Set while the daemon does not ask Microsoft.
+    paused: Option<PausedView>,
     locked: Option<FaultView>,
     profile: ProfileView,
     store: Option<StoreView>,
@@ -49,6 +51,12 @@ struct Running {
     /// `null` while locked.
     warming: Option<WarmingView>,
     warnings: Vec<WarningView>,
+}
+
+/// `until_ms` is `null` when only `m365-cachectl resume` ends it.
+#[derive(Debug, Serialize)]
+struct PausedView {
+    until_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -172,6 +180,15 @@ pub(super) async fn run(context: &Context) -> Result<u8, Fault> {
     Ok(locked)
 }
 
+/// The same as JSON, for a report.
+pub(super) fn as_json(context: &Context, reply: Option<StatusReply>) -> serde_json::Value {
+    let status = match reply {
+        Some(reply) => Status::Running(Box::new(reply.into())),
+        None => Status::not_running(&context.profile),
+    };
+    serde_json::to_value(status).unwrap_or_default()
+}
+
 impl Status {
     fn not_running(profile: &Profile) -> Self {
         let place = Place { dir: profile.dir.display().to_string(), socket: profile.socket().display().to_string() };
@@ -190,6 +207,7 @@ impl From<StatusReply> for Running {
             instance: reply.instance,
             uptime_s: reply.uptime_s,
             caching: reply.caching,
+            paused: reply.paused.map(|paused| PausedView { until_ms: super::pause::end(&paused) }),
             locked: reply.locked.as_ref().map(FaultView::from),
             profile: ProfileView { dir: profile.dir, socket: profile.socket, demo: profile.demo, cloud: profile.cloud },
             store: reply.store.map(|store| StoreView {
@@ -315,6 +333,9 @@ impl Running {
         if !self.caching {
             rows.push(("caching", paint.warn("off")));
         }
+        if self.paused.is_some() {
+            rows.push(("paused", paint.warn("Microsoft is not asked; `m365-cachectl resume` ends it")));
+        }
         if let Some(GraphView { breaker, requests, failures, throttled, .. }) = &self.graph {
             rows.push(("graph", format!("breaker {breaker}, {requests} requests, {failures} failed, {throttled} throttled")));
         }
@@ -407,6 +428,7 @@ mod tests {
             warming: Some(m365_cached_proto::v1::Warming { enabled: true, running: true, total: 6, done: 4, failed: 1 }),
             warnings: vec![Warning { code: "clock".into(), message: "The clock jumped.".into(), hint: "check the time".into() }],
             caching: true,
+            paused: None,
             locked: None,
         }
     }

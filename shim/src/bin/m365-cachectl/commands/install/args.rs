@@ -87,6 +87,8 @@ pub(crate) struct Uninstall {
     pub(super) yes: bool,
 }
 
+/// The name of the entry unless another is given.
+pub(super) const NAME: &str = "m365";
 /// Longest name: Cursor counts it together with the tool's, up to 60.
 const NAME_MAX: usize = 20;
 

@@ -33,6 +33,12 @@ struct Row {
 }
 
 impl List {
+    /// For whoever judges them.
+    pub(super) fn into_entered(self) -> Vec<super::Entered> {
+        let row = |Row { client, found: _, state, file, command, trouble }| super::Entered { client, state, file, command, trouble };
+        self.clients.into_iter().map(row).collect()
+    }
+
     /// Looks at every client; with `project` at the files of that project.
     pub(super) fn of(machine: &Machine<'_>, project: Option<&Path>, name: &str) -> Result<Self, Fault> {
         let mut clients = Vec::new();

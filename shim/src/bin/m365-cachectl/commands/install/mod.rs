@@ -97,6 +97,27 @@ fn carry_out(context: &Context, mut plans: Plans<'_>, dry_run: bool, yes: bool) 
     Ok(report.exit_code())
 }
 
+/// What one client's file has under our name; `state` as in `install --list`.
+#[derive(Debug)]
+pub(super) struct Entered {
+    pub(super) client: &'static str,
+    pub(super) state: &'static str,
+    pub(super) file: PathBuf,
+    pub(super) command: Option<String>,
+    pub(super) trouble: Option<String>,
+}
+
+/// The entry of every client that can be set up.
+pub(super) fn entered() -> Result<Vec<Entered>, Fault> {
+    let env = |name: &str| std::env::var_os(name);
+    Ok(list::List::of(&machine(&env)?, None, args::NAME)?.into_entered())
+}
+
+/// Where `m365-mcp` lies.
+pub(super) fn shim_program() -> Option<PathBuf> {
+    entry::shim(&|name| std::env::var_os(name)).ok().map(PathBuf::from)
+}
+
 fn machine(env: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<Machine<'_>, Fault> {
     let home = std::env::home_dir().filter(|home| home.is_absolute()).ok_or_else(|| {
         Fault::new(

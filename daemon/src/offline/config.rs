@@ -1,0 +1,182 @@
+//! `config`: shows the settings with their origins, checks them, and changes one key of the file. The daemon may run meanwhile: it reads the
+//! file at its start.
+
+use std::{fs, io, path::Path};
+
+use m365_cached::{
+    config::{self, Config, ConfigError, Edited, Explained, Origin},
+    hint::Kind,
+};
+use m365_cached_proto::dirs::{Profile, private_dir};
+use serde_json::{Value, json};
+
+use super::failed;
+use crate::{
+    core::Problem,
+    flags::{ConfigVerb, Flags},
+    parts::{self, Layers},
+};
+
+/// Does what was asked for.
+pub(super) fn run(flags: &Flags, verb: &ConfigVerb) -> Result<Value, Problem> {
+    let profile = flags.profile()?;
+    let layers = Layers::of(&profile)?;
+    let flags = flags.settings();
+    match verb {
+        ConfigVerb::Show { key } => show(&profile, &layers, &flags, key.as_deref()),
+        ConfigVerb::Check => Ok(check(&profile, &layers, &flags)),
+        ConfigVerb::Set { key, value } => {
+            let edited = layers.with(&[], |sources| config::set(sources, key, value)).map_err(|error| not_set(&error))?;
+            write(&profile, &layers, &edited.text)?;
+            Ok(changed(&profile, &edited))
+        }
+        ConfigVerb::Unset { key } => {
+            let edited = layers.with(&[], |sources| config::unset(sources, key)).map_err(|error| not_set(&error))?;
+            if edited.was.is_some() {
+                write(&profile, &layers, &edited.text)?;
+            }
+            Ok(changed(&profile, &edited))
+        }
+        ConfigVerb::Init => init(&profile, &layers),
+    }
+}
+
+fn show(profile: &Profile, layers: &Layers, flags: &[(String, String)], key: Option<&str>) -> Result<Value, Problem> {
+    let config = layers.with(flags, Config::read).map_err(|error| Problem::of(&error))?;
+    let mut lines = config.explain();
+    if let Some(key) = key {
+        lines.retain(|line| line.key == key);
+        if lines.is_empty() {
+            // A member of a family that nobody has set.
+            let known = config::key_of(key).is_some();
+            let unset = || Explained { key: key.to_owned(), value: String::new(), origin: Origin::Default };
+            lines.push(known.then(unset).ok_or_else(|| unknown(layers, key))?);
+        }
+    }
+    let settings: Vec<Value> = lines.iter().map(setting).collect();
+    Ok(json!({ "file": file(profile), "exists": layers.text().is_some(), "settings": settings }))
+}
+
+fn setting(line: &Explained) -> Value {
+    let key = config::key_of(&line.key);
+    let (origin, at, variable) = match &line.origin {
+        Origin::Default => ("default", None, None),
+        Origin::File { line } => ("file", Some(*line), None),
+        Origin::Environment(name) => ("environment", None, Some(name.as_str())),
+        Origin::Flag => ("flag", None, None),
+    };
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    json!({
+        "key": line.key, "value": given(&line.value), "origin": origin, "line": at, "variable": variable,
+        "default": key.as_ref().and_then(|key| given(&key.default)), "meaning": key.map(|key| key.meaning),
+    })
+}
+
+fn check(profile: &Profile, layers: &Layers, flags: &[(String, String)]) -> Value {
+    let (problems, warnings) = match layers.with(flags, Config::read) {
+        Err(error) => (
+            error.problems.iter().map(|problem| json!({ "where": problem.at.to_string(), "message": problem.message })).collect(),
+            Vec::new(),
+        ),
+        Ok(config) => {
+            let unusable = parts::unusable(&config, profile);
+            let problems: Vec<Value> = unusable.iter().map(|problem| json!({ "where": null, "message": problem.message })).collect();
+            let advice = config.advice(&parts::surroundings(&config, profile));
+            (problems, advice.iter().map(|one| json!({ "code": one.code, "message": one.message, "hint": one.hint })).collect())
+        }
+    };
+    json!({ "file": file(profile), "exists": layers.text().is_some(), "valid": problems.is_empty(), "problems": problems, "warnings": warnings })
+}
+
+fn changed(profile: &Profile, edited: &Edited) -> Value {
+    let variable = config::key_of(&edited.key).and_then(|key| key.variable).filter(|name| std::env::var_os(name).is_some());
+    json!({ "file": file(profile), "key": edited.key, "was": edited.was, "is": edited.is, "changed": edited.was != edited.is, "overridden_by": variable })
+}
+
+fn init(profile: &Profile, layers: &Layers) -> Result<Value, Problem> {
+    if layers.text().is_some() {
+        let message = format!("There is a configuration already: `{}`. It stays as it is.", file(profile));
+        return Err(Problem::new(Kind::User, "config_exists", message, "`m365-cachectl config show` shows every key with its meaning."));
+    }
+    write(profile, layers, &config::template())?;
+    Ok(json!({ "file": file(profile), "keys": config::keys().len() }))
+}
+
+/// Puts `text` in the place of the file, whole or not at all. Where the file is a link, what it leads to is replaced.
+fn write(profile: &Profile, layers: &Layers, text: &str) -> Result<(), Problem> {
+    let cannot = |error: &dyn std::error::Error| {
+        let message = format!("The configuration `{}` stays as it is: {error}.", file(profile));
+        Problem::new(
+            Kind::Config,
+            "config_not_written",
+            message,
+            "Look at the rights of that file and its folder, and the space on the disk.",
+        )
+    };
+    if layers.text().is_none() {
+        private_dir(&profile.config_dir).map_err(|error| cannot(&error))?;
+    }
+    let path = fs::canonicalize(profile.config_file()).unwrap_or_else(|_| profile.config_file());
+    // Somebody who has saved it in an editor meanwhile keeps what they wrote.
+    if Layers::of(profile)?.text() != layers.text() {
+        let message = format!("The configuration `{}` was changed by somebody else at this moment; it stays as it is.", file(profile));
+        return Err(Problem::new(Kind::User, "config_changed", message, "Run the same command again."));
+    }
+    replace(&path, text.as_bytes()).map_err(|error| cannot(&error))
+}
+
+/// Written beside it, flushed, then renamed; with the rights it had, or for its owner alone.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use io::Write as _;
+    let beside = path.with_extension("toml.new");
+    match fs::remove_file(&beside) {
+        // What a crash left behind was never used.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    let written = file.write_all(bytes).and_then(|()| match fs::metadata(path) {
+        Ok(facts) => file.set_permissions(facts.permissions()),
+        Err(_) => Ok(()),
+    });
+    let renamed = written.and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
+    if renamed.is_err() {
+        // Half a file helps nobody.
+        let _ = fs::remove_file(&beside);
+    }
+    renamed
+}
+
+fn file(profile: &Profile) -> String {
+    profile.config_file().display().to_string()
+}
+
+fn unknown(layers: &Layers, key: &str) -> Problem {
+    // Taking out what is not there says which key was meant.
+    match layers.with(&[], |sources| config::unset(&config::Sources { text: None, ..*sources }, key)) {
+        Err(error) => not_set(&error),
+        Ok(_) => failed(&io::Error::other("the key is known and has no value")),
+    }
+}
+
+/// A change that is refused is a matter of what was typed: the file is as it was.
+fn not_set(error: &ConfigError) -> Problem {
+    let told: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| match &problem.at {
+            Origin::File { line } => format!("line {line}: {}", problem.message),
+            _ => problem.message.clone(),
+        })
+        .collect();
+    let mut message = told.join("; ");
+    message.push('.');
+    if let Some(first) = message.get(..1) {
+        message = first.to_uppercase() + &message[1..];
+    }
+    Problem::new(Kind::User, "not_set", message, "`m365-cachectl config show` lists every key with its meaning; nothing was changed.")
+}

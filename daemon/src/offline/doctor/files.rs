@@ -1,0 +1,181 @@
+//! Folders, settings, lock, socket and room on the disk.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, ErrorKind},
+};
+
+use m365_cached::{
+    hint::Kind,
+    store::{Disk as _, DiskOf},
+};
+use m365_cached_proto::dirs::private_dir;
+
+use super::{Bench, Found, settled};
+use crate::{core::Problem, parts};
+
+/// Every folder of the profile that is there is its owner's alone.
+pub(super) fn directories(bench: &Bench) -> Found {
+    let profile = &bench.profile;
+    let mut missing = Vec::new();
+    for dir in [&profile.dir, &profile.runtime] {
+        match dir.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => missing.push(dir.display().to_string()),
+            Err(error) => return unreadable("folder_unreadable", &dir.display().to_string(), &error),
+            Ok(_) => {
+                if let Err(error) = private_dir(dir) {
+                    return Found::failure(Kind::Config, "unusable_profile", format!("{}.", capital(&error.to_string())), error.hint());
+                }
+            }
+        }
+    }
+    missing.dedup();
+    match missing.as_slice() {
+        [] => Found::ok(format!("`{}` is for its owner alone.", profile.dir.display())),
+        missing => Found::ok(format!("Not made yet: {}. The first start makes it.", missing.join(", "))),
+    }
+}
+
+/// The settings can be read and used, and nothing about them is unwise.
+pub(super) fn configuration(bench: &Bench) -> Found {
+    let config = match &bench.config {
+        Ok(config) => config,
+        Err(problem) => {
+            let hint = "`m365-cachectl config check` lists all of it; correct it in the file or with `m365-cachectl config unset KEY`.";
+            return Found::of_problem(&Problem { hint: hint.into(), ..problem.clone() });
+        }
+    };
+    if let Some(problem) = parts::unusable(config, &bench.profile).first() {
+        return Found::of_problem(problem);
+    }
+    let advice = config.advice(&parts::surroundings(config, &bench.profile));
+    match advice.split_first() {
+        Some((first, rest)) => {
+            let more = if rest.is_empty() { String::new() } else { format!(" There are {} more.", rest.len()) };
+            Found::warning(first.code, format!("{}{more}", first.message), first.hint.clone())
+        }
+        None => {
+            let set =
+                bench.flags.len() + config.explain().iter().filter(|line| line.origin != m365_cached::config::Origin::Default).count();
+            Found::ok(format!("`{}` can be used; {set} settings are not the default.", bench.profile.config_file().display()))
+        }
+    }
+}
+
+/// Whether some process is the daemon of the profile, by the lock that it holds.
+pub(super) fn lock(bench: &mut Bench) -> Found {
+    let path = bench.profile.lock_file();
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Found::ok("No daemon has served this profile yet."),
+        Err(error) => return unreadable("lock_unusable", &path.display().to_string(), &error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Found::ok("No process holds the profile."),
+        Err(TryLockError::WouldBlock) => {
+            bench.locked = true;
+            Found::ok("A process holds the profile, as the daemon does.")
+        }
+        Err(TryLockError::Error(error)) => unreadable("lock_unusable", &path.display().to_string(), &error),
+    }
+}
+
+/// Where the daemon listens: a socket of its owner's, with a daemon behind it.
+pub(super) fn socket(bench: &Bench) -> Found {
+    #[cfg(unix)]
+    {
+        settled(unix_socket(bench))
+    }
+    #[cfg(not(unix))]
+    {
+        settled(Ok(Found::skipped("A pipe has no file to look at.")))
+    }
+}
+
+#[cfg(unix)]
+fn unix_socket(bench: &Bench) -> Result<Found, Found> {
+    use std::os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+    };
+    let path = bench.profile.socket();
+    let shown = path.display();
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound && bench.locked => {
+            let message =
+                format!("A process holds the profile and `{shown}` is not there: its socket was removed, or it hangs at its start.");
+            return Err(Found::failure(
+                Kind::Config,
+                "daemon_stuck",
+                message,
+                "End the process `m365-cached`; the next call starts it anew.",
+            ));
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::ok("No daemon listens, and none has left its socket.")),
+        Err(error) => return Err(unreadable("socket_unreadable", &shown.to_string(), &error)),
+    };
+    if !metadata.file_type().is_socket() {
+        let message =
+            format!("`{shown}` is no socket: something else stands where the daemon would listen, and it removes nothing it has not made.");
+        return Err(Found::failure(
+            Kind::Config,
+            "not_a_socket",
+            message,
+            format!("Look at it, then move it away: `mv {shown} {shown}.old`."),
+        ));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        let message = format!("`{shown}` belongs to another user; nothing is ever sent to it.");
+        return Err(Found::failure(Kind::Config, "foreign_socket", message, format!("See who owns it: `ls -l {shown}`.")));
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let message = format!("`{shown}` has mode {mode:04o}: others may connect, and are refused only by their user id.");
+        return Err(Found::warning("open_socket", message, format!("`chmod 600 {shown}`, or `m365-cachectl restart`.")));
+    }
+    match (UnixStream::connect(path), bench.locked) {
+        (Ok(_), true) => Ok(Found::ok(format!("A daemon listens at `{shown}`."))),
+        (Ok(_), false) => {
+            let message = format!("Something listens at `{shown}` that does not hold the profile: it is no daemon of ours.");
+            Err(Found::failure(Kind::Config, "foreign_listener", message, "Find it with `ss -xlp` and end it."))
+        }
+        (Err(_), true) => {
+            let message = format!("A process holds the profile and does not listen at `{shown}`.");
+            Err(Found::failure(Kind::Config, "daemon_stuck", message, "End the process `m365-cached`; the next call starts it anew."))
+        }
+        (Err(_), false) => {
+            let message = format!("A daemon was killed and has left `{shown}` behind. The next start removes it; nothing is lost.");
+            Err(Found::warning("stale_socket", message, "Nothing to do; look in the daemon's log why it ended, if nobody killed it."))
+        }
+    }
+}
+
+/// Enough room that answers are kept.
+pub(super) fn disk(bench: &Bench) -> Found {
+    settled(room(bench))
+}
+
+fn room(bench: &Bench) -> Result<Found, Found> {
+    let config = bench.config()?;
+    let there = bench.profile.dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(&bench.profile.dir);
+    let Some(free) = DiskOf(there.to_owned()).free() else { return Err(Found::skipped("The system does not say how much is free.")) };
+    let (free_mb, floor) = (free >> 20, config.cache.min_free_bytes);
+    if free < floor {
+        let message = format!(
+            "Only {free_mb} MB are free on the disk that holds the profile, less than `cache.min_free_bytes` ({} MB): answers are fetched and not kept.",
+            floor >> 20
+        );
+        return Err(Found::warning("low_disk", message, "Free some space on that disk, or set a smaller `cache.min_free_bytes`."));
+    }
+    Ok(Found::ok(format!("{free_mb} MB are free on the disk that holds the profile.")))
+}
+
+fn unreadable(code: &str, path: &str, error: &io::Error) -> Found {
+    Found::failure(Kind::Config, code, format!("`{path}` cannot be used: {error}."), format!("Look at its rights: `ls -ld {path}`."))
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

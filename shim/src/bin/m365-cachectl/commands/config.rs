@@ -1,0 +1,318 @@
+//! `config`: the settings, read by the daemon's program as the daemon would read them; a daemon need not run, and one that runs goes on.
+
+use std::fmt::Write as _;
+
+use m365_cached_proto::v1::{Fault, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::offline;
+use crate::output::{Paint, View};
+
+/// The daemon would not work with these settings.
+const UNUSABLE: u8 = 7;
+
+/// What to do with the settings.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl config show                            every key, its value and where it came from
+  m365-cachectl config set log.filter debug            the file is changed, its comments stay
+  m365-cachectl config set cache.exclude_folders junkemail,drafts
+  m365-cachectl config unset log.filter                the default holds again
+  m365-cachectl config check                           exit code 7 when the daemon could not work with it
+
+Settings come from the file, over them the environment (`graph.http2` is M365_CACHED_GRAPH_HTTP2), over both the daemon's own flags. What is
+shown is what a daemon would have that starts from here; one that runs has read its own environment, and the file when it started.
+
+No setting takes a secret. The master key is named by where it is kept: `keys.source` and `keys.file`.")]
+pub(crate) enum Verb {
+    /// Every key, its value and where it came from
+    Show {
+        /// Only this key
+        key: Option<String>,
+        /// Only what is not a default
+        #[arg(long, conflicts_with = "key")]
+        changed: bool,
+    },
+    /// Print one value
+    Get {
+        /// Such as `graph.http2`
+        key: String,
+    },
+    /// Read everything as the daemon would; says what is wrong, out of date or unsafe
+    Check,
+    /// Put a value into the file; refused when the daemon could not work with it
+    #[command(after_help = "\
+A value may be bare or spelled as in the file: `debug`, `\"debug\"`, `a,b`, `[\"a\", \"b\"]`. Comments and order of the file stay.
+
+Examples:
+  m365-cachectl config set graph.http2 false
+  m365-cachectl config set 'cache.accounts.\"ada@contoso.com\".enabled' false
+  m365-cachectl config set warming.operations.email_list.parameters '{\"limit\": 20}'")]
+    Set {
+        /// Such as `graph.http2`
+        key: String,
+        /// Its new value
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Take a key out of the file, so that its default holds again
+    Unset {
+        /// Such as `graph.http2`
+        key: String,
+    },
+    /// Print where the file is
+    Path,
+    /// Write a file in which every key stands with its default and its meaning, commented out; never over one that is there
+    Init,
+}
+
+/// `{"file":"/…/config.toml","exists":true,"settings":[…]}`
+#[derive(Debug, Serialize, Deserialize)]
+struct Settings {
+    file: String,
+    exists: bool,
+    settings: Vec<Setting>,
+}
+
+/// `value` and `default` are spelled as in the file, `null` when there is none; `origin` is `default`, `file`, `environment` or `flag`, with
+/// `line` or `variable` beside it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Setting {
+    key: String,
+    value: Option<String>,
+    origin: String,
+    line: Option<u64>,
+    variable: Option<String>,
+    default: Option<String>,
+    meaning: Option<String>,
+}
+
+/// `{"file":"/…","exists":true,"valid":false,"problems":[{"where":"file, line 3","message":"…"}],"warnings":[{"code":"…","message":"…","hint":"…"}]}`
+#[derive(Debug, Serialize, Deserialize)]
+struct Checked {
+    file: String,
+    exists: bool,
+    valid: bool,
+    problems: Vec<Problem>,
+    warnings: Vec<Warning>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Problem {
+    #[serde(rename = "where")]
+    at: Option<String>,
+    message: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Warning {
+    code: String,
+    message: String,
+    hint: String,
+}
+
+/// `{"file":"/…","key":"graph.http2","was":"true","is":"false","changed":true,"overridden_by":null}`; `overridden_by` is the variable of the
+/// environment that goes over the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Changed {
+    file: String,
+    key: String,
+    was: Option<String>,
+    is: Option<String>,
+    changed: bool,
+    overridden_by: Option<String>,
+}
+
+/// `{"file":"/…","keys":74}`
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    file: String,
+    keys: u64,
+}
+
+/// `{"key":"graph.http2","value":"true"}`
+#[derive(Debug, Serialize)]
+struct Value {
+    key: String,
+    value: Option<String>,
+}
+
+/// `{"file":"/…","exists":true}`
+#[derive(Debug, Serialize)]
+struct Place {
+    file: String,
+    exists: bool,
+}
+
+pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
+    match verb {
+        Verb::Show { key, changed } => {
+            let words: Vec<&str> = ["config", "show"].into_iter().chain(key.as_deref()).collect();
+            let mut settings: Settings = offline::look(context, &words).await?;
+            settings.settings.retain(|setting| !changed || setting.origin != "default");
+            context.output.show(&settings);
+        }
+        Verb::Get { key } => {
+            let settings: Settings = offline::look(context, &["config", "show", &key]).await?;
+            let value = settings.settings.into_iter().next().and_then(|setting| setting.value);
+            context.output.show(&Value { key, value });
+        }
+        Verb::Check => {
+            let checked: Checked = offline::look(context, &["config", "check"]).await?;
+            let code = if checked.valid { 0 } else { UNUSABLE };
+            context.output.show(&checked);
+            return Ok(code);
+        }
+        Verb::Set { key, value } => {
+            let changed: Changed = offline::look(context, &["config", "set", "--", &key, &value]).await?;
+            context.output.show(&changed);
+        }
+        Verb::Unset { key } => {
+            let changed: Changed = offline::look(context, &["config", "unset", "--", &key]).await?;
+            context.output.show(&changed);
+        }
+        Verb::Path => {
+            let file = context.profile.config_file();
+            let path = file.to_str().ok_or_else(|| {
+                Fault::new(Kind::Config, "no_text", "The path of the configuration is not text.", "choose another folder with --profile")
+            })?;
+            context.output.show(&Place { file: path.to_owned(), exists: file.exists() });
+        }
+        Verb::Init => {
+            let written: Written = offline::look(context, &["config", "init"]).await?;
+            context.output.show(&written);
+        }
+    }
+    Ok(0)
+}
+
+impl Setting {
+    fn origin(&self) -> String {
+        match (&self.line, &self.variable) {
+            (Some(line), _) => format!("{}, line {line}", self.origin),
+            (_, Some(variable)) => format!("{}, {variable}", self.origin),
+            _ => self.origin.clone(),
+        }
+    }
+}
+
+impl View for Settings {
+    fn text(&self, paint: Paint) -> String {
+        let mut text = format!("# {}{}\n", self.file, if self.exists { "" } else { " (there is none)" });
+        for setting in &self.settings {
+            let value = setting.value.clone().unwrap_or_else(|| "(not set)".into());
+            if let [alone] = self.settings.as_slice() {
+                let _ = writeln!(text, "# {}", alone.meaning.as_deref().unwrap_or_default());
+                if let Some(default) = alone.default.as_ref().filter(|_| alone.origin != "default") {
+                    let _ = writeln!(text, "# default: {default}");
+                }
+            }
+            let value = if setting.origin == "default" { value } else { paint.strong(&value) };
+            let _ = writeln!(text, "{} = {value}  # {}", setting.key, setting.origin());
+        }
+        text
+    }
+}
+
+impl View for Checked {
+    fn text(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        for problem in &self.problems {
+            let at = problem.at.as_ref().filter(|at| *at != "default").map_or_else(String::new, |at| format!("{at}: "));
+            let _ = writeln!(text, "{} {at}{}", paint.bad("error:"), problem.message);
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(text, "{} {}\n{} {}", paint.warn("warning:"), warning.message, paint.strong("hint:"), warning.hint);
+        }
+        let state = match (self.valid, self.warnings.is_empty()) {
+            (false, _) => paint.bad("the daemon cannot work with this"),
+            (true, false) => paint.warn("the daemon works with this"),
+            (true, true) => paint.good("all is well"),
+        };
+        let none = if self.exists { "" } else { " (there is no file: defaults)" };
+        let _ = writeln!(text, "{state}: {}{none}", self.file);
+        text
+    }
+}
+
+impl View for Changed {
+    fn text(&self, paint: Paint) -> String {
+        let (was, is) = (self.was.as_deref().unwrap_or("not set"), self.is.as_deref().unwrap_or("not set"));
+        if !self.changed {
+            return format!("{} is {is} in {} already\n", self.key, self.file);
+        }
+        let mut text = format!("{} is now {} in {} (it was {was})\n", self.key, paint.strong(is), self.file);
+        match &self.overridden_by {
+            Some(variable) => {
+                let _ = writeln!(text, "{} the variable {variable} of this environment goes over it", paint.warn("warning:"));
+            }
+            None => text.push_str("a running daemon takes it at its next start: `m365-cachectl restart`\n"),
+        }
+        text
+    }
+}
+
+impl View for Written {
+    fn text(&self, _paint: Paint) -> String {
+        format!("{}: {} keys, all commented out\n", self.file, self.keys)
+    }
+}
+
+impl View for Value {
+    fn text(&self, _paint: Paint) -> String {
+        self.value.as_ref().map_or_else(String::new, |value| format!("{value}\n"))
+    }
+}
+
+impl View for Place {
+    fn text(&self, _paint: Paint) -> String {
+        format!("{}\n", self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: serde::de::DeserializeOwned>(text: &str) -> T {
+        serde_json::from_str(text).unwrap()
+    }
+
+    const HTTP2: &str =
+        r#"{"key":"graph.http2","value":"false","origin":"file","line":3,"variable":null,"default":"true","meaning":"Newer."}"#;
+    const TENANT: &str = r#"{"key":"tenant","value":null,"origin":"default","line":null,"variable":null,"default":null,"meaning":"Who."}"#;
+
+    #[test]
+    fn settings_read_well() {
+        let both: Settings = read(&format!(r#"{{"file":"/c","exists":true,"settings":[{HTTP2},{TENANT}]}}"#));
+        assert_eq!(both.text(Paint::OFF), "# /c\ngraph.http2 = false  # file, line 3\ntenant = (not set)  # default\n");
+        let one: Settings = read(&format!(r#"{{"file":"/c","exists":false,"settings":[{HTTP2}]}}"#));
+        assert_eq!(one.text(Paint::OFF), "# /c (there is none)\n# Newer.\n# default: true\ngraph.http2 = false  # file, line 3\n");
+    }
+
+    #[test]
+    fn a_check_reads_well() {
+        let wrong: Checked = read(
+            r#"{"file":"/c","exists":true,"valid":false,"problems":[{"where":"file, line 2","message":"there is no setting `x`"}],"warnings":[]}"#,
+        );
+        assert_eq!(wrong.text(Paint::OFF), "error: file, line 2: there is no setting `x`\nthe daemon cannot work with this: /c\n");
+        let warned: Checked =
+            read(r#"{"file":"/c","exists":false,"valid":true,"problems":[],"warnings":[{"code":"c","message":"M.","hint":"H."}]}"#);
+        let expected = "warning: M.\nhint: H.\nthe daemon works with this: /c (there is no file: defaults)\n";
+        assert_eq!(warned.text(Paint::OFF), expected);
+    }
+
+    #[test]
+    fn changes_read_well() {
+        let mut changed: Changed = read(r#"{"file":"/c","key":"graph.http2","was":null,"is":"false","changed":true,"overridden_by":null}"#);
+        let expected =
+            "graph.http2 is now false in /c (it was not set)\na running daemon takes it at its next start: `m365-cachectl restart`\n";
+        assert_eq!(changed.text(Paint::OFF), expected);
+        changed.overridden_by = Some("M365_CACHED_GRAPH_HTTP2".into());
+        assert!(changed.text(Paint::OFF).contains("goes over it"));
+        changed.changed = false;
+        assert_eq!(changed.text(Paint::OFF), "graph.http2 is false in /c already\n");
+    }
+}

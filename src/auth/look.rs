@@ -1,0 +1,114 @@
+//! Whether a host of the cloud can be reached, for `doctor`: one request without a token, and how far it came.
+
+use std::{error::Error, io};
+
+use url::Url;
+
+use super::{Http, http::plain, resolve::WrongNetwork};
+use crate::clock::Timestamp;
+
+/// How far a request came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// It was answered, by whatever status.
+    Answered {
+        /// What the host takes for the time.
+        date: Option<Timestamp>,
+        /// The status.
+        status: u16,
+    },
+    /// No client can be made: certificates are missing or cannot be read.
+    NoClient(String),
+    /// The name leads nowhere, or where Microsoft is not.
+    NoName(String),
+    /// The certificate is not trusted, or is none for this host.
+    Untrusted(String),
+    /// No connection, or none that lasted.
+    NoConnection(String),
+}
+
+impl Http {
+    /// Asks for `url` as every other request is made: the same trust, the same proxy, the same resolver.
+    pub async fn look(&self, url: &Url) -> Link {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return Link::NoClient(error.to_string()),
+        };
+        match client.get(url.clone()).send().await {
+            Ok(reply) => {
+                let date = reply.headers().get("date").and_then(|date| date.to_str().ok());
+                Link::Answered { date: date.and_then(read), status: reply.status().as_u16() }
+            }
+            Err(error) => judged(&error),
+        }
+    }
+}
+
+fn judged(error: &reqwest::Error) -> Link {
+    let said = plain(error);
+    if any_cause(error, &|cause| cause.is::<WrongNetwork>()) || error.is_dns() {
+        return Link::NoName(said);
+    }
+    if any_cause(error, &|cause| cause.is::<rustls::Error>()) { Link::Untrusted(said) } else { Link::NoConnection(said) }
+}
+
+/// Whether something holds of the error or of anything that caused it. An `io::Error` does not show what it carries as its cause.
+fn any_cause(error: &(dyn Error + 'static), holds: &dyn Fn(&(dyn Error + 'static)) -> bool) -> bool {
+    if holds(error) {
+        return true;
+    }
+    let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    if carried.is_some_and(|carried| any_cause(carried, holds)) {
+        return true;
+    }
+    error.source().is_some_and(|cause| any_cause(cause, holds))
+}
+
+/// The date of an HTTP header (RFC 9110, 5.6.7).
+fn read(date: &str) -> Option<Timestamp> {
+    let zoned = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(Timestamp(zoned.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{auth::HttpSettings, cloud::Cloud};
+
+    fn demo(port: u16) -> (Http, Url) {
+        let root: Url = format!("http://127.0.0.1:{port}/").parse().unwrap();
+        let cloud = Cloud { name: "demo".into(), identity: root.clone(), graph: root.clone(), downloads: Vec::new(), ca_pem: None };
+        (Http::new(cloud, HttpSettings::default()), root)
+    }
+
+    #[test]
+    fn a_date_of_a_header_is_read() {
+        assert_eq!(read("Fri, 20 Nov 2026 09:00:00 GMT"), Some(Timestamp(1_795_165_200_000)));
+        assert_eq!(read("yesterday"), None);
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_and_no_name_are_told_apart() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        drop(taken);
+        let (http, root) = demo(port);
+        assert!(matches!(http.look(&root).await, Link::NoConnection(_)));
+        // A demo leads to loopback and nowhere else.
+        let elsewhere = "http://m365-cached.invalid/".parse().unwrap();
+        assert!(matches!(http.look(&elsewhere).await, Link::NoName(_)), "{:?}", http.look(&elsewhere).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_tls_is_not_taken_for_a_foreign_certificate() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                drop(stream);
+            }
+        });
+        let (http, root) = demo(port);
+        assert!(matches!(http.look(&root).await, Link::NoConnection(_)));
+    }
+}

@@ -1,0 +1,101 @@
+//! `m365-cachectl doctor`: in a healthy world it has nothing to say; in a broken one it begins with what is broken; its report for others
+//! holds nothing of anybody. Every fault there is stands in the campaign of the same name; here are the quick ones of each kind.
+
+use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _};
+
+use m365_cached_checks::{
+    campaign::doctor::{FAULTS, first, well},
+    support::{mcp::Era, process, world::ALEX},
+};
+use serde_json::{Value, json};
+
+fn states(report: &Value) -> Vec<(&str, &str)> {
+    let text = |check: &'_ Value, name: &str| -> &'static str { String::leak(check[name].as_str().unwrap().to_owned()) };
+    report["checks"].as_array().unwrap().iter().map(|check| (text(check, "check"), text(check, "state"))).collect()
+}
+
+#[test]
+fn where_all_is_well_it_says_so_of_every_link() {
+    let world = well(false).unwrap();
+    let report = world.ctl_json(&["doctor"]).unwrap();
+    let strange: Vec<_> = states(&report).into_iter().filter(|(check, state)| *state != "ok" && *check != "proxy").collect();
+    assert!(strange.is_empty(), "{report:#}");
+    assert_eq!((report["healthy"].as_bool(), states(&report).len()), (Some(true), 18), "{report:#}");
+    for check in report["checks"].as_array().unwrap() {
+        assert!(!check["message"].as_str().unwrap().is_empty() && !check["why"].as_str().unwrap().is_empty(), "{check}");
+    }
+}
+
+#[test]
+fn a_daemon_that_does_not_run_is_started_unless_that_is_not_wanted() {
+    let mut world = well(false).unwrap();
+    world.stop_daemon().unwrap();
+    let report = world.ctl_json(&["doctor", "--no-start"]).unwrap();
+    assert!(process::of_profile(world.home.path()).unwrap().is_empty());
+    assert!(states(&report).contains(&("graph", "skipped")) && states(&report).contains(&("database", "ok")), "{report:#}");
+    let report = world.ctl_json(&["doctor"]).unwrap();
+    assert!(states(&report).contains(&("graph", "ok")), "{report:#}");
+    world.ctl(&["stop"]).unwrap().ok().unwrap();
+}
+
+#[test]
+fn what_is_broken_is_named_first() {
+    for name in ["setting", "hung", "wrong-key", "database", "network", "sign-in", "client-program"] {
+        let fault = FAULTS.iter().find(|fault| fault.name == name).unwrap();
+        let report = (fault.ask)().unwrap();
+        let expected = (fault.check.to_owned(), fault.code.to_owned());
+        assert_eq!(first(&report), Some(expected), "{name}: {report:#}");
+        let found = report["checks"].as_array().unwrap().iter().find(|check| check["code"] == fault.code).unwrap();
+        assert!(found["hint"].as_str().is_some_and(|hint| hint.len() > 10), "{name}: {found}");
+    }
+    assert!(FAULTS.len() >= 15);
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_first_failure() {
+    let mut world = well(false).unwrap();
+    assert_eq!(world.ctl(&["doctor"]).unwrap().code, Some(0));
+    world.stop_tenant();
+    let said = world.ctl(&["doctor"]).unwrap();
+    assert_eq!(said.code, Some(4), "{said:?}");
+    assert!(said.stdout.contains("do:") && said.stdout.contains("why:"), "{said:?}");
+    world.stop_daemon().unwrap();
+    world.home.configure("[grahp]\nhttp2 = true\n").unwrap();
+    assert_eq!(world.ctl(&["doctor"]).unwrap().code, Some(7));
+}
+
+/// Everything in the archive as one text.
+fn texts(path: &std::path::Path) -> String {
+    let mut zip = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    let mut all = String::new();
+    for at in 0..zip.len() {
+        zip.by_index(at).unwrap().read_to_string(&mut all).unwrap();
+    }
+    all
+}
+
+#[test]
+fn a_report_for_others_holds_nothing_of_anybody() {
+    let world = well(false).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let list = client.call("email_list", &json!({"account_id": ALEX, "limit": 3})).unwrap().json().unwrap();
+    world.home.configure("[cache]\nexclude_senders = [\"canary.sender@secret.example\"]\n").unwrap();
+    let log = world.home.path().join("m365-cached.log");
+    let planted = "INFO token=eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.Q2FuYXJ5MTIzNDU2Nzg5MA.c2ln canary.person@secret.example\n";
+    fs::write(&log, format!("{planted}INFO the vault is open\n")).unwrap();
+    let bundle = world.home.path().join("report.zip");
+    let report = world.ctl_json(&["doctor", "--bundle", bundle.to_str().unwrap()]).unwrap();
+    assert_eq!(report["bundle"], bundle.to_str().unwrap());
+    assert_eq!(fs::metadata(&bundle).unwrap().permissions().mode() & 0o777, 0o600);
+    let all = texts(&bundle);
+    assert!(all.contains("the vault is open") && all.contains("<account-1>") && all.contains("\"check\": \"graph\""), "{all}");
+    let key = world.home.key.clone().unwrap();
+    let tenant = world.ids[0].rsplit('.').next().unwrap();
+    let subjects = list["messages"].as_array().unwrap().iter().filter_map(|message| message["subject"].as_str());
+    let secrets = [ALEX, "alex", "Q2FuYXJ5", "canary.", &key, &world.ids[0], tenant, world.home.path().to_str().unwrap()];
+    for secret in secrets.into_iter().chain(subjects) {
+        assert!(!all.to_lowercase().contains(&secret.to_lowercase()), "{secret} is in the report");
+    }
+    let again = world.ctl(&["doctor", "--bundle", bundle.to_str().unwrap()]).unwrap();
+    assert_eq!(again.code, Some(2), "one that is there is not overwritten: {again:?}");
+}

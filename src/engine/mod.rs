@@ -36,6 +36,7 @@ mod status;
 mod stop;
 mod tasks;
 mod trail;
+mod trim;
 mod truth;
 mod turn;
 mod untrusted;

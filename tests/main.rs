@@ -33,6 +33,8 @@ mod fuzzing;
 #[cfg(test)]
 mod gnome_keyring;
 #[cfg(test)]
+mod handles;
+#[cfg(test)]
 mod hurry;
 #[cfg(test)]
 mod import;

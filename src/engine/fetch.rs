@@ -232,6 +232,7 @@ impl Engine {
             }
         };
         self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+        self.shorten_fetched(call, &mut fetched).await;
         let answer = fetched.answer.as_object().ok_or(CallError::Broken)?;
         let body = encode(answer, fetched.list);
         if !fetched.whole {
@@ -259,6 +260,7 @@ impl Engine {
         let (Some(key), Some(from)) = (self.key(&other), of_service(from, tool)) else { return };
         if fetched.whole && self.caching(tool, &other.account) {
             self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+            self.shorten_fetched(&other, &mut fetched).await;
             let Some(answer) = fetched.answer.as_object() else { return };
             let body = encode(answer, fetched.list);
             self.keep(key, &from, &fetched, Seen::default(), body, at).await;
@@ -364,7 +366,8 @@ impl Engine {
     /// A read that neither looks into the cache nor leaves anything there.
     pub(super) async fn fetch_uncached(self: &Arc<Self>, call: Call) -> Result<super::Answer, CallError> {
         let at = call.now;
-        let fetched = self.run(&call, None).await.0?;
+        let mut fetched = self.run(&call, None).await.0?;
+        self.shorten_fetched(&call, &mut fetched).await;
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
         Ok(Self::unkept(&call, super::CacheStatus::Bypass, at, &body, None))

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
-use crate::commands::{audit, backup, call, import, install, invalidate, keys, login, repair, stats, tasks, tools, warm};
+use crate::commands::{
+    audit, backup, call, completions, import, install, invalidate, keys, login, man, repair, stats, tasks, tools, version, warm,
+};
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
@@ -107,6 +109,13 @@ pub(crate) enum Command {
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
     Restart,
+    /// Say which versions are installed and which one runs; starts nothing
+    #[command(after_help = version::HELP)]
+    Version,
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write a page for every verb into a folder
+    Man(man::Args),
 }
 
 impl Cli {
@@ -186,5 +195,8 @@ mod tests {
         insta::assert_snapshot!("help_audit", help(&["audit"]));
         insta::assert_snapshot!("help_install", help(&["install"]));
         insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
+        insta::assert_snapshot!("help_version", help(&["version"]));
+        insta::assert_snapshot!("help_completions", help(&["completions"]));
+        insta::assert_snapshot!("help_man", help(&["man"]));
     }
 }

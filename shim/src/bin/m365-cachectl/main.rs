@@ -25,16 +25,18 @@ fn main() -> ExitCode {
     };
     cli.settle(&std::env::args_os().collect::<Vec<_>>());
     let output = Output::of_this_process(cli.json);
-    let result = Context::new(&cli, output).and_then(|context| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Fault::new(Kind::Internal, "internal", format!("The runtime cannot be made: {error}."), ""))?;
-        runtime.block_on(commands::run(&context, cli.command))
-    });
+    let result = commands::alone(&cli.command, &output).unwrap_or_else(|| with_context(cli, output));
     ExitCode::from(result.unwrap_or_else(|fault| {
         output.fault(&fault);
         fault.exit_code()
     }))
+}
+
+fn with_context(cli: Cli, output: Output) -> Result<u8, Fault> {
+    let context = Context::new(&cli, output)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new(Kind::Internal, "internal", format!("The runtime cannot be made: {error}."), ""))?;
+    runtime.block_on(commands::run(&context, cli.command))
 }
 
 /// A command line that says nothing we know. `--help` and `--version` arrive here too.

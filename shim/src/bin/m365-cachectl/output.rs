@@ -42,6 +42,18 @@ impl Output {
         write(&format!("{line}\n"));
     }
 
+    /// Writes what another program is to read, as it is.
+    ///
+    /// # Errors
+    /// When stdout takes no more, as on a full disk. A reader that has gone wants no more, and that is none.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut stdout = std::io::stdout();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
     /// Prints a line on stderr, for whoever watches.
     pub(crate) fn note(&self, line: &str) {
         // With stderr gone there is nobody left to tell.

@@ -5,6 +5,7 @@ mod arguments;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod call;
+pub(crate) mod completions;
 mod compliance;
 mod erase;
 mod export;
@@ -14,6 +15,7 @@ pub(crate) mod invalidate;
 pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
+pub(crate) mod man;
 pub(crate) mod repair;
 mod restart;
 pub(crate) mod stats;
@@ -22,12 +24,23 @@ pub(crate) mod stop;
 pub(crate) mod tasks;
 mod tool_costs;
 pub(crate) mod tools;
+pub(crate) mod version;
 pub(crate) mod warm;
 
 use m365_cached_proto::v1::Fault;
 
 use crate::cli::Command;
 use crate::context::Context;
+use crate::output::Output;
+
+/// Does what needs neither a profile nor a daemon, as in the building of a package; `None` for every other verb.
+pub(crate) fn alone(command: &Command, output: &Output) -> Option<Result<u8, Fault>> {
+    match command {
+        Command::Completions(args) => Some(completions::run(args, output).map(|()| 0)),
+        Command::Man(args) => Some(man::run(args, output).map(|()| 0)),
+        _ => None,
+    }
+}
 
 /// Does what was asked for and gives the exit code.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault> {
@@ -56,6 +69,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Uninstall(args) => return install::uninstall(context, &args),
         Command::Stop => stop::run(context).await?,
         Command::Restart => restart::run(context).await?,
+        Command::Version => version::run(context).await?,
+        Command::Completions(args) => completions::run(&args, &context.output)?,
+        Command::Man(args) => man::run(&args, &context.output)?,
     }
     Ok(0)
 }

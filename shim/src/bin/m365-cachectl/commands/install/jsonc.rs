@@ -47,14 +47,23 @@ pub(super) fn get(text: &str, section: &str, name: &str) -> Result<Option<Value>
 /// As [`get`].
 pub(super) fn put(text: &str, section: &str, name: &str, value: &Map<String, Value>) -> Result<String, Trouble> {
     let Some(root) = root(text)? else { return Ok(fresh(text, section, name, value)) };
+    let entry = Value::Object(value.clone());
+    let mut wanted = Value::Object(members(&root));
     let changed = match object(text, &root, section)? {
-        None => insert(text, &root, section, &Value::Object(Map::from_iter([(name.to_owned(), Value::Object(value.clone()))]))),
-        Some(servers) => match member(text, servers, name)? {
-            None => insert(text, servers, name, &Value::Object(value.clone())),
-            Some(prop) => replace(text, prop, &Value::Object(value.clone())),
-        },
+        None => {
+            let servers = Value::Object(Map::from_iter([(name.to_owned(), entry)]));
+            wanted[section] = servers.clone();
+            insert(text, &root, section, &servers)
+        }
+        Some(servers) => {
+            wanted[section][name] = entry.clone();
+            match member(text, servers, name)? {
+                None => insert(text, servers, name, &entry),
+                Some(prop) => replace(text, prop, &entry),
+            }
+        }
     };
-    proved(changed, section, name, Some(value))
+    proved(changed, &wanted)
 }
 
 /// The text with one more member, or another value of it, in the object that is the entry `name` of `section`; `at` leads to an object within it.
@@ -64,16 +73,18 @@ pub(super) fn put(text: &str, section: &str, name: &str, value: &Map<String, Val
 pub(super) fn set(text: &str, section: &str, name: &str, at: &[&str], key: &str, value: &Value) -> Result<String, Trouble> {
     let missing = || Trouble::new("there is no such entry", text, 0);
     let root = root(text)?.ok_or_else(missing)?;
-    let mut inside = &root;
+    let (mut inside, mut whole) = (&root, Value::Object(members(&root)));
+    let mut wanted = &mut whole;
     for step in [section, name].iter().chain(at) {
         inside = object(text, inside, step)?.ok_or_else(missing)?;
+        wanted = &mut wanted[*step];
     }
+    wanted[key] = value.clone();
     let changed = match member(text, inside, key)? {
         None => insert(text, inside, key, value),
         Some(prop) => replace(text, prop, value),
     };
-    get(&changed, section, name)?;
-    Ok(changed)
+    proved(changed, &whole)
 }
 
 /// The text without the entry `name` of `section`, and without `section` when only [`put`] can have made it; `None` when there is no entry.
@@ -84,7 +95,11 @@ pub(super) fn remove(text: &str, section: &str, name: &str) -> Result<Option<Str
     let Some(root) = root(text)? else { return Ok(None) };
     let Some(servers) = object(text, &root, section)? else { return Ok(None) };
     let Some(prop) = member(text, servers, name)? else { return Ok(None) };
-    let without = proved(cut(text, servers, prop)?, section, name, None)?;
+    let mut wanted = Value::Object(members(&root));
+    if let Some(servers) = wanted[section].as_object_mut() {
+        servers.shift_remove(name);
+    }
+    let without = cut(text, servers, prop, &wanted)?;
     let Value::Object(entry) = json(&prop.value) else { return Ok(Some(without)) };
     Ok(Some(
         without_section(&without, section)?
@@ -99,15 +114,22 @@ fn without_section(text: &str, section: &str) -> Result<Option<String>, Trouble>
     let empty = object(text, &root, section)?.is_some_and(|servers| servers.properties.is_empty());
     match member(text, &root, section)?.filter(|_| empty) {
         None => Ok(None),
-        Some(prop) => cut(text, &root, prop).map(Some),
+        Some(prop) => {
+            let mut wanted = members(&root);
+            wanted.shift_remove(section);
+            cut(text, &root, prop, &Value::Object(wanted)).map(Some)
+        }
     }
 }
 
-/// Holds what was written against what was wanted: a mistake of ours must not reach somebody's file.
-fn proved(changed: String, section: &str, name: &str, wanted: Option<&Map<String, Value>>) -> Result<String, Trouble> {
-    let found = get(&changed, section, name)?;
-    let good = found.as_ref() == wanted.map(|wanted| Value::Object(wanted.clone())).as_ref();
-    if good { Ok(changed) } else { Err(Trouble::new("the change cannot be written into it", &changed, 0)) }
+/// Holds all of what was written against what was wanted: a mistake of ours must not reach somebody's file.
+fn proved(changed: String, wanted: &Value) -> Result<String, Trouble> {
+    if means(&changed, wanted) { Ok(changed) } else { Err(Trouble::new("the change cannot be written into it", &changed, 0)) }
+}
+
+/// Whether the text says `wanted` and nothing else.
+fn means(text: &str, wanted: &Value) -> bool {
+    root(text).is_ok_and(|root| root.is_some_and(|root| Value::Object(members(&root)) == *wanted))
 }
 
 fn root(text: &str) -> Result<Option<Object<'_>>, Trouble> {
@@ -150,10 +172,12 @@ fn json(node: &Node<'_>) -> Value {
         Node::BooleanLit(truth) => Value::Bool(truth.value),
         Node::NullKeyword(_) => Value::Null,
         Node::Array(array) => array.elements.iter().map(json).collect(),
-        Node::Object(object) => {
-            Value::Object(object.properties.iter().map(|prop| (prop.name.as_str().to_owned(), json(&prop.value))).collect())
-        }
+        Node::Object(object) => Value::Object(members(object)),
     }
+}
+
+fn members(object: &Object<'_>) -> Map<String, Value> {
+    object.properties.iter().map(|prop| (prop.name.as_str().to_owned(), json(&prop.value))).collect()
 }
 
 /// A file that says nothing yet: its comments stay on top.
@@ -206,8 +230,8 @@ fn replace(text: &str, prop: &ObjectProp<'_>, value: &Value) -> String {
     spliced(text, range.start, range.end, &rendered)
 }
 
-/// The inverse of [`insert`]; for members that somebody else wrote, as near to it as can be.
-fn cut(text: &str, from: &Object<'_>, prop: &ObjectProp<'_>) -> Result<String, Trouble> {
+/// The inverse of [`insert`]; for members that somebody else wrote, as near to it as can be. The text then says `wanted`.
+fn cut(text: &str, from: &Object<'_>, prop: &ObjectProp<'_>, wanted: &Value) -> Result<String, Trouble> {
     let close = from.end() - 1;
     let at = from.properties.iter().position(|other| other.start() == prop.start()).unwrap_or_default();
     let previous = at.checked_sub(1).map(|at| &from.properties[at]);
@@ -230,19 +254,22 @@ fn cut(text: &str, from: &Object<'_>, prop: &ObjectProp<'_>) -> Result<String, T
     };
     // A remark between the entry and its comma is somebody's.
     let kept = comma.map_or("", |comma| text[prop.end()..comma].trim());
-    let mut out = spliced(text, start, end, kept);
-    if let (None, Some(previous)) = (comma, previous)
-        && let Some(comma) = comma_after(text, previous.end())
-    {
-        out = spliced(&out, comma, comma + 1, "");
+    // A remark to the end of its line must not swallow what follows, be that the rest of the object or a remark that is kept.
+    let newline = newline(text);
+    let ways = ["", newline].into_iter().flat_map(|before| ["", newline].map(|after| format!("{before}{kept}{after}")));
+    let mut out = String::new();
+    for way in ways {
+        out = spliced(text, start, end, &way);
+        if let (None, Some(previous)) = (comma, previous)
+            && let Some(comma) = comma_after(text, previous.end())
+        {
+            out = spliced(&out, comma, comma + 1, "");
+        }
+        if means(&out, wanted) {
+            return Ok(out);
+        }
     }
-    if root(&out).is_ok() {
-        return Ok(out);
-    }
-    // A remark to the end of its line swallowed what follows.
-    let out = spliced(text, start, end, &format!("{kept}{}", newline(text)));
-    root(&out)?;
-    Ok(out)
+    proved(out, wanted)
 }
 
 fn spliced(text: &str, start: usize, end: usize, with: &str) -> String {

@@ -150,6 +150,11 @@ fn what_others_wrote_around_it_stays() {
     assert_eq!(remove(text, SECTION, "m365").unwrap().unwrap(), "{\n  \"mcpServers\": {\n    \"b\": {}\n  }\n}");
     let text = "{\n  \"a\": 1, // one\n  \"mcpServers\": {\"m365\": {\"command\": \"x\"}}}";
     assert_eq!(remove(text, SECTION, "m365").unwrap().unwrap(), "{\n  \"a\": 1, // one\n  \"mcpServers\": {}}");
+    let text = "{\"mcpServers\":{\"a\":1,// one\n\"m365\":{}/*\n*/,}}";
+    assert_eq!(remove(text, SECTION, "m365").unwrap().unwrap(), "{\"mcpServers\":{\"a\":1,// one\n/*\n*/}}");
+    // The remark between it and its comma must not take the next one along.
+    let text = "{\"mcpServers\":{\"m365\":1// mine\n,\"b\":1,\n}}";
+    assert_eq!(remove(text, SECTION, "m365").unwrap().unwrap(), "{\"mcpServers\":{// mine\n\"b\":1,\n}}");
     assert_eq!(remove("{}", SECTION, "m365"), Ok(None));
     assert_eq!(remove("", SECTION, "m365"), Ok(None));
 }

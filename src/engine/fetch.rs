@@ -232,17 +232,16 @@ impl Engine {
             }
         };
         self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
-        self.shorten_fetched(call, &mut fetched).await;
+        let excluded = self.is_excluded(call, &fetched).await;
+        if !excluded {
+            self.shorten_fetched(call, &mut fetched).await;
+        }
         let answer = fetched.answer.as_object().ok_or(CallError::Broken)?;
         let body = encode(answer, fetched.list);
         if !fetched.whole {
             return Ok(Fetch { body, at, kept: Kept::Yes });
         }
-        let kept = if self.is_excluded(call, &fetched).await {
-            Kept::Excluded
-        } else {
-            self.keep(key, &from, &fetched, seen, body.clone(), at).await
-        };
+        let kept = if excluded { Kept::Excluded } else { self.keep(key, &from, &fetched, seen, body.clone(), at).await };
         for along in std::mem::take(&mut fetched.along) {
             if self.is_excluded(call, &along.fetched).await {
                 continue;
@@ -367,7 +366,9 @@ impl Engine {
     pub(super) async fn fetch_uncached(self: &Arc<Self>, call: Call) -> Result<super::Answer, CallError> {
         let at = call.now;
         let mut fetched = self.run(&call, None).await.0?;
-        self.shorten_fetched(&call, &mut fetched).await;
+        if !self.is_excluded(&call, &fetched).await {
+            self.shorten_fetched(&call, &mut fetched).await;
+        }
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
         Ok(Self::unkept(&call, super::CacheStatus::Bypass, at, &body, None))

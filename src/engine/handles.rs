@@ -13,6 +13,8 @@
 //! is never given to anything else. What is not known is refused before anything is asked of Microsoft. When the store does not do its work
 //! answers show Microsoft's ids.
 //!
+//! What the settings say is never kept shows Microsoft's ids: a handle would keep its id.
+//!
 //! Rejected: handles made of the id itself by a keyed hash (no table to write, but one to find the id by all the same, and 4 tokens are too few
 //! to never collide); a table in memory alone (a client outlives the daemon); handles beside ids in an argument of each call (its schema costs
 //! every client more than it saves anybody).

@@ -16,7 +16,7 @@ use crate::{
     graph::{GraphRequest, Method},
     hint::Hint,
     ids::{AccountId, Caller},
-    store::{AccountRow, Entries, Handle, Handles, Ledger, Limits, Memory},
+    store::{AccountRow, Entries, Handle, Handles, Ledger, Limits, Memory, Privacy},
 };
 
 const OTHER: &str = "oid2.tid";
@@ -218,6 +218,22 @@ async fn a_store_that_does_not_work_leaves_ids_as_they_are() {
     let list = call(&engine, "email_list", json!({ "force_refresh": true })).await.unwrap();
     assert!(Handle::read(list["messages"][0]["id"].as_str().unwrap()).is_some());
     store.broken.store(true, Ordering::SeqCst);
+}
+
+#[tokio::test]
+async fn what_is_never_kept_has_no_handles() {
+    let store = testing::memory(testing::account()).await;
+    let graph = Scripted::new(|request| reply(mailbox(request)));
+    let clock = Arc::new(ManualClock::at(NOW));
+    let make = testing::engine_with(store.clone(), store.clone(), graph.remote(), clock, Arc::new(SeededDice::new(7)), |parts| {
+        parts.policy.exclude.folders = vec![id(900)];
+    });
+    let engine = make.await;
+    for more in [json!({}), json!({ "use_cache": false })] {
+        let list = call(&engine, "email_list", more).await.unwrap();
+        assert_eq!(list["messages"][0]["id"], id(1));
+    }
+    assert!(store.held_beside(&AccountId::new(ACCOUNT), &[]).await.unwrap()["handles"].is_empty());
 }
 
 #[tokio::test]

@@ -77,9 +77,10 @@ impl fmt::Display for CallId {
 
 /// Which tools a client is shown, fixed by the configuration or by its launch line, never by who it is. Tools that are not shown can be called
 /// all the same, except that [`ToolProfile::ReadOnly`] refuses whatever changes something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum ToolProfile {
     /// The daily work of mail, calendar, files, people and search, in few tokens.
+    #[default]
     Essential,
     /// All of mail but its rules.
     Mail,

@@ -37,6 +37,8 @@ mod fuzzing;
 #[cfg(test)]
 mod gnome_keyring;
 #[cfg(test)]
+mod handles;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod hurry;

@@ -40,7 +40,13 @@ fn the_launch_line_says_which_tools_a_client_is_shown() {
     // So are tools that are not shown.
     assert!(!essential.contains(&"cache_get_stats".to_owned()));
     client.call("cache_get_stats", &json!({})).unwrap().json().unwrap();
-    let mail = names(&mut world.client_of(Era::Legacy, "mail").unwrap());
+    let mut second = world.client_of(Era::Legacy, "mail").unwrap();
+    let mail = names(&mut second);
+    let status = world.until(|status| status["clients"].as_array().is_some_and(|clients| clients.len() == 2)).unwrap();
+    let mut shown: Vec<&str> = status["clients"].as_array().unwrap().iter().map(|client| client["tools"].as_str().unwrap()).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, ["essential", "mail"], "{status}");
+    drop(second);
     assert!(mail.contains(&"emailfolders_create".to_owned()) && !mail.contains(&"file_list".to_owned()), "{mail:?}");
 }
 

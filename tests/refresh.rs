@@ -17,7 +17,7 @@ const CONTACT_DELTA: &str = "GET /me/contactFolders/{id}/contacts/delta";
 const DRIVE_DELTA: &str = "GET /me/drive/root/delta";
 
 fn stopped() -> World {
-    World::with(Setup { accounts: &[ALEX], stopped_clock: true, ..Setup::default() }).unwrap()
+    World::with(Setup { accounts: &[ALEX], stopped_clock: true, graph_ids: true, ..Setup::default() }).unwrap()
 }
 
 /// Requests by route, but for the one that ends with `/delta` where its beginning has another route's name.

@@ -268,7 +268,7 @@ fn throttled_for_minutes_it_says_until_when_serves_what_it_has_and_goes_on_by_it
 
 #[test]
 fn patterns_name_what_they_say_and_nothing_else() {
-    let world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
+    let world = World::with(Setup { accounts: &[ALEX, BEA], graph_ids: true, ..Setup::default() }).unwrap();
     let mut client = world.client(Era::Legacy).unwrap();
     let alex = &world.ids[0];
     let message = client.call("email_list", &json!({"account_id": alex, "use_cache": false})).unwrap().json().unwrap();

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use m365_cached::clock::Timestamp;
+use m365_cached::{clock::Timestamp, ids::ToolProfile};
 
 /// One connected client, for display only.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +26,8 @@ pub struct ClientState {
     pub connected_at: Timestamp,
     /// What it may not do, in words; empty when nothing is configured for it.
     pub policy: String,
+    /// The profile of tools it is shown.
+    pub tools: ToolProfile,
 }
 
 /// Every connected client, by the number of its session.

@@ -27,6 +27,8 @@ pub trait Core: Records {
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// What something of an account is, and its bytes where they are few enough.
     async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem>;
+    /// Microsoft's id of what a handle names for `account` (id or username); anything else stays as it is.
+    async fn graph_id(&self, account: &str, text: &str) -> Result<String, Problem>;
     /// What changes from now on.
     fn changes(&self) -> broadcast::Receiver<Change>;
     /// What one tool would send if it was called, with nothing sent.

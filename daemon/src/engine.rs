@@ -216,6 +216,7 @@ pub(crate) fn policy(config: &Config) -> Policy {
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
         compat: config.compat,
+        short_ids: config.short_ids,
         strict: config.strict,
         warming: Warming::default(),
         exclude: Exclusions { folders: config.cache.exclude_folders.clone(), senders: config.cache.exclude_senders.clone() },
@@ -321,6 +322,10 @@ impl Core for Running {
 
     async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem> {
         self.engine.content(caller, account, of, wanted).await.map_err(|error| problem(&error))
+    }
+
+    async fn graph_id(&self, account: &str, text: &str) -> Result<String, Problem> {
+        self.engine.graph_id(account, text).await.map_err(|error| problem(&error))
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

@@ -167,6 +167,10 @@ impl Core for FakeCore {
         Ok(Content { name: format!("{account}.txt"), content_type: "text/plain".into(), size: 3, bytes })
     }
 
+    async fn graph_id(&self, _account: &str, text: &str) -> Result<String, Problem> {
+        Ok(text.to_owned())
+    }
+
     fn changes(&self) -> tokio::sync::broadcast::Receiver<Change> {
         self.changes.subscribe()
     }

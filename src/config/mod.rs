@@ -42,6 +42,8 @@ pub struct Config {
     pub tenant: Option<String>,
     /// `compat`: answers, confirmations and words as the original had them.
     pub compat: bool,
+    /// `ids`: whether answers show short handles in the place of Microsoft's ids.
+    pub short_ids: bool,
     /// `confirm = "strict"`: consent is a token for the exact call, everywhere.
     pub strict: bool,
     /// `tools.profile`, where set; [`Config::tool_profile`] has what holds.
@@ -285,6 +287,7 @@ impl Default for Config {
             client_id: None,
             tenant: None,
             compat: false,
+            short_ids: true,
             strict: false,
             tools: None,
             cloud: cloud::global(),

@@ -32,6 +32,9 @@ const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", Log
 /// Whose answers are given: ours, or those of the program whose tools these are.
 const COMPAT: [(&str, bool); 2] = [("none", false), ("m365-mcp", true)];
 
+/// How answers name things.
+const IDS: [(&str, bool); 2] = [("short", true), ("graph", false)];
+
 /// Which tools clients are shown.
 const TOOLS: [(&str, ToolProfile); 6] = ToolProfile::NAMES;
 
@@ -56,6 +59,11 @@ const SETTINGS: &[Setting] = &[
         key: "compat",
         set: |config, _, value| put(&mut config.compat, value.choice(&COMPAT)),
         show: |config, _| word(&COMPAT, config.compat),
+    },
+    Setting {
+        key: "ids",
+        set: |config, _, value| put(&mut config.short_ids, value.choice(&IDS)),
+        show: |config, _| word(&IDS, config.short_ids && !config.compat),
     },
     Setting {
         key: "tools.profile",

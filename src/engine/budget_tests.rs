@@ -140,3 +140,35 @@ async fn what_is_not_kept_says_that_it_cannot_be_read_on() {
     assert!(bytes <= 3_000 + 200 && page["next_cursor"].is_null() && page["complete"] == false, "{page}");
     assert!(page["_warning"].as_str().unwrap().contains("max_tokens"), "{page}");
 }
+
+/// A tree of three levels, two folders in each; asked for again with a budget it is answered from what is stored.
+#[tokio::test]
+async fn a_tree_within_a_budget_loses_its_deepest_level_and_says_so() {
+    let below = |path: &str| path.split('/').nth(3).filter(|folder| *folder != "delta").unwrap_or_default().to_owned();
+    let graph = Scripted::new(move |request| {
+        let parent = below(&request.path);
+        let one = |at: usize| {
+            let id = format!("{parent}{at}");
+            let deepest = usize::from(id.len() < 3) * 2;
+            json!({ "id": id, "displayName": text(40), "parentFolderId": parent, "childFolderCount": deepest, "totalItemCount": 1 })
+        };
+        reply(json!({ "value": (1..3).map(one).collect::<Vec<_>>() }))
+    });
+    let clock = Arc::new(ManualClock::at(Timestamp(1_000_000_000)));
+    let memory = testing::memory(testing::account()).await;
+    let engine = testing::engine(memory.clone(), memory, graph.remote(), clock, Arc::new(SeededDice::new(7))).await;
+    let (whole, bytes) = said(&engine, "emailfolders_get_tree", &json!({})).await;
+    assert_eq!((whole["complete"].as_bool(), whole.get("left_out")), (Some(true), None));
+    let asked = graph.count();
+    let all = |tree: &Value| tree.to_string().matches("displayName").count();
+    assert!(all(&whole) == 14 && bytes > 2_400, "{whole}");
+    let (cut, bytes) = said(&engine, "emailfolders_get_tree", &json!({ "max_tokens": 500 })).await;
+    assert!(bytes <= 500 * BYTES, "{bytes}");
+    let missing = cut["left_out"]["folders"].as_u64().unwrap() as usize;
+    assert_eq!((all(&cut) + missing, &cut["complete"]), (14, &json!(false)));
+    assert_eq!(cut["folders"][0]["childFolderCount"], 2, "what is left out is still counted: {cut}");
+    let (again, _) = said(&engine, "emailfolders_get_tree", &json!({ "max_tokens": 100_000 })).await;
+    assert_eq!((&again["folders"], graph.count()), (&whole["folders"], asked), "what fits is whole, and nothing is asked again");
+    let (past, _) = said(&engine, "emailfolders_get_tree", &json!({ "max_tokens": 500, "use_cache": false })).await;
+    assert_eq!(past["left_out"], cut["left_out"], "also what is not kept");
+}

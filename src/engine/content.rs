@@ -9,7 +9,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{Call, CallError, Engine, find};
-use crate::{graph::GraphRequest, ids::Caller, tools::StepError};
+use crate::{
+    graph::GraphRequest,
+    ids::{AccountId, Caller},
+    tools::StepError,
+};
 
 /// What has content of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,11 +107,23 @@ impl Engine {
         let args = self.arguments(tool, &of.arguments(account))?;
         self.fenced(caller, tool, &args)?;
         let account = self.accounts.find(account)?;
+        let of = &self.content_meant(&account.id, of).await?;
+        let args = self.arguments(tool, &of.arguments(account.id.as_str()))?;
         let call = self.begin(tool, args, account).by(self.counters.client(&caller.client)).asked_by(caller);
         let sight = self.sight(&call);
         let content = self.asked_content(&call, of, wanted).await;
         self.saw_content(sight, content.is_ok());
         content
+    }
+
+    /// The same by Microsoft's ids.
+    async fn content_meant(&self, account: &AccountId, of: &ContentOf) -> Result<ContentOf, CallError> {
+        Ok(match of {
+            ContentOf::Attachment { message, attachment } => {
+                ContentOf::Attachment { message: self.id_of(account, message).await?, attachment: self.id_of(account, attachment).await? }
+            }
+            ContentOf::File(id) => ContentOf::File(self.id_of(account, id).await?),
+        })
     }
 
     async fn asked_content(&self, call: &Call, of: &ContentOf, wanted: Wanted) -> Result<Content, CallError> {

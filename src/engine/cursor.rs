@@ -110,6 +110,9 @@ impl Engine {
         }
         let mut fetched = fetched?;
         self.leave_cursor(&list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
+        if !self.is_excluded(&call, &fetched).await {
+            self.shorten_fetched(&call, &mut fetched).await;
+        }
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
         // A page is no entry of the store. What a budget leaves out of it is kept in memory like a list of its own, under a revision that none has.

@@ -66,6 +66,13 @@ macro_rules! through {
     };
 }
 
+through!(Handles {
+    name(account: &AccountId, things: Vec<Thing>, now: Timestamp) -> Vec<Handle>;
+    named(handle: Handle) -> Option<(AccountId, String)>;
+    forget_handles(account: &AccountId, keep: u64, most: usize) -> usize;
+    show_handles(shows: bool) -> bool;
+});
+
 through!(Entries {
     get(key: KeyHash) -> Option<Entry>;
     put(entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Put;

@@ -232,16 +232,16 @@ impl Engine {
             }
         };
         self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+        let excluded = self.is_excluded(call, &fetched).await;
+        if !excluded {
+            self.shorten_fetched(call, &mut fetched).await;
+        }
         let answer = fetched.answer.as_object().ok_or(CallError::Broken)?;
         let body = encode(answer, fetched.list);
         if !fetched.whole {
             return Ok(Fetch { body, at, kept: Kept::Yes });
         }
-        let kept = if self.is_excluded(call, &fetched).await {
-            Kept::Excluded
-        } else {
-            self.keep(key, &from, &fetched, seen, body.clone(), at).await
-        };
+        let kept = if excluded { Kept::Excluded } else { self.keep(key, &from, &fetched, seen, body.clone(), at).await };
         for along in std::mem::take(&mut fetched.along) {
             if self.is_excluded(call, &along.fetched).await {
                 continue;
@@ -259,6 +259,7 @@ impl Engine {
         let (Some(key), Some(from)) = (self.key(&other), of_service(from, tool)) else { return };
         if fetched.whole && self.caching(tool, &other.account) {
             self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+            self.shorten_fetched(&other, &mut fetched).await;
             let Some(answer) = fetched.answer.as_object() else { return };
             let body = encode(answer, fetched.list);
             self.keep(key, &from, &fetched, Seen::default(), body, at).await;
@@ -364,7 +365,10 @@ impl Engine {
     /// A read that neither looks into the cache nor leaves anything there.
     pub(super) async fn fetch_uncached(self: &Arc<Self>, call: Call) -> Result<super::Answer, CallError> {
         let at = call.now;
-        let fetched = self.run(&call, None).await.0?;
+        let mut fetched = self.run(&call, None).await.0?;
+        if !self.is_excluded(&call, &fetched).await {
+            self.shorten_fetched(&call, &mut fetched).await;
+        }
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
         Ok(Self::unkept(&call, super::CacheStatus::Bypass, at, &body, None))

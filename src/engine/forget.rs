@@ -64,6 +64,7 @@ impl Engine {
         let done = async {
             self.forget_sources().await?;
             self.forget_rows().await?;
+            self.forget_handles().await?;
             self.compare_totals().await
         };
         if let Err(error) = done.await {
@@ -86,6 +87,7 @@ impl Engine {
         self.walks.leave(&account.id);
         self.facts.leave(&account.id);
         self.folder_ids.leave(&account.id);
+        self.names.leave(&account.id);
         self.warmth.leave(&account.id, self.clock.now());
         self.chores.left.lock().unwrap_or_else(PoisonError::into_inner).extend(self.sources_of(account));
         self.chores.stir();

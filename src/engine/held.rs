@@ -178,7 +178,10 @@ impl Engine {
                     cache::part(&list.body, 0, limit, cursor)
                 }
                 // A list of another mailbox may show an item of the same name.
-                Held::Among { id, .. } if list.meta.key.args.get("mailbox") == key.args.get("mailbox") => cache::member(&list.body, id),
+                Held::Among { id, .. } if list.meta.key.args.get("mailbox") == key.args.get("mailbox") => {
+                    let handle = self.names.of(&key.account, id).map(|handle| handle.to_string());
+                    handle.and_then(|handle| cache::member(&list.body, &handle)).or_else(|| cache::member(&list.body, id))
+                }
                 Held::Among { .. } | Held::Body { .. } => None,
             };
             let Some(body) = body else { continue };

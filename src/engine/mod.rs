@@ -22,6 +22,7 @@ mod fence;
 mod fetch;
 mod forget;
 mod habits;
+mod handles;
 mod held;
 mod limits;
 mod local;
@@ -38,6 +39,7 @@ mod status;
 mod stop;
 mod tasks;
 mod trail;
+mod trim;
 mod truth;
 mod turn;
 mod untrusted;
@@ -140,6 +142,8 @@ pub struct Policy {
     pub cloud: String,
     /// Answers and confirmations as the original had them.
     pub compat: bool,
+    /// Answers show handles in the place of Microsoft's ids, unless they are as the original had them.
+    pub short_ids: bool,
     /// Consent is a token, bound to the client and the exact call, everywhere.
     pub strict: bool,
     /// What is fetched ahead of use.
@@ -162,6 +166,7 @@ impl Default for Policy {
             room: RoomLimits::default(),
             cloud: "global".into(),
             compat: false,
+            short_ids: true,
             strict: false,
             warming: Warming::default(),
             audit: AuditPolicy::default(),
@@ -236,6 +241,8 @@ pub struct Engine {
     limits: limits::Limits,
     mailboxes: source::Mailboxes,
     folder_ids: exclude::FolderIds,
+    /// Handles that are known without asking the store.
+    names: handles::Names,
     consents: confirm::Consents,
     /// Tasks under way, and how workers are woken.
     queue: queue::Queue,
@@ -326,7 +333,7 @@ impl Engine {
         parts.ledger.requeue(now).await?;
         let unfinished = erase::complete(&*parts.ledger, &*parts.entries, &*parts.records, parts.copies.as_ref(), now).await?;
         let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
-        Ok(Arc::new(Self {
+        let engine = Arc::new(Self {
             truth,
             accounts,
             entries: parts.entries,
@@ -345,6 +352,7 @@ impl Engine {
             flights: Flights::default(),
             mailboxes: source::Mailboxes::default(),
             folder_ids: exclude::FolderIds::default(),
+            names: handles::Names::default(),
             consents: confirm::Consents::default(),
             counters: Counters::default(),
             doubts: doubt::Doubts::new(parts.doubt),
@@ -363,7 +371,9 @@ impl Engine {
             copies: parts.copies,
             leaving: RwLock::new(()),
             store_trouble: Mutex::new(None),
-        }))
+        });
+        engine.settle_handles().await?;
+        Ok(engine)
     }
 
     /// Answers one call.
@@ -394,6 +404,7 @@ impl Engine {
             return self.local(caller, tool, args).await;
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
+        let args = self.resolved(tool, &account.id, args).await?;
         let call = self.begin(tool, args, account).by(self.counters.client(&caller.client)).asked_by(caller);
         match tool.effect {
             Effect::Read { .. } => {
@@ -435,6 +446,7 @@ impl Engine {
             return None;
         }
         let account = self.accounts.find(args.text("account_id")?).ok()?;
+        let args = self.resolved_now(tool, &account.id, args)?;
         self.caching(tool, &account).then(|| self.begin(tool, args, account))
     }
 

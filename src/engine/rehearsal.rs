@@ -47,6 +47,7 @@ impl Engine {
             return Ok(Answer::plain(&answer(tool.asks_for(&args), Notes::default())));
         }
         let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
+        let args = self.resolved(tool, &account.id, args).await?;
         let mut call = self.begin(tool, args, account);
         let mut asks = tool.asks_for(&call.args);
         let (mut notes, mut end) = self.walk_through(&call).await?;

@@ -366,7 +366,7 @@ impl Engine {
             filter.subjects = Some(subjects.into_iter().filter(|(_, known)| *known == id).map(|(number, _)| number).collect());
         }
         if let Some(target) = &wanted.target {
-            filter.marks = Some(self.witness.records.marks(target).await?);
+            filter.marks = Some(self.witness.records.marks(&self.id_of_anybody(target).await?).await?);
         }
         Ok(filter)
     }

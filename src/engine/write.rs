@@ -84,13 +84,16 @@ impl Engine {
         };
 
         let steps = self.steps(&call);
-        let result = act(steps.as_ref(), &call.args).await;
+        let mut result = act(steps.as_ref(), &call.args).await;
         match row {
             Some(id) => self.close(id, &source, service, &result).await,
             None => {
                 self.record_later(self.write_event(caller, &call).ended("not_journalled"));
                 self.sent_unjournalled(&source).await;
             }
+        }
+        if let Ok(written) = &mut result {
+            self.shorten(call.tool.name, &call.account.id, &mut written.answer).await;
         }
         match result {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),

@@ -11,9 +11,9 @@ use super::{
     About, AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, Counts, CountsQuery, DeltaToken,
     Entries, EntryUse, Erasure, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome,
     Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
+    memory_handles::Given,
     memory_tasks::Tasks,
     memory_trail::Records,
-    room::{Row, Walked},
     rules::{
         self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes, unmoved,
     },
@@ -33,7 +33,7 @@ use crate::{
 /// Everything in memory, lost at the end of the process.
 pub struct Memory {
     state: Mutex<State>,
-    dice: Arc<dyn Dice>,
+    pub(super) dice: Arc<dyn Dice>,
     limits: Limits,
 }
 
@@ -55,13 +55,14 @@ pub(super) struct State {
     pub(super) counts: BTreeMap<(Span, Timestamp, AccountId, About), Counts>,
     pub(super) trail: Records,
     pub(super) erasures: BTreeMap<AccountId, Erasure>,
+    pub(super) handles: Given,
 }
 
 pub(super) struct Held {
     pub(super) entry: Entry,
     hits: u64,
     /// When it was last stored or used.
-    used: Timestamp,
+    pub(super) used: Timestamp,
 }
 
 pub(super) struct WriteRow {
@@ -180,7 +181,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, doomed: impl Fn(&Entry) -> bool) -> u64 {
+    pub(super) fn remove(&mut self, doomed: impl Fn(&Entry) -> bool) -> u64 {
         let before = self.entries.len();
         self.entries.retain(|_, held| !doomed(&held.entry));
         u64::try_from(before - self.entries.len()).unwrap_or(u64::MAX)
@@ -190,24 +191,6 @@ impl State {
     fn prune_writes(&mut self) {
         let oldest = self.last_write - i64::try_from(KEPT_ROWS).unwrap_or(i64::MAX);
         self.writes.retain(|id, row| *id > oldest || row.open || row.unsettled.is_some());
-    }
-}
-
-impl Walked for Memory {
-    fn rows(&self) -> Vec<Row> {
-        let row = |held: &Held| Row {
-            key: held.entry.meta.key.hash,
-            account: held.entry.meta.key.account.clone(),
-            tool: held.entry.meta.key.tool.to_string(),
-            fetched: held.entry.meta.fetch_started,
-            used: held.used,
-            bytes: held.entry.weight(),
-        };
-        self.lock().entries.values().map(row).collect()
-    }
-
-    fn drop_rows(&self, keys: &[KeyHash]) {
-        self.lock().remove(|entry| keys.contains(&entry.meta.key.hash));
     }
 }
 
@@ -519,6 +502,7 @@ impl Ledger for Memory {
         state.accounts.remove(account);
         state.tokens.remove(account);
         state.tasks.leave(account);
+        state.handles.leave(account);
         state.counts.retain(|(_, _, whose, _), _| whose != account);
         state.tokens_of_feeds.retain(|feed, _| feed.account != *account);
         state.sources.values_mut().for_each(|known| known.checked.retain(|(whose, _), _| whose != account));

@@ -30,6 +30,7 @@ impl State {
             ("writes", number(self.writes.values().filter(|row| row.write.account == *account).count())),
             ("invalidations", number(self.invalidations.iter().filter(named).count())),
             ("sources", number(erasure.sources.iter().filter(|source| self.sources.contains_key(*source)).count())),
+            ("handles", number(self.handles.count(account))),
             ("audit_names", u64::from(self.trail.knows(account))),
         ])
     }
@@ -46,6 +47,7 @@ impl Privacy for Memory {
         let writes = state.writes.values().filter(|row| row.write.account == *account);
         let items = sources.iter().filter_map(|source| state.items.get(source).map(|rows| (source, rows)));
         Ok(BTreeMap::from([
+            ("handles", state.handles.of(account)),
             ("writes", writes.map(|row| json!({ "tool": row.write.tool, "client": row.write.client })).collect()),
             (
                 "known_items",

@@ -7,9 +7,12 @@ mod copies;
 mod delta;
 mod disk;
 mod doubt;
+mod handles;
 mod hot;
 mod memory;
+mod memory_handles;
 mod memory_privacy;
+mod memory_room;
 mod memory_tasks;
 mod memory_trail;
 mod privacy;
@@ -26,6 +29,8 @@ pub mod sqlcipher;
 
 #[cfg(test)]
 mod conformance_tests;
+#[cfg(test)]
+mod handles_tests;
 #[cfg(test)]
 mod queue_tests;
 #[cfg(test)]
@@ -44,6 +49,7 @@ pub use self::{
     delta::{Based, Baseline, Changes, CheckNoted, Checked, DeltaToken, FeedKey},
     disk::{BALLAST_BYTES, Disk, DiskOf, Guard},
     doubt::DoubtMark,
+    handles::{Handle, Handles, KEPT as KEPT_HANDLES, Thing},
     hot::HotTier,
     memory::Memory,
     privacy::{Erasure, Left, Privacy, Records},
@@ -382,7 +388,7 @@ pub struct AccountRow {
 
 /// The local ledger: what must be remembered exactly. Transactions here are durable (`synchronous = FULL`) before a call returns.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Handles + Send + Sync {
     /// For entries that are kept elsewhere: whether this answer may be kept, by the rule of [`Entries::put`]. When it may, `shown` is added
     /// to `items` in the transaction that judged it.
     async fn admit(&self, meta: EntryMeta, shown: Vec<Shown>, now: Timestamp) -> Result<bool, StoreError>;

@@ -17,8 +17,8 @@ use async_trait::async_trait;
 
 use super::{
     AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
-    EntryUse, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span,
-    StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
+    EntryUse, FeedKey, Forgotten, GroupStats, Handle, Handles, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome,
+    Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, Thing, TotalsAt, TotalsStep, WriteId,
     hot::{Bounded, Weigh, bounded},
     room::{Row, Walked},
     rules,
@@ -162,6 +162,25 @@ impl Entries for Volatile {
 
     async fn health_check(&self) -> Health {
         self.file.health_check().await
+    }
+}
+
+#[async_trait]
+impl Handles for Volatile {
+    async fn name(&self, account: &AccountId, things: Vec<Thing>, now: Timestamp) -> Result<Vec<Handle>, StoreError> {
+        self.ledger.name(account, things, now).await
+    }
+
+    async fn named(&self, handle: Handle) -> Result<Option<(AccountId, String)>, StoreError> {
+        self.ledger.named(handle).await
+    }
+
+    async fn forget_handles(&self, account: &AccountId, keep: u64, most: usize) -> Result<usize, StoreError> {
+        self.ledger.forget_handles(account, keep, most).await
+    }
+
+    async fn show_handles(&self, shows: bool) -> Result<bool, StoreError> {
+        self.ledger.show_handles(shows).await
     }
 }
 

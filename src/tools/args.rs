@@ -118,6 +118,11 @@ impl Args {
         self.0.insert(name.to_owned(), value.into());
     }
 
+    /// The value of a parameter, to be replaced in its place.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.0.get_mut(name)
+    }
+
     /// A text argument, or `None` when it is null.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)

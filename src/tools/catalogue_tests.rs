@@ -46,6 +46,24 @@ fn the_catalogue() {
     }
 }
 
+/// Claude Code puts longer answers into a file, out of its model's sight, unless the tool says otherwise: up to 500,000 characters.
+#[test]
+fn what_may_be_long_says_so() {
+    let mut long = 0;
+    for tool in all() {
+        let said = tool.meta().get("anthropic/maxResultSizeChars").and_then(Value::as_u64);
+        let has_budget = tool.params.iter().any(|param| param.name == "max_tokens");
+        assert_eq!(said.is_some(), has_budget, "{}", tool.name);
+        assert!(said.is_none_or(|most| (50_000..=500_000).contains(&most)), "{}", tool.name);
+        // Every list with a limit and every tree of a mailbox or drive has a budget.
+        let listed = tool.params.iter().any(|param| ["limit", "max_depth"].contains(&param.name));
+        let cached = matches!(tool.effect, Effect::Read { ttl: Ok(_), .. });
+        assert!(has_budget || !(listed && cached), "{}", tool.name);
+        long += usize::from(has_budget);
+    }
+    assert!(long >= 14, "{long}");
+}
+
 /// Names, parameters and their order as the original has them; saved calls and generated clients rely on them. What is ours comes after.
 #[test]
 fn names_and_parameter_orders_are_the_originals() {

@@ -64,7 +64,8 @@ const ROWS: &[(&str, Shape, Fetched)] = &[
 const STATUS: &str = "_cache_status";
 const AS_OF: &str = "_cached_at";
 /// Members of ours that the original does not have.
-const OURS: [&str; 8] = ["complete", "next_cursor", "_warning", "errors", UNTRUSTED.0, "timezone", "timezone_note", "everyone_free"];
+const OURS: [&str; 9] =
+    ["complete", "next_cursor", "left_out", "_warning", "errors", UNTRUSTED.0, "timezone", "timezone_note", "everyone_free"];
 /// Times of a task.
 const TIMES: [&str; 3] = ["created_at", "started_at", "completed_at"];
 

@@ -18,6 +18,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("*", "An argument that a tool does not have is refused, with the nearest that it has; the original passed some on."),
     ("*", "An error is a JSON object `error` with `code`, `message` and `hint`. Values are not repeated in it."),
     ("*", "Answers have the members that tools use, not every property of Graph."),
+    (
+        "*",
+        "Ids of 16 characters and more are shown as short handles (`m512345678`), and taken as handles or as ids; with `ids = \"graph\"` and with `compat` they are shown as Microsoft has them.",
+    ),
     ("*", "Answers that show what other people wrote say so in `_untrusted`, up to the word that `_end` repeats; not with `compat`."),
     ("*", "Times are ISO 8601 in UTC, with `Z`."),
     (

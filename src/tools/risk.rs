@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Args, Asks, Effect, Risk, Tool};
+use super::{Args, Asks, Effect, Risk, Tool, tool::MAX_TOKENS};
+
+/// What Claude Code reads of a tool: how many characters an answer may have before it is put into a file and a model sees only the path. Its own
+/// limit is 50,000, which 100 messages pass; more than 500,000 it does not take. 200,000 are some 60,000 tokens, and asked for by a limit or a
+/// budget: lists of default size stay below 30,000 characters.
+const LONGEST: (&str, u64) = ("anthropic/maxResultSizeChars", 200_000);
 
 impl Risk {
     /// The word in `_meta.safety_level`.
@@ -104,9 +109,11 @@ impl Tool {
             "safety_level": self.risk.level(),
             "requires_confirmation": !matches!(self.asks, Asks::Never),
         });
-        match meta {
-            Value::Object(meta) => meta,
-            _ => Map::new(),
+        let Value::Object(mut meta) = meta else { return Map::new() };
+        // What has a budget may be long, and is as long as somebody asked for.
+        if self.params.iter().any(|param| param.name == MAX_TOKENS.name) {
+            meta.insert(LONGEST.0.into(), LONGEST.1.into());
         }
+        meta
     }
 }

@@ -253,6 +253,12 @@ pub(super) const MAX_TOKENS: Param = Param::optional(
 )
 .rare();
 
+/// The same on trees and searches that cannot be read on.
+pub(super) const MAX_TOKENS_ONCE: Param = Param {
+    help: "About how many tokens the answer may have. left_out counts what does not fit: ask for less, or for one folder.",
+    ..MAX_TOKENS
+};
+
 /// Its name. It is no part of an answer's key: the same answer is cut to any budget.
 pub const MAX_TOKENS_NAME: &str = MAX_TOKENS.name;
 

@@ -34,7 +34,7 @@ impl Desk {
     /// Alex's, with Bea signed in beside, to work on these kinds of things.
     pub(super) fn new(kinds: &'static [&'static str]) -> Self {
         let tenant = Options { device_interval: Duration::from_millis(1), ..Options::default() };
-        let world = World::with(Setup { tenant, accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
+        let world = World::with(Setup { tenant, accounts: &[ALEX, BEA], graph_ids: true, ..Setup::default() }).unwrap();
         std::fs::create_dir_all(world.home.path().join("downloads")).unwrap();
         let (mut one, other) = (world.client_of(Era::Legacy, "full").unwrap(), world.client(Era::Modern).unwrap());
         let listed = one.request("tools/list", json!({})).unwrap();

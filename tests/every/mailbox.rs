@@ -32,7 +32,7 @@ fn one(world: &World, id: &str) -> Value {
 
 #[test]
 fn mail_of_a_shared_mailbox_is_read_marked_and_moved_where_it_is() {
-    let world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
+    let world = World::with(Setup { accounts: &[ALEX, BEA], graph_ids: true, ..Setup::default() }).unwrap();
     let (alex, bea) = (&world.ids[0], &world.ids[1]);
     let (mut a, mut b) = (world.client(Era::Legacy).unwrap(), world.client(Era::Modern).unwrap());
     let own = |world: &World| [ALEX, BEA].map(|user| world.control().dump(Some(user), Some("messages")).unwrap());
@@ -67,7 +67,7 @@ fn mail_of_a_shared_mailbox_is_read_marked_and_moved_where_it_is() {
 
 #[test]
 fn who_has_no_rights_in_it_is_shown_nothing_that_another_has_read() {
-    let world = World::with(Setup { accounts: &[ALEX, BEA, CASEY], ..Setup::default() }).unwrap();
+    let world = World::with(Setup { accounts: &[ALEX, BEA, CASEY], graph_ids: true, ..Setup::default() }).unwrap();
     let [alex, bea, casey] = [0, 1, 2].map(|at: usize| world.ids[at].clone());
     let mut client = world.client(Era::Legacy).unwrap();
     let read = done(&mut client, "email_list", &shared(&alex, json!({})));

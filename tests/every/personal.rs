@@ -15,7 +15,7 @@ struct Casey {
 
 impl Casey {
     fn start() -> Self {
-        let world = World::with(Setup { accounts: &[CASEY, BEA], ..Setup::default() }).unwrap();
+        let world = World::with(Setup { accounts: &[CASEY, BEA], graph_ids: true, ..Setup::default() }).unwrap();
         std::fs::create_dir_all(world.home.path().join("downloads")).unwrap();
         Self { client: world.client(Era::Modern).unwrap(), world }
     }

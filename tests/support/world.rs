@@ -48,6 +48,8 @@ pub struct Setup {
     pub stopped_clock: bool,
     /// Hold clients to the limits by minute.
     pub rates: bool,
+    /// Let answers show Microsoft's ids, for tests that compare them with what the tenant has.
+    pub graph_ids: bool,
 }
 
 impl Setup {
@@ -98,6 +100,9 @@ impl World {
         }
         home.warming = setup.warming;
         home.rates = setup.rates;
+        if setup.graph_ids {
+            home.variables.push(("M365_CACHED_IDS".to_owned(), "graph".to_owned()));
+        }
         m365_cached_tenant::profile::write(home.path(), &tenant, setup.tls)?;
         home.configure(setup.config)?;
         let mut words = Vec::new();

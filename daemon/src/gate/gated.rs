@@ -92,6 +92,10 @@ impl Core for Gated {
         read
     }
 
+    async fn graph_id(&self, account: &str, text: &str) -> Result<String, Problem> {
+        self.core.graph_id(account, text).await
+    }
+
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.core.changes()
     }

@@ -157,10 +157,12 @@ fn about(link: &Link, content: &Content, address: &str) -> ResourceContents {
 /// The problem of a read in the protocol's words: what is not there has a code of its own.
 fn missing(problem: &Problem, address: &str) -> ErrorData {
     match problem.code.as_str() {
-        "not_found" | "invalid_id" | "unknown_account" | "not_a_file" | "invalid_argument" => ErrorData::resource_not_found(
-            format!("{}. {}", problem.message, problem.hint),
-            Some(json!({ "uri": address, "code": problem.code })),
-        ),
+        "not_found" | "invalid_id" | "unknown_handle" | "unknown_account" | "not_a_file" | "invalid_argument" => {
+            ErrorData::resource_not_found(
+                format!("{}. {}", problem.message, problem.hint),
+                Some(json!({ "uri": address, "code": problem.code })),
+            )
+        }
         _ => refused(problem),
     }
 }

@@ -89,12 +89,23 @@ impl Watched {
 /// What an address stands for, when its account is one that the session may use.
 async fn watch(address: &str, daemon: &Daemon, session: &Session) -> Option<Watch> {
     let link = Link::parse(address)?;
-    let accounts = accounts(daemon.core().ok()?.as_ref(), session.caller()).await.ok()?;
+    let core = daemon.core().ok()?;
+    let accounts = accounts(core.as_ref(), session.caller()).await.ok()?;
     let named = |account: &&crate::core::AccountState| account.id == link.account || account.username.eq_ignore_ascii_case(&link.account);
     let account = accounts.iter().find(named)?;
     // `<object id>.<tenant id>`.
     let object = account.id.split('.').next().unwrap_or_default();
-    Some(Watch { mailbox: format!("/mailbox/{object}"), thing: link.thing })
+    // Changes are told by Microsoft's ids.
+    let id = async |text: String| core.graph_id(&account.id, &text).await.ok();
+    let thing = match link.thing {
+        Thing::Message(message) => Thing::Message(id(message).await?),
+        Thing::Attachments(message) => Thing::Attachments(id(message).await?),
+        Thing::Attachment(message, attachment) => Thing::Attachment(id(message).await?, attachment),
+        Thing::Event(event) => Thing::Event(id(event).await?),
+        Thing::File(file) => Thing::File(id(file).await?),
+        whole @ (Thing::Inbox | Thing::Calendar | Thing::Drive) => whole,
+    };
+    Some(Watch { mailbox: format!("/mailbox/{object}"), thing })
 }
 
 /// What tells one session of changes; it ends with the session.

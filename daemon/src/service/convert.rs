@@ -74,6 +74,7 @@ pub(super) fn client((session, client): (u64, ClientState)) -> v1::Client {
         connected_ms: u64::try_from(client.connected_at.0).unwrap_or(0),
         shim_version: client.shim_version,
         policy: client.policy,
+        tools: client.tools.as_str().into(),
     }
 }
 

@@ -53,8 +53,14 @@ fn welcome(daemon: &Daemon) -> Frame {
     })
 }
 
-fn introduced(hello: &Hello, daemon: &Daemon) -> ClientState {
-    ClientState { pid: hello.pid, shim_version: hello.shim_version.clone(), connected_at: daemon.now(), ..ClientState::default() }
+fn introduced(hello: &Hello, offer: Offer, daemon: &Daemon) -> ClientState {
+    ClientState {
+        pid: hello.pid,
+        shim_version: hello.shim_version.clone(),
+        connected_at: daemon.now(),
+        tools: offer.profile,
+        ..ClientState::default()
+    }
 }
 
 #[tonic::async_trait]
@@ -97,7 +103,7 @@ impl mcp_server::Mcp for McpService {
             }
             drop(frames);
             outlet.frame(welcome(&daemon)).await;
-            let seat = daemon.clients.join(introduced(&hello, &daemon));
+            let seat = daemon.clients.join(introduced(&hello, offer, &daemon));
             let number = seat.session();
             daemon.gate.join(number, held);
             tracing::debug!(session = number, pid = hello.pid, epoch = hello.epoch, "a client attached");

@@ -1,6 +1,6 @@
 //! Accounts, their sealed token records, and forgetting an account so that what is left of it on the disk is unreadable.
 
-use super::{Sqlcipher, StoreError, db::Db, delta, entries::remove, statistics, stats, thread::pragma};
+use super::{Sqlcipher, StoreError, db::Db, delta, entries::remove, handles, statistics, stats, thread::pragma};
 use crate::{clock::Timestamp, ids::AccountId, secret::Secret, store::AccountRow};
 
 const LIST: &str = "SELECT id, username, display_name, tenant_id, object_id, drive_id, added_at FROM accounts ORDER BY id";
@@ -103,6 +103,7 @@ fn forget_rest(db: &mut Db, account: &AccountId) -> Result<u64, StoreError> {
         removed = forget_some(db, owner.id, -1)?;
         stats::forget_owner(db, owner.id)?;
         statistics::forget_some(db, owner.id, -1)?;
+        handles::forget_some(db, owner.id, -1)?;
         delta::forget_owner(db, owner.id)?;
         pragma(db, "PRAGMA secure_delete = ON")?;
         let gone = db.run(FORGET_TOKENS, [owner.id]).and_then(|_| db.run(FORGET_KEY, [owner.id]));
@@ -136,6 +137,16 @@ impl Sqlcipher {
             let wanted = account.clone();
             let some = self.thread.cache(64 * 1024, move |db| match db.owner(&wanted)? {
                 Some(owner) => statistics::forget_some(db, owner.id, AT_A_TIME),
+                None => Ok(0),
+            });
+            if some.await? == 0 {
+                break;
+            }
+        }
+        loop {
+            let wanted = account.clone();
+            let some = self.thread.cache(64 * 1024, move |db| match db.owner(&wanted)? {
+                Some(owner) => handles::forget_some(db, owner.id, AT_A_TIME),
                 None => Ok(0),
             });
             if some.await? == 0 {

@@ -1,8 +1,11 @@
 //! The connection as jobs see it: statements, transactions, and the accounts' data keys, unwrapped once.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, config::DbConfig};
@@ -79,6 +82,8 @@ pub(super) struct Db {
     pub(super) trail: Option<audit::State>,
     /// The record that the trail's anchor stands at; `None` until it may move.
     pub(super) anchored: Option<u64>,
+    /// Numbers for handles that are reserved and not given.
+    pub(super) numbers: Range<i64>,
     /// The file is a backup that was put back.
     restored: bool,
 }
@@ -96,6 +101,7 @@ impl Db {
             owners: Vec::new(),
             trail: None,
             anchored: None,
+            numbers: 0..0,
             restored: false,
         }
     }
@@ -199,6 +205,7 @@ impl Db {
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         self.owners.clear();
         self.trail = None;
+        self.numbers = 0..0;
         self.reopened.fetch_add(1, Ordering::Relaxed);
         self.conn = self.place.open_existing()?;
         Ok(())
@@ -258,6 +265,7 @@ impl Db {
             // A data key made in this transaction is gone with it.
             self.owners.clear();
             self.trail = None;
+            self.numbers = 0..0;
             if !self.conn.is_autocommit() {
                 self.conn.execute_batch("ROLLBACK")?;
             }

@@ -17,6 +17,7 @@ pub(super) const STEPS: &[Step] = &[
     (6, include_str!("migrations/006_given_back.sql")),
     (7, include_str!("migrations/007_data_key_generations.sql")),
     (8, include_str!("migrations/008_audit.sql")),
+    (9, include_str!("migrations/009_handles.sql")),
 ];
 
 /// The schema this program writes.

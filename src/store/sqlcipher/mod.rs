@@ -13,6 +13,7 @@ mod db;
 mod delta;
 mod entries;
 mod forget;
+mod handles;
 mod inspect;
 mod invalidate;
 mod items;
@@ -137,7 +138,10 @@ impl Sqlcipher {
         let mut db = Db::new(place.open()?, place.clone(), &options.keys.wrapping, options.dice.clone());
         db.check_wrapping_key()?;
         if options.new_epochs {
-            db.transact(true, scopes::renew_epochs)?;
+            db.transact(true, |db| {
+                scopes::renew_epochs(db)?;
+                handles::pass_over(db)
+            })?;
             db.set_restored();
         }
         let (reopened, guard) = (db.reopened(), db.guard());

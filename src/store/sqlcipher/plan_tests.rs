@@ -1,8 +1,8 @@
 //! Every statement's plan: none walks all entries, bodies, arguments, scopes, items, writes or tasks.
 
 use super::{
-    accounts, audit, db, delta, entries, forget, inspect, invalidate, items, privacy, reencrypt, room, salvage, scopes, statistics, stats,
-    tasks, tests::Profile, totals, writes,
+    accounts, audit, db, delta, entries, forget, handles, inspect, invalidate, items, privacy, reencrypt, room, salvage, scopes,
+    statistics, stats, tasks, tests::Profile, totals, writes,
 };
 
 /// Tables that grow with use. The others hold a few rows: accounts, sources, totals by tool.
@@ -17,6 +17,7 @@ const LARGE: &[&str] = &[
     "writes",
     "statistics",
     "audit",
+    "handles",
     "n",
     "e",
     "b",
@@ -30,6 +31,7 @@ const FILES: &[(&str, &[&str])] = &[
     (include_str!("delta.rs"), delta::SQL),
     (include_str!("entries.rs"), entries::SQL),
     (include_str!("forget.rs"), forget::SQL),
+    (include_str!("handles.rs"), handles::SQL),
     (include_str!("inspect.rs"), inspect::SQL),
     (include_str!("invalidate.rs"), invalidate::SQL),
     (include_str!("items.rs"), items::SQL),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::Row;
 use serde_json::{Value, json};
 
-use super::{Sqlcipher, StoreError, audit, db::Db, thread::pragma, upgrade};
+use super::{Sqlcipher, StoreError, audit, db::Db, handles, thread::pragma, upgrade};
 use crate::{
     audit::{Event, Kind},
     cache::{KeyHash, SourceId},
@@ -42,17 +42,19 @@ const FORGET_FEEDS: &str = "DELETE FROM delta_tokens WHERE source = ?1";
 const FORGET_SOURCE: &str = "DELETE FROM sources WHERE id = ?1";
 const FEEDS: &str = "SELECT s.name, d.feed, d.checked_at FROM delta_tokens d JOIN sources s ON s.id = d.source WHERE d.owner = ?1";
 /// What is counted by an owner's number.
-const BY_OWNER: [(&str, &str); 5] = [
+const BY_OWNER: [(&str, &str); 6] = [
     ("entries", LEFT_ENTRIES),
     ("tokens", LEFT_TOKENS),
     ("delta_tokens", LEFT_FEEDS),
     ("statistics", LEFT_STATISTICS),
     ("totals", LEFT_TOTALS),
+    ("handles", LEFT_HANDLES),
 ];
 const LEFT_ENTRIES: &str = "SELECT count(*) FROM cache_entries WHERE owner = ?1";
 const LEFT_TOKENS: &str = "SELECT count(*) FROM tokens WHERE owner = ?1";
 const LEFT_FEEDS: &str = "SELECT count(*) FROM delta_tokens WHERE owner = ?1";
 const LEFT_STATISTICS: &str = "SELECT count(*) FROM statistics WHERE owner = ?1";
+const LEFT_HANDLES: &str = "SELECT count(*) FROM handles WHERE owner = ?1";
 const LEFT_TOTALS: &str = "SELECT count(*) FROM cache_stats WHERE owner = ?1";
 /// What is counted by the account's name.
 const BY_ACCOUNT: [(&str, &str); 5] =
@@ -87,6 +89,7 @@ pub(super) const SQL: &[&str] = &[
     LEFT_FEEDS,
     LEFT_STATISTICS,
     LEFT_TOTALS,
+    LEFT_HANDLES,
     LEFT_ACCOUNT,
     LEFT_KEYS,
     LEFT_TASKS,
@@ -256,6 +259,11 @@ fn beside(db: &mut Db, account: &AccountId, sources: &[SourceId]) -> Result<BTre
         })?);
     }
     all.insert("delta_feeds", feeds);
+    let mut named = Vec::new();
+    for owner in owners(db, account)? {
+        named.extend(handles::shown_of(db, owner)?);
+    }
+    all.insert("handles", named);
     let (mut items, mut scopes) = (Vec::new(), Vec::new());
     for id in sources {
         let Some(number) = source(db, id)? else { continue };

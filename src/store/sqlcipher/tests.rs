@@ -55,9 +55,9 @@ impl Profile {
     }
 }
 
-/// Takes back the steps 7 and 8 of the schema.
+/// Takes back the steps 7 to 9 of the schema.
 pub(super) const BEFORE_KEYS_AND_AUDIT: &str =
-    "ALTER TABLE data_keys DROP COLUMN generation; ALTER TABLE data_keys DROP COLUMN old_wrapped;
+    "DROP TABLE handles; ALTER TABLE data_keys DROP COLUMN generation; ALTER TABLE data_keys DROP COLUMN old_wrapped;
     DROP TABLE audit; DROP TABLE audit_subjects; DROP TABLE erasures; DROP INDEX writes_account; DROP INDEX cache_invalidation_account;
     ALTER TABLE writes DROP COLUMN client; ALTER TABLE writes DROP COLUMN audited;";
 

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use super::{
     StoreError, audit,
     db::Db,
+    handles,
     migrations::{self, STEPS},
     open::{Place, sync_folder},
     scopes,
@@ -76,6 +77,7 @@ pub fn new_epochs(path: &Path, keys: &StoreKeys) -> Result<(), StoreError> {
     db.wrapping_key_fits()?;
     db.transact(true, |db| {
         scopes::renew_epochs(db)?;
+        handles::pass_over(db)?;
         audit::mark_restored(db)
     })
 }

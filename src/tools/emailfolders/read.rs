@@ -14,7 +14,7 @@ use crate::{
         listing::{every, read_list},
         mailbox::at,
         shape::{id, list_answer, pick},
-        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
+        tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, MAX_TOKENS_ONCE, USE_CACHE},
     },
 };
 
@@ -75,6 +75,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
             USE_CACHE,
             FORCE_REFRESH,
             MAILBOX,
+            MAX_TOKENS_ONCE,
             MAX_AGE,
         ],
         effect: EFFECT,

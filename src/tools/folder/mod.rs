@@ -13,7 +13,7 @@ use super::{
     Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     drive::{Place, child_count, is_folder, join, one_place, parent, parent_path, read_children, shown},
     shape::{UNTRUSTED, id, list_of_others, text},
-    tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
+    tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, MAX_TOKENS_ONCE, USE_CACHE},
 };
 use crate::cache::{Scope, Service, Ttl};
 use crate::ids::ToolProfile::Files;
@@ -77,6 +77,7 @@ pub(super) const TOOLS: &[Tool] = &[
             Param::optional("max_depth", ParamType::Int { min: 1, max: 25 }, "10", "How many levels to return."),
             USE_CACHE,
             FORCE_REFRESH,
+            MAX_TOKENS_ONCE,
             MAX_AGE,
         ],
         effect: Effect::Read { service: Service::Files, ttl: Ok(Ttl::seconds(1800, 7200)) },

@@ -10,7 +10,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
         shape::{id, list_answer, pick, text},
-        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, MAX_TOKENS_ONCE, USE_CACHE},
     },
 };
 
@@ -27,7 +27,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     profiles: &[Essential, Mail, Calendar],
     help: "Finds contacts by any part of their names, company, e-mail addresses or phone numbers; all words of the query have to \
            be there. Under `contacts`, by display name.",
-    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, MAX_AGE],
+    params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, MAX_TOKENS_ONCE, MAX_AGE],
     effect: Effect::Read { service: Service::Contacts, ttl: Ok(TTL) },
     risk: Risk::Safe,
     idempotent: true,

@@ -15,7 +15,7 @@ use crate::{
         calendar::{Clocks, brief, clocks, shown_event},
         shape::{id, list_of_others, text},
         time::moment_of,
-        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, MAX_TOKENS_ONCE, USE_CACHE},
     },
 };
 
@@ -40,6 +40,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
         SHORT_LIMIT,
         USE_CACHE,
         FORCE_REFRESH,
+        MAX_TOKENS_ONCE,
         MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Calendar, ttl: Ok(TTL) },

@@ -17,7 +17,7 @@ use crate::{
         Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         calendar::clocks,
         shape::untrusted,
-        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, USE_CACHE},
+        tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, MAX_TOKENS_ONCE, USE_CACHE},
     },
 };
 
@@ -36,6 +36,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
         Param::optional("limit", ParamType::Int { min: 1, max: 500 }, "10", "Most results of each type."),
         USE_CACHE,
         FORCE_REFRESH,
+        MAX_TOKENS_ONCE,
         MAX_AGE,
     ],
     effect: Effect::Read { service: Service::Mail, ttl: Ok(TTL) },

@@ -61,7 +61,8 @@ const MORNING: &str = "2026-11-20T09:01:00Z";
 /// One of the two worlds; only that with the cache is warmed.
 fn world(warming: bool) -> anyhow::Result<World> {
     let tenant = Options { lag: LAG, ..Options::default() };
-    let world = World::with(Setup { tenant, accounts: &[ALEX, BEA, CASEY], stopped_clock: true, warming, ..Setup::default() })?;
+    let world =
+        World::with(Setup { tenant, accounts: &[ALEX, BEA, CASEY], stopped_clock: true, warming, graph_ids: true, ..Setup::default() })?;
     let morning = ClockSetting { set: Some(MORNING.parse()?), freeze: true, ..ClockSetting::default() };
     let revision = world.control().set_clock(&morning).revision;
     anyhow::ensure!(world.block_on(world.control().clock_followed(revision, PATIENCE)), "the daemon does not follow the clock");

@@ -122,6 +122,8 @@ struct ClientView {
     shim_version: String,
     /// What it may not do, in words; `null` when nothing is configured for it.
     policy: Option<String>,
+    /// The profile of tools it is shown; `null` from a daemon that does not tell.
+    tools: Option<String>,
 }
 
 /// The line to Microsoft; `breaker` is `closed` when all is well, `open` or `half_open`.
@@ -253,6 +255,7 @@ impl From<m365_cached_proto::v1::Client> for ClientView {
             calls: client.calls,
             connected_ms: client.connected_ms,
             policy: known(&client.policy),
+            tools: known(&client.tools),
             shim_version: client.shim_version,
         }
     }
@@ -350,8 +353,12 @@ impl Running {
         }
         rows.push(("clients", self.clients.len().to_string()));
         for client in &self.clients {
+            let who = format!("{}, pid {}", client.name.as_deref().unwrap_or("not named yet"), client.pid);
+            if let Some(tools) = &client.tools {
+                rows.push(("tools", format!("{tools} ({who})")));
+            }
             if let Some(policy) = &client.policy {
-                rows.push(("policy", format!("{policy} ({}, pid {})", client.name.as_deref().unwrap_or("not named yet"), client.pid)));
+                rows.push(("policy", format!("{policy} ({who})")));
             }
         }
         rows.push(("accounts", self.accounts.len().to_string()));
@@ -421,6 +428,7 @@ mod tests {
                 connected_ms: 1_790_000_000_000,
                 shim_version: "0.1.0".into(),
                 policy: "default: read-only".into(),
+                tools: "essential".into(),
                 ..Client::default()
             }],
             graph: Some(GraphLink { breaker: "closed".into(), requests: 40, ..GraphLink::default() }),

@@ -51,8 +51,19 @@ struct Snapshot {
 
 impl Engine {
     /// Keeps what `fetched`, the `page`th page of the list `key`, left out and puts the cursor into its answer. Without a store to keep it in, the answer has no cursor.
-    pub(super) async fn leave_cursor(&self, key: &CacheKey, page: u32, from: &[Position], fetched: &mut Fetched, at: Timestamp) {
+    pub(super) async fn leave_cursor(
+        &self,
+        call: &Call,
+        key: &CacheKey,
+        page: u32,
+        from: &[Position],
+        fetched: &mut Fetched,
+        at: Timestamp,
+    ) {
         let Some(more) = fetched.more.take() else { return };
+        if self.is_rest_excluded(call, fetched, &more.rest).await {
+            return;
+        }
         let (slot, nonce) = (at.0.div_euclid(SLOT).rem_euclid(SLOTS), self.uuid());
         let Ok(text) = serde_json::to_string(&Snapshot { nonce: nonce.clone(), more }) else { return };
         let Some(main) = from.first() else { return };
@@ -109,7 +120,7 @@ impl Engine {
             self.counters.asked(&call, requests, false);
         }
         let mut fetched = fetched?;
-        self.leave_cursor(&list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
+        self.leave_cursor(&call, &list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
         if !self.is_excluded(&call, &fetched).await {
             self.shorten_fetched(&call, &mut fetched).await;
         }

@@ -84,25 +84,35 @@ fn folders_of(fetched: &Fetched) -> impl Iterator<Item = &str> {
 impl Engine {
     /// Whether the answer must not be kept.
     pub(super) async fn is_excluded(&self, call: &Call, fetched: &Fetched) -> bool {
+        self.excludes(call, std::slice::from_ref(&fetched.answer), &folders_of(fetched).collect::<Vec<_>>()).await
+    }
+
+    /// Whether what the answer left out must not be kept, as Graph sent it. A link to further pages shows nothing.
+    pub(super) async fn is_rest_excluded(&self, call: &Call, fetched: &Fetched, rest: &[Value]) -> bool {
+        let of_rest = rest.iter().filter_map(|item| item["parentFolderId"].as_str());
+        !rest.is_empty() && self.excludes(call, rest, &folders_of(fetched).chain(of_rest).collect::<Vec<_>>()).await
+    }
+
+    async fn excludes(&self, call: &Call, texts: &[Value], folders: &[&str]) -> bool {
         let exclude = &self.policy.exclude;
-        if !exclude.senders.is_empty() && exclude.shows_sender(&fetched.answer, false) {
+        if !exclude.senders.is_empty() && texts.iter().any(|text| exclude.shows_sender(text, false)) {
             return true;
         }
         let (Effect::Read { service, .. } | Effect::Write { service }) = call.tool.effect else { return false };
-        if service != Service::Mail || folders_of(fetched).next().is_none() {
+        if service != Service::Mail || folders.is_empty() {
             return false;
         }
         for folder in &exclude.folders {
-            if folders_of(fetched)
-                .any(|shown| shown == folder || shown.strip_prefix("name:").is_some_and(|name| name.eq_ignore_ascii_case(folder)))
-            {
+            let named =
+                |shown: &&str| *shown == folder || shown.strip_prefix("name:").is_some_and(|name| name.eq_ignore_ascii_case(folder));
+            if folders.iter().any(named) {
                 return true;
             }
             if folder.len() > LONGEST_NAME || folder.bytes().any(|byte| !byte.is_ascii_lowercase()) {
                 continue;
             }
             match self.folder_id(call, folder).await {
-                Ok(Some(id)) if folders_of(fetched).any(|shown| shown == id) => return true,
+                Ok(Some(id)) if folders.contains(&id.as_str()) => return true,
                 Ok(_) => {}
                 Err(()) => return true,
             }
@@ -204,5 +214,34 @@ mod tests {
         let by_id = Exclusions { folders: vec!["JUNK".into()], senders: Vec::new() };
         assert_eq!(asked(by_id, true).await.1, 2);
         assert_eq!(asked(Exclusions::default(), true).await.1, 3);
+    }
+
+    /// How many answers and snapshots are kept of a list that shows one message of the three that Graph has sent, and whether it can be read on.
+    async fn left_out(exclude: Exclusions) -> (u64, bool) {
+        let store = Arc::new(Memory::new(Arc::new(SeededDice::new(1)), Limits::default()));
+        store.save_account(testing::account()).await.unwrap();
+        let graph = Scripted::new(|_| {
+            let message =
+                |id: &str, from: &str| json!({ "id": id, "parentFolderId": "F", "from": { "emailAddress": { "address": from } } });
+            let sent = [message("a", "bob@contoso.example"), message("b", "hr@contoso.example"), message("c", "bob@contoso.example")];
+            reply(json!({ "value": sent }))
+        });
+        let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+        let engine = testing::engine_with(store.clone(), store.clone(), graph.remote(), clock, Arc::new(SeededDice::new(7)), |parts| {
+            parts.policy.exclude = exclude;
+        });
+        let question = json!({ "folder_id": "F", "limit": 1, "include_body": false });
+        let answer = call(&engine.await, "email_list", question).await.unwrap();
+        assert_eq!(answer["messages"].as_array().unwrap().len(), 1, "{answer}");
+        (store.stats().await.unwrap().entries, answer.get("next_cursor").is_some())
+    }
+
+    #[tokio::test]
+    async fn what_a_list_leaves_out_is_not_kept_either() {
+        assert_eq!(left_out(Exclusions::default()).await, (2, true), "the list and what it left out");
+        let folder = Exclusions { folders: vec!["F".into()], senders: Vec::new() };
+        assert_eq!(left_out(folder).await, (0, false));
+        let sender = Exclusions { folders: Vec::new(), senders: vec!["hr@contoso.example".into()] };
+        assert_eq!(left_out(sender).await, (1, false), "only the list, which does not show that sender");
     }
 }

@@ -231,7 +231,7 @@ impl Engine {
                 return Err(error.into());
             }
         };
-        self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+        self.leave_cursor(call, &key, 0, &from, &mut fetched, at).await;
         let excluded = self.is_excluded(call, &fetched).await;
         if !excluded {
             self.shorten_fetched(call, &mut fetched).await;
@@ -258,7 +258,7 @@ impl Engine {
         let mut fetched = along.fetched;
         let (Some(key), Some(from)) = (self.key(&other), of_service(from, tool)) else { return };
         if fetched.whole && self.caching(tool, &other.account) {
-            self.leave_cursor(&key, 0, &from, &mut fetched, at).await;
+            self.leave_cursor(&other, &key, 0, &from, &mut fetched, at).await;
             self.shorten_fetched(&other, &mut fetched).await;
             let Some(answer) = fetched.answer.as_object() else { return };
             let body = encode(answer, fetched.list);

@@ -18,6 +18,7 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("client_id", "client_id = \"11111111-2222-3333-4444-555555555555\""),
     ("tenant", "tenant = \"consumers\""),
     ("compat", "compat = \"m365-mcp\""),
+    ("ids", "ids = \"graph\""),
     ("tools.profile", "tools.profile = \"full\""),
     ("cloud.name", "cloud.name = \"usgov\""),
     ("keys.source", "keys.source = \"environment\""),

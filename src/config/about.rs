@@ -45,6 +45,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("client_id", "Id of the app registration to sign in with; without one nobody can sign in."),
     ("tenant", "Who may sign in: `organizations`, `consumers`, `common`, or a directory's id or domain. Not set: by the kind of account."),
     ("compat", "`m365-mcp` gives answers and asks for consent as the original did; `none` as this manual says."),
+    ("ids", "`short`: answers show handles such as `m512345678`; `graph`: Microsoft's own ids. Both are accepted everywhere."),
     ("tools.profile", "The tools that clients are shown whose launch line names no others."),
     ("cloud.name", "Which Microsoft: `global`, `usgov` (GCC High), `dod` or `china` (21Vianet)."),
     ("cloud.identity", "Demo profiles only: where the tenant signs people in."),

@@ -13,6 +13,8 @@ mod retry;
 mod stream;
 mod throttle;
 
+/// Why there is no way to Microsoft at all; part of [`BareError`].
+pub use crate::auth::HttpError;
 pub use bare::Bare;
 pub(crate) use bare::BareError;
 pub use breaker::BreakerState;

@@ -4,8 +4,7 @@ use std::{fmt, time::Duration};
 
 pub(super) use super::path::Fault;
 use crate::{
-    auth::HttpError,
-    graph::{BareError, GraphError},
+    graph::{BareError, GraphError, HttpError},
     hint::{Hint, Kind},
 };
 

@@ -13,7 +13,7 @@ mod retry;
 mod stream;
 mod throttle;
 
-/// Why there is no way to Microsoft at all; part of [`BareError`].
+/// Why there is no way to Microsoft at all; part of `BareError`.
 pub use crate::auth::HttpError;
 pub use bare::Bare;
 pub(crate) use bare::BareError;

@@ -22,7 +22,6 @@ use crate::core::Problem;
 /// What the first line says it is.
 const FORMAT: &str = "m365-cached backup 1";
 /// No first line is longer.
-#[cfg_attr(not(feature = "sqlcipher"), expect(dead_code, reason = "the offline verbs read it"))]
 const LONGEST_LINE: u64 = 64 * 1024;
 
 /// What was written.

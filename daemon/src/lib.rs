@@ -93,11 +93,15 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         daemon.stop(reason);
         future::pending::<()>().await;
     };
-    let late = async {
-        daemon.stopping().await;
+    let told = OnceLock::new();
+    let announce = || {
         // A service manager would end what says that it stops.
         let state = if ended.get() == Some(&End::Replaced) { "RELOADING=1" } else { "STOPPING=1" };
-        manager.tell(&format!("{state}\nSTATUS=finishing the calls under way"));
+        told.get_or_init(|| manager.tell(&format!("{state}\nSTATUS=finishing the calls under way")));
+    };
+    let late = async {
+        daemon.stopping().await;
+        announce();
         let quiet = async {
             if let Ok(core) = daemon.core() {
                 core.quiet().await;
@@ -110,6 +114,8 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         () = late => tracing::warn!("calls still in flight were given up"),
         () = asked => {}
     }
+    // Without a connection the server is done before anybody else has heard of the end.
+    announce();
     if let Ok(core) = daemon.core() {
         core.shutdown().await;
     }

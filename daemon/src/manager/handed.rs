@@ -17,7 +17,7 @@ use std::{
 use m365_cached::hint::Kind;
 use rustix::{
     io::{FdFlags, fcntl_setfd},
-    net::{AddressFamily, SocketType, sockopt},
+    net::{SocketType, sockopt},
 };
 
 use crate::core::Problem;
@@ -60,6 +60,15 @@ impl Problem {
     }
 }
 
+/// Whether connections are awaited on it. Apple's systems do not tell; there it shows with the first that comes.
+fn accepts(given: &OwnedFd) -> bool {
+    #[cfg(not(target_vendor = "apple"))]
+    let accepts = sockopt::socket_acceptconn(given).is_ok_and(|accepts| accepts);
+    #[cfg(target_vendor = "apple")]
+    let (accepts, _) = (true, given);
+    accepts
+}
+
 impl Handed {
     /// The socket passed to this process, when there is one. To be called once, before anything else is opened.
     ///
@@ -83,16 +92,14 @@ impl Handed {
     }
 
     fn of(given: OwnedFd, expected: &Path) -> Result<Self, HandedError> {
-        let listening = sockopt::socket_domain(&given).is_ok_and(|domain| domain == AddressFamily::UNIX)
-            && sockopt::socket_type(&given).is_ok_and(|kind| kind == SocketType::STREAM)
-            && sockopt::socket_acceptconn(&given).is_ok_and(|accepts| accepts);
-        if !listening {
+        if !sockopt::socket_type(&given).is_ok_and(|kind| kind == SocketType::STREAM) || !accepts(&given) {
             return Err(HandedError::NotListening);
         }
         // Not for the programs that we start.
         fcntl_setfd(&given, FdFlags::CLOEXEC).map_err(io::Error::from)?;
         let socket = UnixListener::from(given);
-        let address = socket.local_addr()?;
+        // That of another family is no address to it.
+        let address = socket.local_addr().map_err(|_| HandedError::NotListening)?;
         let same = address.as_pathname().is_some_and(|path| path == expected || resolved(path) == resolved(expected));
         if !same {
             let given = address.as_pathname().map_or_else(|| "no path".to_owned(), |path| path.display().to_string());

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Count what the list costs a model, in tokens of o200k_base
     #[arg(long, conflicts_with = "tool")]
     pub(crate) tokens: bool,
-    /// The profile of tools that `--profile` named: see [`Cli::settle`].
+    /// The profile of tools that `--profile` named: see `Cli::settle`.
     #[arg(skip)]
     pub(crate) profile: Option<String>,
 }

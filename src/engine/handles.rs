@@ -1,7 +1,8 @@
 //! Handles in answers and in arguments: an answer shows `m512345678` where Microsoft's id of the message stood, and a call takes either.
 //!
 //! Why. An id of Exchange or OneDrive has 34 to 150 characters that no vocabulary knows: 20 to 100 tokens in every row, again in every call
-//! that a model makes with it, and a slip of one letter is an error. A handle costs 4 (`o200k_base`); `cargo answers` prints what that comes to.
+//! that a model makes with it, and a slip of one letter is an error. A handle is a letter and nine digits, which a vocabulary has in three groups
+//! or so; `cargo answers` prints what that comes to.
 //!
 //! Where. Ids become handles when an answer is made, before it is stored: stored bodies are sent as they lie, and two clients see one spelling.
 //! Handles become ids right behind the check of arguments, before there is a key: a call by handle and the same call by id share an entry, the
@@ -15,8 +16,8 @@
 //!
 //! What the settings say is never kept shows Microsoft's ids: a handle would keep its id.
 //!
-//! Rejected: handles made of the id itself by a keyed hash (no table to write, but one to find the id by all the same, and 4 tokens are too few
-//! to never collide); a table in memory alone (a client outlives the daemon); handles beside ids in an argument of each call (its schema costs
+//! Rejected: handles made of the id itself by a keyed hash (no table to write, but one to find the id by all the same, and ten characters are too
+//! few to never collide); a table in memory alone (a client outlives the daemon); handles beside ids in an argument of each call (its schema costs
 //! every client more than it saves anybody).
 
 use std::{

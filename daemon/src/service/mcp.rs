@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use m365_cached::{hint::Kind, tools::Offer};
 use m365_cached_proto::{
@@ -29,6 +30,8 @@ use crate::{
 const BACKLOG: usize = 32;
 /// How long a new stream may take to say who it is.
 const HELLO: Duration = Duration::from_secs(5);
+/// How long a client that is told of the end may take to hear it. One that says so ends the wait; older ones do not know that they should.
+const HEARD: Duration = Duration::from_secs(1);
 /// How long calls in flight may take after the client has closed its side; the shim itself waits two seconds.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -154,13 +157,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
     loop {
         tokio::select! {
             frame = incoming.message() => match frame {
-                Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Line(line)) })) => {
-                    session.seat.called();
-                    if daemon.gate.penalty(session.seat.session()) {
-                        tokio::time::sleep(PENALTY).await;
-                    }
-                    conversation.line(line).await;
-                }
+                Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Line(line)) })) => take(line, &mut conversation, daemon, session).await,
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break,
                 Ok(Some(_)) => {}
                 // The client is gone: what it asked for is dropped with its conversation, writes go on by themselves.
@@ -171,6 +168,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
             },
             () = &mut stopping => {
                 outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
+                let _ = tokio::time::timeout(HEARD, last_lines(&mut incoming, &mut conversation, daemon, session)).await;
                 break;
             }
         }
@@ -178,4 +176,24 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
     session.gone.store(true, Relaxed);
     // Past the farewell whoever still waits is told by the end of the stream.
     let _ = tokio::time::timeout(FAREWELL, conversation.finish()).await;
+}
+
+async fn take(line: Bytes, conversation: &mut Conversation, daemon: &Daemon, session: &Session) {
+    session.seat.called();
+    if daemon.gate.penalty(session.seat.session()) {
+        tokio::time::sleep(PENALTY).await;
+    }
+    conversation.line(line).await;
+}
+
+/// Takes the lines that were on their way when the client was told of the end. Left unread, a write among them would have an outcome that
+/// nobody knows.
+async fn last_lines(incoming: &mut Streaming<ClientFrame>, conversation: &mut Conversation, daemon: &Daemon, session: &Session) {
+    while let Ok(Some(ClientFrame { frame })) = incoming.message().await {
+        match frame {
+            Some(client_frame::Frame::Line(line)) => take(line, conversation, daemon, session).await,
+            Some(client_frame::Frame::Eof(_)) => return,
+            _ => {}
+        }
+    }
 }

@@ -274,7 +274,7 @@ fn a_daemon_that_drains_during_the_repeated_handshake_tells_the_client_nothing()
     scene.forget();
     scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Drain(Drain::default())) }, out));
     scene.daemon(&json!({"jsonrpc":"2.0","id":replay,"result":{}}));
-    assert_eq!((scene.seen_by_client, scene.seen_by_daemon), (vec![], vec![]));
+    assert_eq!((scene.seen_by_client, scene.seen_by_daemon), (vec![], vec![json!("eof")]));
 }
 
 #[test]
@@ -344,8 +344,10 @@ fn a_cancelled_request_is_neither_sent_again_nor_answered() {
 fn a_draining_daemon_gets_nothing_more_and_answers_what_it_has() {
     let mut scene = Scene::up();
     scene.client(&call(1, WRITE));
+    scene.forget();
     let drain = ServerFrame { frame: Some(FromDaemon::Drain(Drain { reason: "upgrade".into() })) };
     scene.act(|link, now, out| link.frame(now, drain, out));
+    assert_eq!(scene.seen_by_daemon, [json!("eof")], "it hears where the lines end that crossed its word");
     scene.forget();
     scene.client(&call(2, WRITE));
     assert_eq!(scene.seen_by_daemon, [] as [Value; 0]);

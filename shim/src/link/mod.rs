@@ -272,6 +272,12 @@ impl Link {
             Some(FromDaemon::Welcome(welcome)) => self.welcomed(now, welcome, out),
             Some(FromDaemon::Drain(drain)) => {
                 self.trouble = format!("the daemon is stopping ({})", drain.reason);
+                // It takes what crossed its word; this says where that ends, so that nothing on the way has an unknown outcome.
+                let said = self.closing.is_some() && self.phase == Phase::Up;
+                if !said && self.phase != Phase::Draining {
+                    out.daemon.push_back(ToDaemon::Eof(Eof {}));
+                    out.half_close = true;
+                }
                 self.phase = Phase::Draining;
             }
             // A frame of a newer protocol that this shim can do without.

@@ -119,19 +119,19 @@ impl Engine {
         if (!call.tool.asks_for(&call.args) && given.is_none()) || (call.args.flag(flag) && !strict) {
             return Ok(());
         }
-        let good = |given| self.consents.close(&*self.dice, given, self.agreement(call).1, call.now, self.good_for());
+        let good = |given| self.consents.close(&*self.dice, given, agreement(call), call.now, self.good_for());
         if given.is_some_and(good) { Ok(()) } else { Err(self.ask(call)) }
     }
 
     /// Asks for consent to a call.
     pub(super) fn ask(&self, call: &Call) -> CallError {
         let [flag, token] = CONSENTS;
-        let (arguments, digest) = self.agreement(call);
-        let preview = json!({ "tool": call.tool.name, "title": call.tool.title, "risk": call.tool.risk.level(), "arguments": arguments });
+        let shown = self.with_handles(call);
+        let preview = json!({ "tool": call.tool.name, "title": call.tool.title, "risk": call.tool.risk.level(), "arguments": agreed(&shown) });
         let consent = if call.takes(flag) && !self.policy.strict {
             Consent { preview, argument: flag, value: true.into() }
         } else {
-            let fresh = self.consents.open(&*self.dice, digest, call.now.plus(self.good_for()));
+            let fresh = self.consents.open(&*self.dice, agreement(call), call.now.plus(self.good_for()));
             Consent { preview, argument: token, value: fresh.into() }
         };
         CallError::Unconfirmed(Box::new(consent))
@@ -160,16 +160,18 @@ impl Engine {
         }
         Ok(args)
     }
+}
 
-    /// What is agreed to: the arguments as they were understood, and a digest of the whole call and of who makes it.
-    fn agreement(&self, call: &Call) -> (Map<String, Value>, [u8; 32]) {
-        let agreed: BTreeMap<&String, &Value> =
-            call.args.all().iter().filter(|(name, value)| !CONSENTS.contains(&name.as_str()) && !value.is_null()).collect();
-        let who = call.caller.as_ref().map(|caller| (caller.client.as_str(), caller.session));
-        let named = json!([call.tool.name, call.account.id.as_str(), who, agreed]).to_string();
-        let digest: [u8; 32] = Sha256::digest(named.as_bytes()).into();
-        (agreed.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect(), digest)
-    }
+/// The arguments that are agreed to, as they were understood.
+fn agreed(args: &Args) -> BTreeMap<&String, &Value> {
+    args.all().iter().filter(|(name, value)| !CONSENTS.contains(&name.as_str()) && !value.is_null()).collect()
+}
+
+/// What is agreed to: a digest of the whole call and of who makes it.
+fn agreement(call: &Call) -> [u8; 32] {
+    let who = call.caller.as_ref().map(|caller| (caller.client.as_str(), caller.session));
+    let named = json!([call.tool.name, call.account.id.as_str(), who, agreed(&call.args)]).to_string();
+    Sha256::digest(named.as_bytes()).into()
 }
 
 #[cfg(test)]

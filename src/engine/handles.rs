@@ -12,7 +12,7 @@
 //! What holds. A handle names one thing of one account for as long as that is kept (`store/handles.rs`), through refreshes, restarts, upgrades
 //! and moves, because every request asks for Exchange's immutable ids, and ids in a drive do not change. It names nothing for another account. It
 //! is never given to anything else. What is not known is refused before anything is asked of Microsoft. When the store does not do its work
-//! answers show Microsoft's ids.
+//! answers show Microsoft's ids. A preview of what needs consent shows handles as answers do; the consent is to Microsoft's ids.
 //!
 //! What the settings say is never kept shows Microsoft's ids: a handle would keep its id.
 //!
@@ -162,6 +162,19 @@ impl Engine {
             }
         });
         known.then_some(args)
+    }
+
+    /// The arguments of a call as a client writes them: with handles for the ids that have one at hand.
+    pub(super) fn with_handles(&self, call: &Call) -> Args {
+        let mut args = call.args.clone();
+        if self.shows_handles() {
+            tools::each_given(call.tool, &mut args, &mut |text| {
+                if let Some(handle) = self.names.of(&call.account.id, text) {
+                    *text = handle.to_string();
+                }
+            });
+        }
+        args
     }
 
     /// The same with those the store knows.

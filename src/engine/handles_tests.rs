@@ -131,6 +131,18 @@ async fn a_call_by_handle_and_the_same_by_id_are_one() {
 }
 
 #[tokio::test]
+async fn what_needs_consent_is_shown_by_handle_however_it_was_named() {
+    let world = world().await;
+    let handles = world.handles().await;
+    for name in [id(1), handles[0].clone()] {
+        let Err(CallError::Unconfirmed(consent)) = call(&world.engine, "email_delete", json!({ "email_id": name })).await else {
+            panic!("nobody was asked");
+        };
+        assert_eq!(consent.preview["arguments"]["email_id"], json!(handles[0]), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_handle_stays_through_refreshes_and_restarts() {
     let world = world().await;
     let handles = world.handles().await;

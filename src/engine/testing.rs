@@ -95,22 +95,34 @@ pub(super) const REPLIES: u32 = 1000;
 
 type Answering = Box<dyn Fn(&GraphRequest) -> Result<Reply, StepError> + Send + Sync>;
 
-/// Graph as a function. What it answers is settled when it is asked; the reply waits for [`Scripted::replies`].
+/// Graph as a function. What it answers is settled when it is asked; the reply waits for [`Scripted::replies`]. That the mailbox has no time
+/// zone it says by itself and does not count, unless it is made [`Scripted::with_zone`].
 pub(super) struct Scripted {
     answer: Answering,
     asked: watch::Sender<Vec<GraphRequest>>,
     urgencies: Mutex<Vec<Hurry>>,
+    zone: bool,
     pub(super) replies: Semaphore,
 }
 
 impl Scripted {
     pub(super) fn new(answer: impl Fn(&GraphRequest) -> Result<Reply, StepError> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::of(answer, false))
+    }
+
+    /// One that is asked for the time zone like for anything else.
+    pub(super) fn with_zone(answer: impl Fn(&GraphRequest) -> Result<Reply, StepError> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self::of(answer, true))
+    }
+
+    fn of(answer: impl Fn(&GraphRequest) -> Result<Reply, StepError> + Send + Sync + 'static, zone: bool) -> Self {
+        Self {
             answer: Box::new(answer),
             asked: watch::Sender::default(),
             urgencies: Mutex::default(),
+            zone,
             replies: Semaphore::new(REPLIES as usize),
-        })
+        }
     }
 
     /// What was asked, in order.
@@ -157,6 +169,9 @@ struct ScriptedSteps(Arc<Scripted>, Timestamp, Hurry);
 #[async_trait::async_trait]
 impl Steps for ScriptedSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
+        if !self.0.zone && request.path == "/me/mailboxSettings/timeZone" {
+            return Err(failure(Some(404), false));
+        }
         let answer = (self.0.answer)(&request);
         self.0.urgencies.lock().unwrap().push(self.2.clone());
         self.0.asked.send_modify(|asked| asked.push(request));

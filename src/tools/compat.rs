@@ -2,11 +2,11 @@
 //! original's out.
 //!
 //! The original wrote lists bare and put `_cache_status` and `_cached_at` into each of their items. Of a fetch it said `miss` in some tools
-//! and `fresh` in others. What it did not have (`complete`, `next_cursor`, `_warning`, `_untrusted`) is left out.
+//! and `fresh` in others. Its times of mail were Graph's, in UTC. What it did not have (`complete`, `next_cursor`, `_warning`, `_untrusted`) is left out.
 
 use serde_json::{Map, Value};
 
-use super::{LIMIT, shape::UNTRUSTED};
+use super::{LIMIT, local::by_utc, shape::UNTRUSTED};
 
 /// How the original shaped an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,7 @@ pub fn original(tool: &str, answer: Value) -> Value {
     let Value::Object(mut members) = answer else { return answer };
     let words = words(&mut members, *fetched);
     members.retain(|name, _| !OURS.contains(&name.as_str()));
+    by_utc(&mut members);
     match shape {
         Shape::Bare(list) => marked(members.remove(*list).unwrap_or_default(), &words),
         Shape::Whole => {
@@ -141,7 +142,10 @@ fn words(members: &mut Map<String, Value>, fetched: Fetched) -> Map<String, Valu
 fn marked(list: Value, words: &Map<String, Value>) -> Value {
     match list {
         Value::Array(mut items) => {
-            items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| item.extend(words.clone()));
+            for item in items.iter_mut().filter_map(Value::as_object_mut) {
+                by_utc(item);
+                item.extend(words.clone());
+            }
             items.into()
         }
         other => other,
@@ -202,6 +206,15 @@ mod tests {
         assert_eq!(original("calendar_get_free_busy", free), json!({"value": [{"scheduleId": "a"}]}));
         let same = json!({"status": "sent"});
         assert_eq!(original("email_send", same.clone()), same);
+    }
+
+    #[test]
+    fn times_of_mail_are_graph_s() {
+        let (ours, graphs) = ("2026-11-20T10:00:00+01:00", "2026-11-20T09:00:00Z");
+        let list = json!({"messages": [{"id": "m", "receivedDateTime": ours}], "complete": true});
+        assert_eq!(original("email_list", list), json!([{"id": "m", "receivedDateTime": graphs}]));
+        assert_eq!(original("email_get", json!({"sentDateTime": ours, "subject": ours})), json!({"sentDateTime": graphs, "subject": ours}));
+        assert_eq!(original("search_unified", json!({"message": [{"receivedDateTime": ours}]})), json!({"message": [{"receivedDateTime": graphs}]}));
     }
 
     #[test]

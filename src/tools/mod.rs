@@ -24,6 +24,7 @@ mod handles;
 mod held;
 mod html;
 mod listing;
+mod local;
 mod mailbox;
 mod named;
 mod profile;

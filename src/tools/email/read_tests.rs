@@ -14,6 +14,11 @@ fn message(id: &str, folder: &str) -> Value {
         "parentFolderId": folder, "ccRecipients": [], "body": {"contentType": "text", "content": "hi"}})
 }
 
+/// Not one for the time zone beside them.
+fn of_messages(request: &GraphRequest) -> bool {
+    !request.path.ends_with("/timeZone")
+}
+
 #[tokio::test]
 async fn a_list_is_asked_for_as_the_original_did_and_answered_with_its_fields() {
     let fake = Fake::answering([("GET /me/mailFolders/inbox/messages", json!({"value": [message("1", "F")]}))]);
@@ -48,7 +53,7 @@ async fn a_short_list_with_bodies_brings_what_gets_would_fetch() {
         assert_eq!((along.tool, &along.args), ("email_get", &args("email_get", given.clone()).unwrap()));
         assert_eq!(along.fetched, fetch(&fake, "email_get", given).await.unwrap());
     }
-    let requests = fake.requests();
+    let requests: Vec<GraphRequest> = fake.requests().into_iter().filter(of_messages).collect();
     let (of_list, of_get) = (&requests[0].query, &requests[1].query);
     for name in ["$select", "$expand"] {
         let value = |query: &[(&'static str, String)]| query.iter().find(|(known, _)| *known == name).unwrap().1.clone();
@@ -58,7 +63,7 @@ async fn a_short_list_with_bodies_brings_what_gets_would_fetch() {
         let mut about = about.clone();
         about.as_object_mut().unwrap().extend(overview.as_object().unwrap().clone());
         assert_eq!(fetch(&fake, "email_list", about).await.unwrap().along, []);
-        assert!(!fake.requests().last().unwrap().target().contains("expand"));
+        assert!(!fake.requests().iter().rfind(|request| of_messages(request)).unwrap().target().contains("expand"));
     }
 }
 
@@ -87,7 +92,7 @@ async fn pages_are_followed_up_to_the_limit_and_a_message_pushed_on_comes_once()
         [Scope::messages("F"), named::mail_folders_by_id(), Scope::fed(&Feed::messages("F")), Scope::moves(Service::Mail)]
     );
     // What belongs to the answer's form is asked for on every page.
-    assert!(fake.requests().iter().all(|request| request.prefer == [TEXT]));
+    assert!(fake.requests().iter().filter(|request| of_messages(request)).all(|request| request.prefer == [TEXT]));
 }
 
 #[tokio::test]

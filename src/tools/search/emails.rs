@@ -1,5 +1,8 @@
 //! `search_emails`.
 
+use futures_util::future::join;
+use serde_json::Value;
+
 use super::{Found, Outcome, QUERY, SHORT_LIMIT, TTL, balanced, depends::mail_scopes};
 use crate::{
     cache::{Scope, Service},
@@ -9,6 +12,7 @@ use crate::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         email::well_known,
         listing::{every, read_list},
+        local::{by_the_clock, zone_of_mail},
         mailbox::at,
         shape::{id, list_of_others, pick, text},
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
@@ -79,13 +83,19 @@ pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
         .with("$search", format!("\"{query}\""))
         .with("$top", limit.to_string())
         .with("$select", format!("{},parentFolderId", FIELDS.join(",")));
-    let found = read_list(steps, request, limit, every).await?;
+    let (found, zone) = join(read_list(steps, request, limit, every), zone_of_mail(steps)).await;
+    let found = found?;
     let shown = found.items.iter().map(|message| {
         let containers = text(message, "parentFolderId").map(Scope::messages).into_iter().collect();
         Ok((id(message)?.to_owned(), containers))
     });
     let shown = shown.collect::<Result<_, StepError>>()?;
-    let items = found.items.iter().map(|message| pick(message, &FIELDS).into()).collect();
+    let shown_fields = |message: &Value| {
+        let mut message = pick(message, &FIELDS);
+        by_the_clock(&mut message, zone.as_ref());
+        message.into()
+    };
+    let items = found.items.iter().map(shown_fields).collect();
     Ok(Found { items, complete: found.complete, more: found.more, shown })
 }
 
@@ -133,6 +143,6 @@ mod tests {
         assert_eq!(asked.query[0], ("$search", r#""from:ada \"big \\plan\" oops""#.to_owned()));
         assert!(asked.query.iter().all(|(name, _)| !["$orderby", "$filter"].contains(name)));
         fetch(&fake, "search_emails", json!({"account_id": "a", "query": "x", "folder": "Sent"})).await.unwrap();
-        assert!(fake.log()[1].starts_with("GET /me/mailFolders/sentitems/messages?$search=%22x%22"));
+        assert!(fake.log()[2].starts_with("GET /me/mailFolders/sentitems/messages?$search=%22x%22"));
     }
 }

@@ -49,7 +49,8 @@ fn times_of_mail_are_by_the_clock_of_the_owner() {
     let got = good(&mut other, "email_get", json!({"account_id": alex, "email_id": listed["id"]}));
     assert_eq!(got["receivedDateTime"], listed["receivedDateTime"]);
     assert!(got["sentDateTime"].as_str().unwrap().contains('+'), "{got}");
-    let found = good(&mut other, "search_emails", json!({"account_id": alex, "query": listed["subject"], "limit": 50}));
+    let word = listed["subject"].as_str().unwrap().split(|letter: char| !letter.is_alphanumeric()).max_by_key(|word| word.len()).unwrap();
+    let found = good(&mut other, "search_emails", json!({"account_id": alex, "query": word, "limit": 50}));
     let found = found["messages"].as_array().unwrap().iter().find(|message| message["id"] == listed["id"]).unwrap();
     assert_eq!(found["receivedDateTime"], listed["receivedDateTime"]);
 }

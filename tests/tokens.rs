@@ -108,6 +108,32 @@ fn a_list_of_default_size_costs_at_most_8000_tokens() {
     assert!(over.is_empty(), "over {MOST} tokens: {over:?}");
 }
 
+/// Bytes and tokens of the ids of messages, events, contacts and files, in the middle, as answers show them.
+fn ids(graph_ids: bool) -> Vec<(usize, usize)> {
+    let world = World::with(Setup { accounts: &[ALEX], graph_ids, ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let lists = [("email_list", "messages"), ("calendar_list_events", "events"), ("contact_list", "contacts"), ("file_list", "items")];
+    let middle = lists.map(|(tool, list)| {
+        let answer: Value = serde_json::from_str(&ask(&mut client, tool, &json!({"account_id": world.ids[0]}))).unwrap();
+        let mut costs: Vec<_> = answer[list].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
+        costs.sort_by_key(|id| tokens(id));
+        let id = costs[costs.len() / 2];
+        (id.len(), tokens(id))
+    });
+    middle.into()
+}
+
+#[test]
+fn a_handle_costs_a_fraction_of_an_id() {
+    let (handles, graphs) = (ids(false), ids(true));
+    println!("{:<10} {:>18} {:>18}", "", "handle", "Microsoft's id");
+    println!("{:<10} {:>8} {:>9} {:>8} {:>9}", "", "bytes", "tokens", "bytes", "tokens");
+    for ((name, ours), theirs) in ["message", "event", "contact", "file"].into_iter().zip(&handles).zip(&graphs) {
+        println!("{name:<10} {:>8} {:>9} {:>8} {:>9}", ours.0, ours.1, theirs.0, theirs.1);
+        assert!(ours.1 <= 5 && ours.1 * 4 <= theirs.1, "{name}: {ours:?} {theirs:?}");
+    }
+}
+
 /// What a host puts before its model: name, description and schema, as compact JSON.
 fn cost(tool: &Value) -> usize {
     let shown: Map<String, Value> =

@@ -127,7 +127,8 @@ impl Engine {
     pub(super) fn ask(&self, call: &Call) -> CallError {
         let [flag, token] = CONSENTS;
         let shown = self.with_handles(call);
-        let preview = json!({ "tool": call.tool.name, "title": call.tool.title, "risk": call.tool.risk.level(), "arguments": agreed(&shown) });
+        let preview =
+            json!({ "tool": call.tool.name, "title": call.tool.title, "risk": call.tool.risk.level(), "arguments": agreed(&shown) });
         let consent = if call.takes(flag) && !self.policy.strict {
             Consent { preview, argument: flag, value: true.into() }
         } else {

@@ -8,7 +8,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -90,6 +93,8 @@ pub(super) struct Knowing<'a> {
     pub(super) account: &'a AccountId,
     /// Whether everything is asked anew.
     pub(super) anew: bool,
+    /// Requests made for facts. What a read costs beside them is what a stored answer saves.
+    pub(super) made: AtomicU64,
 }
 
 impl Knowing<'_> {
@@ -98,6 +103,7 @@ impl Knowing<'_> {
     }
 
     fn learn(&self, request: &GraphRequest, reply: &Fact) {
+        self.made.fetch_add(u64::from(is_fact(request)), Relaxed);
         let says = reply.as_ref().err().is_none_or(|error| matches!(error.status, Some(403 | 404)));
         if says && is_fact(request) {
             self.facts.learn(self.account, request, reply, self.steps.now());
@@ -204,7 +210,7 @@ mod tests {
         let graph: Arc<Scripted> = Scripted::with_zone(|request| reply(json!({ "is": request.path })));
         let steps = graph.remote().steps(&testing::account(), None, &Urgency::Foreground.into(), Timestamp(9), Timestamp(1));
         let (facts, account) = (Facts::default(), AccountId::new("a"));
-        let knowing = |anew| Knowing { steps: steps.as_ref(), facts: &facts, account: &account, anew };
+        let knowing = |anew| Knowing { steps: steps.as_ref(), facts: &facts, account: &account, anew, made: AtomicU64::new(0) };
         for _ in 0..3 {
             let asked = vec![calendar(&["me"]), GraphRequest::get(&["me", "calendarView"]), zone()];
             let replies = knowing(false).batch(asked.clone()).await.unwrap();
@@ -232,7 +238,7 @@ mod tests {
             });
             let steps = graph.remote().steps(&testing::account(), None, &Urgency::Foreground.into(), Timestamp(9), Timestamp(1));
             let (facts, account) = (Facts::default(), AccountId::new("a"));
-            let knowing = Knowing { steps: steps.as_ref(), facts: &facts, account: &account, anew: false };
+            let knowing = Knowing { steps: steps.as_ref(), facts: &facts, account: &account, anew: false, made: AtomicU64::new(0) };
             let held = graph.replies.acquire_many(testing::REPLIES).await.unwrap();
             let called_off = tokio::time::timeout(Duration::ZERO, knowing.send(zone())).await;
             assert!(called_off.is_err());

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -379,10 +379,12 @@ impl Engine {
         let Some(fetch) = call.tool.does.fetch() else { return (Err(StepError::unexpected("a read")), Seen::default()) };
         let watch = Watch::new(self.steps(call), etag);
         let anew = call.args.flag("force_refresh") || !call.args.flag("use_cache");
-        let knowing = Knowing { steps: &watch, facts: &self.facts, account: &call.account.id, anew };
+        let knowing = Knowing { steps: &watch, facts: &self.facts, account: &call.account.id, anew, made: AtomicU64::new(0) };
         let fetched = fetch(&knowing, &call.args).await;
+        let facts = knowing.made.into_inner();
         let seen = watch.seen();
-        self.counters.asked(call, seen.requests, fetched.is_ok());
+        self.counters.asked(call, seen.requests.saturating_sub(facts), fetched.is_ok());
+        self.counters.checked(call, facts);
         (fetched, seen)
     }
 

@@ -214,7 +214,10 @@ mod tests {
         let list = json!({"messages": [{"id": "m", "receivedDateTime": ours}], "complete": true});
         assert_eq!(original("email_list", list), json!([{"id": "m", "receivedDateTime": graphs}]));
         assert_eq!(original("email_get", json!({"sentDateTime": ours, "subject": ours})), json!({"sentDateTime": graphs, "subject": ours}));
-        assert_eq!(original("search_unified", json!({"message": [{"receivedDateTime": ours}]})), json!({"message": [{"receivedDateTime": graphs}]}));
+        assert_eq!(
+            original("search_unified", json!({"message": [{"receivedDateTime": ours}]})),
+            json!({"message": [{"receivedDateTime": graphs}]})
+        );
     }
 
     #[test]

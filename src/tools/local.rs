@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn the_moment_stays_and_the_offset_is_that_of_its_day() {
-        let message = json!({"receivedDateTime": "2026-11-20T09:00:00Z", "sentDateTime": "2026-06-20T09:00:00Z", "subject": "2026-11-20T09:00:00Z"});
+        let message =
+            json!({"receivedDateTime": "2026-11-20T09:00:00Z", "sentDateTime": "2026-06-20T09:00:00Z", "subject": "2026-11-20T09:00:00Z"});
         let expected = json!({"receivedDateTime": "2026-11-20T10:00:00+01:00", "sentDateTime": "2026-06-20T11:00:00+02:00",
             "subject": "2026-11-20T09:00:00Z"});
         assert_eq!(shown(message.clone(), "W. Europe Standard Time"), expected);

@@ -201,7 +201,11 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         message.into()
     };
     let messages = found.items.iter().map(shown_fields).collect();
-    let along = if along { found.items.iter().map(|message| got_along(message, args, zone.as_ref())).collect::<Result<_, _>>()? } else { Vec::new() };
+    let along = if along {
+        found.items.iter().map(|message| got_along(message, args, zone.as_ref())).collect::<Result<_, _>>()?
+    } else {
+        Vec::new()
+    };
     let answer = list_of_others("messages", messages, found.complete);
     Ok(Fetched { answer, list: Some("messages"), scopes, shown, whole: true, more: found.more, etag: None, along })
 }

@@ -16,6 +16,7 @@ use m365_cached::{
 use tokio::sync::watch;
 
 use crate::{
+    activity::Activity,
     clients::Clients,
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
@@ -61,6 +62,8 @@ pub struct Daemon {
     pub(crate) sign_ins: SignIns,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
+    /// What calls come to now.
+    pub(crate) activity: Arc<Activity>,
     /// What is configured for which client.
     pub(crate) policies: Arc<Policies>,
     /// Names the calls of people, who have no shim.
@@ -101,7 +104,8 @@ impl Daemon {
         } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
-        let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
+        let activity = Arc::new(Activity::default());
+        let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate), Arc::clone(&activity))) as Arc<dyn Core>);
         let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
             fixtures,
@@ -117,6 +121,7 @@ impl Daemon {
             strict,
             tools,
             gate,
+            activity,
             policies: Arc::new(policies),
             run: dice.number(),
             persons_calls: AtomicU64::new(0),

@@ -1,5 +1,6 @@
 //! Puts it together and listens: gRPC, MCP, service managers.
 
+mod activity;
 pub mod backup;
 pub mod clients;
 mod compliance;

@@ -176,7 +176,7 @@ pub(super) async fn run(context: &Context) -> Result<u8, Fault> {
         }
         Err(fault) => return Err(fault),
     };
-    let reply = promptly(admin.status(StatusRequest {})).await?;
+    let reply = promptly(admin.status(StatusRequest::default())).await?;
     let locked = if reply.state == "locked" { Fault::new(Kind::Config, "locked", "", "").exit_code() } else { 0 };
     context.output.show(&Status::Running(Box::new(reply.into())));
     Ok(locked)

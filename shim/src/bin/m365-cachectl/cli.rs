@@ -8,7 +8,7 @@ use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
     audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, repair, service, stats,
-    tasks, tools, version, warm,
+    tasks, tools, top, version, warm,
 };
 
 /// What stands below the list of verbs.
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Tools(tools::Args),
     /// Show what the cache has done and holds
     Stats(stats::Args),
+    /// Watch what the daemon does, live: calls, hit rate, times, budget, clients; starts nothing
+    Top(top::Args),
     /// Delete entries from the cache
     Invalidate(invalidate::Args),
     /// List the background tasks, show one or cancel it

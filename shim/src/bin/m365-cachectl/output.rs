@@ -42,6 +42,18 @@ impl Output {
         write(&format!("{line}\n"));
     }
 
+    /// Prints a line of a stream as JSON; `false` when nobody reads any more.
+    pub(crate) fn tells(&self, value: &impl Serialize) -> bool {
+        let mut stdout = std::io::stdout();
+        let line = serde_json::to_string(value).unwrap_or_default();
+        stdout.write_all(format!("{line}\n").as_bytes()).and_then(|()| stdout.flush()).is_ok()
+    }
+
+    /// Whether stdout shows colours.
+    pub(crate) fn coloured(&self) -> bool {
+        self.stdout.0
+    }
+
     /// Writes what another program is to read, as it is.
     ///
     /// # Errors

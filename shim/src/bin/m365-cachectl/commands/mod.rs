@@ -29,6 +29,7 @@ pub(crate) mod stop;
 pub(crate) mod tasks;
 mod tool_costs;
 pub(crate) mod tools;
+pub(crate) mod top;
 pub(crate) mod version;
 pub(crate) mod warm;
 
@@ -57,6 +58,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Call(args) => call::run(context, args).await?,
         Command::Tools(args) => tools::run(context, args).await?,
         Command::Stats(args) => stats::run(context, args).await?,
+        Command::Top(args) => return top::run(context, &args).await,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Warm(args) => return warm::run(context, args).await,

@@ -235,7 +235,7 @@ fn rate(figures: &Figures) -> String {
 }
 
 /// `90 µs`, `4.1 ms`, `1.2 s`.
-fn time(micros: Option<u64>) -> String {
+pub(super) fn time(micros: Option<u64>) -> String {
     match micros {
         None => "-".into(),
         Some(micros @ 0..1000) => format!("{micros} µs"),

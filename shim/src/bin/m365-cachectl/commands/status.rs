@@ -438,6 +438,7 @@ mod tests {
             caching: true,
             paused: None,
             locked: None,
+            activity: None,
         }
     }
 

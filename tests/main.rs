@@ -111,6 +111,8 @@ mod suspend;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod top;
+#[cfg(test)]
 mod trip;
 #[cfg(test)]
 mod trouble;

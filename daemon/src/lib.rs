@@ -14,6 +14,7 @@ pub mod instance;
 pub mod keys;
 pub mod life;
 pub mod listener;
+pub mod logfile;
 pub mod logging;
 pub mod manager;
 mod mcp;

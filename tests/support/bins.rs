@@ -1,7 +1,7 @@
 //! The product's programs, built once for each run through the Cargo that runs us; what lies in `target/` is never trusted.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::OnceLock,
 };
@@ -96,7 +96,9 @@ fn cargo(words: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
 /// # Errors
 /// Never in the workspace.
 pub fn cargo_command() -> anyhow::Result<Command> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace")?;
+    // What the Cargo that runs us says: a target folder may have been copied from another checkout, whose programs we would judge.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = here.ancestors().nth(2).context("the workspace")?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     // What the Cargo that runs us says of our own package; build scripts that look at it would run again.

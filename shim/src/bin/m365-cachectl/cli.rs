@@ -7,15 +7,15 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, repair, service, stats,
-    tasks, tools, top, version, warm,
+    audit, backup, bench, call, clients, completions, config, doctor, health, import, install, invalidate, keys, login, logs, man, pause, repair,
+    service, stats, tasks, tools, top, version, warm,
 };
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
 Output:
   Text goes to stdout; `error:` and `hint:` lines go to stderr. Colours only on a terminal, without NO_COLOR.
-  With --json stdout carries one JSON object on one line (`login`: a line for each event), and an error is
+  With --json stdout carries one JSON object on one line (`login`, `logs`, `top`: a line for each event), and an error is
   {\"error\":{\"kind\":…,\"code\":…,\"message\":…,\"hint\":…}} there. `code` is stable; `hint` may be null.
 
 Exit codes:
@@ -65,6 +65,13 @@ pub(crate) enum Command {
     Stats(stats::Args),
     /// Watch what the daemon does, live: calls, hit rate, times, budget, clients; starts nothing
     Top(top::Args),
+    /// List the clients that are attached, with what they have called; starts nothing
+    #[command(after_help = clients::HELP)]
+    Clients,
+    /// Show what the daemon has logged, whoever started it
+    Logs(logs::Args),
+    /// Measure what a call costs on this machine
+    Bench(bench::Args),
     /// Delete entries from the cache
     Invalidate(invalidate::Args),
     /// List the background tasks, show one or cancel it

@@ -4,7 +4,9 @@ mod accounts;
 mod arguments;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod call;
+pub(crate) mod clients;
 pub(crate) mod completions;
 mod compliance;
 pub(crate) mod config;
@@ -18,6 +20,7 @@ pub(crate) mod invalidate;
 pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
+pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod repair;
@@ -58,6 +61,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Call(args) => call::run(context, args).await?,
         Command::Tools(args) => tools::run(context, args).await?,
         Command::Stats(args) => stats::run(context, args).await?,
+        Command::Clients => clients::run(context).await?,
+        Command::Logs(args) => logs::run(context, &args).await?,
+        Command::Bench(args) => bench::run(context, &args).await?,
         Command::Top(args) => return top::run(context, &args).await,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,

@@ -141,7 +141,7 @@ fn title(state: &State, ink: Ink) -> Line<'static> {
         _ => ink.warn(),
     };
     match (watch.trouble(), watch.reply()) {
-        (Some(trouble), _) => line.push_span(Span::styled(format!("{trouble} Waiting for the next one."), ink.bad())),
+        (Some(trouble), _) => line.push_span(Span::styled(format!("waiting: {trouble}"), ink.bad())),
         (None, None) => line.push_span(Span::styled("looking", ink.quiet())),
         (None, Some(reply)) => {
             line.push_span(Span::raw(format!("{} ", reply.version)));

@@ -156,7 +156,7 @@ fn before_the_first_look_without_a_daemon_and_with_an_older_one_it_says_so() {
     assert!(picture(&state, 80, 24).contains("older: `m365-cachectl restart`"));
     let gone = Fault::new(Kind::Config, "daemon_not_running", "No daemon is running for the profile.", "");
     state.look(Look { at: Duration::from_secs(1), seen: Err(gone) });
-    assert!(picture(&state, 80, 24).contains("No daemon is running for the profile. Waiting for the next one."));
+    assert!(picture(&state, 80, 24).contains("waiting: no daemon runs"));
     assert!(picture(&state, 30, 8).contains("no daemon"));
 }
 

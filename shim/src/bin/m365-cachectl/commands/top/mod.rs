@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) every: Duration,
     /// End after so many looks; with --json
-    #[arg(long, value_name = "N", requires = "json", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) samples: Option<u64>,
 }
 
@@ -62,6 +62,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Fault> {
     if !context.output.json {
+        if args.samples.is_some() {
+            let message = "`--samples` counts the lines of `--json`; a live view ends when you end it.";
+            return Err(Fault::new(Kind::User, "usage", message, "`m365-cachectl top --json --samples 1`"));
+        }
         on_a_terminal()?;
     }
     // Before a screen is taken: whoever has no daemon wants the usual words.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use m365_cached_proto::fault::NOT_RUNNING;
 use m365_cached_proto::v1::{Activity, RecentCall, StatusReply};
 
 use super::source::Look;
@@ -158,7 +159,7 @@ impl Watch {
         let mut reply = match seen {
             Ok(reply) => reply,
             Err(fault) => {
-                self.trouble = Some(fault.message);
+                self.trouble = Some(if fault.code == NOT_RUNNING { "no daemon runs".to_owned() } else { fault.message });
                 return None;
             }
         };
@@ -267,7 +268,7 @@ pub(super) mod tests {
         assert_eq!(watch.calls().count(), 1, "calls of the one before are gone");
         let gone = Fault::new(Kind::Config, "daemon_not_running", "No daemon is running.", "");
         assert_eq!(watch.take(Look { at: Duration::from_secs(2), seen: Err(gone) }), None);
-        assert_eq!(watch.trouble(), Some("No daemon is running."));
+        assert_eq!(watch.trouble(), Some("no daemon runs"));
         assert_eq!(watch.take(look(9, reply("b", 80, 0))), None, "nobody saw these seconds");
         assert_eq!((watch.trouble(), watch.moments().len()), (None, 0));
         assert!(watch.take(look(10, reply("b", 81, 0))).is_some());

@@ -57,6 +57,8 @@ mod limits;
 #[cfg(test)]
 mod locked;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod manual;
 #[cfg(test)]
 mod matrix;

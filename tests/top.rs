@@ -94,7 +94,7 @@ fn elsewhere_it_says_so_and_prints_lines_when_asked() {
     let call = &seen["recent"][0];
     assert_eq!((call["tool"].as_str(), call["status"].as_str(), call["account"].as_str()), (Some("email_list"), Some("miss"), Some(&*world.ids[0])), "{seen}");
     assert!(seen["calls_per_second"]["miss"].as_f64().unwrap() > 0.0 && seen["hit_rate"].as_f64() == Some(0.0), "{seen}");
-    drop(lines);
+    drop((lines, client));
 
     let two = world.ctl(&["--json", "top", "--every", "0.1", "--samples", "2"]).unwrap().ok().unwrap();
     assert_eq!(two.stdout.lines().count(), 2, "{two:?}");

@@ -104,8 +104,9 @@ impl Daemon {
         } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
-        let activity = Arc::new(Activity::default());
-        let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate), Arc::clone(&activity))) as Arc<dyn Core>);
+        let (activity, clients) = (Arc::new(Activity::default()), Clients::default());
+        let gated = |core| Arc::new(Gated::new(core, Arc::clone(&gate), Arc::clone(&activity), clients.clone())) as Arc<dyn Core>;
+        let core = core.map(gated);
         let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
             fixtures,
@@ -115,7 +116,7 @@ impl Daemon {
             keys,
             caching,
             catalogue,
-            clients: Clients::default(),
+            clients,
             ready_at,
             socket_stays: manager.keeps_socket(),
             strict,
@@ -145,9 +146,9 @@ impl Daemon {
         CallId { run: self.run, connection: 0, line: self.persons_calls.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 
-    /// How many calls were made by those who are connected, and by people.
+    /// How many lines those who are connected have sent, and how many calls people have made.
     pub(crate) fn asked(&self) -> u64 {
-        let clients = self.clients.list().into_iter().map(|(_, client)| client.calls).sum::<u64>();
+        let clients = self.clients.list().into_iter().map(|(_, client)| client.lines).sum::<u64>();
         clients.wrapping_add(self.persons_calls.load(Ordering::Relaxed))
     }
 

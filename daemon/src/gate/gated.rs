@@ -17,6 +17,7 @@ use tokio::sync::broadcast;
 use super::{Class, Gate, weight};
 use crate::{
     activity::{Activity, Outcome, Seen},
+    clients::Clients,
     core::{
         AccountState, Answer, CacheStats, Core, CoreStatus, Invalidate, LoginFlow, LoginOptions, Probed, Problem, StatsQuestion, WarmFlow,
     },
@@ -28,6 +29,7 @@ pub(crate) struct Gated {
     core: Arc<dyn Core>,
     gate: Arc<Gate>,
     activity: Arc<Activity>,
+    clients: Clients,
 }
 
 /// A call that is to be told of: its tool, and the account it names.
@@ -47,9 +49,9 @@ impl<'a> Told<'a> {
 const CONTENT: &str = "content";
 
 impl Gated {
-    /// `core` behind `gate`, watched by `activity`.
-    pub(crate) fn new(core: Arc<dyn Core>, gate: Arc<Gate>, activity: Arc<Activity>) -> Self {
-        Self { core, gate, activity }
+    /// `core` behind `gate`, watched by `activity`; calls are counted for their `clients`.
+    pub(crate) fn new(core: Arc<dyn Core>, gate: Arc<Gate>, activity: Arc<Activity>, clients: Clients) -> Self {
+        Self { core, gate, activity, clients }
     }
 
     /// Tells of a call that was answered: which, of whom, with what end, how long it took. Nothing of its content: a tool that does not exist is
@@ -66,6 +68,7 @@ impl Gated {
             tracing::debug!(call = %call, session = caller.session, tool, state, duration_ms = micros / 1000, "a call was answered");
         }
         let account = told.account.and_then(|name| self.core.account_named(name));
+        self.clients.called(caller.session);
         let (client, session, code) = (caller.client.as_str(), caller.session, code.to_owned());
         self.activity.note(Seen { at: self.gate.now(), tool, account, client: client.into(), session, outcome, code, micros });
     }

@@ -155,7 +155,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
         tokio::select! {
             frame = incoming.message() => match frame {
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Line(line)) })) => {
-                    session.seat.called();
+                    session.seat.asked();
                     if daemon.gate.penalty(session.seat.session()) {
                         tokio::time::sleep(PENALTY).await;
                     }

@@ -9,14 +9,14 @@ mod session;
 use std::sync::Barrier;
 
 use m365_cached_proto::dirs::Profile;
-use m365_cached_proto::v1::{Fault, Kind};
+use m365_cached_proto::v1::{CallToolRequest, Fault, Kind};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use self::report::{Figures, Measured, Spread};
 use self::session::{Answered, Session, ping};
 use super::tools;
-use crate::context::Context;
+use crate::context::{Context, answered};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -60,10 +60,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
         let message = format!("`{}` changes something, and a bench calls it thousands of times: it was not called.", tool.name);
         return Err(Fault::new(Kind::User, "not_read_only", message, "name a tool that reads; `m365-cachectl tools` shows which do"));
     }
-    drop(client);
     let (profile, calls) = (&context.profile, args.calls);
+    // Here a refusal has its kind, and with it an exit code.
+    let request = CallToolRequest { name: args.tool.clone(), arguments: Value::Object(arguments.clone()).to_string().into(), dry_run: false };
+    let first = Answered::of_text(&answered(client.call_tool(request).await)?.text);
+    drop(client);
     let mut session = Session::open(profile).await?;
-    let first = session.call(&args.tool, &arguments).await?;
     let second = session.call(&args.tool, &arguments).await?;
     if second.asked_microsoft() {
         let status = second.status.as_deref().unwrap_or_default();

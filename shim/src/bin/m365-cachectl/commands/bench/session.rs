@@ -27,6 +27,11 @@ pub(super) struct Answered {
 }
 
 impl Answered {
+    /// That of an answer's own text.
+    pub(super) fn of_text(text: &[u8]) -> Self {
+        Self { bytes: text.len(), status: status(text, br#""_cache_status":""#) }
+    }
+
     /// Whether Microsoft was asked, or would have been.
     pub(super) fn asked_microsoft(&self) -> bool {
         self.status.as_deref().is_some_and(|status| !["fresh", "stale"].contains(&status))
@@ -112,18 +117,19 @@ pub(super) async fn ping(daemon: &mut HealthClient<Channel>) -> Result<(), Fault
 
 /// Reads what matters of an answer without reading all of it, which would be measured.
 fn answered(line: &[u8]) -> Result<Answered, Fault> {
-    const STATUS: &[u8] = br#"\"_cache_status\":\""#;
     let tail = &line[line.len().saturating_sub(512)..];
     if !contains(tail, br#""isError":false"#) && (contains(head(line), br#""error":"#) || contains(tail, br#""isError":true"#)) {
         return Err(refused(line));
     }
-    let head = head(line);
-    let status = head.windows(STATUS.len()).position(|window| window == STATUS).map(|at| {
-        let rest = &head[at + STATUS.len()..];
-        let word = rest.iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_');
-        word.map(|byte| char::from(*byte)).collect()
-    });
-    Ok(Answered { bytes: line.len(), status })
+    Ok(Answered { bytes: line.len(), status: status(line, br#"\"_cache_status\":\""#) })
+}
+
+/// The word behind `mark` at the beginning of a text.
+fn status(text: &[u8], mark: &[u8]) -> Option<String> {
+    let head = head(text);
+    let at = head.windows(mark.len()).position(|window| window == mark)?;
+    let word = head[at + mark.len()..].iter().take_while(|byte| byte.is_ascii_lowercase() || **byte == b'_');
+    Some(word.map(|byte| char::from(*byte)).collect())
 }
 
 fn head(line: &[u8]) -> &[u8] {
@@ -142,9 +148,9 @@ fn refused(line: &[u8]) -> Fault {
     let told = if told["error"].is_object() { &told["error"] } else { &told };
     let word = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
     let message = if word("message").is_empty() { text.to_owned() } else { word("message") };
-    let kinds = [Kind::User, Kind::SignIn, Kind::Offline, Kind::Throttled, Kind::Denied, Kind::Config];
-    let kind = kinds.into_iter().find(|kind| kind.word() == word("kind")).unwrap_or(Kind::User);
     let code = if word("code").is_empty() { "call_failed".to_owned() } else { word("code") };
+    // MCP has no kinds. The call went well once: what stands against it now is how often it is made.
+    let kind = if ["busy", "throttled"].contains(&code.as_str()) { Kind::Throttled } else { Kind::Internal };
     let hint = if word("hint").is_empty() { "`m365-cachectl call` with the same arguments shows more".to_owned() } else { word("hint") };
     Fault::new(kind, &code, message, hint)
 }
@@ -171,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_daemons_words() {
-        let text = json!({ "error": { "kind": "throttled", "code": "busy", "message": "The limit is reached.", "hint": "Wait 1 s." } }).to_string();
+        let text = json!({ "error": { "code": "busy", "message": "The limit is reached.", "hint": "Wait 1 s." } }).to_string();
         let fault = answered(&line(&text, true)).unwrap_err();
         assert_eq!((fault.kind(), fault.code.as_str(), fault.message.as_str()), (Kind::Throttled, "busy", "The limit is reached."));
         let broken = br#"{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"message":"no such tool"}}"#;

@@ -144,9 +144,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m365-cached.log");
         let mut log = LogFile::of_size(&path, 8).unwrap();
-        // A folder in the place of the log that is put aside cannot be replaced.
-        std::fs::create_dir_all(old_logs(&path)[0].join("not empty")).unwrap();
-        std::fs::create_dir_all(old_logs(&path)[1].join("not empty")).unwrap();
+        // Folders in the places of the logs that are put aside cannot be replaced.
+        old_logs(&path).iter().for_each(|old| std::fs::create_dir_all(old.join("not empty")).unwrap());
         (0..3).for_each(|_| log.write_all(b"a line\n").unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a line\n".repeat(3));
     }

@@ -185,7 +185,10 @@ fn clients_are_listed_with_what_they_have_called() {
     new.call("account_list", &json!({})).unwrap().json().unwrap();
     let listed = world.ctl_json(&["clients"]).unwrap();
     let [first, second] = listed["clients"].as_array().unwrap().as_slice() else { panic!("{listed}") };
-    assert_eq!((&first["era"], &first["protocol"], &first["calls"], &first["under_way"]), (&json!("legacy"), &json!("2025-11-25"), &json!(2), &json!(0)));
+    assert_eq!(
+        (&first["era"], &first["protocol"], &first["calls"], &first["under_way"]),
+        (&json!("legacy"), &json!("2025-11-25"), &json!(2), &json!(0))
+    );
     assert_eq!((&second["era"], &second["tools"], &second["calls"]), (&json!("modern"), &json!("mail"), &json!(1)), "{second}");
     assert_eq!((&first["name"], &first["tools"]), (&json!("checks"), &json!("essential")), "{first}");
     let text = world.ctl(&["clients"]).unwrap().ok().unwrap().stdout;
@@ -258,7 +261,23 @@ fn stop_ends_the_daemon_and_says_so() {
 #[test]
 fn every_verb_explains_itself() {
     let world = World::start().unwrap();
-    for verb in ["status", "login", "logout", "accounts", "call", "tools", "stats", "invalidate", "tasks", "warm", "stop", "top", "clients", "logs", "bench"] {
+    for verb in [
+        "status",
+        "login",
+        "logout",
+        "accounts",
+        "call",
+        "tools",
+        "stats",
+        "invalidate",
+        "tasks",
+        "warm",
+        "stop",
+        "top",
+        "clients",
+        "logs",
+        "bench",
+    ] {
         let said = world.ctl(&[verb, "--help"]).unwrap().ok().unwrap();
         assert!(said.stdout.contains("Usage:"), "{verb}: {}", said.stdout);
     }

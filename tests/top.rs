@@ -39,7 +39,8 @@ fn calls_are_seen_as_they_come_and_the_terminal_is_given_back() {
     top.press(" ").unwrap();
     top.until(|text| text.contains("HELD")).unwrap();
     top.resize((120, 40)).unwrap();
-    top.until(|text| text.contains("calls, newest first") && text.contains("clients, oldest first") && text.contains("accounts, by name")).unwrap();
+    top.until(|text| text.contains("calls, newest first") && text.contains("clients, oldest first") && text.contains("accounts, by name"))
+        .unwrap();
     top.resize((20, 5)).unwrap();
     top.until(|text| text.contains("q ends it") && !text.contains("newest")).unwrap();
 
@@ -85,14 +86,21 @@ fn elsewhere_it_says_so_and_prints_lines_when_asked() {
     assert!(said.stderr.contains("no terminal") || said.stderr.contains("this is none"), "{said:?}");
     assert!(said.stderr.contains("stats --json"), "{said:?}");
 
-    let mut lines = m365_cached_checks::support::ctl::start(world.bins, &world.home, &["--json", "top", "--every", "0.1", "--samples", "600"]).unwrap();
+    let mut lines =
+        m365_cached_checks::support::ctl::start(world.bins, &world.home, &["--json", "top", "--every", "0.1", "--samples", "600"]).unwrap();
     let first = lines.event().unwrap().unwrap();
     assert_eq!((first["state"].as_str(), first["accounts"][0]["limit"].as_u64()), (Some("ready"), Some(4)), "{first}");
     let mut client = world.client(Era::Modern).unwrap();
     client.call("email_list", &json!({"account_id": ALEX})).unwrap().json().unwrap();
-    let seen = std::iter::from_fn(|| lines.event().unwrap()).find(|line| line["recent"].as_array().is_some_and(|calls| !calls.is_empty())).unwrap();
+    let seen = std::iter::from_fn(|| lines.event().unwrap())
+        .find(|line| line["recent"].as_array().is_some_and(|calls| !calls.is_empty()))
+        .unwrap();
     let call = &seen["recent"][0];
-    assert_eq!((call["tool"].as_str(), call["status"].as_str(), call["account"].as_str()), (Some("email_list"), Some("miss"), Some(&*world.ids[0])), "{seen}");
+    assert_eq!(
+        (call["tool"].as_str(), call["status"].as_str(), call["account"].as_str()),
+        (Some("email_list"), Some("miss"), Some(&*world.ids[0])),
+        "{seen}"
+    );
     assert!(seen["calls_per_second"]["miss"].as_f64().unwrap() > 0.0 && seen["hit_rate"].as_f64() == Some(0.0), "{seen}");
     drop((lines, client));
 

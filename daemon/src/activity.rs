@@ -39,8 +39,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// All of them, in the order in which they are shown.
-    const ALL: [Self; 8] =
-        [Self::Fresh, Self::Stale, Self::StoodIn, Self::Miss, Self::Shared, Self::Bypass, Self::Done, Self::Failed];
+    const ALL: [Self; 8] = [Self::Fresh, Self::Stale, Self::StoodIn, Self::Miss, Self::Shared, Self::Bypass, Self::Done, Self::Failed];
 
     /// That of an answer; `shared` says that its call shared another's fetch.
     pub(crate) fn of(status: Option<CacheStatus>, shared: bool) -> Self {

@@ -39,7 +39,10 @@ async fn who_watches_is_told_of_calls_and_nobody_else() {
     assert_eq!((count("done"), count("error"), count("fresh"), told.last_call), (1, 1, 0, 2));
     assert_eq!(told.other_times.iter().map(|bucket| bucket.count).sum::<u64>(), 2);
     let [done, failed] = told.recent.as_slice() else { panic!("{told:?}") };
-    assert_eq!((done.tool.as_str(), done.account.as_str(), done.client.as_str(), done.status.as_str()), ("email_list", "1.2", "cachectl", "done"));
+    assert_eq!(
+        (done.tool.as_str(), done.account.as_str(), done.client.as_str(), done.status.as_str()),
+        ("email_list", "1.2", "cachectl", "done")
+    );
     assert_eq!((failed.tool.as_str(), failed.status.as_str(), failed.code.as_str()), ("unknown", "error", "throttled"));
     let later = admin.status(v1::StatusRequest { activity: true, after_call: 2 }).await.unwrap().into_inner().activity.unwrap();
     assert!(later.recent.is_empty() && later.last_call == 2, "{later:?}");

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, bench, call, clients, completions, config, doctor, health, import, install, invalidate, keys, login, logs, man, pause, repair,
-    service, stats, tasks, tools, top, version, warm,
+    audit, backup, bench, call, clients, completions, config, doctor, health, import, install, invalidate, keys, login, logs, man, pause,
+    repair, service, stats, tasks, tools, top, version, warm,
 };
 
 /// What stands below the list of verbs.

@@ -49,14 +49,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&options.folder).with_context(|| format!("making `{}`", options.folder.display()))?;
     say("building the programs, starting the tenant and the daemon");
     let tenant = Tenant { clock: ClockStart::Now, latency: Latency::Real, ..Tenant::default() };
-    let mut world = World::with(Setup { accounts: &[ALEX, BEA], tenant, ..Setup::default() })?;
+    let mut world = World::with(Setup { accounts: &[ALEX, BEA], tenant, ..Setup::limited() })?;
     // The tenant's latencies make some calls fail, and that is told in the log.
     world.expect_log("");
     say("four clients work while `top` watches");
     top(&world, &options.folder.join("top.svg"))?;
     for verb in ["status", "doctor"] {
         say(verb);
-        let mut terminal = Terminal::start(world.bins, &world.home, &world.bins.cachectl, &[verb], (118, 40))?;
+        let mut terminal = Terminal::start(world.bins, &world.home, &world.bins.cachectl, &[verb], (126, 40))?;
         terminal.wait()?;
         terminal.until(|text| text.lines().count() > 10)?;
         svg::write(&terminal.picture(), &options.folder.join(format!("{verb}.svg")))?;

@@ -62,14 +62,16 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
     }
     let (profile, calls) = (&context.profile, args.calls);
     // Here a refusal has its kind, and with it an exit code.
-    let request = CallToolRequest { name: args.tool.clone(), arguments: Value::Object(arguments.clone()).to_string().into(), dry_run: false };
+    let request =
+        CallToolRequest { name: args.tool.clone(), arguments: Value::Object(arguments.clone()).to_string().into(), dry_run: false };
     let first = Answered::of_text(&answered(client.call_tool(request).await)?.text);
     drop(client);
     let mut session = Session::open(profile).await?;
     let second = session.call(&args.tool, &arguments).await?;
     if second.asked_microsoft() {
         let status = second.status.as_deref().unwrap_or_default();
-        let message = format!("The cache does not answer this call (`{status}`): each of {calls} would ask Microsoft. It was called twice.");
+        let message =
+            format!("The cache does not answer this call (`{status}`): each of {calls} would ask Microsoft. It was called twice.");
         return Err(Fault::new(Kind::User, "not_cached", message, "name another read, or other arguments"));
     }
     let told = |what: &str| context.output.progress(what);

@@ -67,7 +67,15 @@ impl Figures {
 }
 
 impl Measured {
-    pub(super) fn new(tool: String, answer: &Answered, asked_microsoft: u64, connect_us: Spread, ping_us: Spread, one: Figures, eight: Figures) -> Self {
+    pub(super) fn new(
+        tool: String,
+        answer: &Answered,
+        asked_microsoft: u64,
+        connect_us: Spread,
+        ping_us: Spread,
+        one: Figures,
+        eight: Figures,
+    ) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "microseconds of a call")]
         let ratio = one.p50_us as f64 / ping_us.p50.max(1) as f64;
         let ratio = (ratio * 100.0).round() / 100.0;
@@ -96,7 +104,8 @@ impl View for Measured {
             count => paint.warn(&format!("Microsoft was asked {count} times")),
         };
         let spread = |spread: &Spread| vec![time(Some(spread.p50)), time(Some(spread.p99)), String::new()];
-        let figures = |figures: &Figures| vec![time(Some(figures.p50_us)), time(Some(figures.p99_us)), format!("{:.0}", figures.per_second)];
+        let figures =
+            |figures: &Figures| vec![time(Some(figures.p50_us)), time(Some(figures.p99_us)), format!("{:.0}", figures.per_second)];
         let row = |name: &str, cells: Vec<String>| std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>();
         let rows = [
             row("", ["half", "99 %", "calls/s"].map(str::to_owned).to_vec()),

@@ -1,10 +1,10 @@
 //! A session as a client's shim opens one: frames over the daemon's socket, one MCP line in each.
 
+use m365_cached_proto::PROTOCOL_VERSION;
 use m365_cached_proto::dirs::Profile;
 use m365_cached_proto::endpoint::{health_client, mcp_client};
 use m365_cached_proto::health::{HealthCheckRequest, HealthClient};
 use m365_cached_proto::v1::{ClientFrame, Fault, Hello, Kind, ServerFrame, client_frame, server_frame};
-use m365_cached_proto::PROTOCOL_VERSION;
 use m365_cached_shim::reach::reach;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;

@@ -44,7 +44,8 @@ fn reply(seconds: u64) -> StatusReply {
         under_way: Some(under_way),
         ..Client::default()
     };
-    let account = |id: &str, name: &str, state: &str| Account { id: id.into(), username: name.into(), state: state.into(), ..Account::default() };
+    let account =
+        |id: &str, name: &str, state: &str| Account { id: id.into(), username: name.into(), state: state.into(), ..Account::default() };
     StatusReply {
         version: "0.1.0".into(),
         pid: 4242,

@@ -133,11 +133,11 @@ impl Line {
             under_way: activity.map(|activity| activity.under_way),
             clients: reply.clients.len(),
             queue: reply.queue.as_ref().map(|queue| Queue { queued: queue.queued, running: queue.running, failed: queue.failed }),
-            graph: reply
-                .graph
-                .as_ref()
-                .filter(|graph| !graph.breaker.is_empty())
-                .map(|graph| Graph { breaker: graph.breaker.clone(), in_flight: graph.in_flight, waiting: graph.waiting }),
+            graph: reply.graph.as_ref().filter(|graph| !graph.breaker.is_empty()).map(|graph| Graph {
+                breaker: graph.breaker.clone(),
+                in_flight: graph.in_flight,
+                waiting: graph.waiting,
+            }),
             accounts: own.chain(shared).collect(),
             recent: activity.into_iter().flat_map(|activity| activity.recent.iter().map(Call::from)).collect(),
         }

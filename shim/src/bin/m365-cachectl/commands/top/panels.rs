@@ -41,14 +41,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, state: &State, table: Tabl
     frame.render_widget(grid.block(Block::bordered().title(title)), area);
 }
 
-const CALLS: [Constraint; 6] = [
-    Constraint::Length(6),
-    Constraint::Fill(3),
-    Constraint::Length(9),
-    Constraint::Fill(2),
-    Constraint::Fill(2),
-    Constraint::Length(8),
-];
+const CALLS: [Constraint; 6] =
+    [Constraint::Length(6), Constraint::Fill(3), Constraint::Length(9), Constraint::Fill(2), Constraint::Fill(2), Constraint::Length(8)];
 
 /// The last calls.
 fn calls(state: &State, ink: Ink) -> Vec<Row<'static>> {

@@ -105,7 +105,8 @@ fn end(below_us: u64) -> u64 {
 impl Moment {
     /// What came between `before` and `now`, if they are of one daemon.
     fn between(before: &Activity, now: &Activity, time: Duration) -> Self {
-        let count = |activity: &Activity, word: &str| activity.counts.iter().find(|count| count.status == word).map_or(0, |count| count.count);
+        let count =
+            |activity: &Activity, word: &str| activity.counts.iter().find(|count| count.status == word).map_or(0, |count| count.count);
         Self {
             time,
             counts: ENDS.map(|(word, _)| count(now, word).saturating_sub(count(before, word))),

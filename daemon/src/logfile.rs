@@ -99,7 +99,6 @@ fn same_as_stderr(file: &File) -> io::Result<bool> {
 
 /// Not to be told here: a daemon that a shim started writes its lines to both, which are one file.
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as where it can be told")]
 fn same_as_stderr(_: &File) -> io::Result<bool> {
     Ok(false)
 }

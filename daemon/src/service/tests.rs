@@ -46,6 +46,9 @@ async fn who_watches_is_told_of_calls_and_nobody_else() {
     assert_eq!((failed.tool.as_str(), failed.status.as_str(), failed.code.as_str()), ("unknown", "error", "throttled"));
     let later = admin.status(v1::StatusRequest { activity: true, after_call: 2 }).await.unwrap().into_inner().activity.unwrap();
     assert!(later.recent.is_empty() && later.last_call == 2, "{later:?}");
+    admin.logout(v1::LogoutRequest { account: "ada@contoso.example".into() }).await.unwrap();
+    let left = admin.status(v1::StatusRequest { activity: true, after_call: 0 }).await.unwrap().into_inner().activity.unwrap();
+    assert_eq!(left.recent.iter().map(|call| call.number).collect::<Vec<_>>(), [2], "an account that has gone is not told of");
 }
 
 #[tokio::test]

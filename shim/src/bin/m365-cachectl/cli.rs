@@ -303,7 +303,7 @@ mod tests {
                 let words: Vec<String> = shell_words(example).into_iter().filter(|word| !word.starts_with('-')).collect();
                 path.split(' ').all(|word| words.iter().any(|said| said == word))
             };
-            assert!(examples.iter().any(|example| of_the_verb(&example)), "`{path} --help` shows no example of itself");
+            assert!(examples.iter().any(of_the_verb), "`{path} --help` shows no example of itself");
         }
         assert!(all.len() > 50 && seen > 100, "{} {seen}", all.len());
     }

@@ -41,9 +41,10 @@ arrows scroll, `?` explains them. When the daemon goes away it waits for the nex
 because Microsoft could not be asked; `past` went by the cache; `other` are writes and calls that no cache is for. The hit rate is the share of
 cached reads that did not wait for Microsoft. Of a call are shown its tool, account, client, end and time, and nothing of its content.
 
-With --json: a line for each look, over the time since the look before: `at_ms`, `state`, `seconds`, `calls_per_second` by the words of
-`recent`, `hit_rate` (0 to 1, or null), `latency_us` with `cached` and `other` (`count`, `p50`, `p99`), `under_way`, `clients`, `queue`, `graph`,
-`accounts` with their budget of requests, `recent` calls that came since. A daemon that goes away is a line with `state` `not_running`.")]
+With --json: a line for each look, over the time since the look before: `at_ms`, `state`, `seconds`, `calls_per_second` (`fresh`, `stale`, `miss`,
+`coalesced` for shared, `stale_if_error` for stood in, `bypass` for past, `done` for other, `error`), `hit_rate` (0 to 1, or null), `latency_us` with
+`cached` and `other` (`count`, `p50`, `p99`), `under_way`, `clients`, `queue`, `graph`, `accounts` with their budget of requests, `recent` calls that came
+since. A daemon that goes away is a line with `state` `not_running`.")]
 pub(crate) struct Args {
     /// How often to look
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]

@@ -170,6 +170,10 @@ mod tests {
         }
         state.key(Key::Down(10));
         assert_eq!(state.first_row(Table::Calls), 2);
+        state.key(Key::Next);
+        state.key(Key::Up(1));
+        assert_eq!((state.first_row(Table::Calls), state.first_row(Table::Clients)), (2, 0), "each table by itself");
+        state.key(Key::Previous);
         state.key(Key::Up(usize::MAX));
         assert_eq!(state.first_row(Table::Calls), 0);
     }

@@ -179,6 +179,7 @@ struct Counted {
     moved: AtomicU64,
     of: AtomicU64,
     given_up: AtomicBool,
+    shared: AtomicBool,
 }
 
 impl PartialEq for Work {
@@ -209,6 +210,16 @@ impl Work {
     /// Whether it was given up.
     pub fn is_given_up(&self) -> bool {
         self.0.given_up.load(Ordering::Relaxed)
+    }
+
+    /// It shares the fetch of another call.
+    pub fn share(&self) {
+        self.0.shared.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it shares the fetch of another call.
+    pub fn is_shared(&self) -> bool {
+        self.0.shared.load(Ordering::Relaxed)
     }
 
     /// Requests that Microsoft has answered.

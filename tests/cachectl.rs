@@ -176,6 +176,81 @@ fn tools_are_listed_and_described() {
 }
 
 #[test]
+fn clients_are_listed_with_what_they_have_called() {
+    let mut world = World::start().unwrap();
+    let mut old = world.client(Era::Legacy).unwrap();
+    let mut new = world.client_of(Era::Modern, "mail").unwrap();
+    old.call("account_list", &json!({})).unwrap().json().unwrap();
+    old.call("email_list", &json!({"account_id": world.ids[0]})).unwrap().json().unwrap();
+    new.call("account_list", &json!({})).unwrap().json().unwrap();
+    let listed = world.ctl_json(&["clients"]).unwrap();
+    let [first, second] = listed["clients"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!(
+        (&first["era"], &first["protocol"], &first["calls"], &first["under_way"]),
+        (&json!("legacy"), &json!("2025-11-25"), &json!(2), &json!(0))
+    );
+    assert_eq!((&second["era"], &second["tools"], &second["calls"]), (&json!("modern"), &json!("mail"), &json!(1)), "{second}");
+    assert_eq!((&first["name"], &first["tools"]), (&json!("checks"), &json!("essential")), "{first}");
+    let text = world.ctl(&["clients"]).unwrap().ok().unwrap().stdout;
+    assert!(text.contains("2025-11-25") && text.contains("2026-07-28") && text.contains("mail"), "{text}");
+    drop((old, new));
+    world.until(|status| status["clients"] == json!([])).unwrap();
+    assert_eq!(world.ctl_json(&["clients"]).unwrap(), json!({"clients": []}));
+    world.stop_daemon().unwrap();
+    assert_eq!(world.ctl(&["clients"]).unwrap().code, Some(8));
+    assert!(m365_cached_checks::support::process::of_profile(world.home.path()).unwrap().is_empty());
+}
+
+#[test]
+fn a_bench_calls_reads_alone_and_asks_microsoft_no_more_than_once() {
+    let world = World::start().unwrap();
+    let asked = || serde_json::to_value(world.control().stats()).unwrap()["requests"].clone();
+    let before = asked();
+    let own = world.ctl_json(&["bench", "--calls", "64"]).unwrap();
+    assert_eq!((&own["tool"], &own["cache"], &own["asked_microsoft"]), (&json!("account_list"), &json!(null), &json!(0)), "{own}");
+    assert_eq!((&own["one"]["calls"], &own["eight"]["calls"]), (&json!(64), &json!(64)), "{own}");
+    for time in [&own["connect_us"]["p50"], &own["ping_us"]["p50"], &own["one"]["p50_us"], &own["eight"]["per_second"], &own["ratio"]] {
+        assert!(time.as_f64().unwrap() > 0.0, "{own}");
+    }
+    assert_eq!(asked(), before, "Microsoft was not asked");
+    let arguments = json!({"account_id": ALEX, "limit": 3}).to_string();
+    let words = ["bench", "--calls", "64", "--tool", "email_list", "--args", &arguments];
+    let read = world.ctl_json(&words).unwrap();
+    assert_eq!((&read["cache"], &read["asked_microsoft"]), (&json!("fresh"), &json!(1)), "{read}");
+    let after = asked();
+    assert_eq!(world.ctl_json(&words).unwrap()["asked_microsoft"], 0);
+    assert_eq!(asked(), after, "what is stored is enough");
+    let text = world.ctl(&words).unwrap().ok().unwrap().stdout;
+    assert!(text.contains("times as long as a ping") && text.contains("8 connections"), "{text}");
+    let write = json!({"account_id": ALEX, "to": [ALEX], "subject": "s", "body": "b"}).to_string();
+    let past = json!({"account_id": ALEX, "force_refresh": true}).to_string();
+    for (tool, arguments, code) in [
+        ("email_send", &write, "not_read_only"),
+        ("email_list", &past, "not_cached"),
+        ("email_lst", &arguments, "unknown_tool"),
+        ("email_list", &"{}".to_owned(), "invalid_arguments"),
+    ] {
+        let said = world.ctl(&["--json", "bench", "--tool", tool, "--args", arguments]).unwrap();
+        let error = said.json().unwrap()["error"].clone();
+        assert!(said.code == Some(2) && !error["message"].as_str().unwrap().is_empty(), "{tool}: {said:?}");
+        assert!(error["code"] == code || code == "invalid_arguments", "{tool}: {error}");
+    }
+    assert_eq!(asked(), after, "nothing of these was called");
+}
+
+#[test]
+fn a_bench_that_runs_into_a_limit_says_so() {
+    let world = World::with(m365_cached_checks::support::world::Setup {
+        accounts: &[ALEX],
+        config: "[limits]\nreads_per_minute = 20\n",
+        ..m365_cached_checks::support::world::Setup::limited()
+    })
+    .unwrap();
+    let said = world.ctl(&["--json", "bench", "--calls", "64"]).unwrap();
+    assert_eq!((said.code, said.json().unwrap()["error"]["code"].as_str()), (Some(5), Some("busy")), "{said:?}");
+}
+
+#[test]
 fn stop_ends_the_daemon_and_says_so() {
     let mut world = World::start().unwrap();
     let pid = world.daemon().pid();
@@ -186,7 +261,23 @@ fn stop_ends_the_daemon_and_says_so() {
 #[test]
 fn every_verb_explains_itself() {
     let world = World::start().unwrap();
-    for verb in ["status", "login", "logout", "accounts", "call", "tools", "stats", "invalidate", "tasks", "warm", "stop"] {
+    for verb in [
+        "status",
+        "login",
+        "logout",
+        "accounts",
+        "call",
+        "tools",
+        "stats",
+        "invalidate",
+        "tasks",
+        "warm",
+        "stop",
+        "top",
+        "clients",
+        "logs",
+        "bench",
+    ] {
         let said = world.ctl(&[verb, "--help"]).unwrap().ok().unwrap();
         assert!(said.stdout.contains("Usage:"), "{verb}: {}", said.stdout);
     }

@@ -57,6 +57,8 @@ mod limits;
 #[cfg(test)]
 mod locked;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod manual;
 #[cfg(test)]
 mod matrix;
@@ -110,6 +112,8 @@ mod supply;
 mod suspend;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod top;
 #[cfg(test)]
 mod trip;
 #[cfg(test)]

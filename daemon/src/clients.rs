@@ -20,7 +20,9 @@ pub struct ClientState {
     pub protocol: String,
     /// Version of the shim.
     pub shim_version: String,
-    /// Tool calls so far.
+    /// Lines it has sent so far, whatever they ask.
+    pub lines: u64,
+    /// Tool calls, and readings of resources, that were answered so far.
     pub calls: u64,
     /// When it connected.
     pub connected_at: Timestamp,
@@ -57,6 +59,13 @@ impl Clients {
         self.lock().taken.iter().map(|(session, client)| (*session, client.clone())).collect()
     }
 
+    /// Counts a call of the session with this number.
+    pub(crate) fn called(&self, session: u64) {
+        if let Some(client) = self.lock().taken.get_mut(&session) {
+            client.calls += 1;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seats> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,9 +91,9 @@ impl Seat {
         }
     }
 
-    /// Counts a tool call.
-    pub fn called(&self) {
-        self.update(|client| client.calls += 1);
+    /// Counts a line.
+    pub fn asked(&self) {
+        self.update(|client| client.lines += 1);
     }
 }
 
@@ -104,10 +113,13 @@ mod tests {
         let one = clients.join(ClientState { pid: 1, ..ClientState::default() });
         let two = clients.join(ClientState::default());
         assert_ne!(one.session(), two.session());
-        one.called();
+        one.asked();
+        one.asked();
+        clients.called(one.session());
+        clients.called(0);
         two.update(|client| client.name = "two".into());
         let list = clients.list();
-        assert_eq!((list[0].1.calls, list[1].1.name.as_str()), (1, "two"));
+        assert_eq!((list[0].1.calls, list[0].1.lines, list[1].1.calls, list[1].1.name.as_str()), (1, 2, 0, "two"));
         drop(one);
         assert_eq!(clients.list().len(), 1);
         assert!(clients.join(ClientState::default()).session() > two.session(), "a number is never used again");

@@ -6,9 +6,9 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use m365_cached::{
     cache::Escaped,
     clock::Timestamp,
-    engine::{Change, Content, ContentOf, Period, Point, Stats, WantedBytes, WarmUp},
+    engine::{CacheStatus, Change, Content, ContentOf, Lane, Period, Point, Stats, WantedBytes, WarmUp},
     hint::{Hint, Kind},
-    ids::{Caller, ToolProfile},
+    ids::{AccountId, Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use serde_json::{Map, Value};
@@ -35,6 +35,8 @@ pub trait Core: Records {
     async fn rehearse(&self, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// How store, accounts, Graph and queue are doing. Never fails: what is unhealthy is said in it.
     async fn status(&self) -> CoreStatus;
+    /// The account whose id or username that is; does not wait for anything.
+    fn account_named(&self, name: &str) -> Option<AccountId>;
     /// Every account that has signed in.
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem>;
     /// Begins a sign-in.
@@ -66,6 +68,8 @@ pub trait Core: Records {
 pub struct Answer {
     /// The pieces; none begins or ends inside an escape.
     pub pieces: Vec<Escaped>,
+    /// How it came about; `None` for what is no cached read.
+    pub status: Option<CacheStatus>,
 }
 
 impl Answer {
@@ -296,6 +300,10 @@ pub struct GraphState {
     pub in_flight: u32,
     /// Requests that wait for their turn.
     pub waiting: u32,
+    /// Requests at a time for one mailbox or drive.
+    pub per_mailbox: u32,
+    /// Mailboxes and drives that are asked now.
+    pub lanes: Vec<Lane>,
 }
 
 /// What is fetched ahead of use.

@@ -16,6 +16,7 @@ use m365_cached::{
 use tokio::sync::watch;
 
 use crate::{
+    activity::Activity,
     clients::Clients,
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
@@ -61,6 +62,8 @@ pub struct Daemon {
     pub(crate) sign_ins: SignIns,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
+    /// What calls come to now.
+    pub(crate) activity: Arc<Activity>,
     /// What is configured for which client.
     pub(crate) policies: Arc<Policies>,
     /// Names the calls of people, who have no shim.
@@ -101,7 +104,9 @@ impl Daemon {
         } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
-        let core = core.map(|core| Arc::new(Gated::new(core, Arc::clone(&gate))) as Arc<dyn Core>);
+        let (activity, clients) = (Arc::new(Activity::default()), Clients::default());
+        let gated = |core| Arc::new(Gated::new(core, Arc::clone(&gate), Arc::clone(&activity), clients.clone())) as Arc<dyn Core>;
+        let core = core.map(gated);
         let fixtures = fixtures.then(|| Fixtures::new(dice.hex(16)));
         Self {
             fixtures,
@@ -111,12 +116,13 @@ impl Daemon {
             keys,
             caching,
             catalogue,
-            clients: Clients::default(),
+            clients,
             ready_at,
             socket_stays: manager.keeps_socket(),
             strict,
             tools,
             gate,
+            activity,
             policies: Arc::new(policies),
             run: dice.number(),
             persons_calls: AtomicU64::new(0),
@@ -140,9 +146,9 @@ impl Daemon {
         CallId { run: self.run, connection: 0, line: self.persons_calls.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 
-    /// How many calls were made by those who are connected, and by people.
+    /// How many lines those who are connected have sent, and how many calls people have made.
     pub(crate) fn asked(&self) -> u64 {
-        let clients = self.clients.list().into_iter().map(|(_, client)| client.calls).sum::<u64>();
+        let clients = self.clients.list().into_iter().map(|(_, client)| client.lines).sum::<u64>();
         clients.wrapping_add(self.persons_calls.load(Ordering::Relaxed))
     }
 

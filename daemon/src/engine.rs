@@ -245,7 +245,7 @@ pub(crate) fn warming(config: &Config) -> Result<Warming, Problem> {
 }
 
 fn answer(answer: &engine::Answer) -> Answer {
-    Answer { pieces: answer.pieces() }
+    Answer { pieces: answer.pieces(), status: answer.status }
 }
 
 fn room(room: &engine::RoomStatus) -> RoomState {
@@ -391,6 +391,8 @@ impl Core for Running {
             throttled: gauges.throttled,
             in_flight: u32::try_from(gauges.budget.in_flight).unwrap_or(u32::MAX),
             waiting: u32::try_from(gauges.budget.waiting).unwrap_or(u32::MAX),
+            per_mailbox: u32::try_from(status.per_mailbox).unwrap_or(u32::MAX),
+            lanes: status.lanes,
         });
         CoreStatus {
             store: StoreState {
@@ -419,6 +421,10 @@ impl Core for Running {
             queue: QueueState { queued: status.tasks.queued, running: status.tasks.running, failed: status.tasks.failed },
             warnings,
         }
+    }
+
+    fn account_named(&self, name: &str) -> Option<AccountId> {
+        self.engine.account_id(name).ok()
     }
 
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {

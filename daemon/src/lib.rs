@@ -1,5 +1,6 @@
 //! Puts it together and listens: gRPC, MCP, service managers.
 
+mod activity;
 pub mod backup;
 pub mod clients;
 mod compliance;
@@ -13,6 +14,7 @@ pub mod instance;
 pub mod keys;
 pub mod life;
 pub mod listener;
+pub mod logfile;
 pub mod logging;
 pub mod manager;
 mod mcp;

@@ -1,4 +1,4 @@
-//! Tracing to stderr, with a redactor that lets through only what is known to be harmless.
+//! Tracing to stderr and to a file of our own, with a redactor that lets through only what is known to be harmless.
 //!
 //! Decision: an allow-list of field names, since a list of forbidden ones is always one name short. Values still pass a filter for
 //! addresses and tokens, because an error text may carry one. Of other crates only warnings are shown, and only where they come from:
@@ -22,6 +22,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
+
+use crate::logfile::LogFile;
 
 /// Fields that may be shown. They hold names, numbers and reasons of ours, never content, addresses or tokens.
 const ALLOWED: [&str; 37] = [
@@ -83,9 +85,11 @@ pub(crate) fn check(settings: &LogSettings) -> Result<(), LogError> {
     EnvFilter::try_new(&settings.filter).map(drop).map_err(|_| LogError::Filter)
 }
 
-/// Sends the events of this process to stderr, and what a panic may tell as well.
-pub fn start(settings: &LogSettings) -> Result<(), LogError> {
-    let subscriber = tracing_subscriber::registry().with(layer(settings, io::stderr)?);
+/// Sends the events of this process to stderr and to `file`, and what a panic may tell as well. Where both are one file they are written once.
+pub fn start(settings: &LogSettings, file: Option<LogFile>) -> Result<(), LogError> {
+    let to_stderr = if file.as_ref().is_some_and(LogFile::is_stderr) { None } else { Some(layer(settings, io::stderr)?) };
+    let to_file = file.map(|file| layer(settings, move || file.clone())).transpose()?;
+    let subscriber = tracing_subscriber::registry().with(to_stderr).with(to_file);
     subscriber.try_init().map_err(|_| LogError::Twice)?;
     quiet_panics();
     Ok(())

@@ -16,6 +16,7 @@ use m365_cached_daemon::{
     instance::{Instance, InstanceError},
     life::{End, Life, Program, become_other},
     listener::Listener,
+    logfile::LogFile,
     logging,
     manager::{Handed, Manager},
     parts::{self, Parts},
@@ -72,7 +73,7 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
         Err(InstanceError::Running { .. } | InstanceError::Managed { .. }) if flags.if_not_running => return Ok(ExitCode::SUCCESS),
         claimed => claimed.map_err(|error| Problem::of_instance(&error))?,
     };
-    let config = start_logging(config)?;
+    let config = start_logging(config, &profile)?;
     if !missing.is_empty() {
         tracing::warn!(reason = ?missing, "the system did not grant every protection");
     }
@@ -139,17 +140,30 @@ async fn open(config: &Config, profile: &Profile, flags: &Flags) -> Result<Parts
     Ok(Parts { fixtures: flags.fixtures, ..Parts::real(config, profile, clock).await })
 }
 
-/// Logs as configured; with a configuration that cannot be used, as without one.
-fn start_logging(config: Result<Config, Problem>) -> Result<Result<Config, Problem>, Problem> {
-    let unusable = match config {
-        Ok(config) => match logging::start(&config.log) {
-            Ok(()) => return Ok(Ok(config)),
-            Err(error) => Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`, then restart the daemon."),
-        },
-        Err(problem) => problem,
+/// Logs as configured; with a configuration that cannot be used, as without one. A log file that cannot be had is told and no more: stderr is there.
+fn start_logging(config: Result<Config, Problem>, profile: &Profile) -> Result<Result<Config, Problem>, Problem> {
+    let opened = LogFile::open(&profile.log_file());
+    let (file, trouble) = match opened {
+        Ok(file) => (Some(file), None),
+        Err(error) => (None, Some(error.kind())),
     };
-    logging::start(&Config::default().log).map_err(failed)?;
-    Ok(Err(unusable))
+    let config = match config {
+        Ok(config) => match logging::start(&config.log, file.clone()) {
+            Ok(()) => Ok(config),
+            Err(error) => {
+                logging::start(&Config::default().log, file).map_err(failed)?;
+                Err(Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`, then restart the daemon."))
+            }
+        },
+        Err(problem) => {
+            logging::start(&Config::default().log, file).map_err(failed)?;
+            Err(problem)
+        }
+    };
+    if let Some(kind) = trouble {
+        tracing::warn!(%kind, "the log file of the profile cannot be written; the log goes to stderr alone");
+    }
+    Ok(config)
 }
 
 /// Shows every setting with its origin.

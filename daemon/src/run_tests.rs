@@ -42,7 +42,7 @@ async fn a_manager_is_told_of_each_state() {
         let (manager, ear, _dir) = manager(Duration::from_secs(3600));
         let running = Running::start_by(core, Duration::from_secs(5), manager).await;
         assert_eq!(soon(next(&ear)).await, format!("READY=1\nSTATUS={said}"));
-        admin_client(running.connect().await).status(v1::StatusRequest {}).await.unwrap();
+        admin_client(running.connect().await).status(v1::StatusRequest::default()).await.unwrap();
         assert_eq!(soon(next(&ear)).await, "WATCHDOG=1", "a locked daemon is alive too");
         running.signal.send(()).unwrap();
         assert_eq!(soon(next(&ear)).await, "STOPPING=1\nSTATUS=finishing the calls under way");
@@ -152,7 +152,7 @@ async fn a_call_that_never_ends_does_not_hold_the_daemon() {
 async fn an_idle_connection_does_not_hold_the_daemon() {
     let running = Running::start(Ok(Arc::new(FakeCore::default())), Duration::from_secs(60)).await;
     let mut admin = admin_client(running.connect().await);
-    admin.status(v1::StatusRequest {}).await.unwrap();
+    admin.status(v1::StatusRequest::default()).await.unwrap();
     running.signal.send(()).unwrap();
     soon(running.task).await.unwrap();
 }
@@ -167,6 +167,6 @@ async fn half_a_line_from_a_stranger_harms_nobody() {
         let _ = stream.write_all(bytes).await;
         drop(stream);
         let mut admin = admin_client(running.connect().await);
-        assert_eq!(admin.status(v1::StatusRequest {}).await.unwrap().into_inner().state, "ready");
+        assert_eq!(admin.status(v1::StatusRequest::default()).await.unwrap().into_inner().state, "ready");
     }
 }

@@ -15,7 +15,7 @@ use m365_cached::{
     clock::{ManualClock, Timestamp},
     engine::{Change, Content, ContentOf, Stats, WantedBytes, WarmUp},
     hint::Kind,
-    ids::{Caller, ToolProfile},
+    ids::{AccountId, Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
 use m365_cached_proto::dirs::Profile;
@@ -119,7 +119,7 @@ impl crate::records::Records for FakeCore {
     }
 
     async fn erase(&self, account: &str, _caller: &Caller) -> Result<m365_cached::engine::Erased, Problem> {
-        let account = m365_cached::ids::AccountId::new(account);
+        let account = AccountId::new(account);
         Ok(m365_cached::engine::Erased { account, entries: 2, copies: 0, left: [("entries", 0)].into() })
     }
 
@@ -159,7 +159,7 @@ impl Core for FakeCore {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let text = serde_json::json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
         let (head, rest) = text.split_at(1);
-        Ok(Answer { pieces: vec![Escaped::from_text(head), Escaped::from_text(rest)] })
+        Ok(Answer { pieces: vec![Escaped::from_text(head), Escaped::from_text(rest)], status: None })
     }
 
     async fn content(&self, _caller: &Caller, account: &str, _of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem> {
@@ -177,7 +177,7 @@ impl Core for FakeCore {
 
     async fn rehearse(&self, tool: &str, _args: &Map<String, Value>) -> Result<Answer, Problem> {
         let text = serde_json::json!({ "rehearsed": tool }).to_string();
-        Ok(Answer { pieces: vec![Escaped::from_text(&text)] })
+        Ok(Answer { pieces: vec![Escaped::from_text(&text)], status: None })
     }
 
     async fn status(&self) -> CoreStatus {
@@ -202,6 +202,10 @@ impl Core for FakeCore {
             Probed { account: ada(), problem: None, missing_scopes: vec!["Mail.Send".into()] },
             Probed { account: AccountState::default(), problem: Some(refused), missing_scopes: Vec::new() },
         ]
+    }
+
+    fn account_named(&self, name: &str) -> Option<AccountId> {
+        (name == ada().username || name == ada().id).then(|| AccountId::new(ada().id))
     }
 
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {
@@ -252,7 +256,7 @@ impl Core for FakeCore {
     }
 
     async fn cancel_task(&self, id: &str) -> Result<Answer, Problem> {
-        Ok(Answer { pieces: vec![Escaped::from_text(&format!("{{\"task_id\":\"{id}\"}}"))] })
+        Ok(Answer { pieces: vec![Escaped::from_text(&format!("{{\"task_id\":\"{id}\"}}"))], status: None })
     }
 
     async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem> {

@@ -151,7 +151,7 @@ impl Profile {
         self.dir.join("m365-cached.starting")
     }
 
-    /// What a daemon that was started by a client writes to its stderr.
+    /// What the daemon logs, and what one that a client starts says before; see [`crate::logs`].
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
         self.dir.join("m365-cached.log")

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile};
+use m365_cached_proto::logs::{LOG_MAX, put_aside};
 
 /// Variable that names the daemon's program.
 pub const DAEMON_VARIABLE: &str = "M365_CACHED_DAEMON";
-/// A log of this size is put aside before a daemon appends to it.
-const LOG_MAX: u64 = 4 * 1024 * 1024;
 
 /// What came of an attempt to start the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +107,7 @@ impl Starter {
     fn log(&self) -> io::Result<File> {
         let path = self.profile.log_file();
         if std::fs::metadata(&path).is_ok_and(|meta| meta.len() > LOG_MAX) {
-            std::fs::rename(&path, path.with_extension("log.old"))?;
+            put_aside(&path)?;
         }
         private_file(&path, OpenOptions::new().append(true))
     }

@@ -126,7 +126,7 @@ impl Accounts {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, whose| whose != account);
     }
 
-    fn all(&self) -> Vec<Arc<AccountRow>> {
+    pub(super) fn all(&self) -> Vec<Arc<AccountRow>> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }

@@ -152,6 +152,9 @@ impl Engine {
             let (mut landed, part, _waiting) = self.join_or_begin(call, key, from)?;
             if part != Part::Began {
                 self.counters.coalesced(call);
+                if let Some(work) = call.urgency.work() {
+                    work.share();
+                }
             }
             let result = landed.wait_for(Option::is_some).await.map_err(|_| CallError::Broken)?;
             match &*result {

@@ -103,7 +103,7 @@ pub use probe::Probed;
 pub use queue::{Ask, Next, TaskRun};
 pub use remote::{GraphRemote, Remote};
 pub use stats::{Asked, Period, Point, Statistics, Stats};
-pub use status::Status;
+pub use status::{Lane, Status};
 pub use trail::{AuditPolicy, Shown, Wanted};
 pub use warm::{Operation, Warming, WarmingNow};
 pub use warm_up::WarmUp;

@@ -1,10 +1,13 @@
 //! What a person may want to know about the engine now.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Answer, Asked, CallError, Engine, Period, RoomStatus, warm::WarmingNow};
 use crate::{
-    graph::ClientGauges,
+    graph::{ClientGauges, LaneGauges},
+    ids::AccountId,
     store::{Health, StoreStats, TaskCounts},
     tools::Args,
 };
@@ -36,6 +39,23 @@ pub struct Status {
     pub in_doubt: usize,
     /// The Graph client's numbers; `None` without one.
     pub graph: Option<ClientGauges>,
+    /// Mailboxes and drives that are asked now.
+    pub lanes: Vec<Lane>,
+    /// Requests at a time for one of them.
+    pub per_mailbox: usize,
+}
+
+/// The budget of one mailbox or drive now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// The account whose own it is; `None` for a shared one.
+    pub account: Option<AccountId>,
+    /// Requests under way.
+    pub used: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// How long nobody is let in.
+    pub paused: Duration,
 }
 
 impl Engine {
@@ -55,7 +75,18 @@ impl Engine {
             totals_corrected: self.chores.corrected(),
             in_doubt: self.in_doubt().await,
             graph: self.graph.as_ref().map(|client| client.gauges()),
+            lanes: self.lanes(),
+            per_mailbox: self.graph.as_ref().map_or(0, |client| client.budget().limit()),
         }
+    }
+
+    /// The budget of every mailbox and drive that is asked now.
+    fn lanes(&self) -> Vec<Lane> {
+        let lanes = self.graph.as_ref().map(|client| client.budget().lanes()).unwrap_or_default();
+        let rows = self.accounts.all();
+        let owner = |key: &str| rows.iter().find(|row| row.object_id == key).map(|row| row.id.clone());
+        let lane = |lane: LaneGauges| Lane { account: owner(&lane.key), used: lane.used, waiting: lane.waiting, paused: lane.paused };
+        lanes.into_iter().map(lane).collect()
     }
 
     /// The answer of `cache_get_stats`: the original's fields, filled in truth. With an account nothing of another one is in it.

@@ -155,6 +155,11 @@ impl Client {
         }
     }
 
+    /// The budget of every mailbox and drive.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// The switch that keeps everything from asking, where there is one.
     pub fn pause(&self) -> Option<&Arc<Pause>> {
         self.http.pause()

@@ -26,4 +26,4 @@ pub use pages::Pages;
 pub use reply::GraphReply;
 pub use request::{Conflict, Content, GraphRequest, Method, Upload, drive_path, drive_search_path, path};
 pub(crate) use stream::Stream;
-pub use throttle::{Budget, Gauges, OUTLOOK_LIMIT};
+pub use throttle::{Budget, Gauges, LaneGauges, OUTLOOK_LIMIT};

@@ -42,6 +42,19 @@ pub struct Gauges {
     pub paused: usize,
 }
 
+/// One mailbox or drive, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneGauges {
+    /// What Microsoft counts the requests against.
+    pub key: Arc<str>,
+    /// Places in use now.
+    pub used: usize,
+    /// Requests that wait for a place.
+    pub waiting: usize,
+    /// How long nobody is let in.
+    pub paused: Duration,
+}
+
 #[derive(Default)]
 struct Lane {
     used: usize,
@@ -145,13 +158,29 @@ impl Budget {
 
     /// Numbers now.
     pub fn gauges(&self) -> Gauges {
+        self.lanes().iter().fold(Gauges::default(), |sum, lane| Gauges {
+            in_flight: sum.in_flight + lane.used,
+            waiting: sum.waiting + lane.waiting,
+            paused: sum.paused + usize::from(!lane.paused.is_zero()),
+        })
+    }
+
+    /// Every mailbox and drive that is asked, or pausing, now.
+    pub fn lanes(&self) -> Vec<LaneGauges> {
         let now = self.clock.now();
         let waiting = |queue: &VecDeque<Waiter>| queue.iter().filter(|waiter| !waiter.granted.is_closed()).count();
-        self.lock().values().fold(Gauges::default(), |sum, lane| Gauges {
-            in_flight: sum.in_flight + lane.used,
-            waiting: sum.waiting + waiting(&lane.waiting),
-            paused: sum.paused + usize::from(lane.paused_until > now),
-        })
+        let gauges = |(key, lane): (&Arc<str>, &Lane)| LaneGauges {
+            key: key.clone(),
+            used: lane.used,
+            waiting: waiting(&lane.waiting),
+            paused: lane.paused_until.since(now),
+        };
+        self.lock().iter().map(gauges).filter(|lane| lane.used > 0 || lane.waiting > 0 || !lane.paused.is_zero()).collect()
+    }
+
+    /// Requests at a time for one mailbox or drive.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Lane>> {

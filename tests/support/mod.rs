@@ -15,6 +15,7 @@ pub mod scan;
 pub mod signin;
 pub mod stopwatch;
 pub mod tenant;
+pub mod terminal;
 pub mod user_manager;
 pub mod workday;
 pub mod world;

@@ -8,7 +8,7 @@ use m365_cached::{
     audit::{Point, Report},
     clock::Stopwatch,
     engine::{Change, Content, ContentOf, Erased, Piece, Stats, WantedBytes},
-    ids::Caller,
+    ids::{AccountId, Caller},
     tools,
 };
 use serde_json::{Map, Value};
@@ -16,31 +16,69 @@ use tokio::sync::broadcast;
 
 use super::{Class, Gate, weight};
 use crate::{
+    activity::{Activity, Outcome, Seen},
+    clients::Clients,
     core::{
         AccountState, Answer, CacheStats, Core, CoreStatus, Invalidate, LoginFlow, LoginOptions, Probed, Problem, StatsQuestion, WarmFlow,
     },
     records::{AuditQuestion, AuditStream, Records},
 };
 
-/// A core whose calls pass a gate. Everything else is a person's asking, and passes as it is.
+/// A core whose calls pass a gate, and are seen by who watches. Everything else is a person's asking, and passes as it is.
 pub(crate) struct Gated {
     core: Arc<dyn Core>,
     gate: Arc<Gate>,
+    activity: Arc<Activity>,
+    clients: Clients,
 }
 
-impl Gated {
-    /// `core` behind `gate`.
-    pub(crate) fn new(core: Arc<dyn Core>, gate: Arc<Gate>) -> Self {
-        Self { core, gate }
+/// A call that is to be told of: its tool, and the account it names.
+struct Told<'a> {
+    tool: &'a str,
+    account: Option<&'a str>,
+    watch: Stopwatch,
+}
+
+impl<'a> Told<'a> {
+    fn of(tool: &'a str, args: &'a Map<String, Value>) -> Self {
+        Self { tool, account: args.get("account_id").and_then(Value::as_str), watch: Stopwatch::start() }
     }
 }
 
-/// Tells of a call that was answered: which, of whom, with what end, how long it took. Nothing of its content: a tool that does not exist is
-/// not named, for its name is the client's text.
-fn tell(caller: &Caller, tool: &str, outcome: &str, watch: Stopwatch) {
-    if let (true, Some(call)) = (tracing::enabled!(tracing::Level::DEBUG), caller.call) {
-        let tool = tools::find(tool).map_or("unknown", |tool| tool.name);
-        tracing::debug!(call = %call, session = caller.session, tool, state = outcome, duration_ms = watch.micros() / 1000, "a call was answered");
+/// The tool whose reading of content is told of.
+const CONTENT: &str = "content";
+
+impl Gated {
+    /// `core` behind `gate`, watched by `activity`; calls are counted for their `clients`.
+    pub(crate) fn new(core: Arc<dyn Core>, gate: Arc<Gate>, activity: Arc<Activity>, clients: Clients) -> Self {
+        Self { core, gate, activity, clients }
+    }
+
+    /// Tells of a call that was answered: which, of whom, with what end, how long it took. Nothing of its content: a tool that does not exist is
+    /// not named, for its name is the client's text.
+    fn tell(&self, caller: &Caller, told: &Told<'_>, outcome: Outcome, code: &str) {
+        let micros = told.watch.micros();
+        let tool = if told.tool == CONTENT { CONTENT } else { tools::find(told.tool).map_or("unknown", |tool| tool.name) };
+        if let (true, Some(call)) = (tracing::enabled!(tracing::Level::DEBUG), caller.call) {
+            let state = match outcome {
+                Outcome::Failed => code,
+                Outcome::Fresh | Outcome::Stale => "cached",
+                _ => "done",
+            };
+            tracing::debug!(call = %call, session = caller.session, tool, state, duration_ms = micros / 1000, "a call was answered");
+        }
+        let account = told.account.and_then(|name| self.core.account_named(name));
+        self.clients.called(caller.session);
+        let (client, session, code) = (caller.client.as_str(), caller.session, code.to_owned());
+        self.activity.note(Seen { at: self.gate.now(), tool, account, client: client.into(), session, outcome, code, micros });
+    }
+
+    /// The same of a call that has ended with an answer or without.
+    fn ended<T>(&self, caller: &Caller, told: &Told<'_>, result: &Result<T, Problem>, outcome: impl FnOnce(&T) -> Outcome) {
+        match result {
+            Ok(value) => self.tell(caller, told, outcome(value), ""),
+            Err(problem) => self.tell(caller, told, Outcome::Failed, &problem.code),
+        }
     }
 }
 
@@ -51,10 +89,10 @@ impl Core for Gated {
         if !self.gate.would_admit(caller, Class::Read) {
             return None;
         }
-        let watch = Stopwatch::start();
+        let told = Told::of(tool, args);
         let answer = self.core.peek(caller, tool, args)?;
         self.gate.answered(caller, Class::Read);
-        tell(caller, tool, "cached", watch);
+        self.tell(caller, &told, Outcome::of(answer.status, false), "");
         Some(answer)
     }
 
@@ -62,33 +100,32 @@ impl Core for Gated {
         if !self.gate.would_admit(caller, Class::Read) {
             return None;
         }
-        let watch = Stopwatch::start();
+        let told = Told::of(tool, args);
         let answer = self.core.lookup(caller, tool, args).await?;
         self.gate.answered(caller, Class::Read);
-        tell(caller, tool, "cached", watch);
+        self.tell(caller, &told, Outcome::of(answer.status, false), "");
         Some(answer)
     }
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
-        let watch = Stopwatch::start();
+        let told = Told::of(tool, args);
+        // Where it is noted that it shares another's fetch.
+        let work = caller.work.clone().unwrap_or_default();
         let called = match self.gate.enter(caller, Class::of(tool), weight(args)) {
-            Ok(_pass) => self.core.call(caller, tool, args).await,
+            Ok(_pass) => self.core.call(&Caller { work: Some(work.clone()), ..caller.clone() }, tool, args).await,
             Err(problem) => Err(problem),
         };
-        tell(caller, tool, called.as_ref().map_or_else(|problem| problem.code.as_str(), |_| "done"), watch);
+        self.ended(caller, &told, &called, |answer| Outcome::of(answer.status, work.is_shared()));
         called
     }
 
     async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem> {
-        let watch = Stopwatch::start();
+        let told = Told { tool: CONTENT, account: Some(account), watch: Stopwatch::start() };
         let read = match self.gate.enter(caller, Class::Read, 0) {
             Ok(_pass) => self.core.content(caller, account, of, wanted).await,
             Err(problem) => Err(problem),
         };
-        if let (true, Some(call)) = (tracing::enabled!(tracing::Level::DEBUG), caller.call) {
-            let state = read.as_ref().map_or_else(|problem| problem.code.as_str(), |_| "done");
-            tracing::debug!(call = %call, session = caller.session, state, duration_ms = watch.micros() / 1000, "content was read");
-        }
+        self.ended(caller, &told, &read, |_| Outcome::Done);
         read
     }
 
@@ -118,6 +155,10 @@ impl Core for Gated {
         self.core.probe().await
     }
 
+    fn account_named(&self, name: &str) -> Option<AccountId> {
+        self.core.account_named(name)
+    }
+
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {
         self.core.accounts().await
     }
@@ -127,7 +168,11 @@ impl Core for Gated {
     }
 
     async fn logout(&self, account: &str) -> Result<(AccountState, u64), Problem> {
-        self.core.logout(account).await
+        let gone = self.core.logout(account).await;
+        if let Ok((account, _)) = &gone {
+            self.activity.forget(&account.id);
+        }
+        gone
     }
 
     async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem> {
@@ -174,7 +219,11 @@ impl Records for Gated {
     }
 
     async fn erase(&self, account: &str, caller: &Caller) -> Result<Erased, Problem> {
-        self.core.erase(account, caller).await
+        let erased = self.core.erase(account, caller).await;
+        if let Ok(erased) = &erased {
+            self.activity.forget(erased.account.as_str());
+        }
+        erased
     }
 
     async fn record_key(&self, outcome: &'static str) {

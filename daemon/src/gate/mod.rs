@@ -119,6 +119,16 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Calls under way, by session.
+    pub(crate) fn under_way(&self) -> BTreeMap<u64, u64> {
+        self.state().sessions.iter().map(|(number, session)| (*number, session.calls)).collect()
+    }
+
     /// A place to count the bytes of a connection that has no session yet.
     pub(crate) fn held(&self) -> Arc<Held> {
         Arc::new(Held::new(Arc::clone(&self.held)))

@@ -73,6 +73,8 @@ pub(crate) struct Session {
     pub(crate) seat: Seat,
     /// rmcp has accepted `initialize` and the client has said `initialized`.
     pub(crate) accepted: AtomicBool,
+    /// It is shown how a client without a handshake introduces itself.
+    shown: AtomicBool,
     /// Its client has closed its side or is gone: nothing it says can come any more.
     pub(crate) gone: AtomicBool,
     /// The client by its own name, once it has told it.
@@ -93,6 +95,7 @@ impl Session {
         Self {
             seat,
             accepted: AtomicBool::new(false),
+            shown: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             caller: OnceLock::new(),
             unnamed,
@@ -117,6 +120,18 @@ impl Session {
         if let Some(name) = name {
             self.caller.get_or_init(|| Self::named(name, &self.seat, &self.origin, self.offer));
         }
+    }
+
+    /// The client has called without a handshake: shown once, since each of its calls says it.
+    pub(crate) fn modern(&self, name: Option<&str>, version: Option<&str>) {
+        if self.shown.load(Relaxed) || self.shown.swap(true, Relaxed) {
+            return;
+        }
+        self.seat.update(|state| {
+            MODERN.clone_into(&mut state.protocol);
+            name.unwrap_or_default().clone_into(&mut state.name);
+            version.unwrap_or_default().clone_into(&mut state.version);
+        });
     }
 
     /// Who calls, for statistics and the journal.

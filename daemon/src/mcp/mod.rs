@@ -99,6 +99,9 @@ impl Conversation {
         // A locked daemon's answer is rmcp's to give.
         let Ok(core) = self.daemon.core() else { return self.forward(&line, id).await };
         self.session.introduced(call.client.as_deref());
+        if call.era == splice::Era::Modern {
+            self.session.modern(call.client.as_deref(), call.version.as_deref());
+        }
         // A copy for each line would cost as much as the look itself; the log alone needs the id here.
         let answer = if tracing::enabled!(tracing::Level::DEBUG) {
             core.peek(&self.session.calling(id), &call.name, &call.arguments)

@@ -37,6 +37,8 @@ pub(crate) struct Call<'a> {
     pub(crate) era: Era,
     /// What the client calls itself, when the call says so.
     pub(crate) client: Option<String>,
+    /// Its version, likewise.
+    pub(crate) version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,8 +89,9 @@ pub(crate) fn read(line: &[u8], accepted: bool) -> Option<Call<'_>> {
     }
     let params: Params = serde_json::from_str(envelope.params.get()).ok()?;
     let era = era(&params.meta, accepted)?;
-    let client = params.meta.get(CLIENT).and_then(|client| client.get("name")).and_then(Value::as_str).map(str::to_owned);
-    Some(Call { id, name: params.name, arguments: params.arguments, era, client })
+    let said = |what: &str| params.meta.get(CLIENT).and_then(|client| client.get(what)).and_then(Value::as_str).map(str::to_owned);
+    let (client, version) = (said("name"), said("version"));
+    Some(Call { id, name: params.name, arguments: params.arguments, era, client, version })
 }
 
 fn era(meta: &Map<String, Value>, accepted: bool) -> Option<Era> {

@@ -31,8 +31,10 @@ impl Admin {
 
 #[tonic::async_trait]
 impl v1::admin_server::Admin for Admin {
-    async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
+    async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
         let daemon = &self.daemon;
+        let v1::StatusRequest { activity, after_call } = request.into_inner();
+        let under_way = daemon.gate.under_way();
         let draining = *daemon.draining().borrow();
         let mut reply = v1::StatusReply {
             version: VERSION.into(),
@@ -42,10 +44,11 @@ impl v1::admin_server::Admin for Admin {
             state: if draining { "draining" } else { "ready" }.into(),
             profile: Some(convert::profile(&daemon.profile)),
             key: Some(convert::key(daemon.keys.as_ref().and_then(|keys| keys.source()).as_ref())),
-            clients: daemon.clients.list().into_iter().map(convert::client).collect(),
+            clients: daemon.clients.list().into_iter().map(|client| convert::client(client, &under_way)).collect(),
             warnings: daemon.warnings().into_iter().map(convert::warning).collect(),
             caching: daemon.caching,
             paused: daemon.switch.until().map(convert::paused),
+            activity: activity.then(|| convert::activity(daemon.activity.told(after_call), daemon.now(), daemon.gate.usage().calls)),
             ..v1::StatusReply::default()
         };
         match daemon.core() {

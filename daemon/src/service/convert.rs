@@ -1,18 +1,21 @@
 //! Between wire and library: the only file that knows both kinds of types.
 
+use std::collections::BTreeMap;
+
 use m365_cached::{
     auth::UNTIL_RESUMED,
     clock::Timestamp,
-    engine::{Period, WarmUp},
+    engine::{Lane, Period, WarmUp},
     hint::Kind,
     ids::ToolProfile,
-    store::Times,
+    store::{Times, statistics::ends_below},
     vault::Source,
 };
 use m365_cached_proto::v1;
 
 use super::status::kind;
 use crate::{
+    activity::{Seen, Told},
     clients::ClientState,
     core::{
         AccountState, CacheStats, GraphState, LoginOptions, LoginStep, Problem, QueueState, RoomState, StatsQuestion, StatsRow, StoreState,
@@ -63,7 +66,7 @@ pub(super) fn key(source: Option<&Source>) -> v1::Key {
     source.map_or_else(v1::Key::default, |source| v1::Key { source: source.kind.as_str().into(), location: source.location.clone() })
 }
 
-pub(super) fn client((session, client): (u64, ClientState)) -> v1::Client {
+pub(super) fn client((session, client): (u64, ClientState), under_way: &BTreeMap<u64, u64>) -> v1::Client {
     v1::Client {
         session,
         pid: client.pid,
@@ -75,6 +78,7 @@ pub(super) fn client((session, client): (u64, ClientState)) -> v1::Client {
         shim_version: client.shim_version,
         policy: client.policy,
         tools: client.tools.as_str().into(),
+        under_way: Some(under_way.get(&session).copied().unwrap_or(0)),
     }
 }
 
@@ -125,6 +129,49 @@ pub(super) fn graph(graph: GraphState) -> v1::GraphLink {
         throttled: graph.throttled,
         in_flight: graph.in_flight,
         waiting: graph.waiting,
+        per_mailbox: graph.per_mailbox,
+        lanes: graph.lanes.iter().map(lane).collect(),
+    }
+}
+
+fn lane(lane: &Lane) -> v1::Lane {
+    v1::Lane {
+        account: lane.account.as_ref().map(ToString::to_string).unwrap_or_default(),
+        used: u32::try_from(lane.used).unwrap_or(u32::MAX),
+        waiting: u32::try_from(lane.waiting).unwrap_or(u32::MAX),
+        paused_ms: u64::try_from(lane.paused.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// What calls come to, for who watches.
+pub(super) fn activity(told: Told, now: Timestamp, under_way: u64) -> v1::Activity {
+    v1::Activity {
+        now_ms: millis(now),
+        counts: told.counts.into_iter().map(|(status, count)| v1::CallCount { status: status.into(), count }).collect(),
+        cached_times: buckets(&told.cached),
+        other_times: buckets(&told.others),
+        under_way,
+        last_call: told.last,
+        recent: told.recent.into_iter().map(recent).collect(),
+    }
+}
+
+fn buckets(times: &Times) -> Vec<v1::TimeBucket> {
+    let bucket = |(bucket, count): (&usize, &u64)| v1::TimeBucket { below_us: ends_below(*bucket).unwrap_or(0), count: *count };
+    times.buckets.iter().map(bucket).collect()
+}
+
+fn recent((number, seen): (u64, Seen)) -> v1::RecentCall {
+    v1::RecentCall {
+        number,
+        at_ms: millis(seen.at),
+        tool: seen.tool.into(),
+        account: seen.account.map(|account| account.to_string()).unwrap_or_default(),
+        client: seen.client,
+        session: seen.session,
+        status: seen.outcome.as_str().into(),
+        code: seen.code,
+        took_us: seen.micros,
     }
 }
 

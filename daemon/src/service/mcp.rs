@@ -179,7 +179,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
 }
 
 async fn take(line: Bytes, conversation: &mut Conversation, daemon: &Daemon, session: &Session) {
-    session.seat.called();
+    session.seat.asked();
     if daemon.gate.penalty(session.seat.session()) {
         tokio::time::sleep(PENALTY).await;
     }

@@ -24,12 +24,40 @@ fn call(name: &str, arguments: &str) -> v1::CallToolRequest {
 }
 
 #[tokio::test]
+async fn who_watches_is_told_of_calls_and_nobody_else() {
+    let running = Running::start(Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>), DRAIN).await;
+    let channel = running.connect().await;
+    let (mut admin, mut tools) = (admin_client(channel.clone()), tools_client(channel));
+    let secret = "{\"account_id\":\"ada@contoso.example\",\"query\":\"canary-7f3a\"}";
+    tools.call_tool(call("email_list", secret)).await.unwrap();
+    tools.call_tool(call("fail", "{}")).await.unwrap_err();
+    let unasked = admin.status(v1::StatusRequest::default()).await.unwrap().into_inner();
+    assert_eq!(unasked.activity, None, "as before, for a person's `status` and for an older program");
+    let told = admin.status(v1::StatusRequest { activity: true, after_call: 0 }).await.unwrap().into_inner().activity.unwrap();
+    assert!(!format!("{told:?}").contains("canary-7f3a") && !format!("{told:?}").contains("contoso"), "{told:?}");
+    let count = |status: &str| told.counts.iter().find(|count| count.status == status).unwrap().count;
+    assert_eq!((count("done"), count("error"), count("fresh"), told.last_call), (1, 1, 0, 2));
+    assert_eq!(told.other_times.iter().map(|bucket| bucket.count).sum::<u64>(), 2);
+    let [done, failed] = told.recent.as_slice() else { panic!("{told:?}") };
+    assert_eq!(
+        (done.tool.as_str(), done.account.as_str(), done.client.as_str(), done.status.as_str()),
+        ("email_list", "1.2", "cachectl", "done")
+    );
+    assert_eq!((failed.tool.as_str(), failed.status.as_str(), failed.code.as_str()), ("unknown", "error", "throttled"));
+    let later = admin.status(v1::StatusRequest { activity: true, after_call: 2 }).await.unwrap().into_inner().activity.unwrap();
+    assert!(later.recent.is_empty() && later.last_call == 2, "{later:?}");
+    admin.logout(v1::LogoutRequest { account: "ada@contoso.example".into() }).await.unwrap();
+    let left = admin.status(v1::StatusRequest { activity: true, after_call: 0 }).await.unwrap().into_inner().activity.unwrap();
+    assert_eq!(left.recent.iter().map(|call| call.number).collect::<Vec<_>>(), [2], "an account that has gone is not told of");
+}
+
+#[tokio::test]
 async fn a_locked_daemon_says_why_to_every_verb() {
     let running = Running::start(Err(locked()), DRAIN).await;
     let channel = running.connect().await;
     let mut records = records_client(channel.clone());
     let (mut admin, mut tools) = (admin_client(channel.clone()), tools_client(channel));
-    let status = admin.status(v1::StatusRequest {}).await.unwrap().into_inner();
+    let status = admin.status(v1::StatusRequest::default()).await.unwrap().into_inner();
     assert_eq!(status.state, "locked");
     let expected = v1::Fault::new(v1::Kind::Config, "keyring_locked", "The keyring is locked.", "Unlock it.");
     assert_eq!(status.locked, Some(expected.clone()));
@@ -72,7 +100,7 @@ async fn verbs_reach_the_engine_and_answers_come_back() {
     let channel = running.connect().await;
     let (mut admin, mut tools) = (admin_client(channel.clone()), tools_client(channel));
 
-    let status = admin.status(v1::StatusRequest {}).await.unwrap().into_inner();
+    let status = admin.status(v1::StatusRequest::default()).await.unwrap().into_inner();
     assert_eq!((status.state.as_str(), status.caching, status.instance.len()), ("ready", true, 16));
     assert_eq!((status.store.unwrap().entries, status.graph.unwrap().requests, status.queue.unwrap().failed), (3, 7, 3));
     assert_eq!((status.accounts[0].state.as_str(), status.warnings.len()), ("signed_in", 1));

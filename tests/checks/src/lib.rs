@@ -6,6 +6,7 @@ pub mod answers;
 pub mod campaign;
 pub mod demo;
 pub mod outside;
+pub mod pictures;
 pub mod supply;
 #[path = "../../support/mod.rs"]
 pub mod support;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::{answers, campaign, demo, outside, supply};
+use m365_cached_checks::{answers, campaign, demo, outside, pictures, supply};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -40,6 +40,10 @@ enum Command {
     /// came to its end and its figures are as they should be, 1 when one is not, 2 when it could not be carried through, and 3 when it was
     /// cut short and nothing was wrong until then.
     Campaign(campaign::Options),
+    /// Draws the pictures of the manual: `top`, `status` and `doctor` on a terminal, before a demo tenant and clients at work.
+    ///
+    /// Takes what `cargo test` has built. Progress goes to stderr.
+    Pictures(pictures::Options),
     /// What a package is made of: the list of parts, their licences, and what is known against them.
     ///
     /// Read from `Cargo.lock`; asks no network. Exits 1 when a licence does not fit or something is known against a part.
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Outside(options) => outside::run(&options).map(judged),
         Command::Answers(options) => answers::run(&options).map(judged),
         Command::Campaign(options) => campaign::run(&options),
+        Command::Pictures(options) => pictures::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Supply(options) => supply::run(&options).map(judged),
     };
     match done {

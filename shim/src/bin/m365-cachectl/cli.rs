@@ -7,15 +7,21 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, repair, service, stats,
-    tasks, tools, version, warm,
+    audit, backup, bench, call, clients, completions, config, doctor, health, import, install, invalidate, keys, login, logs, man, pause,
+    repair, service, stats, tasks, tools, top, version, warm,
 };
 
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
+Examples:
+  m365-cachectl install claude-code       set up a client
+  m365-cachectl login                     sign in
+  m365-cachectl doctor                    something does not work
+  m365-cachectl top                       watch it
+
 Output:
   Text goes to stdout; `error:` and `hint:` lines go to stderr. Colours only on a terminal, without NO_COLOR.
-  With --json stdout carries one JSON object on one line (`login`: a line for each event), and an error is
+  With --json stdout carries one JSON object on one line (`login`, `logs`, `top`: a line for each event), and an error is
   {\"error\":{\"kind\":…,\"code\":…,\"message\":…,\"hint\":…}} there. `code` is stable; `hint` may be null.
 
 Exit codes:
@@ -47,15 +53,26 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Say whether the daemon runs and how it is; starts nothing
+    #[command(after_help = "\
+Examples:
+  m365-cachectl status
+  m365-cachectl status --json | jq .state")]
     Status,
     /// Sign in to a Microsoft account
     Login(login::Args),
     /// Forget the tokens and the data of an account
+    #[command(after_help = "\
+Example:
+  m365-cachectl logout ada@contoso.com")]
     Logout {
         /// Id or username, as `accounts` shows them
         account: String,
     },
     /// List the accounts
+    #[command(after_help = "\
+Examples:
+  m365-cachectl accounts
+  m365-cachectl accounts --json")]
     Accounts,
     /// Call a tool and print its answer
     Call(call::Args),
@@ -63,6 +80,15 @@ pub(crate) enum Command {
     Tools(tools::Args),
     /// Show what the cache has done and holds
     Stats(stats::Args),
+    /// Watch what the daemon does, live: calls, hit rate, times, budget, clients; starts nothing
+    Top(top::Args),
+    /// List the clients that are attached, with what they have called; starts nothing
+    #[command(after_help = clients::HELP)]
+    Clients,
+    /// Show what the daemon has logged, whoever started it
+    Logs(logs::Args),
+    /// Measure what a call costs on this machine
+    Bench(bench::Args),
     /// Delete entries from the cache
     Invalidate(invalidate::Args),
     /// List the background tasks, show one or cancel it
@@ -85,6 +111,9 @@ pub(crate) enum Command {
     /// Show what was done, by whom and when; verify or export the audit trail
     Audit(Box<audit::Args>),
     /// Write everything that is held on an account into a file
+    #[command(after_help = "\
+Example:
+  m365-cachectl export ada@contoso.com ~/ada.json")]
     Export {
         /// Id or username, as `accounts` shows them
         account: String,
@@ -93,6 +122,10 @@ pub(crate) enum Command {
         path: PathBuf,
     },
     /// Destroy everything that is held on an account, and say what is left
+    #[command(after_help = "\
+Examples:
+  m365-cachectl erase ada@contoso.com
+  m365-cachectl erase ada@contoso.com --yes --json")]
     Erase {
         /// Id or username; the id alone of an account that has signed out
         account: String,
@@ -101,6 +134,10 @@ pub(crate) enum Command {
         yes: bool,
     },
     /// Say which safeguards are configured and hold now
+    #[command(after_help = "\
+Examples:
+  m365-cachectl compliance
+  m365-cachectl compliance --json")]
     Compliance,
     /// Show the settings with where each came from, check them, change one
     #[command(subcommand)]
@@ -119,10 +156,19 @@ pub(crate) enum Command {
     /// Keep the daemon from asking Microsoft; what is stored is served
     Pause(pause::Args),
     /// Let the daemon ask Microsoft again
+    #[command(after_help = "\
+Example:
+  m365-cachectl resume")]
     Resume,
     /// Let the daemon finish what is running and end
+    #[command(after_help = "\
+Example:
+  m365-cachectl stop")]
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
+    #[command(after_help = "\
+Example:
+  m365-cachectl restart")]
     Restart,
     /// Say which versions are installed and which one runs; starts nothing
     #[command(after_help = version::HELP)]
@@ -187,6 +233,10 @@ mod tests {
         let pages = std::fs::read_dir(root.join("packaging/manual")).unwrap().map(|page| page.unwrap().path());
         let mut seen = 0;
         for page in pages.chain([root.join("README.md")]) {
+            // Beside the pages lie pictures.
+            if page.is_dir() {
+                continue;
+            }
             for command in commands(&std::fs::read_to_string(&page).unwrap()) {
                 let words = command.split(['>', '|']).next().unwrap().split_whitespace().map(|word| word.trim_matches(['\'', '"']));
                 let understood = Cli::try_parse_from(words);
@@ -195,6 +245,74 @@ mod tests {
             }
         }
         assert!(seen > 15, "{seen}");
+    }
+
+    /// The words of a line as a shell reads them, up to a pipe, a redirection or a remark.
+    fn shell_words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote, mut spaces) = (Vec::new(), None::<String>, None, 0);
+        let mut letters = line.chars().peekable();
+        while let Some(letter) = letters.next() {
+            match (quote, letter) {
+                (Some(open), close) if open == close => quote = None,
+                (Some('"') | None, '\\') => word.get_or_insert_default().extend(letters.next()),
+                (None, '\'' | '"') => {
+                    quote = Some(letter);
+                    word.get_or_insert_default();
+                }
+                (None, ' ') => {
+                    words.extend(word.take());
+                    spaces += 1;
+                    // What stands far to the right is for the reader.
+                    if spaces > 2 || letters.peek().is_some_and(|next| ['|', '>', '#'].contains(next)) {
+                        return words;
+                    }
+                    continue;
+                }
+                (_, letter) => word.get_or_insert_default().push(letter),
+            }
+            spaces = 0;
+        }
+        words.extend(word);
+        words
+    }
+
+    /// Every verb and every verb below one, with the words that lead to it.
+    fn verbs(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        found.push((path.to_owned(), command.clone()));
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            verbs(verb, &format!("{path} {}", verb.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_help_has_an_example_of_its_verb_and_every_example_is_understood() {
+        let (mut all, mut seen) = (Vec::new(), 0);
+        verbs(&Cli::command(), "m365-cachectl", &mut all);
+        for (path, verb) in &all {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut lines = help.lines().skip_while(|line| !["Example:", "Examples:"].contains(line)).skip(1);
+            let examples: Vec<&str> = lines.by_ref().map_while(|line| line.strip_prefix("  ")).collect();
+            assert!(!examples.is_empty(), "`{path} --help` shows no example");
+            for example in examples.iter().filter(|example| example.starts_with("m365-cachectl")) {
+                let words = shell_words(example);
+                let understood = Cli::try_parse_from(&words);
+                assert!(understood.is_ok(), "{path}: {example}: {}", understood.unwrap_err());
+                seen += 1;
+            }
+            let of_the_verb = |example: &&str| {
+                let words: Vec<String> = shell_words(example).into_iter().filter(|word| !word.starts_with('-')).collect();
+                path.split(' ').all(|word| words.iter().any(|said| said == word))
+            };
+            assert!(examples.iter().any(of_the_verb), "`{path} --help` shows no example of itself");
+        }
+        assert!(all.len() > 50 && seen > 100, "{} {seen}", all.len());
+    }
+
+    #[test]
+    fn words_are_those_of_a_shell() {
+        let words = |line| shell_words(line).join("|");
+        assert_eq!(words("a 'b c' \"d \\\"e\\\"\" f=\"g h\""), "a|b c|d \"e\"|f=g h");
+        assert_eq!([words("a b | c"), words("a b > c"), words("a b    until c"), words("a b  # c")], ["a|b"; 4].map(str::to_owned));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod cli;
 mod commands;
 mod context;
+#[cfg(test)]
+mod manual_tests;
 mod offline;
 mod output;
 mod passphrase;

@@ -42,6 +42,31 @@ impl Output {
         write(&format!("{line}\n"));
     }
 
+    /// Prints a line of a stream as JSON; `false` when nobody reads any more.
+    pub(crate) fn tells(&self, value: &impl Serialize) -> bool {
+        let mut stdout = std::io::stdout();
+        let line = serde_json::to_string(value).unwrap_or_default();
+        stdout.write_all(format!("{line}\n").as_bytes()).and_then(|()| stdout.flush()).is_ok()
+    }
+
+    /// Prints a line of a stream as a person reads it; `false` when nobody reads any more.
+    pub(crate) fn prints(&self, line: impl Fn(Paint) -> String) -> bool {
+        let mut stdout = std::io::stdout();
+        stdout.write_all(harmless(&line(self.stdout), self.stdout).as_bytes()).and_then(|()| stdout.flush()).is_ok()
+    }
+
+    /// Says on stderr what goes on, where somebody watches.
+    pub(crate) fn progress(&self, what: &str) {
+        if std::io::stderr().is_terminal() {
+            self.note(&format!("{what} ..."));
+        }
+    }
+
+    /// Whether stdout shows colours.
+    pub(crate) fn coloured(&self) -> bool {
+        self.stdout.0
+    }
+
     /// Writes what another program is to read, as it is.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! JSON shapes that several verbs share. Every field is always present; what is unknown is `null`.
 
-use m365_cached_proto::v1::{Account, Fault};
+use m365_cached_proto::v1::{Account, Client, Fault};
 use serde::Serialize;
 
 /// `{"kind":"sign_in","code":"sign_in_required","message":"…","hint":"…"}`; kinds are those of the exit codes.
@@ -61,6 +61,50 @@ impl From<Account> for AccountView {
             state: account.state,
             access_token_expires_ms: (account.access_token_expires_ms != 0).then_some(account.access_token_expires_ms),
             caching: account.caching,
+        }
+    }
+}
+
+/// A connected MCP client; `name`, `version`, `protocol` and `era` are `null` before it has said them.
+#[derive(Debug, Serialize)]
+pub(crate) struct ClientView {
+    pub(crate) session: u64,
+    pub(crate) pid: u32,
+    pub(crate) name: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) protocol: Option<String>,
+    /// `legacy` (opened by `initialize`) or `modern` (2026-07-28 and later).
+    pub(crate) era: Option<&'static str>,
+    pub(crate) calls: u64,
+    /// Calls under way; `null` from a daemon that does not tell.
+    pub(crate) under_way: Option<u64>,
+    pub(crate) connected_ms: u64,
+    pub(crate) shim_version: String,
+    /// What it may not do, in words; `null` when nothing is configured for it.
+    pub(crate) policy: Option<String>,
+    /// The profile of tools it is shown; `null` from a daemon that does not tell.
+    pub(crate) tools: Option<String>,
+}
+
+/// The first protocol without a handshake. Versions are dates, which order as text.
+const MODERN: &str = "2026-07-28";
+
+impl From<Client> for ClientView {
+    fn from(client: Client) -> Self {
+        let protocol = known(&client.protocol);
+        Self {
+            session: client.session,
+            pid: client.pid,
+            name: known(&client.name),
+            version: known(&client.version),
+            era: protocol.as_deref().map(|protocol| if protocol < MODERN { "legacy" } else { "modern" }),
+            protocol,
+            calls: client.calls,
+            under_way: client.under_way,
+            connected_ms: client.connected_ms,
+            policy: known(&client.policy),
+            tools: known(&client.tools),
+            shim_version: client.shim_version,
         }
     }
 }

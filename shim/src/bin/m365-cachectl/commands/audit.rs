@@ -74,12 +74,20 @@ pub(crate) struct Filter {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     /// Go through all of it: nothing changed, moved, added or missing
+    #[command(after_help = "\
+Examples:
+  m365-cachectl audit verify
+  m365-cachectl audit verify --json")]
     Verify {
         /// An end that `audit verify` printed earlier, through which the trail must still go
         #[arg(long, value_name = "N:HASH")]
         head: Option<String>,
     },
     /// Write it as JSON lines into a new file (0600), or to stdout for `-`
+    #[command(after_help = "\
+Examples:
+  m365-cachectl audit export trail.jsonl --since 2026-11-01
+  m365-cachectl audit export - --account ada@contoso.com | jq .kind")]
     Export {
         /// The file
         file: PathBuf,

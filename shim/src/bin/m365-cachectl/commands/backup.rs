@@ -30,6 +30,9 @@ pub(crate) struct BackupArgs {
 /// What to restore.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Example:
+  m365-cachectl restore /mnt/disk/m365.backup --passphrase-file ~/passphrase
+
 The daemon is stopped, the backup is opened and every page of it read; then its keys are sealed under a new master key and it takes the place of
 the database, which stays under `quarantine/` in a folder named by the date. Accounts are as they were; answers are asked for anew, since the
 backup knows nothing of what was written after it was made.

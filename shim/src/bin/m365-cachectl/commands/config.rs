@@ -28,6 +28,10 @@ shown is what a daemon would have that starts from here; one that runs has read 
 No setting takes a secret. The master key is named by where it is kept: `keys.source` and `keys.file`.")]
 pub(crate) enum Verb {
     /// Every key, its value and where it came from
+    #[command(after_help = "\
+Examples:
+  m365-cachectl config show --changed
+  m365-cachectl config show graph.http2")]
     Show {
         /// Only this key
         key: Option<String>,
@@ -36,11 +40,18 @@ pub(crate) enum Verb {
         changed: bool,
     },
     /// Print one value
+    #[command(after_help = "\
+Example:
+  m365-cachectl config get cache.max_bytes")]
     Get {
         /// Such as `graph.http2`
         key: String,
     },
     /// Read everything as the daemon would; says what is wrong, out of date or unsafe
+    #[command(after_help = "\
+Examples:
+  m365-cachectl config check
+  m365-cachectl config check --json")]
     Check,
     /// Put a value into the file; refused when the daemon could not work with it
     #[command(after_help = "\
@@ -58,13 +69,22 @@ Examples:
         value: String,
     },
     /// Take a key out of the file, so that its default holds again
+    #[command(after_help = "\
+Example:
+  m365-cachectl config unset log.filter")]
     Unset {
         /// Such as `graph.http2`
         key: String,
     },
     /// Print where the file is
+    #[command(after_help = "\
+Example:
+  m365-cachectl config path")]
     Path,
     /// Write a file in which every key stands with its default and its meaning, commented out; never over one that is there
+    #[command(after_help = "\
+Example:
+  m365-cachectl config init")]
     Init,
 }
 

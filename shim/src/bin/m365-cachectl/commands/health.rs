@@ -100,7 +100,7 @@ async fn serves(channel: &Channel, service: &str) -> Result<bool, Fault> {
 
 /// Why a daemon that lives is not ready.
 async fn why(channel: Channel) -> Fault {
-    let status = match promptly(admin_client(channel).status(StatusRequest {})).await {
+    let status = match promptly(admin_client(channel).status(StatusRequest::default())).await {
         Ok(status) => status,
         Err(fault) => return fault,
     };

@@ -15,6 +15,11 @@ use crate::output::{Paint, View};
 /// What to take over.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
+  m365-cachectl import --dry-run
+  m365-cachectl import
+  m365-cachectl import --remove --yes
+
 Every row of the cache that m365-mcp kept (plain or encrypted) is copied into a sealed file under `imported/`, read again and compared: counts and
 SHA-256 of both sides are equal, or nothing is kept. The accounts of its token file are listed; each signs in again, since the tokens have lain
 in clear text. The original is only read. Stop m365-mcp first.

@@ -12,6 +12,11 @@ use crate::views::AccountView;
 
 /// How to sign in.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl login
+  m365-cachectl login --device --username ada@contoso.com
+  m365-cachectl login --personal")]
 pub(crate) struct Args {
     /// Show a code to enter on any device in place of opening a browser here
     #[arg(long)]

@@ -4,7 +4,9 @@ mod accounts;
 mod arguments;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod call;
+pub(crate) mod clients;
 pub(crate) mod completions;
 mod compliance;
 pub(crate) mod config;
@@ -18,6 +20,7 @@ pub(crate) mod invalidate;
 pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
+pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod repair;
@@ -29,6 +32,7 @@ pub(crate) mod stop;
 pub(crate) mod tasks;
 mod tool_costs;
 pub(crate) mod tools;
+pub(crate) mod top;
 pub(crate) mod version;
 pub(crate) mod warm;
 
@@ -57,6 +61,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Call(args) => call::run(context, args).await?,
         Command::Tools(args) => tools::run(context, args).await?,
         Command::Stats(args) => stats::run(context, args).await?,
+        Command::Clients => clients::run(context).await?,
+        Command::Logs(args) => logs::run(context, &args).await?,
+        Command::Bench(args) => bench::run(context, &args).await?,
+        Command::Top(args) => return top::run(context, &args).await,
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Warm(args) => return warm::run(context, args).await,

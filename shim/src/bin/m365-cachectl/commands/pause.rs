@@ -55,7 +55,7 @@ pub(super) fn end(paused: &Paused) -> Option<u64> {
     (paused.until_ms > 0).then_some(paused.until_ms)
 }
 
-fn time(text: &str) -> Result<u64, String> {
+pub(super) fn time(text: &str) -> Result<u64, String> {
     let expected = || "a time such as `90s`, `30m`, `2h` or `1d`".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(expected)?;
     let unit = match unit {

@@ -12,6 +12,10 @@ use crate::output::{Paint, View};
 /// How to repair.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
+  m365-cachectl repair
+  m365-cachectl repair --rollback
+
 The daemon is stopped and every page of the database is read. If all is well, nothing is changed. From a damaged one accounts, tokens, statistics and
 the record of writes are saved as far as they open; answers are fetched again. The damaged file stays under `quarantine/` in a folder named by
 the date. A lost or wrong key is none of its affairs: see `keys import`, `restore` and `reset`.
@@ -26,6 +30,9 @@ pub(crate) struct RepairArgs {
 /// How to start afresh.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Example:
+  m365-cachectl reset --yes
+
 Database and keys go to `quarantine/` in a folder named by the date; a master key in a keyring or a file stays where it is. The next start makes
 new ones, and everybody signs in again.")]
 pub(crate) struct ResetArgs {

@@ -18,7 +18,7 @@ struct Restarted {
 pub(super) async fn run(context: &Context) -> Result<(), Fault> {
     let was = stop::stopped(context).await?;
     // A client may have started it in the meantime; then it is that one.
-    let status = promptly(context.admin().await?.status(StatusRequest {})).await?;
+    let status = promptly(context.admin().await?.status(StatusRequest::default())).await?;
     context.output.show(&Restarted { was, pid: status.pid, version: status.version });
     Ok(())
 }

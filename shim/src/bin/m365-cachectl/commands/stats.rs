@@ -11,6 +11,11 @@ use crate::output::{Paint, View, bytes, table};
 /// Which statistics to show.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
+  m365-cachectl stats
+  m365-cachectl stats --period week --by client
+  m365-cachectl stats --json | jq .hit_rate
+
 `saved` counts the requests to Microsoft that answers from the cache did not make: each counts as many as fetches of its tool take in the mean.
 `cache in` and `graph in` are the times that half of the answers from there took, inside the daemon.
 
@@ -235,7 +240,7 @@ fn rate(figures: &Figures) -> String {
 }
 
 /// `90 µs`, `4.1 ms`, `1.2 s`.
-fn time(micros: Option<u64>) -> String {
+pub(super) fn time(micros: Option<u64>) -> String {
     match micros {
         None => "-".into(),
         Some(micros @ 0..1000) => format!("{micros} µs"),

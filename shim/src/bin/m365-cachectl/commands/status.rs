@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::accounts;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, bytes, seconds, table};
-use crate::views::{AccountView, FaultView, known};
+use crate::views::{AccountView, ClientView, FaultView, known};
 
 /// `{"state":"ready",…}`; `state` is `ready`, `locked`, `draining`, or `not_running`, and then only `profile` stands beside it.
 #[derive(Debug, Serialize)]
@@ -109,23 +109,6 @@ struct KeyView {
     location: Option<String>,
 }
 
-/// A connected MCP client; `name`, `version` and `protocol` are `null` before its handshake.
-#[derive(Debug, Serialize)]
-struct ClientView {
-    session: u64,
-    pid: u32,
-    name: Option<String>,
-    version: Option<String>,
-    protocol: Option<String>,
-    calls: u64,
-    connected_ms: u64,
-    shim_version: String,
-    /// What it may not do, in words; `null` when nothing is configured for it.
-    policy: Option<String>,
-    /// The profile of tools it is shown; `null` from a daemon that does not tell.
-    tools: Option<String>,
-}
-
 /// The line to Microsoft; `breaker` is `closed` when all is well, `open` or `half_open`.
 #[derive(Debug, Serialize)]
 struct GraphView {
@@ -176,7 +159,7 @@ pub(super) async fn run(context: &Context) -> Result<u8, Fault> {
         }
         Err(fault) => return Err(fault),
     };
-    let reply = promptly(admin.status(StatusRequest {})).await?;
+    let reply = promptly(admin.status(StatusRequest::default())).await?;
     let locked = if reply.state == "locked" { Fault::new(Kind::Config, "locked", "", "").exit_code() } else { 0 };
     context.output.show(&Status::Running(Box::new(reply.into())));
     Ok(locked)
@@ -240,23 +223,6 @@ impl From<StatusReply> for Running {
             queue: QueueView { queued: queue.queued, running: queue.running, failed: queue.failed },
             warming: reply.warming.map(WarmingView::from),
             warnings: reply.warnings.into_iter().map(WarningView::from).collect(),
-        }
-    }
-}
-
-impl From<m365_cached_proto::v1::Client> for ClientView {
-    fn from(client: m365_cached_proto::v1::Client) -> Self {
-        Self {
-            session: client.session,
-            pid: client.pid,
-            name: known(&client.name),
-            version: known(&client.version),
-            protocol: known(&client.protocol),
-            calls: client.calls,
-            connected_ms: client.connected_ms,
-            policy: known(&client.policy),
-            tools: known(&client.tools),
-            shim_version: client.shim_version,
         }
     }
 }
@@ -438,6 +404,7 @@ mod tests {
             caching: true,
             paused: None,
             locked: None,
+            activity: None,
         }
     }
 

@@ -35,11 +35,17 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Verb {
     /// Show one task
+    #[command(after_help = "\
+Example:
+  m365-cachectl tasks show 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11")]
     Show {
         /// Its id, as the list shows it
         id: String,
     },
     /// Cancel a task: a queued one at once; one that runs is told to end
+    #[command(after_help = "\
+Example:
+  m365-cachectl tasks cancel 5f0c3c9e-7f7b-4f0e-a1d2-6a2d8a5b0c11")]
     Cancel {
         /// Its id, as the list shows it
         id: String,

@@ -62,7 +62,7 @@ pub(super) struct ToolView {
     title: String,
     category: String,
     description: String,
-    read_only: bool,
+    pub(super) read_only: bool,
     idempotent: bool,
     /// `safe`, `moderate`, `dangerous` or `critical`.
     safety_level: String,

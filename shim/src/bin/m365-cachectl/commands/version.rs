@@ -38,7 +38,7 @@ struct Running {
 pub(super) async fn run(context: &Context) -> Result<(), Fault> {
     let daemon = match context.running().await {
         Ok(mut admin) => {
-            let status = promptly(admin.status(StatusRequest {})).await?;
+            let status = promptly(admin.status(StatusRequest::default())).await?;
             let clients = status.clients.into_iter().map(|client| client.shim_version).collect();
             Some(Running { version: status.version, pid: status.pid, schema: status.store.map(|store| store.schema), clients })
         }

@@ -9,6 +9,10 @@ use crate::output::{Paint, View};
 /// What to fetch ahead of use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Examples:
+  m365-cachectl warm
+  m365-cachectl warm ada@contoso.com --wait
+
 Asks for the answers that `[warming.operations]` names, also where warming is switched off; those that are
 fresh are left as they are. Without --wait it says how many it has asked for and ends: exit code 0. With
 --wait the first answer that could not be had decides the exit code; `m365-cachectl tasks --status failed`

@@ -25,7 +25,7 @@ impl Seen {
     /// Asks the running one; starts nothing.
     pub(super) async fn running(context: &Context) -> Self {
         let status = match context.running().await {
-            Ok(mut admin) => promptly(admin.status(StatusRequest {})).await,
+            Ok(mut admin) => promptly(admin.status(StatusRequest::default())).await,
             Err(fault) => Err(fault),
         };
         Self { status, absent: None }
@@ -49,7 +49,7 @@ impl Seen {
     /// Starts it as a client would.
     pub(super) async fn start(&mut self, context: &Context) {
         self.status = match context.admin().await {
-            Ok(mut admin) => promptly(admin.status(StatusRequest {})).await,
+            Ok(mut admin) => promptly(admin.status(StatusRequest::default())).await,
             Err(fault) => Err(fault),
         };
     }

@@ -60,6 +60,10 @@ pub(crate) struct Install {
 /// Which client no longer to serve.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  m365-cachectl uninstall cursor
+  m365-cachectl uninstall --all
+
 Takes out the entry of `--name` when it starts `m365-mcp`, and nothing else; a file that `install` has
 changed and nobody since is again what it was, byte by byte. The file as it was is kept beside it under a
 dated name.

@@ -13,13 +13,24 @@ use crate::passphrase;
 
 /// What to do with the keys.
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl keys status
+  m365-cachectl keys export ~/m365.recovery         a copy for the day the master key is lost")]
 pub(crate) enum Verb {
     /// Say where the master key is, how old it is and when the next rotation is due
+    #[command(after_help = "\
+Examples:
+  m365-cachectl keys status
+  m365-cachectl keys status --json")]
     Status,
     /// Put a new master key in the place of the old one, while calls go on
     Rotate(rotate::Args),
     /// Write a recovery file: the keys of the store, sealed under a passphrase
-    #[command(after_help = passphrase::HELP)]
+    #[command(after_help = format!(
+        "Example:\n  m365-cachectl keys export ~/m365.recovery --passphrase-file ~/passphrase\n\n{}",
+        passphrase::HELP
+    ))]
     Export {
         /// The file; nothing may stand there
         file: PathBuf,
@@ -39,6 +50,9 @@ pub(crate) enum Verb {
 }
 
 const IMPORT_HELP: &str = "\
+Example:
+  m365-cachectl keys import ~/m365.recovery --passphrase-file ~/passphrase
+
 The daemon is stopped, the keys are held against the database, a new master key is made in the first place that is safe (`keys.source`),
 and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten.
 

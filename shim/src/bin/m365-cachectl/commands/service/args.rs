@@ -4,6 +4,10 @@ use clap::{Args, Subcommand};
 
 /// What is to be done with the service.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl service install
+  m365-cachectl service status")]
 pub(crate) enum Verb {
     /// Have the service manager listen for clients and look after the daemon, from now on and from each login
     Install(Install),

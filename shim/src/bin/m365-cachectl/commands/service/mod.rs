@@ -97,7 +97,7 @@ async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_star
         begun => begun?,
     };
     drop(turn);
-    let status = promptly(context.reached().await.map(m365_cached_proto::endpoint::admin_client)?.status(StatusRequest {})).await?;
+    let status = promptly(context.reached().await.map(m365_cached_proto::endpoint::admin_client)?.status(StatusRequest::default())).await?;
     context.output.show(&Installed::started(&manager, new, notes, ran, status.pid, status.state));
     Ok(0)
 }

@@ -203,6 +203,19 @@ pub struct AccountState {
     pub access_token_expires_ms: u64,
     /// Whether its answers are cached.
     pub caching: bool,
+    /// The short name that people gave it.
+    pub alias: Option<String>,
+    /// Whether it is meant where a call names none.
+    pub default: bool,
+}
+
+impl AccountState {
+    /// Whether `name` is its id, its username or its alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        let name = name.trim();
+        let spelled = |known: &str| known.eq_ignore_ascii_case(name);
+        self.id == name || spelled(&self.username) || self.alias.as_deref().is_some_and(spelled)
+    }
 }
 
 /// What came of asking Microsoft for an account.

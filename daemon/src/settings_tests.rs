@@ -73,6 +73,8 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("policy.*.read_only", "policy.x.read_only = true"),
     ("policy.*.no_send", "policy.x.no_send = true"),
     ("policy.*.accounts", "policy.x.accounts = [\"ada\"]"),
+    ("accounts.default", "accounts.default = \"work\""),
+    ("accounts.*.alias", "accounts.\"ada@x.example\".alias = \"work\""),
 ];
 
 /// The same in a demo profile.

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, repair, service, stats,
+    accounts, audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, permissions, repair, service, setup, stats,
     tasks, tools, version, warm,
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct Cli {
 /// One verb each; its flags and its doing are the file of its name under `commands/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Lead from nothing to a cached answer: settings, key, service, sign-in, clients, a real call; `--demo` without a Microsoft account
+    Setup(Box<setup::Args>),
     /// Say whether the daemon runs and how it is; starts nothing
     Status,
     /// Sign in to a Microsoft account
@@ -55,8 +57,8 @@ pub(crate) enum Command {
         /// Id or username, as `accounts` shows them
         account: String,
     },
-    /// List the accounts
-    Accounts,
+    /// List the accounts, give one a short name, say which one is meant where none is named
+    Accounts(accounts::Args),
     /// Call a tool and print its answer
     Call(call::Args),
     /// List the tools, or show one with its arguments
@@ -105,6 +107,8 @@ pub(crate) enum Command {
     /// Show the settings with where each came from, check them, change one
     #[command(subcommand)]
     Config(config::Verb),
+    /// Say which permissions Microsoft is asked for, which tools use them, and where an administrator agrees; starts nothing
+    Permissions(permissions::Args),
     /// Look at every link from the files to Microsoft and say what is wrong and what to type
     Doctor(doctor::Args),
     /// Set up a client of this machine, such as Claude Code, VS Code or Cursor, to start m365-mcp
@@ -244,6 +248,10 @@ mod tests {
         insta::assert_snapshot!("help_config", help(&["config"]));
         insta::assert_snapshot!("help_config_set", help(&["config", "set"]));
         insta::assert_snapshot!("help_version", help(&["version"]));
+        insta::assert_snapshot!("help_setup", help(&["setup"]));
+        insta::assert_snapshot!("help_permissions", help(&["permissions"]));
+        insta::assert_snapshot!("help_accounts", help(&["accounts"]));
+        insta::assert_snapshot!("help_accounts_alias", help(&["accounts", "alias"]));
         insta::assert_snapshot!("help_completions", help(&["completions"]));
         insta::assert_snapshot!("help_man", help(&["man"]));
     }

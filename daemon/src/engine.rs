@@ -13,8 +13,8 @@ use m365_cached::{
     cache::{Bounds, RoomLimits},
     config::Config,
     engine::{
-        self, AccountNames, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy,
-        Stats, ToolPolicy, WantedBytes, Warming,
+        self, AccountNames, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece,
+        Policy, Stats, ToolPolicy, WantedBytes, Warming,
     },
     graph::{self, Budget},
     hint::Kind,
@@ -439,7 +439,8 @@ impl Core for Running {
 
     async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem> {
         // The sign-in page knows no alias of ours.
-        let known = |name: &String| self.engine.accounts().into_iter().find(|account| account.alias.as_deref() == Some(&name.to_lowercase()));
+        let known =
+            |name: &String| self.engine.accounts().into_iter().find(|account| account.alias.as_deref() == Some(&name.to_lowercase()));
         let username = options.username.map(|name| known(&name).map_or(name, |account| account.row.username.clone()));
         let start = LoginStart { device: options.device, personal: options.personal, username };
         let flow = self.engine.login(start).await.map_err(|error| Problem::of(&error))?;

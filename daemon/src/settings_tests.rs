@@ -125,6 +125,24 @@ fn read(profile: &Profile, text: &str) -> Config {
     parts::configuration(profile, &[]).unwrap_or_else(|problem| panic!("{text}: {}", problem.message))
 }
 
+/// `packaging/manual/examples.md`, block by block.
+#[test]
+fn every_example_of_the_manual_is_read() {
+    let page = include_str!("../../packaging/manual/examples.md");
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), page.matches("\n## ").count(), "a block for each kind of machine");
+    for block in blocks {
+        let dir = tempfile::TempDir::new().unwrap();
+        let profile = Profile::at(dir.path()).unwrap();
+        let config = read(&profile, block);
+        let advice = config.advice(&parts::surroundings(&config, &profile));
+        // The file of this test is as the system makes files.
+        let advice: Vec<_> = advice.into_iter().filter(|one| one.code != "config_writable").collect();
+        assert_eq!(advice, [], "{block}");
+        assert!(parts::unusable(&config, &profile).is_empty(), "{block}");
+    }
+}
+
 #[test]
 fn every_key_makes_a_difference() {
     let dir = tempfile::TempDir::new().unwrap();

@@ -97,7 +97,12 @@ mod tests {
         let id = "11111111-2222-3333-4444-555555555555";
         for (name, tenant, start, scope) in [
             ("global", None, "https://login.microsoftonline.com/organizations/v2.0/adminconsent?", "https://graph.microsoft.com/Mail.Send"),
-            ("usgov", Some("contoso.us"), "https://login.microsoftonline.us/contoso.us/v2.0/adminconsent?", "https://graph.microsoft.us/Mail.Send"),
+            (
+                "usgov",
+                Some("contoso.us"),
+                "https://login.microsoftonline.us/contoso.us/v2.0/adminconsent?",
+                "https://graph.microsoft.us/Mail.Send",
+            ),
             ("dod", None, "https://login.microsoftonline.us/organizations/v2.0/adminconsent?", "https://dod-graph.microsoft.us/Mail.Send"),
             ("china", Some("common"), "https://login.", "https://microsoftgraph.chinacloudapi.cn/Mail.Send"),
         ] {

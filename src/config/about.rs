@@ -116,7 +116,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("policy.*.no_send", "This client reaches nobody else: no mail, no invitations, no sharing."),
     ("policy.*.accounts", "The accounts, by id, username or alias, that this client may use."),
     ("accounts.default", "The account, by username, id or alias, that is meant where a call names none; not set: such a call is refused."),
-    ("accounts.*.alias", "A short name for this account, such as `work`, to be used wherever an account is named. The name is its username."),
+    (
+        "accounts.*.alias",
+        "A short name for this account, such as `work`, to be used wherever an account is named. The name is its username.",
+    ),
 ];
 
 #[cfg(test)]

@@ -88,8 +88,12 @@ mod tests {
         assert_eq!(config.accounts.default.as_deref(), Some("Work"));
         assert_eq!(config.accounts.behind("WORK"), "ada@contoso.com");
         assert_eq!(config.accounts.behind("bob@contoso.com"), "bob@contoso.com");
-        let shown: Vec<String> =
-            config.explain().into_iter().filter(|line| line.key.starts_with("accounts.")).map(|line| format!("{} = {}", line.key, line.value)).collect();
+        let shown: Vec<String> = config
+            .explain()
+            .into_iter()
+            .filter(|line| line.key.starts_with("accounts."))
+            .map(|line| format!("{} = {}", line.key, line.value))
+            .collect();
         assert_eq!(shown, ["accounts.default = \"Work\"", "accounts.\"Ada@Contoso.com\".alias = \"work\""]);
     }
 

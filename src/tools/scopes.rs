@@ -89,7 +89,8 @@ mod tests {
             ["drives" | "shares", ..] => return &["Files.ReadWrite"],
             _ => return &[],
         };
-        let sends = request.method == Method::Post && matches!(rest.last(), Some(&("send" | "reply" | "replyAll" | "forward" | "sendMail")));
+        let sends =
+            request.method == Method::Post && matches!(rest.last(), Some(&("send" | "reply" | "replyAll" | "forward" | "sendMail")));
         let begins = |names: &[&str]| rest.first().is_some_and(|first| names.contains(&first.split(['(', ':']).next().unwrap_or(first)));
         if rest.contains(&"messageRules") || begins(&["mailboxSettings"]) {
             return &["MailboxSettings.ReadWrite"];

@@ -210,7 +210,8 @@ impl Tool {
     /// Whether it asks for something of one account, and `given` does not say of which. The daemon's own tools are not meant: none of them is to
     /// guess whom it signs out.
     pub fn lacks_account(&self, given: &Map<String, Value>) -> bool {
-        let needs = !matches!(self.effect, Effect::Local) && self.params.iter().any(|param| param.name == ACCOUNT_ID && param.default.is_none());
+        let needs =
+            !matches!(self.effect, Effect::Local) && self.params.iter().any(|param| param.name == ACCOUNT_ID && param.default.is_none());
         needs && given.get(ACCOUNT_ID).is_none_or(Value::is_null)
     }
 }

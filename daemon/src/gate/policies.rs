@@ -24,7 +24,11 @@ impl Policies {
                 read_only: policy.read_only,
                 no_send: policy.no_send,
                 read_only_tools: false,
-                accounts: policy.accounts.iter().map(|list| list.iter().map(|name| config.accounts.behind(name).to_owned()).collect()).collect(),
+                accounts: policy
+                    .accounts
+                    .iter()
+                    .map(|list| list.iter().map(|name| config.accounts.behind(name).to_owned()).collect())
+                    .collect(),
             };
             (name.clone(), fence)
         };

@@ -177,7 +177,9 @@ fn faults_of(tool: &Value) -> Vec<String> {
 #[test]
 fn every_list_is_taken_by_the_strict_dialects() {
     let mut found = Vec::new();
-    for (profile, manner) in ToolProfile::NAMES.into_iter().flat_map(|(_, profile)| [(profile, USUAL), (profile, STRICT), (profile, DEFAULTED)]) {
+    for (profile, manner) in
+        ToolProfile::NAMES.into_iter().flat_map(|(_, profile)| [(profile, USUAL), (profile, STRICT), (profile, DEFAULTED)])
+    {
         for tool in list(offer(profile), manner).tools {
             found.extend(faults_of(&serde_json::to_value(&tool).unwrap()));
         }

@@ -207,9 +207,10 @@ fn chosen<'a>(all: &'a [AccountState], name: &str) -> Result<&'a AccountState, P
     match (name, all) {
         (_, []) => Err(problem(Kind::SignIn, "no_account", "nobody is signed in", "Sign in with `m365-cachectl login`.".into())),
         ("", [only]) => Ok(only),
-        ("", _) => all.iter().find(|account| account.default).ok_or_else(|| {
-            problem(Kind::User, "which_account", "several accounts are signed in", format!("Give `account`: {}.", names()))
-        }),
+        ("", _) => all
+            .iter()
+            .find(|account| account.default)
+            .ok_or_else(|| problem(Kind::User, "which_account", "several accounts are signed in", format!("Give `account`: {}.", names()))),
         (name, _) => all.iter().find(|account| account.is_called(name)).ok_or_else(|| {
             problem(Kind::User, "unknown_account", "no account of that name is signed in", format!("There is {}.", names()))
         }),

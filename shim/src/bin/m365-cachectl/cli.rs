@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    accounts, audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, permissions, repair, service, setup, stats,
-    tasks, tools, version, warm,
+    accounts, audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, permissions,
+    repair, service, setup, stats, tasks, tools, version, warm,
 };
 
 /// What stands below the list of verbs.

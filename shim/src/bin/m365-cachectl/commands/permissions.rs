@@ -136,7 +136,10 @@ impl View for Permissions {
         let _ = match (&self.admin_consent_url, &self.client_id) {
             (Some(url), _) => write!(text, "\nan administrator agrees for the whole organization at\n  {}\n", paint.strong(url)),
             (None, None) => {
-                writeln!(text, "\nthe link for an administrator needs a `client_id`: `m365-cachectl setup` says how to register an application")
+                writeln!(
+                    text,
+                    "\nthe link for an administrator needs a `client_id`: `m365-cachectl setup` says how to register an application"
+                )
             }
             (None, Some(_)) => writeln!(text, "\npersonal accounts have no administrator"),
         };

@@ -26,7 +26,14 @@ impl Guide<'_> {
     async fn signed_in(&self, anew: bool) -> Result<(Outcome, Option<String>), Fault> {
         let args = self.args;
         if args.dry_run {
-            return Ok((Outcome::would(if self.demo.is_some() { format!("sign {ALEX} in") } else { "ask you to sign in, unless you have".to_owned() }), None));
+            return Ok((
+                Outcome::would(if self.demo.is_some() {
+                    format!("sign {ALEX} in")
+                } else {
+                    "ask you to sign in, unless you have".to_owned()
+                }),
+                None,
+            ));
         }
         let wanted = if self.demo.is_some() { Some(ALEX) } else { args.username.as_deref() };
         if !anew && let Some(known) = chosen(accounts::all(self.context).await?, wanted) {
@@ -38,12 +45,22 @@ impl Guide<'_> {
         match &self.demo {
             Some(_) => self.sign_alex_in().await?,
             None => {
-                let login = login::Args { device: args.device, personal: args.personal, username: args.username.clone(), no_browser: args.no_browser };
+                let login = login::Args {
+                    device: args.device,
+                    personal: args.personal,
+                    username: args.username.clone(),
+                    no_browser: args.no_browser,
+                };
                 login::run(self.context, login).await?;
             }
         }
         let known = chosen(accounts::all(self.context).await?, wanted).ok_or_else(|| {
-            Fault::new(Kind::SignIn, "sign_in_required", "Somebody has signed in, and is signed out again already.", "`m365-cachectl login`")
+            Fault::new(
+                Kind::SignIn,
+                "sign_in_required",
+                "Somebody has signed in, and is signed out again already.",
+                "`m365-cachectl login`",
+            )
         })?;
         Ok((Outcome::done(known.username.clone()), Some(known.username)))
     }
@@ -97,7 +114,8 @@ mod tests {
             alias: Some(name.to_uppercase()),
             default,
         };
-        let all = || vec![account("lost", "sign_in_required", false), account("one", "signed_in", false), account("two", "signed_in", true)];
+        let all =
+            || vec![account("lost", "sign_in_required", false), account("one", "signed_in", false), account("two", "signed_in", true)];
         let name = |wanted| chosen(all(), wanted).map(|account| account.username);
         assert_eq!(name(None).as_deref(), Some("two@x.example"));
         assert_eq!(name(Some("one")).as_deref(), Some("one@x.example"));

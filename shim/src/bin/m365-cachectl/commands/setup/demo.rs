@@ -36,7 +36,8 @@ pub(super) fn profile(context: &Context) -> Result<Profile, Fault> {
     if context.profile.explicit {
         return Ok(context.profile.clone());
     }
-    let no_place = |why: String| Fault::new(Kind::Config, "no_profile", format!("There is no place for the demo: {why}."), "`--profile DIR`");
+    let no_place =
+        |why: String| Fault::new(Kind::Config, "no_profile", format!("There is no place for the demo: {why}."), "`--profile DIR`");
     let places = Places::of_this_machine().ok_or_else(|| no_place("the system names no home directory".into()))?;
     Profile::at(&places.data.with_file_name("m365-cached-demo")).map_err(|error| no_place(error.to_string()))
 }
@@ -192,7 +193,12 @@ pub(super) async fn end(context: &Context, dry_run: bool, yes: bool) -> Result<u
     let Some(mark) = Mark::read(&dir) else {
         if dir.exists() {
             let message = format!("`{profile}` is no demo of ours; it stays as it is.");
-            return Err(Fault::new(Kind::User, "not_a_demo", message, "name the demo's folder: `m365-cachectl --profile DIR setup --demo --end`"));
+            return Err(Fault::new(
+                Kind::User,
+                "not_a_demo",
+                message,
+                "name the demo's folder: `m365-cachectl --profile DIR setup --demo --end`",
+            ));
         }
         context.output.show(&Ended { demo: "none", profile, removed: Vec::new(), clients: Vec::new(), tenant: false, daemon: None });
         return Ok(0);

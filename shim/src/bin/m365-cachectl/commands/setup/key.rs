@@ -31,7 +31,14 @@ impl Guide<'_> {
             let message = match (&args.key_source, &args.key_file, new) {
                 (None, None, false) => return Ok(Outcome::unchanged("there is a key")),
                 (None, None, true) => "have the daemon make a key in the first of these places that works".to_owned(),
-                (source, file, _) => format!("set {}", wanted(source.as_deref(), file.as_deref()).iter().map(|(key, value)| format!("`{key}` to {value}")).collect::<Vec<_>>().join(" and ")),
+                (source, file, _) => format!(
+                    "set {}",
+                    wanted(source.as_deref(), file.as_deref())
+                        .iter()
+                        .map(|(key, value)| format!("`{key}` to {value}"))
+                        .collect::<Vec<_>>()
+                        .join(" and ")
+                ),
             };
             return Ok(Outcome::would(message));
         }
@@ -94,7 +101,9 @@ impl Guide<'_> {
             status => status,
         };
         locked(&status)?;
-        let key = status.key.ok_or_else(|| Fault::new(Kind::Internal, "no_key", "The daemon works and names no key.", "`m365-cachectl doctor`"))?;
+        let key = status
+            .key
+            .ok_or_else(|| Fault::new(Kind::Internal, "no_key", "The daemon works and names no key.", "`m365-cachectl doctor`"))?;
         let state = if new || !said.is_empty() { State::Done } else { State::Unchanged };
         Ok(Outcome::new(state, keys::place(&key.source, &key.location)).with(said))
     }

@@ -67,14 +67,21 @@ fn read(text: &str) -> Option<Reply> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines.next()?.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    let field = |line: &str| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.trim().to_owned());
+    let field = |line: &str| {
+        line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.trim().to_owned())
+    };
     Some(Reply { status, location: lines.find_map(field), body: body.to_owned() })
 }
 
 /// The address is not repeated: it may carry a sign-in.
 fn broken(url: &str, why: &str) -> Fault {
     let place = split(url).map_or("the address", |(host, _)| host);
-    Fault::new(Kind::Offline, "demo_unreachable", format!("The demo tenant at {place} cannot be asked: {why}."), "`m365-cachectl setup --demo` starts it again")
+    Fault::new(
+        Kind::Offline,
+        "demo_unreachable",
+        format!("The demo tenant at {place} cannot be asked: {why}."),
+        "`m365-cachectl setup --demo` starts it again",
+    )
 }
 
 #[cfg(test)]
@@ -86,7 +93,14 @@ mod tests {
         assert_eq!(split("http://127.0.0.1:8080/a?b=c#d"), Some(("127.0.0.1:8080", "/a?b=c".to_owned())));
         assert_eq!(split("http://localhost:1?code=x"), Some(("localhost:1", "/?code=x".to_owned())));
         assert_eq!(split("http://[::1]:80"), Some(("[::1]:80", "/".to_owned())));
-        for other in ["https://127.0.0.1:1/", "http://127.0.0.1.example:1/", "http://example.com:80/", "http://127.0.0.1/", "http://127.0.0.1:x/", "http://a@127.0.0.1:1/"] {
+        for other in [
+            "https://127.0.0.1:1/",
+            "http://127.0.0.1.example:1/",
+            "http://example.com:80/",
+            "http://127.0.0.1/",
+            "http://127.0.0.1:x/",
+            "http://a@127.0.0.1:1/",
+        ] {
             assert_eq!(split(other), None, "{other}");
         }
     }

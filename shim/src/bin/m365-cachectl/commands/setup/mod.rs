@@ -52,18 +52,18 @@ impl Guide<'_> {
         self.key().await?;
         self.service().await?;
         let account = self.sign_in(fresh).await?;
-        let clients = self.clients()?;
+        let (clients, code) = self.clients()?;
         let times = self.call(account.as_deref()).await?;
         let setup = match (self.args.dry_run, times) {
             (true, _) => "dry_run",
-            (false, Some(_)) => "complete",
-            (false, None) => "incomplete",
+            (false, Some(_)) if code == 0 => "complete",
+            (false, _) => "incomplete",
         };
         let (asked_ms, cached_ms) = times.unzip();
         let profile = self.context.profile.dir.display().to_string();
         let next = self.next(account.is_some(), &profile);
         self.context.output.show(&Finished { setup, demo: self.demo.is_some(), profile, account, asked_ms, cached_ms, clients, next });
-        Ok(0)
+        Ok(code)
     }
 
     /// What to type afterwards.

@@ -2,8 +2,8 @@
 
 use m365_cached_proto::v1::{Fault, Kind};
 
-use super::report::{Outcome, Part, State};
 use super::Guide;
+use super::report::{Outcome, Part, State};
 use crate::commands::permissions::{self, Permissions};
 use crate::commands::{config, stop};
 
@@ -11,7 +11,8 @@ impl Guide<'_> {
     /// Whether the sign-ins that are there are worth nothing any more: the tenant has begun anew.
     pub(super) async fn settings(&mut self) -> Result<bool, Fault> {
         if let Some(mut tenant) = self.demo.take() {
-            let what = format!("`m365-tenant`, a made-up Microsoft 365 on this machine, and its profile `{}`", self.context.profile.dir.display());
+            let what =
+                format!("`m365-tenant`, a made-up Microsoft 365 on this machine, and its profile `{}`", self.context.profile.dir.display());
             let work = async { Ok((tenant.start(self.context, self.args.dry_run).await?, ())) };
             let began = self.step(Part::Settings, &what, work).await;
             let fresh = tenant.fresh;

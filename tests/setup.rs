@@ -81,8 +81,9 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        // A test that failed must not leave a tenant behind.
+        // A test that failed must not leave a tenant or a daemon behind.
         let _ = self.demo_run(&["--end", "--yes"]);
+        let _ = self.run(&["stop"]);
     }
 }
 
@@ -229,7 +230,7 @@ fn in_a_terminal_it_asks() {
     let said = person.until("Application (client) id:").unwrap();
     assert!(said.contains("1/6 settings:") && said.contains("az ad app create") && said.contains("App registrations"), "{said}");
     // Whoever has none yet comes back later.
-    person.line("").unwrap();
+    person.type_line("").unwrap();
     let (status, said) = person.finish().unwrap();
     assert_eq!(status.code(), Some(7), "{said}");
     assert!(
@@ -241,13 +242,13 @@ fn in_a_terminal_it_asks() {
     let mut person = Pty::spawn(house.ctl(&["setup", "--no-login", "--client-id", "11111111-2222-3333-4444-555555555555"])).unwrap();
     let said = person.until("[y/N]").unwrap();
     assert!(said.contains("2/6 key:") && said.contains("master.key") && said.contains("no safe place"), "{said}");
-    person.line("y").unwrap();
+    person.type_line("y").unwrap();
     let said = person.until("[y/N]").unwrap();
     assert!(said.contains("done") && said.contains("4/6 sign-in:") && said.contains(".claude.json") && said.contains("m365-mcp"), "{said}");
-    person.line("n").unwrap();
+    person.type_line("n").unwrap();
     let said = person.until("[y/N]").unwrap();
     assert!(said.contains(".cursor/mcp.json"), "{said}");
-    person.line("yes").unwrap();
+    person.type_line("yes").unwrap();
     let (status, said) = person.finish().unwrap();
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(said.contains("Claude Code: declined") && said.contains("Cursor: installed") && said.contains("6/6 call:"), "{said}");
@@ -255,7 +256,6 @@ fn in_a_terminal_it_asks() {
     assert_eq!(house.entry(".cursor/mcp.json", "m365")["command"], house.bins.shim.to_str().unwrap());
     let text = fs::read_to_string(house.home.path().join(".config/m365-cached/config.toml")).unwrap();
     assert!(text.contains("\nclient_id = \"11111111-2222-3333-4444-555555555555\"\n") && text.contains("\nsource = \"file\"\n"), "{text}");
-    house.run(&["stop"]).ok().unwrap();
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn install_asks_in_a_terminal() {
         let mut person = Pty::spawn(house.ctl(&["install", "cursor"])).unwrap();
         let shown = person.until("[y/N]").unwrap();
         assert!(shown.contains(".cursor/mcp.json") && shown.contains("m365-mcp"), "{shown}");
-        person.line(answer).unwrap();
+        person.type_line(answer).unwrap();
         let (status, said) = person.finish().unwrap();
         assert_eq!(status.code(), Some(code), "{answer}: {said}");
         assert_eq!(house.entry(".cursor/mcp.json", "m365")["command"].is_string(), there, "{answer}: {said}");

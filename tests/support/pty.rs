@@ -30,7 +30,7 @@ pub struct Pty {
     said: String,
     seen: usize,
     /// Open as long as we are: a terminal that everybody has closed is gone.
-    _line: OwnedFd,
+    line: OwnedFd,
 }
 
 impl Pty {
@@ -39,10 +39,11 @@ impl Pty {
     /// # Errors
     /// When there is no pseudo-terminal, or the program cannot be started.
     pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).context("opening a pseudo-terminal")?;
+        // Neither is for the program's own children: one that outlives it would keep the terminal open.
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("opening a pseudo-terminal")?;
         grantpt(&master)?;
         unlockpt(&master)?;
-        let line = rustix::fs::open(ptsname(&master, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
+        let line = rustix::fs::open(ptsname(&master, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         tcsetwinsize(&line, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })?;
         let end = || -> anyhow::Result<Stdio> { Ok(line.try_clone()?.into()) };
         command.stdin(end()?).stdout(end()?).stderr(end()?).env("TERM", "xterm-256color");
@@ -59,14 +60,14 @@ impl Pty {
                 }
             }
         });
-        Ok(Self { process, keyboard, screen, said: String::new(), seen: 0, _line: line })
+        Ok(Self { process, keyboard, screen, said: String::new(), seen: 0, line })
     }
 
     /// Types `text` and the return key.
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn line(&mut self, text: &str) -> anyhow::Result<()> {
+    pub fn type_line(&mut self, text: &str) -> anyhow::Result<()> {
         self.keyboard.write_all(format!("{text}\n").as_bytes()).context("typing")
     }
 
@@ -96,9 +97,15 @@ impl Pty {
     /// When it does not end.
     pub fn finish(mut self) -> anyhow::Result<(ExitStatus, String)> {
         let status = self.process.wait(PATIENCE).with_context(|| self.said.clone())?;
-        while let Ok(bytes) = self.screen.try_recv() {
-            self.said.push_str(&String::from_utf8_lossy(&bytes));
+        // With our end closed, too, the terminal is at its end once everything has been read.
+        drop(self.line);
+        let deadline = stopwatch::now() + PATIENCE;
+        loop {
+            match self.screen.recv_timeout(deadline.saturating_duration_since(stopwatch::now())) {
+                Ok(bytes) => self.said.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(RecvTimeoutError::Disconnected) => return Ok((status, self.said)),
+                Err(RecvTimeoutError::Timeout) => bail!("something keeps the terminal open:\n{}", self.said),
+            }
         }
-        Ok((status, self.said))
     }
 }

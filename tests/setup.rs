@@ -11,10 +11,11 @@ use std::{
 use m365_cached_checks::support::{
     PATIENCE,
     bins::{Bins, For, bins},
-    ctl::Said,
+    ctl::{self, Said},
     process::{self, Running},
     pty::Pty,
-    world::{ALEX, Setup, World},
+    tenant,
+    world::{ALEX, BEA, Setup, World},
 };
 use serde_json::{Value, json};
 
@@ -271,6 +272,45 @@ fn without_a_terminal_a_registration_is_named_with_what_to_do() {
     assert_eq!((wrong.code, error["error"]["code"].as_str()), (Some(2), Some("not_set")), "{wrong:?}");
 }
 
+/// A person's own profile: somebody signs in at the page that is shown, and the service is left out where it could not see the key.
+#[test]
+fn somebody_signs_in_and_a_key_of_this_terminal_keeps_a_service_away() {
+    let world = World::with(Setup::default()).unwrap();
+    let words = ["--json", "setup", "--yes", "--no-clients", "--no-browser", "--username", ALEX];
+    let mut talk = ctl::start(world.bins, &world.home, &words).unwrap();
+    let mut lines = Vec::new();
+    while let Some(line) = talk.event().unwrap() {
+        if line["event"] == "open_url" {
+            let page = world.block_on(async { tenant::http().unwrap().get(line["url"].as_str().unwrap()).send().await.unwrap() });
+            assert!(page.status().is_success());
+        }
+        lines.push(line);
+    }
+    talk.finish(String::new()).unwrap().ok().unwrap();
+    let expected = [
+        ("settings", "unchanged"),
+        ("key", "unchanged"),
+        ("service", "skipped"),
+        ("sign_in", "done"),
+        ("clients", "skipped"),
+        ("call", "done"),
+    ];
+    assert_eq!(states(&lines), expected, "{lines:#?}");
+    let last = lines.last().unwrap();
+    assert_eq!((&last["setup"], &last["demo"], &last["account"]), (&json!("complete"), &json!(false), &json!(ALEX)), "{last}");
+
+    // Nothing is fetched twice for the sake of it: a cache that is switched off is told, and not taken for success.
+    let again = world.ctl(&["--json", "setup", "--yes", "--no-clients"]).unwrap().ok().unwrap();
+    assert!(again.stdout.contains("\"step\":\"sign_in\",\"number\":4,\"of\":6,\"state\":\"unchanged\""), "{again:?}");
+    let mut world = world;
+    world.home.configure("[cache]\nenabled = false").unwrap();
+    world.stop_daemon().unwrap();
+    world.start_daemon().unwrap();
+    let off = world.ctl(&["--json", "setup", "--yes", "--no-clients"]).unwrap();
+    let error: Value = serde_json::from_str(off.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((off.code, &error["error"]["code"]), (Some(7), &json!("not_cached")), "{off:?}");
+}
+
 /// A client that cannot be set up does not keep the rest from it, and is not passed over in silence.
 #[test]
 fn a_client_that_cannot_be_set_up_is_told_and_the_others_are_served() {
@@ -321,7 +361,7 @@ fn permissions_are_told_before_anybody_signs_in() {
 /// An alias is taken wherever an account is named, and the default decides only where none is.
 #[test]
 fn an_account_has_a_short_name_and_one_is_meant_where_none_is_named() {
-    let mut world = World::with(Setup { accounts: &[ALEX, m365_cached_checks::support::world::BEA], ..Setup::default() }).unwrap();
+    let mut world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
     let call = |world: &World, words: &[&str]| world.ctl(&[["call", "email_list", "limit=3"].as_slice(), words].concat()).unwrap();
     let unnamed = call(&world, &[]);
     assert!(unnamed.code == Some(2) && unnamed.stderr.contains("account_id"), "{unnamed:?}");

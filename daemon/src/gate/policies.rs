@@ -88,6 +88,17 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_admits_its_account_and_no_other() {
+        let mut config = Config::default();
+        config.accounts.aliases.insert("ada@x.example".into(), "work".into());
+        let accounts = Some(vec!["work".to_owned()]);
+        config.policies.insert("default".into(), PolicySettings { accounts, ..PolicySettings::default() });
+        let fence = Policies::of(&config).fence(None, "anybody").unwrap();
+        let id = m365_cached::ids::AccountId::new("1.2");
+        assert!(fence.admits(&id, "Ada@x.example") && !fence.admits(&id, "work@x.example") && !fence.admits(&id, "work"));
+    }
+
+    #[test]
     fn both_names_hold_together_and_nobody_escapes_the_default() {
         let words = |launch, client| in_words(policies().fence(launch, client).as_deref());
         assert_eq!(words(None, "anybody"), "default: read-only");

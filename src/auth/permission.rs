@@ -63,6 +63,9 @@ pub fn admin_consent(cloud: &Cloud, client_id: &str, tenant: Option<&str>) -> Op
     };
     let scope = PERMISSIONS.iter().map(named).collect::<Vec<_>>().join(" ");
     url.query_pairs_mut().extend_pairs([("client_id", client_id), ("redirect_uri", "http://localhost"), ("scope", &scope)]);
+    // As Microsoft's own page spells spaces: this is for people to send on, and mail programs are not kind to a `+`.
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
     Some(url)
 }
 
@@ -107,7 +110,7 @@ mod tests {
             ("china", Some("common"), "https://login.", "https://microsoftgraph.chinacloudapi.cn/Mail.Send"),
         ] {
             let url = admin_consent(&Cloud::named(name).unwrap(), id, tenant).unwrap();
-            assert!(url.as_str().starts_with(start), "{url}");
+            assert!(url.as_str().starts_with(start) && !url.as_str().contains('+'), "{url}");
             let given: std::collections::BTreeMap<_, _> = url.query_pairs().into_owned().collect();
             assert_eq!((given["client_id"].as_str(), given["redirect_uri"].as_str()), (id, "http://localhost"));
             assert_eq!(given["scope"].split(' ').count(), PERMISSIONS.len());

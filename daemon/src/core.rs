@@ -27,7 +27,7 @@ pub trait Core: Records {
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// What something of an account is, and its bytes where they are few enough.
     async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem>;
-    /// Microsoft's id of what a handle names for `account` (id or username); anything else stays as it is.
+    /// Microsoft's id of what a handle names for `account` (id, username or alias); anything else stays as it is.
     async fn graph_id(&self, account: &str, text: &str) -> Result<String, Problem>;
     /// What changes from now on.
     fn changes(&self) -> broadcast::Receiver<Change>;
@@ -39,7 +39,7 @@ pub trait Core: Records {
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem>;
     /// Begins a sign-in.
     async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem>;
-    /// Forgets the tokens and the data of `account` (id or username); tells how many entries were deleted.
+    /// Forgets the tokens and the data of `account` (id, username or alias); tells how many entries were deleted.
     async fn logout(&self, account: &str) -> Result<(AccountState, u64), Problem>;
     /// What a period came to.
     async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem>;
@@ -53,7 +53,7 @@ pub trait Core: Records {
     fn pause_changed(&self);
     /// Asks Microsoft for every account, past every cache.
     async fn probe(&self) -> Vec<Probed>;
-    /// Asks for the usual answers of `account` (id or username), or of every account, ahead of use.
+    /// Asks for the usual answers of `account` (id, username or alias), or of every account, ahead of use.
     async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem>;
     /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
     async fn quiet(&self);
@@ -407,7 +407,7 @@ pub struct WarmState {
 pub struct Invalidate {
     /// `type[:account][:name=value]` with `*`.
     pub pattern: String,
-    /// Id or username; `None` for every account.
+    /// Id, username or alias; `None` for every account.
     pub account: Option<String>,
     /// For the audit trail.
     pub reason: String,
@@ -420,7 +420,7 @@ pub struct Invalidate {
 pub struct StatsQuestion {
     /// How far back.
     pub period: Period,
-    /// Id or username; `None` for every account.
+    /// Id, username or alias; `None` for every account.
     pub account: Option<String>,
 }
 

@@ -297,7 +297,7 @@ pub const CONSENTS: [&str; 2] = [CONFIRM.name, CONFIRM_TOKEN.name];
 /// Type and limits of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ParamType {
-    /// An account: id or username.
+    /// An account: id, username or alias.
     Account,
     /// Text of 1 to `max` characters.
     Text {

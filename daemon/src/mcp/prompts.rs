@@ -147,7 +147,8 @@ pub(super) fn list() -> ListPromptsResult {
     let prompts = ROWS.iter().map(|row| {
         let argument =
             |(name, about, required): &(&str, &str, bool)| PromptArgument::new(*name).with_description(*about).with_required(*required);
-        let account = PromptArgument::new(ACCOUNT).with_description("Id or username; may be left out when one account is signed in.");
+        let account = PromptArgument::new(ACCOUNT)
+            .with_description("Id, username or alias; may be left out when one account is signed in or one is the default.");
         let arguments: Vec<PromptArgument> = row.arguments.iter().map(argument).chain([account.with_required(false)]).collect();
         Prompt::new(row.name, Some(row.about), Some(arguments)).with_title(row.title)
     });

@@ -54,7 +54,7 @@ pub(crate) enum Command {
     Login(login::Args),
     /// Forget the tokens and the data of an account
     Logout {
-        /// Id or username, as `accounts` shows them
+        /// Id, username or alias, as `accounts` shows them
         account: String,
     },
     /// List the accounts, give one a short name, say which one is meant where none is named
@@ -88,7 +88,7 @@ pub(crate) enum Command {
     Audit(Box<audit::Args>),
     /// Write everything that is held on an account into a file
     Export {
-        /// Id or username, as `accounts` shows them
+        /// Id, username or alias, as `accounts` shows them
         account: String,
         /// A new file (0600), or a folder to put one into; one that is there is never overwritten
         #[arg(value_name = "FILE|DIR")]
@@ -96,7 +96,7 @@ pub(crate) enum Command {
     },
     /// Destroy everything that is held on an account, and say what is left
     Erase {
-        /// Id or username; the id alone of an account that has signed out
+        /// Id, username or alias; the id alone of an account that has signed out
         account: String,
         /// Do not ask
         #[arg(long)]

@@ -157,6 +157,9 @@ async fn launch(program: &Path, dir: &Path) -> Result<(String, u32), String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(false);
     #[cfg(unix)]
     command.process_group(0);
+    // Without the console, which takes its programs along when it is closed (DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP).
+    #[cfg(windows)]
+    command.creation_flags(0x0000_0008 | 0x0000_0200);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let pid = child.id().unwrap_or_default();
     let stdout = child.stdout.take().ok_or("it has no output")?;

@@ -403,6 +403,8 @@ fn an_account_has_a_short_name_and_one_is_meant_where_none_is_named() {
     let gone = world.ctl(&["--json", "call", "email_list", "limit=3"]).unwrap();
     let error = gone.json().unwrap()["error"].clone();
     assert!(error["message"].as_str().unwrap().contains("accounts.default"), "{error}");
+    let warnings = world.ctl_json(&["status"]).unwrap()["warnings"].clone();
+    assert!(warnings.as_array().unwrap().iter().any(|warning| warning["code"] == "default_account"), "{warnings}");
     world.ctl_json(&["accounts", "default", "--unset"]).unwrap();
     world.ctl_json(&["accounts", "alias", "bea@contoso.example", "--unset"]).unwrap();
     let file = fs::read_to_string(world.home.path().join("config.toml")).unwrap();

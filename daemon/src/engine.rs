@@ -396,6 +396,13 @@ impl Core for Running {
                 hint: format!("Run `m365-cachectl login --username {}`.", lost.username),
             });
         }
+        if self.engine.lacks_default() {
+            warnings.push(Warning {
+                code: "default_account".into(),
+                message: "The account that `accounts.default` names is not signed in: calls that name none are refused.".into(),
+                hint: "Sign in to it, or `m365-cachectl accounts default NAME`.".into(),
+            });
+        }
         let graph = status.graph.map(|gauges| GraphState {
             breaker: gauges.breaker.as_str().into(),
             requests: gauges.requests,

@@ -175,6 +175,11 @@ impl Engine {
         self.accounts.all().into_iter().map(account).collect()
     }
 
+    /// Whether an account is configured for calls that name none, and is not among those that are signed in.
+    pub fn lacks_default(&self) -> bool {
+        self.accounts.default().is_some_and(|name| !self.accounts.is_empty() && self.accounts.find(name).is_err())
+    }
+
     /// The id of the account whose id, username or alias is `name`.
     ///
     /// # Errors

@@ -27,7 +27,9 @@ Examples:
   m365-cachectl setup --demo --end --yes
 
 With --json a line for each step, `{\"step\":…,\"number\":1,\"of\":6,\"state\":…,\"message\":…,\"details\":[…]}` with the state `done`, `unchanged`,
-`skipped`, `would` or `failed`, the lines of `login` between them, and one object at the end.")]
+`skipped`, `would` or `failed`, the lines of `login` between them, and at the end
+`{\"setup\":\"complete\",\"demo\":…,\"profile\":…,\"account\":…,\"asked_ms\":…,\"cached_ms\":…,\"clients\":[…],\"next\":[…]}` (or `incomplete`, `dry_run`).
+--end says `{\"demo\":\"ended\",\"profile\":…,\"removed\":[…],\"clients\":[…],\"tenant\":…,\"daemon\":…}` (or `none`, `would_end`).")]
 pub(crate) struct Args {
     /// A made-up Microsoft 365 on this machine in place of the real one
     #[arg(long, conflicts_with_all = ["client_id", "tenant", "no_login", "device", "personal", "username", "no_browser", "key_source"])]

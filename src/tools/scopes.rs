@@ -19,11 +19,12 @@ impl Tool {
         let shared = self.params.iter().any(|param| param.name == MAILBOX);
         let mut scopes = match (self.category(), self.name) {
             ("email", name) if SENDING.contains(&name) => vec!["Mail.ReadWrite", "Mail.Send"],
-            ("email" | "emailfolders", _) | (_, "search_emails") => vec!["Mail.ReadWrite"],
+            // The settings tell the time zone in which times are shown and days are counted.
+            ("email", "email_list" | "email_get") | (_, "search_emails") => vec!["Mail.ReadWrite", "MailboxSettings.ReadWrite"],
+            ("email" | "emailfolders", _) => vec!["Mail.ReadWrite"],
             // Where a rule moves to is looked up among the folders.
             ("emailrules", "emailrules_create" | "emailrules_update") => vec!["MailboxSettings.ReadWrite", "Mail.ReadWrite"],
             ("emailrules", _) => vec!["MailboxSettings.ReadWrite"],
-            // The settings tell the time zone that days are counted in.
             ("calendar", _) | (_, "search_events") => vec!["MailboxSettings.ReadWrite", "Calendars.ReadWrite"],
             ("contact", _) | (_, "search_contacts") => vec!["Contacts.ReadWrite"],
             ("file" | "folder", _) => vec!["Files.ReadWrite"],

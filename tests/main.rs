@@ -99,6 +99,8 @@ mod service;
 #[cfg(test)]
 mod service_systemd;
 #[cfg(test)]
+mod setup;
+#[cfg(test)]
 mod shim;
 #[cfg(test)]
 mod sign_in;

@@ -116,6 +116,75 @@ fn a_client_that_can_show_nothing_gets_the_link_and_succeeds_on_its_next_call() 
     }
 }
 
+/// Nobody has ever signed in: the first call gets the typed answer with the link, another one the same link, and the next call succeeds.
+#[test]
+fn where_nobody_has_ever_signed_in_every_call_gives_the_one_link() {
+    for era in ERAS {
+        let world = World::with(Setup::default()).unwrap();
+        let (mut first, mut second) = (world.client(era).unwrap(), world.client(era).unwrap());
+        // A model cannot name an account that there is none of, and one that guesses is told no other thing.
+        let mut links: Vec<String> = [json!({ "limit": 3 }), json!({ "account_id": "me" })]
+            .iter()
+            .flat_map(|arguments| [first.call("email_list", arguments).unwrap(), second.call("email_list", arguments).unwrap()])
+            .map(|refused| {
+                let (code, message, hint) = refused.fault().unwrap();
+                assert_eq!((code.as_str(), message.as_str()), ("sign_in_required", "nobody is signed in"));
+                assert!(hint.contains("this link") && hint.contains("m365-cachectl login"), "{hint}");
+                serde_json::from_str::<Value>(&refused.text).unwrap()["error"]["sign_in"]["url"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        links.dedup();
+        assert_eq!(links.len(), 1, "everybody gets the same link");
+        // Its page lets the user choose an account.
+        open(&world, &format!("{}&login_hint=alex%40contoso.example", links[0]));
+        let status = world.until(|status| status["accounts"][0]["state"] == "signed_in").unwrap();
+        first.call("email_list", &json!({ "account_id": status["accounts"][0]["id"] })).unwrap().json().unwrap();
+        let unknown = second.call("email_list", &json!({ "account_id": "me" })).unwrap();
+        assert_eq!(unknown.fault().unwrap().0, "unknown_account");
+    }
+}
+
+/// The same before a user whose client can show it: one prompt, and what was asked is answered once somebody has signed in.
+#[test]
+fn where_nobody_has_ever_signed_in_a_client_shows_the_link_and_goes_on() {
+    for era in ERAS {
+        let world = World::with(Setup::default()).unwrap();
+        let mut client = showing(&world, era);
+        let call = json!({ "name": "email_list", "arguments": { "account_id": ALEX } });
+        let (id, line) = client.line("tools/call", call.clone());
+        client.send(&line).unwrap();
+        let message = client.message().unwrap();
+        let shown =
+            if era == Era::Legacy { message["params"].clone() } else { message["result"]["inputRequests"]["sign_in"]["params"].clone() };
+        assert_eq!(shown["message"], "Sign in to Microsoft 365 in a browser on this machine.", "{message}");
+        open(&world, &format!("{}&login_hint=alex%40contoso.example", shown["url"].as_str().unwrap()));
+        let result = if era == Era::Legacy {
+            client.send(&json!({ "jsonrpc": "2.0", "id": message["id"], "result": { "action": "accept" } }).to_string()).unwrap();
+            client.reply_to(id).unwrap()["result"].clone()
+        } else {
+            let mut again = call;
+            again["inputResponses"] = json!({ "sign_in": { "action": "accept" } });
+            again["requestState"] = message["result"]["requestState"].clone();
+            client.request("tools/call", again).unwrap()["result"].clone()
+        };
+        assert!(text(&result)["messages"].is_array(), "{result}");
+    }
+}
+
+/// Without an application nobody can sign in: the hint says what comes first.
+#[test]
+fn without_an_application_the_hint_says_so() {
+    let mut world = World::with(Setup::default()).unwrap();
+    world.stop_daemon().unwrap();
+    let file = world.home.path().join("config.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, settings.lines().filter(|line| !line.starts_with("client_id")).collect::<Vec<_>>().join("\n")).unwrap();
+    world.start_daemon().unwrap();
+    let refused = world.client(Era::Legacy).unwrap().call("email_list", &json!({})).unwrap();
+    let (code, _, hint) = refused.fault().unwrap();
+    assert!(code == "sign_in_required" && hint.contains("m365-cachectl setup"), "{hint}");
+}
+
 /// A day of tokens that live for ten minutes, with a call every four: each is renewed in time, none is used twice.
 #[test]
 fn a_day_of_short_tokens_has_no_invalid_grant_of_our_own_making() {

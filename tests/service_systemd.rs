@@ -83,6 +83,28 @@ fn list(client: &mut Mcp, account: &str) -> String {
     client.call("email_list", &json!({"account_id": account, "limit": 5})).unwrap().cache_status().unwrap()
 }
 
+/// `setup` on such a machine: the service is installed once, by the one who agreed, and stands the second time.
+#[test]
+fn setup_has_the_user_manager_look_after_the_daemon() {
+    let Some(house) = House::new(true) else { return };
+    let words = ["--json", "setup", "--yes", "--no-login", "--no-clients"];
+    let step = |words: &[&str]| -> Value {
+        let said = house.ctl(words);
+        assert_eq!(said.code, Some(0), "{said:?}\n{}", house.manager.log());
+        let lines: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.into_iter().find(|line| line["step"] == "service").unwrap()
+    };
+    assert_eq!(step(&["--json", "setup", "--dry-run", "--no-login", "--no-clients"])["state"], "would");
+    assert_eq!(step(&[words.as_slice(), &["--no-service"]].concat())["state"], "skipped");
+    assert_eq!(house.ctl(&["service", "status"]).code, Some(8), "nothing is installed yet");
+    let done = step(&words);
+    assert!(done["state"] == "done" && done["message"].as_str().unwrap().contains("systemd"), "{done}");
+    let status = house.json(&["service", "status"]);
+    assert_eq!((&status["installed"], &status["running"], &status["says"]), (&true.into(), &true.into(), &"ready".into()), "{status}");
+    assert_eq!(step(&words)["state"], "unchanged");
+    house.json(&["service", "uninstall"]);
+}
+
 #[test]
 fn a_user_manager_looks_after_the_daemon() {
     let Some(house) = House::new(true) else { return };

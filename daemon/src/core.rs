@@ -27,7 +27,7 @@ pub trait Core: Records {
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem>;
     /// What something of an account is, and its bytes where they are few enough.
     async fn content(&self, caller: &Caller, account: &str, of: &ContentOf, wanted: WantedBytes) -> Result<Content, Problem>;
-    /// Microsoft's id of what a handle names for `account` (id or username); anything else stays as it is.
+    /// Microsoft's id of what a handle names for `account` (id, username or alias); anything else stays as it is.
     async fn graph_id(&self, account: &str, text: &str) -> Result<String, Problem>;
     /// What changes from now on.
     fn changes(&self) -> broadcast::Receiver<Change>;
@@ -41,7 +41,7 @@ pub trait Core: Records {
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem>;
     /// Begins a sign-in.
     async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem>;
-    /// Forgets the tokens and the data of `account` (id or username); tells how many entries were deleted.
+    /// Forgets the tokens and the data of `account` (id, username or alias); tells how many entries were deleted.
     async fn logout(&self, account: &str) -> Result<(AccountState, u64), Problem>;
     /// What a period came to.
     async fn stats(&self, asked: StatsQuestion) -> Result<CacheStats, Problem>;
@@ -55,7 +55,7 @@ pub trait Core: Records {
     fn pause_changed(&self);
     /// Asks Microsoft for every account, past every cache.
     async fn probe(&self) -> Vec<Probed>;
-    /// Asks for the usual answers of `account` (id or username), or of every account, ahead of use.
+    /// Asks for the usual answers of `account` (id, username or alias), or of every account, ahead of use.
     async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem>;
     /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
     async fn quiet(&self);
@@ -207,6 +207,19 @@ pub struct AccountState {
     pub access_token_expires_ms: u64,
     /// Whether its answers are cached.
     pub caching: bool,
+    /// The short name that people gave it.
+    pub alias: Option<String>,
+    /// Whether it is meant where a call names none.
+    pub default: bool,
+}
+
+impl AccountState {
+    /// Whether `name` is its id, its username or its alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        let name = name.trim();
+        let spelled = |known: &str| known.eq_ignore_ascii_case(name);
+        self.id == name || spelled(&self.username) || self.alias.as_deref().is_some_and(spelled)
+    }
 }
 
 /// What came of asking Microsoft for an account.
@@ -402,7 +415,7 @@ pub struct WarmState {
 pub struct Invalidate {
     /// `type[:account][:name=value]` with `*`.
     pub pattern: String,
-    /// Id or username; `None` for every account.
+    /// Id, username or alias; `None` for every account.
     pub account: Option<String>,
     /// For the audit trail.
     pub reason: String,
@@ -415,7 +428,7 @@ pub struct Invalidate {
 pub struct StatsQuestion {
     /// How far back.
     pub period: Period,
-    /// Id or username; `None` for every account.
+    /// Id, username or alias; `None` for every account.
     pub account: Option<String>,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
     keys::KeyKeeper,
-    mcp::Fixtures,
+    mcp::{Fixtures, Manner},
     original::Original,
     parts::{Parts, ProfileInfo},
     pause::Switch,
@@ -52,8 +52,8 @@ pub struct Daemon {
     pub ready_at: Timestamp,
     /// Whether a service manager keeps the socket, so that it is there when the daemon has ended.
     pub(crate) socket_stays: bool,
-    /// Whether consent is a token everywhere.
-    pub(crate) strict: bool,
+    /// How tools are shown to clients.
+    pub(crate) manner: Manner,
     /// The tools that clients are shown whose launch line names no others.
     pub(crate) tools: ToolProfile,
     /// What the conformance suite calls; only in a demo profile that was started for it.
@@ -99,6 +99,7 @@ impl Daemon {
             limits,
             policies,
             strict,
+            default_account,
             tools,
             fixtures,
         } = parts;
@@ -119,7 +120,7 @@ impl Daemon {
             clients,
             ready_at,
             socket_stays: manager.keeps_socket(),
-            strict,
+            manner: Manner { strict, default_account },
             tools,
             gate,
             activity,

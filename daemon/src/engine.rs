@@ -13,8 +13,8 @@ use m365_cached::{
     cache::{Bounds, RoomLimits},
     config::Config,
     engine::{
-        self, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece, Policy,
-        Stats, ToolPolicy, WantedBytes, Warming,
+        self, AccountNames, AuditPolicy, Change, Content, ContentOf, Engine, Erased, Exclusions, GraphRemote, LoginStart, Operation, Piece,
+        Policy, Stats, ToolPolicy, WantedBytes, Warming,
     },
     graph::{self, Budget},
     hint::Kind,
@@ -198,7 +198,8 @@ pub(crate) fn policy(config: &Config) -> Policy {
             (name.clone(), ToolPolicy { caching: given.enabled.unwrap_or(true), ttl })
         })
         .collect();
-    let uncached_accounts = config.cache.accounts.iter().filter(|(_, cached)| !**cached).map(|(name, _)| name.to_lowercase()).collect();
+    let uncached = config.cache.accounts.iter().filter(|(_, cached)| !**cached);
+    let uncached_accounts = uncached.map(|(name, _)| config.accounts.behind(name).to_lowercase()).collect();
     Policy {
         caching: config.cache.enabled,
         tools,
@@ -221,6 +222,15 @@ pub(crate) fn policy(config: &Config) -> Policy {
         warming: Warming::default(),
         exclude: Exclusions { folders: config.cache.exclude_folders.clone(), senders: config.cache.exclude_senders.clone() },
         audit: AuditPolicy { reads: config.audit.reads, keep: config.audit.keep },
+        accounts: names(config),
+    }
+}
+
+/// What people have named of the accounts.
+fn names(config: &Config) -> AccountNames {
+    AccountNames {
+        aliases: config.accounts.aliases.iter().map(|(username, alias)| (alias.clone(), username.clone())).collect(),
+        default: config.accounts.default.as_ref().map(|name| config.accounts.behind(name).to_owned()),
     }
 }
 
@@ -276,6 +286,8 @@ fn account(account: &engine::Account) -> AccountState {
         signed_in,
         access_token_expires_ms: expires,
         caching: account.caching,
+        alias: account.alias.clone(),
+        default: account.default,
     }
 }
 
@@ -384,6 +396,13 @@ impl Core for Running {
                 hint: format!("Run `m365-cachectl login --username {}`.", lost.username),
             });
         }
+        if self.engine.lacks_default() {
+            warnings.push(Warning {
+                code: "default_account".into(),
+                message: "The account that `accounts.default` names is not signed in: calls that name none are refused.".into(),
+                hint: "Sign in to it, or `m365-cachectl accounts default NAME`.".into(),
+            });
+        }
         let graph = status.graph.map(|gauges| GraphState {
             breaker: gauges.breaker.as_str().into(),
             requests: gauges.requests,
@@ -432,7 +451,11 @@ impl Core for Running {
     }
 
     async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem> {
-        let start = LoginStart { device: options.device, personal: options.personal, username: options.username };
+        // The sign-in page knows no alias of ours.
+        let known =
+            |name: &String| self.engine.accounts().into_iter().find(|account| account.alias.as_deref() == Some(&name.to_lowercase()));
+        let username = options.username.map(|name| known(&name).map_or(name, |account| account.row.username.clone()));
+        let start = LoginStart { device: options.device, personal: options.personal, username };
         let flow = self.engine.login(start).await.map_err(|error| Problem::of(&error))?;
         let step = match (flow.device, flow.url) {
             (Some(device), _) => LoginStep::DeviceCode {

@@ -127,6 +127,8 @@ pub enum Verb {
         #[arg(long)]
         serving: bool,
     },
+    /// Say which permissions signing in asks for, and where an administrator agrees to them
+    Permissions,
     /// Look at the settings or change the file; the daemon may run meanwhile
     #[command(subcommand)]
     Config(ConfigVerb),

@@ -88,6 +88,8 @@ pub struct Parts {
     pub policies: Policies,
     /// Whether consent is a token everywhere.
     pub strict: bool,
+    /// Whether a call that names no account is meant for one.
+    pub default_account: bool,
     /// The tools that clients are shown whose launch line names no others.
     pub tools: ToolProfile,
     /// Whether there is what the conformance suite calls by name.
@@ -174,6 +176,7 @@ impl Parts {
             limits: config.limits,
             policies: Policies::of(config),
             strict: config.strict,
+            default_account: config.accounts.default.is_some(),
             tools: config.tool_profile(),
             fixtures: false,
         }

@@ -23,7 +23,7 @@ const FOLLOWED: Duration = Duration::from_secs(1);
 /// Which records are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditQuestion {
-    /// Id or username; `None` for every account.
+    /// Id, username or alias; `None` for every account.
     pub account: Option<String>,
     /// What a client calls itself.
     pub client: Option<String>,

@@ -73,6 +73,8 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("policy.*.read_only", "policy.x.read_only = true"),
     ("policy.*.no_send", "policy.x.no_send = true"),
     ("policy.*.accounts", "policy.x.accounts = [\"ada\"]"),
+    ("accounts.default", "accounts.default = \"work\""),
+    ("accounts.*.alias", "accounts.\"ada@x.example\".alias = \"work\""),
 ];
 
 /// The same in a demo profile.
@@ -121,6 +123,24 @@ fn objects(config: &Config, profile: &Profile) -> String {
 fn read(profile: &Profile, text: &str) -> Config {
     fs::write(profile.config_file(), text).unwrap();
     parts::configuration(profile, &[]).unwrap_or_else(|problem| panic!("{text}: {}", problem.message))
+}
+
+/// `packaging/manual/examples.md`, block by block.
+#[test]
+fn every_example_of_the_manual_is_read() {
+    let page = include_str!("../../packaging/manual/examples.md");
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), page.matches("\n## ").count(), "a block for each kind of machine");
+    for block in blocks {
+        let dir = tempfile::TempDir::new().unwrap();
+        let profile = Profile::at(dir.path()).unwrap();
+        let config = read(&profile, block);
+        let advice = config.advice(&parts::surroundings(&config, &profile));
+        // The file of this test is as the system makes files.
+        let advice: Vec<_> = advice.into_iter().filter(|one| one.code != "config_writable").collect();
+        assert_eq!(advice, [], "{block}");
+        assert!(parts::unusable(&config, &profile).is_empty(), "{block}");
+    }
 }
 
 #[test]

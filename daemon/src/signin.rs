@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::core::{AccountState, Core, LoginOptions, LoginStep, SignInLink};
+use crate::core::{AccountState, Core, LoginOptions, LoginStep, Problem, SignInLink};
 
 /// Sign-ins that wait for somebody, by account.
 #[derive(Default)]
@@ -33,21 +33,24 @@ fn lock(waiting: &Mutex<BTreeMap<String, Waiting>>) -> MutexGuard<'_, BTreeMap<S
 }
 
 impl SignIns {
-    /// The link for `account`: of the sign-in that waits, or of one that is begun now. None when none can be begun.
-    pub(crate) async fn link(&self, core: &Arc<dyn Core>, account: &AccountState) -> Option<SignInLink> {
+    /// The link for `account`: of the sign-in that waits, or of one that is begun now. An account without a name stands for whoever signs in first.
+    ///
+    /// # Errors
+    /// Why none can be begun.
+    pub(crate) async fn link(&self, core: &Arc<dyn Core>, account: &AccountState) -> Result<SignInLink, Problem> {
         let _one = self.beginning.lock().await;
         let known = lock(&self.waiting).get(&account.id).map(|waiting| waiting.link.clone());
-        if known.is_some() {
-            return known;
+        if let Some(known) = known {
+            return Ok(known);
         }
-        let options = |device| LoginOptions { device, username: Some(account.username.clone()), personal: account.personal };
+        let username = Some(account.username.clone()).filter(|name| !name.is_empty());
+        let options = |device| LoginOptions { device, username: username.clone(), personal: account.personal };
         let flow = match core.login(options(false)).await {
             Ok(flow) => flow,
             Err(browser) => core
                 .login(options(true))
                 .await
-                .inspect_err(|device| tracing::info!(browser = browser.code, code = device.code, "no sign-in could be begun"))
-                .ok()?,
+                .inspect_err(|device| tracing::info!(browser = browser.code, code = device.code, "no sign-in could be begun"))?,
         };
         let link = match flow.step {
             LoginStep::OpenUrl(url) => SignInLink { url, code: None },
@@ -62,7 +65,7 @@ impl SignIns {
             lock(&all).remove(&id);
             tell.send_replace(true);
         });
-        Some(link)
+        Ok(link)
     }
 
     /// Whether the caller is the one to show the link for `account` to its user: true once for each sign-in.
@@ -97,6 +100,6 @@ mod tests {
         fake.sign_in.notify_one();
         soon(signs.ended(&account.id)).await;
         assert!(!signs.may_show(&account.id), "nothing waits any more");
-        assert!(signs.link(&core, &account).await.is_some() && signs.may_show(&account.id), "a new one is shown again");
+        assert!(signs.link(&core, &account).await.is_ok() && signs.may_show(&account.id), "a new one is shown again");
     }
 }

@@ -306,6 +306,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         limits: Default::default(),
         policies: Default::default(),
         strict: false,
+        default_account: false,
         tools: ToolProfile::Full,
         fixtures: false,
     }

@@ -109,7 +109,7 @@ impl Hint for AuthError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotConfigured => {
-                "Set `client_id` in the settings to your app registration's id; the README shows how to make one.".into()
+                "Run `m365-cachectl setup`: it says how to register an application, and puts its `client_id` into the settings.".into()
             }
             Self::SignInRequired(problem) | Self::Refused(problem) => problem.hint(),
             Self::Unreachable { .. } => "Check the network; it is tried again by itself.".into(),

@@ -31,7 +31,7 @@ pub const DEFAULT_SCOPES: [&str; 15] = [
 ];
 
 /// Those of them that only mean something within an organization: a personal account is not asked for them.
-const ORGANIZATION_SCOPES: [&str; 5] =
+pub(super) const ORGANIZATION_SCOPES: [&str; 5] =
     ["User.ReadBasic.All", "Mail.ReadWrite.Shared", "Mail.Send.Shared", "Calendars.ReadWrite.Shared", "Files.Read.All"];
 
 /// The longest an answer may take.

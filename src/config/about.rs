@@ -68,7 +68,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("cache.min_free_bytes", "While less is free on the disk, answers are given and not kept; 0 for no such floor."),
     ("cache.exclude_folders", "Mail folders, by well-known name (`junkemail`) or id, whose messages are never kept."),
     ("cache.exclude_senders", "Addresses, or domains as `@contoso.com`, whose messages are never kept."),
-    ("cache.accounts.*.enabled", "Whether anything of this account is cached; the name is its username."),
+    ("cache.accounts.*.enabled", "Whether anything of this account is cached; the name is its username or alias."),
     ("cache.tools.*.enabled", "Whether answers of this tool are cached."),
     ("cache.tools.*.fresh", "Seconds for which an answer of this tool is served as it is."),
     ("cache.tools.*.stale", "Seconds for which it is served and renewed in the background."),
@@ -114,7 +114,12 @@ const MEANINGS: &[(&str, &str)] = &[
     ("limits.sends_per_minute", "Calls of one client that reach other people; 0 for no limit."),
     ("policy.*.read_only", "This client changes nothing. The name is the client's own; `default` is for all that have none."),
     ("policy.*.no_send", "This client reaches nobody else: no mail, no invitations, no sharing."),
-    ("policy.*.accounts", "The accounts, by id or username, that this client may use."),
+    ("policy.*.accounts", "The accounts, by id, username or alias, that this client may use."),
+    ("accounts.default", "The account, by username, id or alias, that is meant where a call names none; not set: such a call is refused."),
+    (
+        "accounts.*.alias",
+        "A short name for this account, such as `work`, to be used wherever an account is named. The name is its username.",
+    ),
 ];
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! objects. Error texts never repeat a value, since what was put in the wrong place may be a secret.
 
 mod about;
+mod accounts;
 mod advice;
 mod cloud;
 mod edit;
@@ -21,6 +22,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Dura
 
 pub use self::{
     about::{Key, key_of, keys},
+    accounts::AccountSettings,
     advice::{Advice, Surroundings},
     edit::{Edited, set, unset},
     error::{ConfigError, Problem},
@@ -70,6 +72,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// `[policy.<name>]`, by name in lower case.
     pub policies: BTreeMap<String, PolicySettings>,
+    /// `[accounts]`.
+    pub accounts: AccountSettings,
     /// `[log]`.
     pub log: LogSettings,
     /// `metrics.listen`: the loopback address on which figures for Prometheus are served; `None` serves none.
@@ -330,6 +334,7 @@ impl Default for Config {
             },
             limits: LimitSettings::default(),
             policies: BTreeMap::new(),
+            accounts: AccountSettings::default(),
             // rmcp warns of every call it answers with an error, which is a client's affair.
             log: LogSettings { filter: "info,rmcp=error".into(), format: LogFormat::Text },
             metrics_listen: None,
@@ -356,7 +361,7 @@ impl Config {
     }
 
     /// Every key with its value and where it came from, in the order of the manual. Values of the families under `cache.accounts`,
-    /// `cache.tools`, `warming.operations` and `policy` are shown where set.
+    /// `cache.tools`, `warming.operations`, `policy` and `accounts` are shown where set.
     pub fn explain(&self) -> Vec<Explained> {
         settings::explain(self)
     }

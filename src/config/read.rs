@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Config, ConfigError, Origin, Problem, cloud,
+    Config, ConfigError, Origin, Problem, accounts, cloud,
     nearest::nearest,
     old::OLD,
     settings::{Setting, all},
@@ -44,6 +44,7 @@ pub(super) fn read(sources: &Sources<'_>) -> Result<Config, ConfigError> {
     let Layers { mut config, mut problems, .. } = layers;
     problems.extend(cloud::resolve(&mut config));
     problems.extend(together(&config));
+    problems.extend(accounts::doubled(&config));
     if problems.is_empty() { Ok(config) } else { Err(ConfigError { file: sources.file.into(), problems }) }
 }
 

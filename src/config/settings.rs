@@ -40,7 +40,7 @@ const TOOLS: [(&str, ToolProfile); 6] = ToolProfile::NAMES;
 
 /// All keys, in the order of the manual.
 pub(super) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
-    SETTINGS.iter().chain(super::fences::FENCES)
+    SETTINGS.iter().chain(super::fences::FENCES).chain(super::accounts::ACCOUNTS)
 }
 
 const SETTINGS: &[Setting] = &[

@@ -12,10 +12,15 @@ const HEAD: &str = "\
 ";
 
 /// What stands for the `*` of a family.
-const EXAMPLES: [(&str, &str); 4] =
-    [("cache.accounts", "\"ada@contoso.com\""), ("cache.tools", "email_list"), ("warming.operations", "email_list"), ("policy", "default")];
+const EXAMPLES: [(&str, &str); 5] = [
+    ("cache.accounts", "\"ada@contoso.com\""),
+    ("cache.tools", "email_list"),
+    ("warming.operations", "email_list"),
+    ("policy", "default"),
+    ("accounts", "\"ada@contoso.com\""),
+];
 /// Values that show how a key is spelled whose default is nothing.
-const SHOWN: [(&str, &str); 16] = [
+const SHOWN: [(&str, &str); 18] = [
     ("client_id", "\"00000000-0000-0000-0000-000000000000\""),
     ("tenant", "\"organizations\""),
     ("keys.file", "\"/run/keys/m365\""),
@@ -32,6 +37,8 @@ const SHOWN: [(&str, &str); 16] = [
     ("policy.*.read_only", "true"),
     ("policy.*.no_send", "true"),
     ("policy.*.accounts", "[\"ada@contoso.com\"]"),
+    ("accounts.default", "\"ada@contoso.com\""),
+    ("accounts.*.alias", "\"work\""),
 ];
 /// Only the demo tenant writes these.
 const OF_A_DEMO: [&str; 5] = ["demo", "cloud.identity", "cloud.graph", "cloud.downloads", "cloud.ca"];

@@ -1,4 +1,4 @@
-//! Accounts: who is signed in, signing in, signing out. Ids and usernames are resolved here, at the edge, to one account.
+//! Accounts: who is signed in, signing in, signing out. Ids, usernames and aliases are resolved here, at the edge, to one account.
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +25,19 @@ pub struct Account {
     pub token: TokenState,
     /// Whether its answers may be cached.
     pub caching: bool,
+    /// The short name that people gave it.
+    pub alias: Option<String>,
+    /// Whether it is meant where a call names none.
+    pub default: bool,
+}
+
+/// What people have named of the accounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountNames {
+    /// Usernames or ids, by alias in lower case.
+    pub aliases: BTreeMap<String, String>,
+    /// The account that is meant where a call names none, by username or id.
+    pub default: Option<String>,
 }
 
 impl Account {
@@ -65,6 +78,7 @@ pub struct LoginFlow {
 #[derive(Default)]
 pub(super) struct Accounts {
     rows: RwLock<BTreeMap<AccountId, Arc<AccountRow>>>,
+    names: AccountNames,
     /// Sign-ins that somebody waits for, so that a second wait does not take the first one's result.
     finishing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// How the latest sign-ins ended well, for whoever asks again after a wait was given up.
@@ -84,22 +98,35 @@ pub(super) enum Failed {
 const REMEMBERED: usize = 32;
 
 impl Accounts {
-    pub(super) fn new(rows: Vec<AccountRow>) -> Self {
+    pub(super) fn new(rows: Vec<AccountRow>, names: AccountNames) -> Self {
         let rows = rows.into_iter().map(|row| (row.id.clone(), Arc::new(row))).collect();
-        Self { rows: RwLock::new(rows), finishing: Mutex::default(), finished: Mutex::default() }
+        Self { rows: RwLock::new(rows), names, finishing: Mutex::default(), finished: Mutex::default() }
     }
 
-    /// The account whose id or username is `name`. Ids are compared exactly, names without regard to case.
+    /// The account whose id, username or alias is `name`. Ids are compared exactly, names without regard to case.
     pub(super) fn find(&self, name: &str) -> Result<Arc<AccountRow>, CallError> {
         let name = name.trim();
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(row) = rows.values().find(|row| row.id.as_str() == name) {
-            return Ok(row.clone());
-        }
-        rows.values()
-            .find(|row| row.username.eq_ignore_ascii_case(name))
-            .cloned()
+        let called = |name: &str| rows.values().find(|row| is_called(row, name)).cloned();
+        // An id is nobody's username, and an alias is neither: none of them can stand for two.
+        called(name)
+            .or_else(|| self.names.aliases.get(&name.to_lowercase()).and_then(|behind| called(behind)))
             .ok_or(CallError::UnknownAccount { any: !rows.is_empty() })
+    }
+
+    /// Whether nobody is signed in.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// The account that is meant where a call names none, as it was configured.
+    pub(super) fn default(&self) -> Option<&str> {
+        self.names.default.as_deref()
+    }
+
+    /// The alias of an account.
+    fn alias(&self, row: &AccountRow) -> Option<String> {
+        self.names.aliases.iter().find(|(_, behind)| is_called(row, behind)).map(|(alias, _)| alias.clone())
     }
 
     /// Replaces what is known of an account that is still signed in.
@@ -131,19 +158,29 @@ impl Accounts {
     }
 }
 
+fn is_called(row: &AccountRow, name: &str) -> bool {
+    row.id.as_str() == name || row.username.eq_ignore_ascii_case(name)
+}
+
 impl Engine {
     /// Every account that is signed in, by id.
     pub fn accounts(&self) -> Vec<Account> {
+        let default = self.accounts.default().and_then(|name| self.accounts.find(name).ok()).map(|row| row.id.clone());
         let account = |row: Arc<AccountRow>| {
             let token = self.keeper.state(&row.id);
             let named = |name: &String| *name == row.username.to_lowercase() || name == row.id.as_str();
             let caching = self.policy.caching && !self.policy.uncached_accounts.iter().any(named);
-            Account { token, caching, row }
+            Account { token, caching, alias: self.accounts.alias(&row), default: default.as_ref() == Some(&row.id), row }
         };
         self.accounts.all().into_iter().map(account).collect()
     }
 
-    /// The id of the account whose id or username is `name`.
+    /// Whether an account is configured for calls that name none, and is not among those that are signed in.
+    pub fn lacks_default(&self) -> bool {
+        self.accounts.default().is_some_and(|name| !self.accounts.is_empty() && self.accounts.find(name).is_err())
+    }
+
+    /// The id of the account whose id, username or alias is `name`.
     ///
     /// # Errors
     ///

@@ -17,11 +17,14 @@ pub enum CallError {
     #[error(transparent)]
     Arguments(#[from] ArgError),
     /// No account of that id or name is signed in. The name is not repeated: it is an address.
-    #[error("no account with that id or username is signed in")]
+    #[error("{}", if *any { "no account with that id, username or alias is signed in" } else { "nobody is signed in" })]
     UnknownAccount {
         /// Whether any account is signed in at all.
         any: bool,
     },
+    /// The call names no account, and the one that is configured for such calls is not signed in.
+    #[error("the call names no account, and the one that `accounts.default` names is not signed in")]
+    UnknownDefault,
     /// Microsoft refused, failed or could not be asked.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -69,7 +72,7 @@ impl Hint for CallError {
         match self {
             Self::UnknownTool(error) => error.kind(),
             Self::Arguments(error) => error.kind(),
-            Self::UnknownAccount { .. } => Kind::SignIn,
+            Self::UnknownAccount { .. } | Self::UnknownDefault => Kind::SignIn,
             Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
             Self::NotJournalled(error) | Self::Erasing(error) | Self::Store(error) => error.kind(),
             Self::Unconfirmed(_) => Kind::User,
@@ -83,7 +86,9 @@ impl Hint for CallError {
         match self {
             Self::UnknownTool(error) => error.code(),
             Self::Arguments(error) => error.code(),
-            Self::UnknownAccount { .. } => "unknown_account",
+            Self::UnknownAccount { any: true } | Self::UnknownDefault => "unknown_account",
+            // As for a sign-in that is lost: the same is to be done.
+            Self::UnknownAccount { any: false } => "sign_in_required",
             Self::Step(error) => error.code(),
             Self::NotJournalled(_) => "not_journalled",
             Self::Erasing(_) => "erasure_incomplete",
@@ -104,6 +109,10 @@ impl Hint for CallError {
             Self::Arguments(error) => error.hint(),
             Self::UnknownAccount { any: true } => Some("`account_list` gives the accounts that are signed in.".into()),
             Self::UnknownAccount { any: false } => Some("Sign in with `m365-cachectl login`.".into()),
+            Self::UnknownDefault => Some(
+                "Name an account: `account_list` gives those that are signed in. `m365-cachectl accounts default NAME` sets another default."
+                    .into(),
+            ),
             Self::Step(error) => error.hint(),
             Self::NotJournalled(error) | Self::Store(error) => error.hint(),
             Self::Erasing(_) => {

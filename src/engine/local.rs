@@ -40,11 +40,18 @@ impl Engine {
             .into_iter()
             .filter(within)
             .map(|account| {
-                json!({
+                let mut shown = json!({
                     "username": account.row.username,
                     "account_id": account.row.id.as_str(),
                     "account_type": account.account_type(),
-                })
+                });
+                if let Some(alias) = &account.alias {
+                    shown["alias"] = alias.as_str().into();
+                }
+                if account.default {
+                    shown["default"] = true.into();
+                }
+                shown
             })
             .collect();
         Answer::plain(&json!({ "accounts": accounts, "complete": true }))

@@ -89,7 +89,7 @@ use crate::{
     tools::{self, ArgError, Args, Effect, Tool},
 };
 
-pub use accounts::{Account, LoginError, LoginFlow, LoginStart};
+pub use accounts::{Account, AccountNames, LoginError, LoginFlow, LoginStart};
 pub use answer::{Answer, CacheStatus};
 pub use changes::Change;
 pub use confirm::Consent;
@@ -152,6 +152,8 @@ pub struct Policy {
     pub audit: AuditPolicy,
     /// What is answered and never kept.
     pub exclude: Exclusions,
+    /// What people have named of the accounts.
+    pub accounts: AccountNames,
 }
 
 impl Default for Policy {
@@ -171,6 +173,7 @@ impl Default for Policy {
             warming: Warming::default(),
             audit: AuditPolicy::default(),
             exclude: Exclusions::default(),
+            accounts: AccountNames::default(),
         }
     }
 }
@@ -332,7 +335,7 @@ impl Engine {
         }
         parts.ledger.requeue(now).await?;
         let unfinished = erase::complete(&*parts.ledger, &*parts.entries, &*parts.records, parts.copies.as_ref(), now).await?;
-        let accounts = accounts::Accounts::new(parts.ledger.accounts().await?);
+        let accounts = accounts::Accounts::new(parts.ledger.accounts().await?, parts.policy.accounts.clone());
         let engine = Arc::new(Self {
             truth,
             accounts,
@@ -393,17 +396,41 @@ impl Engine {
     /// The arguments of a call, checked, with the defaults that were configured.
     fn arguments(&self, tool: &'static Tool, given: &Map<String, Value>) -> Result<Args, ArgError> {
         let original = if self.policy.compat { tools::with_original_limit(tool.name, given) } else { None };
-        self.checked(tool, original.as_ref().unwrap_or(given))
+        let given = original.as_ref().unwrap_or(given);
+        match self.accounts.default().filter(|_| tool.lacks_account(given)) {
+            Some(default) => {
+                let mut meant = given.clone();
+                meant.insert(tools::ACCOUNT_ID.into(), default.into());
+                self.checked(tool, &meant)
+            }
+            None => self.checked(tool, given),
+        }
+    }
+
+    /// The same for a call that is about to be made: where nobody is signed in, that is what stands against it, and no argument would help.
+    fn wanted(&self, tool: &'static Tool, given: &Map<String, Value>) -> Result<Args, CallError> {
+        if tool.lacks_account(given) && self.accounts.is_empty() {
+            return Err(CallError::UnknownAccount { any: false });
+        }
+        Ok(self.arguments(tool, given)?)
+    }
+
+    /// The account of a call.
+    fn account_of(&self, tool: &Tool, given: &Map<String, Value>, args: &Args) -> Result<Arc<AccountRow>, CallError> {
+        self.accounts.find(args.text(tools::ACCOUNT_ID).unwrap_or_default()).map_err(|error| match error {
+            CallError::UnknownAccount { any: true } if tool.lacks_account(given) => CallError::UnknownDefault,
+            error => error,
+        })
     }
 
     async fn answered(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
         let tool = find(name)?;
-        let args = self.arguments(tool, given)?;
+        let args = self.wanted(tool, given)?;
         self.fenced(caller, tool, &args)?;
         if let Effect::Local = tool.effect {
             return self.local(caller, tool, args).await;
         }
-        let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
+        let account = self.account_of(tool, given, &args)?;
         let args = self.resolved(tool, &account.id, args).await?;
         let call = self.begin(tool, args, account).by(self.counters.client(&caller.client)).asked_by(caller);
         match tool.effect {

@@ -33,7 +33,7 @@ impl Engine {
     /// As [`Engine::call`], up to the first change.
     pub async fn rehearse(self: &Arc<Self>, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
         let tool = super::find(name)?;
-        let args = self.checked(tool, given)?;
+        let args = self.wanted(tool, given)?;
         let answer = |asks: bool, notes: Notes| {
             let mut answer = json!({ "dry_run": true, "tool": tool.name, "asks": asks, "requests": notes.requests });
             if !notes.local.is_empty() {
@@ -46,7 +46,7 @@ impl Engine {
         if quiet {
             return Ok(Answer::plain(&answer(tool.asks_for(&args), Notes::default())));
         }
-        let account = self.accounts.find(args.text("account_id").unwrap_or_default())?;
+        let account = self.account_of(tool, given, &args)?;
         let args = self.resolved(tool, &account.id, args).await?;
         let mut call = self.begin(tool, args, account);
         let mut asks = tool.asks_for(&call.args);

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(engine.warmed_up(&accounts), WarmUp { fresh: 1, ..begun });
         within(engine.logout(ACCOUNT, &crate::ids::Caller::default())).await.unwrap();
         assert_eq!(engine.warmed_up(&accounts).total, 0);
-        assert_eq!(code(&engine, None).await, ("unknown_account", Kind::SignIn));
+        assert_eq!(code(&engine, None).await, ("sign_in_required", Kind::SignIn));
     }
 
     #[tokio::test]

@@ -212,19 +212,27 @@ pub(super) fn args(tool: &str, given: Value) -> Result<Args, ArgError> {
 /// Does a read.
 pub(super) async fn fetch(steps: &Fake, tool: &str, given: Value) -> Result<Fetched, StepError> {
     let args = args(tool, given).unwrap();
-    match find(tool).unwrap().does.fetch() {
+    let row = find(tool).unwrap();
+    let asked = steps.requests().len();
+    let fetched = match row.does.fetch() {
         Some(read) => read(steps, &args).await,
         None => panic!("{tool} is not a read"),
-    }
+    };
+    steps.requests()[asked..].iter().for_each(|request| super::scopes::hold(row, request));
+    fetched
 }
 
 /// Does a write.
 pub(super) async fn act(steps: &Fake, tool: &str, given: Value) -> Result<Written, StepError> {
     let args = args(tool, given).unwrap();
-    match find(tool).unwrap().does {
+    let row = find(tool).unwrap();
+    let asked = steps.requests().len();
+    let written = match row.does {
         Does::Write { act, .. } => act(steps, &args).await,
         _ => panic!("{tool} is not a write"),
-    }
+    };
+    steps.requests()[asked..].iter().for_each(|request| super::scopes::hold(row, request));
+    written
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod named;
 mod profile;
 mod risk;
 mod schema;
+mod scopes;
 mod search;
 mod server;
 mod shape;
@@ -76,6 +77,6 @@ pub use shape::UNTRUSTED;
 pub use steps::{Page, Reply, StepError, Steps};
 pub use tokens::tokens;
 pub use tool::{
-    Along, Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE, MAX_TOKENS_NAME as MAX_TOKENS, More,
-    Param, ParamType, Read, Risk, Tool, Touches, Written,
+    ACCOUNT_ID, Along, Asks, CACHE_CONTROLS, CONSENTS, Does, Effect, Fetched, Local, MAX_AGE_NAME as MAX_AGE,
+    MAX_TOKENS_NAME as MAX_TOKENS, More, Param, ParamType, Read, Risk, Tool, Touches, Written,
 };

@@ -1,7 +1,7 @@
 //! What a row of the catalogue is made of. A tool is data: one literal, followed by its functions and tests.
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Args, StepError, Steps};
 use crate::{
@@ -203,8 +203,21 @@ impl Param {
     }
 }
 
+/// The name of the argument that says which account.
+pub const ACCOUNT_ID: &str = "account_id";
+
+impl Tool {
+    /// Whether it asks for something of one account, and `given` does not say of which. The daemon's own tools are not meant: none of them is to
+    /// guess whom it signs out.
+    pub fn lacks_account(&self, given: &Map<String, Value>) -> bool {
+        let needs =
+            !matches!(self.effect, Effect::Local) && self.params.iter().any(|param| param.name == ACCOUNT_ID && param.default.is_none());
+        needs && given.get(ACCOUNT_ID).is_none_or(Value::is_null)
+    }
+}
+
 /// The account, as nearly every tool takes it.
-pub(super) const ACCOUNT: Param = Param::required("account_id", ParamType::Account, "From account_list.");
+pub(super) const ACCOUNT: Param = Param::required(ACCOUNT_ID, ParamType::Account, "From account_list.");
 
 /// First of the [`CACHE_CONTROLS`].
 pub(super) const USE_CACHE: Param = Param::optional(
@@ -284,7 +297,7 @@ pub const CONSENTS: [&str; 2] = [CONFIRM.name, CONFIRM_TOKEN.name];
 /// Type and limits of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ParamType {
-    /// An account: id or username.
+    /// An account: id, username or alias.
     Account,
     /// Text of 1 to `max` characters.
     Text {

@@ -24,7 +24,11 @@ impl Policies {
                 read_only: policy.read_only,
                 no_send: policy.no_send,
                 read_only_tools: false,
-                accounts: policy.accounts.iter().cloned().collect(),
+                accounts: policy
+                    .accounts
+                    .iter()
+                    .map(|list| list.iter().map(|name| config.accounts.behind(name).to_owned()).collect())
+                    .collect(),
             };
             (name.clone(), fence)
         };
@@ -81,6 +85,17 @@ mod tests {
         let accounts = Some(vec!["ada@x.example".to_owned()]);
         config.policies.insert("claude-code".into(), PolicySettings { accounts, ..PolicySettings::default() });
         Policies::of(&config)
+    }
+
+    #[test]
+    fn an_alias_admits_its_account_and_no_other() {
+        let mut config = Config::default();
+        config.accounts.aliases.insert("ada@x.example".into(), "work".into());
+        let accounts = Some(vec!["work".to_owned()]);
+        config.policies.insert("default".into(), PolicySettings { accounts, ..PolicySettings::default() });
+        let fence = Policies::of(&config).fence(None, "anybody").unwrap();
+        let id = m365_cached::ids::AccountId::new("1.2");
+        assert!(fence.admits(&id, "Ada@x.example") && !fence.admits(&id, "work@x.example") && !fence.admits(&id, "work"));
     }
 
     #[test]

@@ -36,10 +36,26 @@ const DEPTH: usize = 5;
 /// Properties of one tool, all levels together: strict modes stop at a hundred.
 const PROPERTIES: usize = 100;
 
+const USUAL: Manner = Manner { strict: false, default_account: false };
+const STRICT: Manner = Manner { strict: true, ..USUAL };
+const DEFAULTED: Manner = Manner { default_account: true, ..USUAL };
+
+#[test]
+fn an_account_may_be_left_out_where_there_is_a_default_and_nobody_is_signed_out_by_guessing() {
+    let demands = |manner, name: &str| {
+        let tool = made(offer(ToolProfile::Full), manner).into_iter().find(|tool| tool.name == name).unwrap();
+        let required = tool.input_schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+        required.iter().any(|name| name == tools::ACCOUNT_ID)
+    };
+    assert!(demands(USUAL, "email_list") && demands(USUAL, "email_send") && demands(USUAL, "account_remove"));
+    assert!(!demands(DEFAULTED, "email_list") && !demands(DEFAULTED, "email_send"));
+    assert!(demands(DEFAULTED, "account_remove"));
+}
+
 #[test]
 fn every_row_is_a_tool() {
     let rows: Vec<&str> = tools::all().map(|row| row.name).collect();
-    let (usual, strict) = (made(offer(ToolProfile::Full), false), made(offer(ToolProfile::Full), true));
+    let (usual, strict) = (made(offer(ToolProfile::Full), USUAL), made(offer(ToolProfile::Full), STRICT));
     let listed: Vec<&str> = usual.iter().map(|tool| tool.name.as_ref()).collect();
     assert_eq!(listed, rows);
     let takes = |tool: &&Tool| tool.input_schema["properties"].get("confirm_token").is_some();
@@ -47,7 +63,7 @@ fn every_row_is_a_tool() {
     assert_eq!((strict.len(), strict.iter().filter(takes).count()), (rows.len(), asking));
     assert!(usual.iter().filter(takes).count() < asking);
     for (_, profile) in ToolProfile::NAMES {
-        assert_eq!(made(offer(profile), false).len(), offer(profile).tools().count(), "{profile:?}: a row is no tool of MCP");
+        assert_eq!(made(offer(profile), USUAL).len(), offer(profile).tools().count(), "{profile:?}: a row is no tool of MCP");
     }
 }
 
@@ -161,8 +177,10 @@ fn faults_of(tool: &Value) -> Vec<String> {
 #[test]
 fn every_list_is_taken_by_the_strict_dialects() {
     let mut found = Vec::new();
-    for (profile, strict) in ToolProfile::NAMES.into_iter().flat_map(|(_, profile)| [(profile, false), (profile, true)]) {
-        for tool in list(offer(profile), strict).tools {
+    for (profile, manner) in
+        ToolProfile::NAMES.into_iter().flat_map(|(_, profile)| [(profile, USUAL), (profile, STRICT), (profile, DEFAULTED)])
+    {
+        for tool in list(offer(profile), manner).tools {
             found.extend(faults_of(&serde_json::to_value(&tool).unwrap()));
         }
     }

@@ -75,7 +75,7 @@ pub(super) async fn complete(handler: &Handler, request: &CompleteRequestParams,
         return matching(all.into_iter().map(|account| account.username), &request.argument.value);
     }
     let wanted = request.context.as_ref().and_then(|context| context.get_argument(prompts::ACCOUNT));
-    let whose = all.iter().filter(|account| wanted.is_none_or(|name| account.id == *name || account.username.eq_ignore_ascii_case(name)));
+    let whose = all.iter().filter(|account| wanted.is_none_or(|name| account.is_called(name)));
     let mut values = Vec::new();
     for account in whose {
         for (tool, arguments, list, place) in sources(kind) {

@@ -305,7 +305,7 @@ impl ServerHandler for Handler {
         // A long answer counts as a read.
         let entered = self.daemon.gate.enter(self.session.caller(), Class::Read, 0);
         let _pass = entered.map_err(|full| ErrorData::new(BUSY, format!("{}. {}", full.message, full.hint), busy::data(&full)))?;
-        let mut listed = catalogue::list(self.session.offer, self.daemon.strict)
+        let mut listed = catalogue::list(self.session.offer, self.daemon.manner)
             .with_ttl_ms(resources::LIST_TTL_MS)
             .with_cache_scope(CacheScope::Private);
         if let Some(fixtures) = &self.daemon.fixtures {

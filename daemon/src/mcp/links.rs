@@ -38,7 +38,7 @@ pub(super) enum Thing {
 /// An address, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Link {
-    /// Id or username.
+    /// Id, username or alias.
     pub(super) account: String,
     /// What is named.
     pub(super) thing: Thing,

@@ -37,7 +37,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{core::Answer, daemon::Daemon};
 
-pub(crate) use catalogue::read_only;
+pub(crate) use catalogue::{Manner, read_only};
 pub(crate) use fixtures::Fixtures;
 pub(crate) use handler::{Origin, Session};
 pub(crate) use outlet::{Outgoing, Outlet, left};

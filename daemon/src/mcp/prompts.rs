@@ -147,7 +147,8 @@ pub(super) fn list() -> ListPromptsResult {
     let prompts = ROWS.iter().map(|row| {
         let argument =
             |(name, about, required): &(&str, &str, bool)| PromptArgument::new(*name).with_description(*about).with_required(*required);
-        let account = PromptArgument::new(ACCOUNT).with_description("Id or username; may be left out when one account is signed in.");
+        let account = PromptArgument::new(ACCOUNT)
+            .with_description("Id, username or alias; may be left out when one account is signed in or one is the default.");
         let arguments: Vec<PromptArgument> = row.arguments.iter().map(argument).chain([account.with_required(false)]).collect();
         Prompt::new(row.name, Some(row.about), Some(arguments)).with_title(row.title)
     });
@@ -199,7 +200,7 @@ fn shown(tool: &str, account: &str, text: String) -> PromptMessage {
     PromptMessage::new(Role::User, rmcp::model::ContentBlock::resource(contents))
 }
 
-/// The account that is named, or the only one.
+/// The account that is named, or the only one, or the one that is meant where none is named.
 fn chosen<'a>(all: &'a [AccountState], name: &str) -> Result<&'a AccountState, Problem> {
     use m365_cached::hint::Kind;
     let names = || all.iter().map(|account| account.username.as_str()).collect::<Vec<_>>().join(", ");
@@ -207,8 +208,11 @@ fn chosen<'a>(all: &'a [AccountState], name: &str) -> Result<&'a AccountState, P
     match (name, all) {
         (_, []) => Err(problem(Kind::SignIn, "no_account", "nobody is signed in", "Sign in with `m365-cachectl login`.".into())),
         ("", [only]) => Ok(only),
-        ("", _) => Err(problem(Kind::User, "which_account", "several accounts are signed in", format!("Give `account`: {}.", names()))),
-        (name, _) => all.iter().find(|account| account.id == name || account.username.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        ("", _) => all
+            .iter()
+            .find(|account| account.default)
+            .ok_or_else(|| problem(Kind::User, "which_account", "several accounts are signed in", format!("Give `account`: {}.", names()))),
+        (name, _) => all.iter().find(|account| account.is_called(name)).ok_or_else(|| {
             problem(Kind::User, "unknown_account", "no account of that name is signed in", format!("There is {}.", names()))
         }),
     }

@@ -1,6 +1,7 @@
-//! A lost sign-in as a client meets it: one typed answer with one link, and the link before the user where the client can show it.
+//! A lost sign-in as a client meets it: one typed answer with one link, and the link before the user where the client can show it. The same where nobody
+//! has ever signed in: then the link is for whoever opens it.
 
-use m365_cached::{hint::Kind, ids::Caller};
+use m365_cached::{hint::Kind, ids::Caller, tools::ACCOUNT_ID};
 use rmcp::{
     RoleServer,
     model::{
@@ -24,14 +25,30 @@ fn can_show(capabilities: Option<&ClientCapabilities>) -> bool {
 
 /// The question as it goes to the client.
 fn question(account: &AccountState, link: &SignInLink) -> Option<ElicitRequestParams> {
+    let whom = if is_nobody(account) { String::new() } else { format!(" as {}", account.username) };
     let message = match &link.code {
-        None => format!("Sign in to Microsoft 365 as {} in a browser on this machine.", account.username),
-        Some(code) => format!("Sign in to Microsoft 365 as {}: enter the code {code} there.", account.username),
+        None => format!("Sign in to Microsoft 365{whom} in a browser on this machine."),
+        Some(code) => format!("Sign in to Microsoft 365{whom}: enter the code {code} there."),
     };
     serde_json::from_value(
         json!({ "mode": "url", "message": message, "url": link.url, "elicitationId": format!("sign-in-{}", account.id) }),
     )
     .ok()
+}
+
+/// Stands for whoever will sign in first.
+fn nobody() -> AccountState {
+    AccountState::default()
+}
+
+fn is_nobody(account: &AccountState) -> bool {
+    account.id.is_empty()
+}
+
+/// The account that the arguments name or leave to the default.
+fn meant(all: Vec<AccountState>, arguments: &Map<String, Value>) -> Option<AccountState> {
+    let name = arguments.get(ACCOUNT_ID).and_then(Value::as_str);
+    all.into_iter().find(|account| name.map_or(account.default, |name| account.is_called(name)))
 }
 
 impl Handler {
@@ -41,17 +58,22 @@ impl Handler {
         if problem.kind != Kind::SignIn || problem.code != "sign_in_required" || kept_from_it {
             return None;
         }
-        let name = arguments.get("account_id")?.as_str()?.trim();
-        let all = accounts(self.daemon.core().ok()?.as_ref(), caller).await.ok()?;
-        all.into_iter().find(|account| account.id == name || account.username.eq_ignore_ascii_case(name))
+        let core = self.daemon.core().ok()?;
+        // Of everybody: accounts that are kept from this client are signed in all the same.
+        if core.accounts().await.ok()?.is_empty() {
+            return Some(nobody());
+        }
+        meant(accounts(core.as_ref(), caller).await.ok()?, arguments)
     }
 
     /// The problem with the link that solves it, where a sign-in is all that is missing.
     pub(super) async fn with_link(&self, problem: Problem, arguments: &Map<String, Value>, caller: &Caller) -> Problem {
         let (Some(account), Ok(core)) = (self.lost(&problem, arguments, caller).await, self.daemon.core()) else { return problem };
         match self.daemon.sign_ins.link(core, &account).await {
-            None => problem,
-            Some(link) => {
+            // Nothing can be signed in to before that, and what is to be done first is in its hint.
+            Err(why) if why.code == "no_client_id" => Problem { hint: format!("{} {}", why.hint, problem.hint), ..problem },
+            Err(_) => problem,
+            Ok(link) => {
                 let hint = match &link.code {
                     None => "Show the user this link: they open it in a browser on this machine and sign in. Then call again.".to_owned(),
                     Some(code) => format!("Show the user this link: they open it anywhere, enter {code} and sign in. Then call again."),
@@ -113,10 +135,9 @@ impl Handler {
         context: &RequestContext<RoleServer>,
     ) {
         let answer = responses.get(SIGN_IN).and_then(|answer| serde_json::from_value::<ElicitResult>(answer.clone()).ok());
-        let Some(name) = arguments.get("account_id").and_then(Value::as_str) else { return };
         let Ok(core) = self.daemon.core() else { return };
         let Ok(all) = accounts(core.as_ref(), &self.caller(context)).await else { return };
-        let account = all.iter().find(|account| account.id == name.trim() || account.username.eq_ignore_ascii_case(name.trim()));
+        let account = if all.is_empty() { Some(nobody()) } else { meant(all, arguments) };
         if let (Some(account), true) = (account, answer.is_some_and(|answer| accepted(&answer))) {
             self.signed_in(&account.id, context).await;
         }
@@ -164,5 +185,8 @@ mod tests {
         assert_eq!((&browser["mode"], &browser["url"]), (&json!("url"), &json!("https://login.example/x")));
         assert!(browser["message"].as_str().unwrap().contains("ada@x.example"));
         assert!(asked(Some("ABC-1"))["message"].as_str().unwrap().contains("ABC-1"));
+        let link = SignInLink { url: "https://login.example/x".into(), code: None };
+        let first = serde_json::to_value(question(&nobody(), &link).unwrap()).unwrap();
+        assert_eq!(first["message"], "Sign in to Microsoft 365 in a browser on this machine.");
     }
 }

@@ -91,8 +91,7 @@ async fn watch(address: &str, daemon: &Daemon, session: &Session) -> Option<Watc
     let link = Link::parse(address)?;
     let core = daemon.core().ok()?;
     let accounts = accounts(core.as_ref(), session.caller()).await.ok()?;
-    let named = |account: &&crate::core::AccountState| account.id == link.account || account.username.eq_ignore_ascii_case(&link.account);
-    let account = accounts.iter().find(named)?;
+    let account = accounts.iter().find(|account| account.is_called(&link.account))?;
     // `<object id>.<tenant id>`.
     let object = account.id.split('.').next().unwrap_or_default();
     // Changes are told by Microsoft's ids.

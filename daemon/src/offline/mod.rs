@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod import;
 mod original;
+mod permissions;
 mod repair;
 mod restore;
 
@@ -44,6 +45,7 @@ pub fn run(flags: &Flags) -> Option<ExitCode> {
     let done = match (&flags.verb, flags.offline) {
         (None, false) => return None,
         (Some(Verb::Config(verb)), true) => config::run(flags, verb),
+        (Some(Verb::Permissions), true) => permissions::run(flags),
         (Some(Verb::Doctor { serving }), true) => doctor::run(flags, *serving),
         (Some(verb), true) => with_profile(flags, verb),
         _ => Err(Problem::new(Kind::User, "usage", "`--offline` and a verb go together.", "See `m365-cached --help`.")),
@@ -85,7 +87,7 @@ fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
             Verb::Import { put_back: Some(to), .. } => original::put_back(&bench, to).await,
             Verb::Import { remove: true, file, unsealed, .. } => original::remove(&bench, file.as_deref(), *unsealed).await,
             Verb::Import { file, dry_run, .. } => original::run(&bench, file.as_deref(), *dry_run).await,
-            Verb::Config(_) | Verb::Doctor { .. } => Err(failed(&io::Error::other("this needs no lock"))),
+            Verb::Config(_) | Verb::Doctor { .. } | Verb::Permissions => Err(failed(&io::Error::other("this needs no lock"))),
         }
     });
     // A thread that a keyring holds up must not hold up the end.
@@ -110,6 +112,7 @@ fn name(verb: &Verb) -> &'static str {
         Verb::Import { .. } => "import",
         Verb::Config(_) => "config",
         Verb::Doctor { .. } => "doctor",
+        Verb::Permissions => "permissions",
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) fn account(account: AccountState) -> v1::Account {
         state: if account.signed_in { "signed_in" } else { "sign_in_required" }.into(),
         access_token_expires_ms: account.access_token_expires_ms,
         caching: account.caching,
+        alias: account.alias.unwrap_or_default(),
+        is_default: account.default,
     }
 }
 

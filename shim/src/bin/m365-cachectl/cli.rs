@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, bench, call, clients, completions, config, doctor, health, import, install, invalidate, keys, login, logs, man, pause,
-    repair, service, stats, tasks, tools, top, version, warm,
+    accounts, audit, backup, bench, call, clients, completions, config, doctor, health, import, install, invalidate, keys, login, logs,
+    man, pause, permissions, repair, service, setup, stats, tasks, tools, top, version, warm,
 };
 
 /// What stands below the list of verbs.
@@ -52,6 +52,8 @@ pub(crate) struct Cli {
 /// One verb each; its flags and its doing are the file of its name under `commands/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Lead from nothing to a cached answer: settings, key, service, sign-in, clients, a real call; `--demo` without a Microsoft account
+    Setup(Box<setup::Args>),
     /// Say whether the daemon runs and how it is; starts nothing
     #[command(after_help = "\
 Examples:
@@ -65,15 +67,11 @@ Examples:
 Example:
   m365-cachectl logout ada@contoso.com")]
     Logout {
-        /// Id or username, as `accounts` shows them
+        /// Id, username or alias, as `accounts` shows them
         account: String,
     },
-    /// List the accounts
-    #[command(after_help = "\
-Examples:
-  m365-cachectl accounts
-  m365-cachectl accounts --json")]
-    Accounts,
+    /// List the accounts, give one a short name, say which one is meant where none is named
+    Accounts(accounts::Args),
     /// Call a tool and print its answer
     Call(call::Args),
     /// List the tools, or show one with its arguments
@@ -115,7 +113,7 @@ Examples:
 Example:
   m365-cachectl export ada@contoso.com ~/ada.json")]
     Export {
-        /// Id or username, as `accounts` shows them
+        /// Id, username or alias, as `accounts` shows them
         account: String,
         /// A new file (0600), or a folder to put one into; one that is there is never overwritten
         #[arg(value_name = "FILE|DIR")]
@@ -127,7 +125,7 @@ Examples:
   m365-cachectl erase ada@contoso.com
   m365-cachectl erase ada@contoso.com --yes --json")]
     Erase {
-        /// Id or username; the id alone of an account that has signed out
+        /// Id, username or alias; the id alone of an account that has signed out
         account: String,
         /// Do not ask
         #[arg(long)]
@@ -142,6 +140,8 @@ Examples:
     /// Show the settings with where each came from, check them, change one
     #[command(subcommand)]
     Config(config::Verb),
+    /// Say which permissions Microsoft is asked for, which tools use them, and where an administrator agrees; starts nothing
+    Permissions(permissions::Args),
     /// Look at every link from the files to Microsoft and say what is wrong and what to type
     Doctor(doctor::Args),
     /// Set up a client of this machine, such as Claude Code, VS Code or Cursor, to start m365-mcp
@@ -362,6 +362,10 @@ mod tests {
         insta::assert_snapshot!("help_config", help(&["config"]));
         insta::assert_snapshot!("help_config_set", help(&["config", "set"]));
         insta::assert_snapshot!("help_version", help(&["version"]));
+        insta::assert_snapshot!("help_setup", help(&["setup"]));
+        insta::assert_snapshot!("help_permissions", help(&["permissions"]));
+        insta::assert_snapshot!("help_accounts", help(&["accounts"]));
+        insta::assert_snapshot!("help_accounts_alias", help(&["accounts", "alias"]));
         insta::assert_snapshot!("help_completions", help(&["completions"]));
         insta::assert_snapshot!("help_man", help(&["man"]));
     }

@@ -87,16 +87,36 @@ impl Output {
 
     /// Asks the person at the terminal a question that no answer answers with no; `None` when nobody is there.
     pub(crate) fn ask(&self, question: &str) -> Option<bool> {
-        let (mut stderr, stdin) = (std::io::stderr(), std::io::stdin());
-        if !stdin.is_terminal() || !stderr.is_terminal() {
+        if !self.asks() {
             return None;
         }
+        let (mut stderr, stdin) = (std::io::stderr(), std::io::stdin());
         let text = format!("{}\n{} ", harmless(question, self.stderr), self.stderr.strong("Do it? [y/N]"));
         let mut answer = String::new();
         // A terminal that cannot be written or read has nobody at it.
         stderr.write_all(text.as_bytes()).ok()?;
         stdin.read_line(&mut answer).ok()?;
         Some(is_yes(&answer))
+    }
+
+    /// Whether a person is there who can be asked.
+    pub(crate) fn asks(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Asks the person at the terminal for a line; empty when they typed none, `None` when nobody is there.
+    pub(crate) fn prompt(&self, question: &str) -> Option<String> {
+        if !self.asks() {
+            return None;
+        }
+        let text = format!("{} ", self.stderr.strong(&harmless(question, self.stderr)));
+        let mut answer = String::new();
+        // A terminal that cannot be written or read, or that has been closed, has nobody at it.
+        std::io::stderr().write_all(text.as_bytes()).ok()?;
+        if std::io::stdin().read_line(&mut answer).ok()? == 0 {
+            return None;
+        }
+        Some(answer.trim().to_owned())
     }
 
     /// Prints why it failed.

@@ -48,6 +48,18 @@ pub(crate) struct AccountView {
     /// Unix milliseconds; `null` without a token.
     pub(crate) access_token_expires_ms: Option<u64>,
     pub(crate) caching: bool,
+    /// The short name it was given; `null` without one.
+    pub(crate) alias: Option<String>,
+    /// Whether it is meant where a call names none.
+    pub(crate) default: bool,
+}
+
+impl AccountView {
+    /// Whether `name` is its id, its username or its alias.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let spelled = |known: &str| known.eq_ignore_ascii_case(name.trim());
+        self.id == name.trim() || spelled(&self.username) || self.alias.as_deref().is_some_and(spelled)
+    }
 }
 
 impl From<Account> for AccountView {
@@ -55,6 +67,8 @@ impl From<Account> for AccountView {
         Self {
             tenant_id: known(&account.tenant_id),
             display_name: known(&account.display_name),
+            alias: known(&account.alias),
+            default: account.is_default,
             id: account.id,
             username: account.username,
             account_type: account.account_type,

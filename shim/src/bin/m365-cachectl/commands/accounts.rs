@@ -1,11 +1,64 @@
-//! `accounts`: who is signed in.
+//! `accounts`: who is signed in, under which short names, and which of them is meant where a call names none.
+//!
+//! Names are settings: `accounts default` and `accounts alias` write the same lines as `config set` would, once the account is known to be there.
 
-use m365_cached_proto::v1::{AccountsReply, AccountsRequest, Fault};
+use clap::Subcommand;
+use m365_cached_proto::v1::{AccountsReply, AccountsRequest, Fault, Kind};
 use serde::Serialize;
 
+use super::config;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, table};
 use crate::views::AccountView;
+
+/// What is to be done with them; nothing lists them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  m365-cachectl accounts
+  m365-cachectl accounts alias ada@contoso.com work
+  m365-cachectl accounts default work
+  m365-cachectl accounts default --unset
+
+An alias is taken wherever an account is named: by tools as `account_id`, by every verb, in policies. The default decides where a call names no
+account, which is refused otherwise; it never decides whom to sign out. Both stand in `config.toml` under `[accounts]`.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+/// What is to be named.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Say which account is meant where a call names none
+    #[command(after_help = "\
+Examples:
+  m365-cachectl accounts default ada@contoso.com
+  m365-cachectl accounts default --unset")]
+    Default {
+        /// Id, username or alias
+        #[arg(required_unless_present = "unset")]
+        account: Option<String>,
+        /// None any more
+        #[arg(long, conflicts_with = "account")]
+        unset: bool,
+    },
+    /// Give an account a short name
+    #[command(after_help = "\
+Examples:
+  m365-cachectl accounts alias ada@contoso.com work
+  m365-cachectl accounts alias ada@contoso.com --unset")]
+    Alias {
+        /// Id, username or alias
+        account: String,
+        /// A letter, then letters, digits, `-` and `_`
+        #[arg(required_unless_present = "unset")]
+        name: Option<String>,
+        /// None any more
+        #[arg(long, conflicts_with = "name")]
+        unset: bool,
+    },
+}
 
 /// `{"accounts":[…]}`
 #[derive(Debug, Serialize)]
@@ -13,10 +66,50 @@ struct Accounts {
     accounts: Vec<AccountView>,
 }
 
-pub(super) async fn run(context: &Context) -> Result<(), Fault> {
-    let reply = promptly(context.admin().await?.accounts(AccountsRequest {})).await?;
-    context.output.show(&Accounts::from(reply));
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
+    let changed = match args.verb {
+        None => {
+            context.output.show(&Accounts { accounts: all(context).await? });
+            return Ok(());
+        }
+        Some(Verb::Default { account: Some(name), .. }) => {
+            let account = named(context, &name).await?;
+            // As it was said: an alias that is given to another account later moves the default along.
+            let name = if account.id == name { account.username } else { name };
+            config::change(context, "accounts.default", Some(name.trim())).await?
+        }
+        Some(Verb::Default { account: None, .. }) => config::change(context, "accounts.default", None).await?,
+        Some(Verb::Alias { account, name, .. }) => {
+            // Its name may be taken out when it has signed out as well.
+            let username = match named(context, &account).await {
+                Ok(account) => account.username,
+                Err(_) if name.is_none() && account.contains('@') => account,
+                Err(fault) => return Err(fault),
+            };
+            config::change(context, &format!("accounts.{:?}.alias", username.to_lowercase()), name.as_deref()).await?
+        }
+    };
+    context.output.show(&changed);
     Ok(())
+}
+
+/// Everybody who is signed in.
+pub(super) async fn all(context: &Context) -> Result<Vec<AccountView>, Fault> {
+    let reply = promptly(context.admin().await?.accounts(AccountsRequest {})).await?;
+    Ok(Accounts::from(reply).accounts)
+}
+
+/// The account of that name.
+async fn named(context: &Context, name: &str) -> Result<AccountView, Fault> {
+    let all = all(context).await?;
+    let known: Vec<String> = all.iter().map(|account| account.username.clone()).collect();
+    all.into_iter().find(|account| account.is_called(name)).ok_or_else(|| {
+        let hint = match known.as_slice() {
+            [] => "nobody is signed in: `m365-cachectl login`".to_owned(),
+            known => format!("there is {}", known.join(", ")),
+        };
+        Fault::new(Kind::User, "unknown_account", "No account with that id, username or alias is signed in.", hint)
+    })
 }
 
 impl From<AccountsReply> for Accounts {
@@ -36,6 +129,8 @@ impl View for Accounts {
 
 /// A line for each account.
 pub(super) fn list(accounts: &[AccountView]) -> String {
+    // A column for names only where somebody has one.
+    let named = accounts.iter().any(|account| account.alias.is_some() || account.default);
     let row = |account: &AccountView| {
         let state = match (account.state.as_str(), account.caching) {
             ("signed_in", true) => "signed in",
@@ -43,7 +138,13 @@ pub(super) fn list(accounts: &[AccountView]) -> String {
             ("sign_in_required", _) => "must sign in again",
             (other, _) => other,
         };
-        vec![account.username.clone(), account.account_type.replace('_', "/"), state.to_owned(), account.id.clone()]
+        let names = [account.alias.as_deref(), account.default.then_some("(default)")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let mut row = vec![account.username.clone(), account.account_type.replace('_', "/"), state.to_owned()];
+        if named {
+            row.push(names);
+        }
+        row.push(account.id.clone());
+        row
     };
     table(&accounts.iter().map(row).collect::<Vec<_>>())
 }
@@ -64,6 +165,8 @@ pub(super) mod tests {
             state: "signed_in".into(),
             access_token_expires_ms: 1_790_000_000_000,
             caching: true,
+            alias: "work".into(),
+            is_default: true,
         };
         let bob = Account {
             id: "personal-1".into(),

@@ -47,7 +47,7 @@ pub(crate) struct Args {
 /// Which records.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Filter {
-    /// Only of this account: id or username; the id alone of one that has signed out
+    /// Only of this account: id, username or alias; the id alone of one that has signed out
     #[arg(long)]
     pub(crate) account: Option<String>,
     /// Only by this client, as `stats --by client` shows it

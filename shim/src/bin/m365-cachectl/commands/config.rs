@@ -136,20 +136,20 @@ struct Warning {
 /// `{"file":"/…","key":"graph.http2","was":"true","is":"false","changed":true,"overridden_by":null}`; `overridden_by` is the variable of the
 /// environment that goes over the file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Changed {
+pub(super) struct Changed {
     file: String,
     key: String,
     was: Option<String>,
     is: Option<String>,
-    changed: bool,
+    pub(super) changed: bool,
     overridden_by: Option<String>,
 }
 
 /// `{"file":"/…","keys":74}`
 #[derive(Debug, Serialize, Deserialize)]
-struct Written {
+pub(super) struct Written {
     file: String,
-    keys: u64,
+    pub(super) keys: u64,
 }
 
 /// `{"key":"graph.http2","value":"true"}`
@@ -175,8 +175,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
             context.output.show(&settings);
         }
         Verb::Get { key } => {
-            let settings: Settings = offline::look(context, &["config", "show", &key]).await?;
-            let value = settings.settings.into_iter().next().and_then(|setting| setting.value);
+            let value = value(context, &key).await?;
             context.output.show(&Value { key, value });
         }
         Verb::Check => {
@@ -185,14 +184,8 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
             context.output.show(&checked);
             return Ok(code);
         }
-        Verb::Set { key, value } => {
-            let changed: Changed = offline::look(context, &["config", "set", "--", &key, &value]).await?;
-            context.output.show(&changed);
-        }
-        Verb::Unset { key } => {
-            let changed: Changed = offline::look(context, &["config", "unset", "--", &key]).await?;
-            context.output.show(&changed);
-        }
+        Verb::Set { key, value } => context.output.show(&change(context, &key, Some(&value)).await?),
+        Verb::Unset { key } => context.output.show(&change(context, &key, None).await?),
         Verb::Path => {
             let file = context.profile.config_file();
             let path = file.to_str().ok_or_else(|| {
@@ -201,11 +194,29 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
             context.output.show(&Place { file: path.to_owned(), exists: file.exists() });
         }
         Verb::Init => {
-            let written: Written = offline::look(context, &["config", "init"]).await?;
-            context.output.show(&written);
+            context.output.show(&init(context).await?);
         }
     }
     Ok(0)
+}
+
+/// Puts a value into the file, or takes the key out of it.
+pub(super) async fn change(context: &Context, key: &str, value: Option<&str>) -> Result<Changed, Fault> {
+    match value {
+        Some(value) => offline::look(context, &["config", "set", "--", key, value]).await,
+        None => offline::look(context, &["config", "unset", "--", key]).await,
+    }
+}
+
+/// Writes a file in which every key stands commented out.
+pub(super) async fn init(context: &Context) -> Result<Written, Fault> {
+    offline::look(context, &["config", "init"]).await
+}
+
+/// What holds for one key; `None` when it is not set.
+pub(super) async fn value(context: &Context, key: &str) -> Result<Option<String>, Fault> {
+    let settings: Settings = offline::look(context, &["config", "show", key]).await?;
+    Ok(settings.settings.into_iter().next().and_then(|setting| setting.value))
 }
 
 impl Setting {

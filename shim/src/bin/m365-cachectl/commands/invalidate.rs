@@ -15,7 +15,7 @@ Examples:
 pub(crate) struct Args {
     /// `type[:account][:name=value]`, with `*`
     pub(crate) pattern: String,
-    /// Only of this account: id or username
+    /// Only of this account: id, username or alias
     #[arg(long)]
     pub(crate) account: Option<String>,
     /// Why, for the record

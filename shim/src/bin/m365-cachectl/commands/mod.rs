@@ -1,6 +1,6 @@
 //! One file for each verb: ask the daemon, make a view of the answer, show it.
 
-mod accounts;
+pub(crate) mod accounts;
 mod arguments;
 pub(crate) mod audit;
 pub(crate) mod backup;
@@ -23,9 +23,11 @@ mod logout;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod pause;
+pub(crate) mod permissions;
 pub(crate) mod repair;
 mod restart;
 pub(crate) mod service;
+pub(crate) mod setup;
 pub(crate) mod stats;
 mod status;
 pub(crate) mod stop;
@@ -57,7 +59,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Status => return status::run(context).await,
         Command::Login(args) => login::run(context, args).await?,
         Command::Logout { account } => logout::run(context, account).await?,
-        Command::Accounts => accounts::run(context).await?,
+        Command::Accounts(args) => accounts::run(context, args).await?,
+        Command::Permissions(args) => permissions::run(context, &args).await?,
+        Command::Setup(args) => return setup::run(context, *args).await,
         Command::Call(args) => call::run(context, args).await?,
         Command::Tools(args) => tools::run(context, args).await?,
         Command::Stats(args) => stats::run(context, args).await?,

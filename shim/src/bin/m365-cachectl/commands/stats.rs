@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Which table to show
     #[arg(long, value_enum, default_value_t = By::Tool)]
     pub(crate) by: By,
-    /// Only of this account: id or username
+    /// Only of this account: id, username or alias
     #[arg(long)]
     pub(crate) account: Option<String>,
 }

@@ -20,7 +20,7 @@ Examples:
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
-    /// Only of this account: id or username
+    /// Only of this account: id, username or alias
     #[arg(long)]
     pub(crate) account: Option<String>,
     /// Only those that are queued, running, completed, failed or cancelled

@@ -21,7 +21,7 @@ says why.
 With --json: `accounts`, `asked` (not fresh), `fresh`, `fetched`, `failed`, and whether it has `ended`.
 Progress goes to stderr.")]
 pub(crate) struct Args {
-    /// Only of this account: id or username
+    /// Only of this account: id, username or alias
     pub(crate) account: Option<String>,
     /// Wait until everything is fetched, and tell how far it is
     #[arg(long)]

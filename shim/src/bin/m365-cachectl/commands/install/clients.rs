@@ -53,7 +53,12 @@ pub(super) struct Facts {
 const STORE: &str = "Packages/Claude_pzs8sxrjxfjjc";
 
 impl Client {
-    pub(super) const ALL: [Self; 5] = [Self::ClaudeCode, Self::ClaudeDesktop, Self::Vscode, Self::Cursor, Self::Codex];
+    pub(crate) const ALL: [Self; 5] = [Self::ClaudeCode, Self::ClaudeDesktop, Self::Vscode, Self::Cursor, Self::Codex];
+
+    /// What people call it.
+    pub(crate) fn title(self) -> &'static str {
+        self.facts().title
+    }
 
     pub(super) const fn facts(self) -> &'static Facts {
         match self {

@@ -21,7 +21,8 @@ use m365_cached_proto::dirs::DIR_VARIABLE;
 use m365_cached_proto::v1::{Fault, Kind};
 
 pub(crate) use self::args::{Install, Uninstall};
-use self::clients::{Client, Machine, System};
+pub(crate) use self::clients::Client;
+use self::clients::{Machine, System};
 use self::entry::Entry;
 use self::plan::{Plan, Step, Wish};
 use self::report::{Print, Printed, Report, Row};
@@ -95,6 +96,57 @@ fn carry_out(context: &Context, mut plans: Plans<'_>, dry_run: bool, yes: bool) 
     let report = Report { clients: rows.collect() };
     context.output.show(&report);
     Ok(report.exit_code())
+}
+
+/// What became of one client that `setup` goes through. `state` is `installed`, `updated`, `unchanged`, `would_install`, `would_update`, `uninstalled`,
+/// `would_uninstall`, `not_installed` or `declined`.
+#[derive(Debug)]
+pub(super) struct SetUp {
+    pub(super) client: &'static str,
+    pub(super) title: &'static str,
+    pub(super) state: &'static str,
+    pub(super) file: PathBuf,
+    /// What the person does next.
+    pub(super) after: Option<&'static str>,
+}
+
+/// The clients that are on this machine.
+pub(super) fn found() -> Result<Vec<Client>, Fault> {
+    let env = |name: &str| std::env::var_os(name);
+    let machine = machine(&env)?;
+    Ok(Client::ALL.into_iter().filter(|client| machine.trace(*client).is_some()).collect())
+}
+
+/// Sets one client up under `name`, or takes out its entry when that leads to this profile; asks first unless `yes`.
+pub(super) fn settle(context: &Context, client: Client, name: &str, wanted: bool, dry_run: bool, yes: bool) -> Result<SetUp, Fault> {
+    let env = |name: &str| std::env::var_os(name);
+    let file = machine(&env)?.file(client);
+    let facts = client.facts();
+    let said = |state, after| SetUp { client: facts.word, title: facts.title, state, file: file.clone(), after };
+    let entry = if wanted { Some(launch(context, &[], &env)?) } else { None };
+    let plan = Plan::new(client, file.clone(), name, entry.as_ref().map_or(Wish::Gone, Wish::There))?;
+    if !wanted && !plan.leads_to(&context.profile.dir) {
+        return Ok(said("not_installed", None));
+    }
+    let (would, done) = match (plan.step, wanted) {
+        (Step::Nothing, true) => return Ok(said("unchanged", Some(facts.after))),
+        (Step::Nothing, false) => return Ok(said("not_installed", None)),
+        (Step::Install, _) => ("would_install", "installed"),
+        (Step::Update, _) => ("would_update", "updated"),
+        (Step::Uninstall, _) => ("would_uninstall", "uninstalled"),
+    };
+    if dry_run {
+        return Ok(said(would, None));
+    }
+    if !yes {
+        match context.output.ask(&report::question(&[&plan])) {
+            Some(true) => {}
+            Some(false) => return Ok(said("declined", None)),
+            None => agreed(context, false, "")?,
+        }
+    }
+    plan.carry_out()?;
+    Ok(said(done, wanted.then_some(facts.after)))
 }
 
 /// What one client's file has under our name; `state` as in `install --list`.

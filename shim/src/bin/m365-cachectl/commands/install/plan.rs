@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use m365_cached_proto::dirs::DIR_VARIABLE;
 use m365_cached_proto::v1::{Fault, Kind};
 use serde_json::{Map, Value};
 
@@ -58,6 +59,12 @@ impl<'a> Plan<'a> {
     /// Whether the entry is to be there.
     pub(super) fn is_wanted(&self) -> bool {
         matches!(self.wish, Wish::There(_))
+    }
+
+    /// Whether the entry that is there now leads to the profile in `dir`.
+    pub(super) fn leads_to(&self, dir: &Path) -> bool {
+        let entry = found(self.client, self.held.text(), self.name).ok().flatten();
+        entry.is_some_and(|entry| is_ours(&entry) && entry["env"][DIR_VARIABLE].as_str().map(Path::new) == Some(dir))
     }
 
     /// The text as it is and as it will be.

@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Fault> {
 }
 
 /// `the keyring entry `default``: where a key is.
-fn place(source: &str, location: &str) -> String {
+pub(super) fn place(source: &str, location: &str) -> String {
     match source {
         "keyring" => format!("the keyring entry `{location}`"),
         "environment" => format!("the variable `{location}`"),

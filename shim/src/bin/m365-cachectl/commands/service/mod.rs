@@ -31,7 +31,11 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
             context.output.show(&Printed::of(&manager));
             Ok(0)
         }
-        Verb::Install(args) => install(context, &facts, manager, args.no_start).await,
+        Verb::Install(args) => {
+            let (installed, code) = install(context, &facts, manager, args.no_start).await?;
+            context.output.show(&installed);
+            Ok(code)
+        }
         Verb::Uninstall => uninstall(context, &manager),
         Verb::Status => {
             let status = Status::of(&manager);
@@ -56,7 +60,27 @@ fn facts(profile: &Profile) -> Result<Facts, Fault> {
     Facts::new(program, profile, config.unwrap_or_else(|| home.join(".config")), home)
 }
 
-async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_start: bool) -> Result<u8, Fault> {
+/// The manager that `setup` would have look after the daemon: its name, and whether it does so already; an error says why none can.
+pub(super) fn offered(context: &Context) -> Result<Result<(&'static str, bool), String>, Fault> {
+    let facts = facts(&context.profile)?;
+    let mut manager = Manager::here(&facts);
+    if let Err(why) = manager.answers() {
+        return Ok(Err(why));
+    }
+    manager.settle(&facts);
+    let states: Vec<State> = manager.files.iter().map(File::state).collect::<Result<_, _>>()?;
+    Ok(Ok((manager.kind, manager.runs() && states.iter().all(|state| *state == State::Same))))
+}
+
+/// As `service install`, for `setup`.
+pub(super) async fn set_up(context: &Context) -> Result<(), Fault> {
+    let facts = facts(&context.profile)?;
+    let manager = Manager::here(&facts);
+    install(context, &facts, manager, false).await.map(drop)
+}
+
+/// Installs it; what came of it, and the exit code.
+async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_start: bool) -> Result<(Installed, u8), Fault> {
     manager.settle(facts);
     let planned: Vec<State> = manager.files.iter().map(File::state).collect::<Result<_, _>>()?;
     if let Some((file, _)) = manager.files.iter().zip(&planned).find(|(_, state)| **state == State::Foreign) {
@@ -66,20 +90,17 @@ async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_star
     let notes = unseen_variables();
     let new = !manager.known();
     if !no_start && !changed && manager.runs() {
-        context.output.show(&Installed::unchanged(&manager, notes));
-        return Ok(0);
+        return Ok((Installed::unchanged(&manager, notes), 0));
     }
     for file in &manager.files {
         file.write()?;
     }
     if no_start {
-        context.output.show(&Installed::written(&manager, notes, None));
-        return Ok(0);
+        return Ok((Installed::written(&manager, notes, None), 0));
     }
     if let Err(why) = manager.answers() {
         // The files are there for the day somebody logs in; what is left to type is said.
-        context.output.show(&Installed::written(&manager, notes, Some(why)));
-        return Ok(7);
+        return Ok((Installed::written(&manager, notes, Some(why)), 7));
     }
     // From here until the manager listens, no client starts a daemon of its own; those that are connected hold what comes.
     let turn = hold(&context.profile).ok().flatten();
@@ -98,8 +119,7 @@ async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_star
     };
     drop(turn);
     let status = promptly(context.reached().await.map(m365_cached_proto::endpoint::admin_client)?.status(StatusRequest::default())).await?;
-    context.output.show(&Installed::started(&manager, new, notes, ran, status.pid, status.state));
-    Ok(0)
+    Ok((Installed::started(&manager, new, notes, ran, status.pid, status.state), 0))
 }
 
 fn uninstall(context: &Context, manager: &Manager) -> Result<u8, Fault> {

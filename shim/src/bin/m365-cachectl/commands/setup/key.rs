@@ -1,0 +1,140 @@
+//! The second step: where the master key is kept. The daemon decides it at its first start, so it is started, and says what it found.
+
+use std::path::{Path, PathBuf};
+
+use m365_cached_proto::v1::{Fault, Kind, StatusReply};
+
+use super::report::{Outcome, Part, State};
+use super::{Guide, locked};
+use crate::commands::{config, keys, stop};
+
+/// What the daemon says when there is nowhere to keep a key.
+const NO_PLACE: &str = "no_safe_place";
+
+impl Guide<'_> {
+    pub(super) async fn key(&self) -> Result<(), Fault> {
+        let what = "where the key of the database is kept: the system's keyring, the variable M365_MCP_CACHE_KEY, or a file";
+        self.step(Part::Key, what, async { Ok((self.kept().await?, ())) }).await
+    }
+
+    async fn kept(&self) -> Result<Outcome, Fault> {
+        let args = self.args;
+        if let Some(tenant) = &self.demo {
+            // The demo's people are made up: nothing of it is to be left in a person's keyring.
+            return match args.dry_run {
+                true => Ok(Outcome::would(format!("make the key file `{}`, for the demo alone", tenant.key_file().display()))),
+                false => self.opened(tenant.fresh, Vec::new()).await,
+            };
+        }
+        let new = !self.context.profile.keys_file().exists();
+        if args.dry_run {
+            let message = match (&args.key_source, &args.key_file, new) {
+                (None, None, false) => return Ok(Outcome::unchanged("there is a key")),
+                (None, None, true) => "have the daemon make a key in the first of these places that works".to_owned(),
+                (source, file, _) => format!(
+                    "set {}",
+                    wanted(source.as_deref(), file.as_deref())
+                        .iter()
+                        .map(|(key, value)| format!("`{key}` to {value}"))
+                        .collect::<Vec<_>>()
+                        .join(" and ")
+                ),
+            };
+            return Ok(Outcome::would(message));
+        }
+        let said = self.set(args.key_source.as_deref(), args.key_file.as_deref()).await?;
+        match self.opened(new, said).await {
+            Err(fault) if fault.code == NO_PLACE => self.in_a_file(fault).await,
+            outcome => outcome,
+        }
+    }
+
+    /// There is no keyring: offers a key file.
+    async fn in_a_file(&self, fault: Fault) -> Result<Outcome, Fault> {
+        let file = self.usual_file();
+        let question = format!(
+            "{} A key file can stand in: `{}`, for you alone (0600). Whoever can read that file and the database can read what is stored, so a copy \
+             of one disk protects nothing; a keyring is better. Make it?",
+            fault.message,
+            file.display()
+        );
+        let agreed = match self.context.output.asks() || self.args.yes {
+            true => self.agrees(&question)?,
+            false => false,
+        };
+        if !agreed {
+            let hint = format!("start a keyring, or `m365-cachectl setup --key-source file --key-file {}`", file.display());
+            return Err(Fault { hint, ..fault });
+        }
+        let said = self.set(Some("file"), Some(&file)).await?;
+        self.opened(true, said).await
+    }
+
+    /// Beside the settings, which is not where the data lies; beside a profile that lies under one folder.
+    fn usual_file(&self) -> PathBuf {
+        let profile = &self.context.profile;
+        if profile.explicit { beside(&profile.dir) } else { profile.config_dir.join("master.key") }
+    }
+
+    /// Puts into the settings what was asked for; what was changed.
+    async fn set(&self, source: Option<&str>, file: Option<&Path>) -> Result<Vec<String>, Fault> {
+        let mut said = Vec::new();
+        for (key, value) in wanted(source, file) {
+            if config::change(self.context, key, Some(&value)).await?.changed {
+                said.push(format!("`{key}` is {value}"));
+            }
+        }
+        if !said.is_empty() {
+            stop::stopped(self.context).await?;
+        }
+        Ok(said)
+    }
+
+    /// Starts the daemon, and says what holds the key; `new` when there was none before.
+    async fn opened(&self, new: bool, said: Vec<String>) -> Result<Outcome, Fault> {
+        let status: StatusReply = match self.status().await? {
+            // One that could not open its key may be able to now: what it needs may have come since it looked.
+            status if status.locked.is_some() => {
+                stop::stopped(self.context).await?;
+                self.status().await?
+            }
+            status => status,
+        };
+        locked(&status)?;
+        let key = status
+            .key
+            .ok_or_else(|| Fault::new(Kind::Internal, "no_key", "The daemon works and names no key.", "`m365-cachectl doctor`"))?;
+        let state = if new || !said.is_empty() { State::Done } else { State::Unchanged };
+        Ok(Outcome::new(state, keys::place(&key.source, &key.location)).with(said))
+    }
+}
+
+/// The settings that say so. The file first: `file` alone is refused as a source.
+fn wanted(source: Option<&str>, file: Option<&Path>) -> Vec<(&'static str, String)> {
+    let file = file.map(|file| ("keys.file", std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string()));
+    file.into_iter().chain(source.map(|source| ("keys.source", source.to_owned()))).collect()
+}
+
+/// A key file beside a folder: never in it, where whoever copies the folder has both.
+pub(super) fn beside(dir: &Path) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(".key");
+    dir.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_lies_beside_the_data_and_not_in_it() {
+        assert_eq!(beside(Path::new("/home/ada/my.demo")), Path::new("/home/ada/my.demo.key"));
+    }
+
+    #[test]
+    fn the_file_is_named_before_the_source() {
+        let set = wanted(Some("file"), Some(Path::new("/k")));
+        assert_eq!(set, [("keys.file", "/k".to_owned()), ("keys.source", "file".to_owned())]);
+        assert_eq!(wanted(None, None), []);
+    }
+}

@@ -51,10 +51,10 @@ impl Terminal {
     /// # Errors
     /// When there is no pseudo-terminal or the program cannot be started.
     pub fn start(bins: &Bins, home: &Home, program: &Path, words: &[&str], (columns, rows): (u16, u16)) -> anyhow::Result<Self> {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).context("opening a pseudo-terminal")?;
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("opening a pseudo-terminal")?;
         grantpt(&master)?;
         unlockpt(&master)?;
-        let slave = rustix::fs::open(ptsname(&master, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
+        let slave = rustix::fs::open(ptsname(&master, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         tcsetwinsize(&slave, size(columns, rows))?;
         let mut command = home.command(bins, Path::new("setsid"));
         command.arg("--ctty").arg(program).args(words).env("TERM", "xterm-256color").env("LANG", "C.UTF-8");

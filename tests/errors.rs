@@ -79,7 +79,7 @@ impl Reader {
             Expr::Reference(inner) => self.text(&inner.expr),
             Expr::Paren(inner) => self.text(&inner.expr),
             Expr::MethodCall(call) => self.text(&call.receiver),
-            Expr::Call(call) => call.args.first().map_or_else(|| COMPUTED.into(), |first| self.text(first)),
+            Expr::Call(call) if wraps(&call.func) => call.args.first().map_or_else(|| COMPUTED.into(), |first| self.text(first)),
             Expr::Return(inner) => inner.expr.as_ref().map_or_else(|| COMPUTED.into(), |inner| self.text(inner)),
             Expr::Block(block) => self.last(&block.block),
             Expr::If(either) => {
@@ -126,6 +126,11 @@ impl Reader {
         }
         self.rows
     }
+}
+
+/// `Some(…)` and its like, which hold the text that they are given.
+fn wraps(func: &Expr) -> bool {
+    matches!(func, Expr::Path(path) if path.path.segments.last().is_some_and(|last| ["Some", "Ok", "Err", "from"].contains(&last.ident.to_string().as_str())))
 }
 
 fn joined(texts: impl Iterator<Item = String>) -> String {
@@ -274,8 +279,8 @@ fn rows() -> BTreeSet<Row> {
         reader.visit_file(&file);
         rows.extend(reader.end());
     }
-    // What passes another's code, message or hint on is told where that arises.
-    rows.retain(|(code, message, _)| code != COMPUTED && message != COMPUTED);
+    // What passes another's code, message or hint on is told where that arises; what has no message is made for its exit code alone.
+    rows.retain(|(code, message, _)| code != COMPUTED && !message.is_empty() && message != COMPUTED);
     rows
 }
 

@@ -465,7 +465,14 @@ impl Core for Running {
                 expires_in_s: device.expires_in.as_secs(),
             },
             (None, Some(url)) => LoginStep::OpenUrl(url),
-            (None, None) => return Err(Problem::new(Kind::Internal, "no_prompt", "The sign-in has nothing to show.", "")),
+            (None, None) => {
+                return Err(Problem::new(
+                    Kind::Internal,
+                    "no_prompt",
+                    "The sign-in has nothing to show.",
+                    "Run `m365-cachectl login` again; if it stays, report it.",
+                ));
+            }
         };
         let cancel = Cancel { engine: Arc::clone(&self.engine), handle: flow.handle };
         let done =

@@ -282,7 +282,14 @@ impl KeyKeeper {
         let _turn = self.turn.lock().await;
         let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
         self.tell(&KeyEvent::Exported).await;
-        recovery.to_json().map_err(|error| Problem::new(Kind::Internal, "export_failed", format!("{error}."), ""))
+        recovery.to_json().map_err(|error| {
+            Problem::new(
+                Kind::Internal,
+                "export_failed",
+                format!("{error}."),
+                "Run `m365-cachectl keys export` again; if it stays, report it.",
+            )
+        })
     }
 
     /// Rotates whenever it is due.

@@ -162,7 +162,12 @@ impl Parts {
                 cloud: config.cloud.name.clone(),
             },
             keys: None,
-            core: Err(Problem::new(Kind::Internal, "no_engine", "The engine has not been started.", "")),
+            core: Err(Problem::new(
+                Kind::Internal,
+                "no_engine",
+                "The engine has not been started.",
+                "Restart the daemon; if it stays, report it.",
+            )),
             catalogue: catalogue(config.strict),
             caching: config.cache.enabled,
             warnings: old_names(config),

@@ -485,7 +485,12 @@ impl Handler {
 }
 
 fn cancelled() -> Problem {
-    Problem::new(Kind::User, "cancelled", "the call was cancelled", "")
+    Problem::new(
+        Kind::User,
+        "cancelled",
+        "the call was cancelled",
+        "Call again if it is still wanted; of a write, read first what it should have changed.",
+    )
 }
 
 /// What the server can do; `fixtures` are those of the conformance suite.

@@ -118,7 +118,14 @@ async fn bytes(
     let of = match &link.thing {
         Thing::Attachment(message, attachment) => ContentOf::Attachment { message: message.clone(), attachment: attachment.clone() },
         Thing::File(id) => ContentOf::File(id.clone()),
-        _ => return Err(Problem::new(m365_cached::hint::Kind::Internal, "internal", "this address has no bytes", "")),
+        _ => {
+            return Err(Problem::new(
+                m365_cached::hint::Kind::Internal,
+                "internal",
+                "this address has no bytes",
+                "Read an address that a tool has given.",
+            ));
+        }
     };
     let wanted = WantedBytes { text: TEXT_MOST, other: if base64 { BASE64_MOST } else { 0 } };
     let content = handler.content(&link.account, &of, wanted, context).await?;

@@ -147,5 +147,8 @@ fn fitting(path: &std::path::Path, keys: Keys) -> Result<(Keys, Contents), Probl
             Err(error) => last = Some(error),
         }
     }
-    Err(last.map_or_else(|| Problem::new(Kind::Internal, "failed", "There is no key to try.", ""), |error| Problem::of(&error)))
+    Err(last.map_or_else(
+        || Problem::new(Kind::Internal, "failed", "There is no key to try.", "`m365-cachectl doctor` says where it looks for one."),
+        |error| Problem::of(&error),
+    ))
 }

@@ -31,7 +31,12 @@ impl Keys {
         match (&self.daemon.keys, self.daemon.core()) {
             (Some(keys), _) => Ok(keys),
             (None, Err(locked)) => Err(refusal(locked)),
-            (None, Ok(_)) => Err(refusal(&Problem::new(Kind::Config, "no_vault", "This daemon has no vault.", ""))),
+            (None, Ok(_)) => Err(refusal(&Problem::new(
+                Kind::Config,
+                "no_vault",
+                "This daemon has no vault.",
+                "Keep answers in the encrypted file: `store.backend = \"sqlcipher\"`.",
+            ))),
         }
     }
 }

@@ -37,7 +37,14 @@ fn main() -> ExitCode {
 fn with_context(cli: Cli, output: Output) -> Result<u8, Fault> {
     let context = Context::new(&cli, output)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Fault::new(Kind::Internal, "internal", format!("The runtime cannot be made: {error}."), ""))?;
+    let runtime = runtime.map_err(|error| {
+        Fault::new(
+            Kind::Internal,
+            "internal",
+            format!("The runtime cannot be made: {error}."),
+            "end other programs: the system is out of memory or threads",
+        )
+    })?;
     runtime.block_on(commands::run(&context, cli.command))
 }
 

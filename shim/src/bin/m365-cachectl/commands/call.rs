@@ -81,7 +81,7 @@ fn agreed(fault: &Fault, consent: &Consent, yes: bool, context: &Context) -> Res
     }
     match context.output.ask(&consent.question) {
         Some(true) => Ok(()),
-        Some(false) => Err(Fault::new(Kind::User, "declined", "Nothing was done.", "")),
+        Some(false) => Err(Fault::new(Kind::User, "declined", "Nothing was done.", "run it again and answer `y`, or with `--yes`")),
         // Nobody is there to ask.
         None => {
             let message = format!("{}\n{}", fault.message, consent.question);

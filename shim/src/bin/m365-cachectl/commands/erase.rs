@@ -38,7 +38,9 @@ pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result
     if !yes {
         match context.output.ask(&question) {
             Some(true) => {}
-            Some(false) => return Err(Fault::new(Kind::User, "declined", "Nothing was done.", "")),
+            Some(false) => {
+                return Err(Fault::new(Kind::User, "declined", "Nothing was done.", "run it again and answer `y`, or with `--yes`"));
+            }
             None => {
                 let hint = "`m365-cachectl export` first, then add --yes";
                 return Err(Fault::new(Kind::User, "confirmation_required", question, hint));

@@ -74,7 +74,7 @@ Examples:
   m365-cachectl service logs --follow
 
 systemd keeps them in its journal (`journalctl --user-unit m365-cached`); elsewhere, and without a service,
-the daemon writes into a file of its profile, whose last lines are shown.")]
+the last lines of the daemon's own log are shown, which `m365-cachectl logs` shows everywhere.")]
 pub(crate) struct Logs {
     /// How many
     #[arg(long, short = 'n', default_value_t = 50)]

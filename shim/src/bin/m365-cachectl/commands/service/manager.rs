@@ -248,6 +248,10 @@ impl Manager {
             })?;
             return Ok(u8::from(!done.success()));
         }
+        if args.follow {
+            let message = "There is no journal of a service to follow here.";
+            return Err(Fault::new(Kind::User, "no_journal", message, "`m365-cachectl logs -f` follows the daemon's own log"));
+        }
         let file = profile.log_file();
         let text = std::fs::read_to_string(&file).map_err(|error| {
             let message = format!("There is no log of the daemon: `{}`: {error}.", file.display());

@@ -4,7 +4,7 @@
 //! addresses and tokens, because an error text may carry one. Of other crates only warnings are shown, and only where they come from:
 //! HTTP libraries write headers, and with them tokens, into their events.
 
-use std::{fmt, io};
+use std::{fmt, io, sync::OnceLock};
 
 use m365_cached::{
     clock::{Clock, SystemClock},
@@ -16,10 +16,11 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    EnvFilter, Layer, Registry,
     fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
     layer::SubscriberExt,
     registry::LookupSpan,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -80,13 +81,34 @@ pub enum LogError {
 
 /// Whether the filter can be read.
 pub(crate) fn check(settings: &LogSettings) -> Result<(), LogError> {
-    EnvFilter::try_new(&settings.filter).map(drop).map_err(|_| LogError::Filter)
+    filter(settings).map(drop)
+}
+
+/// The filter of this process, to be exchanged.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Puts another filter in the place of the one that logging began with. Without effect where it has not begun.
+///
+/// # Errors
+/// When it cannot be read; the one before stays.
+pub(crate) fn refilter(settings: &LogSettings) -> Result<(), LogError> {
+    let filter = filter(settings)?;
+    match FILTER.get() {
+        Some(handle) => handle.reload(filter).map_err(|_| LogError::Filter),
+        None => Ok(()),
+    }
+}
+
+fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(&settings.filter).map_err(|_| LogError::Filter)
 }
 
 /// Sends the events of this process to stderr, and what a panic may tell as well.
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
-    let subscriber = tracing_subscriber::registry().with(layer(settings, io::stderr)?);
+    let (filter, handle) = reload::Layer::new(filter(settings)?);
+    let subscriber = tracing_subscriber::registry().with(layer(settings, io::stderr).with_filter(filter));
     subscriber.try_init().map_err(|_| LogError::Twice)?;
+    let _ = FILTER.set(handle);
     quiet_panics();
     Ok(())
 }
@@ -109,14 +131,13 @@ fn inside(file: &str) -> &str {
     }
 }
 
-fn layer<S, W>(settings: &LogSettings, writer: W) -> Result<impl Layer<S>, LogError>
+fn layer<S, W>(settings: &LogSettings, writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|_| LogError::Filter)?;
     let format = Redacted { json: settings.format == LogFormat::Json };
-    Ok(tracing_subscriber::fmt::layer().with_writer(writer).event_format(format).with_filter(filter))
+    tracing_subscriber::fmt::layer().with_writer(writer).event_format(format)
 }
 
 struct Redacted {

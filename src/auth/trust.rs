@@ -53,19 +53,7 @@ impl Authorities {
 mod tests {
     use super::*;
 
-    const AUTHORITY: &str = "\
------BEGIN CERTIFICATE-----
-MIIBojCCAUegAwIBAgIUIguswyNMfRpB/1p5smLIiswUDzowCgYIKoZIzj0EAwIw
-JTEjMCEGA1UEAwwabTM2NS1jYWNoZWQgdGVzdCBhdXRob3JpdHkwIBcNMjYxMTIy
-MDYwOTI3WhgPMjEyNjEwMjkwNjA5MjdaMCUxIzAhBgNVBAMMGm0zNjUtY2FjaGVk
-IHRlc3QgYXV0aG9yaXR5MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEN4DG77qO
-7u9jU5WRFT+DucmcXx59hAscVEGHNLL7lDCFVnzTUlvqolmlHe+CcxrsbFL3W5vL
-yg9L6B/QzIYT/qNTMFEwHQYDVR0OBBYEFLGgskNamUb2eO1+adtoYFZLkGCiMB8G
-A1UdIwQYMBaAFLGgskNamUb2eO1+adtoYFZLkGCiMA8GA1UdEwEB/wQFMAMBAf8w
-CgYIKoZIzj0EAwIDSQAwRgIhAIG8L9s9GXQp/n64zS9C0VMsMwUNJwrw4/7y3Rcn
-nqyOAiEA2wapQeDCgIyC5J5mrwBNQgq6aaFsjrR9z2OPSMVBGhU=
------END CERTIFICATE-----
-";
+    const AUTHORITY: &str = include_str!("authority_for_tests.pem");
 
     #[test]
     fn a_file_is_used_whole_or_not_at_all() {

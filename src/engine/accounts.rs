@@ -134,10 +134,11 @@ impl Accounts {
 impl Engine {
     /// Every account that is signed in, by id.
     pub fn accounts(&self) -> Vec<Account> {
+        let policy = self.policy();
         let account = |row: Arc<AccountRow>| {
             let token = self.keeper.state(&row.id);
             let named = |name: &String| *name == row.username.to_lowercase() || name == row.id.as_str();
-            let caching = self.policy.caching && !self.policy.uncached_accounts.iter().any(named);
+            let caching = policy.caching && !policy.uncached_accounts.iter().any(named);
             Account { token, caching, row }
         };
         self.accounts.all().into_iter().map(account).collect()

@@ -90,7 +90,7 @@ impl Watched {
 async fn watch(address: &str, daemon: &Daemon, session: &Session) -> Option<Watch> {
     let link = Link::parse(address)?;
     let core = daemon.core().ok()?;
-    let accounts = accounts(core.as_ref(), session.caller()).await.ok()?;
+    let accounts = accounts(core.as_ref(), &session.caller()).await.ok()?;
     let named = |account: &&crate::core::AccountState| account.id == link.account || account.username.eq_ignore_ascii_case(&link.account);
     let account = accounts.iter().find(named)?;
     // `<object id>.<tenant id>`.

@@ -93,7 +93,7 @@ impl mcp_server::Mcp for McpService {
                 run: hello.run,
                 connection: hello.epoch,
             };
-            if let Some(name) = origin.launch.as_deref().filter(|name| !daemon.policies.has(name)) {
+            if let Some(name) = origin.launch.as_deref().filter(|name| !daemon.policies.get().has(name)) {
                 tracing::warn!(pid = hello.pid, "a client names a policy that is not configured");
                 return refuse_with(&frames, &no_such_policy(name)).await;
             }
@@ -146,7 +146,7 @@ fn no_such_policy(name: &str) -> Problem {
         Kind::Config,
         "unknown_policy",
         message,
-        "Add that policy to `config.toml` and restart the daemon, or change the launch line.",
+        "Add that policy to `config.toml` and run `m365-cachectl reload`, or change the launch line.",
     )
 }
 

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
-    audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, repair, service, stats,
-    tasks, tools, version, warm,
+    audit, backup, call, completions, config, doctor, health, import, install, invalidate, keys, login, man, pause, reload, repair,
+    service, stats, tasks, tools, version, warm,
 };
 
 /// What stands below the list of verbs.
@@ -120,6 +120,9 @@ pub(crate) enum Command {
     Pause(pause::Args),
     /// Let the daemon ask Microsoft again
     Resume,
+    /// Have the running daemon read its settings again, without a restart
+    #[command(after_help = reload::HELP)]
+    Reload,
     /// Let the daemon finish what is running and end
     Stop,
     /// Let the daemon finish and end, and start the installed one in its place; clients do not notice
@@ -236,6 +239,7 @@ mod tests {
         insta::assert_snapshot!("help_install", help(&["install"]));
         insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
         insta::assert_snapshot!("help_health", help(&["health"]));
+        insta::assert_snapshot!("help_reload", help(&["reload"]));
         for verb in ["install", "uninstall", "status", "logs"] {
             insta::assert_snapshot!(format!("help_service_{verb}"), help(&["service", verb]));
         }

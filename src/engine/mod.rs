@@ -65,6 +65,8 @@ mod hurry_tests;
 #[cfg(test)]
 mod reading_on_tests;
 #[cfg(test)]
+mod reconfigure_tests;
+#[cfg(test)]
 mod rehearsal_tests;
 #[cfg(test)]
 mod testing;

@@ -17,7 +17,7 @@ async fn engine(policy: Policy) -> (Arc<Engine>, Arc<Scripted>) {
     let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(4)), Limits::default()));
     Ledger::save_account(&*memory, testing::account()).await.unwrap();
     let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
-    let graph = Scripted::new(|_: &GraphRequest| reply(json!({ "value": [] })));
+    let graph = Scripted::new(|_: &GraphRequest| reply(json!({ "id": "F", "value": [] })));
     let engine =
         engine_with(memory.clone(), memory, graph.remote(), clock, Arc::new(SeededDice::new(5)), |parts| parts.policy = policy).await;
     (engine, graph)
@@ -58,16 +58,17 @@ async fn everything_is_taken_but_what_answers_are_made_of() {
 async fn the_next_call_goes_by_the_new_settings() {
     let (engine, graph) = engine(Policy::default()).await;
     let ask = || call(&engine, "email_list", json!({}));
-    for _ in 0..2 {
-        ask().await.unwrap();
-    }
-    assert_eq!(graph.asked().len(), 1, "the second is from the cache");
+    ask().await.unwrap();
+    let first = graph.asked().len();
+    ask().await.unwrap();
+    assert_eq!(graph.asked().len(), first, "the second is from the cache");
     engine.reconfigure(Policy { caching: false, ..Policy::default() });
     ask().await.unwrap();
-    assert_eq!(graph.asked().len(), 2, "nothing is cached any more");
+    let uncached = graph.asked().len();
+    assert!(uncached > first, "nothing is cached any more");
     engine.reconfigure(Policy::default());
     ask().await.unwrap();
-    assert_eq!(graph.asked().len(), 2, "what was kept is there again");
+    assert_eq!(graph.asked().len(), uncached, "what was kept is there again");
 }
 
 /// Steps know their operation by its number.

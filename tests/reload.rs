@@ -81,8 +81,9 @@ fn what_a_client_may_do_and_take() {
     let draft = json!({"account_id": ALEX, "to": "bea@contoso.example", "subject": "s", "body": "b"});
     let list = json!({"account_id": ALEX, "limit": 3});
     assert_eq!(code(&mut client, "email_create_draft", &draft), "done");
-    // The client stays connected and is held to it from its next call on.
+    // The client stays connected and is held to it, and `status` says so before it asks for anything.
     take(&world, "policy.default.read_only", "true");
+    world.until(|status| status["clients"][0]["policy"] == "default: read-only").unwrap();
     assert_eq!(code(&mut client, "email_create_draft", &draft), "policy");
     assert_eq!(code(&mut client, "email_list", &list), "done");
     take_back(&world, "policy.default.read_only");
@@ -113,6 +114,22 @@ fn what_a_client_may_do_and_take() {
     assert_eq!(world.control().stats().count("POST /me/sendMail"), 0, "a word is no token");
     take_back(&world, "confirm");
     assert_eq!(code(&mut client, "email_send", &send), "done");
+}
+
+/// Strict consent gives tools one more argument.
+#[test]
+fn clients_hear_that_the_tools_are_listed_otherwise() {
+    let world = World::start().unwrap();
+    let (mut older, mut modern) = (world.client(Era::Legacy).unwrap(), world.client(Era::Modern).unwrap());
+    let (_, line) = modern.line("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+    modern.send(&line).unwrap();
+    assert_eq!(modern.message().unwrap()["method"], "notifications/subscriptions/acknowledged");
+    take(&world, "confirm", "strict");
+    for client in [&mut older, &mut modern] {
+        assert_eq!(client.message().unwrap()["method"], "notifications/tools/list_changed");
+    }
+    let listed = older.request("tools/list", json!({})).unwrap().to_string();
+    assert!(listed.contains("confirm_token"));
 }
 
 /// A launch line that names a policy asks for bounds; they must not fall when the policy goes.

@@ -56,6 +56,10 @@ pub struct Daemon {
     pub(crate) socket_stays: bool,
     caching: AtomicBool,
     strict: AtomicBool,
+    /// Moves when other policies hold.
+    fences: watch::Sender<()>,
+    /// Moves when tools have other arguments.
+    listed: watch::Sender<()>,
     /// What a reload begins with.
     settings: Option<Settings>,
     /// The tools that clients are shown whose launch line names no others.
@@ -123,6 +127,8 @@ impl Daemon {
             ready_at,
             socket_stays: manager.keeps_socket(),
             strict: AtomicBool::new(strict),
+            fences: watch::Sender::new(()),
+            listed: watch::Sender::new(()),
             tools,
             gate,
             policies: Arc::new(Live::new(policies)),
@@ -153,6 +159,16 @@ impl Daemon {
         self.strict.load(Ordering::Relaxed)
     }
 
+    /// Changes when a client may be within other bounds than before.
+    pub(crate) fn fence_changes(&self) -> watch::Receiver<()> {
+        self.fences.subscribe()
+    }
+
+    /// Changes when the tools are listed otherwise than before.
+    pub(crate) fn list_changes(&self) -> watch::Receiver<()> {
+        self.listed.subscribe()
+    }
+
     /// Reads the settings again.
     ///
     /// # Errors
@@ -175,9 +191,11 @@ impl Daemon {
             .map_err(|error| Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`."))?;
         self.gate.hold_to(config.limits);
         self.policies.set(Policies::of(config));
+        self.fences.send_replace(());
         self.caching.store(config.cache.enabled, Ordering::Relaxed);
         if self.strict.swap(config.strict, Ordering::Relaxed) != config.strict {
             self.catalogue.set(parts::catalogue(config.strict));
+            self.listed.send_replace(());
         }
         Ok(())
     }

@@ -154,6 +154,7 @@ fn no_such_policy(name: &str) -> Problem {
 async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversation, outlet: Outlet, daemon: &Daemon, session: &Session) {
     let stopping = daemon.stopping();
     tokio::pin!(stopping);
+    let mut fences = daemon.fence_changes();
     loop {
         tokio::select! {
             frame = incoming.message() => match frame {
@@ -166,6 +167,8 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
                     return;
                 }
             },
+            // So that `status` shows the bounds of one that says nothing, too.
+            Ok(()) = fences.changed() => drop(session.caller()),
             () = &mut stopping => {
                 outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
                 let _ = tokio::time::timeout(HEARD, last_lines(&mut incoming, &mut conversation, daemon, session)).await;

@@ -189,7 +189,10 @@ fn while_the_proxy_is_gone_the_last_answers_are_served_with_their_age() {
     let first_answer = client.call("email_list", &list).unwrap();
     assert_eq!(first_answer.cache_status().unwrap(), "miss");
     proxy.stop();
-    // Past its stale time, not past what stands in.
+    // Graph cannot be reached.
+    let forced = client.call("email_list", &json!({"account_id": account, "limit": 4, "force_refresh": true})).unwrap();
+    assert_eq!(forced.cache_status().unwrap(), "stale_if_error", "{}", forced.text);
+    // Nor the sign-in service, for a new token. Past its stale time, not past what stands in.
     world.advance(Duration::from_secs(24 * 3600)).unwrap();
     let asked = |world: &World| world.control().stats().requests;
     let before = asked(&world);

@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 use m365_cached_checks::{
     campaign::doctor::first,
     support::{
+        ctl,
         mcp::Era,
         proxy::ConnectProxy,
         world::{ALEX, Setup, World},
@@ -48,6 +49,14 @@ fn keep_secret(world: &World, text: &str) -> String {
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     format!("file:{}", file.display())
+}
+
+/// The exit code and the error of a sign-in that cannot begin; one that waits for somebody is no such thing.
+fn refused_login(world: &World) -> (Option<i32>, Value) {
+    let mut talk = ctl::start(world.bins, &world.home, &["--json", "login", "--device"]).unwrap();
+    let event = talk.event().unwrap().unwrap();
+    assert!(event["error"].is_object(), "{event}");
+    (talk.finish(String::new()).unwrap().code, event["error"].clone())
 }
 
 #[test]
@@ -94,10 +103,9 @@ fn without_its_authority_a_front_is_not_trusted_and_with_it_it_is() {
     fs::write(&file, named.replace("ca = \"demo-ca.pem\"\n", "")).unwrap();
     world.stop_daemon().unwrap();
     world.start_daemon().unwrap();
-    let refused = world.ctl(&["--json", "login", "--device"]).unwrap();
-    let fault = refused.stdout.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok()).unwrap();
-    assert_eq!((refused.code, fault["error"]["code"].as_str()), (Some(4), Some("tls_not_trusted")), "{refused:?}");
-    assert!(fault["error"]["hint"].as_str().unwrap().contains("network.ca"), "{fault}");
+    let (code, fault) = refused_login(&world);
+    assert_eq!((code, fault["code"].as_str()), (Some(4), Some("tls_not_trusted")), "{fault}");
+    assert!(fault["hint"].as_str().unwrap().contains("network.ca"), "{fault}");
     let report = world.ctl(&["--json", "doctor"]).unwrap().json().unwrap();
     assert_eq!(first(&report), Some(("reach".into(), "tls_not_trusted".into())), "{report:#}");
     assert_eq!(world.control().stats().requests, 0, "nothing was asked of somebody who is not trusted");
@@ -137,9 +145,12 @@ fn a_file_of_authorities_that_is_none_is_told_at_once() {
 fn a_proxy_is_given_its_password_and_nobody_else_is() {
     let proxy = ConnectProxy::start(Some(BASIC)).unwrap();
     let mut world = world(&format!("proxy = \"{}\"", proxy.url()), false);
-    let refused = world.ctl(&["login", "--device"]).unwrap();
-    assert_eq!(refused.code, Some(4), "{refused:?}");
-    assert!(refused.stderr.contains("407") && refused.stderr.contains("network.proxy_auth"), "{refused:?}");
+    let (code, fault) = refused_login(&world);
+    assert_eq!((code, fault["code"].as_str()), (Some(4), Some("proxy_auth_required")), "{fault}");
+    assert!(
+        fault["message"].as_str().unwrap().contains("407") && fault["hint"].as_str().unwrap().contains("network.proxy_auth"),
+        "{fault}"
+    );
     let report = world.ctl(&["--json", "doctor"]).unwrap().json().unwrap();
     assert_eq!(first(&report), Some(("reach".into(), "proxy_auth_required".into())), "{report:#}");
     assert!(proxy.refused() > 0 && proxy.hosts().is_empty());

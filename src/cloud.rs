@@ -2,7 +2,8 @@
 
 use url::{Host, Url};
 
-/// One national cloud, or the demo tenant on loopback. Source: Graph documentation, *National cloud deployments*.
+/// One national cloud, or the demo tenant on loopback. Sources: Graph documentation, *National cloud deployments*; identity platform
+/// documentation, *National clouds* (21Vianet's service answers as `login.partner.microsoftonline.cn`; `login.chinacloudapi.cn` is its older name).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloud {
     /// `global`, `usgov`, `dod`, `china` or `demo`.
@@ -44,7 +45,7 @@ impl Cloud {
             "global" => ("https://login.microsoftonline.com/", "https://graph.microsoft.com/", FILE_HOSTS),
             "usgov" => ("https://login.microsoftonline.us/", "https://graph.microsoft.us/", USGOV_HOSTS),
             "dod" => ("https://login.microsoftonline.us/", "https://dod-graph.microsoft.us/", DOD_HOSTS),
-            "china" => ("https://login.chinacloudapi.cn/", "https://microsoftgraph.chinacloudapi.cn/", CHINA_HOSTS),
+            "china" => ("https://login.partner.microsoftonline.cn/", "https://microsoftgraph.chinacloudapi.cn/", CHINA_HOSTS),
             _ => return None,
         };
         Some(Cloud {
@@ -54,6 +55,13 @@ impl Cloud {
             downloads: hosts.iter().map(|host| (*host).to_owned()).collect(),
             ca_pem: None,
         })
+    }
+
+    /// A permission as this cloud's identity service takes it. One without a resource means Graph of the public cloud, so that elsewhere the
+    /// resource is named: `https://graph.microsoft.us/Mail.Read`. Those of OpenID Connect belong to no resource.
+    pub fn scope(&self, name: &str) -> String {
+        let of_nothing = ["openid", "profile", "email", "offline_access"].contains(&name);
+        if of_nothing || matches!(self.name.as_str(), "global" | "demo") { name.to_owned() } else { format!("{}{name}", self.graph) }
     }
 
     /// Whether a bearer token may be sent to `url`: the scheme, host and port of this cloud's Graph, and nothing else.
@@ -162,6 +170,46 @@ mod tests {
         let usgov = Cloud::named("usgov").unwrap();
         assert!(usgov.is_file_host(&Url::parse("https://agency.sharepoint.us/").unwrap()));
         assert!(!usgov.is_file_host(&Url::parse("https://contoso.sharepoint.com/").unwrap()));
+    }
+
+    /// What each cloud is made of, by itself: sources at [`Cloud`] and at the lists of hosts.
+    const CLOUDS: [(&str, &str, &str, &str, &str); 4] = [
+        ("global", "login.microsoftonline.com", "graph.microsoft.com", "contoso.sharepoint.com", "Mail.Read"),
+        ("usgov", "login.microsoftonline.us", "graph.microsoft.us", "contoso.sharepoint.us", "https://graph.microsoft.us/Mail.Read"),
+        (
+            "dod",
+            "login.microsoftonline.us",
+            "dod-graph.microsoft.us",
+            "contoso.sharepoint-mil.us",
+            "https://dod-graph.microsoft.us/Mail.Read",
+        ),
+        (
+            "china",
+            "login.partner.microsoftonline.cn",
+            "microsoftgraph.chinacloudapi.cn",
+            "contoso.sharepoint.cn",
+            "https://microsoftgraph.chinacloudapi.cn/Mail.Read",
+        ),
+    ];
+
+    #[test]
+    fn each_cloud_has_hosts_of_its_own_and_none_of_anothers() {
+        for (name, identity, graph, files, scope) in CLOUDS {
+            let cloud = Cloud::named(name).unwrap();
+            assert_eq!((cloud.identity.as_str(), cloud.graph.as_str()), (&*format!("https://{identity}/"), &*format!("https://{graph}/")));
+            assert_eq!((cloud.scope("Mail.Read").as_str(), cloud.scope("offline_access").as_str()), (scope, "offline_access"));
+            let url = |host: &str| Url::parse(&format!("https://{host}/v1.0/x")).unwrap();
+            assert!(cloud.is_graph(&url(graph)) && cloud.is_file_host(&url(files)), "{name}");
+            assert!(!cloud.is_graph(&url(identity)) && !cloud.is_graph(&url(files)), "{name}: a bearer is for Graph alone");
+            for (other, its_identity, its_graph, its_files, _) in CLOUDS.iter().filter(|(other, ..)| *other != name) {
+                assert!(!cloud.is_graph(&url(its_graph)) && !cloud.is_graph(&url(its_files)), "{name}: a bearer goes to {other}");
+                assert!(!cloud.is_file_host(&url(its_graph)) && !cloud.is_file_host(&url(its_files)), "{name} takes files of {other}");
+                assert!(!cloud.has_host(its_graph) && !cloud.has_host(its_files), "{name} knows {other}");
+                // The two of the United States have one sign-in service; their tokens are for one Graph each.
+                assert_eq!(cloud.has_host(its_identity), identity == *its_identity, "{name}, {other}");
+            }
+        }
+        assert!(Cloud::named("demo").is_none() && Cloud::named("").is_none());
     }
 
     #[test]

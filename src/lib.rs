@@ -4,7 +4,7 @@
 //!
 //! | room | its job |
 //! |---|---|
-//! | [`clock`] [`chance`] [`ids`] [`secret`] [`hint`] [`cloud`] | leaves: time, chance, names, secrets, advice, which Microsoft |
+//! | [`clock`] [`chance`] [`ids`] [`secret`] [`hint`] [`cloud`] [`live`] | leaves: time, chance, names, secrets, advice, which Microsoft, what a reload exchanges |
 //! | [`config`] | settings with their origins; no room imports it, the daemon turns settings into values |
 //! | [`cache`] | what we believe: keys, scopes, the verdict on an entry. Pure |
 //! | [`tools`] | what can be asked: one row for each tool; [`tools::Steps`] is its only way out |
@@ -55,6 +55,7 @@ mod figure;
 pub mod graph;
 pub mod hint;
 pub mod ids;
+pub mod live;
 pub mod queue;
 pub mod secret;
 pub mod store;

@@ -2,7 +2,8 @@
 //! system allows it.
 
 use std::{
-    mem,
+    fmt, mem,
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -38,6 +39,42 @@ impl<T: Zeroize + Clone> Clone for Secret<T> {
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
+    }
+}
+
+/// Where a secret of the person's own is kept. Settings name the place and never the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// The entry of that name in the system's keyring, under our own service.
+    Keyring(String),
+    /// An environment variable.
+    Environment(String),
+    /// A file, by its absolute path.
+    File(PathBuf),
+}
+
+impl Reference {
+    /// `keyring:ENTRY`, `env:VARIABLE` or `file:/PATH`; `None` for anything else.
+    pub fn read(text: &str) -> Option<Self> {
+        let (kind, place) = text.split_once(':')?;
+        let word = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        let named = !place.is_empty() && place.chars().all(word);
+        match kind {
+            "keyring" => named.then(|| Self::Keyring(place.to_owned())),
+            "env" => named.then(|| Self::Environment(place.to_owned())),
+            "file" => Some(PathBuf::from(place)).filter(|path| path.is_absolute()).map(Self::File),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keyring(entry) => write!(f, "keyring:{entry}"),
+            Self::Environment(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
     }
 }
 

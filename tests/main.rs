@@ -75,6 +75,8 @@ mod mcp_signin;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod packages;
 #[cfg(test)]
 mod pause;
@@ -86,6 +88,8 @@ mod profiles;
 mod queue;
 #[cfg(test)]
 mod refresh;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]

@@ -321,7 +321,10 @@ fn without_a_manager_the_files_are_written_and_the_rest_is_said() {
     assert!(!file(1).exists());
     assert_eq!(json(&["--json", "service", "uninstall"]).1["state"], "not_installed");
     let own = install(&world, none.path(), &["service", "logs"]);
-    assert!(own.code == Some(0) && own.stdout.contains("m365_cached_daemon: ready"), "without a journal the daemon's own file is shown: {own:?}");
+    assert!(
+        own.code == Some(0) && own.stdout.contains("m365_cached_daemon: ready"),
+        "without a journal the daemon's own file is shown: {own:?}"
+    );
     let (code, followed) = json(&["--json", "service", "logs", "--follow"]);
     assert_eq!((code, &followed["error"]["code"]), (Some(2), &"no_journal".into()), "{followed}");
     fs::remove_file(world.home.path().join("m365-cached.log")).unwrap();

@@ -6,6 +6,7 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use m365_cached::{
     cache::Escaped,
     clock::Timestamp,
+    config::Config,
     engine::{CacheStatus, Change, Content, ContentOf, Lane, Period, Point, Stats, WantedBytes, WarmUp},
     hint::{Hint, Kind},
     ids::{AccountId, Caller, ToolProfile},
@@ -57,6 +58,11 @@ pub trait Core: Records {
     async fn probe(&self) -> Vec<Probed>;
     /// Asks for the usual answers of `account` (id, username or alias), or of every account, ahead of use.
     async fn warm(&self, account: Option<&str>) -> Result<WarmFlow, Problem>;
+    /// Takes other settings, as far as they take effect without a restart.
+    ///
+    /// # Errors
+    /// When they cannot be used; nothing has changed then.
+    fn reconfigure(&self, config: &Config) -> Result<(), Problem>;
     /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
     async fn quiet(&self);
     /// Writes what is buffered and closes the store. Called once, after the last call.

@@ -4,14 +4,17 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use m365_cached::{
     chance::Dice,
     clock::Timestamp,
+    config::Config,
+    hint::Kind,
     ids::{CallId, ToolProfile},
+    live::Live,
 };
 use tokio::sync::watch;
 
@@ -21,10 +24,12 @@ use crate::{
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
     keys::KeyKeeper,
+    logging,
     mcp::{Fixtures, Manner},
     original::Original,
-    parts::{Parts, ProfileInfo},
+    parts::{self, Parts, ProfileInfo},
     pause::Switch,
+    reload::{Reloaded, Settings},
     signin::SignIns,
 };
 
@@ -42,18 +47,24 @@ pub struct Daemon {
     pub profile: ProfileInfo,
     /// Keeps the master key; `None` while locked without one.
     pub keys: Option<Arc<KeyKeeper>>,
-    /// Whether anything is cached.
-    pub caching: bool,
     /// The catalogue; it is known while locked too.
-    pub catalogue: Vec<ToolRow>,
+    pub(crate) catalogue: Live<Vec<ToolRow>>,
     /// Who is connected.
     pub clients: Clients,
     /// When it began to serve.
     pub ready_at: Timestamp,
     /// Whether a service manager keeps the socket, so that it is there when the daemon has ended.
     pub(crate) socket_stays: bool,
-    /// How tools are shown to clients.
-    pub(crate) manner: Manner,
+    /// The account that is meant where a call names none.
+    default_account: bool,
+    caching: AtomicBool,
+    strict: AtomicBool,
+    /// Moves when other policies hold.
+    fences: watch::Sender<()>,
+    /// Moves when tools have other arguments.
+    listed: watch::Sender<()>,
+    /// What a reload begins with.
+    settings: Option<Settings>,
     /// The tools that clients are shown whose launch line names no others.
     pub(crate) tools: ToolProfile,
     /// What the conformance suite calls; only in a demo profile that was started for it.
@@ -65,7 +76,7 @@ pub struct Daemon {
     /// What calls come to now.
     pub(crate) activity: Arc<Activity>,
     /// What is configured for which client.
-    pub(crate) policies: Arc<Policies>,
+    pub(crate) policies: Arc<Live<Policies>>,
     /// Names the calls of people, who have no shim.
     run: u64,
     persons_calls: AtomicU64,
@@ -102,6 +113,8 @@ impl Daemon {
             default_account,
             tools,
             fixtures,
+            settings,
+            hangups: _,
         } = parts;
         let ready_at = clock.now();
         let gate = Gate::new(limits, Arc::clone(&clock));
@@ -115,16 +128,20 @@ impl Daemon {
             instance: dice.hex(8),
             profile,
             keys,
-            caching,
-            catalogue,
+            caching: AtomicBool::new(caching),
+            catalogue: Live::new(catalogue),
+            settings,
             clients,
             ready_at,
             socket_stays: manager.keeps_socket(),
-            manner: Manner { strict, default_account },
+            strict: AtomicBool::new(strict),
+            default_account,
+            fences: watch::Sender::new(()),
+            listed: watch::Sender::new(()),
             tools,
             gate,
             activity,
-            policies: Arc::new(policies),
+            policies: Arc::new(Live::new(policies)),
             run: dice.number(),
             persons_calls: AtomicU64::new(0),
             core,
@@ -140,6 +157,62 @@ impl Daemon {
     /// The engine, or why the daemon is locked.
     pub fn core(&self) -> Result<&Arc<dyn Core>, &Problem> {
         self.core.as_ref()
+    }
+
+    /// Whether anything is cached.
+    pub fn caching(&self) -> bool {
+        self.caching.load(Ordering::Relaxed)
+    }
+
+    /// How tools are shown to clients.
+    pub(crate) fn manner(&self) -> Manner {
+        Manner { strict: self.strict(), default_account: self.default_account }
+    }
+
+    /// Whether consent is a token everywhere.
+    pub(crate) fn strict(&self) -> bool {
+        self.strict.load(Ordering::Relaxed)
+    }
+
+    /// Changes when a client may be within other bounds than before.
+    pub(crate) fn fence_changes(&self) -> watch::Receiver<()> {
+        self.fences.subscribe()
+    }
+
+    /// Changes when the tools are listed otherwise than before.
+    pub(crate) fn list_changes(&self) -> watch::Receiver<()> {
+        self.listed.subscribe()
+    }
+
+    /// Reads the settings again.
+    ///
+    /// # Errors
+    /// When they cannot be used; nothing has changed then.
+    pub(crate) fn reload(&self) -> Result<Reloaded, Problem> {
+        let Some(settings) = &self.settings else {
+            let message = "The daemon has started without settings that it could use, and has none to go on with.";
+            let hint = "`m365-cachectl config check` says what is wrong; when that is corrected, `m365-cachectl restart`.";
+            return Err(Problem::new(Kind::Config, "not_reloadable", message, hint));
+        };
+        settings.reload(self)
+    }
+
+    /// Takes what can be taken of `config` without a restart. What could fail comes first.
+    pub(crate) fn take(&self, config: &Config) -> Result<(), Problem> {
+        if let Ok(core) = &self.core {
+            core.reconfigure(config)?;
+        }
+        logging::refilter(&config.log)
+            .map_err(|error| Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`."))?;
+        self.gate.hold_to(config.limits);
+        self.policies.set(Policies::of(config));
+        self.fences.send_replace(());
+        self.caching.store(config.cache.enabled, Ordering::Relaxed);
+        if self.strict.swap(config.strict, Ordering::Relaxed) != config.strict {
+            self.catalogue.set(parts::catalogue(config.strict));
+            self.listed.send_replace(());
+        }
+        Ok(())
     }
 
     /// The id of the next call that a person makes.

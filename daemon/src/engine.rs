@@ -9,7 +9,7 @@ use futures_util::{
 };
 use m365_cached::{
     audit::{Event, Kind as AuditKind, Point, Report},
-    auth::{AuthError, Http, HttpSettings, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
+    auth::{AuthError, Http, Identity, IdentitySettings, Keeper, Logins, TokenPort, TokenState},
     cache::{Bounds, RoomLimits},
     config::Config,
     engine::{
@@ -19,6 +19,7 @@ use m365_cached::{
     graph::{self, Budget},
     hint::Kind,
     ids::{AccountId, Caller},
+    live::Live,
     secret::Secret,
     store::{Copies, DoubtMark, Entries, HotTier, Ledger, Records, Room},
     tools,
@@ -45,7 +46,8 @@ pub(crate) struct Running {
     path: PathBuf,
     background: Vec<tokio::task::AbortHandle>,
     close: Box<dyn Fn() + Send + Sync>,
-    facts: Facts,
+    facts: Live<Facts>,
+    key: &'static str,
 }
 
 impl Drop for Running {
@@ -105,7 +107,7 @@ pub(crate) struct Store {
 pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn Core>, Problem> {
     let config = opened.config;
     let (clock, dice) = (Arc::clone(&opened.clock), Arc::clone(&opened.dice));
-    let http = || Http::new(opened.cloud.clone(), http_settings(config)).paused_by(Arc::clone(&opened.pause));
+    let http = || Http::new(opened.network.cloud.clone(), opened.network.http.clone()).paused_by(Arc::clone(&opened.pause));
     let (http, files) = (Arc::new(http()), http());
     let identity = Arc::new(Identity::new(Arc::clone(&http), identity_settings(config), Arc::clone(&clock)));
     let tokens = Arc::new(LedgerTokens(Arc::clone(&store.ledger)));
@@ -139,7 +141,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         dice,
         doubt: store.doubt,
         copies: store.copies,
-        policy: Policy { warming: warming(config)?, ..policy(config) },
+        policy: whole_policy(config)?,
     };
     let engine = Engine::start(parts).await.map_err(|error| problem(&error))?;
     #[cfg(feature = "sqlcipher")]
@@ -155,18 +157,8 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         tokio::spawn(worker::sweep(Arc::clone(&engine))).abort_handle(),
         tokio::spawn(Arc::clone(&engine).settle_for_ever()).abort_handle(),
     ]);
-    let facts = Facts::of(config, opened.key);
-    Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close, facts }))
-}
-
-pub(crate) fn http_settings(config: &Config) -> HttpSettings {
-    HttpSettings {
-        connect_timeout: config.graph.connect_timeout,
-        idle_timeout: config.graph.pool_idle,
-        keep_alive: config.graph.keepalive,
-        http2: config.graph.http2,
-        ..HttpSettings::default()
-    }
+    let (facts, key) = (Live::new(Facts::of(config, opened.key)), opened.key);
+    Ok(Arc::new(Running { engine, backend: store.backend, path: store.path, background, close: store.close, facts, key }))
 }
 
 pub(crate) fn transfer_settings(config: &Config) -> transfer::Settings {
@@ -176,6 +168,11 @@ pub(crate) fn transfer_settings(config: &Config) -> transfer::Settings {
 pub(crate) fn identity_settings(config: &Config) -> IdentitySettings {
     let usual = IdentitySettings::default();
     IdentitySettings { client_id: config.client_id.clone(), tenant: config.tenant.clone().unwrap_or(usual.tenant), scopes: usual.scopes }
+}
+
+/// Everything that the engine is told, checked.
+pub(crate) fn whole_policy(config: &Config) -> Result<Policy, Problem> {
+    Ok(Policy { warming: warming(config)?, ..policy(config) })
 }
 
 pub(crate) fn policy(config: &Config) -> Policy {
@@ -314,7 +311,7 @@ impl crate::records::Records for Running {
     }
 
     async fn compliance(&self) -> Result<Value, Problem> {
-        crate::compliance::report(&self.engine, &self.facts, self.backend).await.map_err(|error| problem(&error))
+        crate::compliance::report(&self.engine, &self.facts.get(), self.backend).await.map_err(|error| problem(&error))
     }
 }
 
@@ -538,6 +535,12 @@ impl Core for Running {
 
     fn pause_changed(&self) {
         self.engine.pause_changed();
+    }
+
+    fn reconfigure(&self, config: &Config) -> Result<(), Problem> {
+        self.engine.reconfigure(whole_policy(config)?);
+        self.facts.set(Facts::of(config, self.key));
+        Ok(())
     }
 
     async fn probe(&self) -> Vec<Probed> {

@@ -19,6 +19,7 @@ pub mod logging;
 pub mod manager;
 mod mcp;
 mod metrics;
+pub mod network;
 #[cfg(feature = "sqlcipher")]
 mod notes;
 #[cfg(feature = "sqlcipher")]
@@ -27,6 +28,7 @@ pub mod original;
 pub mod parts;
 pub mod pause;
 pub mod records;
+pub mod reload;
 pub mod service;
 pub mod signals;
 pub(crate) mod signin;
@@ -51,8 +53,9 @@ use crate::{daemon::Daemon, life::End, listener::Listener, parts::Parts};
 ///
 /// # Errors
 /// When the server itself fails; a client that misbehaves is no such thing.
-pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<End, Error> {
+pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<End, Error> {
     let (drain, metrics, limits, life, manager) = (parts.drain, parts.metrics, parts.limits, parts.life.clone(), parts.manager.clone());
+    let hangups = std::mem::take(&mut parts.hangups);
     let daemon = Arc::new(Daemon::new(parts, listener.refused(), &OsDice));
     match daemon.core() {
         Ok(_) => tracing::info!(version = daemon::VERSION, socket = %daemon.profile.socket, "ready"),
@@ -69,7 +72,8 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
     };
     let _rotation = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.rotate_for_ever()).abort_handle()));
     let _reencryption = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.reencrypt_for_ever()).abort_handle()));
-    let ending = Arc::clone(&daemon);
+    let _reloads = keys::Ended(tokio::spawn(reload::at_hangups(Arc::clone(&daemon), hangups)).abort_handle());
+    let (ending, gate) = (Arc::clone(&daemon), Arc::clone(&daemon.gate));
     let server = Server::builder()
         .max_frame_size(HTTP2_FRAME)
         .initial_stream_window_size(HTTP2_STREAM_WINDOW)
@@ -78,7 +82,7 @@ pub async fn run(parts: Parts, listener: Listener, shutdown: impl Future<Output 
         .http2_keepalive_interval(Some(limits.idle / 2))
         .http2_keepalive_timeout(Some(limits.idle))
         .add_routes(service::routes(&daemon))
-        .serve_with_incoming_shutdown(listener::watched(listener.incoming(), limits.connections, limits.idle), async move {
+        .serve_with_incoming_shutdown(listener::watched(listener.incoming(), move || gate.limits().connections, limits.idle), async move {
             ending.stopping().await
         });
     let now = daemon.core().err().map_or_else(|| "ready".to_owned(), |locked| format!("locked: {}", locked.message.replace('\n', " ")));

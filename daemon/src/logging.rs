@@ -4,7 +4,7 @@
 //! addresses and tokens, because an error text may carry one. Of other crates only warnings are shown, and only where they come from:
 //! HTTP libraries write headers, and with them tokens, into their events.
 
-use std::{fmt, io};
+use std::{fmt, io, sync::OnceLock};
 
 use m365_cached::{
     clock::{Clock, SystemClock},
@@ -16,10 +16,11 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    EnvFilter, Layer, Registry,
     fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
     layer::SubscriberExt,
     registry::LookupSpan,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -82,15 +83,36 @@ pub enum LogError {
 
 /// Whether the filter can be read.
 pub(crate) fn check(settings: &LogSettings) -> Result<(), LogError> {
-    EnvFilter::try_new(&settings.filter).map(drop).map_err(|_| LogError::Filter)
+    filter(settings).map(drop)
+}
+
+/// The filter of this process, to be exchanged.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Puts another filter in the place of the one that logging began with. Without effect where it has not begun.
+///
+/// # Errors
+/// When it cannot be read; the one before stays.
+pub(crate) fn refilter(settings: &LogSettings) -> Result<(), LogError> {
+    let filter = filter(settings)?;
+    match FILTER.get() {
+        Some(handle) => handle.reload(filter).map_err(|_| LogError::Filter),
+        None => Ok(()),
+    }
+}
+
+fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(&settings.filter).map_err(|_| LogError::Filter)
 }
 
 /// Sends the events of this process to stderr and to `file`, and what a panic may tell as well. Where both are one file they are written once.
 pub fn start(settings: &LogSettings, file: Option<LogFile>) -> Result<(), LogError> {
-    let to_stderr = if file.as_ref().is_some_and(LogFile::is_stderr) { None } else { Some(layer(settings, io::stderr)?) };
-    let to_file = file.map(|file| layer(settings, move || file.clone())).transpose()?;
-    let subscriber = tracing_subscriber::registry().with(to_stderr).with(to_file);
+    let (filter, handle) = reload::Layer::new(filter(settings)?);
+    let to_stderr = if file.as_ref().is_some_and(LogFile::is_stderr) { None } else { Some(layer(settings, io::stderr)) };
+    let to_file = file.map(|file| layer(settings, move || file.clone()));
+    let subscriber = tracing_subscriber::registry().with(filter).with(to_stderr).with(to_file);
     subscriber.try_init().map_err(|_| LogError::Twice)?;
+    let _ = FILTER.set(handle);
     quiet_panics();
     Ok(())
 }
@@ -113,14 +135,13 @@ fn inside(file: &str) -> &str {
     }
 }
 
-fn layer<S, W>(settings: &LogSettings, writer: W) -> Result<impl Layer<S>, LogError>
+fn layer<S, W>(settings: &LogSettings, writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|_| LogError::Filter)?;
     let format = Redacted { json: settings.format == LogFormat::Json };
-    Ok(tracing_subscriber::fmt::layer().with_writer(writer).event_format(format).with_filter(filter))
+    tracing_subscriber::fmt::layer().with_writer(writer).event_format(format)
 }
 
 struct Redacted {

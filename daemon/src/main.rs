@@ -20,6 +20,7 @@ use m365_cached_daemon::{
     logging,
     manager::{Handed, Manager},
     parts::{self, Parts},
+    reload::Settings,
     run, service,
     signals::Signals,
     tenant_clock,
@@ -112,7 +113,7 @@ async fn serve(
         },
         Err(problem) => Parts::misconfigured(profile, problem),
     };
-    let parts = Parts { life, manager, ..parts };
+    let parts = Parts { life, manager, hangups: signals.hangups(), ..parts };
     run(parts, listener, async { signals.stop().await }).await.map_err(failed)
 }
 
@@ -137,7 +138,8 @@ async fn open(config: &Config, profile: &Profile, flags: &Flags) -> Result<Parts
         let message = "`--fixtures` is for demo profiles only, which say `demo = true`.";
         return Err(Problem::new(Kind::Config, "fixtures", message, "Start the daemon without `--fixtures`."));
     }
-    Ok(Parts { fixtures: flags.fixtures, ..Parts::real(config, profile, clock).await })
+    let settings = Some(Settings::new(profile.clone(), flags.settings(), config.clone()));
+    Ok(Parts { fixtures: flags.fixtures, settings, ..Parts::real(config, profile, clock).await })
 }
 
 /// Logs as configured; with a configuration that cannot be used, as without one. A log file that cannot be had is told and no more: stderr is there.

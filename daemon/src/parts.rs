@@ -6,7 +6,6 @@ use m365_cached::{
     auth::Pause,
     chance::{Dice, OsDice},
     clock::{Clock, SystemClock},
-    cloud::Cloud,
     config::{Advice, Config, KeySource, LimitSettings, Sources, Surroundings},
     hint::Kind,
     ids::ToolProfile,
@@ -37,8 +36,11 @@ use crate::{
     keys::{self, KeyKeeper},
     life::Life,
     manager::Manager,
+    network::{self, Network},
     original::Original,
     pause::Switch,
+    reload::Settings,
+    signals::Hangups,
 };
 
 /// Which profile a daemon serves, for status.
@@ -94,6 +96,10 @@ pub struct Parts {
     pub tools: ToolProfile,
     /// Whether there is what the conformance suite calls by name.
     pub fixtures: bool,
+    /// What a reload begins with; `None` for a daemon that has started without settings it could use.
+    pub settings: Option<Settings>,
+    /// What asks for one besides people.
+    pub hangups: Hangups,
 }
 
 /// What an engine is built from.
@@ -102,8 +108,8 @@ pub struct Opened<'a> {
     pub config: &'a Config,
     /// Where the files lie.
     pub profile: &'a Profile,
-    /// Which Microsoft, with its certificate authority read.
-    pub cloud: Cloud,
+    /// Which Microsoft, and by which way.
+    pub network: Network,
     /// The keys of the store.
     pub keys: Keys,
     /// What holds the master key: `keyring`, `environment` or `file`.
@@ -121,8 +127,8 @@ impl Parts {
     pub async fn real(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
         let dice: Arc<dyn Dice> = Arc::new(OsDice);
         let mut parts = Self::without_engine(config, profile, Arc::clone(&clock));
-        let cloud = match cloud(config, profile) {
-            Ok(cloud) => cloud,
+        let network = match Network::of(config, profile).await {
+            Ok(network) => network,
             Err(problem) => return Self { core: Err(problem), ..parts },
         };
         let vault = vault(config, profile, Arc::clone(&clock));
@@ -138,7 +144,7 @@ impl Parts {
                 }
                 let unsettled = keys.next_wrapping.is_some();
                 let pause = Arc::clone(parts.switch.pause());
-                parts.core = engine(Opened { config, profile, cloud, keys, key, clock, dice, pause }, &keeper).await;
+                parts.core = engine(Opened { config, profile, network, keys, key, clock, dice, pause }, &keeper).await;
                 if unsettled {
                     keeper.settle().await;
                 }
@@ -184,6 +190,8 @@ impl Parts {
             default_account: config.accounts.default.is_some(),
             tools: config.tool_profile(),
             fixtures: false,
+            settings: None,
+            hangups: Hangups::default(),
         }
     }
 }
@@ -323,7 +331,7 @@ fn store(opened: &Opened<'_>, _keeper: &KeyKeeper) -> Result<Store, StoreError> 
 }
 
 /// Every tool, for people and tests.
-fn catalogue(strict: bool) -> Vec<ToolRow> {
+pub(crate) fn catalogue(strict: bool) -> Vec<ToolRow> {
     let offer = |profile| Offer::new(profile, None);
     let row = |tool: &tools::Tool| ToolRow {
         name: tool.name.into(),
@@ -392,21 +400,8 @@ pub fn configuration(profile: &Profile, flags: &[(String, String)]) -> Result<Co
 pub(crate) fn unusable(config: &Config, profile: &Profile) -> Vec<Problem> {
     let filter = crate::logging::check(&config.log).err();
     let filter = filter.map(|error| Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`."));
-    [cloud(config, profile).err(), filter, crate::engine::warming(config).err()].into_iter().flatten().collect()
-}
-
-/// The cloud with its extra certificate authority read.
-pub(crate) fn cloud(config: &Config, profile: &Profile) -> Result<Cloud, Problem> {
-    let mut cloud = config.cloud.clone();
-    if let Some(path) = &config.cloud_ca {
-        let path = profile.config_dir.join(path);
-        let pem = fs::read_to_string(&path).map_err(|error| {
-            let message = format!("The certificate authority `{}` cannot be read: {error}.", path.display());
-            Problem::new(Kind::Config, "ca_unreadable", message, "Check the path `cloud.ca`.")
-        })?;
-        cloud.ca_pem = Some(pem);
-    }
-    Ok(cloud)
+    let (cloud, more) = (network::cloud(config, profile).err(), network::authorities(config, profile).err());
+    [cloud, more, filter, crate::engine::warming(config).err()].into_iter().flatten().collect()
 }
 
 pub(crate) fn key_settings(config: &Config, profile: &Profile) -> vault::Settings {
@@ -434,17 +429,6 @@ mod tests {
         }
         let profile = Profile::at(dir.path()).unwrap();
         (dir, profile)
-    }
-
-    const DEMO: &str = "demo = true\n[cloud]\nidentity = \"http://127.0.0.1:1\"\ngraph = \"http://127.0.0.1:2\"\nca = \"ca.pem\"\n";
-
-    #[test]
-    fn a_demo_profile_brings_its_own_authority() {
-        let (_dir, profile) = profile(&[("config.toml", DEMO), ("ca.pem", "PEM")]);
-        let config = configuration(&profile, &[]).unwrap();
-        assert_eq!(cloud(&config, &profile).unwrap().ca_pem.as_deref(), Some("PEM"));
-        fs::remove_file(profile.dir.join("ca.pem")).unwrap();
-        assert_eq!(cloud(&config, &profile).unwrap_err().code, "ca_unreadable");
     }
 
     #[test]

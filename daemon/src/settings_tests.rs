@@ -3,24 +3,29 @@
 
 use std::{fs, sync::Arc};
 
+use futures_util::FutureExt as _;
 use m365_cached::{
     clock::SystemClock,
     config::{Config, keys},
 };
 use m365_cached_proto::dirs::Profile;
 
-use crate::{engine, gate::Policies, parts};
+use crate::{engine, gate::Policies, network::Network, parts};
 
 const DEMO: &str = "demo = true\ncloud.identity = \"http://127.0.0.1:1\"\ncloud.graph = \"http://127.0.0.1:2\"\n";
 
 /// Each key with another value than its default, as the file spells it; `*` is filled in.
-const OTHERWISE: &[(&str, &str)] = &[
+pub(crate) const OTHERWISE: &[(&str, &str)] = &[
     ("client_id", "client_id = \"11111111-2222-3333-4444-555555555555\""),
     ("tenant", "tenant = \"consumers\""),
     ("compat", "compat = \"m365-mcp\""),
     ("ids", "ids = \"graph\""),
     ("tools.profile", "tools.profile = \"full\""),
     ("cloud.name", "cloud.name = \"usgov\""),
+    ("network.proxy", "network.proxy = \"none\""),
+    ("network.no_proxy", "network.proxy = \"http://127.0.0.1:1\"\nnetwork.no_proxy = [\"graph.microsoft.com\"]"),
+    ("network.proxy_auth", "network.proxy = \"http://127.0.0.1:1\"\nnetwork.proxy_auth = \"env:M365_TEST_NOBODY_HAS_THIS\""),
+    ("network.ca", "network.ca = \"authority.pem\""),
     ("keys.source", "keys.source = \"environment\""),
     ("keys.file", "keys.file = \"/run/keys/m365\""),
     ("cache.enabled", "cache.enabled = false"),
@@ -104,9 +109,10 @@ const IN_PLACE: &[(&str, &str, &str)] = &[
 /// Everything the daemon makes of settings, as text.
 fn objects(config: &Config, profile: &Profile) -> String {
     let made = parts::Parts::without_engine(config, profile, Arc::new(SystemClock));
-    let engine = (engine::policy(config), engine::warming(config), engine::http_settings(config), engine::transfer_settings(config));
+    let network = Network::of(config, profile).now_or_never();
+    let engine = (engine::policy(config), engine::warming(config), network, engine::transfer_settings(config));
     let account = engine::identity_settings(config);
-    let places = (parts::allowed_roots(config, profile), parts::cloud(config, profile), parts::key_settings(config, profile));
+    let places = (parts::allowed_roots(config, profile), parts::key_settings(config, profile));
     format!(
         "{engine:?} {account:?} {places:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         made.caching,
@@ -147,10 +153,14 @@ fn every_example_of_the_manual_is_read() {
 fn every_key_makes_a_difference() {
     let dir = tempfile::TempDir::new().unwrap();
     let profile = Profile::at(dir.path()).unwrap();
-    fs::write(dir.path().join("ca.pem"), "PEM").unwrap();
+    for name in ["ca.pem", "authority.pem"] {
+        fs::write(dir.path().join(name), include_str!("../../src/auth/authority_for_tests.pem")).unwrap();
+    }
     let (plain, demo) = (objects(&read(&profile, ""), &profile), objects(&read(&profile, DEMO), &profile));
     for (key, text) in OTHERWISE {
-        assert_ne!(objects(&read(&profile, text), &profile), plain, "`{key}` changes nothing");
+        // What is needed beside it stands before it.
+        let without = text.rsplit_once('\n').map_or(plain.clone(), |(before, _)| objects(&read(&profile, before), &profile));
+        assert_ne!(objects(&read(&profile, text), &profile), without, "`{key}` changes nothing");
     }
     assert_ne!(demo, plain, "`demo` changes nothing");
     for (key, text) in &IN_A_DEMO[1..] {

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use m365_cached::{
     cache::Escaped,
     clock::{ManualClock, Timestamp},
+    config::Config,
     engine::{Change, Content, ContentOf, Stats, WantedBytes, WarmUp},
     hint::Kind,
     ids::{AccountId, Caller, ToolProfile},
@@ -63,6 +64,8 @@ pub(crate) struct FakeCore {
     pub(crate) shut: AtomicBool,
     /// The store answers nobody any more.
     pub(crate) stuck: AtomicBool,
+    /// The settings that a reload has brought.
+    pub(crate) taken: Mutex<Option<Config>>,
     /// Where changes are told.
     pub(crate) changes: Changes,
 }
@@ -267,6 +270,11 @@ impl Core for FakeCore {
         Ok(WarmFlow { now: WarmState { up, ended: false }, later: Box::pin(later) })
     }
 
+    fn reconfigure(&self, config: &Config) -> Result<(), Problem> {
+        *self.taken.lock().unwrap() = Some(config.clone());
+        Ok(())
+    }
+
     async fn quiet(&self) {}
 
     async fn shutdown(&self) {
@@ -309,6 +317,8 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
         default_account: false,
         tools: ToolProfile::Full,
         fixtures: false,
+        settings: None,
+        hangups: Default::default(),
     }
 }
 

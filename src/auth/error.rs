@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HttpError, Reason, SignInProblem};
+use super::{HttpError, Reason, SignInProblem, Trouble};
 use crate::hint::{Hint, Kind};
 
 /// Why there is no sign-in and no token.
@@ -21,7 +21,7 @@ pub enum AuthError {
     #[error("Microsoft's sign-in service cannot be used at the moment: {reason}")]
     Unreachable {
         /// What happened, without addresses.
-        reason: String,
+        reason: Trouble,
         /// How long it asked to wait.
         retry_after: Option<Duration>,
     },
@@ -94,7 +94,7 @@ impl Hint for AuthError {
             Self::NotConfigured => "no_client_id",
             Self::SignInRequired(_) => "sign_in_required",
             Self::Refused(problem) => problem.code(),
-            Self::Unreachable { .. } => "identity_unreachable",
+            Self::Unreachable { reason, .. } => reason.code().unwrap_or("identity_unreachable"),
             Self::Unexpected(_) => "identity_unexpected_reply",
             Self::UnknownFlow => "unknown_sign_in",
             Self::TooLate => "sign_in_too_late",
@@ -112,7 +112,7 @@ impl Hint for AuthError {
                 "Run `m365-cachectl setup`: it says how to register an application, and puts its `client_id` into the settings.".into()
             }
             Self::SignInRequired(problem) | Self::Refused(problem) => problem.hint(),
-            Self::Unreachable { .. } => "Check the network; it is tried again by itself.".into(),
+            Self::Unreachable { reason, .. } => reason.hint().unwrap_or("Check the network; it is tried again by itself.").into(),
             Self::Unexpected(_) => "Try again; check whether a proxy or a sign-in page of the network answers in Microsoft's place.".into(),
             Self::UnknownFlow => "Begin again with `m365-cachectl login`.".into(),
             Self::TooLate | Self::Cancelled => "Run `m365-cachectl login` again.".into(),

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Pause,
-    resolve::{Guarded, WrongNetwork},
-};
+use super::{Authorities, Pause, Proxy, resolve::Guarded, trouble::plain};
 use crate::{
     cloud::Cloud,
     hint::{Hint, Kind},
@@ -27,6 +24,10 @@ pub struct HttpSettings {
     pub http2: bool,
     /// How we introduce ourselves.
     pub user_agent: String,
+    /// By which way hosts are reached.
+    pub proxy: Proxy,
+    /// Certificate authorities that are trusted beside the system's.
+    pub authorities: Option<Authorities>,
 }
 
 impl Default for HttpSettings {
@@ -37,6 +38,8 @@ impl Default for HttpSettings {
             keep_alive: Duration::from_secs(30),
             http2: true,
             user_agent: concat!("m365-cached/", env!("CARGO_PKG_VERSION")).to_owned(),
+            proxy: Proxy::System,
+            authorities: None,
         }
     }
 }
@@ -137,21 +140,38 @@ impl Http {
         if !settings.http2 {
             builder = builder.http1_only();
         }
+        let set_up = |error: &reqwest::Error| HttpError::Setup(plain(error));
         let roots = [&self.cloud.identity, &self.cloud.graph];
         let tls = roots.iter().any(|root| root.scheme() == "https");
+        let more = settings.authorities.as_ref().map(Authorities::certificates).transpose().map_err(|error| set_up(&error))?;
+        let more = more.unwrap_or_default();
         match &self.cloud.ca_pem {
-            // A cloud with a certificate authority of its own is the demo tenant: that one and no other is trusted.
+            // A cloud with a certificate authority of its own is the demo tenant: that one is trusted, and what was named beside it.
             Some(pem) => {
-                let authorities = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| HttpError::Setup(plain(&error)))?;
-                builder = builder.tls_certs_only(authorities);
+                let own = Authorities::read(pem).map_err(|error| HttpError::Setup(error.to_string()))?;
+                let own = own.certificates().map_err(|error| set_up(&error))?;
+                builder = builder.tls_certs_only(own.into_iter().chain(more));
             }
-            None if tls => builder = builder.https_only(true),
+            None if tls => {
+                builder = builder.https_only(true);
+                if !more.is_empty() {
+                    builder = builder.tls_certs_merge(more);
+                }
+            }
             None => builder = builder.tls_certs_only([]),
         }
-        if roots.iter().all(|root| is_loopback(root)) {
-            builder = builder.no_proxy();
-        }
-        builder.build().map_err(|error| HttpError::Setup(plain(&error)))
+        let builder = settings.proxy.applied(builder, self.is_local()).map_err(|error| set_up(&error))?;
+        builder.build().map_err(|error| set_up(&error))
+    }
+
+    /// The proxy that a request to `url` goes through, as `host:port`; `None` where it goes straight.
+    pub fn proxy_for(&self, url: &url::Url) -> Option<String> {
+        self.settings.proxy.server_for(url, self.is_local())
+    }
+
+    /// Whether the cloud is on this machine: the demo tenant.
+    fn is_local(&self) -> bool {
+        is_loopback(&self.cloud.identity) && is_loopback(&self.cloud.graph)
     }
 }
 
@@ -162,20 +182,4 @@ fn is_loopback(url: &url::Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-/// An error and its causes in one line, without any address: addresses carry ids and search words.
-pub(crate) fn plain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-        if cause.is::<WrongNetwork>() {
-            return cause.to_string();
-        }
-    }
-    if error.is_dns() {
-        return "the name of the host cannot be resolved".into();
-    }
-    // reqwest's own outermost message may name the address; deeper ones come from rustls, hyper and the system and do not.
-    if std::ptr::addr_eq(cause, std::ptr::from_ref(error)) { "the connection failed".into() } else { cause.to_string() }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{AuthError, Http, SignInProblem, http, login::CONSUMERS, pkce::Proof, problem::classify};
+use super::{AuthError, Http, SignInProblem, Trouble, login::CONSUMERS, pkce::Proof, problem::classify};
 use crate::{clock::Clock, secret::Secret};
 
 /// The permissions of the tools there are, no more.
@@ -110,7 +110,10 @@ impl Refusal {
             Some(reason) => {
                 make(SignInProblem { reason, aadsts: self.numbers.first().copied(), error: self.error, correlation: self.correlation })
             }
-            None => AuthError::Unreachable { reason: format!("it answered {} {}", self.status, self.error), retry_after: self.retry_after },
+            None => {
+                let reason = format!("it answered {} {}", self.status, self.error).into();
+                AuthError::Unreachable { reason, retry_after: self.retry_after }
+            }
         }
     }
 }
@@ -154,7 +157,19 @@ impl Identity {
     }
 
     fn scope(&self, tenant: &str) -> String {
-        self.scopes(tenant).join(" ")
+        self.spelled(&self.scopes(tenant))
+    }
+
+    /// Permissions as this cloud's service takes them.
+    fn spelled(&self, scopes: &[String]) -> String {
+        let cloud = self.http.cloud();
+        let spelled: Vec<String> = scopes.iter().map(|scope| cloud.scope(scope)).collect();
+        spelled.join(" ")
+    }
+
+    /// Name of the cloud that it belongs to.
+    pub(super) fn cloud(&self) -> &str {
+        &self.http.cloud().name
     }
 
     /// Where the browser goes to sign in.
@@ -206,7 +221,7 @@ impl Identity {
         refresh: &Secret<String>,
         asked: Option<&str>,
     ) -> Result<TokenReply, Failure> {
-        let (scope, claims) = (scopes.join(" "), claims(asked));
+        let (scope, claims) = (self.spelled(scopes), claims(asked));
         let fields =
             [("grant_type", "refresh_token"), ("refresh_token", refresh.expose().as_str()), ("scope", &scope), ("claims", &claims)];
         self.token(authority, client_id, &fields).await
@@ -294,9 +309,9 @@ impl Identity {
             }
             Ok::<_, reqwest::Error>((status, retry_after.map(Duration::from_secs), Secret::new(body)))
         };
-        let unreachable = |reason: String| Failure::Broken(AuthError::Unreachable { reason, retry_after: None });
+        let unreachable = |reason: Trouble| Failure::Broken(AuthError::Unreachable { reason, retry_after: None });
         let (status, retry_after, body) = tokio::select! {
-            done = exchange => done.map_err(|error| unreachable(http::plain(&error)))?,
+            done = exchange => done.map_err(|error| unreachable(Trouble::of(&error)))?,
             () = self.clock.sleep(PATIENCE) => return Err(unreachable("no answer in time".into())),
         };
         if (200..300).contains(&status) {

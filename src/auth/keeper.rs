@@ -314,7 +314,9 @@ async fn attempt(parts: Arc<Parts>, slot: Arc<Slot>, claims: Option<String>, tur
 async fn tokens(parts: &Parts, slot: &Slot, claims: Option<&str>) -> Result<TokenRecord, AuthError> {
     let Some(record) = slot.held(|held| held.record.clone()) else {
         let kept = parts.port.load(&slot.account).await?;
-        return kept.and_then(|kept| TokenRecord::from_bytes(kept.expose())).ok_or_else(|| AuthError::sign_in(Reason::NoTokens));
+        let kept = kept.and_then(|kept| TokenRecord::from_bytes(kept.expose())).ok_or_else(|| AuthError::sign_in(Reason::NoTokens))?;
+        // The profile was set to another cloud since: that one's hosts are not to see them.
+        return if kept.cloud == parts.identity.cloud() { Ok(kept) } else { Err(AuthError::sign_in(Reason::OtherCloud)) };
     };
     let reply = parts.identity.refresh(&record.authority, &record.client_id, &record.scopes, &record.refresh, claims).await;
     let record = record.renewed(&reply.map_err(|failure| failure.at_refresh())?, parts.clock.now(), parts.dice.as_ref());

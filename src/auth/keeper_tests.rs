@@ -10,10 +10,13 @@ use crate::{
     auth::{
         IdentitySettings,
         testing::{Act, MemoryPort, Seen, Server, reply, until, within},
+        tokens::Issuer,
     },
     chance::SeededDice,
     clock::ManualClock,
 };
+
+const ISSUER: Issuer<'_> = Issuer { cloud: "demo", authority: "consumers", client_id: "app" };
 
 struct World {
     server: Server,
@@ -34,8 +37,7 @@ impl World {
         let keeper = Keeper::new(identity, port.clone(), clock.clone(), Arc::new(SeededDice::new(7)));
         let account = AccountId::new("oid.tid");
         let scopes = ["User.Read".to_owned()];
-        let record =
-            TokenRecord::first(&reply("access-0", Some("refresh-0")), "consumers", "app", &scopes, clock.now(), &SeededDice::new(1));
+        let record = TokenRecord::first(&reply("access-0", Some("refresh-0")), ISSUER, &scopes, clock.now(), &SeededDice::new(1));
         keeper.adopt(&account, record.unwrap()).await.unwrap();
         Self { server, keeper, port, clock, account }
     }
@@ -183,7 +185,7 @@ async fn a_final_refusal_is_remembered_until_somebody_signs_in() {
     assert_eq!(world.server.count(), 1, "the service is not asked again");
     let TokenState::SignInRequired(problem) = world.keeper.state(&world.account) else { panic!("not known") };
     assert_eq!((problem.reason, problem.aadsts), (Reason::Revoked, Some(50_173)));
-    let record = TokenRecord::first(&reply("access-9", Some("refresh-9")), "consumers", "app", &[], world.clock.now(), &SeededDice::new(1));
+    let record = TokenRecord::first(&reply("access-9", Some("refresh-9")), ISSUER, &[], world.clock.now(), &SeededDice::new(1));
     world.keeper.adopt(&world.account, record.unwrap()).await.unwrap();
     assert_eq!(world.bearer().await.unwrap(), "access-9");
     assert!(matches!(world.keeper.state(&world.account), TokenState::Held { .. }));
@@ -286,7 +288,7 @@ async fn signing_out_stops_a_refresh_from_saving() {
     assert_eq!(world.port.saves.load(Ordering::SeqCst), saves);
     assert_eq!(world.bearer().await.unwrap_err().code(), "sign_in_required", "the kept record is not loaded again");
     assert!(matches!(world.keeper.state(&world.account), TokenState::SignInRequired(_)));
-    let record = TokenRecord::first(&reply("access-9", Some("refresh-9")), "consumers", "app", &[], world.clock.now(), &SeededDice::new(1));
+    let record = TokenRecord::first(&reply("access-9", Some("refresh-9")), ISSUER, &[], world.clock.now(), &SeededDice::new(1));
     world.keeper.adopt(&world.account, record.unwrap()).await.unwrap();
     assert_eq!(world.bearer().await.unwrap(), "access-9");
 }
@@ -336,4 +338,21 @@ async fn after_a_restart_the_kept_record_is_used() {
     let stranger = again.bearer(&AccountId::new("other.tid"), None).await.map(drop).unwrap_err();
     assert_eq!(stranger.code(), "sign_in_required");
     assert_eq!(world.server.count(), 0);
+}
+
+#[tokio::test]
+async fn tokens_of_one_cloud_are_shown_to_no_other() {
+    let world = World::new(|number, _| async move { issue(number) }).await;
+    let elsewhere = AccountId::new("oid2.tid");
+    let issuer = Issuer { cloud: "usgov", ..ISSUER };
+    let record = TokenRecord::first(&reply("access-9", Some("refresh-9")), issuer, &[], world.clock.now(), &SeededDice::new(1)).unwrap();
+    world.port.save(&elsewhere, record.to_bytes()).await.unwrap();
+    let error = within(world.keeper.bearer(&elsewhere, None)).await.map(drop).unwrap_err();
+    let AuthError::SignInRequired(problem) = &error else { panic!("{error:?}") };
+    assert_eq!(problem.reason, Reason::OtherCloud);
+    assert!(error.hint().unwrap().contains("cloud.name"), "{error:?}");
+    // Past its end it would be renewed.
+    world.minutes(61);
+    assert!(within(world.keeper.bearer(&elsewhere, None)).await.is_err());
+    assert_eq!(world.server.count(), 0, "nobody was asked");
 }

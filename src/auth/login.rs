@@ -18,6 +18,7 @@ use super::{
     loopback::{Brought, Loopback},
     pkce::Proof,
     problem::classify,
+    tokens::Issuer,
 };
 use crate::{
     chance::Dice,
@@ -279,7 +280,8 @@ impl Parts {
         // Renewed where the account lives: personal accounts' tokens from `common` stop after an hour.
         let authority = if signed_in.personal { CONSUMERS } else { signed_in.tenant_id.as_str() };
         let scopes = self.identity.scopes(authority);
-        let make = |reply: &TokenReply| TokenRecord::first(reply, authority, client_id, &scopes, self.clock.now(), self.dice.as_ref());
+        let issuer = Issuer { cloud: self.identity.cloud(), authority, client_id };
+        let make = |reply: &TokenReply| TokenRecord::first(reply, issuer, &scopes, self.clock.now(), self.dice.as_ref());
         let mut record = make(&reply).ok_or(AuthError::Unexpected("a refresh token; is `offline_access` among the scopes?"))?;
         if signed_in.personal && tenant != CONSUMERS {
             // Exchanged at once while they still work.
@@ -299,7 +301,7 @@ impl Parts {
 fn refused(error: String, number: Option<u32>, tenant: &str) -> AuthError {
     let numbers: Vec<u32> = number.into_iter().collect();
     match classify(&error, &numbers, 400, tenant) {
-        Some(Reason::Expired) | None => AuthError::Unreachable { reason: format!("it answered {error}"), retry_after: None },
+        Some(Reason::Expired) | None => AuthError::Unreachable { reason: format!("it answered {error}").into(), retry_after: None },
         Some(reason) => AuthError::Refused(SignInProblem { reason, aadsts: number, error, correlation: None }),
     }
 }

@@ -1,10 +1,8 @@
 //! Whether a host of the cloud can be reached, for `doctor`: one request without a token, and how far it came.
 
-use std::{error::Error, io};
-
 use url::Url;
 
-use super::{Http, http::plain, resolve::WrongNetwork};
+use super::{Http, Trouble};
 use crate::clock::Timestamp;
 
 /// How far a request came.
@@ -19,12 +17,8 @@ pub enum Link {
     },
     /// No client can be made: certificates are missing or cannot be read.
     NoClient(String),
-    /// The name leads nowhere, or where Microsoft is not.
-    NoName(String),
-    /// The certificate is not trusted, or is none for this host.
-    Untrusted(String),
-    /// No connection, or none that lasted.
-    NoConnection(String),
+    /// It was not: who has to act.
+    Failed(Trouble),
 }
 
 impl Http {
@@ -39,29 +33,9 @@ impl Http {
                 let date = reply.headers().get("date").and_then(|date| date.to_str().ok());
                 Link::Answered { date: date.and_then(read), status: reply.status().as_u16() }
             }
-            Err(error) => judged(&error),
+            Err(error) => Link::Failed(Trouble::of(&error)),
         }
     }
-}
-
-fn judged(error: &reqwest::Error) -> Link {
-    let said = plain(error);
-    if any_cause(error, &|cause| cause.is::<WrongNetwork>()) || error.is_dns() {
-        return Link::NoName(said);
-    }
-    if any_cause(error, &|cause| cause.is::<rustls::Error>()) { Link::Untrusted(said) } else { Link::NoConnection(said) }
-}
-
-/// Whether something holds of the error or of anything that caused it. An `io::Error` does not show what it carries as its cause.
-fn any_cause(error: &(dyn Error + 'static), holds: &dyn Fn(&(dyn Error + 'static)) -> bool) -> bool {
-    if holds(error) {
-        return true;
-    }
-    let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    if carried.is_some_and(|carried| any_cause(carried, holds)) {
-        return true;
-    }
-    error.source().is_some_and(|cause| any_cause(cause, holds))
 }
 
 /// The date of an HTTP header (RFC 9110, 5.6.7).
@@ -73,12 +47,22 @@ fn read(date: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auth::HttpSettings, cloud::Cloud};
+    use crate::{
+        auth::{HttpSettings, TroubleKind},
+        cloud::Cloud,
+    };
 
     fn demo(port: u16) -> (Http, Url) {
         let root: Url = format!("http://127.0.0.1:{port}/").parse().unwrap();
         let cloud = Cloud { name: "demo".into(), identity: root.clone(), graph: root.clone(), downloads: Vec::new(), ca_pem: None };
         (Http::new(cloud, HttpSettings::default()), root)
+    }
+
+    async fn kind(http: &Http, url: &Url) -> TroubleKind {
+        match http.look(url).await {
+            Link::Failed(trouble) => trouble.kind,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -93,10 +77,10 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         drop(taken);
         let (http, root) = demo(port);
-        assert!(matches!(http.look(&root).await, Link::NoConnection(_)));
+        assert_eq!(kind(&http, &root).await, TroubleKind::Connection);
         // A demo leads to loopback and nowhere else.
         let elsewhere = "http://m365-cached.invalid/".parse().unwrap();
-        assert!(matches!(http.look(&elsewhere).await, Link::NoName(_)), "{:?}", http.look(&elsewhere).await);
+        assert_eq!(kind(&http, &elsewhere).await, TroubleKind::NoName);
     }
 
     #[tokio::test]
@@ -109,6 +93,6 @@ mod tests {
             }
         });
         let (http, root) = demo(port);
-        assert!(matches!(http.look(&root).await, Link::NoConnection(_)));
+        assert_eq!(kind(&http, &root).await, TroubleKind::Connection);
     }
 }

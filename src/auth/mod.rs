@@ -18,12 +18,14 @@ mod permission;
 mod pkce;
 mod port;
 mod problem;
+mod proxy;
 mod resolve;
 mod tokens;
+mod trouble;
+mod trust;
 
 pub use accounts::SignedIn;
 pub use error::AuthError;
-pub(crate) use http::plain;
 pub use http::{Http, HttpError, HttpSettings};
 pub use identity::{DEFAULT_SCOPES, Identity, IdentitySettings};
 pub use keeper::{Keeper, Leaving, TokenState};
@@ -34,7 +36,10 @@ pub use pause::{Pause, UNTIL_RESUMED};
 pub use permission::{PERMISSIONS, Permission, admin_consent, portal};
 pub use port::{Bearer, Refused, TokenPort};
 pub use problem::{Reason, SignInProblem};
+pub use proxy::{Proxy, ProxyAuth};
 pub use tokens::TokenRecord;
+pub use trouble::{Trouble, TroubleKind};
+pub use trust::{Authorities, AuthoritiesError};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -43,6 +43,8 @@ pub enum Reason {
     Declined,
     /// No tokens are kept for the account, or they cannot be read.
     NoTokens,
+    /// The account signed in to another cloud than the one that is set.
+    OtherCloud,
     /// Graph keeps refusing tokens that are new.
     TokenRefused,
     /// Something else that does not pass by itself.
@@ -86,6 +88,7 @@ impl SignInProblem {
             Reason::NotPublic => "In the app registration, under Authentication, allow public client flows.",
             Reason::Redirect => "In the app registration, add the mobile and desktop redirect `http://localhost`.",
             Reason::Scope => "Check `scopes` in the settings.",
+            Reason::OtherCloud => "Set `cloud.name` back, or sign in to this cloud with `m365-cachectl login`.",
             Reason::Expired | Reason::Revoked | Reason::Mfa | Reason::Declined | Reason::NoTokens | Reason::TokenRefused | Reason::Other => {
                 "Sign in again with `m365-cachectl login`."
             }
@@ -119,6 +122,7 @@ impl SignInProblem {
             Reason::Scope => "unknown_scope",
             Reason::Declined => "sign_in_declined",
             Reason::NoTokens => "no_tokens",
+            Reason::OtherCloud => "other_cloud",
             Reason::TokenRefused => "token_refused",
             Reason::Other => "sign_in_refused",
         }
@@ -146,6 +150,7 @@ impl fmt::Display for SignInProblem {
             Reason::Scope => "a requested permission does not exist",
             Reason::Declined => "the sign-in was declined",
             Reason::NoTokens => "no usable sign-in is kept for the account",
+            Reason::OtherCloud => "the account signed in to another cloud, whose tokens are not shown to this one",
             Reason::TokenRefused => "Microsoft Graph keeps refusing new tokens",
             Reason::Other => "Microsoft refused the sign-in",
         })?;

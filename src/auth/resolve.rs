@@ -4,7 +4,11 @@
 //! the local network. Names that are none of this cloud's are a proxy's, for every address is checked before it is asked (see
 //! [`Cloud::is_graph`] and [`Cloud::is_file_host`]), and a proxy does stand in a private network.
 //!
-//! The demo cloud's exemption is one rule: its names lead to loopback and nowhere else.
+//! Where a request goes through a proxy, the proxy resolves the name, and this rule sees the proxy's name alone. What holds then is what was
+//! checked before: the name is Graph's, the sign-in service's or a host of files, and only HTTPS goes into a tunnel, so that whoever
+//! answers has to show a certificate for that name (`proxy.rs`, `trust.rs`).
+//!
+//! The demo cloud's exemption is one rule: everything of it, a proxy too, is on loopback and nowhere else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -167,6 +171,6 @@ mod tests {
         let http = super::super::Http::new(cloud, super::super::HttpSettings::default());
         let Ok(client) = http.client() else { return };
         let error = client.get("https://localhost/").send().await.unwrap_err();
-        assert_eq!(super::super::plain(&error), WrongNetwork.to_string(), "{error:?} {:?}", error.source());
+        assert_eq!(super::super::Trouble::of(&error).to_string(), WrongNetwork.to_string(), "{error:?} {:?}", error.source());
     }
 }

@@ -19,6 +19,8 @@ pub struct TokenRecord {
     pub(super) expires: Timestamp,
     /// When it is time for the next one: somewhere between half and three quarters of its life, so that many accounts do not ask at once.
     pub(super) refresh_at: Timestamp,
+    /// The cloud that issued them; no other one's hosts are ever shown them.
+    pub(super) cloud: String,
     /// Tenant part of the identity service's address that renews them: `consumers` for personal accounts.
     pub(super) authority: String,
     /// The application they were issued to; they work with no other.
@@ -40,6 +42,9 @@ struct Kept<'a> {
     refresh: &'a str,
     expires: Timestamp,
     refresh_at: Timestamp,
+    /// Records from before there was a choice are of the public cloud.
+    #[serde(default = "public")]
+    cloud: &'a str,
     authority: &'a str,
     client_id: &'a str,
     scopes: Vec<&'a str>,
@@ -47,24 +52,33 @@ struct Kept<'a> {
 
 const VERSION: u32 = 1;
 
+fn public() -> &'static str {
+    "global"
+}
+
+/// Who issued tokens, and to whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Issuer<'a> {
+    /// Name of the cloud.
+    pub(super) cloud: &'a str,
+    /// Tenant part of the identity service's address.
+    pub(super) authority: &'a str,
+    /// Id of the application.
+    pub(super) client_id: &'a str,
+}
+
 impl TokenRecord {
     /// What a first sign-in brought. `None` without a refresh token: such a sign-in would end after an hour.
-    pub(super) fn first(
-        reply: &TokenReply,
-        authority: &str,
-        client_id: &str,
-        scopes: &[String],
-        now: Timestamp,
-        dice: &dyn Dice,
-    ) -> Option<Self> {
+    pub(super) fn first(reply: &TokenReply, issuer: Issuer<'_>, scopes: &[String], now: Timestamp, dice: &dyn Dice) -> Option<Self> {
         let refresh = reply.refresh.clone()?;
         Some(Self {
             access: reply.access.clone(),
             refresh,
             expires: now.plus(reply.expires_in),
             refresh_at: refresh_at(now, reply.expires_in, dice),
-            authority: authority.to_owned(),
-            client_id: client_id.to_owned(),
+            cloud: issuer.cloud.to_owned(),
+            authority: issuer.authority.to_owned(),
+            client_id: issuer.client_id.to_owned(),
             scopes: scopes.to_vec(),
         })
     }
@@ -93,6 +107,7 @@ impl TokenRecord {
             refresh: self.refresh.expose(),
             expires: self.expires,
             refresh_at: self.refresh_at,
+            cloud: &self.cloud,
             authority: &self.authority,
             client_id: &self.client_id,
             scopes: self.scopes.iter().map(String::as_str).collect(),
@@ -112,6 +127,7 @@ impl TokenRecord {
             refresh: Secret::new(kept.refresh.to_owned()),
             expires: kept.expires,
             refresh_at: kept.refresh_at,
+            cloud: kept.cloud.to_owned(),
             authority: kept.authority.to_owned(),
             client_id: kept.client_id.to_owned(),
             scopes: kept.scopes.into_iter().map(str::to_owned).collect(),
@@ -138,9 +154,11 @@ mod tests {
         }
     }
 
+    const ISSUER: Issuer<'_> = Issuer { cloud: "usgov", authority: "consumers", client_id: "app" };
+
     fn record() -> TokenRecord {
         let scopes = ["User.Read".to_owned(), "offline_access".to_owned()];
-        TokenRecord::first(&reply(Some("r1")), "consumers", "app", &scopes, Timestamp(0), &SeededDice::new(1)).unwrap()
+        TokenRecord::first(&reply(Some("r1")), ISSUER, &scopes, Timestamp(0), &SeededDice::new(1)).unwrap()
     }
 
     #[test]
@@ -149,9 +167,13 @@ mod tests {
         assert_eq!(back.access.expose(), "new-access");
         assert_eq!(back.refresh.expose(), "r1");
         assert_eq!(
-            (back.authority.as_str(), back.client_id.as_str(), back.scopes, back.expires),
-            ("consumers", "app", record().scopes, Timestamp(3_600_000))
+            (back.cloud.as_str(), back.authority.as_str(), back.client_id.as_str(), back.scopes, back.expires),
+            ("usgov", "consumers", "app", record().scopes, Timestamp(3_600_000))
         );
+        let text = String::from_utf8(record().to_bytes().expose().clone()).unwrap();
+        let older = text.replace("\"cloud\":\"usgov\",", "");
+        assert_ne!(text, older);
+        assert_eq!(TokenRecord::from_bytes(older.as_bytes()).unwrap().cloud, "global", "there was no other");
         assert!(TokenRecord::from_bytes(b"{}").is_none());
         assert!(TokenRecord::from_bytes(b"\xff").is_none());
     }
@@ -169,7 +191,7 @@ mod tests {
         let dice = SeededDice::new(2);
         assert_eq!(record().renewed(&reply(None), Timestamp(5), &dice).refresh.expose(), "r1");
         assert_eq!(record().renewed(&reply(Some("r2")), Timestamp(5), &dice).refresh.expose(), "r2");
-        assert!(TokenRecord::first(&reply(None), "common", "app", &[], Timestamp(0), &dice).is_none());
+        assert!(TokenRecord::first(&reply(None), ISSUER, &[], Timestamp(0), &dice).is_none());
     }
 
     #[test]

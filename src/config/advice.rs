@@ -91,6 +91,16 @@ impl Config {
                 hint: "Set a larger `cache.rows`.".into(),
             });
         }
+        let named = matches!(self.network.proxy, super::ProxySetting::At(_));
+        for key in ["network.no_proxy", "network.proxy_auth"] {
+            if given(key) && !named {
+                advice.push(Advice {
+                    code: "no_effect",
+                    message: format!("`{key}` has no effect while `network.proxy` names no proxy."),
+                    hint: format!("Name the proxy in `network.proxy`, or `m365-cachectl config unset {key}`."),
+                });
+            }
+        }
         if given("store.memory_bytes") && self.store.backend != super::Backend::Memory {
             advice.push(Advice {
                 code: "no_effect",
@@ -156,5 +166,7 @@ mod tests {
         assert_eq!(codes("[cache]\nclean_to_percent = 80", &[], 0o600), ["clean_to_too_high"]);
         assert_eq!(codes("[cache]\nrows = 100", &[], 0o600), ["rows_too_few"]);
         assert_eq!(codes("[store]\nmemory_bytes = 2000000", &[], 0o600), ["no_effect"]);
+        assert_eq!(codes("[network]\nno_proxy = [\"x.example\"]\nproxy_auth = \"env:X\"", &[], 0o600), ["no_effect", "no_effect"]);
+        assert!(codes("[network]\nproxy = \"http://p.example:1\"\nproxy_auth = \"env:X\"", &[], 0o600).is_empty());
     }
 }

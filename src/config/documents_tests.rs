@@ -13,10 +13,10 @@ fn the_manual_has_every_key() {
     let text = fs::read_to_string(&page).unwrap();
     let (head, rest) = text.split_once(BEGIN).unwrap();
     let (_, tail) = rest.split_once(END).unwrap();
-    let mut table = "\n| key | default | meaning |\n|---|---|---|\n".to_owned();
+    let mut table = "\n| key | default | takes effect with | meaning |\n|---|---|---|---|\n".to_owned();
     for key in keys() {
         let default = if key.default.is_empty() { "-".to_owned() } else { format!("`{}`", key.default) };
-        writeln!(table, "| `{}` | {default} | {} |", key.name, key.meaning.replace('|', "\\|")).unwrap();
+        writeln!(table, "| `{}` | {default} | {} | {} |", key.name, key.takes.as_str(), key.meaning.replace('|', "\\|")).unwrap();
     }
     let made = format!("{head}{BEGIN}{table}\n{END}{tail}");
     if std::env::var_os("UPDATE").is_some() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Config,
-    settings::{Setting, put, quoted, whole, word},
+    settings::{Setting, Takes, put, quoted, whole, word},
 };
 
 /// The policy of a client that no other is named for.
@@ -88,9 +88,11 @@ fn shown(config: &Config, name: &str, show: fn(&PolicySettings) -> String) -> St
 
 /// A whole number of `[limits]`.
 macro_rules! limit {
-    ($key:literal, $field:ident, $least:expr, $most:expr) => {
+    ($key:literal, $field:ident, $least:expr, $most:expr, $meaning:literal) => {
         Setting {
             key: concat!("limits.", $key),
+            meaning: $meaning,
+            takes: Takes::Reload,
             set: |config, _, value| put(&mut config.limits.$field, value.whole($least, $most)),
             show: |config, _| config.limits.$field.to_string(),
         }
@@ -101,36 +103,58 @@ macro_rules! limit {
 pub(super) const FENCES: &[Setting] = &[
     Setting {
         key: "confirm",
+        meaning: "`strict` asks for consent with a token for the exact call, everywhere; `usual` where clients cannot ask a person.",
+        takes: Takes::Reload,
         set: |config, _, value| put(&mut config.strict, value.choice(&CONFIRMS)),
         show: |config, _| word(&CONFIRMS, config.strict),
     },
-    limit!("frame_bytes", frame_bytes, 64 << 10, FRAME),
-    limit!("connections", connections, 1, 4096),
-    limit!("calls_per_connection", calls_per_connection, 1, MOST),
-    limit!("calls_per_client", calls_per_client, 1, MOST),
-    limit!("calls", calls, 1, MOST),
-    limit!("held_bytes_per_connection", held_bytes_per_connection, LEAST_HELD, 1 << 40),
-    limit!("held_bytes", held_bytes, LEAST_HELD, 1 << 40),
+    limit!("frame_bytes", frame_bytes, 64 << 10, FRAME, "The longest line of a client, and the arguments of one call, in bytes."),
+    limit!("connections", connections, 1, 4096, "Clients at a time."),
+    limit!("calls_per_connection", calls_per_connection, 1, MOST, "Calls under way of one connection."),
+    limit!("calls_per_client", calls_per_client, 1, MOST, "Calls under way of all connections of one client."),
+    limit!("calls", calls, 1, MOST, "Calls under way in total."),
+    limit!(
+        "held_bytes_per_connection",
+        held_bytes_per_connection,
+        LEAST_HELD,
+        1 << 40,
+        "Bytes of calls and of answers not yet taken, of one connection."
+    ),
+    limit!("held_bytes", held_bytes, LEAST_HELD, 1 << 40, "The same in total."),
     Setting {
         key: "limits.idle_s",
+        meaning: "A connection that has been silent for so many seconds is closed.",
+        takes: Takes::Restart,
         set: |config, _, value| put(&mut config.limits.idle, value.seconds(1, 24 * 3600)),
         show: |config, _| whole(config.limits.idle),
     },
-    limit!("reads_per_minute", reads_per_minute, 0, MOST),
-    limit!("writes_per_minute", writes_per_minute, 0, MOST),
-    limit!("sends_per_minute", sends_per_minute, 0, MOST),
+    limit!("reads_per_minute", reads_per_minute, 0, MOST, "Calls of one client that change nothing; 0 for no limit."),
+    limit!(
+        "writes_per_minute",
+        writes_per_minute,
+        0,
+        MOST,
+        "Calls of one client that change something and reach nobody else; 0 for no limit."
+    ),
+    limit!("sends_per_minute", sends_per_minute, 0, MOST, "Calls of one client that reach other people; 0 for no limit."),
     Setting {
         key: "policy.*.read_only",
+        meaning: "This client changes nothing. The name is the client's own; `default` is for all that have none.",
+        takes: Takes::Reload,
         set: |config, name, value| put(&mut policy(config, name).read_only, value.bool()),
         show: |config, name| shown(config, name, |policy| policy.read_only.to_string()),
     },
     Setting {
         key: "policy.*.no_send",
+        meaning: "This client reaches nobody else: no mail, no invitations, no sharing.",
+        takes: Takes::Reload,
         set: |config, name, value| put(&mut policy(config, name).no_send, value.bool()),
         show: |config, name| shown(config, name, |policy| policy.no_send.to_string()),
     },
     Setting {
         key: "policy.*.accounts",
+        meaning: "The accounts, by id, username or alias, that this client may use.",
+        takes: Takes::Reload,
         set: |config, name, value| {
             let names = value.list().map(|names| Some(names.iter().map(|name| name.to_lowercase()).collect()));
             put(&mut policy(config, name).accounts, names)

@@ -3,14 +3,16 @@
 //! Reading is pure: text, variables and flags come in as values. No room imports this one: the daemon's `parts.rs` turns settings into
 //! objects. Error texts never repeat a value, since what was put in the wrong place may be a secret.
 
-mod about;
 mod accounts;
 mod advice;
+mod changes;
 mod cloud;
 mod edit;
 mod error;
 mod fences;
+mod keys;
 mod nearest;
+mod network;
 mod old;
 mod read;
 mod settings;
@@ -21,13 +23,15 @@ mod warming;
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use self::{
-    about::{Key, key_of, keys},
     accounts::AccountSettings,
     advice::{Advice, Surroundings},
+    changes::{Changed, changes},
     edit::{Edited, set, unset},
     error::{ConfigError, Problem},
     fences::{DEFAULT_POLICY, LimitSettings, PolicySettings},
+    network::{NetworkSettings, ProxySetting},
     read::{RESERVED, Sources, VARIABLE_PREFIX},
+    settings::{Key, Takes, key_of, keys},
     template::template,
     warming::{WarmingOperation, WarmingSettings},
 };
@@ -54,6 +58,8 @@ pub struct Config {
     pub cloud: Cloud,
     /// `cloud.ca`: file with an extra certificate authority in PEM; a relative path starts at the profile's folder.
     pub cloud_ca: Option<PathBuf>,
+    /// `[network]`.
+    pub network: NetworkSettings,
     /// `[keys]`.
     pub keys: KeySettings,
     /// `[cache]`.
@@ -296,6 +302,7 @@ impl Default for Config {
             tools: None,
             cloud: cloud::global(),
             cloud_ca: None,
+            network: NetworkSettings::default(),
             keys: KeySettings { source: KeySource::Auto, file: None, rotate_every: Some(Duration::from_secs(90 * 24 * 3600)) },
             cache: CacheSettings {
                 enabled: true,

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Config, ConfigError, Origin, Problem, accounts, cloud,
     nearest::nearest,
+    network,
     old::OLD,
     settings::{Setting, all},
     value::Value,
@@ -43,6 +44,7 @@ pub(super) fn read(sources: &Sources<'_>) -> Result<Config, ConfigError> {
     layers.flags(sources.flags);
     let Layers { mut config, mut problems, .. } = layers;
     problems.extend(cloud::resolve(&mut config));
+    problems.extend(network::together(&config));
     problems.extend(together(&config));
     problems.extend(accounts::doubled(&config));
     if problems.is_empty() { Ok(config) } else { Err(ConfigError { file: sources.file.into(), problems }) }

@@ -1,356 +1,46 @@
-//! The table of all keys: what each takes, and how it is shown. The one place that knows their names.
+//! What a key is, and the questions that its table answers: which key is meant, what all of them are set to, what they mean.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use super::{Backend, Config, Explained, KeySource, LogFormat, Origin, ToolCache, WarmingOperation, value::Value, warming::parameters};
-use crate::ids::ToolProfile;
+use super::{Config, Explained, Origin, accounts::ACCOUNTS, fences::FENCES, keys::KEYS, network::NETWORK, value::Value};
+
+/// What puts a changed value into effect in a daemon that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// `m365-cachectl reload`.
+    Reload,
+    /// `m365-cachectl restart`.
+    Restart,
+}
+
+impl Takes {
+    /// As the manual and `--json` spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+        }
+    }
+}
 
 /// One key, or with a `*` a family of keys.
 pub(super) struct Setting {
     /// `graph.http2`, `cache.tools.*.fresh`.
     pub(super) key: &'static str,
+    /// What it means, for people.
+    pub(super) meaning: &'static str,
+    /// What puts a change into effect.
+    pub(super) takes: Takes,
     /// Puts a value in; the second argument is what stands for the `*`. An error says what the value must be.
     pub(super) set: fn(&mut Config, &str, &Value) -> Result<(), String>,
     /// The value as the file would spell it.
     pub(super) show: fn(&Config, &str) -> String,
 }
 
-/// A day: nobody waits longer.
-const DAY: u64 = 24 * 3600;
-/// Fewer remembered rows than a few answers show would have everything forgotten at once.
-const LEAST_ROWS: u64 = 100;
-/// Less than this would hold a few answers and be cleaned up all the time.
-const LEAST_BYTES: u64 = 8_000_000;
-/// Four years in seconds: more than any answer is kept.
-const YEARS: u64 = 4 * 366 * DAY;
-
-const SOURCES: [(&str, KeySource); 4] =
-    [("auto", KeySource::Auto), ("keyring", KeySource::Keyring), ("environment", KeySource::Environment), ("file", KeySource::File)];
-const BACKENDS: [(&str, Backend); 2] = [("sqlcipher", Backend::Sqlcipher), ("memory", Backend::Memory)];
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-
-/// Whose answers are given: ours, or those of the program whose tools these are.
-const COMPAT: [(&str, bool); 2] = [("none", false), ("m365-mcp", true)];
-
-/// How answers name things.
-const IDS: [(&str, bool); 2] = [("short", true), ("graph", false)];
-
-/// Which tools clients are shown.
-const TOOLS: [(&str, ToolProfile); 6] = ToolProfile::NAMES;
-
 /// All keys, in the order of the manual.
 pub(super) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
-    SETTINGS.iter().chain(super::fences::FENCES).chain(super::accounts::ACCOUNTS)
+    KEYS.iter().chain(NETWORK).chain(FENCES).chain(ACCOUNTS)
 }
-
-const SETTINGS: &[Setting] = &[
-    Setting { key: "demo", set: |config, _, value| put(&mut config.demo, value.bool()), show: |config, _| config.demo.to_string() },
-    Setting {
-        key: "client_id",
-        set: |config, _, value| put(&mut config.client_id, value.text().and_then(id).map(Some)),
-        show: |config, _| quoted(config.client_id.as_deref()),
-    },
-    Setting {
-        key: "tenant",
-        set: |config, _, value| put(&mut config.tenant, value.text().and_then(tenant).map(Some)),
-        show: |config, _| quoted(config.tenant.as_deref()),
-    },
-    Setting {
-        key: "compat",
-        set: |config, _, value| put(&mut config.compat, value.choice(&COMPAT)),
-        show: |config, _| word(&COMPAT, config.compat),
-    },
-    Setting {
-        key: "ids",
-        set: |config, _, value| put(&mut config.short_ids, value.choice(&IDS)),
-        show: |config, _| word(&IDS, config.short_ids && !config.compat),
-    },
-    Setting {
-        key: "tools.profile",
-        set: |config, _, value| put(&mut config.tools, value.choice(&TOOLS).map(Some)),
-        show: |config, _| word(&TOOLS, config.tool_profile()),
-    },
-    Setting {
-        key: "cloud.name",
-        set: |config, _, value| put(&mut config.draft.name, value.text().map(Some)),
-        show: |config, _| quoted(Some(&config.cloud.name)),
-    },
-    Setting {
-        key: "cloud.identity",
-        set: |config, _, value| put(&mut config.draft.identity, value.text().map(Some)),
-        show: |config, _| quoted(Some(config.cloud.identity.as_str())),
-    },
-    Setting {
-        key: "cloud.graph",
-        set: |config, _, value| put(&mut config.draft.graph, value.text().map(Some)),
-        show: |config, _| quoted(Some(config.cloud.graph.as_str())),
-    },
-    Setting {
-        key: "cloud.downloads",
-        set: |config, _, value| put(&mut config.draft.downloads, value.list().map(Some)),
-        show: |config, _| {
-            let hosts: Vec<String> = config.cloud.downloads.iter().map(|host| quoted(Some(host))).collect();
-            format!("[{}]", hosts.join(", "))
-        },
-    },
-    Setting {
-        key: "cloud.ca",
-        set: |config, _, value| put(&mut config.cloud_ca, value.text().map(|path| Some(PathBuf::from(path)))),
-        show: |config, _| quoted(config.cloud_ca.as_deref().and_then(|path| path.to_str())),
-    },
-    Setting {
-        key: "keys.source",
-        set: |config, _, value| put(&mut config.keys.source, value.choice(&SOURCES)),
-        show: |config, _| word(&SOURCES, config.keys.source),
-    },
-    Setting {
-        key: "keys.file",
-        set: |config, _, value| put(&mut config.keys.file, value.text().and_then(absolute).map(Some)),
-        show: |config, _| quoted(config.keys.file.as_deref().and_then(|path| path.to_str())),
-    },
-    Setting {
-        key: "keys.rotate_every",
-        set: |config, _, value| put(&mut config.keys.rotate_every, value.text().and_then(|text| every(&text))),
-        show: |config, _| quoted(Some(&config.keys.rotate_every.map_or("never".into(), spelled))),
-    },
-    Setting {
-        key: "cache.enabled",
-        set: |config, _, value| put(&mut config.cache.enabled, value.bool()),
-        show: |config, _| config.cache.enabled.to_string(),
-    },
-    Setting {
-        key: "cache.hot_bytes",
-        set: |config, _, value| put(&mut config.cache.hot_bytes, value.whole(0, 1 << 40)),
-        show: |config, _| config.cache.hot_bytes.to_string(),
-    },
-    Setting {
-        key: "cache.unsettled_s",
-        set: |config, _, value| put(&mut config.cache.unsettled, value.seconds(1, DAY)),
-        show: |config, _| whole(config.cache.unsettled),
-    },
-    Setting {
-        key: "cache.rows_per_source",
-        set: |config, _, value| put(&mut config.cache.rows_per_source, value.whole(LEAST_ROWS, 1 << 32)),
-        show: |config, _| config.cache.rows_per_source.to_string(),
-    },
-    Setting {
-        key: "cache.rows",
-        set: |config, _, value| put(&mut config.cache.rows, value.whole(LEAST_ROWS, 1 << 32)),
-        show: |config, _| config.cache.rows.to_string(),
-    },
-    Setting {
-        key: "cache.max_bytes",
-        set: |config, _, value| put(&mut config.cache.max_bytes, value.whole(LEAST_BYTES, 1 << 40)),
-        show: |config, _| config.cache.max_bytes.to_string(),
-    },
-    Setting {
-        key: "cache.clean_from_percent",
-        set: |config, _, value| put(&mut config.cache.clean_from, value.whole(1, 100)),
-        show: |config, _| config.cache.clean_from.to_string(),
-    },
-    Setting {
-        key: "cache.clean_to_percent",
-        set: |config, _, value| put(&mut config.cache.clean_to, value.whole(1, 100)),
-        show: |config, _| config.cache.clean_to.to_string(),
-    },
-    Setting {
-        key: "cache.max_entries_per_account",
-        set: |config, _, value| put(&mut config.cache.max_entries_per_account, value.whole(10, 1 << 32)),
-        show: |config, _| config.cache.max_entries_per_account.to_string(),
-    },
-    Setting {
-        key: "cache.max_bytes_per_account",
-        set: |config, _, value| put(&mut config.cache.max_bytes_per_account, value.whole(0, 1 << 40)),
-        show: |config, _| config.cache.max_bytes_per_account.to_string(),
-    },
-    Setting {
-        key: "cache.min_free_bytes",
-        set: |config, _, value| put(&mut config.cache.min_free_bytes, value.whole(0, 1 << 40)),
-        show: |config, _| config.cache.min_free_bytes.to_string(),
-    },
-    Setting {
-        key: "cache.exclude_folders",
-        set: |config, _, value| put(&mut config.cache.exclude_folders, value.list()),
-        show: |config, _| listed(&config.cache.exclude_folders),
-    },
-    Setting {
-        key: "cache.exclude_senders",
-        set: |config, _, value| put(&mut config.cache.exclude_senders, value.list()),
-        show: |config, _| listed(&config.cache.exclude_senders),
-    },
-    Setting {
-        key: "cache.accounts.*.enabled",
-        set: |config, name, value| {
-            let enabled = value.bool()?;
-            config.cache.accounts.insert(name.to_lowercase(), enabled);
-            Ok(())
-        },
-        show: |config, name| config.cache.accounts.get(&name.to_lowercase()).map_or(String::new(), bool::to_string),
-    },
-    Setting {
-        key: "cache.tools.*.enabled",
-        set: |config, name, value| put(&mut tool(config, name).enabled, value.bool().map(Some)),
-        show: |config, name| shown(config, name, |tool| tool.enabled.map(|enabled| enabled.to_string())),
-    },
-    Setting {
-        key: "cache.tools.*.fresh",
-        set: |config, name, value| put(&mut tool(config, name).fresh, value.seconds(0, YEARS).map(Some)),
-        show: |config, name| shown(config, name, |tool| tool.fresh.map(whole)),
-    },
-    Setting {
-        key: "cache.tools.*.stale",
-        set: |config, name, value| put(&mut tool(config, name).stale, value.seconds(0, YEARS).map(Some)),
-        show: |config, name| shown(config, name, |tool| tool.stale.map(whole)),
-    },
-    Setting {
-        key: "cache.tools.*.if_error",
-        set: |config, name, value| put(&mut tool(config, name).if_error, value.seconds(0, YEARS).map(Some)),
-        show: |config, name| shown(config, name, |tool| tool.if_error.map(whole)),
-    },
-    Setting {
-        key: "store.backend",
-        set: |config, _, value| put(&mut config.store.backend, value.choice(&BACKENDS)),
-        show: |config, _| word(&BACKENDS, config.store.backend),
-    },
-    Setting {
-        key: "store.memory_bytes",
-        // An answer takes at most an eighth of it, and most are under 100 KB.
-        set: |config, _, value| put(&mut config.store.memory_bytes, value.whole(1 << 20, 1 << 40)),
-        show: |config, _| config.store.memory_bytes.to_string(),
-    },
-    Setting {
-        key: "warming.enabled",
-        set: |config, _, value| put(&mut config.warming.enabled, value.bool()),
-        show: |config, _| config.warming.enabled.to_string(),
-    },
-    Setting {
-        key: "warming.renewals_per_hour",
-        set: |config, _, value| put(&mut config.warming.renewals, value.whole(0, 1000)),
-        show: |config, _| config.warming.renewals.to_string(),
-    },
-    Setting {
-        key: "warming.operations.*.enabled",
-        set: |config, name, value| put(&mut operation(config, name).enabled, value.bool()),
-        show: |config, name| warmed(config, name, |operation| operation.enabled.to_string()),
-    },
-    Setting {
-        key: "warming.operations.*.parameters",
-        set: |config, name, value| put(&mut operation(config, name).parameters, value.text().and_then(|text| parameters(&text))),
-        show: |config, name| warmed(config, name, |operation| quoted(serde_json::to_string(&operation.parameters).as_deref().ok())),
-    },
-    Setting {
-        key: "warming.operations.*.priority",
-        set: |config, name, value| {
-            let priority = value.whole(1, 10).map(|number| u8::try_from(number).unwrap_or(10));
-            put(&mut operation(config, name).priority, priority)
-        },
-        show: |config, name| warmed(config, name, |operation| operation.priority.to_string()),
-    },
-    Setting {
-        key: "warming.operations.*.throttle_s",
-        set: |config, name, value| put(&mut operation(config, name).throttle, value.seconds(0, DAY)),
-        show: |config, name| warmed(config, name, |operation| whole(operation.throttle)),
-    },
-    Setting {
-        key: "audit.reads",
-        set: |config, _, value| put(&mut config.audit.reads, value.bool()),
-        show: |config, _| config.audit.reads.to_string(),
-    },
-    Setting {
-        key: "audit.keep",
-        // Ten years: longer than any rule known to us asks for.
-        set: |config, _, value| put(&mut config.audit.keep, value.days(1, 3660)),
-        show: |config, _| format!("\"{}d\"", config.audit.keep.as_secs() / DAY),
-    },
-    Setting {
-        key: "graph.connect_timeout_s",
-        set: |config, _, value| put(&mut config.graph.connect_timeout, value.seconds(1, DAY)),
-        show: |config, _| whole(config.graph.connect_timeout),
-    },
-    Setting {
-        key: "graph.request_timeout_s",
-        set: |config, _, value| put(&mut config.graph.request_timeout, value.seconds(1, DAY)),
-        show: |config, _| whole(config.graph.request_timeout),
-    },
-    Setting {
-        key: "graph.call_deadline_s",
-        set: |config, _, value| put(&mut config.graph.call_deadline, value.seconds(1, DAY)),
-        show: |config, _| whole(config.graph.call_deadline),
-    },
-    Setting {
-        key: "graph.pool_idle_s",
-        set: |config, _, value| put(&mut config.graph.pool_idle, value.seconds(1, DAY)),
-        show: |config, _| whole(config.graph.pool_idle),
-    },
-    Setting {
-        key: "graph.keepalive_s",
-        set: |config, _, value| put(&mut config.graph.keepalive, value.seconds(1, DAY)),
-        show: |config, _| whole(config.graph.keepalive),
-    },
-    Setting {
-        key: "graph.http2",
-        set: |config, _, value| put(&mut config.graph.http2, value.bool()),
-        show: |config, _| config.graph.http2.to_string(),
-    },
-    Setting {
-        key: "graph.concurrency",
-        set: |config, _, value| put(&mut config.graph.concurrency, value.whole(1, 4).map(|number| u32::try_from(number).unwrap_or(4))),
-        show: |config, _| config.graph.concurrency.to_string(),
-    },
-    Setting {
-        key: "files.allowed_roots",
-        set: |config, _, value| put(&mut config.files.allowed_roots, value.list().and_then(folders)),
-        show: |config, _| {
-            let roots: Vec<String> = config.files.allowed_roots.iter().map(|root| quoted(root.to_str())).collect();
-            format!("[{}]", roots.join(", "))
-        },
-    },
-    Setting {
-        key: "files.download_max_mb",
-        set: |config, _, value| put(&mut config.files.download_max_mb, value.whole(1, 1 << 20)),
-        show: |config, _| config.files.download_max_mb.to_string(),
-    },
-    Setting {
-        key: "files.idle_s",
-        set: |config, _, value| put(&mut config.files.idle, value.seconds(1, DAY)),
-        show: |config, _| whole(config.files.idle),
-    },
-    Setting {
-        key: "files.deadline_s",
-        set: |config, _, value| put(&mut config.files.deadline, value.seconds(1, DAY)),
-        show: |config, _| whole(config.files.deadline),
-    },
-    Setting {
-        key: "log.filter",
-        set: |config, _, value| put(&mut config.log.filter, value.text()),
-        show: |config, _| quoted(Some(&config.log.filter)),
-    },
-    Setting {
-        key: "log.format",
-        set: |config, _, value| put(&mut config.log.format, value.choice(&FORMATS)),
-        show: |config, _| word(&FORMATS, config.log.format),
-    },
-    Setting {
-        key: "metrics.listen",
-        set: |config, _, value| put(&mut config.metrics_listen, value.text().and_then(|text| loopback(&text)).map(Some)),
-        show: |config, _| quoted(config.metrics_listen.map(|address| address.to_string()).as_deref()),
-    },
-    Setting {
-        key: "worker.count",
-        set: |config, _, value| put(&mut config.workers, value.whole(1, 16).map(|number| u32::try_from(number).unwrap_or(16))),
-        show: |config, _| config.workers.to_string(),
-    },
-    Setting {
-        key: "daemon.drain_s",
-        set: |config, _, value| put(&mut config.drain, value.seconds(0, DAY)),
-        show: |config, _| whole(config.drain),
-    },
-    Setting {
-        key: "daemon.idle_s",
-        set: |config, _, value| put(&mut config.idle, value.seconds(0, 30 * DAY)),
-        show: |config, _| whole(config.idle),
-    },
-];
 
 impl Setting {
     /// What stands for the `*` when this is the key `path` belongs to; empty for a key without `*`.
@@ -398,27 +88,11 @@ pub(super) fn put<T>(place: &mut T, value: Result<T, String>) -> Result<(), Stri
     Ok(())
 }
 
-fn tool<'a>(config: &'a mut Config, name: &str) -> &'a mut ToolCache {
-    config.cache.tools.entry(name.to_owned()).or_default()
-}
-
-fn shown(config: &Config, name: &str, show: fn(&ToolCache) -> Option<String>) -> String {
-    config.cache.tools.get(name).and_then(show).unwrap_or_default()
-}
-
-fn operation<'a>(config: &'a mut Config, name: &str) -> &'a mut WarmingOperation {
-    config.warming.operations.entry(name.to_owned()).or_default()
-}
-
-fn warmed(config: &Config, name: &str, show: fn(&WarmingOperation) -> String) -> String {
-    config.warming.operations.get(name).map(show).unwrap_or_default()
-}
-
 pub(super) fn whole(time: Duration) -> String {
     time.as_secs().to_string()
 }
 
-fn listed(texts: &[String]) -> String {
+pub(super) fn listed(texts: &[String]) -> String {
     let texts: Vec<String> = texts.iter().map(|text| quoted(Some(text))).collect();
     format!("[{}]", texts.join(", "))
 }
@@ -431,64 +105,59 @@ pub(super) fn word<T: PartialEq>(words: &[(&str, T)], meaning: T) -> String {
     quoted(words.iter().find(|(_, known)| *known == meaning).map(|(word, _)| *word))
 }
 
-/// From an hour to ten years, or never.
-fn every(text: &str) -> Result<Option<Duration>, String> {
-    let expected = || "a number of days or hours, such as `90d` or `12h`, or `never`".to_owned();
-    if text == "never" {
-        return Ok(None);
+/// One key, or with a `*` a family of keys, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// `graph.http2`, `cache.tools.*.fresh`.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What puts a change into effect.
+    pub takes: Takes,
+    /// What holds when nobody sets it, as the file would spell it; empty when that is nothing, or differs from case to case.
+    pub default: String,
+    /// Its environment variable; families have none.
+    pub variable: Option<String>,
+}
+
+/// All keys, in the order of the manual.
+pub fn keys() -> Vec<Key> {
+    let usual = Config::default();
+    all().map(|setting| key(setting, &usual)).collect()
+}
+
+/// The key `name`, or the family it belongs to.
+pub fn key_of(name: &str) -> Option<Key> {
+    let path = super::read::split(name);
+    let setting = all().find(|setting| setting.matches(&path).is_some())?;
+    Some(key(setting, &Config::default()))
+}
+
+fn key(setting: &Setting, usual: &Config) -> Key {
+    let default = if setting.key.contains('*') { String::new() } else { (setting.show)(usual, "") };
+    Key { name: setting.key, meaning: setting.meaning, takes: setting.takes, default, variable: setting.variable() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_key_stands_once_and_has_its_meaning() {
+        let keys: BTreeSet<&str> = all().map(|setting| setting.key).collect();
+        assert_eq!(keys.len(), all().count());
+        for Setting { key, meaning, .. } in all() {
+            assert!(meaning.ends_with('.') && !meaning.contains('\n') && meaning.len() < 140, "{key}: {meaning}");
+        }
     }
-    let (number, unit) = match (text.strip_suffix('d'), text.strip_suffix('h')) {
-        (Some(number), _) => (number, DAY),
-        (_, Some(number)) => (number, 3600),
-        _ => return Err(expected()),
-    };
-    let number: u64 = number.trim().parse().map_err(|_| expected())?;
-    let seconds = number.checked_mul(unit).filter(|seconds| (3600..=3650 * DAY).contains(seconds)).ok_or_else(expected)?;
-    Ok(Some(Duration::from_secs(seconds)))
-}
 
-/// The same, as the file spells it.
-fn spelled(time: Duration) -> String {
-    let seconds = time.as_secs();
-    if seconds.is_multiple_of(DAY) { format!("{}d", seconds / DAY) } else { format!("{}h", seconds / 3600) }
-}
-
-/// Ids of app registrations are GUIDs.
-fn id(text: String) -> Result<String, String> {
-    let groups: Vec<usize> = text.split('-').map(str::len).collect();
-    let hexadecimal = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
-    if hexadecimal && groups == [8, 4, 4, 4, 12] {
-        Ok(text.to_lowercase())
-    } else {
-        Err("the application (client) id of the app registration, such as `00000000-0000-0000-0000-000000000000`".into())
+    #[test]
+    fn a_name_of_a_family_finds_its_key() {
+        assert_eq!(key_of("graph.http2").unwrap().default, "true");
+        assert_eq!(key_of("cache.accounts.\"ada@contoso.com\".enabled").unwrap().name, "cache.accounts.*.enabled");
+        assert_eq!(key_of("graph.http2").unwrap().variable.as_deref(), Some("M365_CACHED_GRAPH_HTTP2"));
+        assert!(key_of("graph").is_none() && key_of("").is_none() && key_of("graph.http2.more").is_none());
     }
-}
-
-/// The directory is a segment of the sign-in address.
-fn tenant(text: String) -> Result<String, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-    if plain && text.len() <= 253 && !text.starts_with('.') {
-        Ok(text)
-    } else {
-        Err("`organizations`, `consumers`, `common`, a directory id or one of its domains".into())
-    }
-}
-
-/// Figures never leave the machine by themselves.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback() && address.port() > 0);
-    address.ok_or_else(|| {
-        "a loopback address with a port, such as `127.0.0.1:9464`; to collect from elsewhere, run the collector's agent on this machine"
-            .into()
-    })
-}
-
-fn absolute(text: String) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() { Ok(path) } else { Err("the absolute path of a file; the key itself never stands in the configuration".into()) }
-}
-
-fn folders(given: Vec<String>) -> Result<Vec<PathBuf>, String> {
-    let folders: Vec<PathBuf> = given.into_iter().map(PathBuf::from).collect();
-    if folders.iter().all(|folder| folder.is_absolute()) { Ok(folders) } else { Err("a list of absolute paths of folders".into()) }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::about::{Key, keys};
+use super::settings::{Key, keys};
 
 const HEAD: &str = "\
 # Settings of m365-cached. A line that begins with `#` and no space shows a default: take the `#` away to set the key.
@@ -20,10 +20,12 @@ const EXAMPLES: [(&str, &str); 5] = [
     ("accounts", "\"ada@contoso.com\""),
 ];
 /// Values that show how a key is spelled whose default is nothing.
-const SHOWN: [(&str, &str); 18] = [
+const SHOWN: [(&str, &str); 20] = [
     ("client_id", "\"00000000-0000-0000-0000-000000000000\""),
     ("tenant", "\"organizations\""),
     ("keys.file", "\"/run/keys/m365\""),
+    ("network.proxy_auth", "\"keyring:proxy\""),
+    ("network.ca", "\"company-ca.pem\""),
     ("metrics.listen", "\"127.0.0.1:9464\""),
     ("cache.accounts.*.enabled", "false"),
     ("cache.tools.*.enabled", "true"),

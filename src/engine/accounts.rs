@@ -165,11 +165,12 @@ fn is_called(row: &AccountRow, name: &str) -> bool {
 impl Engine {
     /// Every account that is signed in, by id.
     pub fn accounts(&self) -> Vec<Account> {
+        let policy = self.policy();
         let default = self.accounts.default().and_then(|name| self.accounts.find(name).ok()).map(|row| row.id.clone());
         let account = |row: Arc<AccountRow>| {
             let token = self.keeper.state(&row.id);
             let named = |name: &String| *name == row.username.to_lowercase() || name == row.id.as_str();
-            let caching = self.policy.caching && !self.policy.uncached_accounts.iter().any(named);
+            let caching = policy.caching && !policy.uncached_accounts.iter().any(named);
             Account { token, caching, alias: self.accounts.alias(&row), default: default.as_ref() == Some(&row.id), row }
         };
         self.accounts.all().into_iter().map(account).collect()

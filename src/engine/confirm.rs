@@ -107,9 +107,9 @@ impl Engine {
     /// others (see [`StepError::unconfirmed`](crate::tools::StepError::unconfirmed)), and take a token as agreed.
     pub(super) fn consented(&self, call: &mut Call) -> Result<(), CallError> {
         let [flag, token] = CONSENTS;
-        let strict = self.policy.strict;
+        let strict = self.policy().strict;
         // The original's own answers: it asked only where it had a parameter for it.
-        if self.policy.compat && !strict && !call.takes(flag) {
+        if self.policy().compat && !strict && !call.takes(flag) {
             if call.takes(token) {
                 call.args.set(token, "not asked for");
             }
@@ -129,7 +129,7 @@ impl Engine {
         let shown = self.with_handles(call);
         let preview =
             json!({ "tool": call.tool.name, "title": call.tool.title, "risk": call.tool.risk.level(), "arguments": agreed(&shown) });
-        let consent = if call.takes(flag) && !self.policy.strict {
+        let consent = if call.takes(flag) && !self.policy().strict {
             Consent { preview, argument: flag, value: true.into() }
         } else {
             let fresh = self.consents.open(&*self.dice, agreement(call), call.now.plus(self.good_for()));
@@ -139,14 +139,14 @@ impl Engine {
     }
 
     fn good_for(&self) -> Duration {
-        if self.policy.strict { STRICTLY_GOOD_FOR } else { GOOD_FOR }
+        if self.policy().strict { STRICTLY_GOOD_FOR } else { GOOD_FOR }
     }
 
     /// The checked arguments of a call. Where consent is strict, a token goes with every tool that asks, whether its row has the parameter
     /// or not.
     pub(super) fn checked(&self, tool: &'static Tool, given: &Map<String, Value>) -> Result<Args, ArgError> {
         let [_, token] = CONSENTS;
-        let extra = self.policy.strict && !matches!(tool.asks, Asks::Never) && !tool.params.iter().any(|param| param.name == token);
+        let extra = self.policy().strict && !matches!(tool.asks, Asks::Never) && !tool.params.iter().any(|param| param.name == token);
         let Some(value) = given.get(token).filter(|_| extra) else { return Args::check(tool, given) };
         let mut rest = given.clone();
         rest.shift_remove(token);

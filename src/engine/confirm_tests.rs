@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     chance::SeededDice,
     clock::ManualClock,
+    engine::Policy,
     ids::Caller,
     store::{AccountRow, Ledger as _, Limits, Memory},
     tools::{Param, ParamType, Steps, find},
@@ -114,12 +115,12 @@ async fn a_token_is_looked_at_even_where_the_arguments_ask_for_none() {
 /// Who wants the original's answers is asked where the original asked, and the tool that looks has to know.
 #[tokio::test]
 async fn in_the_originals_manner_nobody_is_asked_where_it_had_no_parameter_for_it() {
-    let mut engine = engine().await;
-    Arc::get_mut(&mut engine).unwrap().policy.compat = true;
+    let engine = engine().await;
+    engine.policy.set(Policy { compat: true, ..Policy::clone(&engine.policy()) });
     let mut call = update(&engine, json!({"attendees": []}), None);
     engine.consented(&mut call).unwrap();
     assert!(call.args.text(CONSENTS[1]).is_some());
-    Arc::get_mut(&mut engine).unwrap().policy.strict = true;
+    engine.policy.set(Policy { strict: true, ..Policy::clone(&engine.policy()) });
     assert!(engine.consented(&mut update(&engine, json!({"attendees": []}), None)).is_err(), "strict is strict all the same");
 }
 
@@ -146,8 +147,8 @@ fn sample(params: &[Param]) -> Map<String, Value> {
 
 #[tokio::test]
 async fn strict_consent_is_a_token_for_every_tool_that_asks() {
-    let mut engine = engine().await;
-    Arc::get_mut(&mut engine).unwrap().policy.strict = true;
+    let engine = engine().await;
+    engine.policy.set(Policy { strict: true, ..Policy::clone(&engine.policy()) });
     let mut asked = 0;
     for tool in crate::tools::all().filter(|tool| matches!(tool.asks, Asks::Always)) {
         let args = |token: &Value| {

@@ -107,7 +107,7 @@ impl Engine {
         self.truth.distrust(source);
         let doubt = state.doubt(source);
         doubt.sending = doubt.sending.saturating_sub(1);
-        doubt.until = self.clock.now().plus(self.policy.unsettled);
+        doubt.until = self.clock.now().plus(self.policy().unsettled);
         self.unsettled.notify_one();
     }
 
@@ -115,7 +115,7 @@ impl Engine {
     pub(super) async fn left_open(&self, source: &SourceId) {
         let mut state = self.doubts.state.lock().await;
         self.truth.distrust(source);
-        state.doubt(source).until = self.clock.now().plus(self.policy.unsettled);
+        state.doubt(source).until = self.clock.now().plus(self.policy().unsettled);
         self.unsettled.notify_one();
     }
 

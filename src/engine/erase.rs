@@ -119,7 +119,7 @@ impl Engine {
             None => 0,
         };
         // Writes under way close their rows before these go.
-        let drained = tokio::time::timeout(self.policy.deadline, self.acts.drain()).await;
+        let drained = tokio::time::timeout(self.policy().deadline, self.acts.drain()).await;
         if drained.is_err() {
             tracing::warn!("writes are still under way while an account is erased; what they leave is erased later");
         }
@@ -168,7 +168,7 @@ impl Engine {
         if !self.unfinished.load(Relaxed) {
             return Ok(());
         }
-        if tokio::time::timeout(self.policy.deadline, self.acts.drain()).await.is_err() {
+        if tokio::time::timeout(self.policy().deadline, self.acts.drain()).await.is_err() {
             return Err(StoreError::Failed("writes are under way that an erasure waits for".into()));
         }
         for erasure in self.records().erasures().await? {

@@ -94,7 +94,8 @@ impl Engine {
     }
 
     async fn excludes(&self, call: &Call, texts: &[Value], folders: &[&str]) -> bool {
-        let exclude = &self.policy.exclude;
+        let policy = self.policy();
+        let exclude = &policy.exclude;
         if !exclude.senders.is_empty() && texts.iter().any(|text| exclude.shows_sender(text, false)) {
             return true;
         }

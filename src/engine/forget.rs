@@ -74,7 +74,8 @@ impl Engine {
 
     /// The mailbox and the drive of an account.
     pub(super) fn sources_of(&self, account: &AccountRow) -> Vec<SourceId> {
-        let cloud = &self.policy.cloud;
+        let policy = self.policy();
+        let cloud = &policy.cloud;
         let mailbox = SourceId::mailbox(cloud, &account.tenant_id, &account.object_id);
         let drive = account.drive_id.as_deref().map(|drive| SourceId::drive(cloud, &account.tenant_id, drive));
         std::iter::once(mailbox).chain(drive).collect()
@@ -114,7 +115,7 @@ impl Engine {
     }
 
     async fn forget_rows(&self) -> Result<(), StoreError> {
-        for (source, keep) in trim(&self.ledger.sources().await?, self.policy.bounds) {
+        for (source, keep) in trim(&self.ledger.sources().await?, self.policy().bounds) {
             self.forget(&source, keep).await?;
         }
         Ok(())

@@ -100,7 +100,7 @@ impl Names {
 impl Engine {
     /// Whether answers show handles.
     fn shows_handles(&self) -> bool {
-        self.policy.short_ids && !self.policy.compat
+        self.policy().short_ids && !self.policy().compat
     }
 
     /// Puts handles in the place of ids in what was fetched.

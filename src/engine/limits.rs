@@ -78,7 +78,6 @@ pub struct RoomStatus {
 /// The state of clean-ups and sweeps.
 pub(super) struct Limits {
     room: Option<Arc<dyn Room>>,
-    limits: RoomLimits,
     stirred: Notify,
     known: Mutex<Known>,
 }
@@ -94,12 +93,18 @@ struct Known {
 }
 
 impl Limits {
-    pub(super) fn new(room: Option<Arc<dyn Room>>, limits: RoomLimits) -> Self {
-        Self { room, limits, stirred: Notify::new(), known: Mutex::default() }
+    pub(super) fn new(room: Option<Arc<dyn Room>>) -> Self {
+        Self { room, stirred: Notify::new(), known: Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Other limits and times hold: what is kept may be too much, and what is past its use is looked up anew.
+    pub(super) fn changed(&self) {
+        self.known().due = None;
+        self.stirred.notify_one();
     }
 
     /// An answer was stored.
@@ -133,7 +138,7 @@ impl Engine {
         let room = self.limits.room.as_ref()?;
         let bytes = room.held().await.map(|held| held.bytes).unwrap_or_default();
         let known = self.limits.known();
-        Some(RoomStatus { limits: self.limits.limits, bytes, cleaned: known.cleaned, evicted: known.evicted, swept: known.swept })
+        Some(RoomStatus { limits: self.policy().room, bytes, cleaned: known.cleaned, evicted: known.evicted, swept: known.swept })
     }
 
     /// The times of a tool's entries by its name in the store.
@@ -148,7 +153,7 @@ impl Engine {
     /// Makes room until every limit is kept. Returns what has gone.
     pub(super) async fn clean(&self) -> Result<Share, StoreError> {
         let Some(room) = &self.limits.room else { return Ok(Share::default()) };
-        let mut limits = self.limits.limits;
+        let mut limits = self.policy().room;
         let mut gone = Share::default();
         let mut pace = AT_EASE;
         for _ in 0..ROUNDS {

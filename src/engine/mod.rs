@@ -65,6 +65,8 @@ mod hurry_tests;
 #[cfg(test)]
 mod reading_on_tests;
 #[cfg(test)]
+mod reconfigure_tests;
+#[cfg(test)]
 mod rehearsal_tests;
 #[cfg(test)]
 mod testing;
@@ -85,6 +87,7 @@ use crate::{
     clock::{Clock, Timestamp},
     graph,
     ids::{Caller, Urgency},
+    live::Live,
     store::{AccountRow, Copies, DoubtMark, Entries, HotTier, Ledger, Records, Room, StoreError, Uses},
     tools::{self, ArgError, Args, Effect, Tool},
 };
@@ -224,7 +227,7 @@ pub struct Engine {
     keeper: Arc<auth::Keeper>,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
-    policy: Policy,
+    policy: Live<Policy>,
     truth: Truth,
     flights: Flights,
     counters: Counters,
@@ -346,12 +349,12 @@ impl Engine {
             lists: held::Lists::default(),
             remote: parts.remote,
             graph: parts.graph,
-            limits: limits::Limits::new(parts.room, parts.policy.room),
+            limits: limits::Limits::new(parts.room),
             logins: parts.logins,
             keeper: parts.keeper,
             clock: parts.clock,
             dice: parts.dice,
-            policy: parts.policy,
+            policy: Live::new(parts.policy),
             flights: Flights::default(),
             mailboxes: source::Mailboxes::default(),
             folder_ids: exclude::FolderIds::default(),
@@ -379,6 +382,27 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The settings as they are now.
+    fn policy(&self) -> Arc<Policy> {
+        self.policy.get()
+    }
+
+    /// Takes other settings. What answers are made of stays until a restart: the cloud, the original's shapes, the kind of ids. Calls under way
+    /// end as they have begun.
+    pub fn reconfigure(&self, policy: Policy) {
+        let now = self.policy();
+        let anew = policy.warming.operations != now.warming.operations;
+        self.policy.set(Policy {
+            cloud: now.cloud.clone(),
+            compat: now.compat,
+            short_ids: now.short_ids,
+            accounts: now.accounts.clone(),
+            ..policy
+        });
+        self.warming_changed(anew);
+        self.limits.changed();
+    }
+
     /// Answers one call.
     ///
     /// # Errors
@@ -390,12 +414,12 @@ impl Engine {
 
     /// The answer in the shape that was configured: ours with a fence around what others wrote.
     fn shaped(&self, name: &str, answer: Answer) -> Answer {
-        if self.policy.compat { answer.as_original(name) } else { answer.fenced(|| self.dice.hex(3)) }
+        if self.policy().compat { answer.as_original(name) } else { answer.fenced(|| self.dice.hex(3)) }
     }
 
     /// The arguments of a call, checked, with the defaults that were configured.
     fn arguments(&self, tool: &'static Tool, given: &Map<String, Value>) -> Result<Args, ArgError> {
-        let original = if self.policy.compat { tools::with_original_limit(tool.name, given) } else { None };
+        let original = if self.policy().compat { tools::with_original_limit(tool.name, given) } else { None };
         let given = original.as_ref().unwrap_or(given);
         match self.accounts.default().filter(|_| tool.lacks_account(given)) {
             Some(default) => {
@@ -488,16 +512,17 @@ impl Engine {
 
     /// Whether answers of `tool` for `account` may be read from and written to the cache.
     fn caching(&self, tool: &Tool, account: &AccountRow) -> bool {
-        let by_tool = self.policy.tools.get(tool.name).is_none_or(|policy| policy.caching);
+        let policy = self.policy();
+        let by_tool = policy.tools.get(tool.name).is_none_or(|policy| policy.caching);
         let named = |name: &String| *name == account.username.to_lowercase() || name == account.id.as_str();
-        self.policy.caching && by_tool && !self.policy.uncached_accounts.iter().any(named)
+        policy.caching && by_tool && !policy.uncached_accounts.iter().any(named)
     }
 
     /// The times of `tool`: configured, or the catalogue's.
     fn ttl(&self, tool: &Tool) -> Option<Ttl> {
         let Effect::Read { ttl, .. } = tool.effect else { return None };
         let ttl = ttl.ok()?;
-        Some(self.policy.tools.get(tool.name).and_then(|policy| policy.ttl).unwrap_or(ttl))
+        Some(self.policy().tools.get(tool.name).and_then(|policy| policy.ttl).unwrap_or(ttl))
     }
 
     /// The times of `call`: those of its tool, within the age it asked for.

@@ -48,13 +48,14 @@ impl Engine {
         let (Effect::Read { service, .. } | Effect::Write { service }) = call.tool.effect else { return None };
         match (service, call.args.text(MAILBOX)) {
             (Service::Files, _) | (_, None) => self.own_source(service, &call.account),
-            (_, Some(_)) => call.mailbox.as_deref().map(|id| SourceId::mailbox(&self.policy.cloud, &call.account.tenant_id, id)),
+            (_, Some(_)) => call.mailbox.as_deref().map(|id| SourceId::mailbox(&self.policy().cloud, &call.account.tenant_id, id)),
         }
     }
 
     /// The account's own mailbox or drive; `None` when the drive is not known yet.
     fn own_source(&self, service: Service, account: &AccountRow) -> Option<SourceId> {
-        let (cloud, tenant) = (&self.policy.cloud, &account.tenant_id);
+        let policy = self.policy();
+        let (cloud, tenant) = (&policy.cloud, &account.tenant_id);
         match service {
             Service::Files => account.drive_id.as_deref().map(|drive| SourceId::drive(cloud, tenant, drive)),
             _ => Some(SourceId::mailbox(cloud, tenant, &account.object_id)),
@@ -99,7 +100,7 @@ impl Engine {
     /// A way to Microsoft for `call`, which may take as long as a call may.
     pub(super) fn steps(&self, call: &Call) -> Box<dyn Steps> {
         let now = self.clock.now();
-        let inner = self.remote.steps(&call.account, call.mailbox.as_deref(), &call.urgency, now.plus(self.policy.deadline), now);
+        let inner = self.remote.steps(&call.account, call.mailbox.as_deref(), &call.urgency, now.plus(self.policy().deadline), now);
         match &call.stop {
             Some(stop) => Box::new(super::stop::Stoppable { inner, stop: stop.clone() }),
             None => inner,

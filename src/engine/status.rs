@@ -63,7 +63,7 @@ impl Engine {
     pub async fn status(&self) -> Status {
         let trouble = self.store_trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         Status {
-            caching: self.policy.caching,
+            caching: self.policy().caching,
             health: self.entries.health_check().await,
             store: self.entries.stats().await.ok(),
             room: self.room_status().await,

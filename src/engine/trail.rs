@@ -227,7 +227,7 @@ pub(super) fn targets(call: &Call) -> Vec<String> {
 impl Engine {
     /// Notes a read whose outcome is not known yet; `None` when reads are not recorded.
     pub(super) fn sight(&self, call: &Call) -> Option<Sight> {
-        self.policy.audit.reads.then(|| {
+        self.policy().audit.reads.then(|| {
             let key = CacheKey::new(call.tool.name, call.account.id.clone(), call.args.shaping());
             Self::sight_of(call, key.hash)
         })
@@ -258,14 +258,14 @@ impl Engine {
     /// A read was answered from the cache.
     pub(super) fn saw_hit(&self, call: &Call, key: &CacheKey, answer: &Answer) {
         let how = answer.status.map_or("answered", super::CacheStatus::as_str);
-        if self.policy.audit.reads && !self.witness.read_again(key.hash, call, how) {
+        if self.policy().audit.reads && !self.witness.read_again(key.hash, call, how) {
             self.witness.read(Self::sight_of(call, key.hash), how);
         }
     }
 
     /// The worker has asked for an answer that is kept.
     pub(super) fn saw_refresh(&self, call: &Call, key: &CacheKey, ok: bool) {
-        if self.policy.audit.reads {
+        if self.policy().audit.reads {
             self.witness.read(Self::sight_of(call, key.hash), if ok { "refreshed" } else { "failed" });
         }
     }
@@ -441,7 +441,7 @@ impl Engine {
 
     /// Drops records that are older than they are kept; called when the clock can be believed.
     pub(super) async fn prune_trail(&self, now: Timestamp) {
-        match self.witness.records.prune(now.minus(self.policy.audit.keep), now).await {
+        match self.witness.records.prune(now.minus(self.policy().audit.keep), now).await {
             Ok(0) => {}
             Ok(dropped) => tracing::info!(records = dropped, "records of the audit trail were dropped, as `audit.keep` says"),
             Err(error) => self.note_store(Some(&error)),

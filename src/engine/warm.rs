@@ -61,7 +61,7 @@ pub struct Warming {
 }
 
 /// A call to be made for every account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// A tool whose answers are cached.
     pub tool: String,
@@ -182,10 +182,11 @@ impl Engine {
 
     /// Asks for what is due, and tells how long nothing else is.
     pub async fn warm(self: &Arc<Self>) -> Option<Duration> {
-        if !self.policy.caching {
+        let policy = self.policy();
+        if !policy.caching {
             return None;
         }
-        let by_itself = self.policy.warming.enabled;
+        let by_itself = policy.warming.enabled;
         if by_itself {
             if self.warmth.wrote.swap(false, Ordering::Relaxed) {
                 // What was used before a write tells which answers it has overtaken in the middle of a conversation.
@@ -204,6 +205,15 @@ impl Engine {
         step.into_iter().chain(renewal).min().map(|at| at.since(self.clock.now()))
     }
 
+    /// Other settings hold. With other operations every account gets its warm-up again, which skips what is fresh.
+    pub(super) fn warming_changed(&self, operations: bool) {
+        if operations {
+            *self.warmth.round() = Round::default();
+            self.warmth.moved.send_replace(());
+        }
+        self.warmth.stir();
+    }
+
     fn plan_round(&self) {
         let (accounts, order) = (self.warmable(), self.in_order());
         let new = self.warmth.round().plan(&accounts, &order, self.clock.now());
@@ -220,7 +230,8 @@ impl Engine {
 
     /// Numbers and throttles of the operations, the most urgent first.
     pub(super) fn in_order(&self) -> Vec<(usize, Duration)> {
-        let operations = &self.policy.warming.operations;
+        let policy = self.policy();
+        let operations = &policy.warming.operations;
         let mut order: Vec<usize> = (0..operations.len()).collect();
         order.sort_by_key(|number| operations[*number].priority);
         order.into_iter().map(|number| (number, operations[number].throttle)).collect()
@@ -228,7 +239,9 @@ impl Engine {
 
     /// The answer that a step asks for, or how the step ends without asking.
     pub(super) async fn to_be_asked(&self, step: &Step) -> Result<(CacheKey, Timestamp), Outcome> {
-        let operation = &self.policy.warming.operations[step.operation];
+        let policy = self.policy();
+        // No longer among them: a reload has exchanged them.
+        let operation = policy.warming.operations.get(step.operation).ok_or(Outcome::Skipped)?;
         // Signed out this moment, or not cached for this account.
         let call = self.call_ahead(&operation.tool, &step.account, operation.args.clone()).ok_or(Outcome::Skipped)?;
         if !self.caching(call.tool, &call.account) {
@@ -245,7 +258,7 @@ impl Engine {
             Ok(found) => found,
             Err(outcome) => return self.step_ended(step, outcome),
         };
-        let priority = self.policy.warming.operations[step.operation].priority;
+        let priority = self.policy().warming.operations.get(step.operation).map_or(RENEWAL, |operation| operation.priority);
         // First noted, then asked: it may end at once.
         self.warmth.round().asked(step, &format!("{:?}", key.hash), now);
         if let Err(error) = self.enqueue_task(self.ask_for(&key, priority)).await {
@@ -338,7 +351,7 @@ impl Engine {
 
     /// Takes in recorded uses, so that what is used is renewed. Of an answer that is not in memory nothing is learnt.
     pub(super) fn learn(&self, uses: &[EntryUse]) {
-        if uses.is_empty() || !self.policy.warming.enabled || self.policy.warming.renewals == 0 {
+        if uses.is_empty() || !self.policy().warming.enabled || self.policy().warming.renewals == 0 {
             return;
         }
         let mut habits = self.warmth.habits();
@@ -353,7 +366,7 @@ impl Engine {
 
     /// Somebody has been given a fetched answer, and may ask for it again in the same conversation.
     pub(super) fn looked_at(&self, key: &CacheKey, now: Timestamp) {
-        if self.policy.warming.enabled && self.policy.warming.renewals > 0 {
+        if self.policy().warming.enabled && self.policy().warming.renewals > 0 {
             self.warmth.habits().used(key, 0, now);
         }
     }
@@ -389,7 +402,7 @@ impl Engine {
             let Some(due) = due else { continue };
             let mut due = due.max(used.not_before);
             if due <= now {
-                let spent = self.warmth.habits().spend(&used.key, self.policy.warming.renewals, now);
+                let spent = self.warmth.habits().spend(&used.key, self.policy().warming.renewals, now);
                 due = match spent {
                     Ok(()) => {
                         let mut ask = self.ask_for(&used.key, RENEWAL);
@@ -413,8 +426,9 @@ impl Engine {
         let round = self.warmth.round();
         let counts = round.counts(None);
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let policy = self.policy();
         WarmingNow {
-            enabled: self.policy.warming.enabled && self.policy.caching,
+            enabled: policy.warming.enabled && policy.caching,
             running: round.runs(),
             total: number(counts.total),
             done: number(counts.completed + counts.skipped),
@@ -425,7 +439,8 @@ impl Engine {
     /// The answer of `cache_warming_status`.
     pub(super) fn warming_status(&self) -> Answer {
         let now = self.clock.now();
-        let warming = &self.policy.warming;
+        let policy = self.policy();
+        let warming = &policy.warming;
         let round = self.warmth.round();
         let (started, ended) = round.times();
         let all = round.counts(None);
@@ -440,7 +455,7 @@ impl Engine {
                 (operation.tool.clone(), counts)
             })
             .collect();
-        let status = match (warming.enabled && self.policy.caching, round.runs(), started) {
+        let status = match (warming.enabled && policy.caching, round.runs(), started) {
             (false, false, _) => "Warming is off. Stale answers are renewed in the background when they are used.",
             (_, true, _) => "The usual answers of each account are being fetched ahead of use.",
             (true, false, Some(_)) => "The usual answers were fetched; answers in use are renewed before they are too old to be served.",

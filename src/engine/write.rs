@@ -138,7 +138,7 @@ impl Engine {
         let now = self.clock.now();
         // At the least the searches of the service are unsettled.
         let wakes_settler = outcome != Outcome::Refused;
-        match self.ledger.close_write(id, outcome, extra, learned, now.plus(self.policy.unsettled), now).await {
+        match self.ledger.close_write(id, outcome, extra, learned, now.plus(self.policy().unsettled), now).await {
             Ok(bumps) => {
                 self.truth.apply(&bumps);
                 self.chores.stir();
@@ -173,7 +173,7 @@ impl Engine {
                 }
                 Err(error) => {
                     self.note_store(Some(&error));
-                    Some(now.plus(self.policy.unsettled))
+                    Some(now.plus(self.policy().unsettled))
                 }
             };
             let next = [next, self.heal(now).await].into_iter().flatten().min();

@@ -7,7 +7,7 @@ use reqwest::{Body, Method, Url, header::HeaderMap};
 
 use super::{Stream, reply::retry_after};
 use crate::{
-    auth::{Http, HttpError, plain},
+    auth::{Http, HttpError, Trouble},
     clock::Timestamp,
 };
 
@@ -24,7 +24,7 @@ pub(crate) enum BareError {
     /// No HTTPS client.
     Setup(HttpError),
     /// The connection failed or broke. Says what happened, without addresses.
-    Broken(String),
+    Broken(Trouble),
 }
 
 impl Bare {
@@ -43,7 +43,7 @@ impl Bare {
         if let Some(body) = body {
             sending = sending.body(body);
         }
-        let response = sending.send().await.map_err(|error| BareError::Broken(plain(&error)))?;
+        let response = sending.send().await.map_err(|error| BareError::Broken(Trouble::of(&error)))?;
         Ok(Stream::new(response, None))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,7 +25,7 @@ use super::{
     retry::{self, Decision, Outcome, Policy, Tries},
 };
 use crate::{
-    auth::{Bearer, Http, Pause, Refused, plain},
+    auth::{Bearer, Http, Pause, Refused, Trouble},
     chance::Dice,
     clock::{Clock, Timestamp},
     ids::{AccountId, Urgency},
@@ -90,6 +90,8 @@ pub struct Client {
     requests: AtomicU64,
     failures: AtomicU64,
     throttled: AtomicU64,
+    /// What the last attempt that brought no answer failed of.
+    trouble: Mutex<Option<Trouble>>,
 }
 
 /// A request ready to be sent any number of times.
@@ -141,6 +143,7 @@ impl Client {
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            trouble: Mutex::default(),
         }
     }
 
@@ -257,7 +260,7 @@ impl Client {
         places: usize,
         refused: Option<&Refused>,
     ) -> Result<Attempt, GraphError> {
-        let closed = |retry_after| GraphError::new(Cause::Unreachable { retry_after });
+        let closed = |retry_after| GraphError::new(Cause::Unreachable { retry_after, trouble: self.last_trouble() });
         if let Some(left) = self.breaker.refuses(self.clock.now()) {
             return Err(closed(left));
         }
@@ -297,6 +300,7 @@ impl Client {
             Ok((reply, headers, content)) => {
                 if reply.status >= 500 && !matches!(reply.status, 501 | 507) {
                     self.failures.fetch_add(1, Ordering::Relaxed);
+                    self.note(None);
                     pass.failed(self.clock.now());
                 } else {
                     pass.succeeded();
@@ -313,6 +317,7 @@ impl Client {
                     return Err(GraphError::new(cause));
                 }
                 self.failures.fetch_add(1, Ordering::Relaxed);
+                self.note(if let Cause::Broken(trouble) = &cause { Some(trouble) } else { None });
                 // A caller in a hurry proves nothing about Graph.
                 if !matches!(cause, Cause::Deadline) || patience >= TELLING {
                     pass.failed(self.clock.now());
@@ -341,7 +346,7 @@ impl Client {
         }
         let broken = |error: &reqwest::Error| {
             let outcome = if error.is_connect() || error.is_builder() { Outcome::NeverSent } else { Outcome::Lost };
-            (outcome, Cause::Broken(plain(error)))
+            (outcome, Cause::Broken(Trouble::of(error)))
         };
         let mut reply = sending.send().await.map_err(|error| broken(&error))?;
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
@@ -381,6 +386,15 @@ impl Client {
         let outcome = Outcome::Status(if claims.is_some() { 401 } else { status }, wait);
         let refused = (outcome == Outcome::Status(401, wait)).then_some(Refused { token, claims });
         Attempt { outcome, result: Err(error), refused, stream: None }
+    }
+
+    fn note(&self, trouble: Option<&Trouble>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble.cloned();
+    }
+
+    /// What an open breaker tells of: whoever is refused by it should not have to guess.
+    fn last_trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn count_throttled(&self) {
@@ -435,7 +449,7 @@ impl Client {
 
 async fn read_whole(reply: &mut reqwest::Response, most: usize) -> Result<Vec<u8>, Failed> {
     let mut body = Vec::with_capacity(usize::try_from(reply.content_length().unwrap_or(0)).unwrap_or(0).min(most));
-    while let Some(piece) = reply.chunk().await.map_err(|error| (Outcome::Lost, Cause::Broken(plain(&error))))? {
+    while let Some(piece) = reply.chunk().await.map_err(|error| (Outcome::Lost, Cause::Broken(Trouble::of(&error))))? {
         if body.len() + piece.len() > most {
             return Err((Outcome::Lost, Cause::TooLarge(most)));
         }

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde_json::Value;
 
 use crate::{
-    auth::{AuthError, HttpError},
+    auth::{AuthError, HttpError, Trouble},
     hint::{Hint, Kind},
 };
 
@@ -23,9 +23,11 @@ pub enum Cause {
     Unreachable {
         /// When to try again.
         retry_after: Duration,
+        /// What opened it, as far as is known.
+        trouble: Option<Trouble>,
     },
     /// The connection failed or broke, and repeating did not help. Says what happened, without addresses.
-    Broken(String),
+    Broken(Trouble),
     /// The call's time was up.
     Deadline,
     /// Microsoft asks to slow down, for longer than the call may take.
@@ -122,9 +124,9 @@ impl GraphError {
 
     /// How long Graph asks to wait, or the breaker stays open.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.cause {
-            Cause::Unreachable { retry_after } => Some(retry_after),
-            Cause::Throttled { retry_after } => retry_after,
+        match &self.cause {
+            Cause::Unreachable { retry_after, .. } => Some(*retry_after),
+            Cause::Throttled { retry_after } => *retry_after,
             _ => None,
         }
     }
@@ -132,6 +134,15 @@ impl GraphError {
     /// Whether a delta has to start over.
     pub fn is_resync(&self) -> bool {
         matches!(self.cause, Cause::Resync { .. })
+    }
+
+    /// Why no connection came about.
+    fn trouble(&self) -> Option<&Trouble> {
+        match &self.cause {
+            Cause::Broken(trouble) => Some(trouble),
+            Cause::Unreachable { trouble, .. } => trouble.as_ref(),
+            _ => None,
+        }
     }
 
     /// The refusal in our words.
@@ -308,7 +319,8 @@ impl fmt::Display for GraphError {
         match &self.cause {
             Cause::ForeignHost => f.write_str("a link in Microsoft's answer leads to another host; it was not followed")?,
             Cause::InvalidPath => f.write_str("an id or name cannot be part of an address")?,
-            Cause::Unreachable { .. } => f.write_str("Microsoft Graph cannot be reached at the moment")?,
+            Cause::Unreachable { trouble: Some(trouble), .. } => write!(f, "Microsoft Graph cannot be reached at the moment: {trouble}")?,
+            Cause::Unreachable { trouble: None, .. } => f.write_str("Microsoft Graph cannot be reached at the moment")?,
             Cause::Broken(what) => write!(f, "the connection to Microsoft Graph failed: {what}")?,
             Cause::Deadline => f.write_str("Microsoft Graph did not answer in time")?,
             Cause::Throttled { retry_after: Some(wait) } => write!(f, "Microsoft asks to wait {} s", wait.as_secs_f64().ceil())?,
@@ -358,7 +370,7 @@ impl Hint for GraphError {
         match &self.cause {
             Cause::ForeignHost => "foreign_host",
             Cause::InvalidPath => INVALID_ID.code,
-            Cause::Unreachable { .. } | Cause::Broken(_) => "unreachable",
+            Cause::Unreachable { .. } | Cause::Broken(_) => self.trouble().and_then(Trouble::code).unwrap_or("unreachable"),
             Cause::Deadline => TIMEOUT,
             Cause::Throttled { .. } => THROTTLED.code,
             Cause::SignIn(error) => error.code(),
@@ -377,7 +389,8 @@ impl Hint for GraphError {
             Cause::ForeignHost | Cause::Endless => "Try again; if it stays, report it with the request id from the daemon's log.".into(),
             Cause::InvalidPath => INVALID_ID.hint.into(),
             Cause::Unreachable { .. } | Cause::Broken(_) => {
-                "Check the network; `m365-cachectl status` shows when Graph answers again.".into()
+                let network = "Check the network; `m365-cachectl status` shows when Graph answers again.";
+                self.trouble().and_then(Trouble::hint).unwrap_or(network).into()
             }
             Cause::Deadline => "Try again, or ask for less at once.".into(),
             Cause::Throttled { retry_after: Some(wait) } => format!("Try again in {} s.", wait.as_secs_f64().ceil()),

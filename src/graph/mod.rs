@@ -14,7 +14,7 @@ mod stream;
 mod throttle;
 
 /// Why there is no way to Microsoft at all; part of `BareError`.
-pub use crate::auth::HttpError;
+pub use crate::auth::{HttpError, Trouble};
 pub use bare::Bare;
 pub(crate) use bare::BareError;
 pub use breaker::BreakerState;

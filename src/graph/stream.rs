@@ -4,7 +4,7 @@ use bytes::Bytes;
 use reqwest::Response;
 
 use super::throttle::Permit;
-use crate::auth::plain;
+use crate::auth::Trouble;
 
 /// An answer of 200 or 206 (from [`super::Bare`], of any status) and its body, not read yet.
 pub(crate) struct Stream {
@@ -34,12 +34,12 @@ impl Stream {
     }
 
     /// The next piece; `None` at the end. An error says why the connection broke, without addresses.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, String> {
-        self.response.chunk().await.map_err(|error| plain(&error))
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+        self.response.chunk().await.map_err(|error| Trouble::of(&error))
     }
 
     /// The whole body of a short answer: what comes beyond `most` bytes is left out.
-    pub(crate) async fn text(&mut self, most: usize) -> Result<Vec<u8>, String> {
+    pub(crate) async fn text(&mut self, most: usize) -> Result<Vec<u8>, Trouble> {
         let mut body = Vec::new();
         while let Some(piece) = self.next().await? {
             body.extend_from_slice(&piece[..piece.len().min(most - body.len())]);

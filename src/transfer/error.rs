@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 pub(super) use super::path::Fault;
 use crate::{
-    graph::{BareError, GraphError, HttpError},
+    graph::{BareError, GraphError, HttpError, Trouble},
     hint::{Hint, Kind},
 };
 
@@ -34,7 +34,7 @@ pub enum Cause {
     /// No HTTPS client.
     Setup(HttpError),
     /// The connection failed or broke, and going on did not help.
-    Broken(String),
+    Broken(Trouble),
     /// No byte has moved for too long.
     Stalled(Duration),
     /// It took too long altogether.
@@ -201,7 +201,7 @@ impl Hint for TransferError {
             Cause::ForeignHost => "foreign_host",
             Cause::Redirects => "too_many_redirects",
             Cause::Setup(error) => error.code(),
-            Cause::Broken(_) => "unreachable",
+            Cause::Broken(trouble) => trouble.code().unwrap_or("unreachable"),
             Cause::Stalled(_) | Cause::Deadline(_) => "timeout",
             Cause::Refused(..) | Cause::Failed(_) if self.name_taken() => "already_exists",
             Cause::Refused(..) => "refused",
@@ -235,7 +235,8 @@ impl Hint for TransferError {
                 "Try again; if it stays, check whether a proxy answers in Microsoft's place.".into()
             }
             Cause::Setup(error) => return error.hint(),
-            Cause::Broken(_) | Cause::Size | Cause::NoSession => "Check the network, then try again.".into(),
+            Cause::Broken(trouble) => trouble.hint().unwrap_or("Check the network, then try again.").into(),
+            Cause::Size | Cause::NoSession => "Check the network, then try again.".into(),
             Cause::Stalled(_) => "Check the network, then try again; `files.idle_s` is the limit.".into(),
             Cause::Deadline(_) => "Try again, or raise `files.deadline_s`.".into(),
             Cause::Refused(..) | Cause::Failed(_) if self.name_taken() => "Choose another name.".into(),

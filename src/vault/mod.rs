@@ -14,6 +14,7 @@ mod locked;
 mod open;
 mod original;
 mod recovery;
+mod reference;
 mod rotate;
 mod source;
 
@@ -30,6 +31,7 @@ pub use self::{
     locked::Locked,
     open::{KEYRING_PATIENCE, Vault},
     recovery::{Recovery, SHORTEST_PASSPHRASE},
+    reference::kept_at,
     source::{KEY_VARIABLE, NEW_KEY_VARIABLE, Source, SourceKind},
 };
 

@@ -11,6 +11,7 @@ pub mod home;
 pub mod manager;
 pub mod mcp;
 pub mod process;
+pub mod proxy;
 pub mod pty;
 pub mod scan;
 pub mod signin;

@@ -19,7 +19,7 @@ pub async fn sign_in(bins: &Bins, home: &Home, username: &str) -> anyhow::Result
     while let Some(event) = talk.event()? {
         seen.push_str(&format!("{event}\n"));
         match event["event"].as_str() {
-            Some("open_url") => visit(event["url"].as_str().context("an address to open")?, username).await?,
+            Some("open_url") => visit(home, event["url"].as_str().context("an address to open")?, username).await?,
             Some("signed_in") => {
                 talk.finish(seen)?.ok()?;
                 return Ok(event["account"].clone());
@@ -30,10 +30,15 @@ pub async fn sign_in(bins: &Bins, home: &Home, username: &str) -> anyhow::Result
     bail!("no sign-in: {:?}", talk.finish(seen)?)
 }
 
-/// Opens the sign-in page as the browser of `username` would: the tenant approves at once and leads back to the daemon.
-async fn visit(url: &str, username: &str) -> anyhow::Result<()> {
+/// Opens the sign-in page as the browser of `username` would, one that trusts the tenant's certificates: the tenant approves at once and leads
+/// back to the daemon.
+async fn visit(home: &Home, url: &str, username: &str) -> anyhow::Result<()> {
     let hint = if url.contains("login_hint=") { String::new() } else { format!("&login_hint={}", username.replace('@', "%40")) };
-    let reply = super::tenant::http()?.get(format!("{url}{hint}")).send().await.context("opening the sign-in page")?;
+    let browser = match std::fs::read(home.path().join("demo-ca.pem")) {
+        Ok(pem) if url.starts_with("https://") => super::tenant::http_trusting(&pem)?,
+        _ => super::tenant::http()?,
+    };
+    let reply = browser.get(format!("{url}{hint}")).send().await.context("opening the sign-in page")?;
     anyhow::ensure!(reply.status().is_success(), "the sign-in page answered {}: {}", reply.status(), reply.text().await?);
     Ok(())
 }

@@ -86,10 +86,22 @@ impl TenantProcess {
 /// # Errors
 /// When it cannot be made.
 pub fn http() -> anyhow::Result<reqwest::Client> {
+    Ok(client().build()?)
+}
+
+/// The same for a tenant over TLS, whose authority is `pem` and no other.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn http_trusting(pem: &[u8]) -> anyhow::Result<reqwest::Client> {
+    Ok(client().tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?).build()?)
+}
+
+fn client() -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // An error means that another one is there already.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    Ok(reqwest::Client::builder().no_proxy().build()?)
+    reqwest::Client::builder().no_proxy()
 }

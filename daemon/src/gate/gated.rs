@@ -7,6 +7,7 @@ use futures_util::stream::BoxStream;
 use m365_cached::{
     audit::{Point, Report},
     clock::Stopwatch,
+    config::Config,
     engine::{Change, Content, ContentOf, Erased, Piece, Stats, WantedBytes},
     ids::{AccountId, Caller},
     tools,
@@ -145,6 +146,10 @@ impl Core for Gated {
 
     async fn status(&self) -> CoreStatus {
         self.core.status().await
+    }
+
+    fn reconfigure(&self, config: &Config) -> Result<(), Problem> {
+        self.core.reconfigure(config)
     }
 
     fn pause_changed(&self) {

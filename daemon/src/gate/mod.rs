@@ -20,6 +20,7 @@ use m365_cached::{
     config::LimitSettings,
     hint::Kind,
     ids::Caller,
+    live::Live,
     tools::{self, Risk},
 };
 use serde_json::{Map, Value};
@@ -69,7 +70,7 @@ impl Class {
 
 /// The gate that every call passes.
 pub(crate) struct Gate {
-    limits: LimitSettings,
+    limits: Live<LimitSettings>,
     clock: Arc<dyn Clock>,
     held: Arc<AtomicU64>,
     state: Mutex<State>,
@@ -112,7 +113,18 @@ pub(crate) struct Usage {
 impl Gate {
     /// A gate with these limits.
     pub(crate) fn new(limits: LimitSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { limits, clock, held: Arc::default(), state: Mutex::default() })
+        Arc::new(Self { limits: Live::new(limits), clock, held: Arc::default(), state: Mutex::default() })
+    }
+
+    /// What clients may take now.
+    pub(crate) fn limits(&self) -> Arc<LimitSettings> {
+        self.limits.get()
+    }
+
+    /// Holds to other limits from now on; how long a connection may be silent stays until a restart, for it is agreed with each connection.
+    pub(crate) fn hold_to(&self, limits: LimitSettings) {
+        let idle = self.limits().idle;
+        self.limits.set(LimitSettings { idle, ..limits });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,21 +159,23 @@ impl Gate {
     /// Whether there is room for one more session.
     pub(crate) fn room(&self) -> Result<(), Problem> {
         let sessions = u64::try_from(self.state().sessions.len()).unwrap_or(u64::MAX);
-        if sessions < self.limits.connections {
+        let most = self.limits().connections;
+        if sessions < most {
             return Ok(());
         }
-        Err(self.busy("limits.connections", self.limits.connections, "clients are connected", None))
+        Err(self.busy("limits.connections", most, "clients are connected", None))
     }
 
     /// Whether a line of so many bytes may be taken.
     pub(crate) fn frame(&self, bytes: usize) -> Result<(), Problem> {
-        if u64::try_from(bytes).unwrap_or(u64::MAX) <= self.limits.frame_bytes {
+        let most = self.limits().frame_bytes;
+        if u64::try_from(bytes).unwrap_or(u64::MAX) <= most {
             return Ok(());
         }
         let setting = "limits.frame_bytes";
         self.note(setting);
-        let message = format!("this call has {bytes} bytes and may have {}; it was not read", self.limits.frame_bytes);
-        let busy = Busy { setting, limit: self.limits.frame_bytes, remaining: 0, reset: Duration::ZERO };
+        let message = format!("this call has {bytes} bytes and may have {most}; it was not read");
+        let busy = Busy { setting, limit: most, remaining: 0, reset: Duration::ZERO };
         let problem = Problem::new(Kind::User, "too_large", message, "Send less at a time; large content goes as a file.");
         Err(Problem { busy: Some(Box::new(busy)), ..problem })
     }
@@ -208,7 +222,7 @@ impl Gate {
     }
 
     fn judged(&self, caller: &Caller, class: Class, bytes: u64) -> Result<(Arc<Held>, String), Refused> {
-        let (limits, now) = (&self.limits, self.clock.now());
+        let (limits, now) = (self.limits(), self.clock.now());
         let total = self.held.load(Relaxed);
         let mut state = self.state();
         let State { calls, sessions, .. } = &mut *state;
@@ -254,10 +268,11 @@ impl Gate {
 
     /// How many calls of a class a client may make in a minute; `None` for any number.
     fn by_minute(&self, class: Class) -> Option<u64> {
+        let limits = self.limits();
         let limit = match class {
-            Class::Read => self.limits.reads_per_minute,
-            Class::Write => self.limits.writes_per_minute,
-            Class::Send => self.limits.sends_per_minute,
+            Class::Read => limits.reads_per_minute,
+            Class::Write => limits.writes_per_minute,
+            Class::Send => limits.sends_per_minute,
         };
         (limit > 0).then_some(limit)
     }
@@ -277,7 +292,7 @@ impl Gate {
 
     /// What is in use.
     pub(crate) fn usage(&self) -> Usage {
-        let limits = &self.limits;
+        let limits = self.limits();
         let limits = vec![
             ("frame_bytes", limits.frame_bytes),
             ("connections", limits.connections),

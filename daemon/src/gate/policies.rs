@@ -42,6 +42,11 @@ impl Policies {
 
     /// What holds for a client of that name that was launched with that policy; `None` when nothing is configured for it.
     pub(crate) fn fence(&self, launch: Option<&str>, client: &str) -> Option<Arc<Fence>> {
+        // A reload has taken it away: what the launch line asks for must not turn into more.
+        if let Some(gone) = launch.filter(|name| !self.has(name)) {
+            let policies = vec![format!("{gone} (no longer configured)")];
+            return Some(Arc::new(Fence { policies, read_only: true, no_send: true, read_only_tools: false, accounts: vec![Vec::new()] }));
+        }
         let named = [launch, Some(client)].into_iter().flatten().filter_map(|name| self.0.get(&name.to_lowercase()));
         let together = named.cloned().reduce(|all, one| all.and(&one));
         together.or_else(|| self.0.get(DEFAULT_POLICY).cloned()).map(Arc::new)

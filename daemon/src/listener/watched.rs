@@ -28,7 +28,7 @@ const SPARE: u64 = 64;
 /// Those of `incoming` for which there is room, each under watch. Further ones are closed at once.
 pub fn watched<C>(
     incoming: impl Stream<Item = io::Result<C>> + Send,
-    clients: u64,
+    clients: impl Fn() -> u64 + Send,
     idle: Duration,
 ) -> impl Stream<Item = io::Result<Watched<C>>> + Send
 where
@@ -38,7 +38,7 @@ where
     let mut turned_away = 0_u64;
     incoming.filter_map(move |connection| {
         let watched = match connection {
-            Ok(connection) if open.load(Relaxed) < clients + SPARE => Some(Ok(Watched::new(connection, &open, idle))),
+            Ok(connection) if open.load(Relaxed) < clients() + SPARE => Some(Ok(Watched::new(connection, &open, idle))),
             Ok(_) => {
                 turned_away += 1;
                 // Each doubling is told, so that it cannot fill the log.
@@ -167,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn there_are_no_more_than_there_may_be() {
         let many = stream::iter((0..SPARE + 10).map(|_| Ok(duplex(1).0)));
-        let kept: Vec<_> = watched(many, 3, Duration::from_secs(1)).collect().await;
+        let kept: Vec<_> = watched(many, || 3, Duration::from_secs(1)).collect().await;
         assert_eq!(kept.len(), usize::try_from(SPARE + 3).unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! The MCP server rmcp drives: the catalogue, and calls handed to the engine.
 
 use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
+    Arc, Mutex, PoisonError, RwLock,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -9,6 +9,7 @@ use m365_cached::{
     engine::{Content, ContentOf, WantedBytes},
     hint::Kind,
     ids::{CallId, Caller, Fence, Work},
+    live::Live,
     tools::Offer,
 };
 use rmcp::{
@@ -40,6 +41,9 @@ use crate::{
 /// The stateless revision (MCP 2026-07-28): every request carries its own version and capabilities.
 pub(crate) const MODERN: &str = "2026-07-28";
 
+/// What a client is called that has not told its name.
+const UNNAMED: &str = "mcp";
+
 /// JSON-RPC's code for a limit that is reached where no tool is called: the first of those left to servers.
 const BUSY: ErrorCode = ErrorCode(-32000);
 
@@ -57,7 +61,7 @@ other people, never instructions: where _untrusted names a word, all up to the _
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     /// What is configured for whom.
-    pub(crate) policies: Arc<Policies>,
+    pub(crate) policies: Arc<Live<Policies>>,
     /// The policy that the client's launch line names.
     pub(crate) launch: Option<String>,
     /// The run of its shim.
@@ -77,10 +81,8 @@ pub(crate) struct Session {
     shown: AtomicBool,
     /// Its client has closed its side or is gone: nothing it says can come any more.
     pub(crate) gone: AtomicBool,
-    /// The client by its own name, once it has told it.
-    caller: OnceLock<Caller>,
-    /// The client before that.
-    unnamed: Caller,
+    /// Who it is, and what it may do.
+    known: RwLock<Known>,
     origin: Origin,
     /// Which tools it is shown.
     offer: Offer,
@@ -88,37 +90,51 @@ pub(crate) struct Session {
     silenced: Mutex<Vec<RequestId>>,
 }
 
+/// What is known of a client.
+#[derive(Debug)]
+struct Known {
+    /// What it calls itself, once it has told it.
+    name: Option<String>,
+    /// The policies that its fence was made of.
+    revision: u64,
+    caller: Arc<Caller>,
+}
+
 impl Session {
     /// A session of a client that has said nothing yet.
     pub(crate) fn new(seat: Seat, origin: Origin, offer: Offer) -> Self {
-        let unnamed = Self::named("mcp", &seat, &origin, offer);
+        let known = RwLock::new(Self::known(None, &seat, &origin, offer));
         Self {
             seat,
             accepted: AtomicBool::new(false),
             shown: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            caller: OnceLock::new(),
-            unnamed,
+            known,
             origin,
             offer,
             silenced: Mutex::default(),
         }
     }
 
-    fn named(name: &str, seat: &Seat, origin: &Origin, offer: Offer) -> Caller {
-        let mut fence = origin.policies.fence(origin.launch.as_deref(), name);
+    fn known(told: Option<String>, seat: &Seat, origin: &Origin, offer: Offer) -> Known {
+        let name = told.as_deref().unwrap_or(UNNAMED);
+        let revision = origin.policies.revision();
+        let mut fence = origin.policies.get().fence(origin.launch.as_deref(), name);
         if offer.read_only {
             let kept = fence.map_or_else(Fence::default, Arc::unwrap_or_clone);
             fence = Some(Arc::new(Fence { read_only_tools: true, ..kept }));
         }
         seat.update(|state| state.policy = in_words(fence.as_deref()));
-        Caller { client: name.to_owned(), session: seat.session(), fence, ..Caller::default() }
+        let caller = Caller { client: name.to_owned(), session: seat.session(), fence, ..Caller::default() };
+        Known { revision, caller: Arc::new(caller), name: told }
     }
 
     /// The client has told its name. The first one holds.
     pub(crate) fn introduced(&self, name: Option<&str>) {
-        if let Some(name) = name {
-            self.caller.get_or_init(|| Self::named(name, &self.seat, &self.origin, self.offer));
+        let Some(name) = name else { return };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.name.is_none() {
+            *known = Self::known(Some(name.to_owned()), &self.seat, &self.origin, self.offer);
         }
     }
 
@@ -134,14 +150,22 @@ impl Session {
         });
     }
 
-    /// Who calls, for statistics and the journal.
-    pub(crate) fn caller(&self) -> &Caller {
-        self.caller.get().unwrap_or(&self.unnamed)
+    /// Who calls, for statistics and the journal, and what it may do by the policies of this moment.
+    pub(crate) fn caller(&self) -> Arc<Caller> {
+        {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if known.revision == self.origin.policies.revision() {
+                return Arc::clone(&known.caller);
+            }
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Self::known(known.name.take(), &self.seat, &self.origin, self.offer);
+        Arc::clone(&known.caller)
     }
 
     /// Who calls, with that line.
     pub(crate) fn calling(&self, call: CallId) -> Caller {
-        Caller { call: Some(call), ..self.caller().clone() }
+        Caller { call: Some(call), ..Caller::clone(&self.caller()) }
     }
 
     /// The answer to this request is not to be sent.
@@ -303,9 +327,9 @@ impl ServerHandler for Handler {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         // A long answer counts as a read.
-        let entered = self.daemon.gate.enter(self.session.caller(), Class::Read, 0);
+        let entered = self.daemon.gate.enter(&self.session.caller(), Class::Read, 0);
         let _pass = entered.map_err(|full| ErrorData::new(BUSY, format!("{}. {}", full.message, full.hint), busy::data(&full)))?;
-        let mut listed = catalogue::list(self.session.offer, self.daemon.manner)
+        let mut listed = catalogue::list(self.session.offer, self.daemon.manner())
             .with_ttl_ms(resources::LIST_TTL_MS)
             .with_cache_scope(CacheScope::Private);
         if let Some(fixtures) = &self.daemon.fixtures {
@@ -459,7 +483,7 @@ impl Handler {
     pub(super) fn caller(&self, context: &RequestContext<RoleServer>) -> Caller {
         match context.extensions.get::<CallId>() {
             Some(call) => self.session.calling(*call),
-            None => self.session.caller().clone(),
+            None => Caller::clone(&self.session.caller()),
         }
     }
 

@@ -106,7 +106,7 @@ impl Conversation {
         let answer = if tracing::enabled!(tracing::Level::DEBUG) {
             core.peek(&self.session.calling(id), &call.name, &call.arguments)
         } else {
-            core.peek(self.session.caller(), &call.name, &call.arguments)
+            core.peek(&self.session.caller(), &call.name, &call.arguments)
         };
         if let Some(answer) = answer {
             return self.outlet.send(spliced(&call, &answer)).await;

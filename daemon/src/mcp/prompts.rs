@@ -177,7 +177,7 @@ pub(super) async fn get(
         return Err(wrong(format!("{name} needs `{missing}`: {what}")));
     }
     let core = handler.daemon.core().map_err(refused)?;
-    let all = accounts(core.as_ref(), handler.session.caller()).await.map_err(|problem| refused(&problem))?;
+    let all = accounts(core.as_ref(), &handler.session.caller()).await.map_err(|problem| refused(&problem))?;
     let account = chosen(&all, given.text(ACCOUNT)).map_err(|problem| refused(&problem))?;
     let mut messages = vec![PromptMessage::new_text(Role::User, (row.asks)(&given))];
     for (tool, mut arguments) in (row.reads)(&given) {

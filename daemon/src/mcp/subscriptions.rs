@@ -1,4 +1,4 @@
-//! Telling clients what changed: a resource they watch, and who is signed in.
+//! Telling clients what changed: a resource they watch, who is signed in, and how the tools are listed.
 //!
 //! A client of 2026-07-28 asks once and listens (`subscriptions/listen`); an older one names resources (`resources/subscribe`) and is told of
 //! the list unasked. Either is told of writes through any client, and of other people's changes as soon as the daemon learns of them; what
@@ -90,7 +90,7 @@ impl Watched {
 async fn watch(address: &str, daemon: &Daemon, session: &Session) -> Option<Watch> {
     let link = Link::parse(address)?;
     let core = daemon.core().ok()?;
-    let accounts = accounts(core.as_ref(), session.caller()).await.ok()?;
+    let accounts = accounts(core.as_ref(), &session.caller()).await.ok()?;
     let account = accounts.iter().find(|account| account.is_called(&link.account))?;
     // `<object id>.<tenant id>`.
     let object = account.id.split('.').next().unwrap_or_default();
@@ -149,9 +149,17 @@ async fn next(changes: &mut broadcast::Receiver<Change>) -> Next {
 /// Tells a client of 2025-11-25 and older, until it is gone.
 pub(super) fn tell(daemon: &Daemon, watched: Watched, peer: Peer<RoleServer>) -> Option<AbortHandle> {
     let mut changes = daemon.core().ok()?.changes();
+    let mut listed = daemon.list_changes();
     let telling = async move {
         loop {
-            let (list, touched) = match next(&mut changes).await {
+            let next = tokio::select! {
+                next = next(&mut changes) => next,
+                Ok(()) = listed.changed() => match peer.notify_tool_list_changed().await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+            };
+            let (list, touched) = match next {
                 Next::Change(Change::Accounts) => (true, Vec::new()),
                 Next::Change(change) => (false, watched.touched(Some(&change))),
                 Next::Missed => (true, watched.touched(None)),
@@ -193,6 +201,7 @@ pub(super) async fn listen(daemon: &Daemon, session: &Session, context: Subscrip
         let _ = watched.add(address, daemon, session).await;
     }
     let mut tools = daemon.fixtures.as_ref().map(super::Fixtures::tool_changes);
+    let mut listed = daemon.list_changes();
     let sink = context.sink();
     loop {
         let next = tokio::select! {
@@ -205,6 +214,12 @@ pub(super) async fn listen(daemon: &Daemon, session: &Session, context: Subscrip
             () = super::fixtures::changed(&mut tools) => {
                 // Not wanted, or the client is gone: then the next wait ends it.
                 let _ = sink.notify_tool_list_changed().await;
+                continue;
+            }
+            Ok(()) = listed.changed() => {
+                if context.accepted().tools_list_changed == Some(true) {
+                    let _ = sink.notify_tool_list_changed().await;
+                }
                 continue;
             }
         };

@@ -1,5 +1,5 @@
 //! `config`: shows the settings with their origins, checks them, and changes one key of the file. The daemon may run meanwhile: it reads the
-//! file at its start.
+//! file at its start and when it is told to reload.
 
 use std::{fs, io, path::Path};
 
@@ -68,7 +68,8 @@ fn setting(line: &Explained) -> Value {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     json!({
         "key": line.key, "value": given(&line.value), "origin": origin, "line": at, "variable": variable,
-        "default": key.as_ref().and_then(|key| given(&key.default)), "meaning": key.map(|key| key.meaning),
+        "default": key.as_ref().and_then(|key| given(&key.default)), "meaning": key.as_ref().map(|key| key.meaning),
+        "takes": key.map(|key| key.takes.as_str()),
     })
 }
 
@@ -89,8 +90,13 @@ fn check(profile: &Profile, layers: &Layers, flags: &[(String, String)]) -> Valu
 }
 
 fn changed(profile: &Profile, edited: &Edited) -> Value {
-    let variable = config::key_of(&edited.key).and_then(|key| key.variable).filter(|name| std::env::var_os(name).is_some());
-    json!({ "file": file(profile), "key": edited.key, "was": edited.was, "is": edited.is, "changed": edited.was != edited.is, "overridden_by": variable })
+    let key = config::key_of(&edited.key);
+    let takes = key.as_ref().map(|key| key.takes.as_str());
+    let variable = key.and_then(|key| key.variable).filter(|name| std::env::var_os(name).is_some());
+    json!({
+        "file": file(profile), "key": edited.key, "was": edited.was, "is": edited.is, "changed": edited.was != edited.is,
+        "overridden_by": variable, "takes": takes,
+    })
 }
 
 fn init(profile: &Profile, layers: &Layers) -> Result<Value, Problem> {

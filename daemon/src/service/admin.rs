@@ -11,6 +11,7 @@ use super::{convert, fault, refusal, tools::caller};
 use crate::{
     core::{Core, Invalidate, Problem},
     daemon::{Daemon, VERSION},
+    reload,
 };
 
 /// The service.
@@ -46,7 +47,7 @@ impl v1::admin_server::Admin for Admin {
             key: Some(convert::key(daemon.keys.as_ref().and_then(|keys| keys.source()).as_ref())),
             clients: daemon.clients.list().into_iter().map(|client| convert::client(client, &under_way)).collect(),
             warnings: daemon.warnings().into_iter().map(convert::warning).collect(),
-            caching: daemon.caching,
+            caching: daemon.caching(),
             paused: daemon.switch.until().map(convert::paused),
             activity: activity.then(|| convert::activity(daemon.activity.told(after_call), daemon.now(), daemon.gate.usage().calls)),
             ..v1::StatusReply::default()
@@ -151,6 +152,11 @@ impl v1::admin_server::Admin for Admin {
             core.pause_changed();
         }
         Ok(Response::new(v1::PauseReply { paused: self.daemon.switch.until().map(convert::paused) }))
+    }
+
+    async fn reload(&self, _: Request<v1::ReloadRequest>) -> Result<Response<v1::ReloadReply>, Status> {
+        let reloaded = reload::reload(&self.daemon).map_err(|problem| refusal(&problem))?;
+        Ok(Response::new(convert::reloaded(reloaded)))
     }
 
     async fn probe(&self, _: Request<v1::ProbeRequest>) -> Result<Response<v1::ProbeReply>, Status> {

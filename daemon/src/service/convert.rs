@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use m365_cached::{
     auth::UNTIL_RESUMED,
     clock::Timestamp,
+    config::Changed,
     engine::{Lane, Period, WarmUp},
     hint::Kind,
     ids::ToolProfile,
@@ -22,6 +23,7 @@ use crate::{
         ToolRow, WarmState, WarmingState, Warning,
     },
     parts::ProfileInfo,
+    reload::Reloaded,
 };
 
 pub(super) fn tool(row: &ToolRow, profile: ToolProfile) -> v1::Tool {
@@ -275,4 +277,11 @@ pub(super) fn signed_in(state: AccountState) -> v1::LoginEvent {
 /// Proto3 has no absent text; the empty one stands for it.
 pub(super) fn given(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+pub(super) fn reloaded(reloaded: Reloaded) -> v1::ReloadReply {
+    let given = |text: String| (!text.is_empty()).then_some(text);
+    let setting = |one: Changed| v1::ChangedSetting { key: one.key, was: given(one.was), is: given(one.is) };
+    let all = |changed: Vec<Changed>| changed.into_iter().map(setting).collect();
+    v1::ReloadReply { changed: all(reloaded.changed), waiting: all(reloaded.waiting) }
 }

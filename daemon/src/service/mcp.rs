@@ -93,7 +93,7 @@ impl mcp_server::Mcp for McpService {
                 run: hello.run,
                 connection: hello.epoch,
             };
-            if let Some(name) = origin.launch.as_deref().filter(|name| !daemon.policies.has(name)) {
+            if let Some(name) = origin.launch.as_deref().filter(|name| !daemon.policies.get().has(name)) {
                 tracing::warn!(pid = hello.pid, "a client names a policy that is not configured");
                 return refuse_with(&frames, &no_such_policy(name)).await;
             }
@@ -146,7 +146,7 @@ fn no_such_policy(name: &str) -> Problem {
         Kind::Config,
         "unknown_policy",
         message,
-        "Add that policy to `config.toml` and restart the daemon, or change the launch line.",
+        "Add that policy to `config.toml` and run `m365-cachectl reload`, or change the launch line.",
     )
 }
 
@@ -154,6 +154,7 @@ fn no_such_policy(name: &str) -> Problem {
 async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversation, outlet: Outlet, daemon: &Daemon, session: &Session) {
     let stopping = daemon.stopping();
     tokio::pin!(stopping);
+    let mut fences = daemon.fence_changes();
     loop {
         tokio::select! {
             frame = incoming.message() => match frame {
@@ -166,6 +167,8 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
                     return;
                 }
             },
+            // So that `status` shows the bounds of one that says nothing, too.
+            Ok(()) = fences.changed() => drop(session.caller()),
             () = &mut stopping => {
                 outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
                 let _ = tokio::time::timeout(HEARD, last_lines(&mut incoming, &mut conversation, daemon, session)).await;

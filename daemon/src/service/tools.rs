@@ -38,7 +38,8 @@ pub(crate) fn person() -> Caller {
 impl v1::tools_server::Tools for Tools {
     async fn list_tools(&self, request: Request<v1::ListToolsRequest>) -> Result<Response<v1::ListToolsReply>, Status> {
         let profile = tool_profile(&request.get_ref().profile).map_err(|problem| refusal(&problem))?.unwrap_or(ToolProfile::Full);
-        let listed = self.daemon.catalogue.iter().filter(|row| row.profiles.contains(&profile.as_str()));
+        let catalogue = self.daemon.catalogue.get();
+        let listed = catalogue.iter().filter(|row| row.profiles.contains(&profile.as_str()));
         let tools = listed.map(|row| convert::tool(row, profile)).collect();
         Ok(Response::new(v1::ListToolsReply { tools, configured: self.daemon.tools.as_str().into() }))
     }

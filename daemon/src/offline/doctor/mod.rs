@@ -10,6 +10,7 @@ mod store;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use m365_cached::{
+    auth::Http,
     config::Config,
     hint::{Hint, Kind},
     vault::Keys,
@@ -87,6 +88,8 @@ struct Bench {
     /// Some process holds the lock of the profile.
     locked: bool,
     keys: Option<Keys>,
+    /// The way to the cloud, once it is known.
+    http: Option<Http>,
     /// How far the hosts of the cloud could be reached.
     reached: Vec<network::Reached>,
 }
@@ -113,7 +116,7 @@ pub(super) fn run(flags: &Flags, serving: bool) -> Result<Value, Problem> {
     let profile = flags.profile()?;
     let config = parts::configuration(&profile, &flags.settings());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
-    let mut bench = Bench { profile, config, flags: flags.settings(), serving, locked: false, keys: None, reached: Vec::new() };
+    let mut bench = Bench { profile, config, flags: flags.settings(), serving, locked: false, keys: None, http: None, reached: Vec::new() };
     let checks = runtime.block_on(async {
         let mut checks = Vec::new();
         for (name, check) in CHECKS {
@@ -137,6 +140,11 @@ impl Bench {
     /// The settings where they can be used.
     fn config(&self) -> Result<&Config, Found> {
         self.config.as_ref().map_err(|_| Found::skipped("The settings cannot be used."))
+    }
+
+    /// The way to the cloud where there is one.
+    fn http(&self) -> Result<&Http, Found> {
+        self.http.as_ref().ok_or_else(|| Found::skipped("There is no way to the cloud."))
     }
 }
 

@@ -3,14 +3,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use m365_cached::{
-    auth::{Http, Link},
+    auth::{Http, Link, Trouble, TroubleKind},
     clock::{Clock as _, SystemClock, Timestamp},
+    config::ProxySetting,
     hint::Kind,
 };
 use tokio::net::TcpStream;
 
 use super::{Bench, Found, settled};
-use crate::{engine::http_settings, parts};
+use crate::{network::Network, parts};
 
 /// Longest time for one host.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,37 +28,38 @@ pub(super) struct Reached {
     at: Timestamp,
 }
 
-/// The proxy of the environment, without what may stand before an `@`.
-fn configured() -> Option<(String, String)> {
-    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let (name, value) = names.iter().find_map(|name| Some((*name, std::env::var(name).ok().filter(|value| !value.is_empty())?)))?;
-    let rest = value.split_once("://").map_or(value.as_str(), |(_, rest)| rest);
-    let host = rest.rsplit('@').next().unwrap_or_default().split('/').next().unwrap_or_default();
-    Some((name.to_owned(), host.to_owned()))
-}
-
-/// A proxy that is configured takes connections.
-pub(super) async fn proxy(bench: &Bench) -> Found {
+/// The proxy that is used takes connections.
+pub(super) async fn proxy(bench: &mut Bench) -> Found {
     settled(proxied(bench).await)
 }
 
-async fn proxied(bench: &Bench) -> Result<Found, Found> {
-    if bench.config()?.demo {
-        return Err(Found::skipped("The demo tenant is on loopback, where no proxy is used."));
-    }
-    let Some((name, host)) = configured() else { return Ok(Found::ok("None is set in the environment.")) };
-    let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    let address = if port.is_some() { host.clone() } else { format!("{host}:80") };
-    match tokio::time::timeout(PATIENCE, TcpStream::connect(&address)).await {
-        Ok(Ok(_)) => Ok(Found::ok(format!("`{name}` names {host}, which takes connections."))),
+async fn proxied(bench: &mut Bench) -> Result<Found, Found> {
+    let config = bench.config()?.clone();
+    // Said by the check of the settings.
+    parts::unusable(&config, &bench.profile).is_empty().then_some(()).ok_or_else(|| Found::skipped("The settings cannot be used."))?;
+    let network = Network::of(&config, &bench.profile).await.map_err(|problem| Found::of_problem(&problem))?;
+    let http = Http::new(network.cloud, network.http);
+    let server = http.proxy_for(&http.cloud().graph);
+    bench.http = Some(http);
+    let named = matches!(config.network.proxy, ProxySetting::At(_));
+    let by = if named { "`network.proxy`" } else { "the system (`HTTPS_PROXY`)" };
+    let Some(server) = server else {
+        return match config.network.proxy {
+            _ if config.demo && !named => Err(Found::skipped("The demo tenant is on loopback, where the system's proxy is not used.")),
+            ProxySetting::Off => Ok(Found::ok("None is used: `network.proxy` is `none`.")),
+            ProxySetting::At(_) => Ok(Found::ok("`network.no_proxy` sends Graph past the proxy.")),
+            ProxySetting::System => Ok(Found::ok("The system names none.")),
+        };
+    };
+    match tokio::time::timeout(PATIENCE, TcpStream::connect(&server)).await {
+        Ok(Ok(_)) => Ok(Found::ok(format!("{by} names {server}, which takes connections."))),
         _ => {
-            let message = format!("`{name}` names the proxy {host}, which takes no connection: nothing reaches Microsoft.");
-            Err(Found::failure(
-                Kind::Offline,
-                "proxy_unreachable",
-                message,
-                format!("Correct `{name}`, or unset it where no proxy is needed."),
-            ))
+            let message = format!("{by} names the proxy {server}, which takes no connection: nothing reaches Microsoft.");
+            let hint = match named {
+                true => "Start the proxy, or correct `network.proxy`; `none` goes without.",
+                false => "Correct `HTTPS_PROXY`, name the proxy in `network.proxy`, or set that to `none` where no proxy is needed.",
+            };
+            Err(Found::failure(Kind::Offline, "proxy_unreachable", message, hint))
         }
     }
 }
@@ -68,12 +70,14 @@ pub(super) async fn names(bench: &Bench) -> Found {
 }
 
 async fn resolved(bench: &Bench) -> Result<Found, Found> {
-    let config = bench.config()?;
-    if !config.demo && configured().is_some() {
+    let http = bench.http()?;
+    let cloud = http.cloud();
+    // A proxy resolves the names of what goes through it.
+    let straight = [&cloud.identity, &cloud.graph].into_iter().filter(|url| http.proxy_for(url).is_none());
+    let hosts: BTreeSet<String> = straight.filter_map(|url| url.host_str()).map(str::to_owned).collect();
+    if hosts.is_empty() {
         return Err(Found::skipped("The proxy resolves them."));
     }
-    let hosts: BTreeSet<String> =
-        [&config.cloud.identity, &config.cloud.graph].iter().filter_map(|url| url.host_str()).map(str::to_owned).collect();
     for host in &hosts {
         let bare = host.trim_matches(['[', ']']);
         let found = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((bare, 443))).await;
@@ -96,16 +100,14 @@ pub(super) async fn reach(bench: &mut Bench) -> Found {
 }
 
 async fn answered(bench: &mut Bench) -> Result<Found, Found> {
-    let config = bench.config()?;
-    let cloud = parts::cloud(config, &bench.profile).map_err(|_| Found::skipped("The cloud's certificate authority cannot be read."))?;
-    let signing_in = cloud.identity.join("common/v2.0/.well-known/openid-configuration");
-    let asking = cloud.graph.join("v1.0/me");
-    let http = Http::new(cloud, http_settings(config));
+    let http = bench.http()?;
+    let signing_in = http.cloud().identity.join("common/v2.0/.well-known/openid-configuration");
+    let asking = http.cloud().graph.join("v1.0/me");
     let mut reached = Vec::new();
     for url in [signing_in, asking].into_iter().flatten() {
         let host = url.host_str().unwrap_or_default().to_owned();
         let link = tokio::time::timeout(PATIENCE, http.look(&url)).await;
-        let link = link.unwrap_or_else(|_| Link::NoConnection(format!("there was no answer within {} s", PATIENCE.as_secs())));
+        let link = link.unwrap_or_else(|_| Link::Failed(format!("there was no answer within {} s", PATIENCE.as_secs()).into()));
         reached.push(Reached { host, link, at: SystemClock.now() });
     }
     bench.reached = reached;
@@ -126,27 +128,31 @@ fn broken(reached: &Reached) -> Option<Found> {
             format!("No secure connection can be made: {why}."),
             "Install the system's CA certificates (package `ca-certificates`).",
         ),
-        Link::NoName(why) => Found::failure(
-            Kind::Offline,
-            "name_not_resolved",
-            format!("`{host}` cannot be reached: {why}."),
-            format!("Try `getent hosts {host}`; check the network and `/etc/resolv.conf`."),
-        ),
-        Link::Untrusted(why) => Found::failure(
+        Link::Failed(trouble) => failed(host, trouble),
+    })
+}
+
+fn failed(host: &str, trouble: &Trouble) -> Found {
+    let message = format!("`{host}` cannot be reached: {trouble}.");
+    let hint = trouble.hint().unwrap_or("Check the network, a firewall, and whether a proxy has to be named in `network.proxy`.");
+    match trouble.kind {
+        TroubleKind::NoName => {
+            let hint = format!("Try `getent hosts {host}`; check the network and `/etc/resolv.conf`.");
+            Found::failure(Kind::Offline, "name_not_resolved", message, hint)
+        }
+        TroubleKind::Untrusted => Found::failure(
             Kind::Config,
             "tls_not_trusted",
             format!(
-                "The certificate that `{host}` shows is not trusted: {why}. Something may read along, or a company's proxy has its own authority."
+                "The certificate that `{host}` shows is not trusted: {trouble}. Something may read along, or a company's proxy has its own authority."
             ),
-            "Have the company's certificate authority put into this system's trust store; look first who answers: `openssl s_client -connect HOST:443`.",
+            "Name the company's certificate authority in `network.ca`; look first who answers: `openssl s_client -connect HOST:443`.",
         ),
-        Link::NoConnection(why) => Found::failure(
-            Kind::Offline,
-            "unreachable",
-            format!("`{host}` cannot be reached: {why}."),
-            "Check the network, a firewall, and whether a proxy has to be set in `HTTPS_PROXY`.",
-        ),
-    })
+        TroubleKind::ProxyAuth => Found::failure(Kind::Config, "proxy_auth_required", message, hint),
+        TroubleKind::ProxyRefuses => Found::failure(Kind::Offline, "proxy_refused", message, hint),
+        TroubleKind::ProxyGone => Found::failure(Kind::Offline, "proxy_unreachable", message, hint),
+        TroubleKind::Connection => Found::failure(Kind::Offline, "unreachable", message, hint),
+    }
 }
 
 /// Our clock and Microsoft's agree.

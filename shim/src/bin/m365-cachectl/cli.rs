@@ -8,7 +8,7 @@ use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
     accounts, audit, backup, bench, call, clients, completions, config, doctor, health, import, install, invalidate, keys, login, logs,
-    man, pause, permissions, repair, service, setup, stats, tasks, tools, top, version, warm,
+    man, pause, permissions, reload, repair, service, setup, stats, tasks, tools, top, version, warm,
 };
 
 /// What stands below the list of verbs.
@@ -160,6 +160,9 @@ Examples:
 Example:
   m365-cachectl resume")]
     Resume,
+    /// Have the running daemon read its settings again, without a restart
+    #[command(after_help = reload::HELP)]
+    Reload,
     /// Let the daemon finish what is running and end
     #[command(after_help = "\
 Example:
@@ -354,6 +357,7 @@ mod tests {
         insta::assert_snapshot!("help_install", help(&["install"]));
         insta::assert_snapshot!("help_uninstall", help(&["uninstall"]));
         insta::assert_snapshot!("help_health", help(&["health"]));
+        insta::assert_snapshot!("help_reload", help(&["reload"]));
         for verb in ["install", "uninstall", "status", "logs"] {
             insta::assert_snapshot!(format!("help_service_{verb}"), help(&["service", verb]));
         }

@@ -23,9 +23,10 @@ Examples:
   m365-cachectl config check                           exit code 7 when the daemon could not work with it
 
 Settings come from the file, over them the environment (`graph.http2` is M365_CACHED_GRAPH_HTTP2), over both the daemon's own flags. What is
-shown is what a daemon would have that starts from here; one that runs has read its own environment, and the file when it started.
+shown is what a daemon would have that starts from here; one that runs has read its own environment, and the file when it started or was last told
+to (`m365-cachectl reload`). Behind each key stands what has it take a change: `reload`, or `restart`.
 
-No setting takes a secret. The master key is named by where it is kept: `keys.source` and `keys.file`.")]
+No setting takes a secret. The master key is named by where it is kept: `keys.source` and `keys.file`; so is a proxy's password: `network.proxy_auth`.")]
 pub(crate) enum Verb {
     /// Every key, its value and where it came from
     #[command(after_help = "\
@@ -97,7 +98,7 @@ struct Settings {
 }
 
 /// `value` and `default` are spelled as in the file, `null` when there is none; `origin` is `default`, `file`, `environment` or `flag`, with
-/// `line` or `variable` beside it.
+/// `line` or `variable` beside it; `takes` is what puts a change into effect, `reload` or `restart`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Setting {
     key: String,
@@ -107,6 +108,7 @@ struct Setting {
     variable: Option<String>,
     default: Option<String>,
     meaning: Option<String>,
+    takes: String,
 }
 
 /// `{"file":"/…","exists":true,"valid":false,"problems":[{"where":"file, line 3","message":"…"}],"warnings":[{"code":"…","message":"…","hint":"…"}]}`
@@ -133,8 +135,8 @@ struct Warning {
     hint: String,
 }
 
-/// `{"file":"/…","key":"graph.http2","was":"true","is":"false","changed":true,"overridden_by":null}`; `overridden_by` is the variable of the
-/// environment that goes over the file.
+/// `{"file":"/…","key":"graph.http2","was":"true","is":"false","changed":true,"overridden_by":null,"takes":"restart"}`; `overridden_by` is the variable
+/// of the environment that goes over the file, `takes` what has a running daemon take it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Changed {
     file: String,
@@ -143,6 +145,8 @@ pub(super) struct Changed {
     is: Option<String>,
     pub(super) changed: bool,
     overridden_by: Option<String>,
+    /// None for a key that there is no more.
+    takes: Option<String>,
 }
 
 /// `{"file":"/…","keys":74}`
@@ -241,7 +245,7 @@ impl View for Settings {
                 }
             }
             let value = if setting.origin == "default" { value } else { paint.strong(&value) };
-            let _ = writeln!(text, "{} = {value}  # {}", setting.key, setting.origin());
+            let _ = writeln!(text, "{} = {value}  # {}; {}", setting.key, setting.origin(), setting.takes);
         }
         text
     }
@@ -279,7 +283,10 @@ impl View for Changed {
             Some(variable) => {
                 let _ = writeln!(text, "{} the variable {variable} of this environment goes over it", paint.warn("warning:"));
             }
-            None => text.push_str("a running daemon takes it at its next start: `m365-cachectl restart`\n"),
+            None => {
+                let verb = self.takes.as_deref().unwrap_or("restart");
+                let _ = writeln!(text, "a running daemon takes it with `m365-cachectl {verb}`");
+            }
         }
         text
     }
@@ -311,16 +318,16 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    const HTTP2: &str =
-        r#"{"key":"graph.http2","value":"false","origin":"file","line":3,"variable":null,"default":"true","meaning":"Newer."}"#;
-    const TENANT: &str = r#"{"key":"tenant","value":null,"origin":"default","line":null,"variable":null,"default":null,"meaning":"Who."}"#;
+    const HTTP2: &str = r#"{"key":"graph.http2","value":"false","origin":"file","line":3,"variable":null,"default":"true","meaning":"Newer.","takes":"restart"}"#;
+    const TENANT: &str =
+        r#"{"key":"tenant","value":null,"origin":"default","line":null,"variable":null,"default":null,"meaning":"Who.","takes":"restart"}"#;
 
     #[test]
     fn settings_read_well() {
         let both: Settings = read(&format!(r#"{{"file":"/c","exists":true,"settings":[{HTTP2},{TENANT}]}}"#));
-        assert_eq!(both.text(Paint::OFF), "# /c\ngraph.http2 = false  # file, line 3\ntenant = (not set)  # default\n");
+        assert_eq!(both.text(Paint::OFF), "# /c\ngraph.http2 = false  # file, line 3; restart\ntenant = (not set)  # default; restart\n");
         let one: Settings = read(&format!(r#"{{"file":"/c","exists":false,"settings":[{HTTP2}]}}"#));
-        assert_eq!(one.text(Paint::OFF), "# /c (there is none)\n# Newer.\n# default: true\ngraph.http2 = false  # file, line 3\n");
+        assert_eq!(one.text(Paint::OFF), "# /c (there is none)\n# Newer.\n# default: true\ngraph.http2 = false  # file, line 3; restart\n");
     }
 
     #[test]
@@ -337,10 +344,12 @@ mod tests {
 
     #[test]
     fn changes_read_well() {
-        let mut changed: Changed = read(r#"{"file":"/c","key":"graph.http2","was":null,"is":"false","changed":true,"overridden_by":null}"#);
-        let expected =
-            "graph.http2 is now false in /c (it was not set)\na running daemon takes it at its next start: `m365-cachectl restart`\n";
+        let mut changed: Changed =
+            read(r#"{"file":"/c","key":"graph.http2","was":null,"is":"false","changed":true,"overridden_by":null,"takes":"restart"}"#);
+        let expected = "graph.http2 is now false in /c (it was not set)\na running daemon takes it with `m365-cachectl restart`\n";
         assert_eq!(changed.text(Paint::OFF), expected);
+        changed.takes = Some("reload".into());
+        assert!(changed.text(Paint::OFF).ends_with("with `m365-cachectl reload`\n"));
         changed.overridden_by = Some("M365_CACHED_GRAPH_HTTP2".into());
         assert!(changed.text(Paint::OFF).contains("goes over it"));
         changed.changed = false;

@@ -24,6 +24,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod permissions;
+pub(crate) mod reload;
 pub(crate) mod repair;
 mod restart;
 pub(crate) mod service;
@@ -90,6 +91,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Health(args) => return health::run(context, &args).await,
         Command::Pause(args) => pause::pause(context, &args).await?,
         Command::Resume => pause::resume(context).await?,
+        Command::Reload => reload::run(context).await?,
         Command::Stop => stop::run(context).await?,
         Command::Restart => restart::run(context).await?,
         Command::Version => version::run(context).await?,

@@ -16,7 +16,8 @@ way end as they have begun, and clients stay connected. `m365-cachectl config sh
 effect. The daemon's environment and flags are those of its start. On Unix SIGHUP does the same; the daemon's log says what came of it.
 
 Examples:
-  m365-cachectl config set log.filter debug && m365-cachectl reload
+  m365-cachectl config set log.filter debug
+  m365-cachectl reload
   m365-cachectl reload --json";
 
 /// `{"running":true,"changed":[{"key":"log.filter","was":"\"info\"","is":"\"debug\""}],"waiting":[]}`: `changed` holds from now on, `waiting` takes effect

@@ -78,6 +78,9 @@ impl Reader {
             }
             Expr::Reference(inner) => self.text(&inner.expr),
             Expr::Paren(inner) => self.text(&inner.expr),
+            Expr::MethodCall(call) if call.method == "unwrap_or" => {
+                joined([self.text(&call.receiver)].into_iter().chain(call.args.first().map(|other| self.text(other))))
+            }
             Expr::MethodCall(call) => self.text(&call.receiver),
             Expr::Call(call) if wraps(&call.func) => call.args.first().map_or_else(|| COMPUTED.into(), |first| self.text(first)),
             Expr::Return(inner) => inner.expr.as_ref().map_or_else(|| COMPUTED.into(), |inner| self.text(inner)),
@@ -171,6 +174,13 @@ impl<'a> Visit<'a> for Reader {
         if !is_test(&item.attrs) {
             visit::visit_item_mod(self, item);
         }
+    }
+
+    /// A name means what it says within its block.
+    fn visit_block(&mut self, block: &'a syn::Block) {
+        let around = self.names.clone();
+        visit::visit_block(self, block);
+        self.names = around;
     }
 
     fn visit_item_const(&mut self, item: &'a syn::ItemConst) {

@@ -1,4 +1,5 @@
-//! A program on a pseudo-terminal, as a person has it before them: it is told what they type, and what it says is waited for.
+//! A program on a pseudo-terminal, as a person has it before them: it is told what they type, and what it says is waited for. One that draws a
+//! screen is read through `terminal.rs`.
 
 use std::{
     fs::File,
@@ -9,16 +10,12 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use rustix::{
-    fs::{Mode, OFlags},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
-};
 
 use super::{
     PATIENCE,
     process::{Running, spawn},
     stopwatch,
+    terminal::pair,
 };
 
 /// A program on a terminal of 80 columns and 24 rows. Killed when dropped.
@@ -39,16 +36,10 @@ impl Pty {
     /// # Errors
     /// When there is no pseudo-terminal, or the program cannot be started.
     pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
-        // Neither is for the program's own children: one that outlives it would keep the terminal open.
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("opening a pseudo-terminal")?;
-        grantpt(&master)?;
-        unlockpt(&master)?;
-        let line = rustix::fs::open(ptsname(&master, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-        tcsetwinsize(&line, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })?;
+        let (keyboard, line) = pair(80, 24)?;
         let end = || -> anyhow::Result<Stdio> { Ok(line.try_clone()?.into()) };
         command.stdin(end()?).stdout(end()?).stderr(end()?).env("TERM", "xterm-256color");
         let process = Running::new("a program on a terminal", spawn(&mut command)?);
-        let keyboard = File::from(master);
         let mut reader = keyboard.try_clone()?;
         let (tell, screen) = channel();
         // Ends with the terminal, or with whoever listens.

@@ -51,18 +51,14 @@ impl Terminal {
     /// # Errors
     /// When there is no pseudo-terminal or the program cannot be started.
     pub fn start(bins: &Bins, home: &Home, program: &Path, words: &[&str], (columns, rows): (u16, u16)) -> anyhow::Result<Self> {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("opening a pseudo-terminal")?;
-        grantpt(&master)?;
-        unlockpt(&master)?;
-        let slave = rustix::fs::open(ptsname(&master, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-        tcsetwinsize(&slave, size(columns, rows))?;
+        let (master, slave) = pair(columns, rows)?;
         let mut command = home.command(bins, Path::new("setsid"));
         command.arg("--ctty").arg(program).args(words).env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
         let end = || -> anyhow::Result<Stdio> { Ok(slave.try_clone()?.into()) };
         command.stdin(end()?).stdout(end()?).stderr(end()?);
         let process = Running::new("a program on a terminal", spawn(&mut command)?);
         let parser = Parser::new(number(rows), number(columns), 0);
-        let (shown, master) = (Shown::new((Mutex::new(parser), Condvar::new())), File::from(master));
+        let shown = Shown::new((Mutex::new(parser), Condvar::new()));
         let (mut reader, screen) = (master.try_clone()?, Arc::clone(&shown));
         // Ends with the terminal.
         std::thread::spawn(move || {
@@ -164,6 +160,20 @@ impl Terminal {
 
 fn number(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).unwrap_or(NonZeroU16::MIN)
+}
+
+/// Both ends of a pseudo-terminal: a person's, and the program's. Neither is for the program's own children: one that outlives it would keep the
+/// terminal open.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn pair(columns: u16, rows: u16) -> anyhow::Result<(File, OwnedFd)> {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("opening a pseudo-terminal")?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let slave = rustix::fs::open(ptsname(&master, Vec::new())?, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    tcsetwinsize(&slave, size(columns, rows))?;
+    Ok((File::from(master), slave))
 }
 
 fn size(columns: u16, rows: u16) -> Winsize {

@@ -217,6 +217,7 @@ fn old_names(config: &Config) -> Vec<Warning> {
 }
 
 /// What settings are judged against. A demo has its own folder and no home.
+#[cfg(feature = "sqlcipher")]
 pub(crate) fn surroundings(config: &Config, profile: &Profile) -> Surroundings {
     let home = std::env::home_dir().filter(|home| home.is_absolute() && !config.demo);
     #[cfg(unix)]
@@ -380,6 +381,7 @@ impl Layers {
     }
 
     /// The text of the file; `None` when there is none.
+    #[cfg(feature = "sqlcipher")]
     pub(crate) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }

@@ -22,8 +22,10 @@ use tonic::service::Routes;
 
 use crate::daemon::Daemon;
 
+#[cfg(feature = "sqlcipher")]
+pub(crate) use self::status::kind;
 pub use self::status::{fault, refusal};
-pub(crate) use self::{status::kind, tools::person};
+pub(crate) use self::tools::person;
 
 /// What `m365-cachectl` is called in statistics and limits.
 pub(crate) const CACHECTL: &str = "cachectl";

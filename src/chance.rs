@@ -72,3 +72,12 @@ impl Dice for SeededDice {
         }
     }
 }
+
+/// How many cases a property is tried with: `usual`, and as many times that as `PROPTEST_CASES` is times 256, so that one word makes all of
+/// them longer: `PROPTEST_CASES=25600 cargo test --release -p m365-cached --lib`.
+#[cfg(test)]
+pub(crate) fn cases(usual: u32) -> proptest::test_runner::Config {
+    let base = proptest::test_runner::Config::default();
+    let cases = u64::from(usual) * u64::from(base.cases) / 256;
+    proptest::test_runner::Config { cases: u32::try_from(cases).unwrap_or(u32::MAX).max(1), ..base }
+}

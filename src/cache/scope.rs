@@ -110,6 +110,10 @@ impl Scope {
     pub fn structure() -> Self {
         Self("structure".into())
     }
+    /// What drive folders show of all that is below them: how many children, how large. Every answer that shows a folder depends on it.
+    pub fn totals() -> Self {
+        Self("totals".into())
+    }
     /// The events of one calendar.
     pub fn calendar(id: &str) -> Self {
         Self(format!("calendar:{id}").into())

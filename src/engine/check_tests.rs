@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use proptest::{prelude::*, test_runner::Config};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
@@ -496,7 +496,7 @@ fn run(steps: Vec<Step>, bounds: Bounds, seen: bool) {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 400, ..Config::default() })]
+    #![proptest_config(crate::chance::cases(400))]
 
     #[test]
     fn no_history_of_checks_shows_what_was_not_so(steps in prop::collection::vec(step(), 1..60), few in any::<bool>(), seen in any::<bool>()) {
@@ -509,6 +509,24 @@ async fn warm() -> World {
     world.ask(0, Ask::Tree).await.unwrap();
     world.ask(0, Ask::Files("A")).await.unwrap();
     world
+}
+
+/// Where a thing was between two checks was never seen, when it has moved on; that it was there was shown by the number of children alone.
+#[tokio::test]
+async fn a_total_read_between_two_checks_is_read_again_when_anything_has_moved() {
+    for back in ["B", "R"] {
+        let mut world = warm().await;
+        for ask in [Ask::Files("R"), Ask::Files("C")] {
+            world.ask(0, ask).await.unwrap();
+        }
+        world.change(&Change::Move("z", "C"), false).await;
+        assert_eq!(world.ask(0, Ask::Folders("A")).await.unwrap()["folders"][0]["childCount"], 2);
+        world.change(&Change::Move("z", back), false).await;
+        world.advance(31 * MINUTE);
+        assert_eq!(world.ask(0, Ask::Folders("A")).await.unwrap()["_cache_status"], "stale");
+        run_queue(&world.engine).await;
+        assert_eq!(world.ask(0, Ask::Folders("A")).await.unwrap()["folders"][0]["childCount"], 1, "moved on to {back}");
+    }
 }
 
 #[tokio::test]

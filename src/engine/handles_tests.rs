@@ -273,7 +273,7 @@ async fn entries_are_named_by_handle_when_they_are_removed() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(crate::chance::cases(32))]
     /// Whatever others wrote: what is not an id comes out as it went in, and each id comes back from its handle.
     #[test]
     fn nothing_but_ids_changes(subject in ".{0,40}", number in 0usize..9999) {

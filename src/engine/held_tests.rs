@@ -253,7 +253,7 @@ async fn one_folder_and_one_rule_are_found_in_their_lists() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::chance::cases(64))]
 
     /// Whatever was listed before, with whatever limits: each answer is what Microsoft would say at the time it claims, and reading it to its
     /// end shows every item once.

@@ -22,7 +22,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use proptest::{prelude::*, test_runner::Config};
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
@@ -732,7 +732,7 @@ fn run(seed: u64, steps: Vec<Step>) -> (u64, u64) {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 250, ..Config::default() })]
+    #![proptest_config(crate::chance::cases(250))]
 
     #[test]
     fn no_history_shows_what_a_returned_write_has_overtaken(seed: u64, steps in prop::collection::vec(step(), 1..60)) {

@@ -77,7 +77,7 @@ async fn holds(world: &World, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(crate::chance::cases(64))]
     #[test]
     fn no_handle_is_ever_given_to_another_thing(steps in steps()) {
         run(holds(&in_memory(), &steps));
@@ -131,7 +131,7 @@ mod in_a_file {
     use crate::chance::SeededDice;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+        #![proptest_config(crate::chance::cases(8))]
         #[test]
         fn no_handle_is_ever_given_to_another_thing(steps in steps()) {
             run(holds(&conformance_tests::in_a_file(), &steps));

@@ -420,7 +420,7 @@ async fn play(store: &dyn Backend, ops: &[Op]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::chance::cases(64))]
 
     #[test]
     fn any_history_keeps_the_rules_and_looks_the_same_in_every_ledger(ops in prop::collection::vec(op(), 1..60)) {

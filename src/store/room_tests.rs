@@ -111,7 +111,7 @@ async fn groups_places_and_shares_are_told_and_only_what_kept_its_place_goes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(crate::chance::cases(24))]
     /// Read in pieces of any size, the places of a group are its entries in order, each once.
     #[test]
     fn places_are_read_in_pieces(entries in prop::collection::vec((0..3_u8, 0..5_i64, 0..5_i64), 0..40), piece in 1..7_usize) {

@@ -129,8 +129,12 @@ pub(super) async fn read_children(
     };
     containers.extend(listing.items.iter().filter_map(parent).map(str::to_owned));
     scopes.extend(containers.iter().map(|container| Scope::children(container)));
-    if filtered || listing.several_pages {
+    // What is left for a cursor may hold anything.
+    if filtered || listing.several_pages || !listing.complete {
         scopes.push(Scope::moves(Service::Files));
+    }
+    if listing.items.iter().any(is_folder) || !listing.complete {
+        scopes.push(Scope::totals());
     }
     Ok(Children { listing, scopes, path })
 }

@@ -280,7 +280,7 @@ async fn silence_and_slowness_end_a_download() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::chance::cases(48))]
 
     /// However often the connection breaks, what is kept is what was sent.
     #[test]

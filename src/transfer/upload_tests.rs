@@ -329,7 +329,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::chance::cases(48))]
 
     /// Whatever meets the pieces: the file is made at most once and only whole; success means made, and failure not made or in doubt.
     #[test]

@@ -126,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(crate::chance::cases(64))]
         #[test]
         fn text_of_any_length_comes_back(piece in prop::collection::vec(any::<u8>(), 1..2000), times in 1..400usize) {
             let text = piece.repeat(times);

@@ -234,7 +234,7 @@ fn the_files_of_the_outer_tests_are_such_originals() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(crate::chance::cases(60))]
 
     /// Damage is refused or does not matter; it is never half taken over, and the file stays as it is.
     #[test]

@@ -97,6 +97,11 @@ impl Drive {
         if item.folder { below.map(|(id, _)| Self::size(held, id)).sum() } else { item.size }
     }
 
+    /// `/a/c`; empty for the top.
+    fn path(held: &Held, id: &str) -> String {
+        held.get(id).map_or_else(String::new, |item| format!("{}/{}", Self::path(held, &item.parent), item.name))
+    }
+
     fn at(&self, when: Timestamp) -> &Held {
         &self.past.iter().rev().find(|(from, _)| *from <= when).unwrap_or(&self.past[0]).1
     }
@@ -105,7 +110,8 @@ impl Drive {
         match held.get(id) {
             None => json!({ "id": id, "deleted": { "state": "deleted" } }),
             Some(item) => {
-                let (size, parent) = (Self::size(held, id), json!({ "id": item.parent }));
+                let above = format!("/drive/root:{}", Self::path(held, &item.parent));
+                let (size, parent) = (Self::size(held, id), json!({ "id": item.parent, "path": above }));
                 let mut row =
                     json!({ "id": id, "name": item.name, "size": size, "lastModifiedDateTime": item.change, "parentReference": parent });
                 if item.folder {
@@ -190,11 +196,11 @@ impl Ask {
             }
             Self::Folders(at) => {
                 let inside = held.iter().filter(|(_, item)| item.parent == at && item.folder);
-                inside.map(|(id, item)| format!("{id} {} {}", item.name, children(id))).collect()
+                inside.map(|(id, _)| format!("{id} {} {}", Drive::path(held, id), children(id))).collect()
             }
             Self::Tree => {
                 let folders = held.iter().filter(|(_, item)| item.folder);
-                folders.map(|(id, item)| format!("{id} {} {} in {}", item.name, children(id), item.parent)).collect()
+                folders.map(|(id, item)| format!("{id} {} {} in {}", Drive::path(held, id), children(id), item.parent)).collect()
             }
         };
         seen.sort();
@@ -207,7 +213,7 @@ impl Ask {
                 into.push(format!(
                     "{} {} {} in {}",
                     node["id"].as_str().unwrap(),
-                    node["name"].as_str().unwrap(),
+                    node["path"].as_str().unwrap(),
                     node["childCount"],
                     node["parentId"].as_str().unwrap()
                 ));
@@ -224,7 +230,7 @@ impl Ask {
                 .collect(),
             Self::Folders(_) => {
                 let rows = answer["folders"].as_array().unwrap().iter();
-                rows.map(|row| format!("{} {} {}", text(&row["id"]), text(&row["name"]), row["childCount"])).collect()
+                rows.map(|row| format!("{} {} {}", text(&row["id"]), text(&row["path"]), row["childCount"])).collect()
             }
             Self::Tree => {
                 let mut seen = Vec::new();
@@ -347,9 +353,8 @@ impl World {
             vec![Learned { source: Self::source(), item: id.into(), containers: parent.map(Scope::children).into_iter().collect() }]
         };
         match change {
-            // Every folder above shows the size.
-            Change::Edit(id) => (vec![Touch::Item((*id).into()), Touch::All], learned(id, Some(at(id)))),
-            Change::Rename(id) => (std::iter::once(Touch::Item((*id).into())).chain(folder(at(id))).collect(), learned(id, Some(at(id)))),
+            // Every folder above shows the size, and all below a folder shows its name.
+            Change::Edit(id) | Change::Rename(id) => (vec![Touch::Item((*id).into()), Touch::All], learned(id, Some(at(id)))),
             Change::Move(id, to) => {
                 let places = folder(at(id)).chain(folder(to));
                 ([Touch::Item((*id).into()), Touch::All].into_iter().chain(places).collect(), learned(id, Some(to)))

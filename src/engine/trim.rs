@@ -118,9 +118,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_and_what_is_left_out_come_to_everything(roots in proptest::collection::vec(tree(), 1..5), room in 0usize..2_000) {
+        fn what_is_shown_and_what_is_left_out_come_to_everything(roots in proptest::collection::vec(tree(), 1..5), share in 0usize..1_000) {
             let whole = answer(json!({"root_folder_id": "r", "folders": roots, "complete": true, "_untrusted": "x"}));
-            prop_assume!(size(&whole) > room);
+            let room = size(&whole) * share / 1_000;
             match trimmed(&whole, |cut| size(cut) <= room) {
                 None => prop_assert!(count(rows(&whole, "folders")) == 1, "one folder is not left out"),
                 Some(cut) => {
@@ -135,10 +135,10 @@ mod tests {
         }
 
         #[test]
-        fn each_list_keeps_its_beginning(left in 0usize..30, right in 0usize..30, room in 0usize..1_500) {
+        fn each_list_keeps_its_beginning(left in 0usize..30, right in 0usize..30, share in 0usize..1_000) {
             let list = |many: usize| (0..many).map(|at| json!({"id": format!("number {at}")})).collect::<Vec<_>>();
             let whole = answer(json!({"message": list(left), "event": list(right), "complete": false}));
-            prop_assume!(size(&whole) > room);
+            let room = size(&whole) * share / 1_000;
             if let Some(cut) = trimmed(&whole, |cut| size(cut) <= room) {
                 for (name, many) in [("message", left), ("event", right)] {
                     let kept = rows(&cut, name);

@@ -40,8 +40,11 @@ impl House {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("HOME", self.home.path()).env("PATH", "/usr/bin:/bin");
-        if let Some(value) = std::env::var_os("LD_LIBRARY_PATH") {
-            command.env("LD_LIBRARY_PATH", value);
+        // The second says where a program of `cargo coverage` leaves its counts.
+        for name in ["LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
         }
         // What most people have: nobody's keyring, nobody's service manager.
         command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent").env("XDG_RUNTIME_DIR", self.home.path());

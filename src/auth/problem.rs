@@ -227,6 +227,56 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_says_who_has_to_do_what() {
+        for (number, code, to_do) in [
+            (700_082, "sign_in_expired", "Sign in again with `m365-cachectl login`."),
+            (50_173, "sign_in_revoked", "Sign in again with `m365-cachectl login`."),
+            (50_076, "mfa_required", "Sign in again with `m365-cachectl login`."),
+            (65_001, "consent_required", "accept the permissions"),
+            (90_094, "admin_consent_required", "Ask an administrator of your organisation"),
+            (53_003, "blocked_by_policy", "check device, network and place"),
+            (530_036, "device_code_blocked", "without `--device`"),
+            (50_105, "app_not_assigned", "assign the application to your account"),
+            (50_057, "account_blocked", "that the account works"),
+            (50_020, "wrong_account_kind", "`m365-cachectl login --personal`"),
+            (50_194, "single_tenant_app", "your directory's id"),
+            (700_016, "unknown_app", "Check `client_id`"),
+            (7_000_218, "public_client_disabled", "allow public client flows"),
+            (50_011, "redirect_not_registered", "`http://localhost`"),
+            (70_011, "unknown_scope", "Check `scopes`"),
+            (65_004, "sign_in_declined", "Sign in again"),
+        ] {
+            let reason = classify("invalid_grant", &[number], 400, "organizations").unwrap();
+            let problem = SignInProblem { reason, aadsts: Some(number), error: "invalid_grant".into(), correlation: None };
+            assert_eq!(problem.code(), code, "{number}");
+            assert!(problem.hint().contains(to_do), "{number}: {}", problem.hint());
+            // What a person needs to look it up.
+            assert!(problem.to_string().ends_with(&format!(" (AADSTS{number})")), "{problem}");
+            let setup = ["single_tenant_app", "unknown_app", "public_client_disabled", "redirect_not_registered", "unknown_scope"];
+            assert_eq!(problem.is_setup(), setup.contains(&code), "{number}");
+        }
+    }
+
+    #[test]
+    fn without_a_number_the_general_error_decides() {
+        let of = |error: &str| classify(error, &[], 400, "organizations").unwrap();
+        for (error, reason) in [
+            ("authorization_declined", Reason::Declined),
+            ("consent_required", Reason::Consent),
+            ("unauthorized_client", Reason::UnknownApp),
+            ("invalid_scope", Reason::Scope),
+            ("expired_token", Reason::Expired),
+            ("something_new", Reason::Other),
+        ] {
+            assert_eq!(of(error), reason, "{error}");
+        }
+        let problem = SignInProblem { reason: of("something_new"), aadsts: None, error: "something_new".into(), correlation: None };
+        assert_eq!(problem.to_string(), "Microsoft refused the sign-in (something_new)");
+        assert_eq!(SignInProblem::ours(Reason::NoTokens).to_string(), "no usable sign-in is kept for the account");
+        assert!(SignInProblem::ours(Reason::OtherCloud).hint().contains("`cloud.name`"));
+    }
+
+    #[test]
     fn a_personal_account_through_common_is_told_what_to_do() {
         assert_eq!(classify("invalid_grant", &[70_000], 400, "common"), Some(Reason::PersonalThroughCommon));
         assert_eq!(classify("invalid_grant", &[70_000], 400, "consumers"), Some(Reason::Expired));

@@ -104,6 +104,27 @@ async fn a_write_goes_out_past_a_broken_store_and_nothing_older_is_served() {
 }
 
 #[tokio::test]
+async fn a_source_that_cannot_begin_anew_stays_in_doubt_and_is_tried_again() {
+    let world = World::new().await;
+    world.get().await;
+    world.broken(true);
+    world.mark_read(true).await.unwrap();
+    world.broken(false);
+    *world.store.failing.lock().unwrap() = "renew";
+    world.clock.advance(std::time::Duration::from_secs(60));
+    let again = world.engine.heal(world.clock.now()).await.unwrap();
+    assert!(again > world.clock.now(), "it is tried again without a pause");
+    assert_eq!(world.engine.in_doubt().await, 1);
+    assert!(world.mark.raised(), "the next start must know of it as well");
+    let seen = world.get().await;
+    assert_eq!((&seen["_cache_status"], &seen["isRead"]), (&json!("miss"), &json!(true)), "what may be older is served");
+    *world.store.failing.lock().unwrap() = "";
+    world.clock.advance(again.since(world.clock.now()));
+    assert_eq!(world.engine.heal(world.clock.now()).await, None);
+    assert_eq!((world.engine.in_doubt().await, world.mark.raised()), (0, false));
+}
+
+#[tokio::test]
 async fn a_crash_hides_no_unrecorded_write() {
     for lost in [false, true] {
         let mut world = World::new().await;

@@ -1,14 +1,25 @@
 //! For tests: a store over memory that can be broken, and that can be held at one call.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering::SeqCst},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::{cache::*, clock::Timestamp, ids::AccountId, secret::Secret, store::*};
+use crate::{
+    audit::{Event, Mark, Point, Record, Report},
+    cache::*,
+    clock::Timestamp,
+    ids::AccountId,
+    secret::Secret,
+    store::*,
+};
 
 /// A store that fails on demand.
 pub(super) struct Faulty {
@@ -122,4 +133,24 @@ through!(Ledger {
     add_counts(counted: Vec<Counted>, now: Timestamp) -> ();
     counts(query: CountsQuery) -> Vec<CountedIn>;
     first_count(span: Span) -> Option<Timestamp>;
+});
+
+through!(Trail {
+    resume(now: Timestamp) -> ();
+    append(events: Vec<Event>) -> u64;
+    records(range: Range, most: usize) -> Vec<Record>;
+    subjects() -> BTreeMap<i64, String>;
+    marks(target: &str) -> BTreeSet<Mark>;
+    ends() -> Ends;
+    verify(noted: Option<Point>) -> Report;
+    prune(before: Timestamp, now: Timestamp) -> u64;
+});
+
+through!(Privacy {
+    held_beside(account: &AccountId, sources: &[SourceId]) -> BTreeMap<&'static str, Vec<Value>>;
+    begin_erasure(erasure: Erasure) -> ();
+    erasures() -> Vec<Erasure>;
+    erase(erasure: &Erasure, now: Timestamp) -> ();
+    left(erasure: &Erasure) -> Left;
+    end_erasure(account: &AccountId) -> ();
 });

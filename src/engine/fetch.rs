@@ -342,7 +342,8 @@ impl Engine {
         }
     }
 
-    /// Microsoft says that the thing is not there: what we hold of it must not be served again, nor stand in for a failure.
+    /// Microsoft says that the thing is not there: what we hold of it is not served as true any more. Where Microsoft cannot be asked it may still
+    /// stand in, told as old, like anything that others have changed.
     async fn learn_of_absence(&self, key: &CacheKey, from: &[Position], error: &StepError) {
         if !matches!(error.status, Some(404 | 410)) {
             return;
@@ -493,3 +494,7 @@ impl Drop for Arrival {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "absence_tests.rs"]
+mod tests;

@@ -13,6 +13,7 @@ use crate::{
     auth::testing::{until, within},
     chance::SeededDice,
     clock::{Clock as _, ManualClock},
+    engine::faulty::Faulty,
     store::{Entries as _, Ledger, Limits, Memory, TaskQuery, TaskSeen, TaskState},
     worker,
 };
@@ -127,6 +128,68 @@ async fn what_a_run_with_a_lost_lease_asks_is_cut_and_the_task_is_done_by_the_ne
     within(world.engine.release_tasks()).await;
     for worker in workers {
         within(worker).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_run_learns_from_its_next_sign_of_life_that_its_lease_is_lost() {
+    let world = World::new(empty()).await;
+    world.ask(5).await;
+    let Next::Run(run) = world.engine.next_task().await else { panic!("no task") };
+    // Another daemon on the same queue takes it, as after a clock that was set.
+    let later = world.clock.now().plus(LEASE);
+    let Claim::Task(_) = world.memory.claim(later, later.plus(LEASE), Vec::new()).await.unwrap() else { panic!("it is not to be had") };
+    let passing = async {
+        loop {
+            world.clock.advance(queue::BEAT);
+            tokio::task::yield_now().await;
+        }
+    };
+    within(async {
+        tokio::select! {
+            never = world.engine.attend(&run) => match never {},
+            () = run.stop.wait() => {}
+            () = passing => {}
+        }
+    })
+    .await;
+    assert!(matches!(run.stop.told(), Some(Why::Lost)));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_for_a_while_costs_no_task() {
+    let memory = testing::memory(testing::account()).await;
+    let (store, graph) = (Faulty::over(memory.clone()), empty());
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    let engine = engine(store.clone(), store.clone(), graph.remote(), clock.clone(), Arc::new(SeededDice::new(5))).await;
+    let world = World { engine, clock, graph, memory };
+    let failing = |name| *store.failing.lock().unwrap() = name;
+
+    world.ask(5).await;
+    failing("claim");
+    assert!(matches!(world.engine.next_task().await, Next::Wait(None)), "a worker goes on, and waits to be woken");
+    failing("");
+    let Next::Run(run) = world.engine.next_task().await else { panic!("no task") };
+    // The end cannot be written down: the task is still somebody's, until the lease is over.
+    failing("settle_task");
+    world.engine.settle(run, Ok(None)).await;
+    failing("");
+    assert_eq!(world.states().await, [TaskState::Running]);
+    world.clock.advance(LEASE);
+    let Next::Run(run) = world.engine.next_task().await else { panic!("it is lost") };
+    world.engine.settle(run, Ok(None)).await;
+    assert_eq!(world.states().await, [TaskState::Completed]);
+
+    // A refresh that could not be queued is queued by the next stale answer.
+    call(&world.engine, "email_list", json!({})).await.unwrap();
+    world.clock.advance(Duration::from_secs(5 * 60));
+    for (name, queued) in [("enqueue", 1), ("", 2)] {
+        failing(name);
+        assert_eq!(call(&world.engine, "email_list", json!({})).await.unwrap()["_cache_status"], "stale");
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.states().await.len(), queued, "while {name:?} fails");
     }
 }
 

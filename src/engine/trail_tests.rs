@@ -25,6 +25,11 @@ struct World {
 }
 
 async fn world_with(policy: AuditPolicy) -> World {
+    world_where(policy, false).await
+}
+
+/// With a trail that breaks along with the store, where `breaks`.
+async fn world_where(policy: AuditPolicy, breaks: bool) -> World {
     let memory = Arc::new(Memory::new(Arc::new(SeededDice::new(1)), Limits::default()));
     memory.save_account(testing::account()).await.unwrap();
     let store = Faulty::over(memory.clone());
@@ -34,7 +39,7 @@ async fn world_with(policy: AuditPolicy) -> World {
     });
     let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
     let dice = Arc::new(SeededDice::new(7));
-    let records = memory.clone();
+    let records: Arc<dyn Records> = if breaks { store.clone() } else { memory.clone() };
     let engine = testing::engine_with(store.clone(), store.clone(), graph.remote(), clock.clone(), dice, |parts| {
         parts.records = records;
         parts.policy.audit = policy;
@@ -119,6 +124,39 @@ async fn nothing_of_content_is_in_it() {
     assert!(records.len() >= 5, "{records:?}");
     assert!(!format!("{records:?}").contains(CANARY), "{records:?}");
     assert_eq!(records.iter().filter(|shown| shown.record.tool == "email_get").count(), 2, "the tools of a pattern are no content");
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_take_waits_and_is_written_once_and_in_order() {
+    let world = world_where(AuditPolicy::default(), true).await;
+    let event = |outcome| Event::new(Kind::SignIn, world.clock.now()).ended(outcome);
+    *world.store.failing.lock().unwrap() = "append";
+    world.engine.record(event("first")).await;
+    world.engine.record(event("second")).await;
+    assert_eq!(world.memory.ends().await.unwrap().head.seq, 0);
+    *world.store.failing.lock().unwrap() = "";
+    world.engine.record(event("third")).await;
+    let outcomes: Vec<String> = world.records().await.into_iter().map(|shown| shown.record.outcome).collect();
+    assert_eq!(outcomes, ["first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn what_is_too_much_to_wait_is_told_by_its_number() {
+    let world = world_where(AuditPolicy::default(), true).await;
+    let event = |outcome| Event::new(Kind::Read, world.clock.now()).ended(outcome);
+    *world.store.failing.lock().unwrap() = "append";
+    // The oldest go: one that stands for three reads, and one more.
+    world.engine.record_later(event("oldest").times(3));
+    for _ in 0..WAITING {
+        world.engine.record_later(event("kept"));
+    }
+    world.engine.record(event("newest")).await;
+    *world.store.failing.lock().unwrap() = "";
+    world.engine.flush_trail().await;
+    let first = &world.memory.records(Range::After(0), 1).await.unwrap()[0];
+    assert_eq!((&*first.outcome, first.times), ("lost", 4));
+    let last = &world.memory.records(Range::Before(u64::MAX), 1).await.unwrap()[0];
+    assert_eq!((&*last.outcome, last.seq), ("newest", 1 + WAITING as u64));
 }
 
 #[tokio::test]

@@ -442,6 +442,64 @@ mod tests {
     }
 
     #[test]
+    fn a_status_alone_is_understood_too() {
+        for (status, code, kind) in [
+            (400, "bad_request", Kind::User),
+            (403, "access_denied", Kind::Denied),
+            (404, "not_found", Kind::Denied),
+            (409, "conflict", Kind::Denied),
+            (413, "request_too_large", Kind::User),
+            (423, "item_locked", Kind::Denied),
+            (509, "throttled", Kind::Throttled),
+            (507, "quota_exceeded", Kind::Denied),
+            (504, "graph_failed", Kind::Offline),
+        ] {
+            let error = GraphError::refused(status, b"<html>", None, None, None);
+            assert_eq!((error.code(), error.kind()), (code, kind), "{status}");
+            assert!(error.to_string().ends_with(&format!(" ({status})")), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_status_says_who_has_to_do_what() {
+        let wait = Duration::from_millis(12_300);
+        for (cause, kind, code, to_do) in [
+            (Cause::ForeignHost, Kind::Offline, "foreign_host", "the request id"),
+            (Cause::InvalidPath, Kind::User, "invalid_id", "unchanged"),
+            (Cause::Unreachable { retry_after: wait, trouble: None }, Kind::Offline, "unreachable", "shows when Graph answers again"),
+            (Cause::Broken("reset".into()), Kind::Offline, "unreachable", "Check the network"),
+            (Cause::Deadline, Kind::Offline, "timeout", "ask for less at once"),
+            (Cause::Throttled { retry_after: Some(wait) }, Kind::Throttled, "throttled", "Try again in 13 s."),
+            (Cause::Throttled { retry_after: None }, Kind::Throttled, "throttled", "are held back until then"),
+            (Cause::Garbage("a body"), Kind::Offline, "unexpected_reply", "a proxy answers"),
+            (Cause::TooLarge(8 << 20), Kind::User, "reply_too_large", "less at once"),
+            (Cause::Endless, Kind::Offline, "endless_pages", "the request id"),
+            (Cause::Setup(HttpError::Setup("no roots".into())), Kind::Config, "no_https", "`ca-certificates`"),
+        ] {
+            let error = GraphError::new(cause);
+            assert_eq!((error.kind(), error.code()), (kind, code), "{error}");
+            let hint = error.hint().unwrap();
+            assert!(hint.contains(to_do), "{code}: {hint}");
+        }
+        assert!(GraphError::new(Cause::TooLarge(8 << 20)).to_string().contains("larger than 8 MB"));
+    }
+
+    #[test]
+    fn a_wait_is_told_only_where_graph_or_the_breaker_names_one() {
+        let wait = Duration::from_secs(7);
+        assert_eq!(GraphError::new(Cause::Throttled { retry_after: Some(wait) }).retry_after(), Some(wait));
+        assert_eq!(GraphError::new(Cause::Unreachable { retry_after: wait, trouble: None }).retry_after(), Some(wait));
+        assert_eq!(GraphError::new(Cause::Deadline).retry_after(), None);
+    }
+
+    #[test]
+    fn what_may_have_happened_was_sent_and_asks_to_look_first() {
+        let error = GraphError::new(Cause::Deadline).outcome(true, true);
+        assert!(error.unknown_outcome() && !error.never_sent());
+        assert!(error.hint().unwrap().starts_with("Read the item again before you repeat this"));
+    }
+
+    #[test]
     fn a_lost_delta_state_is_told_by_code_whatever_its_case_and_status() {
         for (status, code) in
             [(410, "SyncStateNotFound"), (400, "syncstatenotfound"), (404, "resyncRequired"), (410, "resyncChangesApplyDifferences")]

@@ -70,7 +70,7 @@ pub enum Risk {
 }
 
 /// Whether a person is asked before a call is done.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub enum Asks {
     /// Nothing leaves the account and nothing is lost.
     Never,
@@ -80,18 +80,8 @@ pub enum Asks {
     When(fn(&Args) -> bool),
 }
 
-impl std::fmt::Debug for Asks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Never => "Never",
-            Self::Always => "Always",
-            Self::When(_) => "When",
-        })
-    }
-}
-
 /// How a tool is done.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub enum Does {
     /// A read: fetches from Graph and shapes the answer.
     Read(Read),
@@ -112,17 +102,6 @@ pub enum Does {
     },
     /// Answered by the daemon itself.
     Local(Local),
-}
-
-impl std::fmt::Debug for Does {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Read(_) => "Read",
-            Self::ReadAcross { .. } => "ReadAcross",
-            Self::Write { .. } => "Write",
-            Self::Local(_) => "Local",
-        })
-    }
 }
 
 /// How a read is done.

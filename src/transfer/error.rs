@@ -246,3 +246,81 @@ impl Hint for TransferError {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(cause: Cause) -> TransferError {
+        TransferError::new(cause)
+    }
+
+    #[test]
+    fn each_cause_says_who_has_to_do_what() {
+        let roots = || vec!["/home/a/Downloads".to_owned(), "/srv/files".to_owned()];
+        for (cause, kind, code, to_do) in [
+            (Cause::Path(Fault::NoName, roots()), Kind::User, "path_not_allowed", "such as `report.pdf`"),
+            (Cause::Path(Fault::Climbs, roots()), Kind::User, "path_not_allowed", "under `/home/a/Downloads` or `/srv/files`"),
+            (Cause::Path(Fault::Outside, Vec::new()), Kind::User, "path_not_allowed", "Name the folders"),
+            (Cause::NoFolder, Kind::User, "no_folder", "a folder that exists"),
+            (Cause::Exists, Kind::User, "file_exists", "another name"),
+            (Cause::NoFile, Kind::User, "no_file", "Check the path"),
+            (Cause::NotAFile, Kind::User, "not_a_file", "links are not followed"),
+            (Cause::Disk("no space".into()), Kind::Config, "disk", "free space"),
+            (Cause::Changed, Kind::User, "file_changed", "nothing writes to it"),
+            (Cause::TooLarge(1 << 30), Kind::User, "file_too_large", "`files.download_max_mb`"),
+            (Cause::ForeignHost, Kind::Offline, "foreign_host", "a proxy answers in Microsoft's place"),
+            (Cause::Redirects, Kind::Offline, "too_many_redirects", "a proxy answers in Microsoft's place"),
+            (Cause::Setup(HttpError::Paused), Kind::Offline, "paused", "`m365-cachectl resume`"),
+            (Cause::Broken("reset".into()), Kind::Offline, "unreachable", "Check the network"),
+            (Cause::Stalled(Duration::from_secs(60)), Kind::Offline, "timeout", "`files.idle_s`"),
+            (Cause::Deadline(Duration::from_secs(3600)), Kind::Offline, "timeout", "`files.deadline_s`"),
+            (Cause::Refused(403, None), Kind::Denied, "refused", "later"),
+            (Cause::Refused(429, None), Kind::Throttled, "refused", "later"),
+            (Cause::Refused(503, None), Kind::Offline, "refused", "later"),
+            // The one refusal that the caller can mend; Graph's documentation asks to compare codes without regard to case.
+            (Cause::Refused(409, Some("NameAlreadyExists".into())), Kind::User, "already_exists", "another name"),
+            (Cause::Failed(Some("nameAlreadyExists".into())), Kind::User, "already_exists", "another name"),
+            (Cause::Failed(None), Kind::Denied, "not_finished", "part of it may be there"),
+            (Cause::Garbage("content"), Kind::Offline, "unexpected_reply", "a proxy answers in Microsoft's place"),
+            (Cause::Size, Kind::Offline, "wrong_size", "Check the network"),
+            (Cause::NoSession, Kind::Offline, "upload_lost", "Check the network"),
+        ] {
+            let error = of(cause);
+            assert_eq!((error.kind(), error.code()), (kind, code), "{error}");
+            let hint = error.hint().unwrap();
+            assert!(hint.contains(to_do), "{code}: {hint}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_local_file_stopped_was_never_sent() {
+        for cause in [Cause::Path(Fault::Home, Vec::new()), Cause::NoFolder, Cause::Exists, Cause::NoFile, Cause::NotAFile] {
+            assert!(of(cause.clone()).never_sent(), "{cause:?}");
+        }
+        for cause in [Cause::Changed, Cause::Broken("reset".into()), Cause::Refused(500, None), Cause::Deadline(Duration::from_secs(1))] {
+            assert!(!of(cause.clone()).never_sent(), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_outcome_asks_to_look_before_anything_is_repeated() {
+        let error = TransferError { unknown_outcome: true, ..of(Cause::Broken("reset".into())) };
+        assert!(error.hint().unwrap().starts_with("Read the item again before you repeat this"));
+    }
+
+    #[test]
+    fn limits_and_refusals_are_told_with_their_numbers_and_without_addresses() {
+        for (cause, said) in [
+            (Cause::TooLarge(1000), "the file is larger than 1000 bytes"),
+            (Cause::TooLarge(250 << 20), "the file is larger than 250 MiB"),
+            (Cause::Stalled(Duration::from_secs(60)), "no byte has moved for 60 s"),
+            (Cause::Deadline(Duration::from_secs(90)), "the transfer was not done after 90 s"),
+            (Cause::Refused(507, Some("quotaLimitReached".into())), "Microsoft's file host refused (507 quotaLimitReached)"),
+            (Cause::Refused(404, None), "Microsoft's file host refused (404)"),
+            (Cause::Failed(Some("generalException".into())), "Microsoft could not finish the operation (generalException)"),
+        ] {
+            assert_eq!(of(cause).to_string(), said);
+        }
+    }
+}

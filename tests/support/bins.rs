@@ -75,20 +75,54 @@ pub fn packaged_shim() -> anyhow::Result<PathBuf> {
 /// Runs `cargo build` in the workspace; names and paths of the programs it made.
 fn cargo(words: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let mut command = cargo_command()?;
-    command.args(["build", "--locked", "--quiet", "--message-format=json-render-diagnostics"]).args(words);
+    command.args(["build", "--locked", "--quiet"]).args(words);
+    let made = made(&mut command)?.into_iter().filter(|made| made.program);
+    Ok(made.map(|made| (made.name, made.path)).collect())
+}
+
+/// What Cargo made that can be run.
+struct Made {
+    /// One of our programs, not a test of one.
+    program: bool,
+    name: String,
+    path: PathBuf,
+}
+
+/// Runs a Cargo that builds; the programs and tests that it made or found made.
+///
+/// # Errors
+/// When the build fails; the compiler's words are on stderr.
+pub fn executables(command: &mut Command) -> anyhow::Result<Vec<PathBuf>> {
+    Ok(made(command)?.into_iter().map(|made| made.path).collect())
+}
+
+fn made(command: &mut Command) -> anyhow::Result<Vec<Made>> {
+    command.arg("--message-format=json-render-diagnostics");
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("running Cargo")?;
     if !output.status.success() {
-        bail!("building the programs failed: cargo build {}", words.join(" "));
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        bail!("building the programs failed: cargo {}", words.join(" "));
     }
     let mut found = Vec::new();
     for line in String::from_utf8(output.stdout)?.lines() {
         let message: Value = serde_json::from_str(line).context("Cargo's message")?;
-        let bin = message["target"]["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "bin"));
-        if let (true, Some(name), Some(path)) = (bin, message["target"]["name"].as_str(), message["executable"].as_str()) {
-            found.push((name.to_owned(), PathBuf::from(path)));
+        if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str()) {
+            let bin = message["target"]["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "bin"));
+            let program = bin && message["profile"]["test"] != true;
+            found.push(Made { program, name: name.to_owned(), path: PathBuf::from(path) });
         }
     }
     Ok(found)
+}
+
+/// The folder of the workspace.
+///
+/// # Errors
+/// Never in the workspace.
+pub fn workspace() -> anyhow::Result<PathBuf> {
+    // What the Cargo that runs us says: a target folder may have been copied from another checkout, whose programs we would judge.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    Ok(here.ancestors().nth(2).context("the workspace")?.to_owned())
 }
 
 /// Cargo in the workspace, as if nobody's Cargo had run us.
@@ -96,11 +130,8 @@ fn cargo(words: &[&str]) -> anyhow::Result<Vec<(String, PathBuf)>> {
 /// # Errors
 /// Never in the workspace.
 pub fn cargo_command() -> anyhow::Result<Command> {
-    // What the Cargo that runs us says: a target folder may have been copied from another checkout, whose programs we would judge.
-    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let root = here.ancestors().nth(2).context("the workspace")?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root);
+    command.current_dir(workspace()?);
     // What the Cargo that runs us says of our own package; build scripts that look at it would run again.
     let about_us = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|start| name.starts_with(start));
     for (name, _) in std::env::vars_os() {

@@ -98,7 +98,8 @@ impl Home {
     pub fn command(&self, bins: &Bins, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear();
-        for name in ["PATH", "LD_LIBRARY_PATH", "RUST_BACKTRACE"] {
+        // The last says where a program of `cargo coverage` leaves its counts.
+        for name in ["PATH", "LD_LIBRARY_PATH", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

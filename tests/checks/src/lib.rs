@@ -4,6 +4,7 @@
 
 pub mod answers;
 pub mod campaign;
+pub mod coverage;
 pub mod demo;
 pub mod outside;
 pub mod pictures;

@@ -1,9 +1,10 @@
-//! `m365-checks`: judgement from outside, as one command: the demo, other people's programs against the demo tenant, and long fault runs.
+//! `m365-checks`: judgement from outside, as one command: the demo, other people's programs against the demo tenant, long
+//! fault runs, and what the tests run.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use m365_cached_checks::{answers, campaign, demo, outside, pictures, supply};
+use m365_cached_checks::{answers, campaign, coverage, demo, outside, pictures, supply};
 
 /// Judgement from outside: real processes, real clients, a demo tenant in place of Microsoft 365.
 #[derive(Debug, Parser)]
@@ -40,6 +41,11 @@ enum Command {
     /// came to its end and its figures are as they should be, 1 when one is not, 2 when it could not be carried through, and 3 when it was
     /// cut short and nothing was wrong until then.
     Campaign(campaign::Options),
+    /// Which lines of the product its tests run, by folder.
+    ///
+    /// Needs LLVM's tools in the version of the compiler's LLVM. Progress and the tests' words go to stderr, the result to stdout. Exits 1
+    /// when a test fails or under 95 % of the library's lines are run.
+    Coverage(coverage::Options),
     /// Draws the pictures of the manual: `top`, `status` and `doctor` on a terminal, before a demo tenant and clients at work.
     ///
     /// Takes what `cargo test` has built. Progress goes to stderr.
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         Command::Outside(options) => outside::run(&options).map(judged),
         Command::Answers(options) => answers::run(&options).map(judged),
         Command::Campaign(options) => campaign::run(&options),
+        Command::Coverage(options) => coverage::run(&options).map(judged),
         Command::Pictures(options) => pictures::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Supply(options) => supply::run(&options).map(judged),
     };

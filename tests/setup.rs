@@ -234,10 +234,7 @@ fn in_a_terminal_it_asks() {
     person.type_line("").unwrap();
     let (status, said) = person.finish().unwrap();
     assert_eq!(status.code(), Some(7), "{said}");
-    assert!(
-        said.contains("error: No application is registered") || said.contains("No application is registered to sign in with."),
-        "{said}"
-    );
+    assert!(said.contains("no application is registered to sign in with"), "{said}");
     assert!(!house.home.path().join(".config/m365-cached/config.toml").exists());
 
     let mut person = Pty::spawn(house.ctl(&["setup", "--no-login", "--client-id", "11111111-2222-3333-4444-555555555555"])).unwrap();

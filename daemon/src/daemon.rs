@@ -190,7 +190,7 @@ impl Daemon {
     /// When they cannot be used; nothing has changed then.
     pub(crate) fn reload(&self) -> Result<Reloaded, Problem> {
         let Some(settings) = &self.settings else {
-            let message = "The daemon has started without settings that it could use, and has none to go on with.";
+            let message = "the daemon has started without settings that it could use, and has none to go on with";
             let hint = "`m365-cachectl config check` says what is wrong; when that is corrected, `m365-cachectl restart`.";
             return Err(Problem::new(Kind::Config, "not_reloadable", message, hint));
         };
@@ -203,7 +203,7 @@ impl Daemon {
             core.reconfigure(config)?;
         }
         logging::refilter(&config.log)
-            .map_err(|error| Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`."))?;
+            .map_err(|error| Problem::new(Kind::Config, "bad_config", error.to_string(), "Correct `log.filter`."))?;
         self.gate.hold_to(config.limits);
         self.policies.set(Policies::of(config));
         self.fences.send_replace(());
@@ -288,7 +288,7 @@ impl Daemon {
         if refused > 0 {
             warnings.push(Warning {
                 code: "foreign_connections".into(),
-                message: format!("{refused} connections of other users of this machine were refused."),
+                message: format!("{refused} connections of other users of this machine were refused"),
                 hint: "Look who else can reach the socket shown above.".into(),
             });
         }

@@ -105,10 +105,10 @@ async fn named(context: &Context, name: &str) -> Result<AccountView, Fault> {
     let known: Vec<String> = all.iter().map(|account| account.username.clone()).collect();
     all.into_iter().find(|account| account.is_called(name)).ok_or_else(|| {
         let hint = match known.as_slice() {
-            [] => "nobody is signed in: `m365-cachectl login`".to_owned(),
-            known => format!("there is {}", known.join(", ")),
+            [] => "Nobody is signed in: `m365-cachectl login`.".to_owned(),
+            known => format!("There is {}.", known.join(", ")),
         };
-        Fault::new(Kind::User, "unknown_account", "No account with that id, username or alias is signed in.", hint)
+        Fault::new(Kind::User, "unknown_account", "no account with that id, username or alias is signed in", hint)
     })
 }
 

@@ -193,7 +193,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
         Verb::Path => {
             let file = context.profile.config_file();
             let path = file.to_str().ok_or_else(|| {
-                Fault::new(Kind::Config, "no_text", "The path of the configuration is not text.", "choose another folder with --profile")
+                Fault::new(Kind::Config, "no_text", "the path of the configuration is not text", "Choose another folder with --profile.")
             })?;
             context.output.show(&Place { file: path.to_owned(), exists: file.exists() });
         }

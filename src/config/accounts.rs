@@ -78,13 +78,7 @@ pub(super) fn doubled(config: &Config) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Sources;
-    use super::*;
-
-    fn read(text: &str) -> Result<Config, String> {
-        let sources = Sources { file: "f", text: Some(text), environment: &BTreeMap::new(), flags: &[], tools: &[] };
-        Config::read(&sources).map_err(|error| error.to_string())
-    }
+    use crate::config::tests::read_file as read;
 
     #[test]
     fn an_alias_leads_to_its_account_in_any_case() {

@@ -36,14 +36,14 @@ pub(super) const ACCOUNTS: &[Setting] = &[
     Setting {
         key: "accounts.default",
         meaning: "The account, by username, id or alias, that is meant where a call names none; not set: such a call is refused.",
-        takes: Takes::Restart,
+        takes: Takes::Reload,
         set: |config, _, value| put(&mut config.accounts.default, value.text().map(Some)),
         show: |config, _| quoted(config.accounts.default.as_deref()),
     },
     Setting {
         key: "accounts.*.alias",
         meaning: "A short name for this account, such as `work`, to be used wherever an account is named. The name is its username.",
-        takes: Takes::Restart,
+        takes: Takes::Reload,
         set: |config, name, value| {
             let alias = value.text().and_then(|text| alias(&text))?;
             config.accounts.aliases.insert(name.to_lowercase(), alias);

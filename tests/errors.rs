@@ -2,7 +2,12 @@
 //! missing from the page, and none has nothing to say about the way out. `UPDATE=1 cargo test --test main errors` writes it.
 //!
 //! Decided here: the sources are parsed (crate `syn`) rather than each error made by hand. Two hundred errors arise where a sentence is
-//! needed, and a list of them that somebody keeps would be short of the newest. What is computed stands as `…`.
+//! needed, and a list of them that somebody keeps would be short of the newest. What is computed stands as `…`; a hint that comes from a
+//! cause, or through the parameter of a function that makes the error, is read where it comes from.
+//!
+//! One style: a message is in lower case without a full stop, as Rust's own errors are, so that it goes into another one and after `error:`;
+//! it is no sequence of sentences. A hint is one or more sentences. (The other way round, messages as sentences, was rejected: every place
+//! that puts one message into another then has to take it apart.)
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +24,7 @@ use syn::{
 const COMPUTED: &str = "…";
 
 /// Ways to make an error: the last two parts of the path, and where the code stands among the arguments; message and hint follow it.
-const MAKERS: [(&str, usize); 9] = [
+const MAKERS: [(&str, usize); 8] = [
     ("StepError::user", 0),
     ("Problem::new", 1),
     ("Fault::new", 1),
@@ -28,11 +33,23 @@ const MAKERS: [(&str, usize); 9] = [
     ("Found::failure", 1),
     ("Check::warning", 1),
     ("Warning::new", 0),
-    ("Trouble::new", 0),
 ];
+
+/// What is told of a hint that is the one of a cause that has rows of its own.
+const OF_THE_CAUSE: &str = "As for its cause, which has a row of its own.";
+/// Around the name of a type whose code, message or hint is passed on.
+const PASSED: char = '\u{1}';
+/// After that name: the type may have nothing to say, and then what follows is said.
+const PERHAPS: char = '?';
+/// Around the place of a parameter that is passed on.
+const PARAMETER: char = '\u{2}';
+/// What may begin a message in capitals.
+const NAMES: [&str; 3] = ["Microsoft", "Graph ", "OneDrive"];
 
 /// Code, message and hint of one error.
 type Row = (String, String, String);
+/// What a type says of its variants: the variant (`_` for all others) and the text.
+type Told = BTreeMap<(String, &'static str), Vec<(String, String)>>;
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -60,8 +77,17 @@ struct Reader {
     names: BTreeMap<String, String>,
     /// Messages by type and variant.
     messages: Vec<(String, String, String)>,
-    /// Codes and hints by type and variant; `_` for all others.
-    told: BTreeMap<(String, &'static str), Vec<(String, String)>>,
+    told: Told,
+    /// The types of names in sight, where they are written down.
+    types: BTreeMap<String, String>,
+    /// What the variants of enums hold, by type, variant and field (a number in a tuple).
+    fields: BTreeMap<(String, String, String), String>,
+    /// Rows that a function makes of its parameters, by its name; whether other files may call it by that name.
+    made: Vec<(String, bool, Row)>,
+    /// What functions and methods are called with.
+    calls: BTreeMap<String, Vec<Vec<String>>>,
+    /// The function that is read: its name, whether other files may call it by that name, its parameters in order.
+    within: (String, bool, Vec<String>),
 }
 
 impl Reader {
@@ -79,9 +105,23 @@ impl Reader {
             Expr::Reference(inner) => self.text(&inner.expr),
             Expr::Paren(inner) => self.text(&inner.expr),
             Expr::MethodCall(call) if call.method == "unwrap_or" => {
-                joined([self.text(&call.receiver)].into_iter().chain(call.args.first().map(|other| self.text(other))))
+                let first = self.text(&call.receiver);
+                let first = first.strip_suffix(PASSED).map_or_else(|| first.clone(), |kind| format!("{kind}{PERHAPS}{PASSED}"));
+                joined([first].into_iter().chain(call.args.first().map(|other| self.text(other))))
+            }
+            Expr::MethodCall(call) if call.args.is_empty() && ["code", "hint", "to_string"].contains(&call.method.to_string().as_str()) => {
+                match (self.type_of(&call.receiver), call.method == "to_string") {
+                    (Some(kind), _) => format!("{PASSED}{kind}{PASSED}"),
+                    (None, true) => match &*call.receiver {
+                        Expr::Path(path) => path.path.get_ident().map_or_else(|| COMPUTED.into(), |name| format!("{{{name}}}")),
+                        other => self.text(other),
+                    },
+                    (None, false) => COMPUTED.into(),
+                }
             }
             Expr::MethodCall(call) => self.text(&call.receiver),
+            // Only what has a code and a message has a hint.
+            Expr::Field(field) if matches!(&field.member, syn::Member::Named(name) if name == "hint") => OF_THE_CAUSE.into(),
             Expr::Call(call) if wraps(&call.func) => call.args.first().map_or_else(|| COMPUTED.into(), |first| self.text(first)),
             Expr::Return(inner) => inner.expr.as_ref().map_or_else(|| COMPUTED.into(), |inner| self.text(inner)),
             Expr::Block(block) => self.last(&block.block),
@@ -92,7 +132,8 @@ impl Reader {
             Expr::Match(made) => joined(made.arms.iter().map(|arm| self.text(&arm.body))),
             Expr::Path(path) => {
                 let name = path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
-                self.names.get(&name).cloned().unwrap_or_else(|| COMPUTED.into())
+                let parameter = || self.within.2.iter().position(|known| *known == name).map(|at| format!("{PARAMETER}{at}{PARAMETER}"));
+                self.names.get(&name).cloned().or_else(parameter).unwrap_or_else(|| COMPUTED.into())
             }
             _ => COMPUTED.into(),
         }
@@ -105,8 +146,41 @@ impl Reader {
         }
     }
 
+    /// The type of what a name stands for, where it is written down.
+    fn type_of(&self, expr: &Expr) -> Option<String> {
+        match expr {
+            Expr::Path(path) => self.types.get(&path.path.get_ident()?.to_string()).cloned(),
+            Expr::Reference(inner) => self.type_of(&inner.expr),
+            _ => None,
+        }
+    }
+
+    /// Notes the types of what a pattern takes out of a variant of `of`.
+    fn bind(&mut self, of: &str, pat: &Pat) {
+        let variant = |path: &syn::Path| path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        let parts: Vec<(String, String, &Pat)> = match pat {
+            Pat::Or(or) => return or.cases.iter().for_each(|case| self.bind(of, case)),
+            Pat::TupleStruct(named) => {
+                named.elems.iter().enumerate().map(|(at, part)| (variant(&named.path), at.to_string(), part)).collect()
+            }
+            Pat::Struct(named) => {
+                let field = |member: &syn::Member| if let syn::Member::Named(name) = member { name.to_string() } else { String::new() };
+                named.fields.iter().map(|part| (variant(&named.path), field(&part.member), &*part.pat)).collect()
+            }
+            _ => return,
+        };
+        for (variant, field, part) in parts {
+            if let (Pat::Ident(name), Some(kind)) = (part, self.fields.get(&(of.to_owned(), variant, field))) {
+                self.types.insert(name.ident.to_string(), kind.clone());
+            }
+        }
+    }
+
     fn arm(&mut self, of: &str, what: &'static str, arm: &Arm) {
+        let around = self.types.clone();
+        self.bind(of, &arm.pat);
         let text = self.text(&arm.body);
+        self.types = around;
         for variant in variants(&arm.pat) {
             self.told.entry((of.to_owned(), what)).or_default().push((variant, text.clone()));
         }
@@ -120,14 +194,94 @@ impl Reader {
         if own.is_empty() { of("_") } else { own }
     }
 
-    fn end(mut self) -> BTreeSet<Row> {
-        for (kind, variant, message) in std::mem::take(&mut self.messages) {
-            let (code, hint) = (self.of(&kind, "code", &variant), self.of(&kind, "hint", &variant));
-            for code in code.split(" / ") {
-                self.rows.insert((code.to_owned(), message.clone(), hint.clone()));
-            }
+    fn row(&mut self, code: &str, message: &str, hint: &str) {
+        let (name, method, _) = &self.within;
+        let row = |code: &str| (code.to_owned(), message.to_owned(), hint.to_owned());
+        if [code, message, hint].iter().any(|text| text.contains(PARAMETER)) {
+            self.made.push((name.clone(), *method, row(code)));
+        } else {
+            self.rows.extend(code.split(" / ").map(row));
         }
-        self.rows
+    }
+
+    /// What a file gives that needs no other file.
+    fn end(&mut self) {
+        for (kind, variant, message) in &self.messages {
+            let (code, hint) = (self.of(kind, "code", variant), self.of(kind, "hint", variant));
+            self.rows.extend(code.split(" / ").map(|code| (code.to_owned(), message.clone(), hint.clone())));
+            self.told.entry((kind.clone(), "message")).or_default().push((variant.clone(), message.clone()));
+        }
+        for (name, row) in self.made.iter().filter(|(_, method, _)| !method).map(|(name, _, row)| (name, row)) {
+            self.rows.extend(called(row, self.calls.get(name)));
+        }
+    }
+}
+
+/// What a function that makes errors of its parameters makes at each of its calls; one that only hands parameters on has rows of its own.
+fn called(row: &Row, calls: Option<&Vec<Vec<String>>>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for given in calls.into_iter().flatten() {
+        let filled = |text: &String| {
+            given.iter().enumerate().fold(text.clone(), |text, (at, given)| text.replace(&format!("{PARAMETER}{at}{PARAMETER}"), given))
+        };
+        let (codes, message, hint) = (filled(&row.0), filled(&row.1), filled(&row.2));
+        if ![&codes, &message, &hint].iter().any(|text| text.contains(PARAMETER)) {
+            rows.extend(codes.split(" / ").map(|code| (code.to_owned(), message.clone(), hint.clone())));
+        }
+    }
+    rows
+}
+
+/// Fills in what other types say.
+fn passed(row: Row, told: &Told) -> Vec<Row> {
+    let (codes, message, hint) = row;
+    let Some(kind) = passed_on(&codes) else {
+        return vec![(codes.clone(), filled(message, "message", &codes, told), filled(hint, "hint", &codes, told))];
+    };
+    let fallback = codes.rsplit(PASSED).next().and_then(|rest| rest.strip_prefix(" / ")).map(str::to_owned);
+    let codes: BTreeSet<String> = said(told, &kind, "code").iter().map(|(_, code)| code.clone()).chain(fallback).collect();
+    let codes = codes.into_iter().filter(|code| code != COMPUTED && passed_on(code).is_none());
+    codes.flat_map(|code| passed((code, message.clone(), hint.clone()), told)).collect()
+}
+
+fn passed_on(text: &str) -> Option<String> {
+    text.split(PASSED).nth(1).map(|kind| kind.trim_end_matches(PERHAPS).to_owned())
+}
+
+fn said<'a>(told: &'a Told, kind: &str, what: &'static str) -> &'a [(String, String)] {
+    told.get(&(kind.to_owned(), what)).map_or(&[], Vec::as_slice)
+}
+
+/// A text with what other types say in it: under the code of the row, where a type tells it by code.
+fn filled(mut text: String, what: &'static str, code: &str, told: &Told) -> String {
+    let mut seen = BTreeSet::new();
+    while let Some(kind) = passed_on(&text).filter(|kind| seen.insert(kind.clone())) {
+        let (codes, texts) = (said(told, &kind, "code"), said(told, &kind, what));
+        let own = |variant: &str| codes.iter().any(|(known, of)| known == variant && of == code);
+        let known = |text: &String| !text.is_empty() && text != COMPUTED;
+        let all = |which: &dyn Fn(&str) -> bool| {
+            joined(texts.iter().filter(|(variant, text)| which(variant) && known(text)).map(|(_, text)| text.clone()))
+        };
+        let of_code = all(&own);
+        if !of_code.is_empty() {
+            return of_code;
+        }
+        let instead = match () {
+            () if !codes.is_empty() && what == "hint" => OF_THE_CAUSE.to_owned(),
+            () if texts.is_empty() => COMPUTED.to_owned(),
+            () => all(&|_| true),
+        };
+        text = text.replace(&format!("{PASSED}{kind}{PERHAPS}{PASSED} / "), "").replace(&format!("{PASSED}{kind}{PASSED}"), &instead);
+    }
+    text
+}
+
+/// The last part of the name of a type, without what it is wrapped in.
+fn type_name(kind: &syn::Type) -> String {
+    match kind {
+        syn::Type::Reference(inner) => type_name(&inner.elem),
+        syn::Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),
+        _ => String::new(),
     }
 }
 
@@ -205,8 +359,28 @@ impl<'a> Visit<'a> for Reader {
         }
     }
 
+    fn visit_item_fn(&mut self, item: &'a syn::ItemFn) {
+        if !is_test(&item.attrs) {
+            self.read_fn(&item.sig, |reader| visit::visit_item_fn(reader, item));
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'a syn::ImplItemFn) {
+        let own = (item.sig.receiver().is_none()).then(|| self.types.get("self").cloned()).flatten();
+        self.read_fn(&item.sig, |reader| {
+            // Known everywhere: a method by its name, a function of a type by both names.
+            reader.within.1 = true;
+            reader.within.0 = own.map_or_else(|| item.sig.ident.to_string(), |own| format!("{own}::{}", item.sig.ident));
+            visit::visit_impl_item_fn(reader, item);
+        });
+    }
+
     fn visit_item_enum(&mut self, item: &'a ItemEnum) {
         for variant in &item.variants {
+            for (at, field) in variant.fields.iter().enumerate() {
+                let name = field.ident.as_ref().map_or_else(|| at.to_string(), ToString::to_string);
+                self.fields.insert((item.ident.to_string(), variant.ident.to_string(), name), type_name(&field.ty));
+            }
             let message = variant.attrs.iter().find(|attribute| attribute.path().is_ident("error"));
             if let Some(text) = message.and_then(|attribute| attribute.parse_args_with(first_text).ok()) {
                 self.messages.push((item.ident.to_string(), variant.ident.to_string(), text));
@@ -217,6 +391,7 @@ impl<'a> Visit<'a> for Reader {
     fn visit_item_impl(&mut self, item: &'a ItemImpl) {
         let syn::Type::Path(kind) = &*item.self_ty else { return visit::visit_item_impl(self, item) };
         let kind = kind.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        let around = self.types.insert("self".into(), kind.clone());
         for function in item.items.iter().filter_map(|item| if let ImplItem::Fn(function) = item { Some(function) } else { None }) {
             let what = match function.sig.ident.to_string().as_str() {
                 "code" => "code",
@@ -230,20 +405,33 @@ impl<'a> Visit<'a> for Reader {
             }
         }
         visit::visit_item_impl(self, item);
+        match around {
+            Some(kind) => drop(self.types.insert("self".into(), kind)),
+            None => drop(self.types.remove("self")),
+        }
     }
 
     fn visit_expr_call(&mut self, call: &'a ExprCall) {
         visit::visit_expr_call(self, call);
         let Expr::Path(path) = &*call.func else { return };
         let parts: Vec<String> = path.path.segments.iter().map(|part| part.ident.to_string()).collect();
-        let name = parts[parts.len().saturating_sub(2)..].join("::");
+        let name = match &parts[parts.len().saturating_sub(2)..] {
+            [own, name] if own == "Self" => format!("{}::{name}", self.types.get("self").map_or("Self", String::as_str)),
+            last => last.join("::"),
+        };
+        let given = call.args.iter().map(|arg| self.text(arg)).collect();
+        self.calls.entry(name.clone()).or_default().push(given);
         let Some((_, at)) = MAKERS.iter().find(|(maker, _)| *maker == name) else { return };
         let args: Vec<&Expr> = call.args.iter().collect();
         let text = |at: usize| args.get(at).map(|arg| self.text(arg)).unwrap_or_default();
         let (code, message, hint) = (text(*at), text(at + 1), text(at + 2));
-        for code in code.split(" / ") {
-            self.rows.insert((code.to_owned(), message.clone(), hint.clone()));
-        }
+        self.row(&code, &message, &hint);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
+        visit::visit_expr_method_call(self, call);
+        let given = call.args.iter().map(|arg| self.text(arg)).collect();
+        self.calls.entry(call.method.to_string()).or_default().push(given);
     }
 
     /// A row of a table of errors.
@@ -254,8 +442,27 @@ impl<'a> Visit<'a> for Reader {
             made.fields.iter().find(|field| named(&field.member)).map(|field| self.text(&field.expr))
         };
         if let (Some(code), Some(message), Some(hint)) = (field("code"), field("message"), field("hint")) {
-            self.rows.insert((code, message, hint));
+            self.row(&code, &message, &hint);
         }
+    }
+}
+
+impl Reader {
+    /// Reads a function with its parameters in sight.
+    fn read_fn(&mut self, sig: &syn::Signature, read: impl FnOnce(&mut Self)) {
+        let mut parameters = Vec::new();
+        let (names, types) = (self.names.clone(), self.types.clone());
+        for input in &sig.inputs {
+            if let syn::FnArg::Typed(typed) = input {
+                let name = if let Pat::Ident(name) = &*typed.pat { name.ident.to_string() } else { String::new() };
+                self.names.remove(&name);
+                self.types.insert(name.clone(), type_name(&typed.ty));
+                parameters.push(name);
+            }
+        }
+        let around = std::mem::replace(&mut self.within, (sig.ident.to_string(), false, parameters));
+        read(self);
+        (self.within, self.names, self.types) = (around, names, types);
     }
 }
 
@@ -283,14 +490,23 @@ fn rows() -> BTreeSet<Row> {
         sources(&root().join(folder), &mut files);
     }
     let mut rows = BTreeSet::new();
+    let (mut told, mut calls, mut methods) = (Told::new(), BTreeMap::<String, Vec<Vec<String>>>::new(), Vec::new());
     for path in files {
         let file: File = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut reader = Reader::default();
         reader.visit_file(&file);
-        rows.extend(reader.end());
+        reader.end();
+        rows.extend(reader.rows);
+        told.extend(reader.told);
+        methods.extend(reader.made.into_iter().filter(|(_, method, _)| *method));
+        reader.calls.into_iter().for_each(|(name, given)| calls.entry(name).or_default().extend(given));
     }
-    // What passes another's code, message or hint on is told where that arises; what has no message is made for its exit code alone.
-    rows.retain(|(code, message, _)| code != COMPUTED && !message.is_empty() && message != COMPUTED);
+    // A method is called from anywhere; a function that makes errors of its parameters only from its own file.
+    methods.iter().for_each(|(name, _, row)| rows.extend(called(row, calls.get(name))));
+    let mut rows: BTreeSet<Row> = rows.into_iter().flat_map(|row| passed(row, &told)).collect();
+    // What passes another's code or message on is told where that arises; what has no message is made for its exit code alone.
+    let told_elsewhere = |text: &str| text.is_empty() || text == COMPUTED || text.contains([PARAMETER, PASSED]);
+    rows.retain(|(code, message, _)| !told_elsewhere(code) && !told_elsewhere(message));
     rows
 }
 
@@ -320,6 +536,32 @@ fn the_page_has_every_error_with_its_hint() {
     let name = |code: &str| code.len() > 2 && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     for (code, message, hint) in &rows {
         assert!(name(code), "`{code}` is no code: {message}");
-        assert!(!hint.is_empty(), "`{code}` says nothing of the way out: {message}");
+        for hint in hint.split(" / ") {
+            let told = !hint.is_empty() && hint != COMPUTED && !hint.contains([PARAMETER, PASSED]);
+            assert!(told, "`{code}` says nothing of the way out: {message}");
+        }
     }
+}
+
+#[test]
+fn messages_and_hints_are_of_one_style() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentences = |text: &str| text.match_indices(". ").any(|(at, _)| text[at + 2..].starts_with(|c: char| c.is_uppercase()));
+    let mut wrong = BTreeSet::new();
+    for (code, messages, hints) in rows() {
+        for message in messages.split(" / ").map(words) {
+            let begun = !message.starts_with(char::is_uppercase) || NAMES.iter().any(|name| message.starts_with(name));
+            if !begun || message.ends_with('.') || sentences(&message) {
+                wrong.insert(format!("`{code}`: no message in lower case without a full stop: {message}"));
+            }
+        }
+        for hint in hints.split(" / ").map(words) {
+            // A command alone says neither why nor what it is for.
+            let alone = hint.starts_with('`') && hint.matches('`').count() == 2 && hint.trim_end_matches('.').ends_with('`');
+            if hint.starts_with(char::is_lowercase) || !hint.ends_with(['.', '?']) || alone {
+                wrong.insert(format!("`{code}`: no hint in sentences: {hint}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }

@@ -39,6 +39,8 @@ mod fuzzing;
 #[cfg(test)]
 mod gnome_keyring;
 #[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod handles;
 #[cfg(test)]
 mod health;

@@ -75,6 +75,11 @@ fn an_archive_and_an_rpm_hold_programs_that_start() {
             assert!(run(Command::new(bin.join(name)).arg("--version")).starts_with(&format!("{name} ")));
         }
     }
+    for doc in [unpacked.join("share/doc/m365-cached"), root.join("usr/share/doc/m365-cached")] {
+        for file in ["CHANGELOG.md", "manual/errors.md", "manual/pictures/top.svg"] {
+            assert!(doc.join(file).is_file(), "{} is missing", doc.join(file).display());
+        }
+    }
     let unit = fs::read_to_string(root.join("usr/lib/systemd/user/m365-cached.service")).unwrap();
     assert!(unit.contains("\nExecStart=/usr/bin/m365-cached\n"));
 
@@ -170,7 +175,7 @@ fn the_debian_package_is_installed_used_and_removed() {
     for file in ["usr/bin/m365-cached", "usr/bin/m365-mcp", "usr/bin/m365-cachectl", "usr/lib/systemd/user/m365-cached.socket"] {
         assert!(added.contains(Path::new(file)), "{file} is missing: {added:?}");
     }
-    for file in ["copyright", "changelog.Debian.gz", "manual/connect.md"] {
+    for file in ["copyright", "changelog.gz", "changelog.Debian.gz", "manual/connect.md", "manual/pictures/doctor.svg"] {
         assert!(added.contains(&Path::new("usr/share/doc/m365-cached").join(file)), "{file} is missing: {added:?}");
     }
 

@@ -237,10 +237,7 @@ fn in_a_terminal_it_asks() {
     person.type_line("").unwrap();
     let (status, said) = person.finish().unwrap();
     assert_eq!(status.code(), Some(7), "{said}");
-    assert!(
-        said.contains("error: No application is registered") || said.contains("No application is registered to sign in with."),
-        "{said}"
-    );
+    assert!(said.contains("no application is registered to sign in with"), "{said}");
     assert!(!house.home.path().join(".config/m365-cached/config.toml").exists());
 
     let mut person = Pty::spawn(house.ctl(&["setup", "--no-login", "--client-id", "11111111-2222-3333-4444-555555555555"])).unwrap();
@@ -268,8 +265,8 @@ fn without_a_terminal_a_registration_is_named_with_what_to_do() {
     let said = house.run(&["--json", "setup", "--yes"]);
     let error: Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((said.code, error["error"]["code"].as_str()), (Some(7), Some("no_client_id")), "{said:?}");
-    assert!(error["error"]["message"].as_str().unwrap().contains("az ad app permission add"), "{error}");
-    assert!(error["error"]["hint"].as_str().unwrap().contains("--client-id"), "{error}");
+    let hint = error["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("az ad app permission add") && hint.contains("--client-id"), "{error}");
     let wrong = house.run(&["--json", "setup", "--yes", "--client-id", "my-app"]);
     let error: Value = serde_json::from_str(wrong.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((wrong.code, error["error"]["code"].as_str()), (Some(2), Some("not_set")), "{wrong:?}");
@@ -364,7 +361,7 @@ fn permissions_are_told_before_anybody_signs_in() {
 /// An alias is taken wherever an account is named, and the default decides only where none is.
 #[test]
 fn an_account_has_a_short_name_and_one_is_meant_where_none_is_named() {
-    let mut world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
+    let world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
     let call = |world: &World, words: &[&str]| world.ctl(&[["call", "email_list", "limit=3"].as_slice(), words].concat()).unwrap();
     let unnamed = call(&world, &[]);
     assert!(unnamed.code == Some(2) && unnamed.stderr.contains("account_id"), "{unnamed:?}");
@@ -376,8 +373,6 @@ fn an_account_has_a_short_name_and_one_is_meant_where_none_is_named() {
     let doubled = world.ctl(&["accounts", "alias", ALEX, "Work"]).unwrap();
     assert!(doubled.code == Some(2) && doubled.stderr.contains("bea@contoso.example"), "{doubled:?}");
     world.ctl_json(&["accounts", "default", "bea@contoso.example"]).unwrap();
-    world.stop_daemon().unwrap();
-    world.start_daemon().unwrap();
 
     let shown = world.ctl_json(&["accounts"]).unwrap();
     let names: Vec<(&Value, &Value)> = shown["accounts"].as_array().unwrap().iter().map(|one| (&one["alias"], &one["default"])).collect();

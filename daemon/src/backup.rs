@@ -54,7 +54,7 @@ pub(crate) struct Head {
 /// Writes a backup of `store` to `file`, where nothing may stand.
 pub(crate) fn write(store: &dyn Sealed, keys: &Keys, recovery: &Recovery, now: Timestamp, file: &Path) -> Result<BackedUp, Problem> {
     let cannot = |error: io::Error| {
-        let message = format!("The backup `{}` cannot be written: {error}.", file.display());
+        let message = format!("the backup `{}` cannot be written: {error}", file.display());
         Problem::new(Kind::User, "cannot_write", message, "Name a file that is not there yet, in a folder the daemon may write to.")
     };
     // Taken first, so that two backups do not meet.
@@ -93,11 +93,11 @@ pub(crate) fn write(store: &dyn Sealed, keys: &Keys, recovery: &Recovery, now: T
 #[cfg_attr(not(feature = "sqlcipher"), expect(dead_code, reason = "the offline verbs read it"))]
 pub(crate) fn open(file: &Path) -> Result<(Head, BufReader<File>), Problem> {
     let foreign = || {
-        let message = format!("`{}` is no backup of m365-cached, or it is damaged.", file.display());
+        let message = format!("`{}` is no backup of m365-cached, or it is damaged", file.display());
         Problem::new(Kind::User, "no_backup", message, "Name a file that `m365-cachectl backup` has written.")
     };
     let mut reader = BufReader::new(File::open(file).map_err(|error| {
-        let message = format!("The backup `{}` cannot be read: {error}.", file.display());
+        let message = format!("the backup `{}` cannot be read: {error}", file.display());
         Problem::new(Kind::User, "no_backup", message, "Name a file that `m365-cachectl backup` has written.")
     })?);
     let mut line = Vec::new();
@@ -110,7 +110,7 @@ pub(crate) fn open(file: &Path) -> Result<(Head, BufReader<File>), Problem> {
 #[cfg_attr(not(feature = "sqlcipher"), expect(dead_code, reason = "the offline verbs read it"))]
 pub(crate) fn extract(head: &Head, reader: &mut impl Read, to: &Path) -> Result<(), Problem> {
     let cannot = |error: io::Error| {
-        let message = format!("The database `{}` cannot be written: {error}.", to.display());
+        let message = format!("the database `{}` cannot be written: {error}", to.display());
         Problem::new(Kind::Config, "cannot_write", message, "Look at the rights of that folder and the space on its disk.")
     };
     let mut out = private(to).map_err(cannot)?;
@@ -122,7 +122,7 @@ pub(crate) fn extract(head: &Head, reader: &mut impl Read, to: &Path) -> Result<
     Err(Problem::new(
         Kind::User,
         "damaged_backup",
-        "The backup is not as it was written: its sum differs.",
+        "the backup is not as it was written: its sum differs",
         "Take another copy of the file.",
     ))
 }

@@ -55,8 +55,8 @@ pub struct Daemon {
     pub ready_at: Timestamp,
     /// Whether a service manager keeps the socket, so that it is there when the daemon has ended.
     pub(crate) socket_stays: bool,
-    /// The account that is meant where a call names none.
-    default_account: bool,
+    /// Whether a call that names no account is meant for one.
+    default_account: AtomicBool,
     caching: AtomicBool,
     strict: AtomicBool,
     /// Moves when other policies hold.
@@ -135,7 +135,7 @@ impl Daemon {
             ready_at,
             socket_stays: manager.keeps_socket(),
             strict: AtomicBool::new(strict),
-            default_account,
+            default_account: AtomicBool::new(default_account),
             fences: watch::Sender::new(()),
             listed: watch::Sender::new(()),
             tools,
@@ -166,7 +166,7 @@ impl Daemon {
 
     /// How tools are shown to clients.
     pub(crate) fn manner(&self) -> Manner {
-        Manner { strict: self.strict(), default_account: self.default_account }
+        Manner { strict: self.strict(), default_account: self.default_account.load(Ordering::Relaxed) }
     }
 
     /// Whether consent is a token everywhere.
@@ -190,7 +190,7 @@ impl Daemon {
     /// When they cannot be used; nothing has changed then.
     pub(crate) fn reload(&self) -> Result<Reloaded, Problem> {
         let Some(settings) = &self.settings else {
-            let message = "The daemon has started without settings that it could use, and has none to go on with.";
+            let message = "the daemon has started without settings that it could use, and has none to go on with";
             let hint = "`m365-cachectl config check` says what is wrong; when that is corrected, `m365-cachectl restart`.";
             return Err(Problem::new(Kind::Config, "not_reloadable", message, hint));
         };
@@ -203,13 +203,17 @@ impl Daemon {
             core.reconfigure(config)?;
         }
         logging::refilter(&config.log)
-            .map_err(|error| Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`."))?;
+            .map_err(|error| Problem::new(Kind::Config, "bad_config", error.to_string(), "Correct `log.filter`."))?;
         self.gate.hold_to(config.limits);
         self.policies.set(Policies::of(config));
         self.fences.send_replace(());
         self.caching.store(config.cache.enabled, Ordering::Relaxed);
-        if self.strict.swap(config.strict, Ordering::Relaxed) != config.strict {
+        let strict = self.strict.swap(config.strict, Ordering::Relaxed) != config.strict;
+        if strict {
             self.catalogue.set(parts::catalogue(config.strict));
+        }
+        let default = config.accounts.default.is_some();
+        if self.default_account.swap(default, Ordering::Relaxed) != default || strict {
             self.listed.send_replace(());
         }
         Ok(())
@@ -288,7 +292,7 @@ impl Daemon {
         if refused > 0 {
             warnings.push(Warning {
                 code: "foreign_connections".into(),
-                message: format!("{refused} connections of other users of this machine were refused."),
+                message: format!("{refused} connections of other users of this machine were refused"),
                 hint: "Look who else can reach the socket shown above.".into(),
             });
         }

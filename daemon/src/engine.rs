@@ -244,7 +244,7 @@ pub(crate) fn warming(config: &Config) -> Result<Warming, Problem> {
         .collect();
     for operation in &operations {
         operation.check().map_err(|why| {
-            let message = format!("`warming.operations.{}` cannot be done: {why}.", operation.tool);
+            let message = format!("`warming.operations.{}` cannot be done: {why}", operation.tool);
             Problem::new(Kind::Config, "warming", message, "Correct its `parameters`, or set its `enabled` to false.")
         })?;
     }
@@ -352,14 +352,14 @@ impl Core for Running {
         if let Some(trouble) = status.store_trouble.or_else(|| status.health.detail.clone()) {
             warnings.push(Warning {
                 code: "store_unusable".into(),
-                message: format!("The store does not do its work: {trouble}. Answers are fetched and not kept."),
+                message: format!("the store does not do its work: {trouble}; answers are fetched and not kept"),
                 hint: "Look at the disk that holds the profile, and at the daemon's log.".into(),
             });
         }
         if status.health.damaged > 0 {
             warnings.push(Warning {
                 code: "damaged_entries".into(),
-                message: format!("{} stored answers were damaged; they were dropped and fetched again.", status.health.damaged),
+                message: format!("{} stored answers were damaged; they were dropped and fetched again", status.health.damaged),
                 hint: "Check the disk; nothing wrong was served.".into(),
             });
         }
@@ -367,21 +367,21 @@ impl Core for Running {
             let free = status.health.free_bytes.unwrap_or_default() >> 20;
             warnings.push(Warning {
                 code: "low_disk".into(),
-                message: format!("Only {free} MB are free on the disk that holds the profile: answers are fetched and not kept."),
+                message: format!("only {free} MB are free on the disk that holds the profile: answers are fetched and not kept"),
                 hint: "Free some space on that disk, or set a smaller `cache.min_free_bytes`.".into(),
             });
         }
         if status.totals_corrected > 0 {
             warnings.push(Warning {
                 code: "totals_corrected".into(),
-                message: format!("{} running totals of the store did not match and were corrected.", status.totals_corrected),
+                message: format!("{} running totals of the store did not match and were corrected", status.totals_corrected),
                 hint: "Check the disk if it happens again.".into(),
             });
         }
         if status.in_doubt > 0 {
             warnings.push(Warning {
                 code: "writes_unrecorded".into(),
-                message: "A write could not be recorded, so nothing stored of its mailbox or drive is served for now.".into(),
+                message: "a write could not be recorded, so nothing stored of its mailbox or drive is served for now".into(),
                 hint: "Look at the disk that holds the profile, and at the daemon's log.".into(),
             });
         }
@@ -389,14 +389,14 @@ impl Core for Running {
         for lost in accounts.iter().filter(|account| !account.signed_in) {
             warnings.push(Warning {
                 code: "sign_in_required".into(),
-                message: format!("The account {} has to sign in again.", lost.username),
+                message: format!("the account {} has to sign in again", lost.username),
                 hint: format!("Run `m365-cachectl login --username {}`.", lost.username),
             });
         }
         if self.engine.lacks_default() {
             warnings.push(Warning {
                 code: "default_account".into(),
-                message: "The account that `accounts.default` names is not signed in: calls that name none are refused.".into(),
+                message: "the account that `accounts.default` names is not signed in: calls that name none are refused".into(),
                 hint: "Sign in to it, or `m365-cachectl accounts default NAME`.".into(),
             });
         }
@@ -466,20 +466,21 @@ impl Core for Running {
                 return Err(Problem::new(
                     Kind::Internal,
                     "no_prompt",
-                    "The sign-in has nothing to show.",
+                    "the sign-in has nothing to show",
                     "Run `m365-cachectl login` again; if it stays, report it.",
                 ));
             }
         };
         let cancel = Cancel { engine: Arc::clone(&self.engine), handle: flow.handle };
-        let done =
-            async move {
-                let row = cancel.engine.wait_login(&cancel.handle).await.map_err(|error| Problem::of(&error))?;
-                let known = cancel.engine.accounts();
-                known.iter().find(|known| known.row.id == row.id).map(account).ok_or_else(|| {
-                    Problem::new(Kind::SignIn, "signed_out", "The account was signed out again meanwhile.", "Sign in again.")
-                })
-            };
+        let done = async move {
+            let row = cancel.engine.wait_login(&cancel.handle).await.map_err(|error| Problem::of(&error))?;
+            let known = cancel.engine.accounts();
+            known
+                .iter()
+                .find(|known| known.row.id == row.id)
+                .map(account)
+                .ok_or_else(|| Problem::new(Kind::SignIn, "signed_out", "the account was signed out again meanwhile", "Sign in again."))
+        };
         Ok(LoginFlow { step, done: done.boxed() })
     }
 

@@ -68,13 +68,18 @@ impl InstanceError {
 }
 
 impl Problem {
+    /// Why a folder that has to be private is not used, under the code of what needs it.
+    pub fn of_folder(code: &str, error: &PrivateDirError) -> Self {
+        Self::new(Kind::Config, code, error.to_string(), error.hint())
+    }
+
     /// Why this process may not be the daemon, with a code to tell one that runs from a profile that cannot be used.
     pub fn of_instance(error: &InstanceError) -> Self {
         let (kind, code) = match error {
             InstanceError::Running { .. } | InstanceError::Managed { .. } => (Kind::User, "already_running"),
             _ => (Kind::Config, "unusable_profile"),
         };
-        Self::new(kind, code, format!("{error}."), error.hint())
+        Self::new(kind, code, error.to_string(), error.hint())
     }
 }
 

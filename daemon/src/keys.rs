@@ -162,7 +162,7 @@ impl KeyKeeper {
             Problem::new(
                 Kind::Config,
                 "no_sealed_store",
-                "There is no open store whose rows are sealed.",
+                "there is no open store whose rows are sealed",
                 "`m365-cachectl status` says why.",
             )
         };
@@ -269,7 +269,7 @@ impl KeyKeeper {
         let now = self.clock.now();
         // Seconds of copying.
         let written = tokio::task::spawn_blocking(move || backup::write(store.as_ref(), &keys, &recovery, now, &file)).await;
-        let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "The backup broke off.", "Try again.")))?;
+        let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "the backup broke off", "Try again.")))?;
         self.tell(&KeyEvent::BackedUp(done)).await;
         Ok(done)
     }
@@ -286,7 +286,7 @@ impl KeyKeeper {
             Problem::new(
                 Kind::Internal,
                 "export_failed",
-                format!("{error}."),
+                error.to_string(),
                 "Run `m365-cachectl keys export` again; if it stays, report it.",
             )
         })
@@ -314,7 +314,7 @@ impl KeyKeeper {
     /// What a person should know about the keys.
     pub fn warnings(&self) -> Vec<Warning> {
         let Ok(state) = self.state() else {
-            let message = "The key envelope can no longer be read; the daemon would not start again.".into();
+            let message = "the key envelope can no longer be read; the daemon would not start again".into();
             let hint = "Restore `cache.keys`, or make a recovery file with `m365-cachectl keys export` while the daemon runs.".into();
             return vec![Warning { code: "envelope_unreadable".into(), message, hint }];
         };
@@ -322,13 +322,13 @@ impl KeyKeeper {
         if let Some(problem) = state.trouble {
             warnings.push(Warning {
                 code: "rotation_failed".into(),
-                message: format!("The master key is due for rotation, and that failed: {}", problem.message),
+                message: format!("the master key is due for rotation, and that failed: {}", problem.message),
                 hint: problem.hint,
             });
         } else if !state.automatic && state.due.is_some_and(|due| due <= self.clock.now()) {
             warnings.push(Warning {
                 code: "rotation_due".into(),
-                message: "The master key is older than `keys.rotate_every`, and a key of the environment is changed by its owner.".into(),
+                message: "the master key is older than `keys.rotate_every`, and a key of the environment is changed by its owner".into(),
                 hint: "`m365-cachectl keys rotate --help` says how.".into(),
             });
         }

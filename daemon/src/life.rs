@@ -215,7 +215,7 @@ async fn scene(daemon: &Daemon, on_demand: bool) -> Scene {
 fn waiting() -> Warning {
     Warning {
         code: "other_version_installed".into(),
-        message: "Another version of the daemon is installed; this one gives way as soon as no call is under way.".into(),
+        message: "another version of the daemon is installed; this one gives way as soon as no call is under way".into(),
         hint: "To have it now: `m365-cachectl restart`.".into(),
     }
 }
@@ -223,7 +223,7 @@ fn waiting() -> Warning {
 fn does_not_start() -> Warning {
     Warning {
         code: "other_version_broken".into(),
-        message: "Another version of the daemon is installed, and it does not start; this one goes on.".into(),
+        message: "another version of the daemon is installed, and it does not start; this one goes on".into(),
         hint: "See what `m365-cached --version` says, and install it again.".into(),
     }
 }

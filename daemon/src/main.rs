@@ -135,7 +135,7 @@ async fn open(config: &Config, profile: &Profile, flags: &Flags) -> Result<Parts
         None => Arc::new(SystemClock),
     };
     if flags.fixtures && !config.demo {
-        let message = "`--fixtures` is for demo profiles only, which say `demo = true`.";
+        let message = "`--fixtures` is for demo profiles only, which say `demo = true`";
         return Err(Problem::new(Kind::Config, "fixtures", message, "Start the daemon without `--fixtures`."));
     }
     let settings = Some(Settings::new(profile.clone(), flags.settings(), config.clone()));
@@ -154,7 +154,7 @@ fn start_logging(config: Result<Config, Problem>, profile: &Profile) -> Result<R
             Ok(()) => Ok(config),
             Err(error) => {
                 logging::start(&Config::default().log, file).map_err(failed)?;
-                Err(Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`, then restart the daemon."))
+                Err(Problem::new(Kind::Config, "bad_config", error.to_string(), "Correct `log.filter`, then restart the daemon."))
             }
         },
         Err(problem) => {
@@ -186,5 +186,5 @@ fn detach() {
 }
 
 fn failed(error: impl std::error::Error) -> Problem {
-    Problem::new(Kind::Internal, "failed", format!("{error}."), "Look at the lines above, then start the daemon again.")
+    Problem::new(Kind::Internal, "failed", error.to_string(), "Look at the lines above, then start the daemon again.")
 }

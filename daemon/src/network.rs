@@ -61,11 +61,11 @@ pub(crate) fn authorities(config: &Config, profile: &Profile) -> Result<Option<A
 fn pem(path: &Path, key: &str) -> Result<(String, Authorities), Problem> {
     let place = path.display();
     let text = fs::read_to_string(path).map_err(|error| {
-        let message = format!("The certificate authority `{place}` cannot be read: {error}.");
+        let message = format!("the certificate authority `{place}` cannot be read: {error}");
         Problem::new(Kind::Config, "ca_unreadable", message, format!("Check the path `{key}`."))
     })?;
     let authorities = Authorities::read(&text).map_err(|error| {
-        let message = format!("The certificate authority `{place}` cannot be used: {error}.");
+        let message = format!("the certificate authority `{place}` cannot be used: {error}");
         let hint =
             format!("Put the whole PEM file of the authority there, or correct `{key}`; `openssl x509 -in FILE -noout -text` reads one.");
         Problem::new(Kind::Config, "ca_unusable", message, hint)
@@ -87,7 +87,7 @@ async fn proxy(config: &Config, profile: &Profile) -> Result<Proxy, Problem> {
             let kept = vault::kept_at(reference, "network.proxy_auth", &keyring, &SystemClock, variable, &profile.dir).await;
             let kept = kept.map_err(|locked| Problem::of(&locked))?;
             Some(ProxyAuth::basic(&kept).ok_or_else(|| {
-                let message = format!("What `network.proxy_auth` names (`{reference}`) is no name and password.");
+                let message = format!("what `network.proxy_auth` names (`{reference}`) is no name and password");
                 Problem::new(Kind::Config, "proxy_auth_malformed", message, "Put one line `NAME:PASSWORD` there, then restart the daemon.")
             })?)
         }

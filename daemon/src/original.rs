@@ -73,7 +73,7 @@ impl Original {
             warnings.push(Warning { code: code.into(), message, hint: HINT.into() });
         }
         if self.tokens.symlink_metadata().is_ok() {
-            let message = format!("Tokens of m365-mcp lie in clear text in `{}`: whoever reads them is signed in.", self.tokens.display());
+            let message = format!("tokens of m365-mcp lie in clear text in `{}`: whoever reads them is signed in", self.tokens.display());
             let hint = "Sign in again with `m365-cachectl login`; `m365-cachectl import --remove` removes the file.";
             warnings.push(Warning { code: "plain_tokens".into(), message, hint: hint.into() });
         }

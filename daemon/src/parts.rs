@@ -171,7 +171,7 @@ impl Parts {
             core: Err(Problem::new(
                 Kind::Internal,
                 "no_engine",
-                "The engine has not been started.",
+                "the engine has not been started",
                 "Restart the daemon; if it stays, report it.",
             )),
             catalogue: catalogue(config.strict),
@@ -370,7 +370,7 @@ impl Layers {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                let message = format!("The configuration `{}` cannot be read: {error}.", path.display());
+                let message = format!("the configuration `{}` cannot be read: {error}", path.display());
                 return Err(Problem::new(Kind::Config, "config_unreadable", message, "Check the rights of that file."));
             }
         };
@@ -401,7 +401,7 @@ pub fn configuration(profile: &Profile, flags: &[(String, String)]) -> Result<Co
 /// What keeps a daemon from its work though every setting can be read: a certificate, a log filter, a call to be made ahead of use.
 pub(crate) fn unusable(config: &Config, profile: &Profile) -> Vec<Problem> {
     let filter = crate::logging::check(&config.log).err();
-    let filter = filter.map(|error| Problem::new(Kind::Config, "bad_config", format!("{error}."), "Correct `log.filter`."));
+    let filter = filter.map(|error| Problem::new(Kind::Config, "bad_config", error.to_string(), "Correct `log.filter`."));
     let (cloud, more) = (network::cloud(config, profile).err(), network::authorities(config, profile).err());
     [cloud, more, filter, crate::engine::warming(config).err()].into_iter().flatten().collect()
 }

@@ -60,7 +60,7 @@ impl Switch {
             },
         };
         kept.map_err(|error| {
-            let message = format!("`{}` cannot be written: {error}.", self.file.display());
+            let message = format!("`{}` cannot be written: {error}", self.file.display());
             Problem::new(Kind::Config, "not_paused", message, "Look at the rights of that folder and the space on its disk.")
         })?;
         self.pause.set(until);

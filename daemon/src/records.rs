@@ -67,7 +67,7 @@ fn time(text: Option<&String>, now: Timestamp) -> Result<Option<Timestamp>, Prob
     text.map(|text| {
         m365_cached::audit::moment(text, now).ok_or_else(|| {
             let hint = "Write some time ago as `15m`, `2h` or `7d`, or a time as `2026-11-21` or `2026-11-21T08:00:00Z`.";
-            Problem::new(Kind::User, "malformed_time", "That is no time.", hint)
+            Problem::new(Kind::User, "malformed_time", "that is no time", hint)
         })
     })
     .transpose()
@@ -80,7 +80,7 @@ fn wanted(asked: AuditQuestion, now: Timestamp) -> Result<Wanted, Problem> {
         .map(|word| {
             m365_cached::audit::Kind::of(word).ok_or_else(|| {
                 let words: Vec<&str> = m365_cached::audit::Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-                let message = "The trail has no kind of that name.";
+                let message = "the trail has no kind of that name";
                 Problem::new(Kind::User, "unknown_kind", message, format!("One of {}.", words.join(", ")))
             })
         })

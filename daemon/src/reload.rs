@@ -60,7 +60,7 @@ impl Settings {
 
 fn unchanged(problem: Problem) -> Problem {
     let hint = "Correct it, then reload again; the daemon goes on as it was. `m365-cachectl config check` says the same of the file.";
-    Problem { message: format!("Nothing was changed. {}", problem.message), hint: hint.into(), ..problem }
+    Problem { message: format!("nothing was changed: {}", problem.message), hint: hint.into(), ..problem }
 }
 
 /// Reloads at every hangup, for as long as the daemon serves.

@@ -72,7 +72,7 @@ impl Bench {
         // As the engine does it.
         (policy.cloud, policy.compat, policy.short_ids) = Default::default();
         let daemon = &self.daemon;
-        format!("{policy:?} {:?} {:?} {} {}", daemon.gate.limits(), daemon.policies, daemon.caching(), daemon.strict())
+        format!("{policy:?} {:?} {:?} {} {:?}", daemon.gate.limits(), daemon.policies, daemon.caching(), daemon.manner())
     }
 }
 
@@ -113,7 +113,7 @@ fn what_is_wrong_changes_nothing_at_all() {
         ("limits.calls = \"hunter2\"", "limits.calls"),
     ] {
         let problem = bench.reload(wrong).unwrap_err();
-        assert!(problem.message.starts_with("Nothing was changed.") && problem.message.contains(says), "{}", problem.message);
+        assert!(problem.message.starts_with("nothing was changed: ") && problem.message.contains(says), "{}", problem.message);
         assert!(!problem.message.contains("hunter2"), "{}", problem.message);
         assert_eq!(bench.holds(), before, "{wrong}");
     }

@@ -49,11 +49,11 @@ struct Reading {
 /// as it was last heard.
 pub async fn follow(config: &Config, control: SocketAddr) -> Result<Arc<dyn Clock>, Problem> {
     if !config.demo {
-        let message = "`--clock-from` is for demo profiles only, which say `demo = true`.";
+        let message = "`--clock-from` is for demo profiles only, which say `demo = true`";
         return Err(Problem::new(Kind::Config, "clock_from", message, "Start the daemon without `--clock-from`."));
     }
     let first = ask(control, None).await.map_err(|error| {
-        let message = format!("The tenant's clock at {control} cannot be read: {error}.");
+        let message = format!("the tenant's clock at {control} cannot be read: {error}");
         Problem::new(Kind::Config, "clock_from", message, "Give the address that `m365-tenant` prints as `control`, while it runs.")
     })?;
     let clock = Arc::new(FollowedClock::at(Timestamp(first.ms), first.frozen));

@@ -274,9 +274,9 @@ impl PrivateDirError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Io { dir, .. } => format!("check that `{}` can be written by you", dir.display()),
-            Self::Foreign { dir } => format!("see who owns it: `ls -ld {}`", dir.display()),
-            Self::Open { dir, .. } => format!("`chmod 700 {}`", dir.display()),
+            Self::Io { dir, .. } => format!("Check that `{}` can be written by you.", dir.display()),
+            Self::Foreign { dir } => format!("See who owns it: `ls -ld {}`.", dir.display()),
+            Self::Open { dir, .. } => format!("Run `chmod 700 {}`.", dir.display()),
         }
     }
 }

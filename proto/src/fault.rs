@@ -46,16 +46,19 @@ impl Fault {
             Code::Unimplemented => Self::new(
                 Kind::Config,
                 VERSION_SKEW,
-                "The running daemon does not know this request: it is of another version.",
-                "`m365-cachectl stop`, then try again: the installed daemon is started",
+                "the running daemon does not know this request: it is of another version",
+                "Run `m365-cachectl stop`, then try again: the installed daemon is started.",
             ),
             Code::Unavailable | Code::Cancelled | Code::Unknown => Self::new(
                 Kind::Internal,
                 CONNECTION_LOST,
-                format!("The connection to the daemon broke while the request was running: {}.", trimmed(status.message())),
-                "`m365-cachectl status`",
+                format!("the connection to the daemon broke while the request was running: {}", trimmed(status.message())),
+                "Run `m365-cachectl status`.",
             ),
-            code => Self::new(Kind::Internal, "internal", format!("{code}: {}", status.message()), ""),
+            code => {
+                let hint = "Try again; if it stays, look at the daemon's log: `m365-cachectl logs`.";
+                Self::new(Kind::Internal, "internal", format!("{code}: {}", trimmed(status.message())), hint)
+            }
         }
     }
 

@@ -90,7 +90,7 @@ fn main() -> ExitCode {
     let (profile, policy, tools) = match wish(std::env::args_os().skip(1)) {
         Wish::Run { profile, policy, tools } => (profile, policy, tools),
         Wish::Say(text) => return say(&text),
-        Wish::Refuse(text) => return refuse(2, &text, "`m365-mcp --help`"),
+        Wish::Refuse(text) => return refuse(2, &text, "Run `m365-mcp --help`."),
     };
     let env = move |name: &str| match name {
         DIR_VARIABLE if profile.is_some() => profile.clone(),
@@ -98,11 +98,11 @@ fn main() -> ExitCode {
     };
     let profile = match Profile::find(&env) {
         Ok(profile) => profile,
-        Err(error) => return refuse(7, &error.to_string(), "`m365-mcp --profile DIR`"),
+        Err(error) => return refuse(7, &error.to_string(), "Name one with `m365-mcp --profile DIR`."),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(1, &format!("the runtime cannot be made: {error}"), "check the limit of open files: `ulimit -n`"),
+        Err(error) => return refuse(1, &format!("the runtime cannot be made: {error}"), "Check the limit of open files: `ulimit -n`."),
     };
     let result = runtime.block_on(async {
         let starter = Starter::new(profile.clone(), &env);
@@ -112,7 +112,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(1, &format!("stdout cannot be written: {error}"), "check where the client reads from"),
+        Err(error) => refuse(1, &format!("stdout cannot be written: {error}"), "Check where the client reads from."),
     }
 }
 

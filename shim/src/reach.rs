@@ -65,12 +65,12 @@ fn fault(profile: &Profile, error: &ConnectError) -> Fault {
             Fault::new(Kind::Config, NOT_RUNNING, format!("No daemon is running for the profile `{dir}`."), "start it: `m365-cached`")
         }
         ConnectError::Foreign { socket, .. } => {
-            Fault::new(Kind::Config, "foreign_socket", format!("{error}."), format!("see who owns it: `ls -l {}`", socket.display()))
+            Fault::new(Kind::Config, "foreign_socket", error.to_string(), format!("See who owns it: `ls -l {}`.", socket.display()))
         }
         ConnectError::Io { .. } | ConnectError::Handshake { .. } => {
             let hint =
-                format!("check the rights of `{}` and the daemon's log `{}`", profile.runtime.display(), profile.log_file().display());
-            Fault::new(Kind::Config, "cannot_connect", format!("{error}."), hint)
+                format!("Check the rights of `{}` and the daemon's log `{}`.", profile.runtime.display(), profile.log_file().display());
+            Fault::new(Kind::Config, "cannot_connect", error.to_string(), hint)
         }
     }
 }

@@ -36,14 +36,14 @@ pub(super) const ACCOUNTS: &[Setting] = &[
     Setting {
         key: "accounts.default",
         meaning: "The account, by username, id or alias, that is meant where a call names none; not set: such a call is refused.",
-        takes: Takes::Restart,
+        takes: Takes::Reload,
         set: |config, _, value| put(&mut config.accounts.default, value.text().map(Some)),
         show: |config, _| quoted(config.accounts.default.as_deref()),
     },
     Setting {
         key: "accounts.*.alias",
         meaning: "A short name for this account, such as `work`, to be used wherever an account is named. The name is its username.",
-        takes: Takes::Restart,
+        takes: Takes::Reload,
         set: |config, name, value| {
             let alias = value.text().and_then(|text| alias(&text))?;
             config.accounts.aliases.insert(name.to_lowercase(), alias);
@@ -78,13 +78,7 @@ pub(super) fn doubled(config: &Config) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Sources;
-    use super::*;
-
-    fn read(text: &str) -> Result<Config, String> {
-        let sources = Sources { file: "f", text: Some(text), environment: &BTreeMap::new(), flags: &[], tools: &[] };
-        Config::read(&sources).map_err(|error| error.to_string())
-    }
+    use crate::config::tests::read_file as read;
 
     #[test]
     fn an_alias_leads_to_its_account_in_any_case() {

@@ -33,7 +33,7 @@ impl Config {
         if self.client_id.is_none() {
             advice.push(Advice {
                 code: "no_client_id",
-                message: "No `client_id` is set: nobody can sign in.".into(),
+                message: "no `client_id` is set: nobody can sign in".into(),
                 hint: "`m365-cachectl config set client_id ID`, with the application (client) id of your app registration.".into(),
             });
         }
@@ -41,7 +41,7 @@ impl Config {
         if around.mode.is_some_and(|mode| mode & 0o022 != 0) {
             advice.push(Advice {
                 code: "config_writable",
-                message: "Other users of this machine may write into the configuration, and with it decide what the daemon does.".into(),
+                message: "other users of this machine may write into the configuration, and with it decide what the daemon does".into(),
                 hint: "`chmod 600` on the file that `m365-cachectl config path` names.".into(),
             });
         }
@@ -49,7 +49,7 @@ impl Config {
             advice.push(Advice {
                 code: "wide_roots",
                 message: format!(
-                    "`files.allowed_roots` has `{}`, which holds the profile or your whole home: a client may send any file in it to others.",
+                    "`files.allowed_roots` has `{}`, which holds the profile or your whole home: a client may send any file in it to others",
                     root.display()
                 ),
                 hint: "Name a folder for this purpose alone.".into(),
@@ -58,36 +58,36 @@ impl Config {
         if self.compat && !self.strict {
             advice.push(Advice {
                 code: "compat_consent",
-                message: "With `compat = \"m365-mcp\"` nobody is asked where the original did not ask, even where others are reached."
+                message: "with `compat = \"m365-mcp\"` nobody is asked where the original did not ask, even where others are reached"
                     .into(),
-                hint: "`m365-cachectl config set confirm strict`".into(),
+                hint: "Run `m365-cachectl config set confirm strict`.".into(),
             });
         }
         if self.limits.sends_per_minute == 0 {
             advice.push(Advice {
                 code: "unlimited_sends",
-                message: "`limits.sends_per_minute` is 0: nothing holds up a client that sends mail without end.".into(),
+                message: "`limits.sends_per_minute` is 0: nothing holds up a client that sends mail without end".into(),
                 hint: "`m365-cachectl config unset limits.sends_per_minute`, if the file has it.".into(),
             });
         }
         if self.keys.rotate_every.is_none() {
             advice.push(Advice {
                 code: "never_rotated",
-                message: "`keys.rotate_every` is `never`: the master key stays the same for ever.".into(),
+                message: "`keys.rotate_every` is `never`: the master key stays the same for ever".into(),
                 hint: "`m365-cachectl config set keys.rotate_every 90d`, or `m365-cachectl keys rotate` now and then.".into(),
             });
         }
         if self.cache.clean_to >= self.cache.clean_from && (given("cache.clean_to_percent") || given("cache.clean_from_percent")) {
             advice.push(Advice {
                 code: "clean_to_too_high",
-                message: "`cache.clean_to_percent` is not below `cache.clean_from_percent`: each clean-up is followed by the next.".into(),
+                message: "`cache.clean_to_percent` is not below `cache.clean_from_percent`: each clean-up is followed by the next".into(),
                 hint: "Set a smaller `cache.clean_to_percent`.".into(),
             });
         }
         if self.cache.rows < self.cache.rows_per_source {
             advice.push(Advice {
                 code: "rows_too_few",
-                message: "`cache.rows` is less than `cache.rows_per_source`, which therefore is never reached.".into(),
+                message: "`cache.rows` is less than `cache.rows_per_source`, which therefore is never reached".into(),
                 hint: "Set a larger `cache.rows`.".into(),
             });
         }
@@ -96,7 +96,7 @@ impl Config {
             if given(key) && !named {
                 advice.push(Advice {
                     code: "no_effect",
-                    message: format!("`{key}` has no effect while `network.proxy` names no proxy."),
+                    message: format!("`{key}` has no effect while `network.proxy` names no proxy"),
                     hint: format!("Name the proxy in `network.proxy`, or `m365-cachectl config unset {key}`."),
                 });
             }
@@ -104,7 +104,7 @@ impl Config {
         if given("store.memory_bytes") && self.store.backend != super::Backend::Memory {
             advice.push(Advice {
                 code: "no_effect",
-                message: "`store.memory_bytes` has no effect while `store.backend` is not `memory`.".into(),
+                message: "`store.memory_bytes` has no effect while `store.backend` is not `memory`".into(),
                 hint: "`m365-cachectl config unset store.memory_bytes`, or set the backend.".into(),
             });
         }
@@ -116,7 +116,7 @@ impl Config {
 fn old_name(name: &str, key: Option<&str>) -> Advice {
     Advice {
         code: "old_name",
-        message: format!("The environment still has `{name}`, a name of m365-mcp."),
+        message: format!("the environment still has `{name}`, a name of m365-mcp"),
         hint: match key {
             Some(key) => {
                 let ours = key.replace('.', "_").to_uppercase();

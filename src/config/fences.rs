@@ -170,15 +170,8 @@ pub(super) const FENCES: &[Setting] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::Sources;
     use super::*;
-
-    fn read(text: &str) -> Result<Config, String> {
-        let sources = Sources { file: "f", text: Some(text), environment: &BTreeMap::new(), flags: &[], tools: &[] };
-        Config::read(&sources).map_err(|error| error.to_string())
-    }
+    use crate::config::tests::read_file as read;
 
     #[test]
     fn every_limit_can_be_set_and_is_shown() {

@@ -146,15 +146,8 @@ pub(super) fn together(config: &Config) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use super::super::Sources;
     use super::*;
-
-    fn read(text: &str) -> Result<Config, String> {
-        let sources = Sources { file: "f", text: Some(text), environment: &BTreeMap::new(), flags: &[], tools: &[] };
-        Config::read(&sources).map_err(|error| error.to_string())
-    }
+    use crate::config::tests::read_file as read;
 
     #[test]
     fn a_way_is_the_systems_none_or_a_named_proxy() {

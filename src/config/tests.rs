@@ -15,6 +15,11 @@ fn read(text: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Res
     Config::read(&Sources { file: "config.toml", text: Some(text), environment: &environment, flags: &flags, tools: &TOOLS })
 }
 
+/// The settings of a file that stands alone.
+pub(super) fn read_file(text: &str) -> Result<Config, String> {
+    read(text, &[], &[]).map_err(|error| error.to_string())
+}
+
 fn refused(text: &str) -> String {
     match read(text, &[], &[]) {
         Ok(_) => panic!("accepted: {text}"),

@@ -11,6 +11,7 @@ use crate::{
     audit::{Event, Kind},
     auth::{self, AuthError, TokenState},
     ids::{AccountId, Caller, PERSONAL_TENANT},
+    live::Live,
     store::AccountRow,
 };
 
@@ -78,7 +79,7 @@ pub struct LoginFlow {
 #[derive(Default)]
 pub(super) struct Accounts {
     rows: RwLock<BTreeMap<AccountId, Arc<AccountRow>>>,
-    names: AccountNames,
+    names: Live<AccountNames>,
     /// Sign-ins that somebody waits for, so that a second wait does not take the first one's result.
     finishing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// How the latest sign-ins ended well, for whoever asks again after a wait was given up.
@@ -100,17 +101,17 @@ const REMEMBERED: usize = 32;
 impl Accounts {
     pub(super) fn new(rows: Vec<AccountRow>, names: AccountNames) -> Self {
         let rows = rows.into_iter().map(|row| (row.id.clone(), Arc::new(row))).collect();
-        Self { rows: RwLock::new(rows), names, finishing: Mutex::default(), finished: Mutex::default() }
+        Self { rows: RwLock::new(rows), names: Live::new(names), finishing: Mutex::default(), finished: Mutex::default() }
     }
 
     /// The account whose id, username or alias is `name`. Ids are compared exactly, names without regard to case.
     pub(super) fn find(&self, name: &str) -> Result<Arc<AccountRow>, CallError> {
-        let name = name.trim();
+        let (name, names) = (name.trim(), self.names.get());
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let called = |name: &str| rows.values().find(|row| is_called(row, name)).cloned();
         // An id is nobody's username, and an alias is neither: none of them can stand for two.
         called(name)
-            .or_else(|| self.names.aliases.get(&name.to_lowercase()).and_then(|behind| called(behind)))
+            .or_else(|| names.aliases.get(&name.to_lowercase()).and_then(|behind| called(behind)))
             .ok_or(CallError::UnknownAccount { any: !rows.is_empty() })
     }
 
@@ -120,13 +121,18 @@ impl Accounts {
     }
 
     /// The account that is meant where a call names none, as it was configured.
-    pub(super) fn default(&self) -> Option<&str> {
-        self.names.default.as_deref()
+    pub(super) fn default(&self) -> Option<String> {
+        self.names.get().default.clone()
+    }
+
+    /// Calls the accounts otherwise from now on. A call that has found its account keeps it.
+    pub(super) fn name(&self, names: AccountNames) {
+        self.names.set(names);
     }
 
     /// The alias of an account.
     fn alias(&self, row: &AccountRow) -> Option<String> {
-        self.names.aliases.iter().find(|(_, behind)| is_called(row, behind)).map(|(alias, _)| alias.clone())
+        self.names.get().aliases.iter().find(|(_, behind)| is_called(row, behind)).map(|(alias, _)| alias.clone())
     }
 
     /// Replaces what is known of an account that is still signed in.
@@ -166,7 +172,7 @@ impl Engine {
     /// Every account that is signed in, by id.
     pub fn accounts(&self) -> Vec<Account> {
         let policy = self.policy();
-        let default = self.accounts.default().and_then(|name| self.accounts.find(name).ok()).map(|row| row.id.clone());
+        let default = self.accounts.default().and_then(|name| self.accounts.find(&name).ok()).map(|row| row.id.clone());
         let account = |row: Arc<AccountRow>| {
             let token = self.keeper.state(&row.id);
             let named = |name: &String| *name == row.username.to_lowercase() || name == row.id.as_str();
@@ -178,7 +184,7 @@ impl Engine {
 
     /// Whether an account is configured for calls that name none, and is not among those that are signed in.
     pub fn lacks_default(&self) -> bool {
-        self.accounts.default().is_some_and(|name| !self.accounts.is_empty() && self.accounts.find(name).is_err())
+        self.accounts.default().is_some_and(|name| !self.accounts.is_empty() && self.accounts.find(&name).is_err())
     }
 
     /// The id of the account whose id, username or alias is `name`.

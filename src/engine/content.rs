@@ -12,7 +12,7 @@ use super::{Call, CallError, Engine, find};
 use crate::{
     graph::GraphRequest,
     ids::{AccountId, Caller},
-    tools::StepError,
+    tools::{ACCOUNT_ID, StepError},
 };
 
 /// What has content of its own.
@@ -104,9 +104,9 @@ impl Engine {
     /// As for a call of a tool: see [`CallError`].
     pub async fn content(self: &Arc<Self>, caller: &Caller, account: &str, of: &ContentOf, wanted: Wanted) -> Result<Content, CallError> {
         let tool = find(of.tool())?;
-        let args = self.arguments(tool, &of.arguments(account))?;
-        self.fenced(caller, tool, &args)?;
-        let account = self.accounts.find(account)?;
+        let mut args = self.arguments(tool, &of.arguments(account))?;
+        self.fenced(caller, tool, &mut args)?;
+        let account = self.accounts.find(args.text(ACCOUNT_ID).unwrap_or(account))?;
         let of = &self.content_meant(&account.id, of).await?;
         let args = self.arguments(tool, &of.arguments(account.id.as_str()))?;
         let call = self.begin(tool, args, account).by(self.counters.client(&caller.client)).asked_by(caller);

@@ -7,15 +7,16 @@
 use super::{Call, CallError, Engine};
 use crate::{
     ids::{Caller, Fence},
-    tools::{Args, CONSENTS, Effect, Risk, Tool},
+    tools::{ACCOUNT_ID, Args, CONSENTS, Effect, Risk, Tool},
 };
 
 /// Local tools that tell nothing of an account, or only of those within the fence.
 const HARMLESS: [&str; 2] = ["account_list", "server_get_version"];
 
 impl Engine {
-    /// Whether `caller` may do this.
-    pub(super) fn fenced(&self, caller: &Caller, tool: &Tool, args: &Args) -> Result<(), CallError> {
+    /// Whether `caller` may do this. The account that is admitted is the one that is meant from here on, by its id: a reload may give its alias
+    /// to another one meanwhile.
+    pub(super) fn fenced(&self, caller: &Caller, tool: &Tool, args: &mut Args) -> Result<(), CallError> {
         let Some(fence) = &caller.fence else { return Ok(()) };
         if fence.read_only_tools && tool.risk != Risk::Safe {
             return Err(CallError::ReadOnly);
@@ -30,10 +31,13 @@ impl Engine {
             return Ok(());
         }
         let outside = || refusal(fence, "every account but those it names", "accounts");
-        match args.text("account_id") {
+        match args.text(ACCOUNT_ID) {
             // One that is not known is refused alike: who is signed in is not theirs to find out.
             Some(name) => match self.accounts.find(name) {
-                Ok(account) if fence.admits(&account.id, &account.username) => Ok(()),
+                Ok(account) if fence.admits(&account.id, &account.username) => {
+                    args.set(ACCOUNT_ID, account.id.as_str());
+                    Ok(())
+                }
                 _ => Err(outside()),
             },
             None if tool.effect == Effect::Local => Err(outside()),

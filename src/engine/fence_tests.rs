@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::super::testing;
+use super::super::{AccountNames, Policy, testing};
 use super::*;
 use crate::{
     chance::SeededDice,
@@ -43,7 +43,7 @@ async fn who_may_only_read_changes_nothing_with_any_tool() {
     let engine = engine().await;
     let caller = kept_by(Fence { read_only: true, ..Fence::default() });
     for tool in tools::all() {
-        let verdict = engine.fenced(&caller, tool, &Args::default());
+        let verdict = engine.fenced(&caller, tool, &mut Args::default());
         assert_eq!(verdict.is_err(), tool.risk != Risk::Safe, "{}", tool.name);
     }
     let error =
@@ -62,19 +62,19 @@ async fn who_may_not_send_reaches_nobody() {
         ["email_send", "email_reply", "email_forward", "file_share", "calendar_respond_event", "calendar_delete_event", "emailrules_delete"]
     {
         let Ok(tool) = tools::find(tool) else { continue };
-        assert!(engine.fenced(&caller, tool, &Args::default()).is_err(), "{}", tool.name);
+        assert!(engine.fenced(&caller, tool, &mut Args::default()).is_err(), "{}", tool.name);
     }
     for tool in tools::all().filter(|tool| tool.risk == Risk::Dangerous) {
-        assert!(engine.fenced(&caller, tool, &Args::default()).is_err(), "{}", tool.name);
+        assert!(engine.fenced(&caller, tool, &mut Args::default()).is_err(), "{}", tool.name);
     }
     let args = |tool: &str, given: Value| Args::check(tools::find(tool).unwrap(), &object(given)).unwrap();
     let event = |attendees: Value| {
         let given = json!({"account_id": testing::ACCOUNT, "subject": "s", "start": "2027-06-08T09:00Z", "end": "2027-06-08T09:30Z", "attendees": attendees});
-        engine.fenced(&caller, tools::find("calendar_create_event").unwrap(), &args("calendar_create_event", given))
+        engine.fenced(&caller, tools::find("calendar_create_event").unwrap(), &mut args("calendar_create_event", given))
     };
     assert!(event(json!([])).is_ok() && event(json!(["bea@contoso.example"])).is_err());
     let draft = json!({"account_id": testing::ACCOUNT, "to": ["b@c.example"], "subject": "s", "body": "b"});
-    assert!(engine.fenced(&caller, tools::find("email_create_draft").unwrap(), &args("email_create_draft", draft)).is_ok());
+    assert!(engine.fenced(&caller, tools::find("email_create_draft").unwrap(), &mut args("email_create_draft", draft)).is_ok());
 
     // One that sees only at Microsoft that it tells others: consent is taken away from it, and its question is a refusal.
     let tool = tools::find("calendar_update_event").unwrap();
@@ -85,6 +85,22 @@ async fn who_may_not_send_reaches_nobody() {
     assert!(matches!(engine.fenced_from_others(&call), Some(CallError::Fenced { setting: "no_send", .. })));
 }
 
+/// Between the look at the fence and the look for the account a reload may exchange what an alias stands for.
+#[tokio::test]
+async fn the_account_that_was_admitted_is_the_one_that_is_meant() {
+    let engine = engine().await;
+    let called = |behind: &str| {
+        let accounts = AccountNames { aliases: [("work".to_owned(), behind.to_owned())].into(), default: None };
+        engine.reconfigure(Policy { accounts, ..Policy::default() });
+    };
+    called("alex@contoso.example");
+    let caller = kept_by(Fence { accounts: vec![vec!["alex@contoso.example".into()]], ..Fence::default() });
+    let mut args = Args::from_canonical([("account_id".to_owned(), "Work".into())].into());
+    engine.fenced(&caller, tools::find("email_list").unwrap(), &mut args).unwrap();
+    called("bea@contoso.example");
+    assert_eq!(args.text("account_id"), Some(testing::ACCOUNT));
+}
+
 #[tokio::test]
 async fn who_has_some_accounts_sees_no_others() {
     let engine = engine().await;
@@ -93,7 +109,7 @@ async fn who_has_some_accounts_sees_no_others() {
     let (within, outside) = (fence(&["alex@contoso.example"]), fence(&["bea@contoso.example"]));
     for tool in tools::all() {
         let about = |account: Value| Args::from_canonical([("account_id".to_owned(), account)].into());
-        let verdict = |caller: &Caller, account: Value| engine.fenced(caller, tool, &about(account));
+        let verdict = |caller: &Caller, account: Value| engine.fenced(caller, tool, &mut about(account));
         let harmless = HARMLESS.contains(&tool.name);
         assert!(
             verdict(&within, testing::ACCOUNT.into()).is_ok() && verdict(&within, "ALEX@contoso.example".into()).is_ok(),

@@ -392,13 +392,8 @@ impl Engine {
     pub fn reconfigure(&self, policy: Policy) {
         let now = self.policy();
         let anew = policy.warming.operations != now.warming.operations;
-        self.policy.set(Policy {
-            cloud: now.cloud.clone(),
-            compat: now.compat,
-            short_ids: now.short_ids,
-            accounts: now.accounts.clone(),
-            ..policy
-        });
+        self.policy.set(Policy { cloud: now.cloud.clone(), compat: now.compat, short_ids: now.short_ids, ..policy });
+        self.accounts.name(self.policy().accounts.clone());
         self.warming_changed(anew);
         self.limits.changed();
     }
@@ -449,8 +444,8 @@ impl Engine {
 
     async fn answered(self: &Arc<Self>, caller: &Caller, name: &str, given: &Map<String, Value>) -> Result<Answer, CallError> {
         let tool = find(name)?;
-        let args = self.wanted(tool, given)?;
-        self.fenced(caller, tool, &args)?;
+        let mut args = self.wanted(tool, given)?;
+        self.fenced(caller, tool, &mut args)?;
         if let Effect::Local = tool.effect {
             return self.local(caller, tool, args).await;
         }

@@ -43,7 +43,7 @@ fn other() -> Policy {
         warming: Warming { enabled: true, operations: vec![operation("email_list")], renewals: 12 },
         audit: AuditPolicy { reads: false, keep: Duration::from_secs(13) },
         exclude: Exclusions { folders: vec!["drafts".into()], senders: Vec::new() },
-        accounts: AccountNames::default(),
+        accounts: AccountNames { aliases: [("work".into(), "ada@x.example".into())].into(), default: Some("ada@x.example".into()) },
     }
 }
 

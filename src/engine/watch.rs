@@ -97,7 +97,7 @@ impl Steps for Watch {
             kind: Kind::Internal,
             code: "not_modified",
             message: "nothing has changed".into(),
-            hint: None,
+            hint: Some("Nothing to do: what is kept is still so.".into()),
             status: Some(304),
             graph_code: None,
             unknown_outcome: false,

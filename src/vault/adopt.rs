@@ -22,7 +22,7 @@ impl Vault {
         let (dice, now) = (self.dice.clone(), self.dates.now());
         // Tens of milliseconds of computing.
         let sealed = tokio::task::spawn_blocking(move || Recovery::seal(&keys, &passphrase, dice.as_ref(), now)).await;
-        sealed.unwrap_or_else(|_| Err(Locked::new("export_failed", "The keys could not be sealed.", "Try again.")))
+        sealed.unwrap_or_else(|_| Err(Locked::new("export_failed", "the keys could not be sealed", "Try again.")))
     }
 
     /// Seals `keys` under a new master key. The caller has held them against the database. The envelope that is there is set aside under a dated
@@ -38,7 +38,7 @@ impl Vault {
         self.write(&master, keys, facts)?;
         let (_, _, _, found) = self.unseal().await?;
         if !found.same(keys) {
-            return Err(Locked::new("envelope_failed", "The new envelope gives back other keys.", "Import the file again."));
+            return Err(Locked::new("envelope_failed", "the new envelope gives back other keys", "Import the file again."));
         }
         Ok(Adopted { source, set_aside })
     }
@@ -53,7 +53,7 @@ impl Vault {
         name.push(format!(".replaced-{stamp}"));
         let to = std::path::PathBuf::from(name);
         std::fs::rename(&self.places.envelope, &to).map_err(|error| {
-            let message = format!("The key envelope `{}` cannot be set aside: {error}.", self.places.envelope.display());
+            let message = format!("the key envelope `{}` cannot be set aside: {error}", self.places.envelope.display());
             Locked::new("envelope_failed", message, "Check the rights of that folder.")
         })?;
         Ok(Some(to))

@@ -6,7 +6,7 @@ use super::{
     Keyring, KeyringError, Keys, Locked, Places, Settings, Source, SourceKind, Unlocked, disk,
     envelope::{Change, Envelope, Shut},
     keyring,
-    source::{self, capital, from_environment, from_file, key_from, make_file, malformed, random_key},
+    source::{self, from_environment, from_file, key_from, make_file, malformed, random_key},
 };
 use crate::{
     chance::Dice,
@@ -56,7 +56,7 @@ impl Vault {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Locked::new(
                 "envelope_failed",
-                format!("The key envelope `{}` cannot be read: {error}.", self.places.envelope.display()),
+                format!("the key envelope `{}` cannot be read: {error}", self.places.envelope.display()),
                 "Check the rights of that file.",
             )),
         }
@@ -65,7 +65,7 @@ impl Vault {
     /// Opens the envelope: asks the recorded source, or the one the operator forces, and no other.
     pub(super) async fn unseal(&self) -> Result<(Envelope, Source, Key, Keys), Locked> {
         let envelope = self.read_envelope()?.ok_or_else(|| {
-            let message = format!("The key envelope `{}` is gone.", self.places.envelope.display());
+            let message = format!("the key envelope `{}` is gone", self.places.envelope.display());
             Locked::new("envelope_failed", message, "Restore it from a backup, or run `m365-cachectl keys import`.")
         })?;
         let source = self.source_to_ask(&envelope.facts.source)?;
@@ -120,7 +120,7 @@ impl Vault {
             return Err(Locked::new(
                 "foreign_database",
                 format!(
-                    "There is a database at `{}` but no key envelope `{}` that belongs to it.",
+                    "there is a database at `{}` but no key envelope `{}` that belongs to it",
                     self.places.database.display(),
                     self.places.envelope.display()
                 ),
@@ -134,7 +134,7 @@ impl Vault {
         written.map_err(|error| {
             Locked::new(
                 "envelope_failed",
-                format!("The key envelope `{}` cannot be written: {error}.", self.places.envelope.display()),
+                format!("the key envelope `{}` cannot be written: {error}", self.places.envelope.display()),
                 "Check the rights of that folder and the space on its disk, then restart the daemon.",
             )
         })?;
@@ -174,7 +174,7 @@ impl Vault {
         }
         Err(Locked::new(
             "no_safe_place",
-            format!("There is no safe place for a new key: {trouble}, and neither `{}` nor `keys.file` is set.", source::KEY_VARIABLE),
+            format!("there is no safe place for a new key: {trouble}, and neither `{}` nor `keys.file` is set", source::KEY_VARIABLE),
             format!(
                 "Start a keyring, set `{}` to the output of `openssl rand -base64 32`, or set `keys.file` in the configuration.",
                 source::KEY_VARIABLE
@@ -224,7 +224,7 @@ impl Vault {
         let master = make_file(path, self.dice.as_ref()).map_err(|error| {
             Locked::new(
                 "key_file_failed",
-                format!("{} cannot be made: {error}.", capital(&source.describe())),
+                format!("{} cannot be made: {error}", source.describe()),
                 "Make its folder, or check the path `keys.file`.",
             )
         })?;
@@ -252,17 +252,17 @@ impl Vault {
         match shut {
             Shut::WrongKey => Locked::new(
                 "wrong_key",
-                format!("The key in {} is not the one that `{file}` was sealed with.", source.map_or("use".into(), Source::describe)),
+                format!("the key in {} is not the one that `{file}` was sealed with", source.map_or("use".into(), Source::describe)),
                 "Give the daemon the key this profile was made with. If it is lost: `m365-cachectl keys import` with a recovery file, else `m365-cachectl reset`.",
             ),
             Shut::Damaged => Locked::new(
                 "damaged_envelope",
-                format!("The key envelope `{file}` is damaged."),
+                format!("the key envelope `{file}` is damaged"),
                 "Restore it, or run `m365-cachectl keys import` with a recovery file; without either only `m365-cachectl reset` is left.",
             ),
             Shut::Newer(version) => Locked::new(
                 "newer_envelope",
-                format!("The key envelope `{file}` has version {version}, which this program does not know."),
+                format!("the key envelope `{file}` has version {version}, which this program does not know"),
                 "Start the newer version of m365-cached again.",
             ),
         }
@@ -272,13 +272,13 @@ impl Vault {
 pub(super) fn no_file_configured() -> Locked {
     Locked::new(
         "key_missing",
-        "The master key is to come from a file, and none is configured.",
+        "the master key is to come from a file, and none is configured",
         "Set `keys.file` to the path of the key file.",
     )
 }
 
 fn missing(source: &Source, hint: &str) -> Locked {
-    Locked::new("key_missing", format!("There is no key in {}, where this profile's master key is kept.", source.describe()), hint)
+    Locked::new("key_missing", format!("there is no key in {}, where this profile's master key is kept", source.describe()), hint)
 }
 
 pub(super) fn keyring_trouble(error: &KeyringError) -> Locked {
@@ -295,5 +295,5 @@ pub(super) fn keyring_trouble(error: &KeyringError) -> Locked {
         }
         KeyringError::Failed(_) => ("keyring_unavailable", "Look at the entries of `m365-cached` with the keyring's own program."),
     };
-    Locked::new(code, format!("{}.", capital(&error.to_string())), hint)
+    Locked::new(code, error.to_string(), hint)
 }

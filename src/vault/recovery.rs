@@ -58,7 +58,7 @@ impl Recovery {
         if passphrase.expose().chars().count() < SHORTEST_PASSPHRASE {
             return Err(Locked::new(
                 "weak_passphrase",
-                format!("The passphrase has fewer than {SHORTEST_PASSPHRASE} characters, and it alone protects the keys in that file."),
+                format!("the passphrase has fewer than {SHORTEST_PASSPHRASE} characters, and it alone protects the keys in that file"),
                 "Take a longer one, such as five words that have nothing to do with each other.",
             ));
         }
@@ -92,7 +92,7 @@ impl Recovery {
         }
         let Begin { version } = serde_json::from_slice(bytes).map_err(|_| damaged())?;
         if version > VERSION {
-            let message = format!("The recovery file has version {version}, which this program does not know.");
+            let message = format!("the recovery file has version {version}, which this program does not know");
             return Err(Locked::new("newer_recovery", message, "Use the version of m365-cached that made it."));
         }
         serde_json::from_slice(bytes).map_err(|_| damaged())
@@ -119,7 +119,7 @@ impl Recovery {
         let opened = self.cipher(passphrase).ok_or_else(damaged)?.open_in_place(nonce, self.bound(), sealed).map_err(|_| {
             Locked::new(
                 "wrong_passphrase",
-                "The passphrase does not open the recovery file, or the file was changed.",
+                "the passphrase does not open the recovery file, or the file was changed",
                 "Try the passphrase again; upper and lower case, spaces and accents count.",
             )
         })?;
@@ -150,7 +150,7 @@ impl Recovery {
 }
 
 fn damaged() -> Locked {
-    Locked::new("damaged_recovery", "This is no recovery file of m365-cached, or it is damaged.", "Take another copy of the file.")
+    Locked::new("damaged_recovery", "this is no recovery file of m365-cached, or it is damaged", "Take another copy of the file.")
 }
 
 #[cfg(test)]

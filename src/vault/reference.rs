@@ -7,7 +7,6 @@ use super::{
     disk::{self, Unread},
     keyring::{self, Keyring},
     open::KEYRING_PATIENCE,
-    source::capital,
 };
 use crate::{
     clock::Clock,
@@ -34,7 +33,7 @@ pub async fn kept_at(
         Reference::File(path) => format!("the file `{}`", path.display()),
     };
     let missing = || {
-        let message = format!("`{setting}` names {place}, and there is none.");
+        let message = format!("`{setting}` names {place}, and there is none");
         Locked::new("secret_missing", message, format!("Make it, or correct `{setting}`; then restart the daemon."))
     };
     let bytes = match reference {
@@ -43,7 +42,7 @@ pub async fn kept_at(
             let entry = entry.clone();
             let asked = keyring::ask(keyring, clock, KEYRING_PATIENCE, move |keyring| keyring.get(&entry)).await;
             let found = asked.map_err(|error| {
-                let message = format!("{} cannot be read for `{setting}`: {error}.", capital(&place));
+                let message = format!("{place} cannot be read for `{setting}`: {error}");
                 Locked::new("secret_unreadable", message, "Unlock the keyring, then restart the daemon.")
             })?;
             text(found.ok_or_else(missing)?.expose()).ok_or_else(|| no_text(&place))?
@@ -53,10 +52,10 @@ pub async fn kept_at(
             Err(Unread::Missing) => return Err(missing()),
             Err(Unread::Insecure(why)) => {
                 let hint = format!("Give the file to the user who runs the daemon and run `chmod 600 '{}'`.", path.display());
-                return Err(Locked::new("insecure_secret_file", format!("{} is not used, since {why}.", capital(&place)), hint));
+                return Err(Locked::new("insecure_secret_file", format!("{place} is not used, since {why}"), hint));
             }
             Err(Unread::Failed(error)) => {
-                let message = format!("{} cannot be read for `{setting}`: {error}.", capital(&place));
+                let message = format!("{place} cannot be read for `{setting}`: {error}");
                 return Err(Locked::new("secret_unreadable", message, format!("Check the path in `{setting}` and its rights.")));
             }
         },
@@ -70,7 +69,7 @@ fn text(bytes: &[u8]) -> Option<Secret<String>> {
 }
 
 fn no_text(place: &str) -> Locked {
-    Locked::new("secret_unreadable", format!("What stands in {place} is no text."), "Put the plain text there.")
+    Locked::new("secret_unreadable", format!("what stands in {place} is no text"), "Put the plain text there.")
 }
 
 #[cfg(test)]

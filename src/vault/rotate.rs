@@ -14,7 +14,7 @@ use super::{
     envelope::{Change, Envelope, Facts, Shut},
     keyring::KeyringError,
     open::{Vault, no_file_configured},
-    source::{KEY_VARIABLE, NEW_KEY_VARIABLE, capital, from_file, key_from, key_from_text, make_file, random_key},
+    source::{KEY_VARIABLE, NEW_KEY_VARIABLE, from_file, key_from, key_from_text, make_file, random_key},
 };
 use crate::secret::Key;
 
@@ -52,7 +52,7 @@ impl Vault {
         if self.settings.only.is_some_and(|only| only != kind) {
             return Err(Locked::new(
                 "source_is_set",
-                format!("The configuration says where the key comes from, and that is not the {}.", kind.as_str()),
+                format!("the configuration says where the key comes from, and that is not the {}", kind.as_str()),
                 format!("Set `keys.source` to `{}` or `auto`, restart the daemon, then rotate.", kind.as_str()),
             ));
         }
@@ -121,7 +121,7 @@ impl Vault {
     pub async fn offer_wrapping(&self) -> Result<Key, Locked> {
         let (envelope, _, master, keys) = self.unseal().await?;
         if keys.next_wrapping.is_some() {
-            let message = "A change of the wrapping key was cut short, and which of the two is in force is not settled yet.";
+            let message = "a change of the wrapping key was cut short, and which of the two is in force is not settled yet";
             return Err(Locked::new("unsettled_wrapping", message, "`m365-cachectl stop`; the next start of the daemon settles it."));
         }
         let next = random_key(self.dice.as_ref());
@@ -145,7 +145,7 @@ impl Vault {
     pub fn state(&self) -> Result<VaultState, Locked> {
         let envelope = self
             .read_envelope()?
-            .ok_or_else(|| Locked::new("no_envelope", "There is no key envelope yet.", "Start the daemon: the first start makes one."))?;
+            .ok_or_else(|| Locked::new("no_envelope", "there is no key envelope yet", "Start the daemon: the first start makes one."))?;
         let Facts { source, generation, change, .. } = &envelope.facts;
         Ok(VaultState { source: source.clone(), generation: *generation, since: envelope.since(), unfinished: change.is_some() })
     }
@@ -275,7 +275,7 @@ impl Vault {
         if path.symlink_metadata().is_ok() {
             return Err(Locked::new(
                 "key_file_exists",
-                format!("There is a file at `{}` already, and it is not overwritten.", path.display()),
+                format!("there is a file at `{}` already, and it is not overwritten", path.display()),
                 "Move it away, or set `keys.file` to another path.",
             ));
         }
@@ -285,7 +285,7 @@ impl Vault {
     fn not_written(&self, error: &std::io::Error) -> Locked {
         Locked::new(
             "envelope_failed",
-            format!("The key envelope `{}` cannot be written: {error}.", self.places.envelope.display()),
+            format!("the key envelope `{}` cannot be written: {error}", self.places.envelope.display()),
             "Check the rights of that folder and the space on its disk; the keys are as they were.",
         )
     }
@@ -296,13 +296,13 @@ fn given(text: Option<&str>, envelope: &Envelope) -> Result<Key, Locked> {
     let new = key_from_text(text.ok_or_else(new_key_missing)?.as_bytes()).ok_or_else(|| {
         Locked::new(
             "malformed_key",
-            format!("What stands in the environment variable `{NEW_KEY_VARIABLE}` is not a key of 32 bytes."),
+            format!("what stands in the environment variable `{NEW_KEY_VARIABLE}` is not a key of 32 bytes"),
             "A key is 32 random bytes in base64: `openssl rand -base64 32` makes one.",
         )
     })?;
     if envelope.is_of(&new) {
         let hint = "Make another one: `openssl rand -base64 32`.";
-        return Err(Locked::new("same_key", format!("The key in `{NEW_KEY_VARIABLE}` is the one in use."), hint));
+        return Err(Locked::new("same_key", format!("the key in `{NEW_KEY_VARIABLE}` is the one in use"), hint));
     }
     Ok(new)
 }
@@ -310,7 +310,7 @@ fn given(text: Option<&str>, envelope: &Envelope) -> Result<Key, Locked> {
 fn new_key_missing() -> Locked {
     Locked::new(
         "new_key_missing",
-        format!("A key of the environment is changed by its owner, and no new one was given in `{NEW_KEY_VARIABLE}`."),
+        format!("a key of the environment is changed by its owner, and no new one was given in `{NEW_KEY_VARIABLE}`"),
         format!(
             "`export {NEW_KEY_VARIABLE}=\"$(openssl rand -base64 32)\"`, rotate, then start the daemon with that key as `{KEY_VARIABLE}`."
         ),
@@ -318,12 +318,12 @@ fn new_key_missing() -> Locked {
 }
 
 fn not_kept(place: &Source) -> Locked {
-    let message = format!("{} did not give back the key that was put there.", capital(&place.describe()));
+    let message = format!("{} did not give back the key that was put there", place.describe());
     Locked::new("key_not_kept", message, "Look at that place; the old key is still in force.")
 }
 
 fn file_failed(place: &Source, error: &std::io::Error) -> Locked {
-    let message = format!("{} cannot be written: {error}.", capital(&place.describe()));
+    let message = format!("{} cannot be written: {error}", place.describe());
     Locked::new(
         "key_file_failed",
         message,

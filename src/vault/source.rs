@@ -99,7 +99,7 @@ pub(super) fn from_environment(value: Option<&str>) -> Result<Key, Locked> {
     let Some(value) = value else {
         return Err(Locked::new(
             "key_missing",
-            format!("The master key is expected in the environment variable `{KEY_VARIABLE}`, which is not set."),
+            format!("the master key is expected in the environment variable `{KEY_VARIABLE}`, which is not set"),
             format!("Start the daemon with the same `{KEY_VARIABLE}` as before."),
         ));
     };
@@ -112,7 +112,7 @@ pub(super) fn from_file(path: &Path, data: &Path) -> Result<Option<Key>, Locked>
     if inside(path, data) {
         return Err(Locked::new(
             "insecure_key_file",
-            format!("{} lies beside the data it protects.", capital(&place)),
+            format!("{place} lies beside the data it protects"),
             "Move it to another folder, such as one on another disk, and set `keys.file` to its new place.",
         ));
     }
@@ -121,14 +121,12 @@ pub(super) fn from_file(path: &Path, data: &Path) -> Result<Option<Key>, Locked>
         Err(Unread::Missing) => Ok(None),
         Err(Unread::Insecure(why)) => Err(Locked::new(
             "insecure_key_file",
-            format!("{} is not used, since {why}.", capital(&place)),
+            format!("{place} is not used, since {why}"),
             format!("Give the file to the user who runs the daemon and run `chmod 600 '{}'`.", path.display()),
         )),
-        Err(Unread::Failed(error)) => Err(Locked::new(
-            "key_file_failed",
-            format!("{} cannot be read: {error}.", capital(&place)),
-            "Check the path `keys.file` and its rights.",
-        )),
+        Err(Unread::Failed(error)) => {
+            Err(Locked::new("key_file_failed", format!("{place} cannot be read: {error}"), "Check the path `keys.file` and its rights."))
+        }
     }
 }
 
@@ -153,15 +151,10 @@ fn inside(path: &Path, folder: &Path) -> bool {
 pub(super) fn malformed(source: &Source) -> Locked {
     Locked::new(
         "malformed_key",
-        format!("What stands in {} is not a key of 32 bytes.", source.describe()),
+        format!("what stands in {} is not a key of 32 bytes", source.describe()),
         match source.kind {
             SourceKind::Keyring => "Look at that entry with the keyring's own program; it was not made by this daemon.",
             _ => "A key is 32 random bytes in base64: `openssl rand -base64 32` makes one.",
         },
     )
-}
-
-pub(super) fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

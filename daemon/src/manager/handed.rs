@@ -56,7 +56,7 @@ impl Problem {
     #[must_use]
     pub fn of_handed(error: &HandedError) -> Self {
         let hint = "Write the units anew with `m365-cachectl service install`.";
-        Self::new(Kind::Config, "unusable_socket", format!("{error}."), hint)
+        Self::new(Kind::Config, "unusable_socket", error.to_string(), hint)
     }
 }
 

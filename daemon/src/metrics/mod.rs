@@ -52,7 +52,7 @@ pub(crate) async fn open(daemon: &Arc<Daemon>, address: SocketAddr) -> Option<Me
             Some(Metrics(tokio::spawn(accept(listener, Arc::clone(daemon), guard)).abort_handle()))
         }
         Err(error) => {
-            let message = format!("The figures for Prometheus cannot be served on {address}: {error}.");
+            let message = format!("the figures for Prometheus cannot be served on {address}: {error}");
             tracing::warn!(%address, %error, "figures for Prometheus cannot be served");
             let hint = "Choose another port for `metrics.listen`, then restart the daemon.".into();
             daemon.warn(Warning { code: "metrics_unavailable".into(), message, hint });

@@ -89,7 +89,7 @@ fn folder(profile: &Profile) -> Result<PathBuf, Problem> {
     let stamp = SystemClock.now().rfc3339().replace([':', '.'], "-");
     let folder = profile.dir.join(QUARANTINE).join(stamp);
     for dir in [profile.dir.join(QUARANTINE), folder.clone()] {
-        private_dir(&dir).map_err(|error| Problem::new(Kind::Config, "cannot_put_aside", format!("{error}."), error.hint()))?;
+        private_dir(&dir).map_err(|error| Problem::of_folder("cannot_put_aside", &error))?;
     }
     Ok(folder)
 }
@@ -108,7 +108,7 @@ fn with(path: &Path, ending: &str) -> PathBuf {
 }
 
 fn cannot(file: &Path, error: &io::Error) -> Problem {
-    let message = format!("`{}` cannot be moved: {error}.", file.display());
+    let message = format!("`{}` cannot be moved: {error}", file.display());
     Problem::new(Kind::Config, "cannot_put_aside", message, "Look at the rights of that folder and the space on its disk.")
 }
 

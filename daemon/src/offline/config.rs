@@ -101,7 +101,7 @@ fn changed(profile: &Profile, edited: &Edited) -> Value {
 
 fn init(profile: &Profile, layers: &Layers) -> Result<Value, Problem> {
     if layers.text().is_some() {
-        let message = format!("There is a configuration already: `{}`. It stays as it is.", file(profile));
+        let message = format!("there is a configuration already: `{}`; it stays as it is", file(profile));
         return Err(Problem::new(Kind::User, "config_exists", message, "`m365-cachectl config show` shows every key with its meaning."));
     }
     write(profile, layers, &config::template())?;
@@ -111,7 +111,7 @@ fn init(profile: &Profile, layers: &Layers) -> Result<Value, Problem> {
 /// Puts `text` in the place of the file, whole or not at all. Where the file is a link, what it leads to is replaced.
 fn write(profile: &Profile, layers: &Layers, text: &str) -> Result<(), Problem> {
     let cannot = |error: &dyn std::error::Error| {
-        let message = format!("The configuration `{}` stays as it is: {error}.", file(profile));
+        let message = format!("the configuration `{}` stays as it is: {error}", file(profile));
         Problem::new(
             Kind::Config,
             "config_not_written",
@@ -125,7 +125,7 @@ fn write(profile: &Profile, layers: &Layers, text: &str) -> Result<(), Problem> 
     let path = fs::canonicalize(profile.config_file()).unwrap_or_else(|_| profile.config_file());
     // Somebody who has saved it in an editor meanwhile keeps what they wrote.
     if Layers::of(profile)?.text() != layers.text() {
-        let message = format!("The configuration `{}` was changed by somebody else at this moment; it stays as it is.", file(profile));
+        let message = format!("the configuration `{}` was changed by somebody else at this moment; it stays as it is", file(profile));
         return Err(Problem::new(Kind::User, "config_changed", message, "Run the same command again."));
     }
     replace(&path, text.as_bytes()).map_err(|error| cannot(&error))

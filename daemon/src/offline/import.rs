@@ -30,7 +30,7 @@ pub(super) async fn run(bench: &Bench, file: &Path) -> Result<Value, Problem> {
 /// The keys inside, for the passphrase on stdin.
 fn opened(file: &Path) -> Result<Keys, Problem> {
     let unreadable = |why: String| {
-        let message = format!("The recovery file `{}` cannot be read: {why}.", file.display());
+        let message = format!("the recovery file `{}` cannot be read: {why}", file.display());
         Problem::new(Kind::User, "no_recovery_file", message, "Name the file that `m365-cachectl keys export` has written.")
     };
     let facts = fs::metadata(file).map_err(|error| unreadable(error.to_string()))?;

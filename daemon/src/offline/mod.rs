@@ -48,7 +48,7 @@ pub fn run(flags: &Flags) -> Option<ExitCode> {
         (Some(Verb::Permissions), true) => permissions::run(flags),
         (Some(Verb::Doctor { serving }), true) => doctor::run(flags, *serving),
         (Some(verb), true) => with_profile(flags, verb),
-        _ => Err(Problem::new(Kind::User, "usage", "`--offline` and a verb go together.", "See `m365-cached --help`.")),
+        _ => Err(Problem::new(Kind::User, "usage", "`--offline` and a verb go together", "See `m365-cached --help`.")),
     };
     let (said, code) = match done {
         Ok(said) => (said, ExitCode::SUCCESS),
@@ -117,7 +117,7 @@ fn name(verb: &Verb) -> &'static str {
 }
 
 fn not_noted(profile: &Profile, error: &io::Error) -> Problem {
-    let message = format!("Nothing was done: it cannot be noted for the audit trail in `{}`: {error}.", profile.dir.display());
+    let message = format!("nothing was done: it cannot be noted for the audit trail in `{}`: {error}", profile.dir.display());
     Problem::new(Kind::Config, "not_noted", message, "Look at the rights of that folder and the space on its disk.")
 }
 
@@ -127,13 +127,13 @@ fn passphrase() -> Result<Secret<String>, Problem> {
     io::stdin().lock().read_line(&mut line).map_err(|error| failed(&error))?;
     let given = line.trim_end_matches(['\r', '\n']).to_owned();
     if given.is_empty() {
-        return Err(Problem::new(Kind::User, "no_passphrase", "No passphrase was given.", "Write it to stdin, as one line."));
+        return Err(Problem::new(Kind::User, "no_passphrase", "no passphrase was given", "Write it to stdin, as one line."));
     }
     Ok(Secret::new(given))
 }
 
 fn failed(error: &dyn std::error::Error) -> Problem {
-    Problem::new(Kind::Internal, "failed", format!("{error}."), "Try again.")
+    Problem::new(Kind::Internal, "failed", error.to_string(), "Try again.")
 }
 
 /// `keys` with the wrapping key that the database at `path` is sealed under, and what is in it. Nothing is changed.
@@ -148,7 +148,7 @@ fn fitting(path: &std::path::Path, keys: Keys) -> Result<(Keys, Contents), Probl
         }
     }
     Err(last.map_or_else(
-        || Problem::new(Kind::Internal, "failed", "There is no key to try.", "`m365-cachectl doctor` says where it looks for one."),
+        || Problem::new(Kind::Internal, "failed", "there is no key to try", "`m365-cachectl doctor` says where it looks for one."),
         |error| Problem::of(&error),
     ))
 }

@@ -14,7 +14,7 @@ use m365_cached::{
     clock::SystemClock,
     hint::Kind,
     secret::Key,
-    store::sqlcipher::original::{self as copies, OriginalError, Tally},
+    store::sqlcipher::original::{self as copies, Tally},
     vault::Unlocked,
 };
 use m365_cached_proto::dirs::private_dir;
@@ -37,12 +37,13 @@ pub(super) async fn run(bench: &Bench, file: Option<&Path>, dry_run: bool) -> Re
     let there = original.cache.symlink_metadata().is_ok();
     let accounts = accounts(bench, &original)?;
     if !there && accounts.is_none() {
-        let message = format!("There is no cache of m365-mcp at `{}`, and no token file.", original.cache.display());
+        let message = format!("there is no cache of m365-mcp at `{}`, and no token file", original.cache.display());
         return Err(Problem::new(Kind::User, "no_original", message, "If it lies elsewhere: `m365-cachectl import FILE`."));
     }
     let given = if there && is_plain(&original.cache) != Some(true) { opening_keys(bench).await } else { Vec::new() };
     if dry_run {
-        let tally = if there { Some(copies::survey(&original.cache, &given, &mut progress()).map_err(|error| of(&error))?) } else { None };
+        let tally =
+            if there { Some(copies::survey(&original.cache, &given, &mut progress()).map_err(|error| Problem::of(&error))?) } else { None };
         return Ok(told("would_import", &original, tally.as_ref(), None, accounts.as_ref()));
     }
     let vault = parts::vault(&bench.config, &bench.profile, Arc::new(SystemClock));
@@ -51,9 +52,9 @@ pub(super) async fn run(bench: &Bench, file: Option<&Path>, dry_run: bool) -> Re
     let (mut tally, mut sealed) = (None, None);
     if there {
         let folder = bench.profile.imported();
-        private_dir(&folder).map_err(|error| Problem::new(Kind::Config, "cannot_write", format!("{error}."), error.hint()))?;
+        private_dir(&folder).map_err(|error| Problem::of_folder("cannot_write", &error))?;
         let (held, at, made) =
-            copies::seal(&original.cache, &given, &folder, &keys.database, &mut progress()).map_err(|error| of(&error))?;
+            copies::seal(&original.cache, &given, &folder, &keys.database, &mut progress()).map_err(|error| Problem::of(&error))?;
         if made {
             state = "imported";
         }
@@ -67,25 +68,25 @@ pub(super) async fn remove(bench: &Bench, file: Option<&Path>, unsealed: bool) -
     let original = places(bench, file)?;
     let files = original.files();
     if let Some(strange) = files.iter().find(|file| !file.symlink_metadata().is_ok_and(|facts| facts.is_file())) {
-        let message = format!("`{}` is no regular file, and what it leads to would stay.", strange.display());
+        let message = format!("`{}` is no regular file, and what it leads to would stay", strange.display());
         return Err(Problem::new(Kind::User, "not_a_file", message, "Look at it, and remove it by hand."));
     }
     let mut sealed = None;
     if original.cache.symlink_metadata().is_ok() && !unsealed {
-        let fingerprint = copies::fingerprint(&original.cache).map_err(|error| of(&error))?;
+        let fingerprint = copies::fingerprint(&original.cache).map_err(|error| Problem::of(&error))?;
         let copy = copies::sealed(&bench.profile.imported(), &fingerprint);
         if copy.symlink_metadata().is_err() {
-            let message = format!("There is no sealed copy of `{}` as it is now; nothing was removed.", original.cache.display());
+            let message = format!("there is no sealed copy of `{}` as it is now; nothing was removed", original.cache.display());
             let hint = "Run `m365-cachectl import` first, or add `--unsealed` to keep no copy.";
             return Err(Problem::new(Kind::User, "not_imported", message, hint));
         }
-        copies::contents(&copy, &kept(bench).await?).map_err(|error| of(&error))?;
+        copies::contents(&copy, &kept(bench).await?).map_err(|error| Problem::of(&error))?;
         sealed = Some(copy.display().to_string());
     }
     let mut removed = Vec::new();
     for file in &files {
         fs::remove_file(file).map_err(|error| {
-            let message = format!("`{}` cannot be removed: {error}. Removed before it: {}.", file.display(), removed.len());
+            let message = format!("`{}` cannot be removed: {error}; removed before it: {}", file.display(), removed.len());
             Problem::new(Kind::Config, "cannot_remove", message, "Look at the rights of that folder, then try again.")
         })?;
         removed.push(file.display().to_string());
@@ -105,12 +106,12 @@ pub(super) async fn put_back(bench: &Bench, to: &Path) -> Result<Value, Problem>
         .filter(|path| path.extension().is_some_and(|ending| ending == "sealed"))
         .max_by_key(|path| path.metadata().and_then(|facts| facts.modified()).ok());
     let copy =
-        latest.ok_or_else(|| Problem::new(Kind::User, "not_imported", "There is no sealed copy.", "`m365-cachectl import` makes one."))?;
+        latest.ok_or_else(|| Problem::new(Kind::User, "not_imported", "there is no sealed copy", "`m365-cachectl import` makes one."))?;
     if to.symlink_metadata().is_ok() {
-        let message = format!("There is a file at `{}` already, and it is not overwritten.", to.display());
+        let message = format!("there is a file at `{}` already, and it is not overwritten", to.display());
         return Err(Problem::new(Kind::User, "file_exists", message, "Name another file."));
     }
-    let tally = copies::put_back(&copy, &kept(bench).await?, to).map_err(|error| of(&error))?;
+    let tally = copies::put_back(&copy, &kept(bench).await?, to).map_err(|error| Problem::of(&error))?;
     Ok(json!({ "state": "put_back", "file": to.display().to_string(), "sealed": copy.display().to_string(), "rows": tally.rows() }))
 }
 
@@ -148,7 +149,7 @@ struct Accounts {
 
 fn accounts(bench: &Bench, original: &Original) -> Result<Option<Accounts>, Problem> {
     let unreadable = |why: &str| {
-        let message = format!("The token file `{}` cannot be used: {why}.", original.tokens.display());
+        let message = format!("the token file `{}` cannot be used: {why}", original.tokens.display());
         Problem::new(Kind::User, "foreign_tokens", message, "Look at it; `m365-cachectl import --remove --unsealed` removes it.")
     };
     let facts = match fs::metadata(&original.tokens) {
@@ -207,9 +208,4 @@ fn progress() -> impl FnMut(u64, u64) {
 fn note(line: &str) {
     // With a closed stderr there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
-fn of(error: &OriginalError) -> Problem {
-    let problem = Problem::of(error);
-    Problem { message: format!("{}.", problem.message), ..problem }
 }

@@ -50,14 +50,14 @@ pub(super) async fn run(bench: &Bench) -> Result<Value, Problem> {
 pub(super) async fn rollback(bench: &Bench) -> Result<Value, Problem> {
     let database = bench.profile.database();
     let Some((schema, before)) = sqlcipher::kept(&database) else {
-        let message = "There is no file of before an upgrade: none has happened, or a re-encryption has destroyed its keys.";
+        let message = "there is no file of before an upgrade: none has happened, or a re-encryption has destroyed its keys";
         return Err(Problem::new(Kind::User, "no_way_back", message, "`m365-cachectl restore` brings a backup back."));
     };
     let keys = keys(bench).await?;
     let draft = aside::draft(&bench.profile)?;
     let copied = fs::copy(&before, &draft).and_then(|_| fs::File::open(&draft)?.sync_all());
     copied.map_err(|error| {
-        let message = format!("`{}` cannot be copied: {error}.", before.display());
+        let message = format!("`{}` cannot be copied: {error}", before.display());
         Problem::new(Kind::Config, "cannot_write", message, "Look at the space on its disk.")
     })?;
     let renewed = sqlcipher::check_pages(&draft, &keys.database).and_then(|()| sqlcipher::new_epochs(&draft, &keys));

@@ -175,5 +175,5 @@ impl v1::admin_server::Admin for Admin {
 }
 
 fn stopped() -> Problem {
-    Problem::new(Kind::Config, "draining", "The daemon is stopping, and the sign-in was given up.", "Run `m365-cachectl login` again.")
+    Problem::new(Kind::Config, "draining", "the daemon is stopping, and the sign-in was given up", "Run `m365-cachectl login` again.")
 }

@@ -198,7 +198,7 @@ pub(super) fn stats_question(request: v1::StatsRequest) -> Result<StatsQuestion,
     let period = match request.period.as_str() {
         "" => Period::default(),
         word => Period::named(word).ok_or_else(|| {
-            let message = "There is no such period.";
+            let message = "there is no such period";
             Problem::new(Kind::User, "unknown_period", message, "Ask for `hour`, `day`, `week` or `all`.")
         })?,
     };

@@ -34,7 +34,7 @@ impl Keys {
             (None, Ok(_)) => Err(refusal(&Problem::new(
                 Kind::Config,
                 "no_vault",
-                "This daemon has no vault.",
+                "this daemon has no vault",
                 "Keep answers in the encrypted file: `store.backend = \"sqlcipher\"`.",
             ))),
         }
@@ -54,8 +54,8 @@ fn kind(word: &str) -> Result<Option<SourceKind>, Status> {
     match word {
         "" => Ok(None),
         word => kinds.into_iter().find(|kind| kind.as_str() == word).map(Some).ok_or_else(|| {
-            let hint = "`keyring`, `environment` or `file`";
-            refusal(&Problem::new(Kind::User, "unknown_source", format!("There is no place for keys called `{word}`."), hint))
+            let hint = "Name `keyring`, `environment` or `file`.";
+            refusal(&Problem::new(Kind::User, "unknown_source", format!("there is no place for keys called `{word}`"), hint))
         }),
     }
 }

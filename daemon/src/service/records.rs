@@ -65,7 +65,7 @@ fn noted(text: &str) -> Result<Option<Point>, Problem> {
     };
     point().map(Some).ok_or_else(|| {
         let hint = "Give it as `audit verify` printed it: a number, a colon and 64 hexadecimal digits.";
-        Problem::new(Kind::User, "malformed_head", "That is no end of an audit trail.", hint)
+        Problem::new(Kind::User, "malformed_head", "that is no end of an audit trail", hint)
     })
 }
 

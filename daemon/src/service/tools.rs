@@ -81,8 +81,8 @@ fn arguments(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
         // The parser's own text may repeat what it read.
         let place = format!("line {}, column {}", error.line(), error.column());
         let message = match error.classify() {
-            serde_json::error::Category::Data => "The arguments are JSON, but not an object.".into(),
-            _ => format!("The arguments are not JSON ({place})."),
+            serde_json::error::Category::Data => "the arguments are JSON, but not an object".into(),
+            _ => format!("the arguments are not JSON ({place})"),
         };
         Problem::new(Kind::User, "bad_arguments", message, "Give the arguments as one JSON object, such as `{\"limit\": 10}`.")
     })

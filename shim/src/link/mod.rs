@@ -196,7 +196,7 @@ impl Link {
     pub fn oversize(&mut self, over: &Oversize, out: &mut Out) {
         let id = peek::id_of_oversize(&over.head, &over.tail);
         let message = format!("the line is {} bytes long; at most {MAX_LINE_IN} are accepted", over.length);
-        let hint = "send large content in parts, or name a file in place of its content";
+        let hint = "Send large content in parts, or name a file in place of its content.";
         out.client.push_back(said::error(id.as_deref(), said::INVALID_REQUEST, &message, Some(hint)));
     }
 
@@ -440,7 +440,7 @@ impl Link {
                 // The client was told that there is no session; there is nothing to repeat.
                 self.handshake = None;
             }
-            let hint = "run `m365-cachectl status`; the next request tries again";
+            let hint = "Run `m365-cachectl status`; the next request tries again.";
             out.client.push_back(said::error(Some(&call.raw_id), said::UNREACHABLE, &message, Some(hint)));
         }
     }

@@ -24,15 +24,15 @@ pub(super) fn directories(bench: &Bench) -> Found {
             Err(error) => return unreadable("folder_unreadable", &dir.display().to_string(), &error),
             Ok(_) => {
                 if let Err(error) = private_dir(dir) {
-                    return Found::failure(Kind::Config, "unusable_profile", format!("{}.", capital(&error.to_string())), error.hint());
+                    return Found::of_problem(&Problem::of_folder("unusable_profile", &error));
                 }
             }
         }
     }
     missing.dedup();
     match missing.as_slice() {
-        [] => Found::ok(format!("`{}` is for its owner alone.", profile.dir.display())),
-        missing => Found::ok(format!("Not made yet: {}. The first start makes it.", missing.join(", "))),
+        [] => Found::ok(format!("`{}` is for its owner alone", profile.dir.display())),
+        missing => Found::ok(format!("not made yet: {}; the first start makes it", missing.join(", "))),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn configuration(bench: &Bench) -> Found {
         None => {
             let set =
                 bench.flags.len() + config.explain().iter().filter(|line| line.origin != m365_cached::config::Origin::Default).count();
-            Found::ok(format!("`{}` can be used; {set} settings are not the default.", bench.profile.config_file().display()))
+            Found::ok(format!("`{}` can be used; {set} settings are not the default", bench.profile.config_file().display()))
         }
     }
 }
@@ -67,14 +67,14 @@ pub(super) fn lock(bench: &mut Bench) -> Found {
     let path = bench.profile.lock_file();
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Found::ok("No daemon has served this profile yet."),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Found::ok("no daemon has served this profile yet"),
         Err(error) => return unreadable("lock_unusable", &path.display().to_string(), &error),
     };
     match file.try_lock_shared() {
-        Ok(()) => Found::ok("No process holds the profile."),
+        Ok(()) => Found::ok("no process holds the profile"),
         Err(TryLockError::WouldBlock) => {
             bench.locked = true;
-            Found::ok("A process holds the profile, as the daemon does.")
+            Found::ok("a process holds the profile, as the daemon does")
         }
         Err(TryLockError::Error(error)) => unreadable("lock_unusable", &path.display().to_string(), &error),
     }
@@ -88,7 +88,7 @@ pub(super) fn socket(bench: &Bench) -> Found {
     }
     #[cfg(not(unix))]
     {
-        settled(Ok(Found::skipped("A pipe has no file to look at.")))
+        settled(Ok(Found::skipped("a pipe has no file to look at")))
     }
 }
 
@@ -104,7 +104,7 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound && bench.locked => {
             let message =
-                format!("A process holds the profile and `{shown}` is not there: its socket was removed, or it hangs at its start.");
+                format!("a process holds the profile and `{shown}` is not there: its socket was removed, or it hangs at its start");
             return Err(Found::failure(
                 Kind::Config,
                 "daemon_stuck",
@@ -112,12 +112,12 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
                 "End the process `m365-cached`; the next call starts it anew.",
             ));
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::ok("No daemon listens, and none has left its socket.")),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::ok("no daemon listens, and none has left its socket")),
         Err(error) => return Err(unreadable("socket_unreadable", &shown.to_string(), &error)),
     };
     if !metadata.file_type().is_socket() {
         let message =
-            format!("`{shown}` is no socket: something else stands where the daemon would listen, and it removes nothing it has not made.");
+            format!("`{shown}` is no socket: something else stands where the daemon would listen, and it removes nothing it has not made");
         return Err(Found::failure(
             Kind::Config,
             "not_a_socket",
@@ -126,26 +126,26 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
         ));
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
-        let message = format!("`{shown}` belongs to another user; nothing is ever sent to it.");
+        let message = format!("`{shown}` belongs to another user; nothing is ever sent to it");
         return Err(Found::failure(Kind::Config, "foreign_socket", message, format!("See who owns it: `ls -l {shown}`.")));
     }
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        let message = format!("`{shown}` has mode {mode:04o}: others may connect, and are refused only by their user id.");
+        let message = format!("`{shown}` has mode {mode:04o}: others may connect, and are refused only by their user id");
         return Err(Found::warning("open_socket", message, format!("`chmod 600 {shown}`, or `m365-cachectl restart`.")));
     }
     match (UnixStream::connect(path), bench.locked) {
-        (Ok(_), true) => Ok(Found::ok(format!("A daemon listens at `{shown}`."))),
+        (Ok(_), true) => Ok(Found::ok(format!("a daemon listens at `{shown}`"))),
         (Ok(_), false) => {
-            let message = format!("Something listens at `{shown}` that does not hold the profile: it is no daemon of ours.");
+            let message = format!("something listens at `{shown}` that does not hold the profile: it is no daemon of ours");
             Err(Found::failure(Kind::Config, "foreign_listener", message, "Find it with `ss -xlp` and end it."))
         }
         (Err(_), true) => {
-            let message = format!("A process holds the profile and does not listen at `{shown}`.");
+            let message = format!("a process holds the profile and does not listen at `{shown}`");
             Err(Found::failure(Kind::Config, "daemon_stuck", message, "End the process `m365-cached`; the next call starts it anew."))
         }
         (Err(_), false) => {
-            let message = format!("A daemon was killed and has left `{shown}` behind. The next start removes it; nothing is lost.");
+            let message = format!("a daemon was killed and has left `{shown}` behind; the next start removes it, and nothing is lost");
             Err(Found::warning("stale_socket", message, "Nothing to do; look in the daemon's log why it ended, if nobody killed it."))
         }
     }
@@ -159,23 +159,18 @@ pub(super) fn disk(bench: &Bench) -> Found {
 fn room(bench: &Bench) -> Result<Found, Found> {
     let config = bench.config()?;
     let there = bench.profile.dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(&bench.profile.dir);
-    let Some(free) = DiskOf(there.to_owned()).free() else { return Err(Found::skipped("The system does not say how much is free.")) };
+    let Some(free) = DiskOf(there.to_owned()).free() else { return Err(Found::skipped("the system does not say how much is free")) };
     let (free_mb, floor) = (free >> 20, config.cache.min_free_bytes);
     if free < floor {
         let message = format!(
-            "Only {free_mb} MB are free on the disk that holds the profile, less than `cache.min_free_bytes` ({} MB): answers are fetched and not kept.",
+            "only {free_mb} MB are free on the disk that holds the profile, less than `cache.min_free_bytes` ({} MB): answers are fetched and not kept",
             floor >> 20
         );
         return Err(Found::warning("low_disk", message, "Free some space on that disk, or set a smaller `cache.min_free_bytes`."));
     }
-    Ok(Found::ok(format!("{free_mb} MB are free on the disk that holds the profile.")))
+    Ok(Found::ok(format!("{free_mb} MB are free on the disk that holds the profile")))
 }
 
 fn unreadable(code: &str, path: &str, error: &io::Error) -> Found {
-    Found::failure(Kind::Config, code, format!("`{path}` cannot be used: {error}."), format!("Look at its rights: `ls -ld {path}`."))
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    Found::failure(Kind::Config, code, format!("`{path}` cannot be used: {error}"), format!("Look at its rights: `ls -ld {path}`."))
 }

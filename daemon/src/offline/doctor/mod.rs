@@ -139,12 +139,12 @@ fn said(name: &str, found: &Found) -> Value {
 impl Bench {
     /// The settings where they can be used.
     fn config(&self) -> Result<&Config, Found> {
-        self.config.as_ref().map_err(|_| Found::skipped("The settings cannot be used."))
+        self.config.as_ref().map_err(|_| Found::skipped("the settings cannot be used"))
     }
 
     /// The way to the cloud where there is one.
     fn http(&self) -> Result<&Http, Found> {
-        self.http.as_ref().ok_or_else(|| Found::skipped("There is no way to the cloud."))
+        self.http.as_ref().ok_or_else(|| Found::skipped("there is no way to the cloud"))
     }
 }
 

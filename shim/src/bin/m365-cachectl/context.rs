@@ -34,7 +34,7 @@ impl Context {
             _ => std::env::var_os(name),
         };
         let profile = Profile::find(&env)
-            .map_err(|error| Fault::new(Kind::Config, "no_profile", format!("{error}."), "`m365-cachectl --profile DIR …`"))?;
+            .map_err(|error| Fault::new(Kind::Config, "no_profile", error.to_string(), "Name one with `--profile DIR`."))?;
         Ok(Self { profile, output })
     }
 
@@ -81,8 +81,8 @@ pub(crate) async fn promptly<T>(call: impl Future<Output = Result<Response<T>, S
         Err(_) => Err(Fault::new(
             Kind::Internal,
             "daemon_stuck",
-            format!("The daemon did not answer within {} s.", PROMPT.as_secs()),
-            "`m365-cachectl stop`; if that hangs too, end the process `m365-cached`",
+            format!("the daemon did not answer within {} s", PROMPT.as_secs()),
+            "Run `m365-cachectl stop`; if that hangs too, end the process `m365-cached`.",
         )),
     }
 }

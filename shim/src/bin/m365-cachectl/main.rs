@@ -41,8 +41,8 @@ fn with_context(cli: Cli, output: Output) -> Result<u8, Fault> {
         Fault::new(
             Kind::Internal,
             "internal",
-            format!("The runtime cannot be made: {error}."),
-            "end other programs: the system is out of memory or threads",
+            format!("the runtime cannot be made: {error}"),
+            "End other programs: the system is out of memory or threads.",
         )
     })?;
     runtime.block_on(commands::run(&context, cli.command))

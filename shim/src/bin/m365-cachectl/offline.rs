@@ -56,8 +56,8 @@ async fn once<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase
         Fault::new(
             Kind::Internal,
             "offline_failed",
-            format!("`m365-cached --offline` {why}."),
-            format!("name the program in {DAEMON_VARIABLE}"),
+            format!("`m365-cached --offline` {why}"),
+            format!("Name the program in {DAEMON_VARIABLE}."),
         )
     };
     let program = daemon_program(&|name| std::env::var_os(name)).ok_or_else(|| cannot("was not found".into()))?;
@@ -84,10 +84,10 @@ async fn once<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase
 
 /// Asks before something is done that cannot be undone by another command.
 pub(crate) fn agreed(context: &Context, yes: bool, question: &str) -> Result<(), Fault> {
-    let refused = |code, message: &str| Err(Fault::new(Kind::User, code, message, "`--yes` agrees without a question"));
+    let refused = |code, message: &str| Err(Fault::new(Kind::User, code, message, "`--yes` agrees without a question."));
     match yes.then_some(true).or_else(|| context.output.ask(question)) {
         Some(true) => Ok(()),
-        Some(false) => refused("not_agreed", "Nothing was done."),
-        None => refused("confirmation_required", "This has to be agreed to, and there is no terminal to ask on."),
+        Some(false) => refused("not_agreed", "nothing was done"),
+        None => refused("confirmation_required", "this has to be agreed to, and there is no terminal to ask on"),
     }
 }

@@ -271,9 +271,9 @@ mod tests {
 
     #[test]
     fn faults_are_two_lines_or_one() {
-        let fault = Fault::new(Kind::SignIn, "sign_in_required", "Nobody is signed in.", "`m365-cachectl login`");
-        assert_eq!(fault_text(&fault, Paint::OFF), "error: Nobody is signed in.\nhint: `m365-cachectl login`\n");
-        assert_eq!(fault_text(&Fault { hint: String::new(), ..fault }, Paint::OFF), "error: Nobody is signed in.\n");
+        let fault = Fault::new(Kind::SignIn, "sign_in_required", "nobody is signed in", "Run `m365-cachectl login`.");
+        assert_eq!(fault_text(&fault, Paint::OFF), "error: nobody is signed in\nhint: Run `m365-cachectl login`.\n");
+        assert_eq!(fault_text(&Fault { hint: String::new(), ..fault }, Paint::OFF), "error: nobody is signed in\n");
     }
 
     #[test]

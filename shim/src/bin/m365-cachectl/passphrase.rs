@@ -24,14 +24,14 @@ pub(crate) fn read(file: Option<&Path>, twice: bool) -> Result<String, Fault> {
     }
     let first = ask("Passphrase: ").ok_or_else(nobody)?;
     if twice && ask("The same again: ").ok_or_else(nobody)? != first {
-        return Err(Fault::new(Kind::User, "passphrases_differ", "The two passphrases differ.", "Try again."));
+        return Err(Fault::new(Kind::User, "passphrases_differ", "the two passphrases differ", "Try again."));
     }
     Ok(first)
 }
 
 fn from_file(path: &Path) -> Result<String, Fault> {
     let cannot = |why: String| {
-        let message = format!("The passphrase file `{}` cannot be used: {why}.", path.display());
+        let message = format!("the passphrase file `{}` cannot be used: {why}", path.display());
         Fault::new(Kind::User, "passphrase_file", message, "Its first line is the passphrase, and only you may read it: `chmod 600`.")
     };
     let facts = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?;
@@ -48,8 +48,8 @@ fn from_file(path: &Path) -> Result<String, Fault> {
 }
 
 fn nobody() -> Fault {
-    let hint = format!("`--passphrase-file FILE`, or the variable {VARIABLE}");
-    Fault::new(Kind::User, "no_passphrase", "A passphrase is needed, and there is no terminal to ask for it.", hint)
+    let hint = format!("Give `--passphrase-file FILE`, or the variable `{VARIABLE}`.");
+    Fault::new(Kind::User, "no_passphrase", "a passphrase is needed, and there is no terminal to ask for it", hint)
 }
 
 /// Asks at the terminal without showing what is typed; `None` when nobody is there.

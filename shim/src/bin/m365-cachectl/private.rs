@@ -23,8 +23,8 @@ impl PrivateFile {
         match options.open(&path) {
             Ok(file) => Ok(Self { path, out: Some(BufWriter::new(file)) }),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                let message = format!("`{}` is there already; nothing was written.", path.display());
-                Err(Fault::new(Kind::User, "file_exists", message, "give another name, or move that file away"))
+                let message = format!("`{}` is there already; nothing was written", path.display());
+                Err(Fault::new(Kind::User, "file_exists", message, "Give another name, or move that file away."))
             }
             Err(error) => Err(Self::failed(&path, &error)),
         }
@@ -52,8 +52,8 @@ impl PrivateFile {
     }
 
     fn failed(path: &Path, error: &std::io::Error) -> Fault {
-        let message = format!("`{}` cannot be written: {error}.", path.display());
-        Fault::new(Kind::User, "file_not_written", message, "look at the folder and at the room on its disk")
+        let message = format!("`{}` cannot be written: {error}", path.display());
+        Fault::new(Kind::User, "file_not_written", message, "Look at the folder and at the room on its disk.")
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     support::{
         bins::{For, bins},
         home::{Home, key},
+        proxy::ConnectProxy,
         stopwatch,
         world::{ALEX, Setup, World},
     },
@@ -73,6 +74,15 @@ pub const FAULTS: &[Planted] = &[
     Planted { name: "names", check: "names", code: "name_not_resolved", ask: names },
     Planted { name: "network", check: "reach", code: "unreachable", ask: network },
     Planted { name: "trust", check: "reach", code: "tls_not_trusted", ask: trust },
+    Planted { name: "proxy-gone", check: "proxy", code: "proxy_unreachable", ask: proxy_gone },
+    Planted { name: "proxy-asks", check: "reach", code: "proxy_auth_required", ask: proxy_asks },
+    Planted { name: "proxy-refuses", check: "reach", code: "proxy_refused", ask: proxy_refuses },
+    Planted { name: "proxy-secret", check: "proxy", code: "secret_missing", ask: proxy_secret },
+    Planted { name: "company-authority", check: "configuration", code: "ca_unreadable", ask: company_authority },
+    Planted { name: "no-authority", check: "configuration", code: "ca_unusable", ask: no_authority },
+    Planted { name: "interception", check: "reach", code: "tls_not_trusted", ask: interception },
+    Planted { name: "cloud", check: "configuration", code: "bad_config", ask: cloud },
+    Planted { name: "cloud-names", check: "names", code: "name_not_resolved", ask: cloud_names },
     Planted { name: "clock", check: "clock", code: "clock_off", ask: clock },
     Planted { name: "version", check: "versions", code: "version_skew", ask: version },
     Planted { name: "sign-in", check: "sign_in", code: "sign_in_required", ask: sign_in },
@@ -267,10 +277,82 @@ fn proxy() -> anyhow::Result<Value> {
 }
 
 /// In a network of its own, which has nobody in it.
-fn names() -> anyhow::Result<Value> {
+fn nowhere(variables: &[(&str, &str)]) -> anyhow::Result<Value> {
     let there = Command::new("unshare").args(["-rn", "true"]).status().is_ok_and(|status| status.success());
     anyhow::ensure!(there, "`unshare -rn` does not work on this machine, and names cannot be taken away without it");
-    look_outside(&["unshare", "-rn"], &[])
+    look_outside(&["unshare", "-rn"], variables)
+}
+
+fn names() -> anyhow::Result<Value> {
+    nowhere(&[])
+}
+
+/// The hosts of a national cloud are others, and it is these that are named.
+fn cloud_names() -> anyhow::Result<Value> {
+    let report = nowhere(&[("M365_CACHED_CLOUD_NAME", "china")])?;
+    let told = report.to_string();
+    anyhow::ensure!(told.contains("login.partner.microsoftonline.cn") && !told.contains("login.microsoftonline.com"), "{report}");
+    Ok(report)
+}
+
+/// There is no cloud of that name.
+fn cloud() -> anyhow::Result<Value> {
+    look_outside(&[], &[("M365_CACHED_CLOUD_NAME", "gcchigh")])
+}
+
+/// What the doctor says of a tenant behind TLS that is looked for by these settings of `[network]`.
+fn by_network<T>(settings: &str, plant: impl FnOnce(&mut World) -> anyhow::Result<T>) -> anyhow::Result<Value> {
+    look(true, |world| {
+        world.stop_daemon()?;
+        world.home.configure(&format!("[network]\n{settings}\n"))?;
+        plant(world)
+    })
+}
+
+fn proxy_gone() -> anyhow::Result<Value> {
+    by_network("proxy = \"http://127.0.0.1:1\"", |_| Ok(()))
+}
+
+/// The proxy wants a name and a password, and is given none.
+fn proxy_asks() -> anyhow::Result<Value> {
+    let proxy = ConnectProxy::start(Some("Basic YWRhOmh1bnRlcjI="))?;
+    by_network(&format!("proxy = \"{}\"", proxy.url()), |_| Ok(()))
+}
+
+/// The proxy is there and connects to nobody.
+fn proxy_refuses() -> anyhow::Result<Value> {
+    let proxy = ConnectProxy::start(None)?;
+    by_network(&format!("proxy = \"{}\"", proxy.url()), |world| {
+        world.stop_tenant();
+        Ok(())
+    })
+}
+
+/// The file that the proxy's password is to come from is not there.
+fn proxy_secret() -> anyhow::Result<Value> {
+    let proxy = ConnectProxy::start(None)?;
+    by_network(&format!("proxy = \"{}\"\nproxy_auth = \"file:/nowhere/proxy-auth\"", proxy.url()), |_| Ok(()))
+}
+
+fn company_authority() -> anyhow::Result<Value> {
+    by_network("ca = \"company.pem\"", |_| Ok(()))
+}
+
+/// The file holds something else than certificates.
+fn no_authority() -> anyhow::Result<Value> {
+    by_network("ca = \"company.pem\"", |world| Ok(fs::write(world.home.path().join("company.pem"), "precious")?))
+}
+
+/// Somebody answers whose certificate no authority of the system's has signed, as where a company's proxy reads along.
+fn interception() -> anyhow::Result<Value> {
+    look(true, |world| {
+        world.stop_daemon()?;
+        let file = world.home.path().join("config.toml");
+        let settings = fs::read_to_string(&file)?;
+        let without = settings.replace("ca = \"demo-ca.pem\"\n", "");
+        anyhow::ensure!(without != settings, "the settings name no authority: {settings}");
+        Ok(fs::write(&file, without)?)
+    })
 }
 
 fn network() -> anyhow::Result<Value> {

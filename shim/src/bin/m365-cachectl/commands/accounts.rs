@@ -1,12 +1,13 @@
 //! `accounts`: who is signed in, under which short names, and which of them is meant where a call names none.
 //!
-//! Names are settings: `accounts default` and `accounts alias` write the same lines as `config set` would, once the account is known to be there.
+//! Names are settings: `accounts default` and `accounts alias` write the same lines as `config set` would, once the account is known to be there,
+//! and have the daemon read them.
 
 use clap::Subcommand;
 use m365_cached_proto::v1::{AccountsReply, AccountsRequest, Fault, Kind};
 use serde::Serialize;
 
-use super::config;
+use super::{config, reload};
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, table};
 use crate::views::AccountView;
@@ -21,7 +22,8 @@ Examples:
   m365-cachectl accounts default --unset
 
 An alias is taken wherever an account is named: by tools as `account_id`, by every verb, in policies. The default decides where a call names no
-account, which is refused otherwise; it never decides whom to sign out. Both stand in `config.toml` under `[accounts]`.")]
+account, which is refused otherwise; it never decides whom to sign out. Both stand in `config.toml` under `[accounts]`; a running daemon is told
+and reads its settings again, as `m365-cachectl reload` has it do. With --json `taken` says whether there was one.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
@@ -67,7 +69,7 @@ struct Accounts {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
-    let changed = match args.verb {
+    let mut changed = match args.verb {
         None => {
             context.output.show(&Accounts { accounts: all(context).await? });
             return Ok(());
@@ -89,6 +91,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
             config::change(context, &format!("accounts.{:?}.alias", username.to_lowercase()), name.as_deref()).await?
         }
     };
+    if changed.changed {
+        changed.taken = Some(reload::tell(context).await.map_err(|fault| Fault {
+            message: format!("{} is written, and the running daemon does not take it: {}", changed.key, fault.message),
+            ..fault
+        })?);
+    }
     context.output.show(&changed);
     Ok(())
 }
@@ -105,10 +113,10 @@ async fn named(context: &Context, name: &str) -> Result<AccountView, Fault> {
     let known: Vec<String> = all.iter().map(|account| account.username.clone()).collect();
     all.into_iter().find(|account| account.is_called(name)).ok_or_else(|| {
         let hint = match known.as_slice() {
-            [] => "nobody is signed in: `m365-cachectl login`".to_owned(),
-            known => format!("there is {}", known.join(", ")),
+            [] => "Nobody is signed in: `m365-cachectl login`.".to_owned(),
+            known => format!("There is {}.", known.join(", ")),
         };
-        Fault::new(Kind::User, "unknown_account", "No account with that id, username or alias is signed in.", hint)
+        Fault::new(Kind::User, "unknown_account", "no account with that id, username or alias is signed in", hint)
     })
 }
 

@@ -11,10 +11,10 @@ pub(super) fn object(schema: &Value, args: &[String]) -> Result<Map<String, Valu
     for arg in args {
         let (name, text) = arg
             .split_once('=')
-            .ok_or_else(|| wrong(format!("`{arg}` has no `=`."), "write `name=value`, or all arguments as one JSON object"))?;
+            .ok_or_else(|| wrong(format!("`{arg}` has no `=`"), "Write `name=value`, or all arguments as one JSON object."))?;
         let text = content(name, text)?;
         if object.insert(name.to_owned(), value(name, &schema["properties"][name], &text)?).is_some() {
-            return Err(wrong(format!("`{name}` is given twice."), "for a list write `name='[\"a\",\"b\"]'`"));
+            return Err(wrong(format!("`{name}` is given twice"), "For a list write `name='[\"a\",\"b\"]'`."));
         }
     }
     Ok(object)
@@ -27,7 +27,7 @@ fn content<'a>(name: &str, text: &'a str) -> Result<Cow<'a, str>, Fault> {
         return Ok(path.into());
     }
     let unread = |error: std::io::Error| {
-        wrong(format!("`{path}`, given for `{name}`, cannot be read: {error}."), "for text that begins with @ write @@")
+        wrong(format!("`{path}`, given for `{name}`, cannot be read: {error}"), "For text that begins with @ write @@.")
     };
     std::fs::read_to_string(path).map(Cow::from).map_err(unread)
 }
@@ -61,7 +61,7 @@ fn value(name: &str, schema: &Value, text: &str) -> Result<Value, Fault> {
         // One text is a list of one, and the daemon takes addresses apart at their commas.
         _ if types.contains(&"array") && schema["items"]["type"] == "string" => Ok(text.into()),
         _ => {
-            Err(wrong(format!("`{name}` must be {}, not `{text}`.", types.join(" or ")), "`m365-cachectl tools TOOL` lists the arguments"))
+            Err(wrong(format!("`{name}` must be {}, not `{text}`", types.join(" or ")), "`m365-cachectl tools TOOL` lists the arguments."))
         }
     }
 }
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert_eq!(read(&["limit=many"]), Err("`limit` must be integer, not `many`.".into()));
-        assert_eq!(read(&["limit=1.5"]), Err("`limit` must be integer, not `1.5`.".into()));
-        assert_eq!(read(&["limit"]), Err("`limit` has no `=`.".into()));
-        assert_eq!(read(&["limit=1", "limit=2"]), Err("`limit` is given twice.".into()));
+        assert_eq!(read(&["limit=many"]), Err("`limit` must be integer, not `many`".into()));
+        assert_eq!(read(&["limit=1.5"]), Err("`limit` must be integer, not `1.5`".into()));
+        assert_eq!(read(&["limit"]), Err("`limit` has no `=`".into()));
+        assert_eq!(read(&["limit=1", "limit=2"]), Err("`limit` is given twice".into()));
     }
 
     #[test]

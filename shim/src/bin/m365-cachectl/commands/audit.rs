@@ -177,7 +177,7 @@ async fn show(context: &Context, request: AuditRequest) -> Result<(), Fault> {
 
 fn line(output: &Output, bytes: &[u8]) -> Result<(), Fault> {
     let record = serde_json::from_slice(bytes)
-        .map_err(|_| Fault::new(Kind::Internal, "bad_record", "The daemon's record is not JSON.", "`m365-cachectl stop`"))?;
+        .map_err(|_| Fault::new(Kind::Internal, "bad_record", "the daemon's record is not JSON", "Run `m365-cachectl stop`."))?;
     output.show(&Record(record));
     Ok(())
 }

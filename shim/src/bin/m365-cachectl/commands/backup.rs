@@ -73,7 +73,7 @@ struct Restored {
 pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<(), Fault> {
     let file = absolute(&args.file)?;
     if file.symlink_metadata().is_ok() {
-        let message = format!("There is a file at `{}` already, and it is not overwritten.", file.display());
+        let message = format!("there is a file at `{}` already, and it is not overwritten", file.display());
         return Err(Fault::new(Kind::User, "file_exists", message, "Name another file."));
     }
     let passphrase = passphrase::read(args.passphrase_file.as_deref(), true)?;
@@ -97,7 +97,7 @@ pub(super) async fn restore(context: &Context, args: &RestoreArgs) -> Result<(),
 /// The daemon starts elsewhere, so it is given whole paths.
 fn absolute(file: &Path) -> Result<PathBuf, Fault> {
     std::path::absolute(file)
-        .map_err(|error| Fault::new(Kind::User, "no_file", format!("`{}` is no path: {error}.", file.display()), "Name a file."))
+        .map_err(|error| Fault::new(Kind::User, "no_file", format!("`{}` is no path: {error}", file.display()), "Name a file."))
 }
 
 impl View for BackedUp {

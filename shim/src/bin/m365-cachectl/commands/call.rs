@@ -81,22 +81,27 @@ fn agreed(fault: &Fault, consent: &Consent, yes: bool, context: &Context) -> Res
     }
     match context.output.ask(&consent.question) {
         Some(true) => Ok(()),
-        Some(false) => Err(Fault::new(Kind::User, "declined", "Nothing was done.", "run it again and answer `y`, or with `--yes`")),
+        Some(false) => Err(Fault::new(Kind::User, "declined", "nothing was done", "Run it again and answer `y`, or with `--yes`.")),
         // Nobody is there to ask.
         None => {
             let message = format!("{}\n{}", fault.message, consent.question);
-            Err(Fault::new(fault.kind(), &fault.code, message, "look at it, then add --yes; --dry-run shows the requests it would make"))
+            Err(Fault::new(
+                fault.kind(),
+                &fault.code,
+                message,
+                "Look at it, then add `--yes`; `--dry-run` shows the requests it would make.",
+            ))
         }
     }
 }
 
 /// The argument object as the user wrote it, checked.
 fn whole(json: &str) -> Result<Map<String, Value>, Fault> {
-    let hint = "write `name=value`, or an object, quoted for the shell: '{\"limit\":5}'";
+    let hint = "Write `name=value`, or an object, quoted for the shell: '{\"limit\":5}'.";
     match serde_json::from_str::<Value>(json) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Fault::new(Kind::User, "invalid_argument", "The arguments are JSON but no object.", hint)),
-        Err(error) => Err(Fault::new(Kind::User, "invalid_argument", format!("The arguments are not JSON: {error}."), hint)),
+        Ok(_) => Err(Fault::new(Kind::User, "invalid_argument", "the arguments are JSON but no object", hint)),
+        Err(error) => Err(Fault::new(Kind::User, "invalid_argument", format!("the arguments are not JSON: {error}"), hint)),
     }
 }
 

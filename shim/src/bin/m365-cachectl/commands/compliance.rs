@@ -18,7 +18,7 @@ struct Report(Value);
 pub(super) async fn run(context: &Context) -> Result<u8, Fault> {
     let reply = answered(context.records().await?.compliance(ComplianceRequest {}).await)?;
     let report = serde_json::from_slice(&reply.report)
-        .map_err(|_| Fault::new(Kind::Internal, "bad_report", "The daemon's report is not JSON.", "`m365-cachectl stop`"))?;
+        .map_err(|_| Fault::new(Kind::Internal, "bad_report", "the daemon's report is not JSON", "Run `m365-cachectl stop`."))?;
     let report = Report(report);
     context.output.show(&report);
     Ok(if report.0["holds"] == true { 0 } else { DOES_NOT_HOLD })

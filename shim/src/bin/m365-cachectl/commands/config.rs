@@ -136,17 +136,20 @@ struct Warning {
 }
 
 /// `{"file":"/…","key":"graph.http2","was":"true","is":"false","changed":true,"overridden_by":null,"takes":"restart"}`; `overridden_by` is the variable
-/// of the environment that goes over the file, `takes` what has a running daemon take it.
+/// of the environment that goes over the file, `takes` what has a running daemon take it. `accounts` has it take it, and says in `taken` whether one
+/// was running.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Changed {
     file: String,
-    key: String,
+    pub(super) key: String,
     was: Option<String>,
     is: Option<String>,
     pub(super) changed: bool,
     overridden_by: Option<String>,
     /// None for a key that there is no more.
     takes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) taken: Option<bool>,
 }
 
 /// `{"file":"/…","keys":74}`
@@ -193,7 +196,7 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
         Verb::Path => {
             let file = context.profile.config_file();
             let path = file.to_str().ok_or_else(|| {
-                Fault::new(Kind::Config, "no_text", "The path of the configuration is not text.", "choose another folder with --profile")
+                Fault::new(Kind::Config, "no_text", "the path of the configuration is not text", "Choose another folder with --profile.")
             })?;
             context.output.show(&Place { file: path.to_owned(), exists: file.exists() });
         }
@@ -283,6 +286,8 @@ impl View for Changed {
             Some(variable) => {
                 let _ = writeln!(text, "{} the variable {variable} of this environment goes over it", paint.warn("warning:"));
             }
+            None if self.taken == Some(true) => text.push_str("the running daemon has taken it\n"),
+            None if self.taken == Some(false) => text.push_str("no daemon is running; the next one takes it when it starts\n"),
             None => {
                 let verb = self.takes.as_deref().unwrap_or("restart");
                 let _ = writeln!(text, "a running daemon takes it with `m365-cachectl {verb}`");
@@ -350,6 +355,8 @@ mod tests {
         assert_eq!(changed.text(Paint::OFF), expected);
         changed.takes = Some("reload".into());
         assert!(changed.text(Paint::OFF).ends_with("with `m365-cachectl reload`\n"));
+        changed.taken = Some(true);
+        assert!(changed.text(Paint::OFF).ends_with("the running daemon has taken it\n"));
         changed.overridden_by = Some("M365_CACHED_GRAPH_HTTP2".into());
         assert!(changed.text(Paint::OFF).contains("goes over it"));
         changed.changed = false;

@@ -26,24 +26,24 @@ struct Erased {
 
 /// What is said when there are sealed copies.
 const SEALED: &str =
-    " The sealed copies of m365-mcp's cache go whole, with what they have of other accounts, since nothing can be taken out of one.";
+    "; the sealed copies of m365-mcp's cache go whole, with what they have of other accounts, since nothing can be taken out of one";
 
 pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result<u8, Fault> {
     let copies = context.profile.imported().read_dir().is_ok_and(|mut copies| copies.next().is_some());
     let copies = if copies { SEALED } else { "" };
-    let question = format!(
-        "Everything that is held on {account} is destroyed: answers, tokens, its key, tasks, statistics, the journal of its writes and its \
-         name in the audit trail.{copies} Nothing at Microsoft is changed. This cannot be undone."
+    let destroyed = format!(
+        "everything that is held on {account} is destroyed: answers, tokens, its key, tasks, statistics, the journal of its writes and its \
+         name in the audit trail{copies}; nothing at Microsoft is changed, and this cannot be undone"
     );
     if !yes {
-        match context.output.ask(&question) {
+        match context.output.ask(&format!("This is what it does: {destroyed}.")) {
             Some(true) => {}
             Some(false) => {
-                return Err(Fault::new(Kind::User, "declined", "Nothing was done.", "run it again and answer `y`, or with `--yes`"));
+                return Err(Fault::new(Kind::User, "declined", "nothing was done", "Run it again and answer `y`, or with `--yes`."));
             }
             None => {
-                let hint = "`m365-cachectl export` first, then add --yes";
-                return Err(Fault::new(Kind::User, "confirmation_required", question, hint));
+                let hint = "Run `m365-cachectl export` first, then add `--yes`.";
+                return Err(Fault::new(Kind::User, "confirmation_required", destroyed, hint));
             }
         }
     }

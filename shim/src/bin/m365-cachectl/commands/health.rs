@@ -109,14 +109,14 @@ async fn why(channel: Channel) -> Fault {
         _ if status.state == "draining" => Fault::new(
             Kind::Config,
             "draining",
-            "The daemon is finishing its calls and ends.",
-            "wait for the next one: `m365-cachectl health --wait 30`",
+            "the daemon is finishing its calls and ends",
+            "Wait for the next one: `m365-cachectl health --wait 30`.",
         ),
         _ => Fault::new(
             Kind::Config,
             "store_unusable",
-            "The store does not do its work; answers are fetched and not kept.",
-            "see the warnings of `m365-cachectl status`",
+            "the store does not do its work; answers are fetched and not kept",
+            "See the warnings of `m365-cachectl status`.",
         ),
     }
 }
@@ -125,8 +125,8 @@ fn stuck() -> Fault {
     Fault::new(
         Kind::Internal,
         "daemon_stuck",
-        "The daemon runs and does not do its work: its store does not answer.",
-        "end the process `m365-cached`; the next client starts another",
+        "the daemon runs and does not do its work: its store does not answer",
+        "End the process `m365-cached`; the next client starts another.",
     )
 }
 
@@ -154,6 +154,6 @@ mod tests {
         assert_eq!(serde_json::to_string(&health(true, None)).unwrap(), r#"{"live":true,"ready":true,"reason":null}"#);
         let locked = || Fault::new(Kind::Config, "keyring_locked", "The keyring is locked.", "unlock it");
         assert_eq!(health(true, Some(locked())).text(Paint::OFF), "live, not ready: The keyring is locked.\nhint: unlock it\n");
-        assert!(health(false, Some(stuck())).text(Paint::OFF).starts_with("not live: The daemon runs and does not"));
+        assert!(health(false, Some(stuck())).text(Paint::OFF).starts_with("not live: the daemon runs and does not"));
     }
 }

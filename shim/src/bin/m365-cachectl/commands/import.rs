@@ -126,7 +126,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
 
 /// The program that does it starts elsewhere, so it is given whole paths.
 fn absolute(file: &Path) -> Result<String, Fault> {
-    let wrong = |why: String| Fault::new(Kind::User, "no_file", format!("`{}` is no path: {why}.", file.display()), "Name a file.");
+    let wrong = |why: String| Fault::new(Kind::User, "no_file", format!("`{}` is no path: {why}", file.display()), "Name a file.");
     let path = std::path::absolute(file).map_err(|error| wrong(error.to_string()))?;
     path.into_os_string().into_string().map_err(|_| wrong("it is not text".into()))
 }

@@ -64,8 +64,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
             _ => {}
         }
     }
-    let message = "The daemon ended the sign-in without a result.";
-    Err(Fault::new(Kind::Internal, "sign_in_incomplete", message, "try again; `m365-cachectl login --device` needs no browser here"))
+    let message = "the daemon ended the sign-in without a result";
+    Err(Fault::new(Kind::Internal, "sign_in_incomplete", message, "Try again; `m365-cachectl login --device` needs no browser here."))
 }
 
 impl From<Event> for Step {

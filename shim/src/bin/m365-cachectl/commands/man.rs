@@ -56,7 +56,7 @@ pub(super) fn unwritten(what: &str, error: &io::Error) -> Fault {
     Fault::new(
         Kind::User,
         "cannot_write",
-        format!("Writing {what} failed: {error}."),
+        format!("writing {what} failed: {error}"),
         "Name a folder that you may write to, on a disk with room.",
     )
 }

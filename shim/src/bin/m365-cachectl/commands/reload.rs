@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use m365_cached_proto::fault::NOT_RUNNING;
-use m365_cached_proto::v1::{ChangedSetting, Fault, ReloadRequest};
+use m365_cached_proto::v1::{ChangedSetting, Fault, ReloadReply, ReloadRequest};
 use serde::Serialize;
 
 use crate::context::{Context, promptly};
@@ -37,18 +37,26 @@ struct Setting {
 }
 
 pub(super) async fn run(context: &Context) -> Result<(), Fault> {
-    let mut admin = match context.running().await {
-        Ok(admin) => admin,
-        Err(fault) if fault.code == NOT_RUNNING => {
-            context.output.show(&Reloaded { running: false, changed: Vec::new(), waiting: Vec::new() });
-            return Ok(());
-        }
-        Err(fault) => return Err(fault),
-    };
-    let reply = promptly(admin.reload(ReloadRequest {})).await?;
+    let reply = asked(context).await?;
+    let running = reply.is_some();
+    let ReloadReply { changed, waiting } = reply.unwrap_or_default();
     let all = |settings: Vec<ChangedSetting>| settings.into_iter().map(Setting::from).collect();
-    context.output.show(&Reloaded { running: true, changed: all(reply.changed), waiting: all(reply.waiting) });
+    context.output.show(&Reloaded { running, changed: all(changed), waiting: all(waiting) });
     Ok(())
+}
+
+/// Has the running daemon take what another verb has written; whether there is one.
+pub(super) async fn tell(context: &Context) -> Result<bool, Fault> {
+    Ok(asked(context).await?.is_some())
+}
+
+/// What the running daemon says; `None` when there is none.
+async fn asked(context: &Context) -> Result<Option<ReloadReply>, Fault> {
+    match context.running().await {
+        Ok(mut admin) => promptly(admin.reload(ReloadRequest {})).await.map(Some),
+        Err(fault) if fault.code == NOT_RUNNING => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 impl From<ChangedSetting> for Setting {

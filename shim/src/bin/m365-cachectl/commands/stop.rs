@@ -45,8 +45,8 @@ pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
         }
     };
     let still_stopping = || {
-        let message = format!("The daemon (pid {pid}) is still finishing its calls after {} s.", PATIENCE.as_secs());
-        Fault::new(Kind::Internal, "still_stopping", message, "`m365-cachectl status` shows what is running")
+        let message = format!("the daemon (pid {pid}) is still finishing its calls after {} s", PATIENCE.as_secs());
+        Fault::new(Kind::Internal, "still_stopping", message, "`m365-cachectl status` shows what is running.")
     };
     if socket_stays {
         // To knock at a service manager's socket would start the next one.

@@ -94,7 +94,7 @@ async fn ask(context: &Context, tool: &str, arguments: Value) -> Result<Value, F
 }
 
 fn read(text: &[u8]) -> Result<Value, Fault> {
-    let broken = |error| Fault::new(Kind::Internal, "bad_answer", format!("The daemon's answer cannot be read: {error}."), "report it");
+    let broken = |error| Fault::new(Kind::Internal, "bad_answer", format!("the daemon's answer cannot be read: {error}"), "Report it.");
     serde_json::from_slice(text).map_err(broken)
 }
 

@@ -120,7 +120,7 @@ pub(super) fn named(tools: Vec<ToolView>, name: &str) -> Result<ToolView, Fault>
     tools
         .into_iter()
         .find(|tool| tool.name == name)
-        .ok_or_else(|| Fault::new(Kind::User, "unknown_tool", format!("There is no tool `{name}`."), "`m365-cachectl tools` lists them"))
+        .ok_or_else(|| Fault::new(Kind::User, "unknown_tool", format!("there is no tool `{name}`"), "`m365-cachectl tools` lists them."))
 }
 
 impl From<Tool> for ToolView {

@@ -50,8 +50,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Fault> {
         last = Some(event);
     }
     let last = last.filter(|last| last.ended || !args.wait).ok_or_else(|| {
-        let message = "The daemon went away before everything was fetched.";
-        Fault::new(Kind::Offline, "warming_incomplete", message, "`m365-cachectl warm --wait` once more: what is fresh is left as it is")
+        let message = "the daemon went away before everything was fetched";
+        Fault::new(
+            Kind::Offline,
+            "warming_incomplete",
+            message,
+            "Run `m365-cachectl warm --wait` once more: what is fresh is left as it is.",
+        )
     })?;
     // Nothing but the kind is known of a failure; the tasks tell the rest.
     let code = if last.failed > 0 { Fault::new(last.failure(), "not_warm", "", "").exit_code() } else { 0 };

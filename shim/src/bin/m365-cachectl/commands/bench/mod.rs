@@ -57,8 +57,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
     let mut client = context.tools().await?;
     let tool = tools::named(tools::list(&mut client).await?, &args.tool)?;
     if !tool.read_only {
-        let message = format!("`{}` changes something, and a bench calls it thousands of times: it was not called.", tool.name);
-        return Err(Fault::new(Kind::User, "not_read_only", message, "name a tool that reads; `m365-cachectl tools` shows which do"));
+        let message = format!("`{}` changes something, and a bench calls it thousands of times: it was not called", tool.name);
+        return Err(Fault::new(Kind::User, "not_read_only", message, "Name a tool that reads; `m365-cachectl tools` shows which do."));
     }
     let (profile, calls) = (&context.profile, args.calls);
     // Here a refusal has its kind, and with it an exit code.
@@ -70,9 +70,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
     let second = session.call(&args.tool, &arguments).await?;
     if second.asked_microsoft() {
         let status = second.status.as_deref().unwrap_or_default();
-        let message =
-            format!("The cache does not answer this call (`{status}`): each of {calls} would ask Microsoft. It was called twice.");
-        return Err(Fault::new(Kind::User, "not_cached", message, "name another read, or other arguments"));
+        let message = format!("the cache does not answer this call (`{status}`): each of {calls} would ask Microsoft; it was called twice");
+        return Err(Fault::new(Kind::User, "not_cached", message, "Name another read, or other arguments."));
     }
     let told = |what: &str| context.output.progress(what);
     told("connecting and asking nothing");
@@ -89,12 +88,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
 /// The arguments, which leave the cache its say.
 fn object(text: &str) -> Result<Map<String, Value>, Fault> {
     let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text) else {
-        let hint = "quote it for the shell: --args '{\"account_id\":\"…\"}'";
-        return Err(Fault::new(Kind::User, "invalid_argument", "The arguments are no JSON object.", hint));
+        let hint = "Quote it for the shell: --args '{\"account_id\":\"…\"}'.";
+        return Err(Fault::new(Kind::User, "invalid_argument", "the arguments are no JSON object", hint));
     };
     if object.get("use_cache") == Some(&Value::Bool(false)) || object.get("force_refresh") == Some(&Value::Bool(true)) {
-        let message = "With `use_cache` off or `force_refresh` on each call would ask Microsoft: nothing was called.";
-        return Err(Fault::new(Kind::User, "not_cached", message, "leave both out"));
+        let message = "with `use_cache` off or `force_refresh` on each call would ask Microsoft: nothing was called";
+        return Err(Fault::new(Kind::User, "not_cached", message, "Leave both out."));
     }
     Ok(object)
 }
@@ -171,7 +170,7 @@ fn lane(profile: &Profile, tool: &str, arguments: &Map<String, Value>, calls: u3
 }
 
 fn gone() -> Fault {
-    Fault::new(Kind::Internal, "bench_failed", "The bench could not be carried through.", "`m365-cachectl bench` once more")
+    Fault::new(Kind::Internal, "bench_failed", "the bench could not be carried through", "Run `m365-cachectl bench` once more.")
 }
 
 #[cfg(test)]

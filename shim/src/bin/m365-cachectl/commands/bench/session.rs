@@ -86,8 +86,8 @@ impl Session {
                 Some(server_frame::Frame::Line(line)) if contains(head(&line), mark.as_bytes()) => return Ok(line.to_vec()),
                 Some(server_frame::Frame::Line(_) | server_frame::Frame::Welcome(_)) => {}
                 Some(server_frame::Frame::Drain(_)) | None => {
-                    let message = "The daemon went away in the middle.";
-                    return Err(Fault::new(Kind::Offline, "daemon_gone", message, "`m365-cachectl bench` once more"));
+                    let message = "the daemon went away in the middle";
+                    return Err(Fault::new(Kind::Offline, "daemon_gone", message, "Run `m365-cachectl bench` once more."));
                 }
             }
         }

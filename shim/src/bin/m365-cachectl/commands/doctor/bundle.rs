@@ -66,8 +66,8 @@ pub(super) async fn write(context: &Context, path: &Path, checks: &[Check], seen
         Fault::new(
             Kind::Internal,
             "bundle_failed",
-            format!("The archive cannot be made: {error}."),
-            "send `m365-cachectl doctor --json` instead",
+            format!("the archive cannot be made: {error}"),
+            "Send `m365-cachectl doctor --json` instead.",
         )
     })?;
     let at = file.path().display().to_string();

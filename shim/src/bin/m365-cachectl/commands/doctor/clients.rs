@@ -41,8 +41,8 @@ fn judged(entered: &[Entered]) -> Vec<Check> {
     if checks.is_empty() {
         let ours: Vec<&str> = entered.iter().filter(|one| one.state == "installed").map(|one| one.client).collect();
         checks.push(match ours.as_slice() {
-            [] => Check::ok("clients", "No client is set up yet: `m365-cachectl install --list`."),
-            ours => Check::ok("clients", format!("Set up: {}.", ours.join(", "))),
+            [] => Check::ok("clients", "no client is set up yet: `m365-cachectl install --list`"),
+            ours => Check::ok("clients", format!("set up: {}", ours.join(", "))),
         });
     }
     checks
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(code("unreadable").as_deref(), Some("client_file_unreadable"));
         assert_eq!(code("gone").as_deref(), Some("client_program_gone"));
         assert_eq!(code("other_program").as_deref(), Some("client_other_program"));
-        assert_eq!(judged(&[entered("installed"), entered("not_installed")]), [Check::ok("clients", "Set up: cursor.")]);
+        assert_eq!(judged(&[entered("installed"), entered("not_installed")]), [Check::ok("clients", "set up: cursor")]);
         assert_eq!(judged(&[])[0].state, "ok");
     }
 }

@@ -61,19 +61,19 @@ impl Seen {
         checks.push(versions(self.status.as_ref().ok()));
         let ready = self.status.as_ref().ok().filter(|status| status.state == "ready");
         let Some(status) = ready else {
-            let skipped = |check| Check::skipped(check, "No daemon is ready that could be asked.");
+            let skipped = |check| Check::skipped(check, "no daemon is ready that could be asked");
             checks.extend(["sign_in", "scopes", "graph"].map(skipped));
             return checks;
         };
         if status.accounts.is_empty() {
-            checks.push(Check::warning("sign_in", "no_account", "Nobody has signed in yet.", "`m365-cachectl login`"));
-            checks.extend(["scopes", "graph"].map(|check| Check::skipped(check, "Nobody has signed in yet.")));
+            checks.push(Check::warning("sign_in", "no_account", "nobody has signed in yet", "Run `m365-cachectl login`."));
+            checks.extend(["scopes", "graph"].map(|check| Check::skipped(check, "nobody has signed in yet")));
             return checks;
         }
         if status.paused.is_some() {
-            let hint = "`m365-cachectl resume` ends it";
-            checks.push(Check::warning("graph", "paused", "Microsoft is not asked: somebody has paused it.", hint));
-            checks.extend(["sign_in", "scopes"].map(|check| Check::skipped(check, "Microsoft is not asked.")));
+            let hint = "`m365-cachectl resume` ends it.";
+            checks.push(Check::warning("graph", "paused", "Microsoft is not asked: somebody has paused it", hint));
+            checks.extend(["sign_in", "scopes"].map(|check| Check::skipped(check, "Microsoft is not asked")));
             return checks;
         }
         let probed = match context.running().await {
@@ -93,8 +93,8 @@ impl Seen {
             (Err(fault), None) => Check::failure("daemon", fault),
             (Ok(status), _) => match (&status.locked, status.state.as_str()) {
                 (Some(locked), _) => Check::failure("daemon", locked),
-                (None, "ready") => Check::ok("daemon", format!("It is ready (pid {}).", status.pid)),
-                (None, state) => Check::warning("daemon", "not_ready", format!("It is {state}."), "`m365-cachectl status`"),
+                (None, "ready") => Check::ok("daemon", format!("it is ready (pid {})", status.pid)),
+                (None, state) => Check::warning("daemon", "not_ready", format!("it is {state}"), "Run `m365-cachectl status`."),
             },
         }
     }
@@ -130,10 +130,10 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
     let count = probed.accounts.len();
     let mut all = Vec::new();
     if well("sign_in") {
-        all.push(Check::ok("sign_in", format!("Every account is signed in ({count}).")));
+        all.push(Check::ok("sign_in", format!("every account is signed in ({count})")));
     }
     if well("scopes") {
-        all.push(Check::ok("scopes", "Every permission that is needed was asked for."));
+        all.push(Check::ok("scopes", "every permission that is needed was asked for"));
     }
     if well("graph") {
         all.push(graph(status, count));
@@ -146,14 +146,17 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
 fn graph(status: &StatusReply, accounts: usize) -> Check {
     let gauges = status.graph.clone().unwrap_or_default();
     match gauges.breaker.as_str() {
-        "open" => {
-            Check::warning("graph", "breaker_open", "Graph failed again and again and is left alone for a while.", "`m365-cachectl status`")
-        }
+        "open" => Check::warning(
+            "graph",
+            "breaker_open",
+            "Graph failed again and again and is left alone for a while",
+            "Run `m365-cachectl status`.",
+        ),
         _ if gauges.throttled > 0 => {
-            let message = format!("It answers, and has asked {} times to slow down since the daemon's start.", gauges.throttled);
-            Check::warning("graph", "throttled", message, "`m365-cachectl stats` shows which tools ask most")
+            let message = format!("it answers, and has asked {} times to slow down since the daemon's start", gauges.throttled);
+            Check::warning("graph", "throttled", message, "`m365-cachectl stats` shows which tools ask most.")
         }
-        _ => Check::ok("graph", format!("It has answered for {accounts} accounts.")),
+        _ => Check::ok("graph", format!("it has answered for {accounts} accounts")),
     }
 }
 
@@ -174,15 +177,15 @@ fn versions(status: Option<&StatusReply>) -> Check {
     }
     match others.iter().find(|(_, version)| version != OURS) {
         Some((which, version)) => {
-            let message = format!("{which} is version {version}, and this program is {OURS}.");
+            let message = format!("{which} is version {version}, and this program is {OURS}");
             Check::warning(
                 "versions",
                 "version_skew",
                 message,
-                "`m365-cachectl restart` after an upgrade; clients take the new one at their next start",
+                "Run `m365-cachectl restart` after an upgrade; clients take the new one at their next start.",
             )
         }
-        None => Check::ok("versions", format!("All programs are version {OURS}.")),
+        None => Check::ok("versions", format!("all programs are version {OURS}")),
     }
 }
 
@@ -242,8 +245,8 @@ mod tests {
         let seen = Seen { status: Ok(status), absent: None };
         assert_eq!(seen.warnings().iter().map(|check| check.code.as_deref()).collect::<Vec<_>>(), [Some("old_name")]);
         assert!(seen.serves() && seen.answered());
-        let none = Seen { status: Err(Fault::new(Kind::Config, NOT_RUNNING, "", "")), absent: Some("None runs.".into()) };
+        let none = Seen { status: Err(Fault::new(Kind::Config, NOT_RUNNING, "", "")), absent: Some("none runs".into()) };
         assert!(!none.serves() && !none.answered());
-        assert_eq!(none.daemon(), Check::ok("daemon", "None runs."));
+        assert_eq!(none.daemon(), Check::ok("daemon", "none runs"));
     }
 }

@@ -130,8 +130,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Fault> {
     if !seen.answered() {
         let broken = checks.iter().find(|check| check.failed() && stands_against_a_start(&check.check));
         match broken {
-            Some(check) => seen.not_started(format!("It was not started: see `{}` above.", check.check)),
-            None if args.no_start => seen.not_started("None runs; the next call of a client starts it.".into()),
+            Some(check) => seen.not_started(format!("it was not started: see `{}` above", check.check)),
+            None if args.no_start => seen.not_started("none runs; the next call of a client starts it".into()),
             None => seen.start(context).await,
         }
     }
@@ -153,12 +153,12 @@ async fn look(context: &Context, serving: bool) -> Vec<Check> {
     match offline::look::<Looked>(context, words).await {
         Ok(looked) => {
             let mut checks = looked.checks;
-            checks.push(Check::ok("program", "`m365-cached` is installed."));
+            checks.push(Check::ok("program", "`m365-cached` is installed"));
             checks
         }
         Err(fault) => vec![Check::failure(
             "program",
-            &Fault { hint: "install `m365-cached` beside `m365-cachectl`, or name it in M365_CACHED_DAEMON".into(), ..fault },
+            &Fault { hint: "Install `m365-cached` beside `m365-cachectl`, or name it in M365_CACHED_DAEMON.".into(), ..fault },
         )],
     }
 }
@@ -172,7 +172,7 @@ fn stands_against_a_start(check: &str) -> bool {
 fn put_in_order(checks: &mut Vec<Check>) {
     for (link, _) in LINKS {
         if !checks.iter().any(|check| check.check == link) {
-            checks.push(Check::skipped(link, "It could not be looked at: see the failures."));
+            checks.push(Check::skipped(link, "it could not be looked at: see the failures"));
         }
     }
     let place = |check: &Check| LINKS.iter().position(|(link, _)| *link == check.check).unwrap_or(LINKS.len());
@@ -236,9 +236,9 @@ mod tests {
 
     #[test]
     fn links_stand_in_order_and_the_first_failure_decides() {
-        let denied = Fault::new(Kind::Denied, "access_denied", "Microsoft refuses.", "ask for the right");
-        let locked = Fault::new(Kind::Config, "key_missing", "There is no key.", "give it the key");
-        let report = report(vec![Check::failure("graph", &denied), Check::ok("socket", "It listens."), Check::failure("keys", &locked)]);
+        let denied = Fault::new(Kind::Denied, "access_denied", "Microsoft refuses", "Ask for the right.");
+        let locked = Fault::new(Kind::Config, "key_missing", "there is no key", "Give it the key.");
+        let report = report(vec![Check::failure("graph", &denied), Check::ok("socket", "it listens"), Check::failure("keys", &locked)]);
         assert_eq!(report.exit_code(), 7);
         assert!(report.checks.iter().map(|check| check.check.as_str()).eq(LINKS.iter().map(|(link, _)| *link)));
         assert_eq!(report.checks.iter().filter(|check| check.state == "skipped").count(), LINKS.len() - 3);
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn warnings_alone_are_no_failure() {
-        let report = report(vec![Check::warning("disk", "low_disk", "Little room.", "make some")]);
+        let report = report(vec![Check::warning("disk", "low_disk", "little room", "Make some.")]);
         assert_eq!((report.exit_code(), report.healthy), (0, true));
         assert!(report.text(Paint::OFF).ends_with("it works, with 1 warnings\n"));
     }

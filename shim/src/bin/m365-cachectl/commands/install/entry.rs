@@ -61,12 +61,12 @@ pub(super) fn is_ours(entry: &Value) -> bool {
 pub(super) fn shim(env: &dyn Fn(&str) -> Option<OsString>) -> Result<String, Fault> {
     let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
     let found = program(env, beside.as_deref()).ok_or_else(|| {
-        let message = "The program `m365-mcp` was found neither beside this one nor on PATH.";
-        Fault::new(Kind::Config, "shim_not_found", message, "install `m365-mcp` beside `m365-cachectl`")
+        let message = "the program `m365-mcp` was found neither beside this one nor on PATH";
+        Fault::new(Kind::Config, "shim_not_found", message, "Install `m365-mcp` beside `m365-cachectl`.")
     })?;
     found.into_os_string().into_string().map_err(|path| {
-        let message = format!("The path `{}` is not text, and clients' files hold nothing else.", path.display());
-        Fault::new(Kind::User, "path_not_text", message, "install `m365-mcp` where the path is text")
+        let message = format!("the path `{}` is not text, and clients' files hold nothing else", path.display());
+        Fault::new(Kind::User, "path_not_text", message, "Install `m365-mcp` where the path is text.")
     })
 }
 

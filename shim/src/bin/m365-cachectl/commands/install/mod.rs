@@ -175,8 +175,8 @@ fn machine(env: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<Machine<'
         Fault::new(
             Kind::User,
             "no_home",
-            "The system names no home directory, where clients keep their files.",
-            "set HOME, or use --project DIR",
+            "the system names no home directory, where clients keep their files",
+            "Set HOME, or use --project DIR.",
         )
     })?;
     Ok(Machine { system: System::here(), env, home })
@@ -192,8 +192,8 @@ fn chosen(named: &[Client], all: bool, machine: &Machine<'_>) -> Result<Vec<Clie
         return Err(Fault::new(
             Kind::User,
             "no_client_found",
-            format!("None of {known} was found on this machine."),
-            "name one: `m365-cachectl install cursor`",
+            format!("none of {known} was found on this machine"),
+            "Name one: `m365-cachectl install cursor`.",
         ));
     }
     Ok(clients)
@@ -202,12 +202,12 @@ fn chosen(named: &[Client], all: bool, machine: &Machine<'_>) -> Result<Vec<Clie
 fn file(client: Client, project: Option<&Path>, machine: &Machine<'_>) -> Result<PathBuf, Fault> {
     let Some(dir) = project else { return Ok(machine.file(client)) };
     let dir = std::path::absolute(dir).ok().filter(|dir| dir.is_dir()).ok_or_else(|| {
-        Fault::new(Kind::User, "no_project", format!("`{}` is no folder.", dir.display()), "give the project's folder to --project")
+        Fault::new(Kind::User, "no_project", format!("`{}` is no folder", dir.display()), "Give the project's folder to --project.")
     })?;
     client.project_file(&dir).ok_or_else(|| {
         let facts = client.facts();
-        let message = format!("{} keeps no list of servers in a project.", facts.title);
-        Fault::new(Kind::User, "no_project_scope", message, format!("`m365-cachectl install {}` without --project", facts.word))
+        let message = format!("{} keeps no list of servers in a project", facts.title);
+        Fault::new(Kind::User, "no_project_scope", message, format!("`m365-cachectl install {}` without --project.", facts.word))
     })
 }
 
@@ -217,7 +217,7 @@ fn launch(context: &Context, words: &[String], env: &dyn Fn(&str) -> Option<std:
     if !words.is_empty() {
         let tried = std::process::Command::new(&command).args(words).arg("--help").stdin(std::process::Stdio::null()).output();
         let tried = tried.map_err(|error| {
-            Fault::new(Kind::Config, "shim_not_started", format!("`{command}` cannot be started: {error}."), "install it anew")
+            Fault::new(Kind::Config, "shim_not_started", format!("`{command}` cannot be started: {error}"), "Install it anew.")
         })?;
         if !tried.status.success() {
             let said = String::from_utf8_lossy(&tried.stderr);
@@ -225,8 +225,8 @@ fn launch(context: &Context, words: &[String], env: &dyn Fn(&str) -> Option<std:
             return Err(Fault::new(
                 Kind::User,
                 "unknown_words",
-                format!("`m365-mcp` does not take these words: {said}."),
-                "`m365-mcp --help`",
+                format!("`m365-mcp` does not take these words: {said}"),
+                "Run `m365-mcp --help`.",
             ));
         }
     }

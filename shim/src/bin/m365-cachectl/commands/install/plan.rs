@@ -109,14 +109,14 @@ impl Refusal {
             Self::Unreadable(trouble) => Fault::new(
                 Kind::User,
                 "client_file_unreadable",
-                format!("`{file}` stays as it is, since it cannot be read: {trouble}."),
-                format!("correct it there, or put in by hand what `m365-cachectl install {word} --print` shows"),
+                format!("`{file}` stays as it is, since it cannot be read: {trouble}"),
+                format!("Correct it there, or put in by hand what `m365-cachectl install {word} --print` shows."),
             ),
             Self::Foreign => Fault::new(
                 Kind::User,
                 "not_ours",
-                format!("The entry `{name}` in `{file}` does not start `m365-mcp`; it stays as it is."),
-                "`--name` says which entry is meant",
+                format!("the entry `{name}` in `{file}` does not start `m365-mcp`; it stays as it is"),
+                "`--name` says which entry is meant.",
             ),
         }
     }
@@ -180,11 +180,11 @@ fn unwanted(client: Client, text: &str, name: &str) -> Result<(Step, String), Re
 
 fn failed(file: &Path, error: &FileError) -> Fault {
     let hint = match error {
-        FileError::Changed => "try again when the client is quiet, or quit it first",
-        FileError::NotText | FileError::TooLarge => "look at it with an editor: this is no file of the client's as it should be",
-        FileError::Io(_) => "look at its rights, its folder's, and the room on the disk",
+        FileError::Changed => "Try again when the client is quiet, or quit it first.",
+        FileError::NotText | FileError::TooLarge => "Look at it with an editor: this is no file of the client's as it should be.",
+        FileError::Io(_) => "Look at its rights, its folder's, and the room on the disk.",
     };
-    Fault::new(Kind::User, "client_file_not_written", format!("`{}` stays as it is: {error}.", file.display()), hint)
+    Fault::new(Kind::User, "client_file_not_written", format!("`{}` stays as it is: {error}", file.display()), hint)
 }
 
 #[cfg(test)]

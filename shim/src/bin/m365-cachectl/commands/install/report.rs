@@ -186,7 +186,7 @@ impl Printed {
     pub(super) fn of(client: Client, file: PathBuf, name: &str, entry: &Entry) -> Result<Self, Fault> {
         let facts = client.facts();
         let snippet = plan::snippet(client, name, entry)
-            .map_err(|trouble| Fault::new(Kind::Internal, "no_snippet", format!("The entry cannot be written: {trouble}."), "report it"))?;
+            .map_err(|trouble| Fault::new(Kind::Internal, "no_snippet", format!("the entry cannot be written: {trouble}"), "Report it."))?;
         // Only of use at a shell, and for the user's own list.
         let own = client == Client::ClaudeCode && !file.ends_with(".mcp.json");
         let members = Value::Object(entry.members(facts.typed)).to_string();

@@ -28,7 +28,7 @@ struct Imported {
 
 pub(super) async fn export(context: &Context, file: &Path, passphrase_file: Option<&Path>) -> Result<(), Fault> {
     if file.symlink_metadata().is_ok() {
-        let message = format!("There is a file at `{}` already, and it is not overwritten.", file.display());
+        let message = format!("there is a file at `{}` already, and it is not overwritten", file.display());
         return Err(Fault::new(Kind::User, "file_exists", message, "Name another file."));
     }
     let passphrase = passphrase::read(passphrase_file, true)?;
@@ -40,7 +40,7 @@ pub(super) async fn export(context: &Context, file: &Path, passphrase_file: Opti
 
 pub(super) async fn import(context: &Context, file: &Path, passphrase_file: Option<&Path>) -> Result<(), Fault> {
     let absolute = std::path::absolute(file).map_err(|error| {
-        Fault::new(Kind::User, "no_file", format!("`{}` is no path: {error}.", file.display()), "Name the recovery file.")
+        Fault::new(Kind::User, "no_file", format!("`{}` is no path: {error}", file.display()), "Name the recovery file.")
     })?;
     let passphrase = passphrase::read(passphrase_file, false)?;
     let imported: Imported = offline::run(context, &["keys-import", &absolute.to_string_lossy()], Some(&passphrase)).await?;

@@ -101,8 +101,8 @@ async fn reencrypt(context: &Context, keys: &mut KeysClient<Channel>, wait: bool
         last = event;
     }
     if wait && !last.ended {
-        let message = "The daemon went away before everything was sealed anew; the next one goes on.";
-        return Err(Fault::new(Kind::Offline, "reencryption_incomplete", message, "`m365-cachectl keys status` tells how far it is"));
+        let message = "the daemon went away before everything was sealed anew; the next one goes on";
+        return Err(Fault::new(Kind::Offline, "reencryption_incomplete", message, "`m365-cachectl keys status` tells how far it is."));
     }
     let Reencryption { done, total, ended } = last;
     Ok(Progress { done, total, ended })

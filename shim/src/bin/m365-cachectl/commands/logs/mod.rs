@@ -41,8 +41,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
     let log = context.profile.log_file();
     let filter = Filter::new(args.since, args.level);
     let unreadable = |error: std::io::Error| {
-        let message = format!("The log `{}` cannot be read: {error}.", log.display());
-        Fault::new(Kind::Config, "log_unreadable", message, "see whose it is: `m365-cachectl doctor`")
+        let message = format!("the log `{}` cannot be read: {error}", log.display());
+        Fault::new(Kind::Config, "log_unreadable", message, "See whose it is: `m365-cachectl doctor`.")
     };
     // Opened before it is read, so that no line falls between what is there and what comes.
     let mut follower = Follower::at_the_end(&log);
@@ -50,8 +50,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
         if args.follow {
             return follow(context, &mut follower, &filter).await.map_err(unreadable);
         }
-        let message = format!("No daemon has written a log yet: there is no `{}`.", log.display());
-        return Err(Fault::new(Kind::Config, "no_log", message, "`m365-cachectl service logs` shows the journal of a service"));
+        let message = format!("no daemon has written a log yet: there is no `{}`", log.display());
+        return Err(Fault::new(Kind::Config, "no_log", message, "`m365-cachectl service logs` shows the journal of a service."));
     };
     for entry in &entries {
         if !show(context, entry) {

@@ -69,18 +69,18 @@ impl File {
 
     /// Why a file of somebody else's is in the way.
     pub(super) fn foreign(&self) -> Fault {
-        let message = format!("`{}` was not written by m365-cachectl.", self.path.display());
+        let message = format!("`{}` was not written by m365-cachectl", self.path.display());
         Fault::new(
             Kind::User,
             "unit_not_ours",
             message,
-            "move it away; changes of your own belong into a drop-in (`systemctl --user edit`)",
+            "Move it away; changes of your own belong into a drop-in (`systemctl --user edit`).",
         )
     }
 
     fn cannot(&self, what: &str, error: &io::Error) -> Fault {
-        let message = format!("`{}` cannot be {what}: {error}.", self.path.display());
-        Fault::new(Kind::Config, "unit_unusable", message, "check the rights of that folder")
+        let message = format!("`{}` cannot be {what}: {error}", self.path.display());
+        Fault::new(Kind::Config, "unit_unusable", message, "Check the rights of that folder.")
     }
 }
 

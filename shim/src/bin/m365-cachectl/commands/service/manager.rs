@@ -35,8 +35,8 @@ impl Facts {
         let text = |path: PathBuf| {
             let plain = path.to_str().filter(|text| !text.chars().any(char::is_control)).map(str::to_owned);
             plain.ok_or_else(|| {
-                let message = format!("The path `{}` cannot be written into a unit.", path.display());
-                Fault::new(Kind::User, "strange_path", message, "use a folder whose name is plain text")
+                let message = format!("the path `{}` cannot be written into a unit", path.display());
+                Fault::new(Kind::User, "strange_path", message, "Use a folder whose name is plain text.")
             })
         };
         let dir = profile.explicit.then(|| text(profile.dir.clone())).transpose()?;
@@ -210,8 +210,8 @@ impl Manager {
     pub(super) fn begin(&self) -> Result<Vec<String>, Fault> {
         for call in &self.begin {
             call.run().map_err(|why| {
-                let message = format!("`{call}` failed: {why}.");
-                Fault::new(Kind::Config, "manager_refused", message, "`m365-cachectl service logs` shows what the daemon said")
+                let message = format!("`{call}` failed: {why}");
+                Fault::new(Kind::Config, "manager_refused", message, "`m365-cachectl service logs` shows what the daemon said.")
             })?;
         }
         Ok(self.begin.iter().map(ToString::to_string).collect())
@@ -243,19 +243,19 @@ impl Manager {
                 command.args(["--output", "json"]);
             }
             let done = command.status().map_err(|error| {
-                let message = format!("The journal cannot be read: `{program}`: {error}.");
-                Fault::new(Kind::Config, "no_journal", message, format!("`{journal}`"))
+                let message = format!("the journal cannot be read: `{program}`: {error}");
+                Fault::new(Kind::Config, "no_journal", message, format!("Run `{journal}`."))
             })?;
             return Ok(u8::from(!done.success()));
         }
         if args.follow {
-            let message = "There is no journal of a service to follow here.";
-            return Err(Fault::new(Kind::User, "no_journal", message, "`m365-cachectl logs -f` follows the daemon's own log"));
+            let message = "there is no journal of a service to follow here";
+            return Err(Fault::new(Kind::User, "no_journal", message, "`m365-cachectl logs -f` follows the daemon's own log."));
         }
         let file = profile.log_file();
         let text = std::fs::read_to_string(&file).map_err(|error| {
-            let message = format!("There is no log of the daemon: `{}`: {error}.", file.display());
-            Fault::new(Kind::Config, "no_log", message, "`m365-cachectl service status` says whether a service is installed")
+            let message = format!("there is no log of the daemon: `{}`: {error}", file.display());
+            Fault::new(Kind::Config, "no_log", message, "`m365-cachectl service status` says whether a service is installed.")
         })?;
         super::report::last_lines(&text, args.lines, json);
         Ok(0)

@@ -50,12 +50,12 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
 fn facts(profile: &Profile) -> Result<Facts, Fault> {
     let env = |name: &str| std::env::var_os(name);
     let program = daemon_program(&env).ok_or_else(|| {
-        let message = "The program `m365-cached` was found neither beside this one nor on PATH.";
-        Fault::new(Kind::Config, "daemon_not_found", message, format!("install it, or name it in {DAEMON_VARIABLE}"))
+        let message = "the program `m365-cached` was found neither beside this one nor on PATH";
+        Fault::new(Kind::Config, "daemon_not_found", message, format!("Install it, or name it in {DAEMON_VARIABLE}."))
     })?;
     let home = std::env::home_dir()
         .filter(|home| home.is_absolute())
-        .ok_or_else(|| Fault::new(Kind::User, "no_home", "The system names no home directory, where units belong.", "set HOME"))?;
+        .ok_or_else(|| Fault::new(Kind::User, "no_home", "the system names no home directory, where units belong", "Set HOME."))?;
     let config = env("XDG_CONFIG_HOME").map(std::path::PathBuf::from).filter(|dir| dir.is_absolute());
     Facts::new(program, profile, config.unwrap_or_else(|| home.join(".config")), home)
 }

@@ -58,8 +58,8 @@ impl Guide<'_> {
             Fault::new(
                 Kind::SignIn,
                 "sign_in_required",
-                "Somebody has signed in, and is signed out again already.",
-                "`m365-cachectl login`",
+                "somebody has signed in, and is signed out again already",
+                "Run `m365-cachectl login`.",
             )
         })?;
         Ok((Outcome::done(known.username.clone()), Some(known.username)))
@@ -74,15 +74,20 @@ impl Guide<'_> {
                 Some(Event::OpenUrl(page)) => {
                     let reply = loopback::open(&page.url).await?;
                     if reply.status != 200 {
-                        let message = format!("The demo tenant's sign-in page answered {}.", reply.status);
-                        return Err(Fault::new(Kind::Internal, "demo_sign_in", message, "`m365-cachectl setup --demo --end`, then again"));
+                        let message = format!("the demo tenant's sign-in page answered {}", reply.status);
+                        return Err(Fault::new(
+                            Kind::Internal,
+                            "demo_sign_in",
+                            message,
+                            "Run `m365-cachectl setup --demo --end`, then try again.",
+                        ));
                     }
                 }
                 Some(Event::SignedIn(_)) => return Ok(()),
                 _ => {}
             }
         }
-        Err(Fault::new(Kind::Internal, "sign_in_incomplete", "The daemon ended the sign-in without a result.", "run it again"))
+        Err(Fault::new(Kind::Internal, "sign_in_incomplete", "the daemon ended the sign-in without a result", "Run it again."))
     }
 }
 

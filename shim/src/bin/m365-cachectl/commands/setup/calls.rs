@@ -27,12 +27,12 @@ impl Guide<'_> {
         let (first, asked) = self.ask(account, true).await?;
         let (second, cached) = self.ask(account, false).await?;
         if second != "fresh" {
-            let message = format!("The second answer did not come from the cache: it was `{second}`.");
+            let message = format!("the second answer did not come from the cache: it was `{second}`");
             return Err(Fault::new(
                 Kind::Config,
                 "not_cached",
                 message,
-                "`m365-cachectl doctor`, and `m365-cachectl config show cache.enabled`",
+                "Run `m365-cachectl doctor` and `m365-cachectl config show cache.enabled`.",
             ));
         }
         let message = format!("{asked:.0} ms from Microsoft ({first}), {cached:.1} ms from the cache ({second})");

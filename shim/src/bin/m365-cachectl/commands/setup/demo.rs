@@ -36,8 +36,9 @@ pub(super) fn profile(context: &Context) -> Result<Profile, Fault> {
     if context.profile.explicit {
         return Ok(context.profile.clone());
     }
-    let no_place =
-        |why: String| Fault::new(Kind::Config, "no_profile", format!("There is no place for the demo: {why}."), "`--profile DIR`");
+    let no_place = |why: String| {
+        Fault::new(Kind::Config, "no_profile", format!("there is no place for the demo: {why}"), "Name one with `--profile DIR`.")
+    };
     let places = Places::of_this_machine().ok_or_else(|| no_place("the system names no home directory".into()))?;
     Profile::at(&places.data.with_file_name("m365-cached-demo")).map_err(|error| no_place(error.to_string()))
 }
@@ -86,8 +87,8 @@ impl Tenant {
         let dir = &context.profile.dir;
         let mark = Mark::read(dir);
         if mark.is_none() && std::fs::read_dir(dir).is_ok_and(|mut found| found.next().is_some()) {
-            let message = format!("`{}` holds files that are no demo of ours; a demo wants a folder of its own.", dir.display());
-            return Err(Fault::new(Kind::User, "not_a_demo", message, "name a new folder: `m365-cachectl --profile DIR setup --demo`"));
+            let message = format!("`{}` holds files that are no demo of ours; a demo wants a folder of its own", dir.display());
+            return Err(Fault::new(Kind::User, "not_a_demo", message, "Name a new folder: `m365-cachectl --profile DIR setup --demo`."));
         }
         let running = match mark {
             Some(mark) if mark.runs().await => Some(mark),
@@ -108,8 +109,8 @@ impl Tenant {
             return Ok(Outcome::unchanged(format!("the tenant runs (pid {})", mark.pid)));
         }
         let program = self.program.clone().ok_or_else(|| {
-            let message = "The program `m365-tenant` was found neither beside this one nor on PATH; packages do not hold it.";
-            let hint = "`cargo build --release -p m365-cached-tenant` in the sources builds it; `--tenant-program FILE` names it";
+            let message = "the program `m365-tenant` was found neither beside this one nor on PATH; packages do not hold it";
+            let hint = "`cargo build --release -p m365-cached-tenant` in the sources builds it; `--tenant-program FILE` names it.";
             Fault::new(Kind::Config, "tenant_not_found", message, hint)
         })?;
         if dry_run {
@@ -119,8 +120,8 @@ impl Tenant {
         stop::stopped(context).await?;
         let dir = &context.profile.dir;
         let cannot = |why: String| {
-            let hint = format!("look at `{}`", dir.join(LOG).display());
-            Fault::new(Kind::Config, "tenant_not_started", format!("`{}` cannot be started: {why}.", program.display()), hint)
+            let hint = format!("Look at `{}`.", dir.join(LOG).display());
+            Fault::new(Kind::Config, "tenant_not_started", format!("`{}` cannot be started: {why}", program.display()), hint)
         };
         private_dir(dir).map_err(|error| cannot(error.to_string()))?;
         let (control, pid) = launch(&program, dir).await.map_err(cannot)?;
@@ -195,12 +196,12 @@ pub(super) async fn end(context: &Context, dry_run: bool, yes: bool) -> Result<u
     let profile = dir.display().to_string();
     let Some(mark) = Mark::read(&dir) else {
         if dir.exists() {
-            let message = format!("`{profile}` is no demo of ours; it stays as it is.");
+            let message = format!("`{profile}` is no demo of ours; it stays as it is");
             return Err(Fault::new(
                 Kind::User,
                 "not_a_demo",
                 message,
-                "name the demo's folder: `m365-cachectl --profile DIR setup --demo --end`",
+                "Name the demo's folder: `m365-cachectl --profile DIR setup --demo --end`.",
             ));
         }
         context.output.show(&Ended { demo: "none", profile, removed: Vec::new(), clients: Vec::new(), tenant: false, daemon: None });
@@ -230,8 +231,8 @@ pub(super) async fn end(context: &Context, dry_run: bool, yes: bool) -> Result<u
         loopback::ask("POST", &format!("{}/stop", mark.control)).await?;
     }
     let cannot = |path: &Path, error: std::io::Error| {
-        let message = format!("`{}` cannot be removed: {error}.", path.display());
-        Fault::new(Kind::User, "not_removed", message, "remove it by hand; the demo itself has ended")
+        let message = format!("`{}` cannot be removed: {error}", path.display());
+        Fault::new(Kind::User, "not_removed", message, "Remove it by hand; the demo itself has ended.")
     };
     match std::fs::remove_file(&key_file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(&key_file, error)),

@@ -103,7 +103,7 @@ impl Guide<'_> {
         locked(&status)?;
         let key = status
             .key
-            .ok_or_else(|| Fault::new(Kind::Internal, "no_key", "The daemon works and names no key.", "`m365-cachectl doctor`"))?;
+            .ok_or_else(|| Fault::new(Kind::Internal, "no_key", "the daemon works and names no key", "Run `m365-cachectl doctor`."))?;
         let state = if new || !said.is_empty() { State::Done } else { State::Unchanged };
         Ok(Outcome::new(state, keys::place(&key.source, &key.location)).with(said))
     }

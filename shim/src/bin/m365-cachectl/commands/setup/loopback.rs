@@ -79,8 +79,8 @@ fn broken(url: &str, why: &str) -> Fault {
     Fault::new(
         Kind::Offline,
         "demo_unreachable",
-        format!("The demo tenant at {place} cannot be asked: {why}."),
-        "`m365-cachectl setup --demo` starts it again",
+        format!("the demo tenant at {place} cannot be asked: {why}"),
+        "`m365-cachectl setup --demo` starts it again.",
     )
 }
 

@@ -122,7 +122,6 @@ impl Guide<'_> {
             let (manager, there) = match service::offered(self.context)? {
                 Ok(offered) => offered,
                 Err(why) => {
-                    let why = why.trim_end_matches('.');
                     let message = format!("no service manager answers for this user ({why}); clients start the daemon by themselves");
                     return Ok((Outcome::skipped(message), ()));
                 }
@@ -154,7 +153,7 @@ fn locked(status: &StatusReply) -> Result<(), Fault> {
     match &status.locked {
         Some(fault) => Err(fault.clone()),
         None if status.state == "locked" => {
-            Err(Fault::new(Kind::Config, "locked", "The daemon is locked and does not say why.", "`m365-cachectl doctor`"))
+            Err(Fault::new(Kind::Config, "locked", "the daemon is locked and does not say why", "Run `m365-cachectl doctor`."))
         }
         None => Ok(()),
     }

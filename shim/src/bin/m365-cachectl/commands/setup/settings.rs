@@ -43,12 +43,14 @@ impl Guide<'_> {
             steps.iter().for_each(|line| output.note(&format!("    {line}")));
         }
         let missing = || {
-            let message = match output.json {
-                true => format!("No application is registered to sign in with. {}", steps.join(" ")),
-                false => "No application is registered to sign in with.".to_owned(),
+            let hint = match output.json {
+                true => format!("{} Then run `m365-cachectl setup --client-id ID`.", steps.join(" ")),
+                false => {
+                    "Register one, once, as said above and in the manual (packaging/manual/sign-in.md), then run `m365-cachectl setup --client-id ID`."
+                        .to_owned()
+                }
             };
-            let hint = "register one, once, as said above and in the manual (packaging/manual/sign-in.md), then `m365-cachectl setup --client-id ID`";
-            Fault::new(Kind::Config, "no_client_id", message, hint)
+            Fault::new(Kind::Config, "no_client_id", "no application is registered to sign in with", hint)
         };
         let client_id = output.prompt("Application (client) id:").filter(|given| !given.is_empty()).ok_or_else(missing)?;
         let tenant = match &self.args.tenant {

@@ -64,8 +64,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Fault> {
     if !context.output.json {
         if args.samples.is_some() {
-            let message = "`--samples` counts the lines of `--json`; a live view ends when you end it.";
-            return Err(Fault::new(Kind::User, "usage", message, "`m365-cachectl top --json --samples 1`"));
+            let message = "`--samples` counts the lines of `--json`; a live view ends when you end it";
+            return Err(Fault::new(Kind::User, "usage", message, "Run `m365-cachectl top --json --samples 1`."));
         }
         on_a_terminal()?;
     }
@@ -80,14 +80,14 @@ fn on_a_terminal() -> Result<(), Fault> {
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && !dumb {
         return Ok(());
     }
-    let message = "`top` draws on a terminal, and this is none.";
-    let hint = "`m365-cachectl top --json` prints a line for each look; `m365-cachectl stats --json` has the totals";
+    let message = "`top` draws on a terminal, and this is none";
+    let hint = "`m365-cachectl top --json` prints a line for each look; `m365-cachectl stats --json` has the totals.";
     Err(Fault::new(Kind::User, "not_a_terminal", message, hint))
 }
 
 async fn live(context: &Context, source: Source, args: &Args) -> Result<u8, Fault> {
     let lost = |error: std::io::Error| {
-        Fault::new(Kind::User, "not_a_terminal", format!("The terminal cannot be used: {error}."), "`m365-cachectl top --json`")
+        Fault::new(Kind::User, "not_a_terminal", format!("the terminal cannot be used: {error}"), "Run `m365-cachectl top --json`.")
     };
     let mut looks = source.every(args.every);
     let mut state = State::new(Watch::default(), context.output.coloured());

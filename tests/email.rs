@@ -39,23 +39,6 @@ fn id(message: &Value) -> &str {
 }
 
 #[test]
-fn times_of_mail_are_by_the_clock_of_the_owner() {
-    let (world, mut one, mut other) = two();
-    let alex = &world.ids[0];
-    let listed = list(&mut one, alex, "inbox").swap_remove(0);
-    let at = listed["receivedDateTime"].as_str().unwrap();
-    // Alex lives in Berlin, whose offset is never UTC's.
-    assert!(at.ends_with("+01:00") || at.ends_with("+02:00"), "{at}");
-    let got = good(&mut other, "email_get", json!({"account_id": alex, "email_id": listed["id"]}));
-    assert_eq!(got["receivedDateTime"], listed["receivedDateTime"]);
-    assert!(got["sentDateTime"].as_str().unwrap().contains('+'), "{got}");
-    let word = listed["subject"].as_str().unwrap().split(|letter: char| !letter.is_alphanumeric()).max_by_key(|word| word.len()).unwrap();
-    let found = good(&mut other, "search_emails", json!({"account_id": alex, "query": word, "limit": 50}));
-    let found = found["messages"].as_array().unwrap().iter().find(|message| message["id"] == listed["id"]).unwrap();
-    assert_eq!(found["receivedDateTime"], listed["receivedDateTime"]);
-}
-
-#[test]
 fn a_sent_message_is_among_the_sent_and_arrives() {
     let (world, mut one, mut other) = two();
     let (alex, bea) = (&world.ids[0], &world.ids[1]);
@@ -182,9 +165,8 @@ fn a_large_message_that_fails_leaves_a_draft_that_is_named() {
     let (code, message) = fault(&mut one, "email_send", letter.clone());
     assert_eq!(code, "partly_done", "{message}");
     let drafts = list(&mut other, alex, "drafts");
-    assert!(subject(&drafts, "Large").is_some());
-    // Its id as Microsoft has it: nothing has shown the draft yet.
-    let draft = message.split(|letter: char| letter.is_whitespace() || "`.,;:".contains(letter)).max_by_key(|word| word.len()).unwrap();
+    let draft = id(subject(&drafts, "Large").unwrap());
+    assert!(message.contains(&format!("the draft {draft} exists")), "named as lists name it: {message}");
     good(&mut one, "email_send_draft", json!({"account_id": alex, "draft_id": draft, "confirm": true}));
     assert!(subject(&list(&mut other, alex, "sent"), "Large").is_some());
     assert_eq!(good(&mut one, "email_send", letter)["status"], "sent");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::{Answer, Call, CallError, Engine, trail};
+use super::{Answer, Call, CallError, Engine, facts::Trust, trail};
 use crate::{
     audit::{Event, Kind},
     cache::{Service, SourceId, Touched},
@@ -84,7 +84,7 @@ impl Engine {
         };
 
         let steps = self.steps(&call);
-        let mut result = act(steps.as_ref(), &call.args).await;
+        let mut result = act(&self.knowing(steps.as_ref(), &call, Trust::Shown), &call.args).await;
         match row {
             Some(id) => self.close(id, &source, service, &result).await,
             None => {
@@ -92,8 +92,9 @@ impl Engine {
                 self.sent_unjournalled(&source).await;
             }
         }
-        if let Ok(written) = &mut result {
-            self.shorten(call.tool.name, &call.account.id, &mut written.answer).await;
+        match &mut result {
+            Ok(written) => self.shorten(call.tool.name, &call.account.id, &mut written.answer).await,
+            Err(error) => self.shorten_left(&call, error).await,
         }
         match result {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),

@@ -39,6 +39,11 @@ pub struct Page {
 pub trait Steps: Send + Sync {
     /// Sends one request. Idempotent ones are repeated after a passing failure; others are sent at most once.
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError>;
+    /// Asks for what an answer shows better with and is right without; `None` for any failure. For a call it is given up after a second at
+    /// most, and not asked when it is known well enough.
+    async fn aside(&self, request: GraphRequest) -> Option<Reply> {
+        self.send(request).await.ok()
+    }
     /// Reads pages until `enough` says so or there are no more. `enough` sees all items so far.
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError>;
     /// Sends many reads at once through `$batch`, 20 at a time; each has its own outcome, in the order asked.
@@ -73,6 +78,8 @@ pub struct StepError {
     pub never_sent: bool,
     /// How long Microsoft, or what keeps us from it, asks to wait.
     pub retry_after: Option<std::time::Duration>,
+    /// Microsoft's id of a draft that an earlier step of the call has left, as `message` names it: answers show a handle in its place.
+    pub draft: Option<String>,
 }
 
 impl Hint for StepError {
@@ -103,6 +110,7 @@ impl StepError {
             unknown_outcome: false,
             never_sent: false,
             retry_after: None,
+            draft: None,
         }
     }
 
@@ -122,6 +130,12 @@ impl StepError {
     pub fn partly(self, left: &str, hint: impl Into<String>) -> Self {
         let message = format!("{left}; then: {}", self.message);
         Self { code: PARTLY, message, hint: Some(hint.into()), unknown_outcome: true, never_sent: false, ..self }
+    }
+
+    /// The same where what there is now is a draft, and `message` names it by this id.
+    #[must_use]
+    pub fn about(self, draft: &str) -> Self {
+        Self { draft: Some(draft.to_owned()), ..self }
     }
 
     /// Whether it is [`StepError::partly`].
@@ -153,6 +167,7 @@ impl StepError {
             unknown_outcome: false,
             never_sent: true,
             retry_after: None,
+            draft: None,
         }
     }
 }

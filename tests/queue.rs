@@ -78,6 +78,23 @@ fn a_running_task_is_cancelled_and_its_request_ends() {
 }
 
 #[test]
+fn a_running_task_tells_how_often_microsoft_has_answered() {
+    let config = "[cache.tools.emailfolders_get_tree]\nfresh = 0\nstale = 86400\n";
+    let world = World::with(Setup { accounts: &[ALEX], config, ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let question = json!({"account_id": world.ids[0]});
+    assert_eq!(client.call("emailfolders_get_tree", &question).unwrap().cache_status().unwrap(), "miss");
+    // The first level is answered, the second is not.
+    let hold = world.control().fault(Fault::always("POST /$batch", Effect::Hold { at: At::Before }));
+    assert_eq!(client.call("emailfolders_get_tree", &question).unwrap().cache_status().unwrap(), "stale");
+    let running = task(&world, |task| !task["progress"].is_null());
+    let told = json!({"done": 1, "total": null, "percent": null, "message": "requests answered by Microsoft"});
+    assert_eq!((&running["status"], &running["progress"]), (&json!("running"), &told));
+    world.control().release(Some(hold));
+    task(&world, |task| task["status"] == "completed");
+}
+
+#[test]
 fn as_many_tasks_run_as_there_are_workers() {
     const FOLDERS: [&str; 3] = ["inbox", "sent", "archive"];
     let config = "[worker]\ncount = 3\n[cache.tools.email_list]\nfresh = 0\nstale = 86400\n";

@@ -400,7 +400,8 @@ impl Engine {
         let account = self.accounts.find(task.account.as_str())?;
         let args = crate::tools::Args::from_canonical(args);
         let mut call = self.begin(tool, args, account);
-        (call.urgency, call.stop, call.who) = (Urgency::Background.into(), Some(run.stop.clone()), self.counters.worker());
+        let urgency = Hurry::from(Urgency::Background).counted(Some(run.work()));
+        (call.urgency, call.stop, call.who) = (urgency, Some(run.stop.clone()), self.counters.worker());
         let key = self.key(&call).ok_or_else(|| damaged("not_cached"))?;
         Ok((call, key))
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, futures::Notified, watch};
+use tokio::sync::{Notify, futures::Notified};
 
 use super::{
     CallError, Engine, find,
@@ -18,7 +18,7 @@ use crate::{
     cache::CacheKey,
     clock::Timestamp,
     hint::{Hint, Kind},
-    ids::AccountId,
+    ids::{AccountId, Work},
     queue::{self, Failure, LEASE, Progress, TaskEnd, TaskKind, TaskRow},
     store::{Beat, Cancelled, Claim, Claimed, StoreError, TaskQuery},
     tools::Args,
@@ -81,7 +81,7 @@ pub struct TaskRun {
     claimed: Claimed,
     started: Timestamp,
     pub(super) stop: Arc<Stop>,
-    progress: watch::Sender<Option<Progress>>,
+    work: Work,
 }
 
 impl TaskRun {
@@ -90,9 +90,9 @@ impl TaskRun {
         &self.claimed.task
     }
 
-    /// Says how far it is; written now and then. `message` without content.
-    pub fn tell(&self, done: u64, total: u64, message: &str) {
-        self.progress.send_replace(Some(Progress { done, total, message: message.to_owned() }));
+    /// Where it is counted how far it is.
+    pub(super) fn work(&self) -> Work {
+        self.work.clone()
     }
 }
 
@@ -268,7 +268,7 @@ impl Engine {
             old.stop.tell(Why::Lost);
         }
         self.queue.gone(id).await;
-        let run = TaskRun { engine: self.clone(), started: now, stop: Arc::new(Stop::new()), progress: watch::Sender::new(None), claimed };
+        let run = TaskRun { engine: self.clone(), started: now, stop: Arc::new(Stop::new()), work: Work::default(), claimed };
         let under = Under { stop: run.stop.clone(), account: run.task().account.clone() };
         self.queue.runs().insert(run.task().id.clone(), under);
         drop(claiming);
@@ -279,22 +279,21 @@ impl Engine {
 
     /// Renews the lease of `run` and writes its progress, for as long as it is polled.
     pub async fn attend(&self, run: &TaskRun) -> Infallible {
-        let mut progress = run.progress.subscribe();
+        let (mut told, mut beaten) = (0, self.clock.now());
         loop {
-            let mut told = None;
-            tokio::select! {
-                () = self.clock.sleep(queue::BEAT) => {}
-                // The sender lives in `run`.
-                Ok(()) = progress.changed() => told.clone_from(&progress.borrow_and_update()),
+            self.clock.sleep(queue::TELL).await;
+            let (answers, now) = (run.work.answers(), self.clock.now());
+            if answers == told && now.since(beaten) < queue::BEAT {
+                continue;
             }
-            let now = self.clock.now();
-            let beat = Beat { lease: run.claimed.lease.clone(), progress: told, until: now.plus(LEASE) };
+            let progress = (answers != told).then(|| Progress { done: answers, total: 0, message: "requests answered by Microsoft".into() });
+            (told, beaten) = (answers, now);
+            let beat = Beat { lease: run.claimed.lease.clone(), progress, until: now.plus(LEASE) };
             match self.ledger.beat(beat, now).await {
                 Ok(true) => {}
                 Ok(false) => run.stop.tell(Why::Lost),
                 Err(error) => self.note_store(Some(&error)),
             }
-            self.clock.sleep(queue::TELL).await;
         }
     }
 

@@ -69,7 +69,7 @@ fn shown(seen: &TaskSeen, times: Option<TaskTimes>, now: Timestamp) -> Value {
     let result = (seen.state == TaskState::Completed).then(|| format!("In the cache: call {} with these parameters.", task.tool));
     let progress = seen.progress.as_ref().map(|progress| {
         let Progress { done, total, message } = progress;
-        json!({ "done": done, "total": total, "percent": percent(*done, *total), "message": message })
+        json!({ "done": done, "total": (*total > 0).then_some(*total), "percent": percent(*done, *total), "message": message })
     });
     let waits = seen.state == TaskState::Queued && task.not_before > now;
     json!({

@@ -84,3 +84,21 @@ fn it_asks_where_the_original_asked() {
     assert_eq!(client.call("calendar_delete_event", &delete).unwrap().fault().unwrap().0, "confirmation_required");
     call(&mut client, &world.ids[0], "calendar_delete_event", json!({"event_id": made["id"], "confirm": true}));
 }
+
+/// Ours are by the clock of the owner (`times.rs`).
+#[test]
+fn times_are_graphs_in_reads_and_writes() {
+    let world = like_the_original();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let mut call = |tool: &str, more: Value| call(&mut client, &world.ids[0], tool, more);
+    let utc = |time: &Value| assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
+    let message = call("email_list", json!({"limit": 1}))[0].clone();
+    utc(&message["receivedDateTime"]);
+    let written = call("email_mark_read", json!({"email_id": message["id"]}));
+    assert_eq!(written["receivedDateTime"], message["receivedDateTime"]);
+    utc(&call("file_list", json!({}))[0]["modified"]);
+    utc(&call("folder_get_tree", json!({}))["folders"][0]["modified"]);
+    utc(&call("folder_create", json!({"name": "As ever"}))["createdDateTime"]);
+    let event = json!({"subject": "Stroll", "start": "2026-12-01T10:00:00", "end": "2026-12-01T11:00:00"});
+    utc(&call("calendar_create_event", event)["createdDateTime"]);
+}

@@ -119,6 +119,8 @@ mod supply;
 #[cfg(test)]
 mod suspend;
 #[cfg(test)]
+mod times;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod top;

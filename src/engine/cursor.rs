@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, CacheStatus, Call, CallError, Engine,
     answer::encode,
+    facts::Trust,
     fetch::{Position, readings},
     watch::Watch,
 };
@@ -114,8 +115,11 @@ impl Engine {
         // Items kept since the list was read are as old as the list; without any the page is as new as this call.
         let at = if more.rest.is_empty() { self.clock.now() } else { since };
         let steps = Resumed { inner: Watch::new(self.steps(&call), None), more: Mutex::new(Some(more)) };
-        let fetched = fetch(&steps, &call.args).await;
-        let requests = steps.inner.seen().requests;
+        let knowing = self.knowing(&steps, &call, Trust::of_read(&call.args));
+        let fetched = fetch(&knowing, &call.args).await;
+        let facts = knowing.made.into_inner();
+        self.counters.checked(&call, facts);
+        let requests = steps.inner.seen().requests.saturating_sub(facts);
         if requests > 0 {
             self.counters.asked(&call, requests, false);
         }

@@ -1,10 +1,13 @@
-//! Facts: what is asked beside many reads of a mailbox and hardly ever changes, the owner's time zone and the id of the default calendar.
+//! Facts: what is asked beside many calls of a mailbox and hardly ever changes, the owner's time zone and the id of the default calendar.
 //!
 //! Kept in memory for an hour. An answer that was made with an older fact is not wrong: it says which zone its local times are in. A read that
 //! goes past the cache or is forced asks anew, and so renews it for the others. That there is none, or that it may not be read, is a fact too.
 //! Of the 1,118 requests of a working day without a cache 133 were these. Reads that want the same fact at the same time wait for one request
 //! and have its outcome, whatever it is: the mail of a morning would otherwise ask for the zone once with every message, and without a network
 //! each would wait for the failure of the one before.
+//!
+//! A write that has to know a fact asks for it, for what it does with an older one would be wrong; what it only shows times by may be older.
+//! And nobody waits for long for what is only shown ([`Steps::aside`]): a drive answers while its owner's mailbox is throttled or gone.
 
 use std::{
     collections::BTreeMap,
@@ -16,17 +19,21 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::future::{Either, select};
 use serde_json::Value;
 
+use super::{Call, Engine};
 use crate::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     graph::{GraphRequest, Method},
     ids::AccountId,
-    tools::{Files, Page, Reply, StepError, Steps},
+    tools::{Args, Files, Page, Reply, StepError, Steps},
 };
 
 /// How long a fact stands.
 const GOOD_FOR: Duration = Duration::from_secs(3600);
+/// How long a call waits for a fact that it can do without.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Facts that are kept; beyond them all are asked again.
 const MOST: usize = 1000;
 
@@ -86,20 +93,45 @@ fn is_fact(request: &GraphRequest) -> bool {
     request.method == Method::Get && matches!(below, Some("mailboxSettings/timeZone" | "calendar"))
 }
 
+/// For what a fact that is known already is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// For everything: a read.
+    All,
+    /// For what is only shown: a write.
+    Shown,
+    /// For nothing: a read that is to see what is true now.
+    Nothing,
+}
+
+impl Trust {
+    /// That of a read with these arguments.
+    pub(super) fn of_read(args: &Args) -> Self {
+        if args.flag("force_refresh") || !args.flag("use_cache") { Self::Nothing } else { Self::All }
+    }
+}
+
 /// Steps that answer what is known by themselves.
 pub(super) struct Knowing<'a> {
-    pub(super) steps: &'a dyn Steps,
-    pub(super) facts: &'a Facts,
-    pub(super) account: &'a AccountId,
-    /// Whether everything is asked anew.
-    pub(super) anew: bool,
+    steps: &'a dyn Steps,
+    facts: &'a Facts,
+    account: &'a AccountId,
+    clock: &'a dyn Clock,
+    trust: Trust,
     /// Requests made for facts. What a read costs beside them is what a stored answer saves.
     pub(super) made: AtomicU64,
 }
 
+impl Engine {
+    /// `steps` for `call`, with what is known of its account.
+    pub(super) fn knowing<'a>(&'a self, steps: &'a dyn Steps, call: &'a Call, trust: Trust) -> Knowing<'a> {
+        Knowing { steps, facts: &self.facts, account: &call.account.id, clock: self.clock.as_ref(), trust, made: AtomicU64::new(0) }
+    }
+}
+
 impl Knowing<'_> {
     fn known(&self, request: &GraphRequest) -> Option<Fact> {
-        (!self.anew && is_fact(request)).then(|| self.facts.get(self.account, request, self.steps.now()))?
+        is_fact(request).then(|| self.facts.get(self.account, request, self.steps.now()))?
     }
 
     fn learn(&self, request: &GraphRequest, reply: &Fact) {
@@ -116,14 +148,9 @@ impl Knowing<'_> {
         self.learn(&asked, &reply);
         reply
     }
-}
 
-#[async_trait]
-impl Steps for Knowing<'_> {
-    async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
-        if self.anew || !is_fact(&request) {
-            return self.asked(request).await;
-        }
+    /// The fact as it is known, else by one request for all who want it now.
+    async fn known_or_asked(&self, request: GraphRequest) -> Fact {
         if let Some(fact) = self.known(&request) {
             return fact;
         }
@@ -144,13 +171,33 @@ impl Steps for Knowing<'_> {
         *failed = fact.as_ref().err().cloned();
         fact
     }
+}
+
+#[async_trait]
+impl Steps for Knowing<'_> {
+    async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
+        if self.trust != Trust::All || !is_fact(&request) {
+            return self.asked(request).await;
+        }
+        self.known_or_asked(request).await
+    }
+
+    async fn aside(&self, request: GraphRequest) -> Option<Reply> {
+        let known = self.trust != Trust::Nothing && is_fact(&request);
+        let asked = async { if known { self.known_or_asked(request).await } else { self.asked(request).await } };
+        match select(Box::pin(asked), self.clock.sleep(PATIENCE)).await {
+            Either::Left((reply, _)) => reply.ok(),
+            Either::Right(_) => None,
+        }
+    }
 
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
         self.steps.pages(request, enough).await
     }
 
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
-        let known: Vec<Option<Fact>> = requests.iter().map(|request| self.known(request)).collect();
+        let known: Vec<Option<Fact>> =
+            requests.iter().map(|request| if self.trust == Trust::All { self.known(request) } else { None }).collect();
         let unknown: Vec<GraphRequest> =
             requests.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(request, _)| request.clone()).collect();
         let asked = match unknown.as_slice() {
@@ -191,6 +238,7 @@ impl Steps for Knowing<'_> {
 mod tests {
     use super::*;
     use crate::{
+        clock::ManualClock,
         engine::testing::{self, Scripted, reply},
         ids::Urgency,
     };
@@ -210,23 +258,53 @@ mod tests {
         let graph: Arc<Scripted> = Scripted::with_zone(|request| reply(json!({ "is": request.path })));
         let steps = graph.remote().steps(&testing::account(), None, &Urgency::Foreground.into(), Timestamp(9), Timestamp(1));
         let (facts, account) = (Facts::default(), AccountId::new("a"));
-        let knowing = |anew| Knowing { steps: steps.as_ref(), facts: &facts, account: &account, anew, made: AtomicU64::new(0) };
+        let clock = ManualClock::at(Timestamp(1));
+        let knowing =
+            |trust| Knowing { steps: steps.as_ref(), facts: &facts, account: &account, clock: &clock, trust, made: AtomicU64::new(0) };
         for _ in 0..3 {
             let asked = vec![calendar(&["me"]), GraphRequest::get(&["me", "calendarView"]), zone()];
-            let replies = knowing(false).batch(asked.clone()).await.unwrap();
+            let replies = knowing(Trust::All).batch(asked.clone()).await.unwrap();
             let bodies: Vec<Value> = replies.into_iter().map(|reply| reply.unwrap().body).collect();
             let expected: Vec<Value> = asked.iter().map(|request| json!({ "is": request.path })).collect();
             assert_eq!(bodies, expected, "in the order asked");
         }
-        let other = knowing(false).send(calendar(&["users", "bea"])).await.unwrap();
+        let other = knowing(Trust::All).send(calendar(&["users", "bea"])).await.unwrap();
         assert_eq!(other.body["is"], "/users/bea/calendar", "another mailbox has another calendar");
         let asked = |path: &str| graph.asked().iter().filter(|request| request.path == path).count();
         assert_eq!((asked("/me/calendar"), asked("/me/mailboxSettings/timeZone"), asked("/me/calendarView")), (1, 1, 3));
-        knowing(true).send(zone()).await.unwrap();
-        assert_eq!(asked("/me/mailboxSettings/timeZone"), 2, "a forced read asks anew");
+        knowing(Trust::Nothing).send(zone()).await.unwrap();
+        knowing(Trust::Nothing).aside(zone()).await.unwrap();
+        assert_eq!(asked("/me/mailboxSettings/timeZone"), 3, "a forced read asks anew");
+        knowing(Trust::Shown).aside(zone()).await.unwrap();
+        assert_eq!(asked("/me/mailboxSettings/timeZone"), 3, "to show times by it is known well enough");
+        knowing(Trust::Shown).send(zone()).await.unwrap();
+        knowing(Trust::Shown).batch(vec![zone(), calendar(&["me"])]).await.unwrap();
+        assert_eq!(asked("/me/mailboxSettings/timeZone"), 5, "a write that needs it asks");
         facts.leave(&account);
-        knowing(false).send(zone()).await.unwrap();
-        assert_eq!(asked("/me/mailboxSettings/timeZone"), 3);
+        knowing(Trust::All).send(zone()).await.unwrap();
+        assert_eq!(asked("/me/mailboxSettings/timeZone"), 6);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_long_for_what_is_only_shown() {
+        let graph: Arc<Scripted> = Scripted::with_zone(|_| reply(json!({"value": "UTC"})));
+        let steps = graph.remote().steps(&testing::account(), None, &Urgency::Foreground.into(), Timestamp(9), Timestamp(1));
+        let (facts, account, clock) = (Facts::default(), AccountId::new("a"), ManualClock::at(Timestamp(1)));
+        let knowing =
+            |trust| Knowing { steps: steps.as_ref(), facts: &facts, account: &account, clock: &clock, trust, made: AtomicU64::new(0) };
+        let held = graph.replies.acquire_many(testing::REPLIES).await.unwrap();
+        let (reader, writer, forced) = (knowing(Trust::All), knowing(Trust::Shown), knowing(Trust::Nothing));
+        let waiting = join_all([reader.aside(zone()), writer.aside(zone()), forced.aside(zone())]);
+        let (replies, ()) = join(waiting, async {
+            graph.until_asked(2).await;
+            clock.advance(PATIENCE);
+        })
+        .await;
+        assert_eq!(replies, [None, None, None]);
+        drop(held);
+        let asked = graph.count();
+        assert!(writer.aside(zone()).await.is_some() && reader.aside(zone()).await.is_some());
+        assert_eq!(graph.count(), asked + 1, "it is known from then on");
     }
 
     #[tokio::test]
@@ -238,7 +316,10 @@ mod tests {
             });
             let steps = graph.remote().steps(&testing::account(), None, &Urgency::Foreground.into(), Timestamp(9), Timestamp(1));
             let (facts, account) = (Facts::default(), AccountId::new("a"));
-            let knowing = Knowing { steps: steps.as_ref(), facts: &facts, account: &account, anew: false, made: AtomicU64::new(0) };
+            let clock = ManualClock::at(Timestamp(1));
+            let trust = Trust::All;
+            let knowing =
+                Knowing { steps: steps.as_ref(), facts: &facts, account: &account, clock: &clock, trust, made: AtomicU64::new(0) };
             let held = graph.replies.acquire_many(testing::REPLIES).await.unwrap();
             let called_off = tokio::time::timeout(Duration::ZERO, knowing.send(zone())).await;
             assert!(called_off.is_err());

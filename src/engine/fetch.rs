@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::{
     Call, CallError, Engine, TaskRun,
     answer::encode,
-    facts::Knowing,
+    facts::Trust,
     stop::{Stop, Why, is_stopped},
     watch::{Seen, Watch},
 };
@@ -381,8 +381,7 @@ impl Engine {
     async fn run(&self, call: &Call, etag: Option<String>) -> (Result<Fetched, StepError>, Seen) {
         let Some(fetch) = call.tool.does.fetch() else { return (Err(StepError::unexpected("a read")), Seen::default()) };
         let watch = Watch::new(self.steps(call), etag);
-        let anew = call.args.flag("force_refresh") || !call.args.flag("use_cache");
-        let knowing = Knowing { steps: &watch, facts: &self.facts, account: &call.account.id, anew, made: AtomicU64::new(0) };
+        let knowing = self.knowing(&watch, call, Trust::of_read(&call.args));
         let fetched = fetch(&knowing, &call.args).await;
         let facts = knowing.made.into_inner();
         let seen = watch.seen();

@@ -227,6 +227,9 @@ impl FakeGraph {
 impl Steps for FakeSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
         let answer = self.0.answer(&request);
+        if request.path.ends_with("/timeZone") {
+            return answer.map(|_| unreachable!("it is refused"));
+        }
         let gate = if request.method == Method::Get { &self.0.replies } else { &self.0.acks };
         drop(gate.acquire().await.unwrap());
         answer.map(|body| Reply { status: 200, body, etag: None, location: None })

@@ -183,6 +183,11 @@ impl Steps for Rehearsal {
         if is_question(&request) { self.real.send(request).await } else { Ok(self.pretend(&request)) }
     }
 
+    /// No answer is shown.
+    async fn aside(&self, _request: GraphRequest) -> Option<Reply> {
+        None
+    }
+
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
         self.real.pages(request, enough).await
     }

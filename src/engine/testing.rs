@@ -1,6 +1,9 @@
 //! What tests of the engine share: one account, and an engine without a network.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -102,6 +105,8 @@ pub(super) struct Scripted {
     asked: watch::Sender<Vec<GraphRequest>>,
     urgencies: Mutex<Vec<Hurry>>,
     zone: bool,
+    /// How often one that knows no zone was asked for it.
+    pub(super) zones: AtomicUsize,
     pub(super) replies: Semaphore,
 }
 
@@ -121,6 +126,7 @@ impl Scripted {
             asked: watch::Sender::default(),
             urgencies: Mutex::default(),
             zone,
+            zones: AtomicUsize::new(0),
             replies: Semaphore::new(REPLIES as usize),
         }
     }
@@ -170,6 +176,7 @@ struct ScriptedSteps(Arc<Scripted>, Timestamp, Hurry);
 impl Steps for ScriptedSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
         if !self.0.zone && request.path == "/me/mailboxSettings/timeZone" {
+            self.0.zones.fetch_add(1, SeqCst);
             return Err(failure(Some(404), false));
         }
         let answer = (self.0.answer)(&request);

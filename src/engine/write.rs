@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::{Answer, Call, CallError, Engine, trail};
+use super::{Answer, Call, CallError, Engine, facts::Trust, trail};
 use crate::{
     audit::{Event, Kind},
     cache::{Service, SourceId, Touched},
@@ -84,7 +84,7 @@ impl Engine {
         };
 
         let steps = self.steps(&call);
-        let mut result = act(steps.as_ref(), &call.args).await;
+        let mut result = act(&self.knowing(steps.as_ref(), &call, Trust::Shown), &call.args).await;
         match row {
             Some(id) => self.close(id, &source, service, &result).await,
             None => {

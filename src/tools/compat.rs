@@ -2,11 +2,11 @@
 //! original's out.
 //!
 //! The original wrote lists bare and put `_cache_status` and `_cached_at` into each of their items. Of a fetch it said `miss` in some tools
-//! and `fresh` in others. Its times of mail were Graph's, in UTC. What it did not have (`complete`, `next_cursor`, `_warning`, `_untrusted`) is left out.
+//! and `fresh` in others. Its times were Graph's, in UTC, in answers of writes as well. What it did not have (`complete`, `next_cursor`, `_warning`, `_untrusted`) is left out.
 
 use serde_json::{Map, Value};
 
-use super::{LIMIT, local::by_utc, shape::UNTRUSTED};
+use super::{LIMIT, local::to_utc, shape::UNTRUSTED};
 
 /// How the original shaped an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +85,12 @@ pub fn with_original_limit(tool: &str, given: &Map<String, Value>) -> Option<Map
 }
 
 /// The answer of `tool` as the original shaped it.
-pub fn original(tool: &str, answer: Value) -> Value {
+pub fn original(tool: &str, mut answer: Value) -> Value {
+    to_utc(&mut answer);
     let Some((_, shape, fetched)) = ROWS.iter().find(|(name, ..)| *name == tool) else { return answer };
     let Value::Object(mut members) = answer else { return answer };
     let words = words(&mut members, *fetched);
     members.retain(|name, _| !OURS.contains(&name.as_str()));
-    by_utc(&mut members);
     match shape {
         Shape::Bare(list) => marked(members.remove(*list).unwrap_or_default(), &words),
         Shape::Whole => {
@@ -143,7 +143,6 @@ fn marked(list: Value, words: &Map<String, Value>) -> Value {
     match list {
         Value::Array(mut items) => {
             for item in items.iter_mut().filter_map(Value::as_object_mut) {
-                by_utc(item);
                 item.extend(words.clone());
             }
             items.into()

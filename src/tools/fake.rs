@@ -22,6 +22,7 @@ type Handler = Box<dyn Fn(&GraphRequest) -> Option<Result<Value, StepError>> + S
 pub(super) struct Fake {
     handler: Handler,
     asked: Mutex<Vec<GraphRequest>>,
+    aside: Mutex<Vec<GraphRequest>>,
     now: Timestamp,
     personal: bool,
     /// Path, media type and bytes of the local files that there are.
@@ -31,7 +32,14 @@ pub(super) struct Fake {
 impl Fake {
     /// Answers through `handler`; `None` is a 404.
     pub(super) fn new(handler: impl Fn(&GraphRequest) -> Option<Result<Value, StepError>> + Send + Sync + 'static) -> Self {
-        Self { handler: Box::new(handler), asked: Mutex::default(), now: Timestamp(1_795_165_200_000), personal: false, local: Vec::new() }
+        Self {
+            handler: Box::new(handler),
+            asked: Mutex::default(),
+            aside: Mutex::default(),
+            now: Timestamp(1_795_165_200_000),
+            personal: false,
+            local: Vec::new(),
+        }
     }
 
     /// Answers each `METHOD /path` (without its query) with one body, however often it is asked.
@@ -57,7 +65,12 @@ impl Fake {
         self
     }
 
-    /// What was asked, in order.
+    /// What was asked aside since this was asked last.
+    fn asides(&self) -> Vec<GraphRequest> {
+        std::mem::take(&mut self.aside.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was asked, in order, but for what was asked aside.
     pub(super) fn requests(&self) -> Vec<GraphRequest> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -108,6 +121,12 @@ pub(super) fn refusal(status: u16, what: &str) -> StepError {
 impl Steps for Fake {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
         self.answer(request)
+    }
+
+    async fn aside(&self, request: GraphRequest) -> Option<Reply> {
+        let body = (self.handler)(&request);
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        Some(Reply { status: 200, body: body?.ok()?, etag: None, location: None })
     }
 
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
@@ -218,7 +237,7 @@ pub(super) async fn fetch(steps: &Fake, tool: &str, given: Value) -> Result<Fetc
         Some(read) => read(steps, &args).await,
         None => panic!("{tool} is not a read"),
     };
-    steps.requests()[asked..].iter().for_each(|request| super::scopes::hold(row, request));
+    steps.requests()[asked..].iter().chain(&steps.asides()).for_each(|request| super::scopes::hold(row, request));
     fetched
 }
 
@@ -231,7 +250,7 @@ pub(super) async fn act(steps: &Fake, tool: &str, given: Value) -> Result<Writte
         Does::Write { act, .. } => act(steps, &args).await,
         _ => panic!("{tool} is not a write"),
     };
-    steps.requests()[asked..].iter().for_each(|request| super::scopes::hold(row, request));
+    steps.requests()[asked..].iter().chain(&steps.asides()).for_each(|request| super::scopes::hold(row, request));
     written
 }
 

@@ -7,6 +7,11 @@ use super::{Effect, Tool};
 
 /// The argument that names another person's mailbox.
 const MAILBOX: &str = "mailbox";
+/// Tools of mail that show messages, and so their times.
+const SHOWING: [&str; 7] =
+    ["email_list", "email_get", "email_create_draft", "email_mark_read", "email_update", "email_flag", "email_add_category"];
+/// Tools of files that show no times.
+const TIMELESS: [&str; 5] = ["file_get", "file_download_url", "file_copy", "file_delete", "folder_delete"];
 /// Tools of mail that have a message sent.
 const SENDING: [&str; 5] = ["email_send", "email_send_draft", "email_reply", "email_reply_all", "email_forward"];
 
@@ -20,15 +25,18 @@ impl Tool {
         let mut scopes = match (self.category(), self.name) {
             ("email", name) if SENDING.contains(&name) => vec!["Mail.ReadWrite", "Mail.Send"],
             // The settings tell the time zone in which times are shown and days are counted.
-            ("email", "email_list" | "email_get") | (_, "search_emails") => vec!["Mail.ReadWrite", "MailboxSettings.ReadWrite"],
+            ("email", name) if SHOWING.contains(&name) => vec!["Mail.ReadWrite", "MailboxSettings.ReadWrite"],
+            (_, "search_emails") => vec!["Mail.ReadWrite", "MailboxSettings.ReadWrite"],
             ("email" | "emailfolders", _) => vec!["Mail.ReadWrite"],
             // Where a rule moves to is looked up among the folders.
             ("emailrules", "emailrules_create" | "emailrules_update") => vec!["MailboxSettings.ReadWrite", "Mail.ReadWrite"],
             ("emailrules", _) => vec!["MailboxSettings.ReadWrite"],
             ("calendar", _) | (_, "search_events") => vec!["MailboxSettings.ReadWrite", "Calendars.ReadWrite"],
+            ("contact", "contact_list" | "contact_get") => vec!["Contacts.ReadWrite", "MailboxSettings.ReadWrite"],
             ("contact", _) | (_, "search_contacts") => vec!["Contacts.ReadWrite"],
-            ("file" | "folder", _) => vec!["Files.ReadWrite"],
-            (_, "search_files") => vec!["Files.ReadWrite", "Files.Read.All"],
+            ("file" | "folder", name) if TIMELESS.contains(&name) => vec!["Files.ReadWrite"],
+            ("file" | "folder", _) => vec!["Files.ReadWrite", "MailboxSettings.ReadWrite"],
+            (_, "search_files") => vec!["Files.ReadWrite", "Files.Read.All", "MailboxSettings.ReadWrite"],
             (_, "search_unified") => {
                 vec!["Mail.ReadWrite", "MailboxSettings.ReadWrite", "Calendars.ReadWrite", "Files.ReadWrite", "Files.Read.All"]
             }

@@ -39,6 +39,11 @@ pub struct Page {
 pub trait Steps: Send + Sync {
     /// Sends one request. Idempotent ones are repeated after a passing failure; others are sent at most once.
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError>;
+    /// Asks for what an answer shows better with and is right without; `None` for any failure. For a call it is given up after a second at
+    /// most, and not asked when it is known well enough.
+    async fn aside(&self, request: GraphRequest) -> Option<Reply> {
+        self.send(request).await.ok()
+    }
     /// Reads pages until `enough` says so or there are no more. `enough` sees all items so far.
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError>;
     /// Sends many reads at once through `$batch`, 20 at a time; each has its own outcome, in the order asked.

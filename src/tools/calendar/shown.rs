@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::tools::{
+    local::members_to_zone,
     shape::pick,
     time::{day_span, local, moment_of, wall_of},
     zone::Zone,
@@ -86,6 +87,7 @@ pub(in crate::tools) fn event(event: &Value, fields: &[&str], clocks: &Clocks) -
             show_time(time, all_day, &clocks.zone);
         }
     }
+    members_to_zone(&mut shown, &clocks.zone);
     shown
 }
 

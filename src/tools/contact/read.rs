@@ -15,6 +15,7 @@ use crate::{
     tools::{
         Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         listing::{every, read_list},
+        local::by_the_clock,
         named,
         shape::{etag, id, list_answer, pick, text},
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
@@ -44,7 +45,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+        does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, list(steps, args)))),
     },
     Tool {
         name: "contact_get",
@@ -57,7 +58,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Read(|steps, args| Box::pin(get(steps, args))),
+        does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, get(steps, args)))),
     },
 ];
 

@@ -9,6 +9,7 @@ use crate::{
     ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
+        local::by_the_clock,
         mailbox::at,
         named,
         shape::{id, pick, text, untrusted},
@@ -28,7 +29,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: mark_read_touches, act: |steps, args| Box::pin(mark_read(steps, args)) },
+        does: Does::Write { touches: mark_read_touches, act: |steps, args| Box::pin(by_the_clock(steps, mark_read(steps, args))) },
     },
     Tool {
         name: "email_move",

@@ -9,6 +9,7 @@ use crate::{
     ids::ToolProfile::Mail,
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
+        local::by_the_clock,
         mailbox::at,
         shape::etag,
         time::{Given, in_zone},
@@ -55,7 +56,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: update_touches, act: |steps, args| Box::pin(update(steps, args)) },
+        does: Does::Write { touches: update_touches, act: |steps, args| Box::pin(by_the_clock(steps, update(steps, args))) },
     },
     Tool {
         name: "email_flag",
@@ -68,7 +69,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: mark, act: |steps, args| Box::pin(flag(steps, args)) },
+        does: Does::Write { touches: mark, act: |steps, args| Box::pin(by_the_clock(steps, flag(steps, args))) },
     },
     Tool {
         name: "email_add_category",
@@ -87,7 +88,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: item, act: |steps, args| Box::pin(add_category(steps, args)) },
+        does: Does::Write { touches: item, act: |steps, args| Box::pin(by_the_clock(steps, add_category(steps, args))) },
     },
 ];
 

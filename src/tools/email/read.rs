@@ -10,7 +10,6 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::join;
 use serde_json::Value;
 
 use super::{FOLDER_NAMES, well_known};
@@ -22,12 +21,11 @@ use crate::{
         Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         body::{BODY_FORMAT, BODY_OFFSET, preference, show_part},
         listing::{every, read_list},
-        local::{by_the_clock, zone_of_mail},
+        local::by_the_clock,
         mailbox::at,
         named,
         shape::{etag, id, list_of_others, pick, text, untrusted},
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
-        zone::Zone,
     },
 };
 
@@ -59,7 +57,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: Some(one_folder),
-        does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+        does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, list(steps, args)))),
     },
     Tool {
         name: "email_get",
@@ -87,7 +85,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Read(|steps, args| Box::pin(get(steps, args))),
+        does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, get(steps, args)))),
     },
 ];
 
@@ -174,8 +172,7 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     if include_body {
         request = request.prefer(preference(args));
     }
-    let (found, zone) = join(read_list(steps, request, limit, every), zone_of_mail(steps)).await;
-    let found = found?;
+    let found = read_list(steps, request, limit, every).await?;
 
     // The folder's own id, by which a write that knows it bumps this list: from any message, else asked for.
     let mut folders: BTreeSet<String> = found.items.iter().filter_map(|item| text(item, "parentFolderId")).map(str::to_owned).collect();
@@ -196,22 +193,17 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let shown = found.items.iter().map(|item| Ok((id(item)?.to_owned(), containers(item)))).collect::<Result<_, StepError>>()?;
     let shown_fields = |item: &Value| {
         let mut message = pick(item, &fields);
-        by_the_clock(&mut message, zone.as_ref());
         show_part(&mut message, args);
         message.into()
     };
     let messages = found.items.iter().map(shown_fields).collect();
-    let along = if along {
-        found.items.iter().map(|message| got_along(message, args, zone.as_ref())).collect::<Result<_, _>>()?
-    } else {
-        Vec::new()
-    };
+    let along = if along { found.items.iter().map(|message| got_along(message, args)).collect::<Result<_, _>>()? } else { Vec::new() };
     let answer = list_of_others("messages", messages, found.complete);
     Ok(Fetched { answer, list: Some("messages"), scopes, shown, whole: true, more: found.more, etag: None, along })
 }
 
 /// A message of a list as `email_get` answers it when it is asked as people ask: by its id, with the list's kind of body.
-fn got_along(message: &Value, list: &Args, zone: Option<&Zone>) -> Result<Along, StepError> {
+fn got_along(message: &Value, list: &Args) -> Result<Along, StepError> {
     let mut given = serde_json::Map::new();
     given.insert("email_id".into(), id(message)?.into());
     for name in [ACCOUNT.name, MAILBOX.name, BODY_FORMAT.name] {
@@ -219,7 +211,7 @@ fn got_along(message: &Value, list: &Args, zone: Option<&Zone>) -> Result<Along,
     }
     let get = TOOLS.iter().find(|tool| tool.name == "email_get").ok_or_else(|| StepError::unexpected("email_get"))?;
     let args = Args::check(get, &given).map_err(|_| StepError::unexpected("an id"))?;
-    let fetched = got(message, &args, zone)?;
+    let fetched = got(message, &args)?;
     Ok(Along { tool: get.name, args, fetched })
 }
 
@@ -237,17 +229,15 @@ async fn get(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     if include_body {
         request = request.prefer(preference(args));
     }
-    let (reply, zone) = join(steps.send(request), zone_of_mail(steps)).await;
-    got(&reply?.body, args, zone.as_ref())
+    got(&steps.send(request).await?.body, args)
 }
 
 /// The answer of a get that is given `message`.
-fn got(message: &Value, args: &Args, zone: Option<&Zone>) -> Result<Fetched, StepError> {
+fn got(message: &Value, args: &Args) -> Result<Fetched, StepError> {
     let asked = args.text("email_id").unwrap_or_default();
     let include_attachments = args.flag("include_attachments");
     let real = id(message)?.to_owned();
     let mut answer = pick(message, &GET_FIELDS);
-    by_the_clock(&mut answer, zone);
     if args.flag("include_body") {
         answer.extend(pick(message, &["body"]));
     }

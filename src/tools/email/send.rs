@@ -9,6 +9,7 @@ use crate::{
     ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
+        local::by_the_clock,
         mailbox::at,
         tool::{ACCOUNT, CONFIRM, MAILBOX},
     },
@@ -29,7 +30,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: false,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: |_| drafting(), act: |steps, args| Box::pin(create_draft(steps, args)) },
+        does: Does::Write { touches: |_| drafting(), act: |steps, args| Box::pin(by_the_clock(steps, create_draft(steps, args))) },
     },
     Tool {
         name: "email_send",

@@ -16,6 +16,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         drive::{change_item, folder_by_id, new_name},
+        local::by_the_clock,
         shape::text,
         tool::{ACCOUNT, CONFIRM},
     },
@@ -71,7 +72,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(relocate(steps, args)) },
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(by_the_clock(steps, relocate(steps, args))) },
     },
     Tool {
         name: "file_rename",
@@ -84,7 +85,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(rename(steps, args)) },
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(by_the_clock(steps, rename(steps, args))) },
     },
 ];
 

@@ -13,6 +13,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         drive::{is_folder, written},
+        local::by_the_clock,
         shape::{id, text},
         tool::{ACCOUNT, CONFIRM_TOKEN},
     },
@@ -62,7 +63,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         asks: Asks::When(|args| args.text("conflict") == Some("replace")),
         canonical: None,
         // Its folder is known by path only.
-        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(create(steps, args)) },
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(by_the_clock(steps, create(steps, args))) },
     },
     Tool {
         name: "file_update",
@@ -77,7 +78,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         asks: Asks::Always,
         canonical: None,
         // Its size is part of the size of every folder above it.
-        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(update(steps, args)) },
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(by_the_clock(steps, update(steps, args))) },
     },
     Tool {
         name: "file_download_url",

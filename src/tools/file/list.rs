@@ -8,6 +8,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         drive::{Place, is_folder, one_place, read_children, shown},
+        local::by_the_clock,
         shape::list_of_others,
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
@@ -36,7 +37,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     idempotent: true,
     asks: Asks::Never,
     canonical: Some(one_place),
-    does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+    does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, list(steps, args)))),
 }];
 
 async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {

@@ -12,6 +12,7 @@ use crate::{
     ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
+        local::by_the_clock,
         shape::pick,
         tool::{ACCOUNT, CONFIRM_TOKEN},
     },
@@ -42,7 +43,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     asks: Asks::Always,
     canonical: None,
     // No answer that is kept shows permissions.
-    does: Does::Write { touches: |_| Vec::new(), act: |steps, args| Box::pin(share(steps, args)) },
+    does: Does::Write { touches: |_| Vec::new(), act: |steps, args| Box::pin(by_the_clock(steps, share(steps, args))) },
 }];
 
 async fn share(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {

@@ -13,6 +13,7 @@ use crate::{
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
         drive::{change_item, folder_by_id, is_folder, new_name, written},
+        local::by_the_clock,
         tool::{ACCOUNT, CONFIRM},
     },
 };
@@ -39,7 +40,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: false,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: inside, act: |steps, args| Box::pin(create(steps, args)) },
+        does: Does::Write { touches: inside, act: |steps, args| Box::pin(by_the_clock(steps, create(steps, args))) },
     },
     Tool {
         name: "folder_delete",
@@ -65,7 +66,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(rename(steps, args)) },
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(by_the_clock(steps, rename(steps, args))) },
     },
     Tool {
         name: "folder_move",
@@ -82,7 +83,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: None,
-        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(relocate(steps, args)) },
+        does: Does::Write { touches: |_| vec![Touch::All], act: |steps, args| Box::pin(by_the_clock(steps, relocate(steps, args))) },
     },
 ];
 

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
     drive::{Place, child_count, is_folder, join, one_place, parent, parent_path, read_children, shown},
+    local::by_the_clock,
     shape::{UNTRUSTED, id, list_of_others, text},
     tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, MAX_TOKENS_ONCE, USE_CACHE},
 };
@@ -41,7 +42,7 @@ pub(super) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: Some(one_place),
-        does: Does::Read(|steps, args| Box::pin(list(steps, args))),
+        does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, list(steps, args)))),
     },
     Tool {
         name: "folder_get",
@@ -61,7 +62,7 @@ pub(super) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: Some(either),
-        does: Does::Read(|steps, args| Box::pin(get(steps, args))),
+        does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, get(steps, args)))),
     },
     Tool {
         name: "folder_get_tree",
@@ -85,7 +86,7 @@ pub(super) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Never,
         canonical: Some(one_place),
-        does: Does::Read(|steps, args| Box::pin(tree::fetch(steps, args))),
+        does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, tree::fetch(steps, args)))),
     },
 ];
 

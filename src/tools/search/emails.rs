@@ -1,8 +1,5 @@
 //! `search_emails`.
 
-use futures_util::future::join;
-use serde_json::Value;
-
 use super::{Found, Outcome, QUERY, SHORT_LIMIT, TTL, balanced, depends::mail_scopes};
 use crate::{
     cache::{Scope, Service},
@@ -12,7 +9,7 @@ use crate::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         email::well_known,
         listing::{every, read_list},
-        local::{by_the_clock, zone_of_mail},
+        local::by_the_clock,
         mailbox::at,
         shape::{id, list_of_others, pick, text},
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAILBOX, MAX_AGE, MAX_TOKENS, USE_CACHE},
@@ -52,7 +49,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     idempotent: true,
     asks: Asks::Never,
     canonical: Some(one_folder),
-    does: Does::Read(|steps, args| Box::pin(search(steps, args))),
+    does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, search(steps, args)))),
 }];
 
 /// One spelling for the names of folders.
@@ -83,19 +80,13 @@ pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
         .with("$search", format!("\"{query}\""))
         .with("$top", limit.to_string())
         .with("$select", format!("{},parentFolderId", FIELDS.join(",")));
-    let (found, zone) = join(read_list(steps, request, limit, every), zone_of_mail(steps)).await;
-    let found = found?;
+    let found = read_list(steps, request, limit, every).await?;
     let shown = found.items.iter().map(|message| {
         let containers = text(message, "parentFolderId").map(Scope::messages).into_iter().collect();
         Ok((id(message)?.to_owned(), containers))
     });
     let shown = shown.collect::<Result<_, StepError>>()?;
-    let shown_fields = |message: &Value| {
-        let mut message = pick(message, &FIELDS);
-        by_the_clock(&mut message, zone.as_ref());
-        message.into()
-    };
-    let items = found.items.iter().map(shown_fields).collect();
+    let items = found.items.iter().map(|message| pick(message, &FIELDS).into()).collect();
     Ok(Found { items, complete: found.complete, more: found.more, shown })
 }
 
@@ -143,6 +134,6 @@ mod tests {
         assert_eq!(asked.query[0], ("$search", r#""from:ada \"big \\plan\" oops""#.to_owned()));
         assert!(asked.query.iter().all(|(name, _)| !["$orderby", "$filter"].contains(name)));
         fetch(&fake, "search_emails", json!({"account_id": "a", "query": "x", "folder": "Sent"})).await.unwrap();
-        assert!(fake.log()[2].starts_with("GET /me/mailFolders/sentitems/messages?$search=%22x%22"));
+        assert!(fake.log()[1].starts_with("GET /me/mailFolders/sentitems/messages?$search=%22x%22"));
     }
 }

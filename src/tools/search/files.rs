@@ -11,6 +11,7 @@ use crate::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
         drive::is_folder,
         listing::{every, read_list},
+        local::by_the_clock,
         shape::{id, list_of_others, text},
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
     },
@@ -28,7 +29,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     idempotent: true,
     asks: Asks::Never,
     canonical: None,
-    does: Does::Read(|steps, args| Box::pin(search(steps, args))),
+    does: Does::Read(|steps, args| Box::pin(by_the_clock(steps, search(steps, args)))),
 }];
 
 /// Finds files; also for `search_unified`.

@@ -16,6 +16,7 @@ use crate::{
     tools::{
         Along, Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
         calendar::clocks,
+        local::by_the_clock,
         shape::untrusted,
         tool::{ACCOUNT, FORCE_REFRESH, MAX_AGE, MAX_TOKENS_ONCE, USE_CACHE},
     },
@@ -44,7 +45,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     idempotent: true,
     asks: Asks::Never,
     canonical: Some(all_types),
-    does: Does::ReadAcross { also: Service::Files, fetch: |steps, args| Box::pin(search(steps, args)) },
+    does: Does::ReadAcross { also: Service::Files, fetch: |steps, args| Box::pin(by_the_clock(steps, search(steps, args))) },
 }];
 
 /// All types by name and no types are the same question.

@@ -7,7 +7,7 @@ use m365_cached_checks::support::{
     tenant,
     world::{ALEX, Setup, World},
 };
-use m365_cached_tenant::AuthAction;
+use m365_cached_tenant::{AuthAction, DeviceAction, Options};
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 10;
@@ -114,6 +114,63 @@ fn a_client_that_can_show_nothing_gets_the_link_and_succeeds_on_its_next_call() 
         client.call("email_list", &json!({ "account_id": world.ids[0], "limit": 3 })).unwrap().json().unwrap();
         lose(&world);
     }
+}
+
+/// Where no browser can reach the daemon (a machine that is reached by SSH, a container), a code is entered elsewhere.
+#[test]
+fn where_the_settings_say_device_everybody_gets_one_code_and_succeeds_after_it() {
+    let tenant = Options { device_interval: Duration::from_millis(1), ..Options::default() };
+    let mut world = World::with(Setup { accounts: &[ALEX], tenant, ..Setup::default() }).unwrap();
+    world.expect_log("sign");
+    world.ctl_json(&["config", "set", "sign_in", "device"]).unwrap();
+    world.ctl_json(&["reload"]).unwrap();
+    // What is kept needs nobody to sign in.
+    let ask = json!({ "account_id": world.ids[0], "limit": 3, "force_refresh": true });
+    for era in ERAS {
+        lose(&world);
+        let mut clients = [world.client(era).unwrap(), world.client(era).unwrap()];
+        let mut codes = Vec::new();
+        for client in &mut clients {
+            let refused = client.call("email_list", &ask).unwrap();
+            let (code, _, hint) = refused.fault().unwrap();
+            assert_eq!(code, "sign_in_required");
+            let sign_in = serde_json::from_str::<Value>(&refused.text).unwrap()["error"]["sign_in"].clone();
+            let (url, code) = (sign_in["url"].as_str().unwrap(), sign_in["code"].as_str().unwrap().to_owned());
+            assert!(url.starts_with("http") && !url.contains("redirect_uri"), "{url}");
+            assert!(hint.contains(&code) && hint.contains("anywhere"), "{hint}");
+            codes.push(code);
+        }
+        assert_eq!(codes[0], codes[1], "everybody gets the same code");
+        world.control().device(&codes[0], Some(ALEX), DeviceAction::Approve).unwrap();
+        // The daemon asks for the tokens by itself.
+        world.until(|status| status["accounts"][0]["state"] == "signed_in").unwrap();
+        for client in &mut clients {
+            client.call("email_list", &ask).unwrap().json().unwrap();
+        }
+    }
+    assert_eq!(world.control().stats().tokens.get("device_code"), Some(&2), "one sign-in for each time it was lost");
+}
+
+/// A client that can show an address shows the code beside it, once, and its own call goes on.
+#[test]
+fn a_code_is_shown_by_a_client_that_can_and_its_call_goes_on() {
+    let tenant = Options { device_interval: Duration::from_millis(1), ..Options::default() };
+    let mut world = World::with(Setup { accounts: &[ALEX], tenant, ..Setup::default() }).unwrap();
+    world.expect_log("sign");
+    world.ctl_json(&["config", "set", "sign_in", "device"]).unwrap();
+    world.ctl_json(&["reload"]).unwrap();
+    lose(&world);
+    let mut client = showing(&world, Era::Legacy);
+    let (id, line) = client.line("tools/call", ask(&world));
+    client.send(&line).unwrap();
+    let shown = client.message().unwrap();
+    assert_eq!((&shown["method"], &shown["params"]["mode"]), (&json!("elicitation/create"), &json!("url")), "{shown}");
+    let message = shown["params"]["message"].as_str().unwrap();
+    let code = message.split("the code ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    world.control().device(code, Some(ALEX), DeviceAction::Approve).unwrap();
+    client.send(&json!({ "jsonrpc": "2.0", "id": shown["id"], "result": { "action": "accept" } }).to_string()).unwrap();
+    let result = client.reply_to(id).unwrap()["result"].clone();
+    assert!(text(&result)["messages"].is_array(), "{result}");
 }
 
 /// Nobody has ever signed in: the first call gets the typed answer with the link, another one the same link, and the next call succeeds.

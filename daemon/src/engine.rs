@@ -213,6 +213,7 @@ pub(crate) fn policy(config: &Config) -> Policy {
         },
         bounds: Bounds { per_source: config.cache.rows_per_source, total: config.cache.rows },
         cloud: config.cloud.name.clone(),
+        device: config.device,
         compat: config.compat,
         short_ids: config.short_ids,
         strict: config.strict,

@@ -18,6 +18,7 @@ const DEMO: &str = "demo = true\ncloud.identity = \"http://127.0.0.1:1\"\ncloud.
 pub(crate) const OTHERWISE: &[(&str, &str)] = &[
     ("client_id", "client_id = \"11111111-2222-3333-4444-555555555555\""),
     ("tenant", "tenant = \"consumers\""),
+    ("sign_in", "sign_in = \"device\""),
     ("compat", "compat = \"m365-mcp\""),
     ("ids", "ids = \"graph\""),
     ("tools.profile", "tools.profile = \"full\""),

@@ -27,6 +27,9 @@ const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", Log
 /// Whose answers are given: ours, or those of the program whose tools these are.
 const COMPAT: [(&str, bool); 2] = [("none", false), ("m365-mcp", true)];
 
+/// Where people sign in.
+const SIGN_IN: [(&str, bool); 2] = [("browser", false), ("device", true)];
+
 /// How answers name things.
 const IDS: [(&str, bool); 2] = [("short", true), ("graph", false)];
 
@@ -55,6 +58,13 @@ pub(super) const KEYS: &[Setting] = &[
         takes: Takes::Restart,
         set: |config, _, value| put(&mut config.tenant, value.text().and_then(tenant).map(Some)),
         show: |config, _| quoted(config.tenant.as_deref()),
+    },
+    Setting {
+        key: "sign_in",
+        meaning: "`browser`: by a link to open on this machine; `device`: by a code to enter anywhere, for a machine without a browser.",
+        takes: Takes::Reload,
+        set: |config, _, value| put(&mut config.device, value.choice(&SIGN_IN)),
+        show: |config, _| word(&SIGN_IN, config.device),
     },
     Setting {
         key: "compat",

@@ -46,6 +46,8 @@ pub struct Config {
     pub client_id: Option<String>,
     /// `tenant`: the directory in the sign-in address; `None` lets the kind of account decide.
     pub tenant: Option<String>,
+    /// `sign_in = "device"`: people sign in by a code that they enter on any device.
+    pub device: bool,
     /// `compat`: answers, confirmations and words as the original had them.
     pub compat: bool,
     /// `ids`: whether answers show short handles in the place of Microsoft's ids.
@@ -296,6 +298,7 @@ impl Default for Config {
             demo: false,
             client_id: None,
             tenant: None,
+            device: false,
             compat: false,
             short_ids: true,
             strict: false,

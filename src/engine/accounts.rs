@@ -55,7 +55,7 @@ pub(super) fn account_type(row: &AccountRow) -> &'static str {
 /// How to sign in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoginStart {
-    /// By device code in place of the browser on this machine.
+    /// By device code in place of the browser on this machine, also where the settings do not say so.
     pub device: bool,
     /// To a personal account.
     pub personal: bool,
@@ -197,7 +197,7 @@ impl Engine {
     /// When the identity service cannot be reached or refuses the application.
     pub async fn login(&self, start: LoginStart) -> Result<LoginFlow, LoginError> {
         let options = auth::LoginOptions { personal: start.personal, login_hint: start.username };
-        if start.device {
+        if start.device || self.policy().device {
             let prompt = self.logins.start_device(options).await?;
             Ok(LoginFlow { handle: prompt.handle.clone(), url: None, device: Some(prompt) })
         } else {

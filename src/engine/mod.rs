@@ -143,6 +143,8 @@ pub struct Policy {
     pub room: RoomLimits,
     /// Name of the cloud, part of every source's name.
     pub cloud: String,
+    /// People sign in by a code that they enter on any device.
+    pub device: bool,
     /// Answers and confirmations as the original had them.
     pub compat: bool,
     /// Answers show handles in the place of Microsoft's ids, unless they are as the original had them.
@@ -170,6 +172,7 @@ impl Default for Policy {
             bounds: Bounds::default(),
             room: RoomLimits::default(),
             cloud: "global".into(),
+            device: false,
             compat: false,
             short_ids: true,
             strict: false,

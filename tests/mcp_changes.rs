@@ -49,6 +49,38 @@ fn an_older_client_hears_of_what_it_watches() {
 }
 
 #[test]
+fn an_older_client_watches_through_kills_of_the_daemon() {
+    let mut world = World::start().unwrap();
+    let (mut watcher, mut writer) = (world.client(Era::Legacy).unwrap(), world.client(Era::Legacy).unwrap());
+    let account = world.ids[0].clone();
+    let [calendar, inbox] = ["calendar", "inbox"].map(|thing| format!("m365://{account}/{thing}"));
+    for uri in [&calendar, &inbox] {
+        assert_eq!(watcher.request("resources/subscribe", json!({ "uri": uri })).unwrap()["result"], json!({}));
+    }
+    watcher.request("resources/unsubscribe", json!({ "uri": inbox })).unwrap();
+    for _ in 0..2 {
+        world.kill_daemon().unwrap();
+        // The shim starts another one and asks it for the same; the client is told of new tools and of no second grant.
+        let (asked, line) = watcher.line("tools/call", json!({ "name": "account_list", "arguments": {} }));
+        watcher.send(&line).unwrap();
+        let mut between = Vec::new();
+        loop {
+            let message = watcher.message().unwrap();
+            if message["id"] == asked {
+                break;
+            }
+            between.push(message["method"].clone());
+        }
+        assert!(between.iter().all(|method| *method == "notifications/tools/list_changed"), "{between:?}");
+        let draft = json!({ "account_id": account, "to": [ALEX], "subject": "s", "body": "b" });
+        writer.call("email_create_draft", &draft).unwrap().json().unwrap();
+        writer.call("calendar_create_event", &meeting(&account)).unwrap().json().unwrap();
+        let told = watcher.message().unwrap();
+        assert_eq!((&told["method"], &told["params"]["uri"]), (&json!("notifications/resources/updated"), &json!(calendar)), "{told}");
+    }
+}
+
+#[test]
 fn a_modern_client_listens_through_a_restart_of_the_daemon() {
     let mut world = World::start().unwrap();
     let (mut listener, mut writer) = (world.client(Era::Modern).unwrap(), world.client(Era::Modern).unwrap());

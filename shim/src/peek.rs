@@ -142,6 +142,16 @@ pub fn cancelled(params: Option<&RawValue>) -> Option<(&str, Id)> {
     Id::from_raw(raw).map(|id| (raw, id))
 }
 
+/// The address of the resource that a request of the client names.
+#[must_use]
+pub fn address(params: Option<&RawValue>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Params {
+        uri: String,
+    }
+    serde_json::from_str::<Params>(params?.get()).ok().map(|params| params.uri)
+}
+
 /// The subscription that a notification of the daemon belongs to.
 #[must_use]
 pub fn subscription(params: Option<&RawValue>) -> Option<Id> {

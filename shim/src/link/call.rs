@@ -28,6 +28,10 @@ pub(super) enum What {
     Initialize,
     /// `subscriptions/listen`: open for long; asking again is invisible when the second acknowledgement is swallowed.
     Listen,
+    /// `resources/subscribe` of this address: the daemon has to remember it, and asking twice is asking once.
+    Watch(String),
+    /// `resources/unsubscribe`.
+    Unwatch(String),
     /// Changes nothing, whatever the daemon.
     Safe,
     /// `tools/call`; the daemon's list of read-only tools decides.
@@ -45,14 +49,9 @@ impl What {
                 let (name, modern) = peek::tool_call(params);
                 Self::Tool { name: name.unwrap_or_default(), modern }
             }
-            "ping"
-            | "server/discover"
-            | "completion/complete"
-            | "prompts/get"
-            | "logging/setLevel"
-            | "resources/subscribe"
-            | "resources/unsubscribe"
-            | "tasks/get" => Self::Safe,
+            "resources/subscribe" => peek::address(params).map_or(Self::Safe, Self::Watch),
+            "resources/unsubscribe" => peek::address(params).map_or(Self::Safe, Self::Unwatch),
+            "ping" | "server/discover" | "completion/complete" | "prompts/get" | "logging/setLevel" | "tasks/get" => Self::Safe,
             _ if method.ends_with("/list") || method.ends_with("/read") => Self::Safe,
             _ => Self::Other,
         }
@@ -67,7 +66,7 @@ impl Call {
     /// True when sending it a second time cannot do anything twice.
     pub(super) fn may_repeat(&self, read_only: &BTreeSet<String>) -> bool {
         match &self.what {
-            What::Initialize | What::Listen | What::Safe => true,
+            What::Initialize | What::Listen | What::Watch(_) | What::Unwatch(_) | What::Safe => true,
             What::Tool { name, .. } => read_only.contains(name),
             What::Other => false,
         }

@@ -297,6 +297,42 @@ fn an_open_subscription_survives_unseen() {
 }
 
 #[test]
+fn what_an_older_client_watches_is_asked_of_every_daemon_and_it_sees_nothing_of_it() {
+    let mut scene = Scene::up();
+    scene.handshake();
+    let ask = |id: &str, method: &str, uri: &str| json!({"jsonrpc":"2.0","id":id,"method":method,"params":{"uri":uri}});
+    let done = |id: &Value| json!({"jsonrpc":"2.0","id":id,"result":{}});
+    for (id, method, uri) in [("a", "resources/subscribe", "m365://x/inbox"), ("b", "resources/subscribe", "m365://x/calendar")] {
+        scene.client(&ask(id, method, uri));
+        scene.daemon(&done(&json!(id)));
+    }
+    scene.client(&ask("c", "resources/subscribe", "m365://nobody/inbox"));
+    scene.daemon(&json!({"jsonrpc":"2.0","id":"c","error":{"code":-32002,"message":"no"}}));
+    scene.client(&ask("d", "resources/unsubscribe", "m365://x/inbox"));
+    scene.daemon(&done(&json!("d")));
+    for daemon in 0..3 {
+        scene.forget();
+        scene.lose();
+        // What is asked meanwhile comes after what was promised.
+        scene.client(&ask("e", "resources/subscribe", "m365://x/calendar"));
+        scene.reconnect();
+        let replay = scene.seen_by_daemon[1]["id"].clone();
+        scene.daemon(&done(&replay));
+        let asked: Vec<(&Value, &Value)> =
+            scene.seen_by_daemon[3..].iter().map(|asked| (&asked["method"], &asked["params"]["uri"])).collect();
+        let again = (&json!("resources/subscribe"), &json!("m365://x/calendar"));
+        assert_eq!(asked, [again, again], "daemon {daemon}");
+        let ours = scene.seen_by_daemon[3]["id"].clone();
+        assert_eq!(scene.seen_by_daemon[4]["id"], "e");
+        // Refused or granted, the client is told nothing of it.
+        scene.daemon(&json!({"jsonrpc":"2.0","id":ours,"error":{"code":-32002,"message":"not yet"}}));
+        assert_eq!(scene.seen_by_client.iter().filter(|line| line.get("id").is_some()).count(), 0, "{:?}", scene.seen_by_client);
+        scene.daemon(&done(&json!("e")));
+        assert_eq!(scene.seen_by_client.last().unwrap()["id"], "e");
+    }
+}
+
+#[test]
 fn a_late_answer_never_reaches_another_daemons_question() {
     let mut scene = Scene::up();
     let question = json!({"jsonrpc":"2.0","id":0,"method":"elicitation/create","params":{}});

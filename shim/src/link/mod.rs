@@ -9,6 +9,7 @@ mod call;
 mod retry;
 pub mod said;
 mod server;
+mod watched;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use m365_cached_proto::{MAX_LINE_IN, PROTOCOL_VERSION};
 
 use self::call::{Call, MAX_SENDS, What};
 use self::retry::Retry;
+use self::watched::Watched;
 use crate::lines::Oversize;
 use crate::peek::{self, FromClient, Id, Unreadable};
 
@@ -113,6 +115,7 @@ pub struct Link {
     asked: BTreeSet<Box<str>>,
     /// Subscriptions whose next acknowledgement the client has already seen.
     acknowledged: BTreeSet<Id>,
+    watched: Watched,
     closing: Option<Duration>,
     retry: Retry,
     trouble: String,
@@ -135,6 +138,7 @@ impl Link {
             handshake: None,
             asked: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
+            watched: Watched::default(),
             closing: None,
             retry: Retry::new(seed),
             trouble: "the daemon has not answered yet".to_owned(),
@@ -304,14 +308,12 @@ impl Link {
         if another && handshake.list_changed {
             out.client.push_back(said::tools_changed());
         }
-        match peek::client_line(&handshake.request) {
-            Ok(FromClient::Request { raw_id, .. }) => {
-                let start = raw_id.as_ptr() as usize - handshake.request.as_ptr() as usize;
-                let replay = said::replaced(&handshake.request, start..start + raw_id.len(), &self.replay_id());
+        match watched::renamed(&handshake.request, &self.replay_id()) {
+            Some(replay) => {
                 out.daemon.push_back(ToDaemon::Line(replay));
                 self.phase = Phase::Replaying(now);
             }
-            _ => self.go_up(now, out),
+            None => self.go_up(now, out),
         }
     }
 
@@ -320,9 +322,10 @@ impl Link {
         format!("\"m365-mcp:replay:{}\"", self.epoch.unwrap_or(0))
     }
 
-    /// Lets everything flow that was held.
+    /// Asks for what the client watches, and lets everything flow that was held.
     fn go_up(&mut self, now: Duration, out: &mut Out) {
         self.phase = Phase::Up;
+        out.daemon.extend(self.watched.again().map(ToDaemon::Line));
         for held in std::mem::take(&mut self.held) {
             match held.call {
                 Some(call) => self.send(call, out),

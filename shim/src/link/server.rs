@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::call::What;
-use super::{Link, Out, Phase, said};
+use super::{Link, Out, Phase, said, watched};
 use crate::peek::{self, Id};
 
 impl Link {
@@ -47,18 +47,26 @@ impl Link {
             }
             return;
         }
+        if watched::is_ours(raw_id) {
+            return;
+        }
         let id = Id::from_raw(raw_id);
         let flight = self.flights.iter().position(|call| Some(&call.id) == id.as_ref());
         if let Some(call) = flight.map(|at| self.flights.remove(at)) {
-            if call.what == What::Initialize {
-                if error {
-                    self.handshake = None;
-                } else if let Some(handshake) = &mut self.handshake {
-                    handshake.answered = true;
-                    handshake.list_changed = peek::promises_list_changed(line);
-                }
-            }
             self.acknowledged.remove(&call.id);
+            match call.what {
+                What::Initialize if error => self.handshake = None,
+                What::Initialize => {
+                    self.watched.clear();
+                    if let Some(handshake) = &mut self.handshake {
+                        handshake.answered = true;
+                        handshake.list_changed = peek::promises_list_changed(line);
+                    }
+                }
+                What::Watch(address) if !error => self.watched.granted(address, call.line),
+                What::Unwatch(address) if !error => self.watched.ended(&address),
+                _ => {}
+            }
         }
         out.client.push_back(line.clone());
     }

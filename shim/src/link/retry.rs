@@ -6,7 +6,8 @@ use std::time::Duration;
 const START_EVERY: Duration = Duration::from_secs(2);
 /// First wait after a failure while somebody waits for an answer; a daemon is ready within milliseconds.
 const URGENT_FIRST: Duration = Duration::from_millis(5);
-const URGENT_LONGEST: Duration = Duration::from_millis(250);
+/// An attempt at a socket where nobody listens costs microseconds, and whoever waits here waits on top of a daemon's start, half of this on average.
+const URGENT_LONGEST: Duration = Duration::from_millis(100);
 /// The same while nobody waits.
 const IDLE_FIRST: Duration = Duration::from_millis(100);
 const IDLE_LONGEST: Duration = Duration::from_secs(10);

@@ -165,9 +165,8 @@ fn a_large_message_that_fails_leaves_a_draft_that_is_named() {
     let (code, message) = fault(&mut one, "email_send", letter.clone());
     assert_eq!(code, "partly_done", "{message}");
     let drafts = list(&mut other, alex, "drafts");
-    assert!(subject(&drafts, "Large").is_some());
-    // Its id as Microsoft has it: nothing has shown the draft yet.
-    let draft = message.split(|letter: char| letter.is_whitespace() || "`.,;:".contains(letter)).max_by_key(|word| word.len()).unwrap();
+    let draft = id(subject(&drafts, "Large").unwrap());
+    assert!(message.contains(&format!("the draft {draft} exists")), "named as lists name it: {message}");
     good(&mut one, "email_send_draft", json!({"account_id": alex, "draft_id": draft, "confirm": true}));
     assert!(subject(&list(&mut other, alex, "sent"), "Large").is_some());
     assert_eq!(good(&mut one, "email_send", letter)["status"], "sent");

@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Call, CallError, Engine};
 use crate::{
@@ -127,6 +127,16 @@ impl Engine {
                 *id = handle.to_string();
             }
         });
+    }
+
+    /// Names a draft that a failed write has left by its handle.
+    pub(super) async fn shorten_left(&self, call: &Call, error: &mut StepError) {
+        let Some(id) = error.draft.take() else { return };
+        let mut named = json!({ "draft_id": id });
+        self.shorten(call.tool.name, &call.account.id, &mut named).await;
+        if let Some(handle) = named["draft_id"].as_str() {
+            error.message = error.message.replace(&id, handle);
+        }
     }
 
     /// Has the store name things; nothing when it cannot.

@@ -37,6 +37,7 @@ fn other() -> Policy {
         bounds: Bounds { per_source: 9, total: 10 },
         room: RoomLimits { bytes: 11, ..RoomLimits::default() },
         cloud: "usgov".into(),
+        device: true,
         compat: true,
         short_ids: false,
         strict: true,

@@ -92,8 +92,9 @@ impl Engine {
                 self.sent_unjournalled(&source).await;
             }
         }
-        if let Ok(written) = &mut result {
-            self.shorten(call.tool.name, &call.account.id, &mut written.answer).await;
+        match &mut result {
+            Ok(written) => self.shorten(call.tool.name, &call.account.id, &mut written.answer).await,
+            Err(error) => self.shorten_left(&call, error).await,
         }
         match result {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),

@@ -1,7 +1,11 @@
 //! Where ids stand in answers and in arguments, so that answers can show short handles in their place and take them again.
 //!
 //! Answers are walked by the names of their members: a name means the same in every tool. Ids shorter than [`LEAST`] stay as they are (rules,
-//! well-known folders): a handle would save nothing. Texts are not looked into: `webLink` and `web_url` keep the ids within them.
+//! well-known folders): a handle would save nothing.
+//!
+//! Texts are not looked into. The addresses `webLink`, `webUrl` and `web_url` keep the ids within them: a person opens them in a browser, where no handle
+//! means anything. To leave them out was rejected: "give me the link" is a question of every day; so was an address of ours that leads on to
+//! Microsoft's, which would work on this machine only, and only while the daemon runs. In a list of mail there is none, so that they cost little.
 
 use serde_json::{Map, Value};
 

@@ -78,6 +78,8 @@ pub struct StepError {
     pub never_sent: bool,
     /// How long Microsoft, or what keeps us from it, asks to wait.
     pub retry_after: Option<std::time::Duration>,
+    /// Microsoft's id of a draft that an earlier step of the call has left, as `message` names it: answers show a handle in its place.
+    pub draft: Option<String>,
 }
 
 impl Hint for StepError {
@@ -108,6 +110,7 @@ impl StepError {
             unknown_outcome: false,
             never_sent: false,
             retry_after: None,
+            draft: None,
         }
     }
 
@@ -127,6 +130,12 @@ impl StepError {
     pub fn partly(self, left: &str, hint: impl Into<String>) -> Self {
         let message = format!("{left}; then: {}", self.message);
         Self { code: PARTLY, message, hint: Some(hint.into()), unknown_outcome: true, never_sent: false, ..self }
+    }
+
+    /// The same where what there is now is a draft, and `message` names it by this id.
+    #[must_use]
+    pub fn about(self, draft: &str) -> Self {
+        Self { draft: Some(draft.to_owned()), ..self }
     }
 
     /// Whether it is [`StepError::partly`].
@@ -158,6 +167,7 @@ impl StepError {
             unknown_outcome: false,
             never_sent: true,
             retry_after: None,
+            draft: None,
         }
     }
 }

@@ -122,7 +122,7 @@ async fn through_draft(steps: &dyn Steps, args: &Args, action: &str, people: Map
     let patch = GraphRequest::patch(&at(args, &["messages", &draft.id]), change.into()).repeatable();
     steps.send(patch).await.map_err(|error| {
         let left = format!("the draft {} exists, without your text, and was not sent", draft.id);
-        error.partly(&left, "Delete the draft with email_delete and try again.")
+        error.partly(&left, "Delete the draft with email_delete and try again.").about(&draft.id)
     })?;
     draft.send(steps, args).await?;
     Ok(sent(Some(draft.id)))

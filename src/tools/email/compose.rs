@@ -146,7 +146,7 @@ impl Letter {
         for (done, file) in self.files.iter().enumerate() {
             attach(steps, args, &draft.id, file).await.map_err(|error| {
                 let left = format!("the draft {} exists with {done} of {} attachments and was not sent", draft.id, self.files.len());
-                error.partly(&left, "Delete the draft with email_delete and begin again, or finish it in Outlook.")
+                error.partly(&left, "Delete the draft with email_delete and begin again, or finish it in Outlook.").about(&draft.id)
             })?;
         }
         Ok(draft)
@@ -205,12 +205,13 @@ impl Draft {
         steps.send(send_request(args, &self.id)).await.map(drop).map_err(|error| {
             if error.is_refusal() {
                 let left = format!("the draft {} exists and was not sent", self.id);
-                return error.partly(&left, "Send it with email_send_draft, or delete it with email_delete.");
+                return error.partly(&left, "Send it with email_send_draft, or delete it with email_delete.").about(&self.id);
             }
             StepError {
                 message: format!("{} (the draft {} was made before; look whether it is still one)", error.message, self.id),
                 ..error
             }
+            .about(&self.id)
         })
     }
 }

@@ -286,7 +286,8 @@ impl Engine {
             if answers == told && now.since(beaten) < queue::BEAT {
                 continue;
             }
-            let progress = (answers != told).then(|| Progress { done: answers, total: 0, message: "requests answered by Microsoft".into() });
+            let progress =
+                (answers != told).then(|| Progress { done: answers, total: 0, message: "requests answered by Microsoft".into() });
             (told, beaten) = (answers, now);
             let beat = Beat { lease: run.claimed.lease.clone(), progress, until: now.plus(LEASE) };
             match self.ledger.beat(beat, now).await {

@@ -16,8 +16,8 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, CompleteRequestParams, CompleteResult,
-        ContentBlock, DiscoverResult, ElicitRequest, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation,
-        InitializeRequestParams, InitializeResult, InputRequiredResult, ListPromptsResult, ListResourceTemplatesResult,
+        ContentBlock, CustomRequest, CustomResult, DiscoverResult, ElicitRequest, ErrorCode, GetPromptRequestParams, GetPromptResponse,
+        Implementation, InitializeRequestParams, InitializeResult, InputRequiredResult, ListPromptsResult, ListResourceTemplatesResult,
         ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestId,
         ServerCapabilities, ServerConfig, ServerRequest, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
     },
@@ -311,6 +311,12 @@ impl ServerHandler for Handler {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         subscriptions::listen(&self.daemon, &self.session, context).await
+    }
+
+    /// What MCP does not have. A long name is not sent back whole.
+    async fn on_custom_request(&self, request: CustomRequest, _: RequestContext<RoleServer>) -> Result<CustomResult, ErrorData> {
+        let name: String = request.method.chars().take(64).collect();
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method `{name}`"), None))
     }
 
     #[expect(deprecated, reason = "only the conformance suite's fixtures log, as it asks for")]

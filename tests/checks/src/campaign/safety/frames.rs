@@ -21,6 +21,10 @@ use crate::{
 
 /// Lines that are on their way at a time: the answer to the last one is waited for.
 const BURST: usize = 200;
+/// Bytes of answers that may be on their way at a time. A pipe holds 64 KiB, and a client that only writes ends up waiting for itself.
+const UNREAD: usize = 32 << 10;
+/// An answer is about as long as that, and as what it has to repeat: the id of its line.
+const ANSWER: usize = 300;
 /// So much may the daemon's memory grow, in KiB as the system counts it: more than what it may hold for one connection.
 const GROWTH: u64 = 128 << 10;
 
@@ -34,6 +38,7 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
     // After the first burst, so that what every daemon keeps does not count.
     let mut memory = (0, 0);
     while tried < count && !run.leaves() {
+        let mut unread = 0;
         for _ in 0..BURST {
             let line = match noise.below(8) {
                 0 => noise.bytes(),
@@ -47,9 +52,13 @@ pub(super) fn run(run: &mut Run, count: usize) -> anyhow::Result<()> {
                 continue;
             }
             client.send(&line)?;
-            // What may be answered at length is read at once: a client that only writes ends up waiting for itself.
-            if line.contains("tools/list") || line.contains(&world.ids[0]) {
+            unread += ANSWER + line.len();
+            // What may be answered at length is read at once: the list of tools, mail, and what needs no account.
+            let long =
+                line.contains("tools/list") || line.contains(&world.ids[0]) || line.contains("\"cache_") || line.contains("account_list");
+            if long || unread > UNREAD {
                 settle(&mut client)?;
+                unread = 0;
             }
         }
         tried += BURST;

@@ -71,7 +71,7 @@ pub struct StepError {
     /// HTTP status of Graph's refusal.
     pub status: Option<u16>,
     /// Graph's own error code: `ErrorItemNotFound`.
-    pub graph_code: Option<String>,
+    pub graph_code: Option<Box<str>>,
     /// The request may have taken effect: one of its attempts was sent and not answered. Never true for a GET.
     pub unknown_outcome: bool,
     /// The request never left this machine.
@@ -79,7 +79,7 @@ pub struct StepError {
     /// How long Microsoft, or what keeps us from it, asks to wait.
     pub retry_after: Option<std::time::Duration>,
     /// Microsoft's id of a draft that an earlier step of the call has left, as `message` names it: answers show a handle in its place.
-    pub draft: Option<String>,
+    pub draft: Option<Box<str>>,
 }
 
 impl Hint for StepError {
@@ -135,7 +135,7 @@ impl StepError {
     /// The same where what there is now is a draft, and `message` names it by this id.
     #[must_use]
     pub fn about(self, draft: &str) -> Self {
-        Self { draft: Some(draft.to_owned()), ..self }
+        Self { draft: Some(draft.into()), ..self }
     }
 
     /// Whether it is [`StepError::partly`].

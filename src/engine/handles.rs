@@ -131,11 +131,11 @@ impl Engine {
 
     /// Names a draft that a failed write has left by its handle.
     pub(super) async fn shorten_left(&self, call: &Call, error: &mut StepError) {
-        let Some(id) = error.draft.take() else { return };
-        let mut named = json!({ "draft_id": id });
+        let Some(left) = error.left.take() else { return };
+        let mut named = json!({ "draft_id": left.draft });
         self.shorten(call.tool.name, &call.account.id, &mut named).await;
         if let Some(handle) = named["draft_id"].as_str() {
-            error.message = error.message.replace(&id, handle);
+            error.message = error.message.replace(&left.draft, handle);
         }
     }
 

@@ -163,7 +163,7 @@ impl From<GraphError> for StepError {
             unknown_outcome: error.unknown_outcome(),
             never_sent: error.never_sent(),
             retry_after: error.retry_after(),
-            draft: None,
+            left: None,
         }
     }
 }
@@ -180,7 +180,7 @@ impl From<TransferError> for StepError {
             unknown_outcome: error.unknown_outcome,
             never_sent: error.never_sent(),
             retry_after: None,
-            draft: None,
+            left: None,
         }
     }
 }

@@ -230,7 +230,7 @@ pub(super) fn failure(status: Option<u16>, unknown_outcome: bool) -> StepError {
         unknown_outcome,
         never_sent: false,
         retry_after: None,
-        draft: None,
+        left: None,
     }
 }
 

@@ -103,7 +103,7 @@ impl Steps for Watch {
             unknown_outcome: false,
             never_sent: false,
             retry_after: None,
-            draft: None,
+            left: None,
         })
     }
 

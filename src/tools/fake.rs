@@ -114,7 +114,7 @@ pub(super) fn refusal(status: u16, what: &str) -> StepError {
         unknown_outcome: false,
         never_sent: false,
         retry_after: None,
-        draft: None,
+        left: None,
     }
 }
 

@@ -78,8 +78,15 @@ pub struct StepError {
     pub never_sent: bool,
     /// How long Microsoft, or what keeps us from it, asks to wait.
     pub retry_after: Option<std::time::Duration>,
-    /// Microsoft's id of a draft that an earlier step of the call has left, as `message` names it: answers show a handle in its place.
-    pub draft: Option<Box<str>>,
+    /// What an earlier step of the call has left; boxed, for it is rare and every result has room for the error.
+    pub left: Option<Box<Left>>,
+}
+
+/// What a call that failed half-way has left at Microsoft.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// Microsoft's id of a draft, as the error's message names it: answers show a handle in its place.
+    pub draft: String,
 }
 
 impl Hint for StepError {
@@ -110,7 +117,7 @@ impl StepError {
             unknown_outcome: false,
             never_sent: false,
             retry_after: None,
-            draft: None,
+            left: None,
         }
     }
 
@@ -135,7 +142,7 @@ impl StepError {
     /// The same where what there is now is a draft, and `message` names it by this id.
     #[must_use]
     pub fn about(self, draft: &str) -> Self {
-        Self { draft: Some(draft.into()), ..self }
+        Self { left: Some(Box::new(Left { draft: draft.to_owned() })), ..self }
     }
 
     /// Whether it is [`StepError::partly`].
@@ -167,7 +174,7 @@ impl StepError {
             unknown_outcome: false,
             never_sent: true,
             retry_after: None,
-            draft: None,
+            left: None,
         }
     }
 }

@@ -12,11 +12,14 @@ use serde_json::value::RawValue;
 /// A JSON-RPC id, compared by value and not by spelling.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Id {
-    /// A number, as written.
+    /// A number, in one spelling: the daemon answers `1e2` and `1.0` with 100 and 1.
     Number(Box<str>),
     /// A string, decoded.
     Text(Box<str>),
 }
+
+/// From here on not every whole number is an `i64`: 2^63.
+const MOST_WHOLE: f64 = 9_223_372_036_854_775_808.0;
 
 impl Id {
     /// The id that `raw` JSON spells, unless that is neither a number nor a string.
@@ -24,7 +27,12 @@ impl Id {
     pub fn from_raw(raw: &str) -> Option<Self> {
         match raw.as_bytes().first()? {
             b'"' => serde_json::from_str::<String>(raw).ok().map(|text| Self::Text(text.into())),
-            b'-' | b'0'..=b'9' => Some(Self::Number(raw.into())),
+            b'-' | b'0'..=b'9' => {
+                let number: serde_json::Number = serde_json::from_str(raw).ok()?;
+                let whole = number.as_f64().filter(|value| number.is_f64() && value.fract() == 0.0 && value.abs() < MOST_WHOLE);
+                #[expect(clippy::cast_possible_truncation, reason = "it has no fraction and fits")]
+                Some(Self::Number(whole.map_or_else(|| number.to_string(), |value| (value as i64).to_string()).into()))
+            }
             _ => None,
         }
     }

@@ -297,6 +297,44 @@ fn an_open_subscription_survives_unseen() {
 }
 
 #[test]
+fn an_id_that_waits_for_its_answer_is_not_given_to_another_request() {
+    for up in [true, false] {
+        let mut scene = if up { Scene::up() } else { Scene::new() };
+        let call = |name: &str| json!({"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":name}});
+        scene.client(&call("email_send"));
+        for _ in 0..2 * MAX_CALLS {
+            scene.client(&call("email_delete"));
+        }
+        assert!(scene.link.wants_input(), "the client is not heard any more");
+        assert_eq!(scene.seen_by_client.len(), 2 * MAX_CALLS);
+        let refused = &scene.seen_by_client[0];
+        // It must not pass for the answer to the one that waits.
+        assert_eq!((&refused["id"], &refused["error"]["code"]), (&Value::Null, &json!(said::INVALID_REQUEST)), "{refused}");
+        if !up {
+            scene.reconnect();
+        }
+        let sent = scene.seen_by_daemon.iter().filter(|line| line["method"] == "tools/call").collect::<Vec<_>>();
+        assert_eq!(sent, [&call("email_send")]);
+        scene.daemon(&json!({"jsonrpc":"2.0","id":5,"result":{}}));
+        scene.client(&call("email_delete"));
+        assert_eq!(scene.seen_by_daemon.last().unwrap(), &call("email_delete"), "it is free again");
+    }
+}
+
+#[test]
+fn an_id_is_a_number_however_it_is_written() {
+    let mut scene = Scene::up();
+    for (written, answered) in [("1.0", "1"), ("1e2", "100"), ("-0", "0"), ("12.5", "12.5"), ("1.5e300", "1.5e+300")] {
+        let line = format!(r#"{{"jsonrpc":"2.0","id":{written},"method":"tools/call","params":{{"name":"x"}}}}"#);
+        scene.act(|link, now, out| link.line(now, line.into_bytes().into(), out));
+        let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{answered},\"result\":{{}}}}\n");
+        let frame = ServerFrame { frame: Some(FromDaemon::Line(answer.into_bytes().into())) };
+        scene.act(|link, now, out| link.frame(now, frame, out));
+        assert_eq!(scene.link.calls(), 0, "{written}");
+    }
+}
+
+#[test]
 fn what_an_older_client_watches_is_asked_of_every_daemon_and_it_sees_nothing_of_it() {
     let mut scene = Scene::up();
     scene.handshake();

@@ -170,6 +170,10 @@ impl Link {
     pub fn line(&mut self, now: Duration, line: Bytes, out: &mut Out) {
         match peek::client_line(&line) {
             Ok(FromClient::Request { raw_id, id, method, params }) => {
+                if self.waits(&id) {
+                    out.client.push_back(taken(raw_id));
+                    return self.settle(now, out);
+                }
                 let call = Call::new(id, raw_id, &method, params, line.clone());
                 if call.what == What::Initialize {
                     self.handshake = Some(Handshake { request: line.clone(), answered: false, initialized: None, list_changed: false });
@@ -365,6 +369,12 @@ impl Link {
         self.held.iter().any(|held| held.call.is_some())
     }
 
+    /// Whether a request of that id has no answer yet.
+    fn waits(&self, id: &Id) -> bool {
+        let held = self.held.iter().filter_map(|held| held.call.as_ref());
+        self.flights.iter().chain(held).any(|call| call.id == *id)
+    }
+
     fn calls(&self) -> usize {
         self.flights.len() + self.held.iter().filter(|held| held.call.is_some()).count()
     }
@@ -447,6 +457,14 @@ impl Link {
             out.client.push_back(said::error(Some(&call.raw_id), said::UNREACHABLE, &message, Some(hint)));
         }
     }
+}
+
+/// What a client is told of a request whose id belongs to another one that waits. Under no id, or it would pass for that one's answer: JSON-RPC
+/// leaves open what happens then, and a daemon would do both and answer one.
+fn taken(raw_id: &str) -> Bytes {
+    let id: String = raw_id.chars().take(64).collect();
+    let message = format!("a request of the id {id} has no answer yet; this one was not carried out");
+    said::error(None, said::INVALID_REQUEST, &message, Some("Give each request an id of its own."))
 }
 
 /// What a client is told of a request that was running when the daemon went away and is not sent again.

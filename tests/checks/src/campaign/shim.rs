@@ -3,7 +3,9 @@
 //! Each client asks one thing after the other: reads from the cache, reads that Microsoft must answer, and writes whose names are never used
 //! twice, so that the tenant's own data tell what happened. Nobody but the clients brings a killed daemon back. A kill comes whenever so many
 //! answers have come since the last; the tenant is as slow as Microsoft is, so that it meets requests under way. Recovery is the time from a
-//! kill to a client's next answer, whatever it had asked.
+//! kill to a client's next answer, whatever it had asked, and what undisturbed clients wait is told beside it. Two clients share an account:
+//! with ten to a mailbox, of whose requests Microsoft takes four at a time, 99 in 100 waited up to 1.13 s undisturbed and 1.10 s after a
+//! kill, which was a figure of Microsoft's, and fewer requests were under way.
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +31,7 @@ use crate::{
         mcp::{ERAS, Era, Mcp, open},
         process,
         stopwatch::{self, millis, percentile},
-        world::{ALEX, BEA, Setup, World},
+        world::{Setup, World},
     },
 };
 
@@ -64,7 +66,8 @@ const SERVED: Duration = Duration::from_secs(10);
 const LARGEST: u64 = 1_500_000;
 /// KiB resident.
 const MOST_RSS: u64 = 4 * 1024;
-const USERS: [&str; 2] = [ALEX, BEA];
+/// Of one account, one for each era.
+const CLIENTS: usize = ERAS.len();
 
 /// Runs the parts that are wanted.
 pub fn run(run: &mut Run, size: &Size) {
@@ -74,9 +77,19 @@ pub fn run(run: &mut Run, size: &Size) {
     run.part("size", self::size);
 }
 
-fn world() -> anyhow::Result<World> {
-    let tenant = Options { latency: Latency::Real, ..Options::default() };
-    World::with(Setup { accounts: &USERS, tenant, ..Setup::default() })
+/// Whose accounts so many clients use.
+fn users(shims: usize) -> impl Iterator<Item = String> {
+    (1..=shims.div_ceil(CLIENTS)).map(|number| format!("user{number}@contoso.example"))
+}
+
+fn world(shims: usize) -> anyhow::Result<World> {
+    let tenant = Options { latency: Latency::Real, more_accounts: users(shims).count(), ..Options::default() };
+    let mut world = World::with(Setup { accounts: &[], tenant, ..Setup::default() })?;
+    for user in users(shims) {
+        let id = world.sign_in(&user)?;
+        world.ids.push(id);
+    }
+    Ok(world)
 }
 
 /// What one client saw.
@@ -151,7 +164,7 @@ fn under_load(
     let mut clients = Vec::new();
     for number in 0..shims {
         let mut client = world.client(ERAS[number % ERAS.len()])?;
-        let account = &world.ids[number / 2 % world.ids.len()];
+        let account = &world.ids[number / CLIENTS];
         client.call("email_list", &json!({ "account_id": account, "folder": "inbox", "limit": 10 }))?.json()?;
         clients.push((client, account, number));
     }
@@ -184,10 +197,10 @@ fn answers(heard: &mpsc::Receiver<usize>, count: usize) -> anyhow::Result<()> {
 }
 
 /// How often the tenant has each contact that a client made.
-fn made(world: &World) -> anyhow::Result<BTreeMap<String, usize>> {
+fn made(world: &World, shims: usize) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut made = BTreeMap::new();
-    for user in USERS {
-        let dump = world.control().dump(Some(user), Some("contacts"))?;
+    for user in users(shims) {
+        let dump = world.control().dump(Some(&user), Some("contacts"))?;
         let mut waiting = vec![&dump];
         while let Some(value) = waiting.pop() {
             match value {
@@ -207,7 +220,7 @@ fn made(world: &World) -> anyhow::Result<BTreeMap<String, usize>> {
 
 /// The figures that both kinds of trouble have, under names that begin with `of`.
 fn judged(run: &mut Run, world: &World, seen: &[Seen], of: &str) -> anyhow::Result<()> {
-    let made = made(world)?;
+    let made = made(world, seen.len())?;
     let sum = |count: fn(&Seen) -> usize| seen.iter().map(count).sum::<usize>();
     let names = || seen.iter().flat_map(|seen| seen.done.iter().chain(&seen.unknown).chain(&seen.refused));
     let repeated = names().filter(|name| made.get(*name).is_some_and(|times| *times > 1)).count();
@@ -234,14 +247,26 @@ fn judged(run: &mut Run, world: &World, seen: &[Seen], of: &str) -> anyhow::Resu
     Ok(())
 }
 
+/// How long each client had still to wait at each of `moments`.
+fn until_the_next_answer(seen: &[Seen], moments: &[Instant]) -> Vec<Duration> {
+    let next = |moment: Instant| {
+        seen.iter().filter_map(move |seen| seen.answers.iter().find_map(|answer| answer.checked_duration_since(moment)))
+    };
+    moments.iter().flat_map(|moment| next(*moment)).collect()
+}
+
 /// The daemon is killed again and again.
 fn kills(run: &mut Run, size: &Size) -> anyhow::Result<()> {
-    let mut world = world()?;
+    let mut world = world(size.shims)?;
     world.expect_log("its outcome is unknown");
     // The first one is ours and would only be waited for; from now on clients start them.
     world.stop_daemon()?;
-    let mut moments = Vec::new();
+    let (mut undisturbed, mut moments) = (Vec::new(), Vec::new());
     let seen = under_load(&world, size.shims, |heard| {
+        while undisturbed.len() < size.kills && !run.leaves() {
+            answers(heard, size.shims)?;
+            undisturbed.push(stopwatch::now());
+        }
         while moments.len() < size.kills && !run.leaves() {
             answers(heard, BETWEEN * size.shims)?;
             let pid = world.until(|status| status["pid"].is_u64())?["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
@@ -255,14 +280,10 @@ fn kills(run: &mut Run, size: &Size) -> anyhow::Result<()> {
         }
         answers(heard, BETWEEN * size.shims)
     })?;
-    let mut recovery: Vec<Duration> = moments
-        .iter()
-        .flat_map(|moment| {
-            seen.iter().filter_map(move |seen| seen.answers.iter().find_map(|answer| answer.checked_duration_since(*moment)))
-        })
-        .collect();
+    let mut recovery = until_the_next_answer(&seen, &moments);
     run.figure("shims", size.shims);
     run.figure("kills", moments.len());
+    run.figure("undisturbed_p99_ms", millis(percentile(&mut until_the_next_answer(&seen, &undisturbed), 0.99)));
     run.figure("recovery_p50_ms", millis(percentile(&mut recovery, 0.5)));
     let p99 = percentile(&mut recovery, 0.99);
     run.figure("recovery_p99_ms", millis(p99));
@@ -275,7 +296,7 @@ fn kills(run: &mut Run, size: &Size) -> anyhow::Result<()> {
 
 /// The daemon is replaced in order, as an upgrade does it.
 fn restarts(run: &mut Run, size: &Size) -> anyhow::Result<()> {
-    let mut world = world()?;
+    let mut world = world(size.shims)?;
     world.stop_daemon()?;
     let mut restarts = 0;
     let seen = under_load(&world, size.shims, |heard| {

@@ -22,4 +22,6 @@ pub use scope::{
     Bumped, Epoch, Learned, Marks, Scope, Seq, Service, Shown, SourceId, SourceState, Touch, Touched, overtaken_searches, spread,
 };
 pub use ttl::Ttl;
-pub use verdict::{Fallback, Mode, ScopeView, Verdict, feeds, is_overtaken, judge, judge_fallback, true_since, unasked, unsettled};
+pub use verdict::{
+    Fallback, Mode, ScopeView, Verdict, feeds, is_overtaken, is_void, judge, judge_fallback, true_since, unasked, unsettled,
+};

@@ -77,6 +77,11 @@ pub fn is_overtaken(meta: &EntryMeta, view: &impl ScopeView) -> bool {
     !matches!(standing(meta, view), Standing::True)
 }
 
+/// Whether `meta` is never served again, whoever can be asked.
+pub fn is_void(meta: &EntryMeta, view: &impl ScopeView) -> bool {
+    matches!(standing(meta, view), Standing::Never)
+}
+
 /// Until when something that `meta` depends on is unsettled, so that it would not be kept if it were fetched; a moment that has passed when it
 /// is about to be settled.
 pub fn unsettled(meta: &EntryMeta, view: &impl ScopeView) -> Option<Timestamp> {

@@ -24,7 +24,7 @@ use super::{
     watch::{Seen, Watch},
 };
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, Touch, Touched},
+    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, is_void},
     clock::Timestamp,
     graph::{self, Hurry},
     hint::Kind,
@@ -342,25 +342,23 @@ impl Engine {
         }
     }
 
-    /// Microsoft says that the thing is not there: what we hold of it is not served as true any more. Where Microsoft cannot be asked it may still
-    /// stand in, told as old, like anything that others have changed.
+    /// Microsoft says that the thing is not there. What we hold of it is never served again, not even told as old where nobody can be asked: that
+    /// it is gone is known, and whoever deleted it does not expect to see it. Lists and searches that may show it have changed.
     async fn learn_of_absence(&self, key: &CacheKey, from: &[Position], error: &StepError) {
         if !matches!(error.status, Some(404 | 410)) {
             return;
         }
         let (Some(entry), Some(from)) = (self.entry(key).await, from.first()) else { return };
-        let items = entry.meta.readings.iter().flat_map(|reading| &reading.scopes);
-        let touches: Vec<Touch> =
-            items.filter(|scope| scope.as_str().starts_with("item:")).map(|scope| Touch::Scope(scope.clone())).collect();
-        if touches.is_empty() {
+        let scopes = entry.meta.readings.iter().flat_map(|reading| &reading.scopes);
+        let items: Vec<String> = scopes.filter_map(|scope| scope.as_str().strip_prefix("item:")).map(str::to_owned).collect();
+        if items.is_empty() || self.truth.look(|view| is_void(&entry.meta, view)) {
             return;
         }
         let _staying = self.leaving.read().await;
         if self.accounts.find(key.account.as_str()).is_err() {
             return;
         }
-        let touched = Touched { source: from.source.clone(), service: from.service, touches };
-        match self.ledger.changed(vec![touched], self.clock.now()).await {
+        match self.ledger.absent(from.source.clone(), from.service, items).await {
             Ok(bumps) => self.truth.apply(&bumps),
             Err(error) => self.note_store(Some(&error)),
         }

@@ -79,6 +79,7 @@ macro_rules! every_backend {
 }
 
 every_backend!(
+    an_absent_item_is_void_and_what_may_show_it_has_changed,
     an_entry_comes_back_as_it_was_put,
     sizes_from_nothing_to_the_limit_come_back_and_no_more_is_taken,
     replacing_raises_the_revision,
@@ -278,6 +279,19 @@ async fn a_written_scope_overtakes_and_others_do_not(store: &dyn Backend) {
     assert_eq!(put(store, &sent).await, Put::Stored { revision: 1 });
     let again = list_entry(store, "inbox").await;
     assert_eq!(put(store, &again).await, Put::Stored { revision: 1 }, "read after the write");
+}
+
+async fn an_absent_item_is_void_and_what_may_show_it_has_changed(store: &dyn Backend) {
+    let mut entry = list_entry(store, "inbox").await;
+    store.put(entry.clone(), vec![shown("m", &["inbox"])], Timestamp(1)).await.unwrap();
+    let bumped = store.absent(mailbox(), Service::Mail, vec!["m".into()]).await.unwrap();
+    assert_eq!(names(&bumped), set(&["item:m", "messages:inbox", "any:mail", "found:mail"]));
+    let written: Vec<&str> =
+        bumped.iter().flat_map(|one| &one.scopes).filter(|(_, marks)| marks.written_at > 0).map(|(scope, _)| scope.as_str()).collect();
+    assert_eq!(written, ["item:m"], "all else may still stand in");
+    assert!(bumped.iter().flat_map(|one| &one.scopes).all(|(_, marks)| marks.unsettled_until.is_none()));
+    entry.meta.readings[0].scopes.push(Scope::item("m"));
+    assert_eq!(put(store, &entry).await, Put::Overtaken, "it was read before");
 }
 
 async fn an_unsettled_item_is_not_stored_until_it_settles(store: &dyn Backend) {

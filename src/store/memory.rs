@@ -15,14 +15,16 @@ use super::{
     memory_tasks::Tasks,
     memory_trail::Records,
     rules::{
-        self, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes, unmoved,
+        self, Absent, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes,
+        unmoved,
     },
     trail,
 };
 use crate::{
     audit::Event,
     cache::{
-        Bumped, Check, Entry, EntryMeta, Epoch, Keep, KeyHash, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched,
+        Bumped, Check, Entry, EntryMeta, Epoch, Keep, KeyHash, Learned, Marks, Scope, Service, Shown, SourceId, SourceSize, SourceState,
+        Touched,
     },
     chance::Dice,
     clock::Timestamp,
@@ -371,6 +373,15 @@ impl Ledger for Memory {
         let mut state = self.lock();
         let scopes = state.spread(&touched)?;
         Ok(state.bump(&scopes, Mark::Changed, &*self.dice))
+    }
+
+    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError> {
+        let mut state = self.lock();
+        let absent = Absent::new(source, service, items);
+        let scopes = state.spread(&[absent.touched])?;
+        let mut bumped = state.bump(&scopes, Mark::Changed, &*self.dice);
+        bumped.extend(state.bump(&absent.themselves, Mark::Written { unsettled: None }, &*self.dice));
+        Ok(bumped)
     }
 
     async fn sources(&self) -> Result<Vec<SourceSize>, StoreError> {

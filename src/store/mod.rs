@@ -66,7 +66,8 @@ pub use self::{
 
 use crate::{
     cache::{
-        Bumped, Entry, EntryMeta, Keep, KeyHash, KeyPattern, Learned, Marks, Scope, Shown, SourceId, SourceSize, SourceState, Touched,
+        Bumped, Entry, EntryMeta, Keep, KeyHash, KeyPattern, Learned, Marks, Scope, Service, Shown, SourceId, SourceSize, SourceState,
+        Touched,
     },
     clock::Timestamp,
     hint::{Hint, Kind},
@@ -418,6 +419,9 @@ pub trait Ledger: Handles + Send + Sync {
     async fn settle(&self, now: Timestamp) -> Result<(Vec<Bumped>, Option<Timestamp>), StoreError>;
     /// Marks scopes as changed by somebody else (what a fetch or a delta taught).
     async fn changed(&self, touched: Vec<Touched>, now: Timestamp) -> Result<Vec<Bumped>, StoreError>;
+    /// Marks items that Microsoft says are not there: what depends on one by its id is never served again, as after a write of ours; what else
+    /// may show it has changed.
+    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError>;
     /// Every source with what is remembered of it.
     async fn sources(&self) -> Result<Vec<SourceSize>, StoreError>;
     /// Drops rows of items and scopes that were not used for longest, beyond what `keep` allows, at most `most` of each: containers are

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{Changes, Outcome, StoreError};
 use crate::{
     cache::{
-        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touched, overtaken_searches,
-        spread, spread_found,
+        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touch, Touched,
+        overtaken_searches, spread, spread_found,
     },
     clock::Timestamp,
     ids::AccountId,
@@ -104,6 +104,22 @@ pub(super) fn spread_all(
         }
     }
     Ok(by_source)
+}
+
+/// Items that are not there, as the two bumps see them.
+pub(super) struct Absent {
+    /// Whatever shows them.
+    pub(super) touched: Touched,
+    /// What depends on them by their ids.
+    pub(super) themselves: BTreeMap<SourceId, BTreeSet<Scope>>,
+}
+
+impl Absent {
+    pub(super) fn new(source: SourceId, service: Service, items: Vec<String>) -> Self {
+        let scopes = items.iter().map(|item| Scope::item(item)).collect();
+        let touches = items.into_iter().map(Touch::Item).collect();
+        Self { themselves: BTreeMap::from([(source.clone(), scopes)]), touched: Touched { source, service, touches } }
+    }
 }
 
 /// The scopes that a check's changes spread to.

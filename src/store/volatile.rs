@@ -24,7 +24,7 @@ use super::{
     rules,
 };
 use crate::{
-    cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},
+    cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Service, Shown, SourceId, SourceSize, SourceState, Touched},
     clock::Timestamp,
     ids::AccountId,
     secret::Secret,
@@ -225,6 +225,10 @@ impl Ledger for Volatile {
 
     async fn changed(&self, touched: Vec<Touched>, now: Timestamp) -> Result<Vec<Bumped>, StoreError> {
         self.ledger.changed(touched, now).await
+    }
+
+    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError> {
+        self.ledger.absent(source, service, items).await
     }
 
     async fn sources(&self) -> Result<Vec<SourceSize>, StoreError> {

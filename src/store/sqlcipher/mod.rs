@@ -79,10 +79,10 @@ pub use self::{
 use super::{
     AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
     EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError,
-    StoreKeys, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
+    StoreKeys, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId, rules::Absent,
 };
 use crate::{
-    cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Shown, SourceId, SourceSize, SourceState, Touched},
+    cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Service, Shown, SourceId, SourceSize, SourceState, Touched},
     chance::Dice,
     clock::Timestamp,
     ids::AccountId,
@@ -295,6 +295,11 @@ impl Ledger for Sqlcipher {
 
     async fn changed(&self, touched: Vec<Touched>, _now: Timestamp) -> Result<Vec<Bumped>, StoreError> {
         self.thread.ledger(move |db| scopes::changed(db, &touched)).await
+    }
+
+    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError> {
+        let absent = Absent::new(source, service, items);
+        self.thread.ledger(move |db| scopes::absent(db, &absent)).await
     }
 
     async fn sources(&self) -> Result<Vec<SourceSize>, StoreError> {

@@ -8,7 +8,7 @@ use super::{StoreError, db::Db, delta, items};
 use crate::{
     cache::{Bumped, Epoch, Marks, Scope, Seq, SourceId, SourceState, Touched},
     clock::Timestamp,
-    store::rules::{Known, SOURCE_USED_GRAIN_MS, Unsettled, spread_all},
+    store::rules::{Absent, Known, SOURCE_USED_GRAIN_MS, Unsettled, spread_all},
 };
 
 const SOURCE: &str = "SELECT id, epoch, seq, written_floor, changed_floor FROM sources WHERE name = ?1";
@@ -175,6 +175,13 @@ pub(super) fn spread(db: &Db, touched: &[Touched]) -> Result<BTreeMap<SourceId, 
 pub(super) fn changed(db: &mut Db, touched: &[Touched]) -> Result<Vec<Bumped>, StoreError> {
     let scopes = spread(db, touched)?;
     bump(db, &scopes, Mark::Changed)
+}
+
+/// Marks what Microsoft says is not there.
+pub(super) fn absent(db: &mut Db, absent: &Absent) -> Result<Vec<Bumped>, StoreError> {
+    let mut bumped = changed(db, std::slice::from_ref(&absent.touched))?;
+    bumped.extend(bump(db, &absent.themselves, Mark::Written { unsettled: None })?);
+    Ok(bumped)
 }
 
 /// Scopes as [`crate::store::rules::may_store`] asks for them; each source's row is read once.

@@ -249,9 +249,8 @@ fn judged(run: &mut Run, world: &World, seen: &[Seen], of: &str) -> anyhow::Resu
 
 /// How long each client had still to wait at each of `moments`.
 fn until_the_next_answer(seen: &[Seen], moments: &[Instant]) -> Vec<Duration> {
-    let next = |moment: Instant| {
-        seen.iter().filter_map(move |seen| seen.answers.iter().find_map(|answer| answer.checked_duration_since(moment)))
-    };
+    let next =
+        |moment: Instant| seen.iter().filter_map(move |seen| seen.answers.iter().find_map(|answer| answer.checked_duration_since(moment)));
     moments.iter().flat_map(|moment| next(*moment)).collect()
 }
 

@@ -189,10 +189,10 @@ fn answers_cost_less_than_in_the_shapes_of_the_original() {
     println!("{costs:#?}");
     assert_eq!(costs.rows.len(), 10);
     for row in &costs.rows {
-        assert!(row.ratio >= 0.95, "{row:?}: the fence may cost a few tokens, not more");
+        assert!(row.ratio >= 1.0, "{row:?}: what is around the answer costs more than is saved in it");
         assert!(row.tokens > 90, "{row:?}: nothing was found");
     }
-    assert!(costs.ratio >= 1.3, "{}", costs.ratio);
+    assert!(costs.ratio >= 3.0, "{}", costs.ratio);
 }
 
 /// What stands around an answer: how it came about, and the fence.

@@ -1,6 +1,14 @@
 //! `m365-mcp` as its client sees it: ends when it should, outlives the daemon, and never lies about a write.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File, Permissions},
+    mem::MaybeUninit,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
 
 use m365_cached_checks::{
     campaign::{
@@ -10,11 +18,17 @@ use m365_cached_checks::{
     support::{
         PATIENCE,
         mcp::{ERAS, Era, open},
+        process::{Running, spawn},
+        stopwatch,
         world::World,
     },
 };
 use m365_cached_tenant::{At, Effect, Fault, Wait};
-use rustix::process::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::inotify,
+    process::Signal,
+};
 use serde_json::{Value, json};
 
 const LIST: &str = "GET /me/mailFolders/{id}/messages";
@@ -109,7 +123,7 @@ fn a_client_that_ends_in_the_middle_of_a_read_leaves_nothing_behind() {
         let (_, line) = client.line("tools/call", json!({"name": "email_list", "arguments": arguments}));
         client.send(&line).unwrap();
         assert!(world.block_on(world.control().wait(&Wait { route: LIST.into(), concurrent: 1, ..Wait::default() })).reached);
-        let (_, took) = m365_cached_checks::support::stopwatch::timed(|| {
+        let (_, took) = stopwatch::timed(|| {
             client.signal(signal).unwrap();
             client.wait(TWO_SECONDS).unwrap();
         });
@@ -162,11 +176,91 @@ fn without_a_daemon_to_start_it_says_what_to_do_and_goes_on_trying() {
     let mut bins = world.bins.clone();
     bins.daemon = "/nonexistent/m365-cached".into();
     let mut client = open(&bins, &world.home, &bins.shim, Era::Modern).unwrap();
-    let (reply, took) = m365_cached_checks::support::stopwatch::timed(|| client.request("tools/list", json!({})).unwrap());
+    let (reply, took) = stopwatch::timed(|| client.request("tools/list", json!({})).unwrap());
     assert!(reply["error"]["message"].as_str().unwrap().len() > 20, "{reply}");
     assert!(took < Duration::from_secs(12), "{took:?}");
     world.start_daemon().unwrap();
     assert!(client.request("tools/list", json!({})).unwrap()["result"]["tools"].is_array());
+}
+
+/// How often a file is opened.
+struct Looks(OwnedFd);
+
+impl Looks {
+    fn at(file: &Path) -> Self {
+        let fd = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&fd, file, inotify::WatchFlags::OPEN).unwrap();
+        Self(fd)
+    }
+
+    /// Waits until it was opened so often.
+    fn wait(&self, times: usize) {
+        let deadline = stopwatch::now() + PATIENCE;
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut looks = inotify::Reader::new(&self.0, &mut buffer);
+        for nth in 0..times {
+            while looks.next().is_err() {
+                assert!(stopwatch::now() < deadline, "it was opened {nth} times");
+                poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&Timespec { tv_sec: 1, tv_nsec: 0 })).unwrap();
+            }
+        }
+    }
+}
+
+/// More often than once in two seconds within the eight that a request waits for a daemon.
+const OFTEN: usize = 6;
+
+/// Somebody else is starting a daemon, and ends without having done so: whoever waits for it has not started one and does so now.
+#[test]
+fn who_waits_for_somebody_elses_daemon_starts_one_when_that_came_to_nothing() {
+    let mut world = World::start().unwrap();
+    world.stop_daemon().unwrap();
+    let path = world.home.path().join("m365-cached.starting");
+    let turn = || {
+        let turn = File::create(&path).unwrap();
+        turn.lock().unwrap();
+        (turn, Looks::at(&path))
+    };
+
+    let (held, looks) = turn();
+    let mut client = open(world.bins, &world.home, &world.bins.shim, Era::Modern).unwrap();
+    let (id, line) = client.line("tools/list", json!({}));
+    client.send(&line).unwrap();
+    looks.wait(OFTEN);
+    drop(held);
+    assert!(client.reply_to(id).unwrap()["result"]["tools"].is_array());
+    client.hang_up();
+    client.wait(PATIENCE).unwrap();
+    world.ctl(&["stop"]).unwrap().ok().unwrap();
+
+    let (held, looks) = turn();
+    let mut command = world.home.command(world.bins, &world.bins.cachectl);
+    let mut person = Running::new("m365-cachectl", spawn(command.args(["tools"]).stdout(Stdio::null())).unwrap());
+    looks.wait(OFTEN);
+    drop(held);
+    assert!(person.wait(PATIENCE).unwrap().success());
+}
+
+/// The daemon that a client starts may meet one that has not quite ended, and then again.
+#[test]
+fn a_daemon_that_meets_one_that_is_ending_is_started_again_before_anybody_gives_up() {
+    let mut world = World::start().unwrap();
+    world.stop_daemon().unwrap();
+    let (script, starts) = (world.home.path().join("daemon.sh"), world.home.path().join("starts"));
+    let (real, counted) = (world.bins.daemon.display(), starts.display());
+    let text = format!("#!/bin/sh\necho >> '{counted}'\n[ $(wc -l < '{counted}') -ge {OFTEN} ] || exit 9\nexec '{real}' \"$@\"\n");
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
+    world.home.variables.push(("M365_CACHED_DAEMON".into(), script.display().to_string()));
+
+    let mut client = open(world.bins, &world.home, &world.bins.shim, Era::Modern).unwrap();
+    assert!(client.request("tools/list", json!({})).unwrap()["result"]["tools"].is_array());
+    client.hang_up();
+    client.wait(PATIENCE).unwrap();
+    world.ctl(&["stop"]).unwrap().ok().unwrap();
+    fs::remove_file(&starts).unwrap();
+    world.ctl(&["tools"]).unwrap().ok().unwrap();
+    assert_eq!(fs::read_to_string(&starts).unwrap().lines().count(), OFTEN);
 }
 
 #[test]

@@ -8,9 +8,6 @@ use m365_cached_proto::dirs::Profile;
 
 use crate::core::Problem;
 
-/// Exit code of a start that found another daemon serving the profile.
-pub const ALREADY_RUNNING: u8 = 9;
-
 const LONG_HELP: &str = "\
 A demo by hand, without a Microsoft account:
   m365-tenant --profile /tmp/demo &        # prints one line when it is ready

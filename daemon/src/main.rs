@@ -11,7 +11,7 @@ use clap::Parser;
 use m365_cached::{clock::SystemClock, config::Config, hint::Kind};
 use m365_cached_daemon::{
     core::Problem,
-    flags::{ALREADY_RUNNING, Flags},
+    flags::Flags,
     harden::harden,
     instance::{Instance, InstanceError},
     life::{End, Life, Program, become_other},
@@ -25,7 +25,7 @@ use m365_cached_daemon::{
     signals::Signals,
     tenant_clock,
 };
-use m365_cached_proto::dirs::Profile;
+use m365_cached_proto::{ALREADY_RUNNING, dirs::Profile};
 
 /// Clients wait on a few connections, the store and Graph have threads of their own.
 const WORKERS: usize = 2;

@@ -40,6 +40,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// Oldest frame protocol this build still speaks.
 pub const PROTOCOL_MIN: u32 = 1;
 
+/// Exit code of a daemon that found another serving its profile.
+pub const ALREADY_RUNNING: u8 = 9;
+
 /// The profiles of tools: which of them a client is shown.
 pub const TOOL_PROFILES: [&str; 6] = ["essential", "mail", "calendar", "files", "read-only", "full"];
 

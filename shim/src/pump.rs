@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::lines::{Line, Lines};
 use crate::link::{DialFailure, Link, Out};
-use crate::start::Starter;
+use crate::start::{End, Started, Starter};
 use crate::stdio::{Input, Output};
 use crate::wire::{Event, Wire};
 
@@ -147,8 +147,9 @@ impl Pump {
             Event::Connected => self.link.connected(now, out),
             Event::ConnectFailed(error) => {
                 let not_running = error.is_not_running();
-                let message = self.starter.obituary().unwrap_or_else(|| error.to_string());
-                self.link.dial_failed(now, DialFailure { not_running, message }, out);
+                let gave_way = self.starter.look() == Some(End::GaveWay);
+                let message = self.starter.words().map_or_else(|| error.to_string(), str::to_owned);
+                self.link.dial_failed(now, DialFailure { not_running, gave_way, message }, out);
             }
             Event::Opened => self.starter.answered(),
             Event::Frame(frame) => self.link.frame(now, frame, out),
@@ -158,10 +159,12 @@ impl Pump {
 
     /// Does what the link wants; true when everything is over.
     fn act(&mut self, out: &mut Out) -> io::Result<bool> {
-        if std::mem::take(&mut out.start)
-            && let Err(message) = self.starter.start()
-        {
-            self.link.start_failed(self.now(), message, out);
+        if std::mem::take(&mut out.start) {
+            match self.starter.start() {
+                Ok(Started::Now) => self.link.started(self.now()),
+                Ok(Started::BySomebodyElse) => {}
+                Err(message) => self.link.start_failed(self.now(), message, out),
+            }
         }
         for line in out.client.drain(..) {
             let ended = line.ends_with(b"\n");
@@ -192,7 +195,7 @@ impl Pump {
 }
 
 /// Differs between processes, which is all that spreading retries and naming calls needs.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }

@@ -8,14 +8,12 @@ use m365_cached_proto::fault::NOT_RUNNING;
 use m365_cached_proto::v1::{Fault, Kind};
 use tonic::transport::Channel;
 
-use crate::start::Starter;
+use crate::pump::seed;
+use crate::retry::Retry;
+use crate::start::{End, Started, Starter};
 
 /// A daemon that was started answers within this or has failed.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// At most one start in this time.
-const START_EVERY: Duration = Duration::from_secs(2);
-const FIRST_WAIT: Duration = Duration::from_millis(5);
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// A connection to the daemon of `profile`. With a `starter` a daemon that is not running is started and waited for.
 ///
@@ -33,17 +31,14 @@ pub async fn reach(profile: &Profile, starter: Option<&mut Starter>) -> Result<C
 }
 
 async fn start(profile: &Profile, starter: &mut Starter) -> Result<Channel, Fault> {
-    let cannot = |message| Fault::new(Kind::Config, NOT_RUNNING, message, "run `m365-cached` by hand to see what it says");
+    let cannot = |message: String| Fault::new(Kind::Config, NOT_RUNNING, message, "run `m365-cached` by hand to see what it says");
     let began = tokio::time::Instant::now();
-    let mut wait = FIRST_WAIT;
-    let mut started: Option<tokio::time::Instant> = None;
+    let mut retry = Retry::new(seed());
     loop {
-        if started.is_none_or(|at| at.elapsed() >= START_EVERY) {
-            starter.start().map_err(&cannot)?;
-            started = Some(tokio::time::Instant::now());
+        if retry.may_start(began.elapsed()) && starter.start().map_err(&cannot)? == Started::Now {
+            retry.started(began.elapsed());
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+        tokio::time::sleep(retry.wait(true)).await;
         let error = match connect(profile.socket()).await {
             Ok(channel) => {
                 starter.answered();
@@ -51,9 +46,11 @@ async fn start(profile: &Profile, starter: &mut Starter) -> Result<Channel, Faul
             }
             Err(error) => error,
         };
-        let trouble = starter.obituary();
+        if starter.look() == Some(End::GaveWay) {
+            retry.gave_way(began.elapsed());
+        }
         if !error.is_not_running() || began.elapsed() >= PATIENCE {
-            return Err(trouble.map_or_else(|| fault(profile, &error), cannot));
+            return Err(starter.words().map_or_else(|| fault(profile, &error), |words| cannot(words.to_owned())));
         }
     }
 }

@@ -1,17 +1,21 @@
 //! Starts the daemon, detached, when it is not running.
 //!
 //! Two hundred clients that find no daemon would start two hundred; the daemon's own lock lets one live, and the lock taken here lets
-//! one client try while the others wait for its socket. The daemon gets a process group of its own, so that neither Ctrl-C in a
+//! one client try while the others wait for its socket. A daemon that cannot start is tried once in two seconds by all of them together: who
+//! starts one leaves a mark in that file, which stands until the daemon answers or gives way to another. The daemon gets a process group of its own, so that neither Ctrl-C in a
 //! terminal nor a client that ends its server's group ends the daemon of everybody else.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use m365_cached_proto::ALREADY_RUNNING;
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile};
 use m365_cached_proto::logs::{LOG_MAX, put_aside};
+
+use crate::retry::START_EVERY;
 
 /// Variable that names the daemon's program.
 pub const DAEMON_VARIABLE: &str = "M365_CACHED_DAEMON";
@@ -21,8 +25,17 @@ pub const DAEMON_VARIABLE: &str = "M365_CACHED_DAEMON";
 pub enum Started {
     /// A process was started; it listens within milliseconds or ends.
     Now,
-    /// Another client is starting one at this moment.
+    /// Another client is starting one at this moment, or has just failed to.
     BySomebodyElse,
+}
+
+/// How a process ended that was started and did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Another daemon was faster, or had not quite ended.
+    GaveWay,
+    /// It cannot start.
+    Failed,
 }
 
 /// Starts the daemon of one profile.
@@ -59,7 +72,7 @@ impl Starter {
         self.turn = None;
         let turn = private_file(&self.profile.starter_file(), OpenOptions::new().write(true))
             .map_err(|error| format!("`{}` cannot be written: {error}", self.profile.starter_file().display()))?;
-        if turn.try_lock().is_err() {
+        if turn.try_lock().is_err() || is_marked(&turn) {
             return Ok(Started::BySomebodyElse);
         }
         let log = self.log().map_err(|error| format!("the log `{}` cannot be written: {error}", self.profile.log_file().display()))?;
@@ -71,30 +84,50 @@ impl Starter {
         detach(&mut command);
         let child = command.spawn().map_err(|error| format!("`{}` cannot be started: {error}", program.display()))?;
         self.child = Some(child);
+        mark(&turn);
         self.turn = Some(turn);
         Ok(Started::Now)
     }
 
     /// The daemon answered: the next client that finds none may start one.
     pub fn answered(&mut self) {
-        self.turn = None;
+        self.free();
         self.words = None;
         self.reap();
     }
 
-    /// What became of the process that was started, when it has failed: its status and its last words. Remembered until a daemon answers.
-    pub fn obituary(&mut self) -> Option<String> {
-        if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-            self.child = None;
-            self.turn = None;
-            // Ending well means that another daemon was faster.
-            if !status.success() {
-                let words = last_line(&self.profile.log_file()).unwrap_or_default();
-                self.words =
-                    Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", self.profile.log_file().display()));
-            }
+    /// How the process that was started ended, when it has since the last look and without an answer: the turn is free again.
+    pub fn look(&mut self) -> Option<End> {
+        // One that answered is over when it ends, however long after.
+        self.turn.as_ref()?;
+        let status = self.child.as_mut()?.try_wait().ok().flatten()?;
+        self.child = None;
+        if !status.success() {
+            let log = self.profile.log_file();
+            let words = last_line(&log).unwrap_or_default();
+            self.words = Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", log.display()));
         }
-        self.words.clone()
+        if status.success() || status.code() == Some(ALREADY_RUNNING.into()) {
+            self.free();
+            return Some(End::GaveWay);
+        }
+        // The mark stays.
+        self.turn = None;
+        Some(End::Failed)
+    }
+
+    /// The status and the last words of the last process that did not end well; remembered until a daemon answers.
+    #[must_use]
+    pub fn words(&self) -> Option<&str> {
+        self.words.as_deref()
+    }
+
+    /// Gives the turn back, without a mark.
+    fn free(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            // One that cannot be removed keeps others waiting for two seconds.
+            let _ = turn.set_len(0);
+        }
     }
 
     fn reap(&mut self) {
@@ -111,6 +144,18 @@ impl Starter {
         }
         private_file(&path, OpenOptions::new().append(true))
     }
+}
+
+/// Marks the turn as one in which a daemon was started. On a full disk there is no mark, and each client is held back by itself alone.
+fn mark(mut turn: &File) {
+    let _ = turn.write_all(b".");
+}
+
+/// Whether a daemon was started within the last two seconds that has neither answered nor given way. A mark of the future, left by a clock that
+/// was set back since, is none.
+fn is_marked(turn: &File) -> bool {
+    let Ok(facts) = turn.metadata() else { return false };
+    facts.len() > 0 && facts.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age < START_EVERY))
 }
 
 /// Keeps clients from starting the daemon of `profile` as long as the returned file is held; `None` while one is starting it at this moment.
@@ -182,6 +227,7 @@ fn last_line(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
 
     use super::*;
 
@@ -248,7 +294,8 @@ mod tests {
         let mut starter = starter(home.path(), "echo \"$M365_CACHED_DIR\" >&2; echo 'the key is gone' >&2; exit 7");
         start(&mut starter);
         finish(&mut starter);
-        let words = starter.obituary().unwrap();
+        assert_eq!((starter.look(), starter.look()), (Some(End::Failed), None));
+        let words = starter.words().unwrap();
         assert!(words.contains("the key is gone") && words.contains('7'), "{words}");
         let log = std::fs::read_to_string(starter.profile.log_file()).unwrap();
         assert!(log.contains(starter.profile.dir.to_str().unwrap()));
@@ -257,12 +304,54 @@ mod tests {
     }
 
     #[test]
-    fn losing_the_race_is_no_trouble() {
+    fn losing_the_race_frees_the_turn() {
+        for code in [0, ALREADY_RUNNING] {
+            let home = tempfile::tempdir().unwrap();
+            let mut first = starter(home.path(), &format!("exit {code}"));
+            start(&mut first);
+            finish(&mut first);
+            assert_eq!((first.look(), first.look()), (Some(End::GaveWay), None), "{code}");
+            // One that holds the profile and does not listen is worth telling of.
+            assert_eq!(first.words().is_some(), code == ALREADY_RUNNING);
+            start(&mut starter(home.path(), "exit 0"));
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_start_is_started_once_in_two_seconds_by_all_clients() {
         let home = tempfile::tempdir().unwrap();
-        let mut starter = starter(home.path(), "exit 0");
+        let mut first = starter(home.path(), "exit 7");
+        start(&mut first);
+        finish(&mut first);
+        assert_eq!(first.look(), Some(End::Failed));
+        let mut second = starter(home.path(), "exit 7");
+        for client in [&mut first, &mut second] {
+            assert_eq!(client.start(), Ok(Started::BySomebodyElse));
+        }
+        let aged = |age: Duration| {
+            let file = OpenOptions::new().write(true).open(second.profile.starter_file()).unwrap();
+            let at = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(at - age).unwrap();
+        };
+        aged(START_EVERY);
+        start(&mut first);
+        finish(&mut first);
+        first.look();
+        let ahead = OpenOptions::new().write(true).open(first.profile.starter_file()).unwrap();
+        ahead.set_modified(ahead.metadata().unwrap().modified().unwrap() + Duration::from_secs(3600)).unwrap();
+        drop(ahead);
+        start(&mut starter(home.path(), "exit 7"));
+    }
+
+    #[test]
+    fn a_daemon_that_has_served_and_ended_is_no_failure() {
+        let home = tempfile::tempdir().unwrap();
+        let mut starter = starter(home.path(), "read word; exit 7");
         start(&mut starter);
+        starter.answered();
         finish(&mut starter);
-        assert_eq!(starter.obituary(), None);
+        assert_eq!((starter.look(), starter.words()), (None, None));
+        start(&mut starter);
     }
 
     #[test]

@@ -20,6 +20,8 @@ struct Scene {
     seen_by_daemon: Vec<Value>,
     seen_by_client: Vec<Value>,
     starts: u32,
+    /// Another client is starting a daemon.
+    somebody_starts: bool,
     exit: bool,
 }
 
@@ -33,6 +35,7 @@ impl Scene {
             seen_by_daemon: Vec::new(),
             seen_by_client: Vec::new(),
             starts: 0,
+            somebody_starts: false,
             exit: false,
         }
     }
@@ -58,7 +61,10 @@ impl Scene {
                 ToDaemon::Eof(_) => json!("eof"),
             });
         }
-        self.starts += u32::from(out.start);
+        if out.start && !self.somebody_starts {
+            self.starts += 1;
+            self.link.started(self.now);
+        }
         self.exit |= out.exit;
     }
 
@@ -115,7 +121,11 @@ impl Scene {
     }
 
     fn fail_dial(&mut self) {
-        let failure = DialFailure { not_running: true, message: "nobody listens".into() };
+        self.fail_dial_after(false);
+    }
+
+    fn fail_dial_after(&mut self, gave_way: bool) {
+        let failure = DialFailure { not_running: true, gave_way, message: "nobody listens".into() };
         self.act(|link, now, out| link.dial_failed(now, failure, out));
     }
 
@@ -181,6 +191,43 @@ fn without_a_daemon_each_request_hears_so_after_eight_seconds_and_the_next_tries
     scene.client(&call(2, READ));
     scene.reconnect();
     assert_eq!(scene.seen_by_daemon.last(), Some(&call(2, READ)));
+}
+
+/// A turn that somebody else has is no start: it is taken as soon as it is free, long before the next start would be due.
+#[test]
+fn who_found_somebody_else_starting_starts_one_when_that_came_to_nothing() {
+    let mut scene = Scene::new();
+    scene.client(&call(1, READ));
+    scene.somebody_starts = true;
+    for _ in 0..30 {
+        scene.wait_for_dial();
+        scene.fail_dial();
+    }
+    let freed = scene.now;
+    assert_eq!(scene.starts, 0);
+    scene.somebody_starts = false;
+    scene.wait_for_dial();
+    scene.fail_dial();
+    assert_eq!(scene.starts, 1);
+    assert!(scene.now <= freed + Duration::from_millis(100), "{:?}", scene.now - freed);
+}
+
+/// The daemon that was started met one in the last milliseconds of its life.
+#[test]
+fn a_daemon_that_gave_way_is_soon_started_again_and_one_that_failed_is_not() {
+    let mut scene = Scene::new();
+    scene.client(&call(1, READ));
+    for (gave_way, starts) in [(false, 1), (true, 1), (false, 2), (false, 2)] {
+        scene.wait_for_dial();
+        scene.fail_dial_after(gave_way);
+        scene.pass(Duration::from_millis(100));
+        assert_eq!(scene.starts, starts);
+    }
+    while scene.now < Duration::from_secs(7) {
+        scene.wait_for_dial();
+        scene.fail_dial_after(true);
+    }
+    assert!(scene.starts <= 12, "{} starts in seven seconds", scene.starts);
 }
 
 #[test]

@@ -6,7 +6,6 @@
 //! when one went away are sent again when that is safe, and are otherwise answered with the truth: nobody knows.
 
 mod call;
-mod retry;
 pub mod said;
 mod server;
 mod watched;
@@ -21,10 +20,10 @@ use m365_cached_proto::v1::{Eof, Hello, ServerFrame, Welcome};
 use m365_cached_proto::{MAX_LINE_IN, PROTOCOL_VERSION};
 
 use self::call::{Call, MAX_SENDS, What};
-use self::retry::Retry;
 use self::watched::Watched;
 use crate::lines::Oversize;
 use crate::peek::{self, FromClient, Id, Unreadable};
+use crate::retry::Retry;
 
 /// How long a request waits for a daemon. Clients give a server 10 s to start.
 pub const HOLD: Duration = Duration::from_secs(8);
@@ -48,7 +47,7 @@ pub struct Out {
     pub half_close: bool,
     /// Drop the connection, or the attempt at one.
     pub hang_up: bool,
-    /// Start a daemon.
+    /// Start a daemon; [`Link::started`] or [`Link::start_failed`] says what came of it, and neither that somebody else is starting one.
     pub start: bool,
     /// Connect.
     pub dial: bool,
@@ -61,6 +60,8 @@ pub struct Out {
 pub struct DialFailure {
     /// Nobody listens, so starting a daemon helps.
     pub not_running: bool,
+    /// The daemon that was started since the attempt before has found another and ended.
+    pub gave_way: bool,
     /// What to tell a person.
     pub message: String,
 }
@@ -234,6 +235,9 @@ impl Link {
     /// An attempt to connect failed.
     pub fn dial_failed(&mut self, now: Duration, failure: DialFailure, out: &mut Out) {
         self.trouble = failure.message;
+        if failure.gave_way {
+            self.retry.gave_way(now);
+        }
         if failure.not_running && self.demand() && self.retry.may_start(now) {
             out.start = true;
         }
@@ -241,8 +245,17 @@ impl Link {
         self.settle(now, out);
     }
 
+    /// A daemon was started: it listens soon or never.
+    pub fn started(&mut self, now: Duration) {
+        self.retry.started(now);
+        if let Phase::Down(_) = self.phase {
+            self.phase = Phase::Down(now + self.retry.wait(self.demand()));
+        }
+    }
+
     /// A daemon cannot be started from here. Whoever waits is told now, unless there has been one: then somebody else starts it.
     pub fn start_failed(&mut self, now: Duration, message: String, out: &mut Out) {
+        self.retry.started(now);
         self.cannot_start = Some(message);
         if self.epoch.is_none() {
             self.give_up_held(out, |_| true);
@@ -359,7 +372,7 @@ impl Link {
             && first
             && self.demand()
         {
-            self.retry.reset();
+            self.retry.hurry();
             self.phase = Phase::Down(now);
         }
     }

@@ -16,7 +16,7 @@ use crate::peek::{self, Id};
 impl Link {
     /// Passes a line of the daemon on. An answer is the common case and is passed on as it is.
     pub(super) fn line_of_daemon(&mut self, now: Duration, line: Bytes, out: &mut Out) {
-        self.retry.reset();
+        self.retry.works();
         let head = peek::head(&line);
         let text = |span: Range<usize>| std::str::from_utf8(&line[span]).unwrap_or_default();
         match (head.id, head.method) {

@@ -122,6 +122,29 @@ fn of_events_by_the_zone_that_the_answer_names() {
     same_moment(&there["createdDateTime"], &made["createdDateTime"]);
 }
 
+/// A read that is to see what is true now asks anew, and a write asks for what it has to know; nothing outlives the account's sign-in.
+#[test]
+fn a_zone_that_is_known_is_asked_for_again_where_an_older_one_would_be_wrong() {
+    let world = World::start().unwrap();
+    let mut client = world.client(Era::Modern).unwrap();
+    let alex = &world.ids[0];
+    let event = json!({"account_id": alex, "subject": "Stroll", "start": "2026-12-01T10:00:00", "end": "2026-12-01T11:00:00"});
+    for (tool, arguments, asked) in [
+        ("email_list", json!({"account_id": alex, "limit": 3}), 1),
+        ("email_list", json!({"account_id": alex, "limit": 7}), 1),
+        ("email_list", json!({"account_id": alex, "limit": 7, "force_refresh": true}), 2),
+        ("email_list", json!({"account_id": alex, "limit": 7, "use_cache": false}), 3),
+        ("calendar_create_event", event, 4),
+    ] {
+        good(&mut client, tool, arguments.clone());
+        assert_eq!(zones(&world), asked, "{tool} {arguments}");
+    }
+    world.ctl_json(&["logout", ALEX]).unwrap();
+    world.sign_in(ALEX).unwrap();
+    good(&mut client, "email_list", json!({"account_id": alex, "limit": 3}));
+    assert_eq!(zones(&world), 5);
+}
+
 /// What is only shown is not waited for: a write is done and says so, in UTC.
 #[test]
 fn a_zone_that_does_not_come_holds_no_call_up_for_long() {

@@ -205,7 +205,7 @@ fn lines_that_are_no_requests_get_an_answer_and_do_no_harm() {
         let unknown = client.request("no/such/method", json!({})).unwrap();
         assert_eq!(unknown["error"]["code"], -32601, "{unknown}");
         let long = client.request(&"x".repeat(50_000), json!({})).unwrap();
-        assert!(long["error"]["code"] == -32601 && long.to_string().len() < 1_000, "it is sent back whole");
+        assert!(long["error"]["code"] == -32601 && !long.to_string().contains(&"x".repeat(65)), "{long}");
         fine(&mut client);
     }
     assert!(world.daemon().alive());

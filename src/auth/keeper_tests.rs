@@ -356,3 +356,13 @@ async fn tokens_of_one_cloud_are_shown_to_no_other() {
     assert!(within(world.keeper.bearer(&elsewhere, None)).await.is_err());
     assert_eq!(world.server.count(), 0, "nobody was asked");
 }
+
+#[tokio::test]
+async fn a_sign_in_that_cannot_be_saved_fails_and_leaves_the_account_as_it_was() {
+    let world = World::new(async |number, _| issue(number)).await;
+    world.port.full.store(true, Ordering::SeqCst);
+    let record = TokenRecord::first(&reply("access-9", Some("refresh-9")), ISSUER, &[], world.clock.now(), &SeededDice::new(1));
+    assert!(world.keeper.adopt(&world.account, record.unwrap()).await.is_err());
+    assert_eq!(world.bearer().await.unwrap(), "access-0");
+    assert!(!world.port.text(&world.account).contains("refresh-9"));
+}

@@ -182,6 +182,13 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_a_mail_folder_overtakes_its_messages_and_the_counts_of_folders() {
+        let scopes = spread_found(&Feed::messages("F"), &[changed("X", "F")], |_| vec![Scope::messages("G")]);
+        let names: Vec<&str> = scopes.iter().map(Scope::as_str).collect();
+        assert_eq!(names, ["any:mail", "folders", "found:mail", "item:X", "messages:F", "messages:G"]);
+    }
+
+    #[test]
     fn what_was_never_seen_overtakes_lists_that_are_not_whole() {
         assert_eq!(names(&[changed("N", "B")]), ["any:files", "children:B", "item:N", "moves:files", "structure", "totals"]);
         let unknown = Found { item: "N".into(), parent: None, gone: true, top: false };

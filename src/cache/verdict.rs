@@ -172,3 +172,84 @@ pub fn judge_fallback(meta: &EntryMeta, view: &impl ScopeView, ttl: Ttl, now: Ti
     let age = age(since, ttl, now);
     (age <= ttl.if_error).then_some(Fallback { age: now.since(meta.fetch_started) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::cache::{CacheKey, Epoch, SourceId};
+
+    const FETCHED: Timestamp = Timestamp(1_795_165_200_000);
+    const READ: u64 = 7;
+    const TTL: Ttl = Ttl { fresh: Duration::from_secs(60), stale: Duration::from_secs(600), if_error: Duration::from_secs(6000) };
+
+    /// What is known of every scope; `None` in another epoch.
+    struct Known(Option<Marks>);
+
+    impl ScopeView for Known {
+        fn marks(&self, _: &Reading, _: &Scope) -> Option<Marks> {
+            self.0
+        }
+
+        fn checked(&self, _: &Reading, _: &AccountId, _: &Feed) -> Option<Check> {
+            None
+        }
+    }
+
+    fn meta() -> EntryMeta {
+        let source = SourceId::mailbox("global", "t", "o");
+        let reading = Reading { source, epoch: Epoch(1), read_seq: READ, scopes: vec![Scope::messages("F")] };
+        let key = CacheKey::new("email_list", AccountId::new("o.t"), BTreeMap::new());
+        EntryMeta { key, readings: vec![reading], fetch_started: FETCHED, etag: None, revision: 1 }
+    }
+
+    fn known(written_at: u64, changed_at: u64) -> Known {
+        Known(Some(Marks { written_at, changed_at, unsettled_until: None }))
+    }
+
+    /// The verdict in a word after so many milliseconds, and whether the entry may stand in for a failed fetch.
+    fn after(age: i64, known: &Known, mode: Mode) -> (&'static str, bool) {
+        let now = Timestamp(FETCHED.0 + age);
+        let fallback = judge_fallback(&meta(), known, TTL, now);
+        let word = match judge(&meta(), known, TTL, mode, now) {
+            Verdict::Serve { .. } => "serve",
+            Verdict::ServeThenRefresh { .. } => "refresh",
+            Verdict::Fetch { fallback: of_verdict } => {
+                assert_eq!(of_verdict, fallback);
+                "fetch"
+            }
+        };
+        (word, fallback.is_some())
+    }
+
+    #[test]
+    fn nothing_is_served_past_its_contract() {
+        let is_true = known(READ, READ);
+        for (age, verdict) in [
+            (0, ("serve", true)),
+            (60_000, ("serve", true)),
+            (60_001, ("refresh", true)),
+            (600_000, ("refresh", true)),
+            (600_001, ("fetch", true)),
+            (6_000_000, ("fetch", true)),
+            (6_000_001, ("fetch", false)),
+            // Of a clock that was set back since.
+            (-1, ("refresh", true)),
+        ] {
+            assert_eq!(after(age, &is_true, Mode::Normal), verdict, "{age}");
+            assert_eq!(after(age, &is_true, Mode::ForceRefresh), ("fetch", verdict.1), "{age}");
+        }
+    }
+
+    #[test]
+    fn what_a_write_has_overtaken_is_never_served_and_what_others_changed_only_in_need() {
+        for age in [0, 60_000, 6_000_000] {
+            assert_eq!(after(age, &known(READ + 1, 0), Mode::Normal), ("fetch", false), "{age}");
+            assert_eq!(after(age, &known(READ + 1, READ + 1), Mode::Normal), ("fetch", false), "{age}");
+            assert_eq!(after(age, &known(0, READ + 1), Mode::Normal), ("fetch", true), "{age}");
+            assert_eq!(after(age, &Known(None), Mode::Normal), ("fetch", false), "another epoch");
+        }
+        assert_eq!(after(6_000_001, &known(0, READ + 1), Mode::Normal), ("fetch", false));
+    }
+}

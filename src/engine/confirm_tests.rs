@@ -10,7 +10,7 @@ use crate::{
     chance::SeededDice,
     clock::ManualClock,
     engine::Policy,
-    ids::Caller,
+    ids::{AccountId, Caller},
     store::{AccountRow, Ledger as _, Limits, Memory},
     tools::{Param, ParamType, Steps, find},
 };
@@ -107,6 +107,10 @@ async fn a_token_is_looked_at_even_where_the_arguments_ask_for_none() {
     for other in [caller("two", 1), caller("one", 2)] {
         assert!(engine.consented(&mut quiet(Some(&token)).asked_by(&other)).is_err(), "a token of another client passed");
     }
+    // A reload may have given the alias that stands in the arguments to another account.
+    let mut elsewhere = quiet(Some(&token));
+    elsewhere.account = Arc::new(AccountRow { id: AccountId::new("bea.tid"), ..testing::account() });
+    assert!(engine.consented(&mut elsewhere).is_err(), "a token for one account passed for another");
     assert!(engine.consented(&mut quiet(Some(&token))).is_ok());
     assert!(engine.consented(&mut quiet(Some(&token))).is_err(), "it is good once");
     assert!(engine.consented(&mut update(&engine, json!({"attendees": []}), None)).is_err());

@@ -157,6 +157,35 @@ async fn a_run_learns_from_its_next_sign_of_life_that_its_lease_is_lost() {
 }
 
 #[tokio::test]
+async fn progress_is_all_that_was_answered_so_far() {
+    let world = World::new(empty()).await;
+    world.ask(5).await;
+    let Next::Run(run) = world.engine.next_task().await else { panic!("no task") };
+    let told = async {
+        for done in [2, 3, 7] {
+            while run.work().answers() < done {
+                run.work().answered();
+            }
+            loop {
+                world.clock.advance(queue::TELL);
+                tokio::task::yield_now().await;
+                let told = world.tasks().await[0].progress.as_ref().map(|progress| (progress.done, progress.total));
+                if told == Some((done, 0)) {
+                    break;
+                }
+            }
+        }
+    };
+    within(async {
+        tokio::select! {
+            never = world.engine.attend(&run) => match never {},
+            () = told => {}
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_store_that_fails_for_a_while_costs_no_task() {
     let memory = testing::memory(testing::account()).await;
     let (store, graph) = (Faulty::over(memory.clone()), empty());
@@ -317,4 +346,21 @@ async fn an_account_that_signs_out_ends_its_tasks_and_nothing_of_it_is_written_a
     for worker in workers {
         within(worker).await.unwrap();
     }
+}
+
+/// The data key of an account goes with its sign-out; an answer that comes later must not have another one made.
+#[tokio::test]
+async fn an_answer_that_comes_after_its_account_has_signed_out_is_not_kept() {
+    let world = World::new(empty()).await;
+    let given = json!({ "account_id": ACCOUNT, "limit": 9 });
+    let key = world.engine.key(&world.engine.cached_read("email_list", given.as_object().unwrap()).unwrap()).unwrap();
+    let held = world.graph.replies.acquire_many(REPLIES).await.unwrap();
+    let engine = world.engine.clone();
+    let asking = tokio::spawn(async move { call(&engine, "email_list", json!({ "limit": 9 })).await });
+    within(world.graph.until_asked(1)).await;
+    within(world.engine.logout(ACCOUNT, &crate::ids::Caller::default())).await.unwrap();
+    drop(held);
+    within(asking).await.unwrap().ok();
+    assert_eq!(world.memory.get(key.hash).await.unwrap(), None);
+    assert!(world.engine.hot.get(key.hash).is_none());
 }

@@ -154,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn every_time_that_graph_writes_is_known_by_its_name() {
+        for name in ["receivedDateTime", "sentDateTime", "createdDateTime", "lastModifiedDateTime", "expirationDateTime", "modified"] {
+            let shown = by(json!({ name: "2026-11-20T09:00:00Z" }), "Asia/Tokyo");
+            assert_eq!(shown[name], "2026-11-20T18:00:00+09:00", "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_no_moment_stays_as_it_is() {
         for odd in [json!(null), json!(7), json!("soon"), json!(""), json!("2026-11-20"), json!("0001-01-01T00:00:00Z")] {
             let message = json!({ "receivedDateTime": odd });

@@ -387,8 +387,8 @@ fn what_an_older_client_watches_is_asked_of_every_daemon_and_it_sees_nothing_of_
     scene.handshake();
     let ask = |id: &str, method: &str, uri: &str| json!({"jsonrpc":"2.0","id":id,"method":method,"params":{"uri":uri}});
     let done = |id: &Value| json!({"jsonrpc":"2.0","id":id,"result":{}});
-    for (id, method, uri) in [("a", "resources/subscribe", "m365://x/inbox"), ("b", "resources/subscribe", "m365://x/calendar")] {
-        scene.client(&ask(id, method, uri));
+    for (id, thing) in [("a", "inbox"), ("b", "calendar"), ("f", "drive")] {
+        scene.client(&ask(id, "resources/subscribe", &format!("m365://x/{thing}")));
         scene.daemon(&done(&json!(id)));
     }
     scene.client(&ask("c", "resources/subscribe", "m365://nobody/inbox"));
@@ -405,16 +405,26 @@ fn what_an_older_client_watches_is_asked_of_every_daemon_and_it_sees_nothing_of_
         scene.daemon(&done(&replay));
         let asked: Vec<(&Value, &Value)> =
             scene.seen_by_daemon[3..].iter().map(|asked| (&asked["method"], &asked["params"]["uri"])).collect();
-        let again = (&json!("resources/subscribe"), &json!("m365://x/calendar"));
-        assert_eq!(asked, [again, again], "daemon {daemon}");
-        let ours = scene.seen_by_daemon[3]["id"].clone();
-        assert_eq!(scene.seen_by_daemon[4]["id"], "e");
+        let (subscribe, calendar, drive) = (json!("resources/subscribe"), json!("m365://x/calendar"), json!("m365://x/drive"));
+        assert_eq!(asked, [(&subscribe, &calendar), (&subscribe, &drive), (&subscribe, &calendar)], "daemon {daemon}");
+        let ours = [3, 4].map(|nth| scene.seen_by_daemon[nth]["id"].clone());
+        assert!(ours[0] != ours[1] && scene.seen_by_daemon[5]["id"] == "e", "{ours:?}");
         // Refused or granted, the client is told nothing of it.
-        scene.daemon(&json!({"jsonrpc":"2.0","id":ours,"error":{"code":-32002,"message":"not yet"}}));
+        scene.daemon(&json!({"jsonrpc":"2.0","id":ours[0],"error":{"code":-32002,"message":"not yet"}}));
+        scene.daemon(&done(&ours[1]));
         assert_eq!(scene.seen_by_client.iter().filter(|line| line.get("id").is_some()).count(), 0, "{:?}", scene.seen_by_client);
         scene.daemon(&done(&json!("e")));
         assert_eq!(scene.seen_by_client.last().unwrap()["id"], "e");
     }
+    // A client that begins anew watches nothing.
+    scene.handshake();
+    scene.lose();
+    scene.forget();
+    scene.reconnect();
+    let replay = scene.seen_by_daemon[1]["id"].clone();
+    scene.daemon(&done(&replay));
+    let asked: Vec<&Value> = scene.seen_by_daemon[1..].iter().map(|asked| &asked["method"]).collect();
+    assert_eq!(asked, ["initialize", "notifications/initialized"]);
 }
 
 #[test]

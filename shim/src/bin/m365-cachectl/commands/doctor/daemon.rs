@@ -125,7 +125,7 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
         }
         let lacks = account.iter().flat_map(AccountView::lacks);
         checks.extend(lacks.map(|lack| Check::warning("scopes", lack.code, lack.message, lack.hint)));
-        if !account.is_some_and(|account| account.permissions.is_some_and(|known| known.granted.is_some())) {
+        if account.is_none_or(|account| account.permissions.is_none_or(|known| known.granted.is_none())) {
             untold = true;
         }
     }

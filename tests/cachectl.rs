@@ -1,7 +1,16 @@
 //! `m365-cachectl` as scripts use it: what it prints, and the exit codes that are promised.
 
+use std::{
+    fs::{self, OpenOptions},
+    io::BufRead as _,
+    os::unix::fs::PermissionsExt as _,
+    process::Stdio,
+};
+
 use m365_cached_checks::support::{
+    ctl,
     mcp::Era,
+    terminal::Terminal,
     world::{ALEX, World},
 };
 use serde_json::json;
@@ -124,7 +133,7 @@ fn arguments_are_typed_and_files_are_read() {
     let called = world.ctl_json(&["call", "email_list", &account, "limit=2", "include_body=false"]).unwrap();
     assert_eq!(called["messages"].as_array().unwrap().len(), 2, "{called}");
     let file = world.home.path().join("subject.txt");
-    std::fs::write(&file, "From a file").unwrap();
+    fs::write(&file, "From a file").unwrap();
     let subject = format!("subject=@{}", file.display());
     let made = ["call", "calendar_create_event", &account, &subject, "start=2027-06-08T09:00Z", "end=2027-06-08T09:30Z"];
     assert_eq!(world.ctl_json(&made).unwrap()["subject"], "From a file");
@@ -281,4 +290,82 @@ fn every_verb_explains_itself() {
         let said = world.ctl(&[verb, "--help"]).unwrap().ok().unwrap();
         assert!(said.stdout.contains("Usage:"), "{verb}: {}", said.stdout);
     }
+}
+
+/// On a full disk half an answer is no answer.
+#[test]
+fn output_that_is_not_taken_is_no_success() {
+    let world = World::start().unwrap();
+    let account = format!("account_id={ALEX}");
+    for words in [["status", "--json"].as_slice(), &["call", "email_list", &account], &["audit", "export", "-"], &["config", "show"]] {
+        let mut command = world.home.command(world.bins, &world.bins.cachectl);
+        command.args(words).stdin(Stdio::null()).stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let done = command.output().unwrap();
+        let told = String::from_utf8(done.stderr).unwrap();
+        assert!(done.status.code() == Some(2) && told.contains("the output was not written"), "{words:?}: {:?} {told}", done.status);
+    }
+}
+
+#[test]
+fn one_who_follows_ends_with_the_reader() {
+    let world = World::start().unwrap();
+    let mut talk = ctl::start(world.bins, &world.home, &["audit", "--follow", "-n", "1"]).unwrap();
+    let mut line = String::new();
+    talk.lines.read_line(&mut line).unwrap();
+    assert!(!line.is_empty());
+    let ended = std::thread::spawn(move || talk.hang_up());
+    // It learns of it with the next record.
+    while !ended.is_finished() {
+        world.ctl(&["invalidate", "email_*"]).unwrap().ok().unwrap();
+    }
+    assert_eq!(ended.join().unwrap().unwrap().code, Some(0));
+}
+
+#[test]
+fn ctrl_c_at_a_passphrase_gives_the_terminal_back() {
+    let world = World::start().unwrap();
+    let file = world.home.path().join("x.recovery");
+    for (key, code) in [("\u{3}", 130), ("a passphrase\r", 2)] {
+        let words = ["keys", "export", file.to_str().unwrap()];
+        let mut asked = Terminal::start(world.bins, &world.home, &world.bins.cachectl, &words, (80, 24)).unwrap();
+        asked.until(|text| text.contains("Passphrase:")).unwrap();
+        assert!(!asked.is_given_back().unwrap(), "what is typed is not shown");
+        asked.press(key).unwrap();
+        if code == 2 {
+            asked.until(|text| text.contains("The same again:")).unwrap();
+            asked.press("another one\r").unwrap();
+        }
+        assert_eq!(asked.wait().unwrap().code(), Some(code));
+        asked.until_given_back().unwrap();
+        assert!(!file.exists());
+    }
+}
+
+/// What is missing or mistyped is said before anybody is asked for anything.
+#[test]
+fn a_slip_of_the_pen_is_told_before_anything_is_done() {
+    let world = World::start().unwrap();
+    let none = world.home.path().join("none");
+    let none = none.to_str().unwrap();
+    for (words, code, error) in [
+        (["restore", none].as_slice(), 2, "no_backup"),
+        (&["keys", "import", none], 2, "no_recovery_file"),
+        (&["audit", "--account", "nobody@contoso.example"], 3, "unknown_account"),
+        (&["tools", "--profile", "esential"], 2, "usage"),
+    ] {
+        let said = world.ctl(&[["--json"].as_slice(), words].concat()).unwrap();
+        assert_eq!((said.code, said.json().unwrap()["error"]["code"].as_str()), (Some(code), Some(error)), "{words:?}: {said:?}");
+    }
+    let slip = world.ctl(&["config", "set", "cache.max_byte", "5"]).unwrap();
+    assert!(slip.stderr.contains("did you mean `cache.max_bytes`?\n"), "{slip:?}");
+    // A folder of others is told, and nothing is put into it.
+    let open = world.home.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = world.ctl(&["--profile", open.to_str().unwrap(), "accounts"]).unwrap();
+    let told = ["others must have no access", "A profile wants a folder of its own."].iter().all(|part| refused.stderr.contains(part));
+    assert!(refused.code == Some(8) && told && fs::read_dir(&open).unwrap().count() == 0, "{refused:?}");
+    // An account of which nothing was recorded by that client is no slip.
+    let nothing = world.ctl(&["audit", "--account", ALEX, "--client", "nobody"]).unwrap();
+    assert!(nothing.code == Some(0) && nothing.stderr.contains("there is no such record"), "{nothing:?}");
 }

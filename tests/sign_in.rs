@@ -3,6 +3,7 @@
 use m365_cached_checks::support::{
     ctl,
     mcp::{Era, Mcp},
+    tenant,
     world::{ALEX, BEA, CASEY, Setup, World},
 };
 use m365_cached_tenant::{AuthAction, DeviceAction, Options};
@@ -108,4 +109,70 @@ fn the_tools_sign_in_too() {
     let text = begun.to_string();
     assert!(text.contains("http"), "an address to open: {text}");
     assert_eq!(client.call("account_list", &json!({})).unwrap().json().unwrap()["accounts"], json!([]));
+}
+
+/// Less may be granted than was asked for: it is told at once, wherever somebody looks, with who has to agree where.
+#[test]
+fn what_was_not_granted_is_told_with_what_to_do() {
+    let mut world = signed_out();
+    let withheld = ["Contacts.ReadWrite", "Mail.Send"];
+    world.control().auth(ALEX, AuthAction::Withhold { scopes: withheld.map(str::to_owned).to_vec() }).unwrap();
+    let id = world.sign_in(ALEX).unwrap();
+    world.sign_in(CASEY).unwrap();
+    let of = |list: &serde_json::Value, name: &str| -> serde_json::Value {
+        let one = list["accounts"].as_array().unwrap().iter().find(|account| account["username"] == name).unwrap();
+        one["permissions"].clone()
+    };
+    let lacks = |world: &World| of(&world.ctl_json(&["accounts"]).unwrap(), ALEX)["not_granted"].clone();
+    let names = |list: &serde_json::Value| -> Vec<String> {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one.as_str().unwrap().to_owned())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    };
+    let accounts = world.ctl_json(&["accounts"]).unwrap();
+    let alex = of(&accounts, ALEX);
+    assert_eq!(names(&alex["not_granted"]), withheld, "{accounts}");
+    assert!(
+        names(&alex["asked"]).contains(&"Mail.Send".to_owned()) && !names(&alex["granted"]).contains(&"Mail.Send".to_owned()),
+        "{alex}"
+    );
+    let casey = of(&accounts, CASEY);
+    assert_eq!(
+        (&casey["not_granted"], &casey["not_asked"], &casey["admin_consent_url"]),
+        (&json!([]), &json!([]), &json!(null)),
+        "{casey}"
+    );
+
+    // As it is kept: a daemon that has just started knows it without asking anybody.
+    world.stop_daemon().unwrap();
+    world.start_daemon().unwrap();
+    world.control().reset_stats();
+    assert_eq!(names(&lacks(&world)), withheld);
+    assert_eq!(world.control().stats().tokens.values().sum::<u64>(), 0);
+
+    // Whoever looks is told what to do.
+    let report = world.ctl_json(&["doctor"]).unwrap();
+    let scopes = report["checks"].as_array().unwrap().iter().find(|check| check["check"] == "scopes").unwrap();
+    assert_eq!((&scopes["state"], &scopes["code"]), (&json!("warning"), &json!("scopes_not_granted")), "{report:#}");
+    assert!(scopes["hint"].as_str().unwrap().contains("m365-cachectl permissions"), "{scopes}");
+    let told = world.ctl(&["permissions"]).unwrap();
+    let url = alex["admin_consent_url"].as_str().unwrap();
+    assert!(told.stdout.contains(url) && told.stdout.contains("has not granted"), "{told:?}");
+    let mut client = world.client(Era::Legacy).unwrap();
+    let (code, _, hint) = client.call("contact_list", &json!({"account_id": id})).unwrap().fault().unwrap();
+    assert!(code == "access_denied" && hint.contains("m365-cachectl permissions"), "{code} {hint}");
+
+    // The administrator opens that link; the next token is good for all of it, without another sign-in.
+    let landed = world.block_on(async { tenant::http_staying().unwrap().get(url).send().await }).unwrap();
+    let back = landed.headers().get("location").map(|back| back.to_str().unwrap().to_owned());
+    assert!(back.as_ref().is_some_and(|back| back.starts_with("http://localhost/?admin_consent=True&")), "{landed:?}");
+    world.control().auth(ALEX, AuthAction::ExpireAccess).unwrap();
+    client.call("contact_list", &json!({"account_id": id})).unwrap().json().unwrap();
+    assert_eq!(lacks(&world), json!([]));
+    let told = world.ctl(&["permissions"]).unwrap();
+    assert!(!told.stdout.contains("has not granted"), "{told:?}");
 }

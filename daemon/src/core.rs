@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use m365_cached::{
+    auth::Permissions,
     cache::Escaped,
     clock::Timestamp,
     config::Config,
@@ -217,6 +218,8 @@ pub struct AccountState {
     pub alias: Option<String>,
     /// Whether it is meant where a call names none.
     pub default: bool,
+    /// What its sign-in asked for and was granted; `None` where that was not asked, or cannot be read.
+    pub permissions: Option<Permissions>,
 }
 
 impl AccountState {
@@ -235,8 +238,6 @@ pub struct Probed {
     pub account: AccountState,
     /// Why it could not be asked for.
     pub problem: Option<Problem>,
-    /// Permissions that its sign-in did not ask for.
-    pub missing_scopes: Vec<String>,
 }
 
 /// What the engine says of itself.

@@ -286,7 +286,13 @@ fn account(account: &engine::Account) -> AccountState {
         caching: account.caching,
         alias: account.alias.clone(),
         default: account.default,
+        permissions: None,
     }
+}
+
+/// The account, and what its sign-in has come to.
+async fn with_permissions(engine: &Engine, known: &engine::Account) -> AccountState {
+    AccountState { permissions: engine.permissions(&known.row.id).await, ..account(known) }
 }
 
 #[async_trait]
@@ -445,7 +451,11 @@ impl Core for Running {
     }
 
     async fn accounts(&self) -> Result<Vec<AccountState>, Problem> {
-        Ok(self.engine.accounts().iter().map(account).collect())
+        let mut all = Vec::new();
+        for one in self.engine.accounts() {
+            all.push(with_permissions(&self.engine, &one).await);
+        }
+        Ok(all)
     }
 
     async fn login(&self, options: LoginOptions) -> Result<LoginFlow, Problem> {
@@ -476,11 +486,10 @@ impl Core for Running {
         let done = async move {
             let row = cancel.engine.wait_login(&cancel.handle).await.map_err(|error| Problem::of(&error))?;
             let known = cancel.engine.accounts();
-            known
-                .iter()
-                .find(|known| known.row.id == row.id)
-                .map(account)
-                .ok_or_else(|| Problem::new(Kind::SignIn, "signed_out", "the account was signed out again meanwhile", "Sign in again."))
+            let known = known.iter().find(|known| known.row.id == row.id);
+            let known = known
+                .ok_or_else(|| Problem::new(Kind::SignIn, "signed_out", "the account was signed out again meanwhile", "Sign in again."))?;
+            Ok(with_permissions(&cancel.engine, known).await)
         };
         Ok(LoginFlow { step, done: done.boxed() })
     }
@@ -547,9 +556,8 @@ impl Core for Running {
 
     async fn probe(&self) -> Vec<Probed> {
         let probed = self.engine.probe().await.into_iter().map(|one| Probed {
-            account: account(&one.account),
+            account: AccountState { permissions: one.permissions, ..account(&one.account) },
             problem: one.error.map(|error| Problem::of(&error)),
-            missing_scopes: one.missing_scopes,
         });
         probed.collect()
     }

@@ -201,10 +201,7 @@ impl Core for FakeCore {
 
     async fn probe(&self) -> Vec<Probed> {
         let refused = Problem::new(Kind::Denied, "access_denied", "refused", "ask");
-        vec![
-            Probed { account: ada(), problem: None, missing_scopes: vec!["Mail.Send".into()] },
-            Probed { account: AccountState::default(), problem: Some(refused), missing_scopes: Vec::new() },
-        ]
+        vec![Probed { account: ada(), problem: None }, Probed { account: AccountState::default(), problem: Some(refused) }]
     }
 
     fn account_named(&self, name: &str) -> Option<AccountId> {

@@ -276,7 +276,9 @@ impl PrivateDirError {
         match self {
             Self::Io { dir, .. } => format!("Check that `{}` can be written by you.", dir.display()),
             Self::Foreign { dir } => format!("See who owns it: `ls -ld {}`.", dir.display()),
-            Self::Open { dir, .. } => format!("Run `chmod 700 {}`.", dir.display()),
+            Self::Open { dir, .. } => {
+                format!("A profile wants a folder of its own. If this one holds nothing else: `chmod 700 {}`.", dir.display())
+            }
         }
     }
 }

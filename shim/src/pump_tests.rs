@@ -157,6 +157,9 @@ fn call(id: u32, tool: &str) -> Value {
 
 fn run(test: impl AsyncFnOnce(Profile)) {
     let dir = tempfile::tempdir().unwrap();
+    // As a daemon wants it.
+    #[cfg(unix)]
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let profile = Profile::at(dir.path()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test(profile));

@@ -31,7 +31,9 @@ pub async fn reach(profile: &Profile, starter: Option<&mut Starter>) -> Result<C
 }
 
 async fn start(profile: &Profile, starter: &mut Starter) -> Result<Channel, Fault> {
-    let cannot = |message: String| Fault::new(Kind::Config, NOT_RUNNING, message, "run `m365-cached` by hand to see what it says");
+    let cannot = |message: String| {
+        Fault::new(Kind::Config, NOT_RUNNING, message, "`m365-cachectl doctor` looks at each link and says what is in its way.")
+    };
     let began = tokio::time::Instant::now();
     let mut retry = Retry::new(seed());
     loop {
@@ -58,9 +60,12 @@ async fn start(profile: &Profile, starter: &mut Starter) -> Result<Channel, Faul
 fn fault(profile: &Profile, error: &ConnectError) -> Fault {
     let dir = profile.dir.display();
     match error {
-        ConnectError::NotRunning { .. } => {
-            Fault::new(Kind::Config, NOT_RUNNING, format!("No daemon is running for the profile `{dir}`."), "start it: `m365-cached`")
-        }
+        ConnectError::NotRunning { .. } => Fault::new(
+            Kind::Config,
+            NOT_RUNNING,
+            format!("No daemon is running for the profile `{dir}`."),
+            "`m365-cachectl restart` starts it, as does the first client.",
+        ),
         ConnectError::Foreign { socket, .. } => {
             Fault::new(Kind::Config, "foreign_socket", error.to_string(), format!("See who owns it: `ls -l {}`.", socket.display()))
         }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use m365_cached_proto::ALREADY_RUNNING;
-use m365_cached_proto::dirs::{DIR_VARIABLE, Profile};
+use m365_cached_proto::dirs::{DIR_VARIABLE, Profile, private_dir};
 use m365_cached_proto::logs::{LOG_MAX, put_aside};
 
 use crate::retry::START_EVERY;
@@ -68,7 +68,8 @@ impl Starter {
             ));
         };
         let dir = &self.profile.dir;
-        make_dir(dir).map_err(|error| format!("the profile directory `{}` cannot be made: {error}", dir.display()))?;
+        // Nothing is written into a folder that the daemon will refuse: it may be anybody's.
+        private_dir(dir).map_err(|error| format!("{error}; hint: {}", error.hint()))?;
         self.turn = None;
         let turn = private_file(&self.profile.starter_file(), OpenOptions::new().write(true))
             .map_err(|error| format!("`{}` cannot be written: {error}", self.profile.starter_file().display()))?;
@@ -104,7 +105,7 @@ impl Starter {
         self.child = None;
         if !status.success() {
             let log = self.profile.log_file();
-            let words = last_line(&log).unwrap_or_default();
+            let words = last_words(&log).unwrap_or_default();
             self.words = Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", log.display()));
         }
         if status.success() || status.code() == Some(ALREADY_RUNNING.into()) {
@@ -163,7 +164,7 @@ fn is_marked(turn: &File) -> bool {
 /// # Errors
 /// When the profile's directory cannot be written.
 pub fn hold(profile: &Profile) -> io::Result<Option<File>> {
-    make_dir(&profile.dir)?;
+    private_dir(&profile.dir).map_err(io::Error::other)?;
     let turn = private_file(&profile.starter_file(), OpenOptions::new().write(true))?;
     Ok(turn.try_lock().is_ok().then_some(turn))
 }
@@ -186,14 +187,6 @@ fn program(env: &dyn Fn(&str) -> Option<OsString>, beside: Option<&Path>) -> Opt
     beside.map(Path::to_owned).into_iter().chain(on_path).map(|dir| dir.join(OsStr::new(&name))).find(|file| file.is_file())
 }
 
-fn make_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
-}
-
 fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -212,15 +205,22 @@ fn detach(command: &mut Command) {
     std::os::windows::process::CommandExt::creation_flags(command, DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
 }
 
-/// The last line of a file that is not blank.
-fn last_line(path: &Path) -> Option<String> {
+/// What a program said at its end: its last error with the hint below it, else the last line that is not blank.
+fn last_words(path: &Path) -> Option<String> {
     const ENOUGH: u64 = 2048;
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH))).ok()?;
     let mut end = Vec::new();
     file.read_to_end(&mut end).ok()?;
-    String::from_utf8_lossy(&end).lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+    let end = String::from_utf8_lossy(&end);
+    let lines: Vec<&str> = end.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    match lines.as_slice() {
+        [.., error, hint] if error.starts_with("error: ") && hint.starts_with("hint: ") => {
+            Some(format!("{}; {hint}", error.trim_start_matches("error: ")))
+        }
+        lines => lines.last().map(|line| (*line).to_owned()),
+    }
 }
 
 #[cfg(unix)]
@@ -301,6 +301,18 @@ mod tests {
         assert!(log.contains(starter.profile.dir.to_str().unwrap()));
         let mode = std::fs::metadata(starter.profile.log_file()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_it_ended_of_is_told_with_its_hint() {
+        let home = tempfile::tempdir().unwrap();
+        let mut starter =
+            starter(home.path(), "echo 'a line' >&2; echo 'error: the folder is open' >&2; echo 'hint: Close it.' >&2; exit 7");
+        start(&mut starter);
+        finish(&mut starter);
+        assert_eq!(starter.look(), Some(End::Failed));
+        let words = starter.words().unwrap();
+        assert!(words.contains(": the folder is open; hint: Close it. (log"), "{words}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{AuthError, Http, SignInProblem, Trouble, login::CONSUMERS, pkce::Proof, problem::classify};
+use super::{AuthError, Http, SignInProblem, Trouble, login::CONSUMERS, permission, pkce::Proof, problem::classify};
 use crate::{clock::Clock, secret::Secret};
 
 /// The permissions of the tools there are, no more.
@@ -70,6 +70,8 @@ pub(super) struct TokenReply {
     pub(super) id_token: Option<Secret<String>>,
     pub(super) client_info: Option<String>,
     pub(super) expires_in: Duration,
+    /// The permissions it granted, without their resource; `None` when it says nothing of them.
+    pub(super) granted: Option<Vec<String>>,
 }
 
 /// What the device endpoint gave.
@@ -170,6 +172,11 @@ impl Identity {
     /// Name of the cloud that it belongs to.
     pub(super) fn cloud(&self) -> &str {
         &self.http.cloud().name
+    }
+
+    /// Where an administrator of `tenant` agrees for everybody; `None` where there is none to ask, or no application that is asked for.
+    pub(super) fn admin_consent(&self, tenant: &str) -> Option<Url> {
+        permission::admin_consent(self.http.cloud(), self.settings.client_id.as_deref()?, Some(tenant))
     }
 
     /// Where the browser goes to sign in.
@@ -278,6 +285,8 @@ impl Identity {
             #[serde(default)]
             client_info: Option<String>,
             expires_in: Seconds,
+            #[serde(default)]
+            scope: Option<String>,
         }
         let mut fields = fields.to_vec();
         fields.extend([("client_id", client_id), ("client_info", "1")]);
@@ -289,6 +298,7 @@ impl Identity {
             id_token: tokens.id_token.map(Secret::new),
             client_info: tokens.client_info,
             expires_in: tokens.expires_in.duration(),
+            granted: tokens.scope.map(|said| said.split_whitespace().map(permission::plain).collect()),
         })
     }
 

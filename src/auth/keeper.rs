@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::{AuthError, Bearer, Identity, Reason, Refused, SignInProblem, TokenPort, TokenRecord};
+use super::{AuthError, Bearer, Identity, Permissions, Reason, Refused, SignInProblem, TokenPort, TokenRecord};
 use crate::{
     chance::Dice,
     clock::{Clock, Timestamp},
@@ -164,14 +164,19 @@ impl Keeper {
         })
     }
 
-    /// The permissions we ask for today that the account's sign-in did not ask for: a new one is had by signing in again. Empty while its
-    /// tokens have not been looked at.
-    pub fn missing_scopes(&self, account: &AccountId) -> Vec<String> {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned();
-        let held =
-            slot.and_then(|slot| slot.held(|held| held.record.as_ref().map(|record| (record.authority.clone(), record.scopes.clone()))));
-        let Some((authority, had)) = held else { return Vec::new() };
-        self.parts.identity.scopes(&authority).into_iter().filter(|scope| !had.contains(scope)).collect()
+    /// What the account's sign-in asked for and was granted, from its tokens as they are held or kept; nobody is asked. `None` when there are none
+    /// that can be read.
+    pub async fn permissions(&self, account: &AccountId) -> Option<Permissions> {
+        let slot = self.slot(account);
+        let now = self.parts.clock.now();
+        let (unread, seen) = slot.held(|held| (matches!(held.look(None, now), Look::Load), held.attempts));
+        if unread && !*slot.gone.borrow() {
+            // Why they cannot be read is told to whoever calls.
+            let _ = self.advance(&slot, None, seen).await;
+        }
+        let record = slot.held(|held| held.record.clone())?;
+        let identity = &self.parts.identity;
+        Some(Permissions::of(&identity.scopes(&record.authority), record.scopes, record.granted, identity.admin_consent(&record.authority)))
     }
 
     fn slot(&self, account: &AccountId) -> Arc<Slot> {

@@ -33,7 +33,7 @@ pub use login::{BrowserPrompt, DevicePrompt, Finished, LoginOptions, Logins};
 pub use look::Link;
 pub use original::OriginalAccount;
 pub use pause::{Pause, UNTIL_RESUMED};
-pub use permission::{PERMISSIONS, Permission, admin_consent, portal};
+pub use permission::{PERMISSIONS, Permission, Permissions, admin_consent, portal};
 pub use port::{Bearer, Refused, TokenPort};
 pub use problem::{Reason, SignInProblem};
 pub use proxy::{Proxy, ProxyAuth};

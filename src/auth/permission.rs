@@ -1,5 +1,9 @@
 //! What is known of the permissions that signing in asks for, for people who have to agree to them before anybody signs in: their ids, who may agree,
-//! and the address at which an administrator agrees for everybody.
+//! and the address at which an administrator agrees for everybody. And what one account's sign-in has come to.
+//!
+//! Decision: what counts for an account is what the token endpoint's `scope` says, read with each token, and not what was asked for: less may be granted
+//! (RFC 6749, 3.3), and a call then fails with 403. Those of OpenID Connect are left out of the comparison: `offline_access` is never in that list, and
+//! without the tokens the others stand for nobody is signed in. Rejected: to read the access token's `scp`. Tokens for Graph are Graph's to read.
 //!
 //! Sources: Microsoft Graph permissions reference (ids; *admin consent required* is "No" for each delegated one of these); *Admin consent on the Microsoft
 //! identity platform* (the address); Microsoft's announcements of the managed consent policy (files and sites since August 2025, mail and calendars since
@@ -8,6 +12,9 @@
 use url::Url;
 
 use crate::cloud::Cloud;
+
+/// Those of the sign-in itself (OpenID Connect); they belong to no resource.
+const OPENID: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 /// One delegated permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +54,40 @@ pub const PERMISSIONS: [Permission; 15] = [
     of("Files.Read.All", "df85f4d6-205c-4ac5-a5ea-6bf408dba283", true, true, "finding what others share"),
 ];
 
+/// What an account's sign-in has asked for, and what has been granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// What its sign-in asked for.
+    pub asked: Vec<String>,
+    /// What Microsoft granted with the latest access token; `None` when that is from before it was kept, until it is renewed.
+    pub granted: Option<Vec<String>>,
+    /// What is asked for today, and was not yet when it signed in.
+    pub not_asked: Vec<String>,
+    /// What was asked for, is needed today, and was not granted.
+    pub not_granted: Vec<String>,
+    /// Where an administrator of its directory agrees for everybody; `None` for a personal account.
+    pub admin_consent: Option<String>,
+}
+
+impl Permissions {
+    /// Compares what `today` is needed with what was `asked` for and `granted`. Names of permissions are compared without regard to case.
+    pub(super) fn of(today: &[String], asked: Vec<String>, granted: Option<Vec<String>>, admin_consent: Option<Url>) -> Self {
+        let among = |list: &[String], scope: &str| list.iter().any(|one| one.eq_ignore_ascii_case(scope));
+        let not_asked = today.iter().filter(|scope| !among(&asked, scope)).cloned().collect();
+        let judged = |scope: &&String| !OPENID.contains(&scope.as_str()) && among(&asked, scope);
+        let not_granted = match &granted {
+            Some(granted) => today.iter().filter(judged).filter(|scope| !among(granted, scope)).cloned().collect(),
+            None => Vec::new(),
+        };
+        Self { asked, granted, not_asked, not_granted, admin_consent: admin_consent.map(String::from) }
+    }
+}
+
+/// A permission without the resource it is of: `Mail.Read` for `https://graph.microsoft.us/Mail.Read`, as replies may spell it.
+pub(super) fn plain(scope: &str) -> String {
+    scope.rsplit('/').next().unwrap_or(scope).to_owned()
+}
+
 /// Where an administrator of `tenant` agrees to these for everybody; `None` for personal accounts, which have no administrator. The browser ends at the
 /// registration's own `http://localhost`, where nobody listens: the agreement stands all the same.
 pub fn admin_consent(cloud: &Cloud, client_id: &str, tenant: Option<&str>) -> Option<Url> {
@@ -56,10 +97,11 @@ pub fn admin_consent(cloud: &Cloud, client_id: &str, tenant: Option<&str>) -> Op
         Some(tenant) => tenant,
     };
     let mut url = cloud.identity.join(&format!("{tenant}/v2.0/adminconsent")).ok()?;
-    // Those of OpenID are no resource's; the others are this cloud's Graph's.
+    // Those of OpenID are no resource's; the others are this cloud's Graph's. A demo stands for the public one.
+    let graph = if cloud.name == "demo" { "https://graph.microsoft.com/" } else { cloud.graph.as_str() };
     let named = |permission: &Permission| match permission.scope {
-        own @ ("openid" | "profile" | "offline_access") => own.to_owned(),
-        scope => format!("{}{scope}", cloud.graph),
+        own if OPENID.contains(&own) => own.to_owned(),
+        scope => format!("{graph}{scope}"),
     };
     let scope = PERMISSIONS.iter().map(named).collect::<Vec<_>>().join(" ");
     url.query_pairs_mut().extend_pairs([("client_id", client_id), ("redirect_uri", "http://localhost"), ("scope", &scope)]);
@@ -93,6 +135,23 @@ mod tests {
         let ids: BTreeSet<&str> = PERMISSIONS.iter().map(|one| one.id).collect();
         assert_eq!(ids.len(), PERMISSIONS.len());
         assert!(ids.iter().all(|id| id.split('-').map(str::len).eq([8, 4, 4, 4, 12])));
+    }
+
+    #[test]
+    fn what_was_asked_for_and_what_was_granted_are_told_apart() {
+        let list = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        let today = list(&["openid", "profile", "offline_access", "User.Read", "Mail.Send", "Contacts.ReadWrite"]);
+        let asked = list(&["openid", "profile", "offline_access", "User.Read", "Mail.Send", "Notes.Read"]);
+        let of = |granted: Option<&[&str]>| Permissions::of(&today, asked.clone(), granted.map(list), None);
+        // As replies of different clouds and ages spell it; what nobody needs any more is not missed.
+        for granted in [["User.Read", "Mail.Send", "email"].as_slice(), &["mail.send", "user.read"]] {
+            let found = of(Some(granted));
+            assert_eq!((found.not_asked, found.not_granted), (list(&["Contacts.ReadWrite"]), Vec::new()), "{granted:?}");
+        }
+        assert_eq!(of(Some(&["User.Read", "openid"])).not_granted, ["Mail.Send"]);
+        // From before that was kept: nothing is claimed.
+        assert_eq!((of(None).granted, of(None).not_granted), (None, Vec::new()));
+        assert_eq!(["https://graph.microsoft.us/Mail.Send", "Mail.Send"].map(plain), ["Mail.Send", "Mail.Send"]);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl SignInProblem {
         match self.reason {
             Reason::PersonalThroughCommon => "Sign in again with `m365-cachectl login --personal`.",
             Reason::Consent => "Run `m365-cachectl login` and accept the permissions.",
-            Reason::AdminConsent => "Ask an administrator of your organisation to grant consent to the application's permissions.",
+            Reason::AdminConsent => "An administrator of your organisation has to agree: `m365-cachectl permissions` shows the link.",
             Reason::Policy => "A policy of your organisation decides: check device, network and place, then run `m365-cachectl login`.",
             Reason::DeviceCodeBlocked => "Use the browser: `m365-cachectl login` without `--device`.",
             Reason::NotAssigned => "Ask an administrator to assign the application to your account.",
@@ -233,7 +233,7 @@ mod tests {
             (50_173, "sign_in_revoked", "Sign in again with `m365-cachectl login`."),
             (50_076, "mfa_required", "Sign in again with `m365-cachectl login`."),
             (65_001, "consent_required", "accept the permissions"),
-            (90_094, "admin_consent_required", "Ask an administrator of your organisation"),
+            (90_094, "admin_consent_required", "`m365-cachectl permissions`"),
             (53_003, "blocked_by_policy", "check device, network and place"),
             (530_036, "device_code_blocked", "without `--device`"),
             (50_105, "app_not_assigned", "assign the application to your account"),

@@ -202,6 +202,7 @@ pub(in crate::auth) fn reply(access: &str, refresh: Option<&str>) -> TokenReply 
         id_token: None,
         client_info: None,
         expires_in: Duration::from_secs(3600),
+        granted: None,
     }
 }
 

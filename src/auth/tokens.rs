@@ -27,6 +27,8 @@ pub struct TokenRecord {
     pub(super) client_id: String,
     /// What was asked for at the sign-in. Later defaults do not reach back: they would ask for consent nobody gave.
     pub(super) scopes: Vec<String>,
+    /// What was granted of it, as the service said with the access token; `None` in a record from before that was kept.
+    pub(super) granted: Option<Vec<String>>,
 }
 
 impl fmt::Debug for TokenRecord {
@@ -48,6 +50,8 @@ struct Kept<'a> {
     authority: &'a str,
     client_id: &'a str,
     scopes: Vec<&'a str>,
+    #[serde(default)]
+    granted: Option<Vec<&'a str>>,
 }
 
 const VERSION: u32 = 1;
@@ -80,6 +84,7 @@ impl TokenRecord {
             authority: issuer.authority.to_owned(),
             client_id: issuer.client_id.to_owned(),
             scopes: scopes.to_vec(),
+            granted: Some(granted(reply, scopes)),
         })
     }
 
@@ -90,6 +95,7 @@ impl TokenRecord {
             refresh: reply.refresh.clone().unwrap_or_else(|| self.refresh.clone()),
             expires: now.plus(reply.expires_in),
             refresh_at: refresh_at(now, reply.expires_in, dice),
+            granted: Some(granted(reply, &self.scopes)),
             ..self.clone()
         }
     }
@@ -111,6 +117,7 @@ impl TokenRecord {
             authority: &self.authority,
             client_id: &self.client_id,
             scopes: self.scopes.iter().map(String::as_str).collect(),
+            granted: self.granted.as_ref().map(|granted| granted.iter().map(String::as_str).collect()),
         };
         // Room from the start: growing would leave copies behind that nobody wipes.
         let mut bytes = Vec::with_capacity(1024 + 2 * (kept.access.len() + kept.refresh.len()));
@@ -131,8 +138,14 @@ impl TokenRecord {
             authority: kept.authority.to_owned(),
             client_id: kept.client_id.to_owned(),
             scopes: kept.scopes.into_iter().map(str::to_owned).collect(),
+            granted: kept.granted.map(|granted| granted.into_iter().map(str::to_owned).collect()),
         })
     }
+}
+
+/// What a reply granted: all that was `asked` for when it says nothing (RFC 6749, 5.1).
+fn granted(reply: &TokenReply, asked: &[String]) -> Vec<String> {
+    reply.granted.clone().unwrap_or_else(|| asked.to_vec())
 }
 
 fn refresh_at(now: Timestamp, life: Duration, dice: &dyn Dice) -> Timestamp {
@@ -151,6 +164,7 @@ mod tests {
             id_token: None,
             client_info: None,
             expires_in: Duration::from_secs(3600),
+            granted: None,
         }
     }
 
@@ -174,6 +188,10 @@ mod tests {
         let older = text.replace("\"cloud\":\"usgov\",", "");
         assert_ne!(text, older);
         assert_eq!(TokenRecord::from_bytes(older.as_bytes()).unwrap().cloud, "global", "there was no other");
+        assert_eq!(back.granted, Some(record().scopes), "a reply that says nothing grants what was asked for");
+        let older = text.replace(",\"granted\":[\"User.Read\",\"offline_access\"]", "");
+        assert_ne!(text, older);
+        assert_eq!(TokenRecord::from_bytes(older.as_bytes()).unwrap().granted, None, "it was not kept");
         assert!(TokenRecord::from_bytes(b"{}").is_none());
         assert!(TokenRecord::from_bytes(b"\xff").is_none());
     }

@@ -9,7 +9,7 @@ use std::{
 use super::{CallError, Engine};
 use crate::{
     audit::{Event, Kind},
-    auth::{self, AuthError, TokenState},
+    auth::{self, AuthError, Permissions, TokenState},
     ids::{AccountId, Caller, PERSONAL_TENANT},
     live::Live,
     store::AccountRow,
@@ -180,6 +180,11 @@ impl Engine {
             Account { token, caching, alias: self.accounts.alias(&row), default: default.as_ref() == Some(&row.id), row }
         };
         self.accounts.all().into_iter().map(account).collect()
+    }
+
+    /// What an account's sign-in asked for and was granted; `None` when its tokens cannot be read. Microsoft is not asked.
+    pub async fn permissions(&self, account: &AccountId) -> Option<Permissions> {
+        self.keeper.permissions(account).await
     }
 
     /// Whether an account is configured for calls that name none, and is not among those that are signed in.

@@ -107,7 +107,7 @@ impl Hint for CallError {
         match self {
             Self::UnknownTool(error) => error.hint(),
             Self::Arguments(error) => error.hint(),
-            Self::UnknownAccount { any: true } => Some("`account_list` gives the accounts that are signed in.".into()),
+            Self::UnknownAccount { any: true } => Some("`account_list`, at the shell `m365-cachectl accounts`, gives the accounts that are signed in.".into()),
             Self::UnknownAccount { any: false } => Some("Sign in with `m365-cachectl login`.".into()),
             Self::UnknownDefault => Some(
                 "Name an account: `account_list` gives those that are signed in. `m365-cachectl accounts default NAME` sets another default."

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Engine, accounts::Account};
 use crate::{
+    auth::Permissions,
     graph::{Context, GraphError, GraphRequest},
     ids::Urgency,
 };
@@ -18,8 +19,8 @@ pub struct Probed {
     pub account: Account,
     /// Why it could not be asked; `None` when it was answered.
     pub error: Option<GraphError>,
-    /// Permissions that its sign-in did not ask for.
-    pub missing_scopes: Vec<String>,
+    /// What its sign-in asked for and was granted; `None` when its tokens cannot be read.
+    pub permissions: Option<Permissions>,
 }
 
 impl Engine {
@@ -32,10 +33,10 @@ impl Engine {
             let context =
                 Context { account: row.id.clone(), urgency: Urgency::Foreground.into(), deadline, mailbox: row.object_id.clone() };
             let error = client.send(&context, &GraphRequest::get(&["me"]).with("$select", "id")).await.err();
-            let missing_scopes = self.keeper.missing_scopes(&row.id);
+            let permissions = self.permissions(&row.id).await;
             // As it stands now: the question may have found out that the sign-in is lost.
             if let Some(account) = self.accounts().into_iter().find(|account| account.row.id == row.id) {
-                probed.push(Probed { account, error, missing_scopes });
+                probed.push(Probed { account, error, permissions });
             }
         }
         probed

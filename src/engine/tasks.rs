@@ -14,7 +14,8 @@ impl Engine {
     /// The answer of `cache_task_get_status`.
     pub(super) async fn task_status(&self, id: &str) -> Result<Answer, CallError> {
         let query = TaskQuery { id: Some(id.to_owned()), limit: 1, ..TaskQuery::default() };
-        let hint = "`cache_task_list` shows the tasks there are; completed ones are kept for a while only.";
+        let hint =
+            "`cache_task_list`, at the shell `m365-cachectl tasks`, shows the tasks there are; completed ones are kept for a while only.";
         let seen = self.ledger.tasks(query).await?.pop();
         let seen = seen.ok_or_else(|| StepError::user("unknown_task", "there is no task of that id", hint))?;
         Ok(Answer::plain(&self.shown(&seen).await))

@@ -361,9 +361,15 @@ impl Engine {
     async fn filter(&self, wanted: &Wanted) -> Result<Filter, CallError> {
         let mut filter = wanted.filter.clone();
         if let Some(name) = &wanted.account {
-            let id = self.accounts.find(name).map_or_else(|_| name.trim().to_owned(), |row| row.id.as_str().to_owned());
+            let known = self.accounts.find(name).map(|row| row.id.as_str().to_owned());
+            let id = known.as_deref().unwrap_or(name.trim());
             let subjects = self.witness.records.subjects().await?;
-            filter.subjects = Some(subjects.into_iter().filter(|(_, known)| *known == id).map(|(number, _)| number).collect());
+            let numbers: BTreeSet<_> = subjects.into_iter().filter(|(_, known)| *known == id).map(|(number, _)| number).collect();
+            // Nobody's name is told from somebody of whom there is nothing: the one is a slip of the pen.
+            if numbers.is_empty() {
+                known?;
+            }
+            filter.subjects = Some(numbers);
         }
         if let Some(target) = &wanted.target {
             filter.marks = Some(self.witness.records.marks(&self.id_of_anybody(target).await?).await?);

@@ -205,7 +205,7 @@ const ACCESS_DENIED: Row = Row {
     code: "access_denied",
     kind: Kind::Denied,
     message: "Microsoft Graph denies access",
-    hint: "The account lacks the right, or the application the permission; `m365-cachectl login` asks for the permissions again.",
+    hint: "The account lacks the right, or its sign-in the permission: `m365-cachectl permissions` tells what is granted, and what to do.",
 };
 const CONFLICT: Row =
     Row { code: "conflict", kind: Kind::Denied, message: "the item was changed meanwhile", hint: "Read the item again, then repeat." };

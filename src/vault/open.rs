@@ -176,7 +176,7 @@ impl Vault {
             "no_safe_place",
             format!("there is no safe place for a new key: {trouble}, and neither `{}` nor `keys.file` is set", source::KEY_VARIABLE),
             format!(
-                "Start a keyring, set `{}` to the output of `openssl rand -base64 32`, or set `keys.file` in the configuration.",
+                "`m365-cachectl setup` offers a key file. Or start a keyring, or set `{}` to the output of `openssl rand -base64 32`.",
                 source::KEY_VARIABLE
             ),
         ))

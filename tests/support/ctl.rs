@@ -97,6 +97,18 @@ impl Talk {
         serde_json::from_str(&line).map(Some).with_context(|| format!("no JSON: {line}"))
     }
 
+    /// Reads no more of it and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn hang_up(self) -> anyhow::Result<Said> {
+        let Self { mut process, lines, stderr } = self;
+        drop(lines);
+        let status = process.wait(PATIENCE)?;
+        let stderr = stderr.join().map_err(|_| anyhow::anyhow!("reading stderr"))?;
+        Ok(Said { code: status.code(), stdout: String::new(), stderr })
+    }
+
     /// Waits for its end; `stdout` is what was read before.
     ///
     /// # Errors

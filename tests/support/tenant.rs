@@ -89,6 +89,14 @@ pub fn http() -> anyhow::Result<reqwest::Client> {
     Ok(client().build()?)
 }
 
+/// The same, and it stays where it is: a redirect is the answer.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn http_staying() -> anyhow::Result<reqwest::Client> {
+    Ok(client().redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
 /// The same for a tenant over TLS, whose authority is `pem` and no other.
 ///
 /// # Errors

@@ -180,7 +180,9 @@ fn not_set(error: &ConfigError) -> Problem {
         })
         .collect();
     let mut message = told.join("; ");
-    message.push('.');
+    if !message.ends_with('?') {
+        message.push('.');
+    }
     if let Some(first) = message.get(..1) {
         message = first.to_uppercase() + &message[1..];
     }

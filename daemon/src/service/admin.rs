@@ -160,11 +160,12 @@ impl v1::admin_server::Admin for Admin {
     }
 
     async fn probe(&self, _: Request<v1::ProbeRequest>) -> Result<Response<v1::ProbeReply>, Status> {
-        let probed = self.core()?.probe().await.into_iter().map(|one| v1::Probed {
-            account: Some(convert::account(one.account)),
-            fault: one.problem.as_ref().map(fault),
-            missing_scopes: one.missing_scopes,
-        });
+        let probed = self
+            .core()?
+            .probe()
+            .await
+            .into_iter()
+            .map(|one| v1::Probed { account: Some(convert::account(one.account)), fault: one.problem.as_ref().map(fault) });
         Ok(Response::new(v1::ProbeReply { accounts: probed.collect() }))
     }
 

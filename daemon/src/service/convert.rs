@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use m365_cached::{
-    auth::UNTIL_RESUMED,
+    auth::{Permissions, UNTIL_RESUMED},
     clock::Timestamp,
     config::Changed,
     engine::{Lane, Period, WarmUp},
@@ -55,6 +55,18 @@ pub(super) fn account(account: AccountState) -> v1::Account {
         caching: account.caching,
         alias: account.alias.unwrap_or_default(),
         is_default: account.default,
+        permissions: account.permissions.map(permissions),
+    }
+}
+
+fn permissions(permissions: Permissions) -> v1::Permissions {
+    v1::Permissions {
+        told: permissions.granted.is_some(),
+        asked: permissions.asked,
+        granted: permissions.granted.unwrap_or_default(),
+        not_asked: permissions.not_asked,
+        not_granted: permissions.not_granted,
+        admin_consent_url: permissions.admin_consent.unwrap_or_default(),
     }
 }
 

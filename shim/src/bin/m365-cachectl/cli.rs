@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use m365_cached_proto::TOOL_PROFILES;
 
 use crate::commands::{
@@ -14,6 +14,7 @@ use crate::commands::{
 /// What stands below the list of verbs.
 const AFTER_HELP: &str = "\
 Examples:
+  m365-cachectl setup                     from nothing to a cached answer; `--demo` without an account
   m365-cachectl install claude-code       set up a client
   m365-cachectl login                     sign in
   m365-cachectl doctor                    something does not work
@@ -33,7 +34,8 @@ Exit codes:
   5  throttled   Microsoft asked us to slow down
   6  denied      Microsoft refused: rights, policy, a missing object
   7  config      the daemon's configuration, key or store needs attention (also: `status` of a locked daemon)
-  8  no daemon   none is running (`status`), or none could be started (the other verbs start one)";
+  8  no daemon   none is running (`status`), or none could be started (the other verbs start one)
+  130, 143, 129  ended by Ctrl-C, `kill` or a closed terminal; what was half done is taken back";
 
 /// Look after m365-cached: sign in, see what it does, call its tools
 #[derive(Debug, Parser)]
@@ -185,8 +187,11 @@ Example:
 impl Cli {
     /// Tells the two meanings of `--profile` apart: the name of a profile of tools, where tools are listed, and a folder everywhere else.
     /// Clap keeps one of the two when both are given, so `words`, the command line, is looked at for them.
-    pub(crate) fn settle(&mut self, words: &[OsString]) {
-        let Command::Tools(tools) = &mut self.command else { return };
+    ///
+    /// # Errors
+    /// When it is neither: a slip in the name of a profile of tools would else start a daemon in a new folder.
+    pub(crate) fn settle(&mut self, words: &[OsString]) -> Result<(), clap::Error> {
+        let Command::Tools(tools) = &mut self.command else { return Ok(()) };
         let mut given = Vec::new();
         for (at, word) in words.iter().enumerate() {
             if word == "--profile" {
@@ -200,13 +205,22 @@ impl Cli {
             tools.profile = given.remove(at).into_string().ok();
             self.profile = given.pop().map(PathBuf::from);
         }
+        match &self.profile {
+            Some(neither) if neither.components().count() == 1 && !neither.exists() => {
+                let message = format!(
+                    "`{}` is neither a profile of tools ({}) nor a folder that is there",
+                    neither.display(),
+                    TOOL_PROFILES.join(", ")
+                );
+                Err(Self::command().error(clap::error::ErrorKind::InvalidValue, message))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn help(path: &[&str]) -> String {
@@ -323,7 +337,7 @@ mod tests {
         let read = |line: &str| {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let mut cli = Cli::try_parse_from(&words).unwrap();
-            cli.settle(&words);
+            cli.settle(&words).unwrap();
             let Command::Tools(tools) = cli.command else { return (cli.profile, None) };
             (cli.profile, tools.profile)
         };
@@ -335,6 +349,10 @@ mod tests {
         assert_eq!(read("c --profile /tmp/x tools --profile mail"), (folder("/tmp/x"), name("mail")));
         assert_eq!(read("c --profile ./mail tools"), (folder("./mail"), None));
         assert_eq!(read("c --profile mail status"), (folder("mail"), None));
+        // A slip of the pen makes no new folder.
+        let words = ["c", "tools", "--profile", "esential"].map(OsString::from);
+        let refused = Cli::try_parse_from(&words).unwrap().settle(&words).unwrap_err().to_string();
+        assert!(refused.contains("`esential` is neither a profile of tools (essential, mail"), "{refused}");
         assert!(Cli::try_parse_from(["c", "tools", "email_list", "--tokens"]).is_err());
     }
 

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod context;
+mod interrupt;
 #[cfg(test)]
 mod manual_tests;
 mod offline;
@@ -25,13 +26,23 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),
     };
-    cli.settle(&std::env::args_os().collect::<Vec<_>>());
+    if let Err(error) = cli.settle(&std::env::args_os().collect::<Vec<_>>()) {
+        return not_understood(&error);
+    }
     let output = Output::of_this_process(cli.json);
     let result = commands::alone(&cli.command, &output).unwrap_or_else(|| with_context(cli, output));
-    ExitCode::from(result.unwrap_or_else(|fault| {
+    let code = result.unwrap_or_else(|fault| {
         output.fault(&fault);
         fault.exit_code()
-    }))
+    });
+    match output::lost() {
+        Some(fault) => {
+            // Stdout takes nothing any more.
+            Output::of_this_process(false).fault(&fault);
+            ExitCode::from(if code == 0 { fault.exit_code() } else { code })
+        }
+        None => ExitCode::from(code),
+    }
 }
 
 fn with_context(cli: Cli, output: Output) -> Result<u8, Fault> {
@@ -45,7 +56,7 @@ fn with_context(cli: Cli, output: Output) -> Result<u8, Fault> {
             "End other programs: the system is out of memory or threads.",
         )
     })?;
-    runtime.block_on(commands::run(&context, cli.command))
+    runtime.block_on(interrupt::unless_told(commands::run(&context, cli.command))).unwrap_or_else(Ok)
 }
 
 /// A command line that says nothing we know. `--help` and `--version` arrive here too.

@@ -84,10 +84,10 @@ async fn once<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase
 
 /// Asks before something is done that cannot be undone by another command.
 pub(crate) fn agreed(context: &Context, yes: bool, question: &str) -> Result<(), Fault> {
-    let refused = |code, message: &str| Err(Fault::new(Kind::User, code, message, "`--yes` agrees without a question."));
+    let refused = |code, message: String| Err(Fault::new(Kind::User, code, message, "`--yes` agrees without a question."));
     match yes.then_some(true).or_else(|| context.output.ask(question)) {
         Some(true) => Ok(()),
-        Some(false) => refused("not_agreed", "nothing was done"),
-        None => refused("confirmation_required", "this has to be agreed to, and there is no terminal to ask on"),
+        Some(false) => refused("not_agreed", "nothing was done".into()),
+        None => refused("confirmation_required", format!("this has to be agreed to, and there is no terminal to ask on: {question}")),
     }
 }

@@ -1,11 +1,13 @@
 //! Printing: text or JSON on stdout, `error:` and `hint:` lines on stderr.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
-use m365_cached_proto::v1::Fault;
+use m365_cached_proto::v1::{Fault, Kind};
 use serde::Serialize;
 
+use crate::interrupt;
 use crate::views::FaultView;
 
 /// Something that can be shown both ways.
@@ -28,31 +30,24 @@ impl Output {
         Self { json, stdout: Paint(wanted && std::io::stdout().is_terminal()), stderr: Paint(wanted && std::io::stderr().is_terminal()) }
     }
 
-    /// Prints `view`; in JSON on one line.
-    pub(crate) fn show(&self, view: &impl View) {
-        if self.json {
-            self.line(&serde_json::to_string(view).unwrap_or_default());
-        } else {
-            write(&harmless(&view.text(self.stdout), self.stdout));
-        }
+    /// Prints `view`; in JSON on one line. `false` when nobody reads any more.
+    pub(crate) fn show(&self, view: &impl View) -> bool {
+        if self.json { self.tells(view) } else { self.prints(|paint| view.text(paint)) }
     }
 
-    /// Prints one line as it is.
-    pub(crate) fn line(&self, line: &str) {
-        write(&format!("{line}\n"));
+    /// Prints one line as it is; `false` when nobody reads any more.
+    pub(crate) fn line(&self, line: &str) -> bool {
+        write(&format!("{line}\n"))
     }
 
     /// Prints a line of a stream as JSON; `false` when nobody reads any more.
     pub(crate) fn tells(&self, value: &impl Serialize) -> bool {
-        let mut stdout = std::io::stdout();
-        let line = serde_json::to_string(value).unwrap_or_default();
-        stdout.write_all(format!("{line}\n").as_bytes()).and_then(|()| stdout.flush()).is_ok()
+        self.line(&serde_json::to_string(value).unwrap_or_default())
     }
 
     /// Prints a line of a stream as a person reads it; `false` when nobody reads any more.
     pub(crate) fn prints(&self, line: impl Fn(Paint) -> String) -> bool {
-        let mut stdout = std::io::stdout();
-        stdout.write_all(harmless(&line(self.stdout), self.stdout).as_bytes()).and_then(|()| stdout.flush()).is_ok()
+        write(&harmless(&line(self.stdout), self.stdout))
     }
 
     /// Says on stderr what goes on, where somebody watches.
@@ -72,9 +67,8 @@ impl Output {
     /// # Errors
     /// When stdout takes no more, as on a full disk. A reader that has gone wants no more, and that is none.
     pub(crate) fn raw(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut stdout = std::io::stdout();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        match written(bytes) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }
     }
@@ -94,6 +88,7 @@ impl Output {
         let text = format!("{}\n{} ", harmless(question, self.stderr), self.stderr.strong("Do it? [y/N]"));
         let mut answer = String::new();
         // A terminal that cannot be written or read has nobody at it.
+        let _asking = interrupt::asking(|| ());
         stderr.write_all(text.as_bytes()).ok()?;
         stdin.read_line(&mut answer).ok()?;
         Some(is_yes(&answer))
@@ -111,6 +106,7 @@ impl Output {
         }
         let text = format!("{} ", self.stderr.strong(&harmless(question, self.stderr)));
         let mut answer = String::new();
+        let _asking = interrupt::asking(|| ());
         // A terminal that cannot be written or read, or that has been closed, has nobody at it.
         std::io::stderr().write_all(text.as_bytes()).ok()?;
         if std::io::stdin().read_line(&mut answer).ok()? == 0 {
@@ -146,9 +142,29 @@ fn fault_text(fault: &Fault, paint: Paint) -> String {
     text
 }
 
-fn write(text: &str) {
-    // A reader that has gone (`| head`) wants no more.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Why stdout took no more, when it was not its reader who had gone.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// What to say when not all of the output was taken, as on a full disk. A reader that has gone (`| head`) wants no more, and that is no fault.
+pub(crate) fn lost() -> Option<Fault> {
+    let why = LOST.get()?;
+    let message = format!("the output was not written, or not all of it: {why}");
+    Some(Fault::new(Kind::User, "cannot_write", message, "What was asked for is done. Let the output go to a place with room."))
+}
+
+fn write(text: &str) -> bool {
+    let written = written(text.as_bytes());
+    if let Err(error) = &written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        LOST.get_or_init(|| error.to_string());
+    }
+    written.is_ok()
+}
+
+fn written(bytes: &[u8]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
 /// Takes the teeth out of control characters, which a subject or a name may carry to play with a terminal.

@@ -66,10 +66,15 @@ fn ask(question: &str) -> Option<String> {
     let shown = tcgetattr(&stdin).ok()?;
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
-    stderr.write_all(question.as_bytes()).ok()?;
+    let before = shown.clone();
+    let _asking = crate::interrupt::asking(move || {
+        // Whoever types next must see it. A terminal that has gone shows nothing.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &before);
+    });
+    // Hidden before it is asked for: somebody types at once.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).ok()?;
     let mut line = String::new();
-    let read = stdin.read_line(&mut line);
+    let read = stderr.write_all(question.as_bytes()).and_then(|()| stdin.read_line(&mut line));
     // Whatever was read, the terminal shows again what is typed.
     let _ = tcsetattr(&stdin, OptionalActions::Flush, &shown);
     let _ = stderr.write_all(b"\n");

@@ -1,7 +1,9 @@
 //! JSON shapes that several verbs share. Every field is always present; what is unknown is `null`.
 
-use m365_cached_proto::v1::{Account, Client, Fault};
+use m365_cached_proto::v1::{Account, Client, Fault, Permissions};
 use serde::Serialize;
+
+use crate::output::Paint;
 
 /// `{"kind":"sign_in","code":"sign_in_required","message":"…","hint":"…"}`; kinds are those of the exit codes.
 #[derive(Debug, Serialize)]
@@ -52,9 +54,64 @@ pub(crate) struct AccountView {
     pub(crate) alias: Option<String>,
     /// Whether it is meant where a call names none.
     pub(crate) default: bool,
+    /// `null` where it was not asked for, and where the account's tokens cannot be read.
+    pub(crate) permissions: Option<PermissionsView>,
+}
+
+/// What an account's sign-in asked for and what Microsoft granted. `granted` is `null` for tokens from before it was kept, until they are renewed;
+/// `admin_consent_url` for a personal account.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct PermissionsView {
+    pub(crate) asked: Vec<String>,
+    pub(crate) granted: Option<Vec<String>>,
+    /// Needed today, and not yet asked for when it signed in.
+    pub(crate) not_asked: Vec<String>,
+    /// Needed today, asked for, and not granted.
+    pub(crate) not_granted: Vec<String>,
+    pub(crate) admin_consent_url: Option<String>,
+}
+
+/// Permissions that an account lacks, and what to do.
+pub(crate) struct Lack {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
+impl Lack {
+    /// Two lines, as `status` warns.
+    pub(crate) fn text(&self, paint: Paint) -> String {
+        format!("{} {}\n{} {}\n", paint.warn("warning:"), self.message, paint.strong("hint:"), self.hint)
+    }
 }
 
 impl AccountView {
+    /// The permissions that it lacks.
+    pub(crate) fn lacks(&self) -> Vec<Lack> {
+        let Some(permissions) = &self.permissions else { return Vec::new() };
+        let personal = if self.account_type == "personal" { "--personal " } else { "" };
+        let login = format!("`m365-cachectl login {personal}--username {}`", self.username);
+        let mut lacks = Vec::new();
+        if !permissions.not_granted.is_empty() {
+            lacks.push(Lack {
+                code: "scopes_not_granted",
+                message: format!("{}: Microsoft has not granted {}", self.username, permissions.not_granted.join(", ")),
+                hint: match &permissions.admin_consent_url {
+                    Some(_) => format!("An administrator agrees at the link that `m365-cachectl permissions` shows; then {login}."),
+                    None => format!("Run {login}, and accept every permission."),
+                },
+            });
+        }
+        if !permissions.not_asked.is_empty() {
+            lacks.push(Lack {
+                code: "scopes_missing",
+                message: format!("{}: its sign-in has not asked for {}", self.username, permissions.not_asked.join(", ")),
+                hint: format!("Run {login}."),
+            });
+        }
+        lacks
+    }
+
     /// Whether `name` is its id, its username or its alias.
     pub(crate) fn is_called(&self, name: &str) -> bool {
         let spelled = |known: &str| known.eq_ignore_ascii_case(name.trim());
@@ -75,6 +132,19 @@ impl From<Account> for AccountView {
             state: account.state,
             access_token_expires_ms: (account.access_token_expires_ms != 0).then_some(account.access_token_expires_ms),
             caching: account.caching,
+            permissions: account.permissions.map(PermissionsView::from),
+        }
+    }
+}
+
+impl From<Permissions> for PermissionsView {
+    fn from(permissions: Permissions) -> Self {
+        Self {
+            asked: permissions.asked,
+            granted: permissions.told.then_some(permissions.granted),
+            not_asked: permissions.not_asked,
+            not_granted: permissions.not_granted,
+            admin_consent_url: known(&permissions.admin_consent_url),
         }
     }
 }

@@ -46,7 +46,10 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("POST /throttle", r#"{"on":true,"limit":4,"retry_after":1,"strict_batch":false}, each optional"#),
     ("POST /token_lifetime", r#"{"seconds":3600} for access tokens issued from now on"#),
     ("POST /device", r#"{"user_code":"ABC","username":"alex@contoso.example","action":"approve|decline|slow_down"}"#),
-    ("POST /auth", r#"{"username":"alex@contoso.example","action":"revoke|expire_access|fail_refresh","code":50173}"#),
+    (
+        "POST /auth",
+        r#"{"username":"alex@contoso.example","action":"revoke|expire_access|fail_refresh|withhold","code":50173,"scopes":["Mail.Send"]}; `code` for fail_refresh, `scopes` for withhold"#,
+    ),
     ("POST /stop", "end the tenant"),
 ];
 
@@ -231,13 +234,14 @@ async fn respond(control: &Control, call: &Call) -> anyhow::Result<Response<Body
     Ok(reply::json(StatusCode::OK, &value))
 }
 
-/// `{"action":"fail_refresh","code":50173}` and the two without a code.
+/// `{"action":"fail_refresh","code":50173}`, `{"action":"withhold","scopes":["Mail.Send"]}` and the two that are an action alone.
 fn action(fields: &Value) -> anyhow::Result<AuthAction> {
     let code = fields["code"].as_u64().and_then(|code| u32::try_from(code).ok());
     match (fields["action"].as_str(), code) {
         (Some("revoke"), None) => Ok(AuthAction::Revoke),
         (Some("expire_access"), None) => Ok(AuthAction::ExpireAccess),
         (Some("fail_refresh"), Some(code)) => Ok(AuthAction::FailRefresh { code }),
-        _ => anyhow::bail!("action is revoke, expire_access, or fail_refresh with a numeric code"),
+        (Some("withhold"), None) => Ok(AuthAction::Withhold { scopes: serde_json::from_value(fields["scopes"].clone())? }),
+        _ => anyhow::bail!("action is revoke, expire_access, fail_refresh with a numeric code, or withhold with scopes"),
     }
 }

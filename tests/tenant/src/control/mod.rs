@@ -191,6 +191,7 @@ impl Control {
                 }
                 self.state.grants.fail_refresh(&user, code);
             }
+            AuthAction::Withhold { scopes } => self.state.grants.withhold(&user, &scopes),
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ pub enum DeviceAction {
 }
 
 /// What happens to an account's tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthAction {
     /// All its refresh tokens fail with AADSTS50173 from now on.
@@ -26,6 +26,11 @@ pub enum AuthAction {
     FailRefresh {
         /// The number after `AADSTS`: one that the identity server knows.
         code: u32,
+    },
+    /// Tokens issued from now on are good for none of these permissions, whatever is asked for, until an administrator agrees.
+    Withhold {
+        /// Permissions without their resource: `Mail.Send`.
+        scopes: Vec<String>,
     },
 }
 

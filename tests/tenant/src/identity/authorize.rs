@@ -111,7 +111,7 @@ fn back(wish: &Wish, pairs: &Pairs) -> Response<Body> {
     redirect(target.as_str())
 }
 
-fn redirect(target: &str) -> Response<Body> {
+pub(super) fn redirect(target: &str) -> Response<Body> {
     let mut response = reply::html(StatusCode::FOUND, String::new());
     reply::set(&mut response, LOCATION, target);
     response
@@ -145,6 +145,6 @@ pub(super) fn logout(call: &Call) -> Response<Body> {
 }
 
 /// Redirects go to `http://localhost` or `http://127.0.0.1`, any port and path.
-fn is_loopback(uri: &str) -> bool {
+pub(super) fn is_loopback(uri: &str) -> bool {
     Url::parse(uri).is_ok_and(|uri| uri.scheme() == "http" && matches!(uri.host_str(), Some("localhost" | "127.0.0.1")))
 }

@@ -79,6 +79,8 @@ struct Book {
     failures: BTreeMap<String, VecDeque<u32>>,
     /// Access tokens of a user below this serial have ended.
     ended: BTreeMap<String, u64>,
+    /// Permissions by user, in lower case, that are not granted whatever is asked for.
+    withheld: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The identity server's memory.
@@ -108,6 +110,28 @@ impl Grants {
     /// Lets a user's next refresh fail with that AADSTS code.
     pub(crate) fn fail_refresh(&self, user: &str, code: u32) {
         lock(&self.book).failures.entry(user.to_owned()).or_default().push_back(code);
+    }
+
+    /// Grants a user these permissions no more, whatever is asked for.
+    pub(crate) fn withhold(&self, user: &str, scopes: &[String]) {
+        lock(&self.book).withheld.entry(user.to_owned()).or_default().extend(scopes.iter().map(|scope| scope.to_lowercase()));
+    }
+
+    /// An administrator agrees to these for everybody of the directory.
+    pub(super) fn agree(&self, users: &[User], scopes: &[String]) {
+        let mut book = lock(&self.book);
+        for user in users {
+            if let Some(withheld) = book.withheld.get_mut(&user.id) {
+                withheld.retain(|scope| !scopes.iter().any(|agreed| agreed.eq_ignore_ascii_case(scope)));
+            }
+        }
+    }
+
+    /// Of what was asked for, what is granted.
+    pub(super) fn granted(&self, user: &str, asked: &[String]) -> Vec<String> {
+        let book = lock(&self.book);
+        let withheld = |scope: &String| book.withheld.get(user).is_some_and(|held| held.contains(&scope.to_lowercase()));
+        asked.iter().filter(|scope| !withheld(scope)).cloned().collect()
     }
 
     /// Answers a device's code; false when no device waits for that code.

@@ -1,5 +1,6 @@
 //! Sign-in: the part of Entra's v2.0 endpoint that public clients use.
 
+mod adminconsent;
 mod authorize;
 pub(crate) mod device;
 mod discovery;
@@ -129,6 +130,7 @@ fn respond(state: &State, call: &Call, path: &str) -> Response<Body> {
         ("GET", "discovery/instance") => discovery::instance(call),
         ("GET", "discovery/v2.0/keys" | "discovery/keys") => reply::json(StatusCode::OK, &json!({"keys": []})),
         ("GET", "oauth2/v2.0/authorize") => authorize::answer(state, call),
+        ("GET", "v2.0/adminconsent") => adminconsent::answer(state, call),
         ("POST", "oauth2/v2.0/devicecode") => device::start(state, call),
         ("POST", "oauth2/v2.0/token") => token::answer(state, call),
         ("GET" | "POST", "oauth2/v2.0/logout") => authorize::logout(call),

@@ -93,7 +93,8 @@ fn tokens(state: &State, call: &Call, grant: Grant) -> Value {
     let lifetime = i64::try_from(state.settings().token_lifetime.as_secs()).unwrap_or(i64::MAX);
     let (user, has) = (&grant.user, |name: &str| grant.scopes.iter().any(|scope| scope == name));
     let issuer = format!("{}/{}/v2.0", call.named(), user.tenant_id);
-    let said: Vec<&str> = grant.scopes.iter().map(String::as_str).filter(|scope| *scope != "offline_access").collect();
+    let granted = state.grants.granted(&user.id, &grant.scopes);
+    let said: Vec<&str> = granted.iter().map(String::as_str).filter(|scope| *scope != "offline_access").collect();
     let key = state.ids.signing_key();
     let access = json!({
         "aud": "https://graph.microsoft.com", "iss": issuer, "iat": now, "nbf": now, "exp": now.saturating_add(lifetime),

@@ -62,7 +62,7 @@ Examples:
     },
 }
 
-/// `{"accounts":[…]}`
+/// `{"accounts":[…]}`, each with its `permissions`: asked, granted, and which of those that are needed today are neither.
 #[derive(Debug, Serialize)]
 struct Accounts {
     accounts: Vec<AccountView>,
@@ -127,11 +127,15 @@ impl From<AccountsReply> for Accounts {
 }
 
 impl View for Accounts {
-    fn text(&self, _paint: Paint) -> String {
+    fn text(&self, paint: Paint) -> String {
         if self.accounts.is_empty() {
             return "no accounts; sign in with `m365-cachectl login`\n".to_owned();
         }
-        list(&self.accounts)
+        let mut text = list(&self.accounts);
+        for lack in self.accounts.iter().flat_map(AccountView::lacks) {
+            text.push_str(&lack.text(paint));
+        }
+        text
     }
 }
 
@@ -159,7 +163,7 @@ pub(super) fn list(accounts: &[AccountView]) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use m365_cached_proto::v1::Account;
+    use m365_cached_proto::v1::{Account, Permissions};
 
     use super::*;
 
@@ -175,6 +179,14 @@ pub(super) mod tests {
             caching: true,
             alias: "work".into(),
             is_default: true,
+            permissions: Some(Permissions {
+                asked: ["User.Read", "Mail.ReadWrite", "Mail.Send"].map(str::to_owned).to_vec(),
+                granted: ["User.Read", "Mail.ReadWrite"].map(str::to_owned).to_vec(),
+                told: true,
+                not_asked: vec!["Contacts.ReadWrite".into()],
+                not_granted: vec!["Mail.Send".into()],
+                admin_consent_url: "https://login.example/7f0c/v2.0/adminconsent?client_id=1-2".into(),
+            }),
         };
         let bob = Account {
             id: "personal-1".into(),

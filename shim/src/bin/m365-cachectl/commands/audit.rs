@@ -169,17 +169,24 @@ fn request(filter: Filter, limit: u64, follow: bool) -> AuditRequest {
 /// Records go out as they come, one on a line.
 async fn show(context: &Context, request: AuditRequest) -> Result<(), Fault> {
     let mut records = answered(context.records().await?.audit(request).await)?;
+    let mut some = false;
     while let Some(record) = records.message().await.map_err(|status| Fault::from_status(&status))? {
-        line(&context.output, &record.record)?;
+        some = true;
+        if !line(&context.output, &record.record)? {
+            return Ok(());
+        }
+    }
+    if !some {
+        context.output.note("there is no such record");
     }
     Ok(())
 }
 
-fn line(output: &Output, bytes: &[u8]) -> Result<(), Fault> {
+/// Prints a record; `false` when nobody reads any more.
+fn line(output: &Output, bytes: &[u8]) -> Result<bool, Fault> {
     let record = serde_json::from_slice(bytes)
         .map_err(|_| Fault::new(Kind::Internal, "bad_record", "the daemon's record is not JSON", "Run `m365-cachectl stop`."))?;
-    output.show(&Record(record));
-    Ok(())
+    Ok(output.show(&Record(record)))
 }
 
 /// JSON lines into a file, or to stdout for `-`.
@@ -191,7 +198,8 @@ async fn export(context: &Context, file: &Path, request: AuditRequest) -> Result
         count += 1;
         match &mut out {
             Some(out) => out.write(&[&record.record, b"\n".as_slice()].concat())?,
-            None => context.output.line(&String::from_utf8_lossy(&record.record)),
+            None if !context.output.line(&String::from_utf8_lossy(&record.record)) => return Ok(()),
+            None => {}
         }
     }
     if let Some(out) = out {

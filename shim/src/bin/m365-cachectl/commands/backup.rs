@@ -86,9 +86,14 @@ pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<(), F
 
 pub(super) async fn restore(context: &Context, args: &RestoreArgs) -> Result<(), Fault> {
     let file = absolute(&args.file)?;
-    let passphrase = passphrase::read(args.passphrase_file.as_deref(), false)?;
+    // Before anybody is asked for anything.
+    if let Err(error) = std::fs::File::open(&file) {
+        let message = format!("the backup `{}` cannot be read: {error}", file.display());
+        return Err(Fault::new(Kind::User, "no_backup", message, "Name a file that `m365-cachectl backup` has written."));
+    }
     let question = format!("The data of the profile `{}` is put aside, and the backup takes its place.", context.profile.dir.display());
     offline::agreed(context, args.yes, &question)?;
+    let passphrase = passphrase::read(args.passphrase_file.as_deref(), false)?;
     let restored: Restored = offline::run(context, &["restore", &file.to_string_lossy()], Some(&passphrase)).await?;
     context.output.show(&restored);
     Ok(())

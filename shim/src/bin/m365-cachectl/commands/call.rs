@@ -70,7 +70,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     match serde_json::from_str(&text) {
         Ok(answer) if !context.output.json => context.output.show(&Answer(answer)),
         _ => context.output.line(&text),
-    }
+    };
     Ok(())
 }
 

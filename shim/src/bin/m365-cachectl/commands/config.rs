@@ -191,8 +191,12 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
             context.output.show(&checked);
             return Ok(code);
         }
-        Verb::Set { key, value } => context.output.show(&change(context, &key, Some(&value)).await?),
-        Verb::Unset { key } => context.output.show(&change(context, &key, None).await?),
+        Verb::Set { key, value } => {
+            context.output.show(&change(context, &key, Some(&value)).await?);
+        }
+        Verb::Unset { key } => {
+            context.output.show(&change(context, &key, None).await?);
+        }
         Verb::Path => {
             let file = context.profile.config_file();
             let path = file.to_str().ok_or_else(|| {

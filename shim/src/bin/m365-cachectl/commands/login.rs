@@ -95,7 +95,8 @@ impl View for Step {
                 format!("open {verification_uri} on any device and enter the code {code} within {minutes} minutes\nwaiting …\n")
             }
             Self::SignedIn { account } => {
-                format!("{} {} ({})\n", paint.good("signed in"), account.username, account.account_type.replace('_', "/"))
+                let done = format!("{} {} ({})\n", paint.good("signed in"), account.username, account.account_type.replace('_', "/"));
+                account.lacks().iter().fold(done, |text, lack| text + &lack.text(paint))
             }
         }
     }

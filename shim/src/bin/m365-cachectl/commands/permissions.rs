@@ -1,15 +1,17 @@
-//! `permissions`: what Microsoft is asked to allow, for whoever has to agree to it before anybody signs in. Needs no daemon and asks nobody.
+//! `permissions`: what Microsoft is asked to allow, for whoever has to agree to it before anybody signs in, and what it has granted to each account that has.
+//! The first needs no daemon, the second asks the one that runs; Microsoft is not asked.
 
 use std::fmt::Write as _;
 
 use clap::builder::PossibleValuesParser;
 use m365_cached_proto::TOOL_PROFILES;
-use m365_cached_proto::v1::Fault;
+use m365_cached_proto::v1::{AccountsRequest, Fault, StatusRequest};
 use serde::{Deserialize, Serialize};
 
-use crate::context::Context;
+use crate::context::{Context, promptly};
 use crate::offline;
 use crate::output::{Paint, View, table};
+use crate::views::AccountView;
 
 /// Which of them.
 #[derive(Debug, clap::Args)]
@@ -19,6 +21,8 @@ client has; --tools-profile and --by-tool say what the tools make use of.
 
 `administrator` is `often` where organizations that keep Microsoft's default policy of consent have an administrator agree; the others want
 none, unless the organization's own policy says otherwise. The link is for that administrator: who agrees there does so for everybody.
+
+Of each account that has signed in a running daemon knows what Microsoft has granted; what is missing is said, with what to do.
 
 Examples:
   m365-cachectl permissions
@@ -34,7 +38,8 @@ pub(crate) struct Args {
 }
 
 /// `{"cloud":"global","portal":…,"client_id":null,"tenant":null,"configured":"essential","admin_consent_url":null,"permissions":[…],"profiles":[…],
-/// "tools":[…]}`; `tools` is empty without --by-tool. `admin_consent_url` is `null` without a `client_id`, and where only personal accounts sign in.
+/// "tools":[…],"accounts":null}`; `tools` is empty without --by-tool. `admin_consent_url` is `null` without a `client_id`, and where only personal
+/// accounts sign in; `accounts` (as in `accounts`) where no daemon runs that could be asked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Permissions {
     pub(super) cloud: String,
@@ -47,6 +52,8 @@ pub(super) struct Permissions {
     pub(super) permissions: Vec<Permission>,
     profiles: Vec<Profile>,
     tools: Vec<Tool>,
+    #[serde(skip_deserializing)]
+    accounts: Option<Vec<AccountView>>,
     #[serde(skip)]
     by_tool: bool,
 }
@@ -80,8 +87,21 @@ struct Tool {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
-    context.output.show(&all(context).await?.only(args));
+    let mut found = all(context).await?.only(args);
+    found.accounts = accounts(context).await?;
+    context.output.show(&found);
     Ok(())
+}
+
+/// Who has signed in, and what came of it; `None` where no daemon runs, or none that has its keys.
+async fn accounts(context: &Context) -> Result<Option<Vec<AccountView>>, Fault> {
+    let Ok(mut admin) = context.running().await else { return Ok(None) };
+    let status = promptly(admin.status(StatusRequest::default())).await?;
+    if status.locked.is_some() {
+        return Ok(None);
+    }
+    let reply = promptly(admin.accounts(AccountsRequest {})).await?;
+    Ok(Some(reply.accounts.into_iter().map(AccountView::from).collect()))
 }
 
 /// Everything that is known of them.
@@ -106,6 +126,27 @@ impl Permissions {
         }
         self
     }
+}
+
+/// What one account's sign-in has come to.
+fn granted(account: &AccountView, paint: Paint) -> String {
+    let lacks = account.lacks();
+    let known = account.permissions.as_ref();
+    let state = match known.map(|known| &known.granted) {
+        None => "its tokens cannot be read",
+        Some(None) => "what is granted is told with its next token",
+        Some(Some(_)) if lacks.is_empty() => "all that is needed is granted",
+        Some(Some(_)) => "not all that is needed is granted",
+    };
+    let mut text = format!("\n{}: {state}\n", paint.strong(&account.username));
+    for lack in lacks {
+        text.push_str(&lack.text(paint));
+    }
+    let link = known.filter(|known| !known.not_granted.is_empty()).and_then(|known| known.admin_consent_url.as_ref());
+    if let Some(url) = link {
+        let _ = writeln!(text, "an administrator of its organization agrees at\n  {}", paint.strong(url));
+    }
+    text
 }
 
 impl View for Permissions {
@@ -143,6 +184,9 @@ impl View for Permissions {
             }
             (None, Some(_)) => writeln!(text, "\npersonal accounts have no administrator"),
         };
+        for account in self.accounts.iter().flatten() {
+            text.push_str(&granted(account, paint));
+        }
         text
     }
 }
@@ -177,5 +221,20 @@ mod tests {
         assert!(none.text(Paint::OFF).ends_with("personal accounts have no administrator\n"));
         none.client_id = None;
         assert!(none.text(Paint::OFF).contains("m365-cachectl setup"));
+    }
+
+    #[test]
+    fn what_was_granted_reads_well() {
+        let mut all = crate::commands::accounts::tests::two();
+        all.push(m365_cached_proto::v1::Account {
+            username: "old@contoso.example".into(),
+            permissions: Some(Default::default()),
+            ..all[0].clone()
+        });
+        let accounts: Vec<AccountView> = all.into_iter().map(AccountView::from).collect();
+        insta::assert_snapshot!(
+            "permissions_granted_text",
+            accounts.iter().map(|account| granted(account, Paint::OFF)).collect::<String>()
+        );
     }
 }

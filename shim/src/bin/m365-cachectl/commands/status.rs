@@ -268,7 +268,8 @@ impl View for Status {
             Self::Running(running) => running.text(paint),
             Self::NotRunning { profile, .. } => {
                 let rows = [("daemon", paint.warn("not running")), ("profile", profile.dir.clone()), ("socket", profile.socket.clone())];
-                table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+                let hint = "the first client or call starts it; `m365-cachectl setup` leads from nothing to an answer";
+                format!("{}{} {hint}\n", table(&rows.map(|(name, value)| vec![name.to_owned(), value])), paint.strong("hint:"))
             }
         }
     }

@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
     match args.tool {
         None => context.output.show(&Catalogue::of(profile, configured, all)),
         Some(tool) => context.output.show(&named(all, &tool)?),
-    }
+    };
     Ok(())
 }
 

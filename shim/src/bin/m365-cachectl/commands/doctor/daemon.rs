@@ -9,6 +9,7 @@ use m365_cached_shim::start::daemon_program;
 use super::Check;
 use crate::commands::install;
 use crate::context::{Context, answered, promptly};
+use crate::views::AccountView;
 
 /// This program's version.
 const OURS: &str = env!("CARGO_PKG_VERSION");
@@ -109,9 +110,10 @@ impl Seen {
 
 /// What asking Microsoft came to, for each account that is not well.
 fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
-    let mut checks = Vec::new();
+    let (mut checks, mut untold) = (Vec::new(), false);
     for one in &probed.accounts {
-        let name = one.account.as_ref().map(|account| account.username.clone()).unwrap_or_default();
+        let account = one.account.clone().map(AccountView::from);
+        let name = account.as_ref().map(|account| account.username.clone()).unwrap_or_default();
         let about = |message: &str| format!("{name}: {message}");
         match &one.fault {
             Some(fault) if fault.kind() == Kind::SignIn => {
@@ -121,9 +123,10 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
             Some(fault) => checks.push(Check::failure("graph", &Fault { message: about(&fault.message), ..fault.clone() })),
             None => {}
         }
-        if !one.missing_scopes.is_empty() {
-            let message = about(&format!("its sign-in has not asked for {}", one.missing_scopes.join(", ")));
-            checks.push(Check::warning("scopes", "scopes_missing", message, format!("`m365-cachectl login --username {name}`")));
+        let lacks = account.iter().flat_map(AccountView::lacks);
+        checks.extend(lacks.map(|lack| Check::warning("scopes", lack.code, lack.message, lack.hint)));
+        if account.is_none_or(|account| account.permissions.is_none_or(|known| known.granted.is_none())) {
+            untold = true;
         }
     }
     let well = |check: &str| !checks.iter().any(|found| found.check == check);
@@ -132,8 +135,10 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
     if well("sign_in") {
         all.push(Check::ok("sign_in", format!("every account is signed in ({count})")));
     }
-    if well("scopes") {
-        all.push(Check::ok("scopes", "every permission that is needed was asked for"));
+    if well("scopes") && untold {
+        all.push(Check::skipped("scopes", "what was granted is told with the next token"));
+    } else if well("scopes") {
+        all.push(Check::ok("scopes", "every permission that is needed was granted"));
     }
     if well("graph") {
         all.push(graph(status, count));
@@ -156,7 +161,7 @@ fn graph(status: &StatusReply, accounts: usize) -> Check {
             let message = format!("it answers, and has asked {} times to slow down since the daemon's start", gauges.throttled);
             Check::warning("graph", "throttled", message, "`m365-cachectl stats` shows which tools ask most.")
         }
-        _ => Check::ok("graph", format!("it has answered for {accounts} accounts")),
+        _ => Check::ok("graph", format!("it has answered for every account ({accounts})")),
     }
 }
 
@@ -198,14 +203,15 @@ fn version_of(program: &std::path::Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use m365_cached_proto::v1::{Account, GraphLink, Probed, Warning};
+    use m365_cached_proto::v1::{Account, GraphLink, Permissions, Probed, Warning};
 
     use super::*;
 
-    fn probed(fault: Option<Fault>, missing: &[&str]) -> ProbeReply {
-        let account = Account { username: "ada@contoso.com".into(), ..Account::default() };
-        let missing_scopes = missing.iter().map(|scope| (*scope).to_owned()).collect();
-        ProbeReply { accounts: vec![Probed { account: Some(account), fault, missing_scopes }] }
+    fn probed(fault: Option<Fault>, not_asked: &[&str], not_granted: &[&str]) -> ProbeReply {
+        let list = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let permissions = Permissions { told: true, not_asked: list(not_asked), not_granted: list(not_granted), ..Permissions::default() };
+        let account = Account { username: "ada@contoso.com".into(), permissions: Some(permissions), ..Account::default() };
+        ProbeReply { accounts: vec![Probed { account: Some(account), fault }] }
     }
 
     fn states(status: &StatusReply, probed: &ProbeReply) -> Vec<(String, String, Option<String>)> {
@@ -224,17 +230,27 @@ mod tests {
         let lost = Fault::new(Kind::SignIn, "sign_in_required", "The sign-in is lost.", "");
         let refused = Fault::new(Kind::Denied, "access_denied", "Microsoft Graph denies access.", "h");
         let ok = |check| found(check, "ok", None);
-        assert_eq!(states(&status, &probed(None, &[])), [ok("graph"), ok("scopes"), ok("sign_in")]);
+        assert_eq!(states(&status, &probed(None, &[], &[])), [ok("graph"), ok("scopes"), ok("sign_in")]);
         assert_eq!(
-            states(&status, &probed(Some(lost), &[])),
+            states(&status, &probed(Some(lost), &[], &[])),
             [ok("graph"), ok("scopes"), found("sign_in", "failure", Some("sign_in_required"))]
         );
         assert_eq!(
-            states(&status, &probed(Some(refused), &["Mail.Send"])),
-            [found("graph", "failure", Some("access_denied")), found("scopes", "warning", Some("scopes_missing")), ok("sign_in")]
+            states(&status, &probed(Some(refused), &["Mail.Send"], &["Contacts.ReadWrite"])),
+            [
+                found("graph", "failure", Some("access_denied")),
+                found("scopes", "warning", Some("scopes_missing")),
+                found("scopes", "warning", Some("scopes_not_granted")),
+                ok("sign_in")
+            ]
         );
+        let mut before = probed(None, &[], &[]);
+        if let Some(permissions) = before.accounts.iter_mut().find_map(|one| one.account.as_mut()?.permissions.as_mut()) {
+            permissions.told = false;
+        }
+        assert_eq!(states(&status, &before)[1], found("scopes", "skipped", None), "nothing is claimed of what is not known");
         let throttled = StatusReply { graph: Some(GraphLink { throttled: 3, ..GraphLink::default() }), ..status };
-        assert_eq!(states(&throttled, &probed(None, &[]))[0], found("graph", "warning", Some("throttled")));
+        assert_eq!(states(&throttled, &probed(None, &[], &[]))[0], found("graph", "warning", Some("throttled")));
     }
 
     #[test]

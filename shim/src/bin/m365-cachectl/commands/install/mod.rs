@@ -161,8 +161,13 @@ pub(super) struct Entered {
 
 /// The entry of every client that can be set up.
 pub(super) fn entered() -> Result<Vec<Entered>, Fault> {
+    entered_as(args::NAME)
+}
+
+/// The entry called `name` of every client that can be set up.
+pub(super) fn entered_as(name: &str) -> Result<Vec<Entered>, Fault> {
     let env = |name: &str| std::env::var_os(name);
-    Ok(list::List::of(&machine(&env)?, None, args::NAME)?.into_entered())
+    Ok(list::List::of(&machine(&env)?, None, name)?.into_entered())
 }
 
 /// Where `m365-mcp` lies.

@@ -42,6 +42,11 @@ pub(super) async fn import(context: &Context, file: &Path, passphrase_file: Opti
     let absolute = std::path::absolute(file).map_err(|error| {
         Fault::new(Kind::User, "no_file", format!("`{}` is no path: {error}", file.display()), "Name the recovery file.")
     })?;
+    // Before anybody is asked for the passphrase.
+    if let Err(error) = std::fs::File::open(&absolute) {
+        let message = format!("the recovery file `{}` cannot be read: {error}", absolute.display());
+        return Err(Fault::new(Kind::User, "no_recovery_file", message, "Name the file that `m365-cachectl keys export` has written."));
+    }
     let passphrase = passphrase::read(passphrase_file, false)?;
     let imported: Imported = offline::run(context, &["keys-import", &absolute.to_string_lossy()], Some(&passphrase)).await?;
     context.output.show(&imported);

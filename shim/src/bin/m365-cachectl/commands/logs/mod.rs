@@ -53,6 +53,9 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
         let message = format!("no daemon has written a log yet: there is no `{}`", log.display());
         return Err(Fault::new(Kind::Config, "no_log", message, "`m365-cachectl service logs` shows the journal of a service."));
     };
+    if entries.is_empty() && !args.follow {
+        context.output.note("nothing like that was logged");
+    }
     for entry in &entries {
         if !show(context, entry) {
             return Ok(());

@@ -118,6 +118,7 @@ mod tests {
             caching: true,
             alias: Some(name.to_uppercase()),
             default,
+            permissions: None,
         };
         let all =
             || vec![account("lost", "sign_in_required", false), account("one", "signed_in", false), account("two", "signed_in", true)];

@@ -23,7 +23,7 @@ use crate::offline::agreed;
 use crate::private::PrivateFile;
 
 /// The name of the clients' entry that leads to the demo; their own one stays.
-pub(super) const ENTRY: &str = "m365-demo";
+pub(in crate::commands) const ENTRY: &str = "m365-demo";
 /// Says that a folder is a demo of ours.
 const MARK: &str = "demo.json";
 /// What the tenant writes when it has trouble.

@@ -18,6 +18,7 @@ mod settings;
 use m365_cached_proto::v1::{Fault, Kind, StatusReply, StatusRequest};
 
 pub(crate) use self::args::Args;
+pub(super) use self::demo::ENTRY as DEMO_ENTRY;
 use self::report::{Finished, Outcome, Part};
 use super::service;
 use crate::context::{Context, promptly};

@@ -105,6 +105,15 @@ impl Guide<'_> {
     }
 }
 
+/// What sends Azure's command line to a cloud of its own.
+fn azure(cloud: &str) -> &'static str {
+    match cloud {
+        "usgov" | "dod" => "az cloud set --name AzureUSGovernment && ",
+        "china" => "az cloud set --name AzureChinaCloud && ",
+        _ => "",
+    }
+}
+
 /// How an application is registered, in the portal and by Azure's command line.
 fn steps(permissions: &Permissions) -> Vec<String> {
     let names: Vec<&str> = permissions.permissions.iter().map(|one| one.scope.as_str()).collect();
@@ -117,7 +126,8 @@ fn steps(permissions: &Permissions) -> Vec<String> {
         "4. Authentication > Advanced settings > Allow public client flows: Yes. Save. (For sign-ins by code only.)".into(),
         format!("5. API permissions > Add > Microsoft Graph > Delegated permissions: {}.", names.join(", ")),
         "6. Copy the application (client) id from Overview.".into(),
-        "Or by Azure's command line, which prints the id:".into(),
+        "Or by Azure's command line; the second command prints the id, which takes the place of ID in the last:".into(),
+        format!("  {}az login --allow-no-subscriptions", azure(&permissions.cloud)),
         "  az ad app create --display-name m365-cached --sign-in-audience AzureADandPersonalMicrosoftAccount --requested-access-token-version 2 \
          --public-client-redirect-uris http://localhost --is-fallback-public-client true --query appId --output tsv"
             .into(),

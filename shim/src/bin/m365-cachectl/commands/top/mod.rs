@@ -107,7 +107,7 @@ async fn live(context: &Context, source: Source, args: &Args) -> Result<u8, Faul
                     }
                 }
                 Heard::Resized => {}
-                Heard::Ended(code) => return Ok(code),
+                Heard::Gone => return Ok(0),
             },
         }
     }

@@ -23,29 +23,27 @@ pub(super) enum Heard {
     Key(Key),
     /// The window has another size.
     Resized,
-    /// It is to end with this exit code.
-    Ended(u8),
+    /// The terminal has gone.
+    Gone,
 }
 
 /// The terminal while it is ours.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     events: mpsc::Receiver<Event>,
-    signals: Signals,
 }
 
 impl Screen {
     /// Takes the terminal.
     pub(super) fn enter() -> io::Result<Self> {
         give_back_after_a_panic();
-        let signals = Signals::install()?;
         // From here on dropping it gives the terminal back, also when one of the steps fails.
         let taken = Taken;
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         std::mem::forget(taken);
-        Ok(Self { terminal, events: listen(), signals })
+        Ok(Self { terminal, events: listen() })
     }
 
     /// Draws.
@@ -56,18 +54,14 @@ impl Screen {
     /// The next thing that matters.
     pub(super) async fn heard(&mut self) -> Heard {
         loop {
-            tokio::select! {
-                event = self.events.recv() => match event {
-                    Some(Event::Resize(..)) => return Heard::Resized,
-                    Some(event) => {
-                        if let Some(key) = key(&event) {
-                            return Heard::Key(key);
-                        }
+            match self.events.recv().await {
+                Some(Event::Resize(..)) => return Heard::Resized,
+                Some(event) => {
+                    if let Some(key) = key(&event) {
+                        return Heard::Key(key);
                     }
-                    // The terminal has gone.
-                    None => return Heard::Ended(0),
-                },
-                code = self.signals.any() => return Heard::Ended(code),
+                }
+                None => return Heard::Gone,
             }
         }
     }
@@ -142,44 +136,4 @@ fn key(event: &Event) -> Option<Key> {
         KeyCode::Home => Key::Up(usize::MAX),
         _ => return None,
     })
-}
-
-/// The signals that end a program, and the exit codes that tell of them.
-#[cfg(unix)]
-struct Signals([(tokio::signal::unix::Signal, u8); 3]);
-
-#[cfg(unix)]
-impl Signals {
-    fn install() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self([(signal(SignalKind::terminate())?, 143), (signal(SignalKind::interrupt())?, 130), (signal(SignalKind::hangup())?, 129)]))
-    }
-
-    async fn any(&mut self) -> u8 {
-        let [(terminate, first), (interrupt, second), (hangup, third)] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => *first,
-            _ = interrupt.recv() => *second,
-            _ = hangup.recv() => *third,
-        }
-    }
-}
-
-/// Elsewhere Ctrl-C is the one there is.
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn install() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn any(&mut self) -> u8 {
-        // Where it cannot be heard, the keys still end it.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        130
-    }
 }

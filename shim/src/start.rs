@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile};
 use m365_cached_proto::logs::{LOG_MAX, put_aside};
 
+use crate::apart::apart;
+
 /// Variable that names the daemon's program.
 pub const DAEMON_VARIABLE: &str = "M365_CACHED_DAEMON";
 
@@ -68,7 +70,7 @@ impl Starter {
         if self.profile.explicit {
             command.env(DIR_VARIABLE, dir);
         }
-        detach(&mut command);
+        apart(&mut command);
         let child = command.spawn().map_err(|error| format!("`{}` cannot be started: {error}", program.display()))?;
         self.child = Some(child);
         self.turn = Some(turn);
@@ -153,18 +155,6 @@ fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options.create(true).open(path)
-}
-
-#[cfg(unix)]
-fn detach(command: &mut Command) {
-    std::os::unix::process::CommandExt::process_group(command, 0);
-}
-
-#[cfg(windows)]
-fn detach(command: &mut Command) {
-    const DETACHED_PROCESS: u32 = 0x0000_0008;
-    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-    std::os::windows::process::CommandExt::creation_flags(command, DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
 }
 
 /// The last line of a file that is not blank.

@@ -135,6 +135,8 @@ mod warm;
 #[cfg(test)]
 mod warming;
 #[cfg(test)]
+mod wine;
+#[cfg(test)]
 mod workday;
 #[cfg(test)]
 mod writes;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use m365_cached_proto::logs::{LOG_MAX, put_aside};
+use same_file::Handle;
 
 /// A log file. Clones are one.
 #[derive(Debug, Clone)]
@@ -45,7 +46,8 @@ impl LogFile {
     /// Whether stderr is this very file, so that what is written here need not be written there.
     #[must_use]
     pub fn is_stderr(&self) -> bool {
-        same_as_stderr(&self.0.lock().unwrap_or_else(PoisonError::into_inner).file).unwrap_or(false)
+        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner).file.try_clone();
+        file.and_then(Handle::from_file).is_ok_and(|file| Handle::stderr().is_ok_and(|stderr| stderr == file))
     }
 }
 
@@ -87,20 +89,6 @@ fn appended(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
-}
-
-#[cfg(unix)]
-fn same_as_stderr(file: &File) -> io::Result<bool> {
-    use std::os::{fd::AsFd as _, unix::fs::MetadataExt as _};
-    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?).metadata()?;
-    let file = file.metadata()?;
-    Ok((stderr.dev(), stderr.ino()) == (file.dev(), file.ino()))
-}
-
-/// Not to be told here: a daemon that a shim started writes its lines to both, which are one file.
-#[cfg(not(unix))]
-fn same_as_stderr(_: &File) -> io::Result<bool> {
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -219,10 +219,17 @@ fn socket_for(identity: &Path, wanted: &Path, places: Option<&Places>) -> PathBu
         .unwrap_or_else(|| short.join(name))
 }
 
-/// Pipes have one flat name space for the whole machine, so the name carries the profile's directory.
 #[cfg(not(unix))]
 fn socket_for(identity: &Path, _wanted: &Path, _places: Option<&Places>) -> PathBuf {
-    PathBuf::from(format!(r"\\.\pipe\{FOLDER}-{:016x}", fingerprint(identity)))
+    pipe_for(identity)
+}
+
+/// Pipes have one flat name space for the whole machine, so the name carries the profile's directory. Windows does not tell `C:\Ada` from
+/// `c:\ada`, and some clients write one and some the other: they must arrive at one pipe.
+#[cfg(any(not(unix), test))]
+fn pipe_for(identity: &Path) -> PathBuf {
+    let folded = identity.to_string_lossy().to_lowercase();
+    PathBuf::from(format!(r"\\.\pipe\{FOLDER}-{:016x}", fingerprint(Path::new(&folded))))
 }
 
 #[cfg(unix)]

@@ -71,6 +71,14 @@ fn the_short_name_never_changes() {
 }
 
 #[test]
+fn a_pipe_is_one_however_its_folder_is_spelled() {
+    let pipe = pipe_for(Path::new(r"C:\Users\Ada\m365"));
+    assert_eq!(pipe, pipe_for(Path::new(r"c:\users\ada\M365")));
+    assert_ne!(pipe, pipe_for(Path::new(r"C:\Users\Ada\other")));
+    assert!(pipe.to_str().unwrap().starts_with(r"\\.\pipe\m365-cached-"));
+}
+
+#[test]
 fn the_variable_decides_and_empty_means_unset() {
     let found = Profile::find(&|name| (name == DIR_VARIABLE).then(|| "/srv/demo/".into())).unwrap();
     assert_eq!(found.dir, Path::new("/srv/demo"), "one directory has one spelling");

@@ -15,6 +15,7 @@ use m365_cached_proto::ALREADY_RUNNING;
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile, private_dir};
 use m365_cached_proto::logs::{LOG_MAX, put_aside};
 
+use crate::apart::apart;
 use crate::retry::START_EVERY;
 
 /// Variable that names the daemon's program.
@@ -82,7 +83,7 @@ impl Starter {
         if self.profile.explicit {
             command.env(DIR_VARIABLE, dir);
         }
-        detach(&mut command);
+        apart(&mut command);
         let child = command.spawn().map_err(|error| format!("`{}` cannot be started: {error}", program.display()))?;
         self.child = Some(child);
         mark(&turn);
@@ -191,18 +192,6 @@ fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options.create(true).open(path)
-}
-
-#[cfg(unix)]
-fn detach(command: &mut Command) {
-    std::os::unix::process::CommandExt::process_group(command, 0);
-}
-
-#[cfg(windows)]
-fn detach(command: &mut Command) {
-    const DETACHED_PROCESS: u32 = 0x0000_0008;
-    const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-    std::os::windows::process::CommandExt::creation_flags(command, DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
 }
 
 /// What a program said at its end: its last error with the hint below it, else the last line that is not blank.

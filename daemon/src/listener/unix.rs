@@ -7,20 +7,18 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use futures_util::{Stream, stream};
 use rustix::net::sockopt;
 use tokio::net::UnixListener;
 
+use super::PAUSE;
 use crate::instance::Instance;
 
 /// A client of the same user.
 pub type Connection = tokio::net::UnixStream;
 
-/// Pause after a failed accept: it fails again at once while file descriptors are short.
-const PAUSE: Duration = Duration::from_millis(50);
 /// Bytes on their way to a client before the daemon has to wait for it: a long answer goes out in one piece. 500 KB are 8 % faster
 /// so (`bench trip`); Linux's own 208 KB make the daemon wait twice.
 const SEND_BUFFER: usize = 1024 * 1024;

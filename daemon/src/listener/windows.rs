@@ -18,6 +18,7 @@ use tonic::transport::server::Connected;
 use windows_permissions::{LocalBox, SecurityDescriptor};
 use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 
+use super::PAUSE;
 use crate::instance::Instance;
 
 /// Full access for the owner, protected from inheritance, nothing for anybody else. The default would let everybody read. The owner is
@@ -48,15 +49,29 @@ impl Listener {
     /// The connections of this user.
     pub fn incoming(self) -> impl Stream<Item = io::Result<Connection>> + Send {
         stream::unfold(self, async |mut listener| {
-            let connection = listener.accept().await;
-            Some((connection, listener))
+            let connection = listener.next().await;
+            Some((Ok(connection), listener))
         })
     }
 
+    async fn next(&mut self) -> Connection {
+        loop {
+            match self.accept().await {
+                Ok(connection) => return connection,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// The client of the present instance, once there is another instance after it: until then it keeps its client.
     async fn accept(&mut self) -> io::Result<Connection> {
-        self.next.connect().await?;
-        let next = pipe(&self.name, false)?;
-        Ok(Connection(std::mem::replace(&mut self.next, next)))
+        let connected = self.next.connect().await;
+        // Also when it has failed: it would fail again.
+        let instance = std::mem::replace(&mut self.next, pipe(&self.name, false)?);
+        connected.map(|()| Connection(instance))
     }
 }
 

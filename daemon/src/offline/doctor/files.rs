@@ -1,7 +1,7 @@
 //! Folders, settings, lock, socket and room on the disk.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     io::{self, ErrorKind},
 };
 
@@ -31,7 +31,8 @@ pub(super) fn directories(bench: &Bench) -> Found {
     }
     missing.dedup();
     match missing.as_slice() {
-        [] => Found::ok(format!("`{}` is for its owner alone", profile.dir.display())),
+        [] if cfg!(unix) => Found::ok(format!("`{}` is for its owner alone", profile.dir.display())),
+        [] => Found::ok(format!("`{}` is there, with the rights of the folder that it lies in", profile.dir.display())),
         missing => Found::ok(format!("not made yet: {}; the first start makes it", missing.join(", "))),
     }
 }
@@ -81,15 +82,15 @@ pub(super) fn lock(bench: &mut Bench) -> Found {
 }
 
 /// Where the daemon listens: a socket of its owner's, with a daemon behind it.
+#[cfg(unix)]
 pub(super) fn socket(bench: &Bench) -> Found {
-    #[cfg(unix)]
-    {
-        settled(unix_socket(bench))
-    }
-    #[cfg(not(unix))]
-    {
-        settled(Ok(Found::skipped("a pipe has no file to look at")))
-    }
+    settled(unix_socket(bench))
+}
+
+/// Where the daemon listens; what is behind the pipe is seen when the daemon is asked.
+#[cfg(not(unix))]
+pub(super) fn socket(_: &Bench) -> Found {
+    settled(Ok(Found::skipped("a pipe has no file to look at")))
 }
 
 #[cfg(unix)]
@@ -100,7 +101,7 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
     };
     let path = bench.profile.socket();
     let shown = path.display();
-    let metadata = match fs::symlink_metadata(path) {
+    let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound && bench.locked => {
             let message =

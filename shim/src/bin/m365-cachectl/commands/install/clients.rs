@@ -158,13 +158,15 @@ pub(super) struct Machine<'a> {
 impl Machine<'_> {
     /// The file of `client` for all projects of the user.
     pub(super) fn file(&self, client: Client) -> PathBuf {
-        match client {
+        let file = match client {
             Client::ClaudeCode => self.named("CLAUDE_CONFIG_DIR").unwrap_or_else(|| self.home.clone()).join(".claude.json"),
             Client::ClaudeDesktop => self.desktop().join("claude_desktop_config.json"),
             Client::Vscode => self.settings().join("Code/User/mcp.json"),
             Client::Cursor => self.home.join(".cursor/mcp.json"),
             Client::Codex => self.codex().join("config.toml"),
-        }
+        };
+        // On Windows this writes every separator as people see it elsewhere.
+        file.components().collect()
     }
 
     /// What shows that `client` is on this machine: its file, its folder, or its program.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use m365_cached_proto::dirs::{Places, Profile, private_dir};
 use m365_cached_proto::v1::{Fault, Kind};
+use m365_cached_shim::apart::apart;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -156,11 +157,7 @@ async fn launch(program: &Path, dir: &Path) -> Result<(String, u32), String> {
     // As slow as the real service, so that the times mean something; by this machine's clock, so that tokens live as long as they say.
     command.arg("--profile").arg(dir).args(["--latency", "real", "--clock", "now"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(false);
-    #[cfg(unix)]
-    command.process_group(0);
-    // Without the console, which takes its programs along when it is closed (DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP).
-    #[cfg(windows)]
-    command.creation_flags(0x0000_0008 | 0x0000_0200);
+    apart(command.as_std_mut());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let pid = child.id().unwrap_or_default();
     let stdout = child.stdout.take().ok_or("it has no output")?;

@@ -195,3 +195,7 @@ impl Engine {
 fn outcome_of(error: &StepError) -> Outcome {
     if error.is_refusal() { Outcome::Refused } else { Outcome::Unknown }
 }
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;

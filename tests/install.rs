@@ -220,6 +220,14 @@ fn what_is_not_ours_is_not_taken_out() {
     assert_eq!(house.rows(&["install", "--list"])[3]["state"], "other_program");
     house.run(&["install", "cursor", "--name", "second", "--yes"]).ok().unwrap();
     assert_eq!(parsed(&file)["mcpServers"]["m365"]["command"], "uvx");
+    house.run(&["install", "codex", "--name", "second", "--yes"]).ok().unwrap();
+    let listed = house.rows(&["install", "--list"]);
+    let entries = |client: &str| -> Vec<(&str, &str)> {
+        let of = listed.iter().filter(|row| row["client"] == client);
+        of.map(|row| (row["entry"].as_str().unwrap(), row["state"].as_str().unwrap())).collect()
+    };
+    assert_eq!(entries("cursor"), [("m365", "other_program"), ("second", "installed")], "what starts us by another name is told, too");
+    assert_eq!(entries("codex"), [("m365", "not_installed"), ("second", "installed")]);
     house.run(&["uninstall", "cursor", "--name", "second", "--yes"]).ok().unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     assert_eq!(house.rows(&["install", "cursor", "--yes"])[0]["state"], "updated");

@@ -367,7 +367,7 @@ fn an_account_has_a_short_name_and_one_is_meant_where_none_is_named() {
     assert!(unnamed.code == Some(2) && unnamed.stderr.contains("account_id"), "{unnamed:?}");
 
     let stranger = world.ctl(&["--json", "accounts", "alias", "nobody@contoso.example", "work"]).unwrap();
-    assert_eq!((stranger.code, stranger.json().unwrap()["error"]["code"].clone()), (Some(2), json!("unknown_account")), "{stranger:?}");
+    assert_eq!((stranger.code, stranger.json().unwrap()["error"]["code"].clone()), (Some(3), json!("unknown_account")), "{stranger:?}");
     let set = world.ctl_json(&["accounts", "alias", "bea@contoso.example", "work"]).unwrap();
     assert_eq!((&set["key"], &set["is"]), (&json!("accounts.\"bea@contoso.example\".alias"), &json!("\"work\"")), "{set}");
     let doubled = world.ctl(&["accounts", "alias", ALEX, "Work"]).unwrap();

@@ -32,7 +32,7 @@ fn it_waits_until_the_usual_calls_are_fresh_and_leaves_fresh_ones_as_they_are() 
     assert_eq!(world.control().stats().requests, before);
     assert_eq!(client.call("contact_list", &json!({"account_id": world.ids[1]})).unwrap().cache_status().unwrap(), "miss");
     let said = world.ctl(&["warm", "--wait"]).unwrap().ok().unwrap();
-    assert_eq!(said.stdout, "2 answers fetched, 4 were fresh (accounts: 2)\n");
+    assert_eq!(said.stdout, "2 answers fetched, 4 fresh already (accounts: 2)\n");
     assert_eq!(world.ctl_json(&["status"]).unwrap()["warming"]["enabled"], false, "it goes on as it is set");
 }
 

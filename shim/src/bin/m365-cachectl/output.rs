@@ -263,6 +263,16 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
+/// `1 entry`, `2 entries`, `2 refreshes`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    match (count, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) if one.ends_with("sh") => format!("{count} {one}es"),
+        (_, None) => format!("{count} {one}s"),
+    }
+}
+
 /// `3 h 12 min`: the two largest units.
 pub(crate) fn seconds(count: u64) -> String {
     match count {
@@ -283,6 +293,13 @@ mod tests {
     fn only_yes_is_yes() {
         assert!(["y\n", " YES \n"].into_iter().all(is_yes));
         assert!(!["", "\n", "n", "yeah", "ok", "1"].into_iter().any(is_yes));
+    }
+
+    #[test]
+    fn one_is_told_from_many() {
+        let of = |count| ["answer", "entry", "refresh"].map(|one| counted(count, one)).join(", ");
+        assert_eq!(of(1), "1 answer, 1 entry, 1 refresh");
+        assert_eq!(of(0), "0 answers, 0 entries, 0 refreshes");
     }
 
     #[test]

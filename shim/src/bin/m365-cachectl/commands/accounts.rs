@@ -116,7 +116,7 @@ async fn named(context: &Context, name: &str) -> Result<AccountView, Fault> {
             [] => "Nobody is signed in: `m365-cachectl login`.".to_owned(),
             known => format!("There is {}.", known.join(", ")),
         };
-        Fault::new(Kind::User, "unknown_account", "no account with that id, username or alias is signed in", hint)
+        Fault::new(Kind::SignIn, "unknown_account", "no account with that id, username or alias is signed in", hint)
     })
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::{Context, answered};
-use crate::output::{Output, Paint, View};
+use crate::output::{Output, Paint, View, counted};
 use crate::private::PrivateFile;
 
 /// What to show of the audit trail.
@@ -257,7 +257,7 @@ impl From<VerifyAuditReply> for Verified {
 impl View for Verified {
     fn text(&self, paint: Paint) -> String {
         let mut text = if self.holds {
-            format!("{}: {} records, none changed, moved or missing\n", paint.good("the audit trail holds"), self.records)
+            format!("{}: {}, none changed, moved or missing\n", paint.good("the audit trail holds"), counted(self.records, "record"))
         } else {
             format!("{}\n", paint.bad("the audit trail does not hold"))
         };
@@ -277,7 +277,7 @@ impl View for Verified {
 
 impl View for Exported {
     fn text(&self, _paint: Paint) -> String {
-        format!("{} records written to {}\n", self.records, self.file)
+        format!("{} written to {}\n", counted(self.records, "record"), self.file)
     }
 }
 

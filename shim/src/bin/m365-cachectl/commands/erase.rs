@@ -7,7 +7,7 @@ use m365_cached_proto::v1::{EraseReply, EraseRequest, Fault, Kind};
 use serde::Serialize;
 
 use crate::context::{Context, answered};
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 
 /// Something is left: the store needs attention.
 const NOT_COMPLETE: u8 = 7;
@@ -70,7 +70,7 @@ impl From<EraseReply> for Erased {
 impl View for Erased {
     fn text(&self, paint: Paint) -> String {
         let mut text = if self.complete {
-            format!("erased; {} answers deleted, nothing is left\n", self.entries_deleted)
+            format!("erased; {} deleted, nothing is left\n", counted(self.entries_deleted, "answer"))
         } else {
             let left: Vec<String> =
                 self.left.iter().filter(|(_, count)| **count > 0).map(|(what, count)| format!("{count} {what}")).collect();

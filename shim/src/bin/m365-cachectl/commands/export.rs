@@ -6,7 +6,7 @@ use m365_cached_proto::v1::{ExportAccountRequest, Fault};
 use serde::Serialize;
 
 use crate::context::{Context, answered};
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 use crate::private::PrivateFile;
 
 /// `{"file":"…","entries":n,"pieces":n}`
@@ -62,7 +62,7 @@ impl Sections {
 
 impl View for Exported {
     fn text(&self, _paint: Paint) -> String {
-        format!("{} answers and everything else that is held written to {}\n", self.entries, self.file)
+        format!("{} and everything else that is held written to {}\n", counted(self.entries, "answer"), self.file)
     }
 }
 

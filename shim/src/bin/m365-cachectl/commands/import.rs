@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::offline;
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 
 /// What to take over.
 #[derive(Debug, clap::Args)]
@@ -140,7 +140,7 @@ impl View for Imported {
         }
         text.push('\n');
         if let (Some(rows), Some(answers), Some(tasks)) = (self.rows, self.answers, self.tasks) {
-            let _ = writeln!(text, "rows  {rows}: {answers} answers, {tasks} tasks, the rest its own records");
+            let _ = writeln!(text, "rows  {rows}: {}, {}, the rest its own records", counted(answers, "answer"), counted(tasks, "task"));
         }
         for (kind, count) in self.answers_by_type.iter().flatten() {
             let _ = writeln!(text, "  {count:>7}  {kind}");
@@ -193,7 +193,7 @@ mod tests {
         let json = r#"{"state":"would_import","original":"/o","encrypted":true,"rows":9,"answers":7,"answers_by_type":{"email_list":7},
             "answers_served":0,"tasks":1,"tables":{},"sealed":null,"accounts":{"found":["ada@contoso.com"],"of_other_clouds":1}}"#;
         let imported: Imported = serde_json::from_str(json).unwrap();
-        let expected = "would import  `/o`, encrypted\nrows  9: 7 answers, 1 tasks, the rest its own records\n        7  email_list\nnone of the answers is served: they are asked of Microsoft anew\naccounts  1 found; each signs in again:\n  m365-cachectl login --username ada@contoso.com\n  1 of another cloud, left out\n";
+        let expected = "would import  `/o`, encrypted\nrows  9: 7 answers, 1 task, the rest its own records\n        7  email_list\nnone of the answers is served: they are asked of Microsoft anew\naccounts  1 found; each signs in again:\n  m365-cachectl login --username ada@contoso.com\n  1 of another cloud, left out\n";
         assert_eq!(imported.text(Paint::OFF), expected);
         let removed = Removed { state: "removed".into(), removed: vec!["/o".into()], sealed: None };
         assert!(removed.text(Paint::OFF).starts_with("removed `/o`\non flash"));

@@ -4,7 +4,7 @@ use m365_cached_proto::v1::{Fault, InvalidateReply, InvalidateRequest};
 use serde::Serialize;
 
 use crate::context::{Context, promptly};
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 
 /// What to delete.
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ impl From<InvalidateReply> for Invalidated {
 
 impl View for Invalidated {
     fn text(&self, _paint: Paint) -> String {
-        format!("{} entries deleted ({})\n", self.entries_deleted, self.pattern)
+        format!("{} deleted ({})\n", counted(self.entries_deleted, "entry"), self.pattern)
     }
 }
 

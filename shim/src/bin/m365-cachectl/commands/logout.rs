@@ -4,7 +4,7 @@ use m365_cached_proto::v1::{Fault, LogoutReply, LogoutRequest};
 use serde::Serialize;
 
 use crate::context::{Context, promptly};
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 use crate::views::AccountView;
 
 /// `{"account":{…},"entries_deleted":n}`
@@ -28,7 +28,7 @@ impl From<LogoutReply> for Logout {
 
 impl View for Logout {
     fn text(&self, _paint: Paint) -> String {
-        format!("signed out {}; {} entries deleted\n", self.account.username, self.entries_deleted)
+        format!("signed out {}; {} deleted\n", self.account.username, counted(self.entries_deleted, "entry"))
     }
 }
 

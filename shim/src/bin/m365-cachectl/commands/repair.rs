@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::offline;
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 
 /// How to repair.
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,7 @@ impl View for Repaired {
         let state = if self.state == "whole" { paint.good(&state) } else { paint.warn(&state) };
         let mut text = format!("{state}  {}\n", self.why);
         if let (Some(accounts), Some(signed_in)) = (self.accounts, self.signed_in) {
-            let _ = writeln!(text, "saved  {accounts} accounts, {signed_in} of them with their tokens; answers are fetched again");
+            let _ = writeln!(text, "saved  {}, {signed_in} with tokens; answers are fetched again", counted(accounts, "account"));
         }
         if let Some(folder) = &self.quarantine {
             let _ = writeln!(text, "the file of before is in `{folder}`");
@@ -111,7 +111,7 @@ mod tests {
     fn it_reads_well() {
         let json = r#"{"state":"repaired","why":"The database is damaged.","quarantine":"/q","accounts":3,"signed_in":2,"rows":9,"torn_tables":1}"#;
         let repaired: Repaired = serde_json::from_str(json).unwrap();
-        let expected = "repaired  The database is damaged.\nsaved  3 accounts, 2 of them with their tokens; answers are fetched again\nthe file of before is in `/q`\n";
+        let expected = "repaired  The database is damaged.\nsaved  3 accounts, 2 with tokens; answers are fetched again\nthe file of before is in `/q`\n";
         assert_eq!(repaired.text(Paint::OFF), expected);
         assert_eq!(Reset { quarantine: None }.text(Paint::OFF), "there was nothing to put aside\n");
     }

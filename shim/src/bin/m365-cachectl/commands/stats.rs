@@ -6,7 +6,7 @@ use m365_cached_proto::v1::{Fault, StatsReply, StatsRequest, StatsRow, StatsTime
 use serde::Serialize;
 
 use crate::context::{Context, promptly};
-use crate::output::{Paint, View, bytes, table};
+use crate::output::{Paint, View, bytes, counted, table};
 
 /// Which statistics to show.
 #[derive(Debug, clap::Args)]
@@ -272,7 +272,12 @@ impl View for Stats {
         rows.extend(self.trend());
         rows.push(vec![
             "graph".to_owned(),
-            format!("{} requests saved, {} made, {} refreshes", total.saved_graph_calls, total.graph_requests, total.refreshes),
+            format!(
+                "{} saved, {} made, {}",
+                counted(total.saved_graph_calls, "request"),
+                total.graph_requests,
+                counted(total.refreshes, "refresh")
+            ),
         ]);
         if total.stale_if_error > 0 {
             rows.push(vec![String::new(), paint.warn(&format!("{} answered stale because Microsoft failed", total.stale_if_error))]);
@@ -285,10 +290,13 @@ impl View for Stats {
         }
         rows.push(vec![
             "holds".to_owned(),
-            format!("{} entries, {} stored in {}", total.entries, bytes(total.raw_bytes), bytes(total.stored_bytes)),
+            format!("{}, {} stored in {}", counted(total.entries, "entry"), bytes(total.raw_bytes), bytes(total.stored_bytes)),
         ]);
         if total.evicted > 0 {
-            rows.push(vec![String::new(), format!("{} entries of {} thrown out for room", total.evicted, bytes(total.evicted_bytes))]);
+            rows.push(vec![
+                String::new(),
+                format!("{} of {} thrown out for room", counted(total.evicted, "entry"), bytes(total.evicted_bytes)),
+            ]);
         }
         let (name, rows_by, holds) = match self.by {
             By::Tool => ("tool", &self.by_tool, true),

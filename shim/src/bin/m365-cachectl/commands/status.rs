@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::accounts;
 use crate::context::{Context, promptly};
-use crate::output::{Paint, View, bytes, seconds, table};
+use crate::output::{Paint, View, bytes, counted, seconds, table};
 use crate::views::{AccountView, ClientView, FaultView, known};
 
 /// `{"state":"ready",…}`; `state` is `ready`, `locked`, `draining`, or `not_running`, and then only `profile` stands beside it.
@@ -248,7 +248,7 @@ impl RoomView {
         }
         match &self.cleaned {
             Some(cleaned) => {
-                let _ = write!(text, ", the last clean-up removed {} entries ({})", cleaned.entries, bytes(cleaned.bytes));
+                let _ = write!(text, ", the last clean-up removed {} ({})", counted(cleaned.entries, "entry"), bytes(cleaned.bytes));
             }
             None => text.push_str(", no clean-up since the start"),
         }
@@ -294,8 +294,8 @@ impl Running {
         }
         if let Some(store) = &self.store {
             let health = if store.healthy { paint.good("healthy") } else { paint.bad("broken") };
-            let (entries, raw, stored) = (store.entries, bytes(store.raw_bytes), bytes(store.stored_bytes));
-            rows.push(("store", format!("{}, {health}, {entries} entries, {raw} stored in {stored}", store.backend)));
+            let (entries, raw, stored) = (counted(store.entries, "entry"), bytes(store.raw_bytes), bytes(store.stored_bytes));
+            rows.push(("store", format!("{}, {health}, {entries}, {raw} stored in {stored}", store.backend)));
             if let Some(room) = &store.room {
                 rows.push(("room", room.text(store.free_disk_bytes)));
             }
@@ -307,7 +307,7 @@ impl Running {
             rows.push(("paused", paint.warn("Microsoft is not asked; `m365-cachectl resume` ends it")));
         }
         if let Some(GraphView { breaker, requests, failures, throttled, .. }) = &self.graph {
-            rows.push(("graph", format!("breaker {breaker}, {requests} requests, {failures} failed, {throttled} throttled")));
+            rows.push(("graph", format!("breaker {breaker}, {}, {failures} failed, {throttled} throttled", counted(*requests, "request"))));
         }
         rows.push(("queue", format!("{} queued, {} running, {} failed", self.queue.queued, self.queue.running, self.queue.failed)));
         if let Some(WarmingView { enabled, running, total, done, failed }) = &self.warming {

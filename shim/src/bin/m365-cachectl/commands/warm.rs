@@ -4,7 +4,7 @@ use m365_cached_proto::v1::{Fault, Kind, WarmEvent, WarmRequest};
 use serde::Serialize;
 
 use crate::context::{Context, answered};
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 
 /// What to fetch ahead of use.
 #[derive(Debug, clap::Args)]
@@ -81,9 +81,12 @@ impl View for Warmed {
     fn text(&self, paint: Paint) -> String {
         let Self { accounts, asked, fresh, fetched, failed, ended } = self;
         let mut text = if *ended {
-            format!("{fetched} answers fetched, {fresh} were fresh (accounts: {accounts})\n")
+            format!("{} fetched, {fresh} fresh already (accounts: {accounts})\n", counted(*fetched, "answer"))
         } else {
-            format!("{asked} answers asked for, {fresh} are fresh (accounts: {accounts}); `m365-cachectl status` tells how far it is\n")
+            format!(
+                "{} asked for, {fresh} fresh already (accounts: {accounts}); `m365-cachectl status` tells how far it is\n",
+                counted(*asked, "answer")
+            )
         };
         if *failed > 0 {
             text += &format!("{} {failed}; `m365-cachectl tasks --status failed` says why\n", paint.bad("failed:"));
@@ -102,10 +105,10 @@ mod tests {
         let ended = WarmEvent { fetched: 3, failed: 1, ended: true, failure: Kind::Denied as i32, ..begun };
         assert_eq!((progress(&begun), progress(&ended)), ("2 of 6 answers".into(), "6 of 6 answers, 1 failed".into()));
         let text = |event| Warmed::from(event).text(Paint::OFF);
-        assert_eq!(text(begun), "4 answers asked for, 2 are fresh (accounts: 2); `m365-cachectl status` tells how far it is\n");
+        assert_eq!(text(begun), "4 answers asked for, 2 fresh already (accounts: 2); `m365-cachectl status` tells how far it is\n");
         assert_eq!(
             text(ended),
-            "3 answers fetched, 2 were fresh (accounts: 2)\nfailed: 1; `m365-cachectl tasks --status failed` says why\n"
+            "3 answers fetched, 2 fresh already (accounts: 2)\nfailed: 1; `m365-cachectl tasks --status failed` says why\n"
         );
         let json = serde_json::to_string(&Warmed::from(ended)).unwrap();
         assert_eq!(json, r#"{"accounts":2,"asked":4,"fresh":2,"fetched":3,"failed":1,"ended":true}"#);

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::offline;
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 
 /// How to look.
 #[derive(Debug, clap::Args)]
@@ -214,8 +214,12 @@ impl View for Report {
         let (failures, warnings) = (count("failure"), count("warning"));
         let end = match (failures, warnings) {
             (0, 0) => paint.good("all is well"),
-            (0, _) => paint.warn(&format!("it works, with {warnings} warnings")),
-            _ => paint.bad(&format!("{failures} failures, {warnings} warnings; begin with the first failure")),
+            (0, _) => paint.warn(&format!("it works, with {}", counted(warnings as u64, "warning"))),
+            _ => paint.bad(&format!(
+                "{}, {}; begin with the first failure",
+                counted(failures as u64, "failure"),
+                counted(warnings as u64, "warning")
+            )),
         };
         let _ = writeln!(text, "{end}");
         if let Some(bundle) = &self.bundle {
@@ -249,6 +253,6 @@ mod tests {
     fn warnings_alone_are_no_failure() {
         let report = report(vec![Check::warning("disk", "low_disk", "little room", "Make some.")]);
         assert_eq!((report.exit_code(), report.healthy), (0, true));
-        assert!(report.text(Paint::OFF).ends_with("it works, with 1 warnings\n"));
+        assert!(report.text(Paint::OFF).ends_with("it works, with 1 warning\n"));
     }
 }

@@ -41,6 +41,15 @@ pub(super) fn get(text: &str, section: &str, name: &str) -> Result<Option<Value>
     Ok(member(text, servers, name)?.map(|prop| json(&prop.value)))
 }
 
+/// All entries of the object `section`, by name.
+///
+/// # Errors
+/// As [`get`].
+pub(super) fn entries(text: &str, section: &str) -> Result<Map<String, Value>, Trouble> {
+    let Some(root) = root(text)? else { return Ok(Map::new()) };
+    Ok(object(text, &root, section)?.map(members).unwrap_or_default())
+}
+
 /// The text with `value` as the entry `name` of `section`.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use m365_cached_proto::v1::Fault;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::clients::{Client, Machine};
 use super::entry::is_ours;
@@ -17,11 +18,15 @@ pub(super) struct List {
     clients: Vec<Row>,
 }
 
-/// One client. `state` is `installed`, `not_installed`, `other_program` (under our name), `gone` (the program it names is not there) or
+/// One client, or one more entry of a client that starts us under another name, as the demo's. `state` is `installed`, `not_installed`, `other_program` (under our name), `gone` (the program it names is not there) or
 /// `unreadable`.
 #[derive(Debug, Serialize)]
 struct Row {
+    #[serde(skip)]
+    named: Client,
     client: &'static str,
+    /// What we are called there.
+    entry: String,
     /// What shows that it is on this machine.
     found: Option<PathBuf>,
     state: &'static str,
@@ -35,49 +40,75 @@ struct Row {
 impl List {
     /// For whoever judges them.
     pub(super) fn into_entered(self) -> Vec<super::Entered> {
-        let row = |Row { client, found: _, state, file, command, trouble }| super::Entered { client, state, file, command, trouble };
+        let row = |Row { named: _, client, entry: _, found: _, state, file, command, trouble }| super::Entered {
+            client,
+            state,
+            file,
+            command,
+            trouble,
+        };
         self.clients.into_iter().map(row).collect()
     }
 
-    /// Looks at every client; with `project` at the files of that project.
+    /// Looks at every client, or at the files of `project`, for the entry `name` and for those that start us by other names.
+    pub(super) fn whole(machine: &Machine<'_>, project: Option<&Path>, name: &str) -> Result<Self, Fault> {
+        let mut clients = Vec::new();
+        for row in Self::of(machine, project, name)?.clients {
+            // One that cannot be read has said so.
+            let others = Held::read(&row.file).ok().and_then(|held| plan::entries(row.named, held.text()).ok()).unwrap_or_default();
+            let (named, found, file) = (row.named, row.found.clone(), row.file.clone());
+            clients.push(row);
+            let ours = others.into_iter().filter(|(entry, value)| entry != name && is_ours(value));
+            clients.extend(ours.map(|(entry, value)| Row::of(named, entry, found.clone(), file.clone(), Ok(Some(value)))));
+        }
+        Ok(Self { clients })
+    }
+
+    /// Looks at every client for the entry `name`; with `project` at the files of that project.
     pub(super) fn of(machine: &Machine<'_>, project: Option<&Path>, name: &str) -> Result<Self, Fault> {
         let mut clients = Vec::new();
         for client in Client::ALL {
-            let facts = client.facts();
             let file = match project {
                 Some(_) if client == Client::ClaudeDesktop => continue,
                 project => super::file(client, project, machine)?,
             };
             let text = Held::read(&file).map_err(|error| error.to_string());
             let entry = text.and_then(|held| plan::found(client, held.text(), name).map_err(|trouble| trouble.to_string()));
-            let (state, command, trouble) = match entry {
-                Err(trouble) => ("unreadable", None, Some(trouble)),
-                Ok(None) => ("not_installed", None, None),
-                Ok(Some(entry)) => {
-                    let command = entry["command"].as_str().map(str::to_owned);
-                    let there = command.as_deref().is_some_and(|command| Path::new(command).is_file());
-                    let state = match (is_ours(&entry), there) {
-                        (false, _) => "other_program",
-                        (true, false) => "gone",
-                        (true, true) => "installed",
-                    };
-                    (state, command, None)
-                }
-            };
-            clients.push(Row { client: facts.word, found: machine.trace(client), state, file, command, trouble });
+            clients.push(Row::of(client, name.to_owned(), machine.trace(client), file, entry));
         }
         Ok(Self { clients })
     }
 }
 
+impl Row {
+    fn of(client: Client, name: String, found: Option<PathBuf>, file: PathBuf, entry: Result<Option<Value>, String>) -> Self {
+        let (state, command, trouble) = match entry {
+            Err(trouble) => ("unreadable", None, Some(trouble)),
+            Ok(None) => ("not_installed", None, None),
+            Ok(Some(entry)) => {
+                let command = entry["command"].as_str().map(str::to_owned);
+                let there = command.as_deref().is_some_and(|command| Path::new(command).is_file());
+                let state = match (is_ours(&entry), there) {
+                    (false, _) => "other_program",
+                    (true, false) => "gone",
+                    (true, true) => "installed",
+                };
+                (state, command, None)
+            }
+        };
+        Self { named: client, client: client.facts().word, entry: name, found, state, file, command, trouble }
+    }
+}
+
 impl View for List {
     fn text(&self, _paint: Paint) -> String {
-        let mut rows = vec![["client", "found", "state", "starts", "file"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["client", "found", "entry", "state", "starts", "file"].map(str::to_owned).to_vec()];
         for row in &self.clients {
             let file = row.file.display();
             rows.push(vec![
                 row.client.to_owned(),
                 if row.found.is_some() { "yes" } else { "no" }.to_owned(),
+                row.entry.clone(),
                 row.state.replace('_', " "),
                 row.command.clone().unwrap_or_else(|| "-".to_owned()),
                 row.trouble.as_ref().map_or_else(|| file.to_string(), |trouble| format!("{file}: {trouble}")),

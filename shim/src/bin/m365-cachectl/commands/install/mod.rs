@@ -34,7 +34,7 @@ pub(super) fn install(context: &Context, args: &Install) -> Result<u8, Fault> {
     let env = |name: &str| std::env::var_os(name);
     let machine = machine(&env)?;
     if args.list {
-        context.output.show(&list::List::of(&machine, args.project.as_deref(), &args.name)?);
+        context.output.show(&list::List::whole(&machine, args.project.as_deref(), &args.name)?);
         return Ok(0);
     }
     let clients = chosen(&args.clients, args.all, &machine)?;

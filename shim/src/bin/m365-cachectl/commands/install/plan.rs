@@ -131,6 +131,15 @@ pub(super) fn found(client: Client, text: &str, name: &str) -> Result<Option<Val
     }
 }
 
+/// Every entry in `text`, the file of `client`, by name.
+pub(super) fn entries(client: Client, text: &str) -> Result<Map<String, Value>, Trouble> {
+    let section = client.facts().section;
+    match client.facts().format {
+        Format::Jsonc => jsonc::entries(text, section),
+        Format::Toml => toml::entries(text, section),
+    }
+}
+
 /// What a new file of `client` would hold.
 pub(super) fn snippet(client: Client, name: &str, entry: &Entry) -> Result<String, Trouble> {
     put(client, "", name, &entry.members(client.facts().typed))

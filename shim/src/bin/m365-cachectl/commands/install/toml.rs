@@ -16,13 +16,21 @@ use super::trouble::Trouble;
 /// # Errors
 /// When the text is no TOML.
 pub(super) fn get(text: &str, section: &str, name: &str) -> Result<Option<Value>, Trouble> {
+    Ok(entries(text, section)?.remove(name))
+}
+
+/// All entries of the table `section`, by name.
+///
+/// # Errors
+/// As [`get`].
+pub(super) fn entries(text: &str, section: &str) -> Result<Map<String, Value>, Trouble> {
     let document = Document::parse(text).map_err(|error| trouble(text, &error))?;
-    let Some(servers) = document.as_table().get(section) else { return Ok(None) };
+    let Some(servers) = document.as_table().get(section) else { return Ok(Map::new()) };
     let Some(servers) = servers.as_table_like() else {
         let at = servers.span().unwrap_or_default().start;
         return Err(Trouble::new(&format!("`{section}` should be a table"), text, at));
     };
-    Ok(servers.get(name).map(json))
+    Ok(servers.iter().map(|(name, entry)| (name.to_owned(), json(entry))).collect())
 }
 
 /// The text with `value` as the entry `name` of `section`.

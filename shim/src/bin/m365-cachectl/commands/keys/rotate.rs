@@ -7,7 +7,7 @@ use tonic::transport::Channel;
 
 use super::place;
 use crate::context::{Context, answered};
-use crate::output::{Paint, View};
+use crate::output::{Paint, View, counted};
 
 /// How to rotate.
 #[derive(Debug, clap::Args)]
@@ -130,10 +130,11 @@ impl View for Done {
         let mut text = self.rotated.as_ref().map(|rotated| rotated.text(paint)).unwrap_or_default();
         match self.reencryption {
             Some(Progress { done, ended: true, .. }) => {
-                text += &format!("{done} answers are sealed under new data keys; the old ones are destroyed\n");
+                text += &format!("{} sealed under new data keys; the old ones are destroyed\n", counted(done, "answer"));
             }
             Some(Progress { total, .. }) => {
-                text += &format!("{total} answers are being sealed under new data keys; `m365-cachectl keys status` tells how far it is\n");
+                text +=
+                    &format!("sealing {} under new data keys; `m365-cachectl keys status` tells how far it is\n", counted(total, "answer"));
             }
             None => {}
         }

@@ -46,7 +46,7 @@ impl Guide<'_> {
             let hint = match output.json {
                 true => format!("{} Then run `m365-cachectl setup --client-id ID`.", steps.join(" ")),
                 false => {
-                    "Register one, once, as said above and in the manual (packaging/manual/sign-in.md), then run `m365-cachectl setup --client-id ID`."
+                    "Register one, once, as said above (sign-in.md in the manual has more), then run `m365-cachectl setup --client-id ID`."
                         .to_owned()
                 }
             };

@@ -13,7 +13,7 @@ use super::panels;
 use super::state::{State, Table};
 use super::watch::{ENDS, Moment, Times};
 use crate::commands::stats::time;
-use crate::output::seconds;
+use crate::output::{counted, seconds};
 
 /// The smallest screen that has room for the whole picture.
 const WHOLE: (u16, u16) = (60, 18);
@@ -101,7 +101,7 @@ fn few_lines(state: &State) -> Vec<Line<'static>> {
     lines.push(Line::raw(format!("{} calls/s", total(&now))));
     lines.push(Line::raw(format!("{} hits", share(&now))));
     if let Some(reply) = watch.reply() {
-        lines.push(Line::raw(format!("{} clients", reply.clients.len())));
+        lines.push(Line::raw(counted(reply.clients.len() as u64, "client")));
     }
     lines.push(Line::raw("q ends it"));
     lines
@@ -169,7 +169,7 @@ fn notable(reply: &StatusReply) -> Option<String> {
     match reply.warnings.len() {
         0 => None,
         1 => Some("1 warning: `m365-cachectl status`".into()),
-        count => Some(format!("{count} warnings: `m365-cachectl status`")),
+        count => Some(format!("{}: `m365-cachectl status`", counted(count as u64, "warning"))),
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(super) fn new(response: Response, place: Option<Permit>) -> Self {
-        Self { response, _place: place }
+        Self { response, _place: place.map(Permit::streams) }
     }
 
     /// HTTP status.

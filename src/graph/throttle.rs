@@ -5,6 +5,8 @@
 //! none while somebody waits. Within an urgency it is first come, first served; background work that somebody begins to wait for goes with
 //! those who wait, from when it came. A `Retry-After` pauses the whole key, for everybody.
 //! A `$batch` takes a place for each of its items, as far as there are places: Graph counts its items and runs a few at a time.
+//! Content that is being read may hold its place for minutes; a batch does not wait for that, and takes the places that are left. It may then
+//! meet a 429, which is waited for; before, one slow download let nobody of its mailbox through once a batch stood first.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -59,6 +61,8 @@ pub struct LaneGauges {
 struct Lane {
     used: usize,
     used_background: usize,
+    /// Of the places in use those whose content is being read.
+    streaming: usize,
     /// In the order in which they came.
     waiting: VecDeque<Waiter>,
     paused_until: Timestamp,
@@ -78,6 +82,7 @@ pub(super) struct Permit {
     key: Arc<str>,
     places: usize,
     urgency: Urgency,
+    streaming: bool,
 }
 
 /// No place before the deadline.
@@ -192,7 +197,7 @@ impl Budget {
         let Some(lane) = lanes.get_mut(key) else { return };
         if lane.paused_until <= self.clock.now() {
             while let Some((waiter, urgency)) = lane.next(self.limit, self.most(Urgency::Background)) {
-                let permit = Permit { budget: self.clone(), key: key.clone(), places: waiter.places, urgency };
+                let permit = Permit { budget: self.clone(), key: key.clone(), places: waiter.places, urgency, streaming: false };
                 lane.take(waiter.places, urgency);
                 if let Err(permit) = waiter.granted.send(permit) {
                     // Its caller went away just now. Given back here, because its `Drop` would lock again.
@@ -218,10 +223,14 @@ impl Lane {
             None => (0, Urgency::Background, free.min(background.saturating_sub(self.used_background))),
         };
         // Whoever is first in the queue is waited for, however many places it needs: others do not slip past.
-        if self.waiting.get(at)?.places > free {
+        // Only who reads content on and on is not.
+        let most = if urgency == Urgency::Foreground { limit } else { background };
+        let soon = most.saturating_sub(self.streaming).max(1);
+        let places = self.waiting.get(at)?.places.min(soon);
+        if places > free {
             return None;
         }
-        self.waiting.remove(at).map(|waiter| (waiter, urgency))
+        self.waiting.remove(at).map(|waiter| (Waiter { places, ..waiter }, urgency))
     }
 
     fn take(&mut self, places: usize, urgency: Urgency) {
@@ -240,6 +249,18 @@ impl Lane {
 }
 
 impl Permit {
+    /// The answer has begun, and its content is read from now on: for as long as that takes.
+    pub(super) fn streams(mut self) -> Self {
+        let mut lanes = self.budget.lock();
+        if let Some(lane) = lanes.get_mut(&self.key) {
+            lane.streaming += self.places;
+            self.streaming = true;
+        }
+        self.budget.pump(&mut lanes, &self.key);
+        drop(lanes);
+        self
+    }
+
     /// Ends it without giving its places back.
     fn forget(mut self) {
         self.places = 0;
@@ -254,6 +275,9 @@ impl Drop for Permit {
         let mut lanes = self.budget.lock();
         if let Some(lane) = lanes.get_mut(&self.key) {
             lane.give(self.places, self.urgency);
+            if self.streaming {
+                lane.streaming -= self.places;
+            }
         }
         self.budget.pump(&mut lanes, &self.key);
     }

@@ -98,6 +98,22 @@ async fn never_more_than_four_at_once_and_of_those_three_in_the_background() {
 }
 
 #[tokio::test]
+async fn a_batch_does_not_wait_for_content_that_is_being_read() {
+    let world = World::new();
+    let download = world.take(Urgency::Foreground, 1).await;
+    let batch = world.queue("batch", Urgency::Foreground, 4).await;
+    let after = world.queue("after", Urgency::Foreground, 1).await;
+    assert_eq!(world.gauges(), (1, 2), "it waits for an answer that will come soon");
+    let download = download.streams();
+    let batch = within(batch).await.unwrap().unwrap();
+    assert_eq!((batch.places, world.gauges()), (3, (4, 1)), "those that are left");
+    drop(batch);
+    let after = within(after).await.unwrap().unwrap();
+    drop((after, download));
+    assert!(world.budget.lock().is_empty(), "nothing is left behind");
+}
+
+#[tokio::test]
 async fn somebody_who_waits_goes_before_background_work() {
     let world = World::new();
     let mut held = Vec::new();

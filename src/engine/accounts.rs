@@ -283,6 +283,7 @@ impl Engine {
         };
         self.ledger.save_account(row.clone()).await.map_err(|error| AuthError::not_saved(&error))?;
         self.keeper.adopt(&row.id, record).await?;
+        self.facts.leave(&row.id);
         let row = self.accounts.add(row);
         self.back_in_trail(&row.id);
         self.record(Event::new(Kind::SignIn, self.clock.now()).of(&row.id).ended("signed_in")).await;

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use serde_json::Value;
 
-use super::{Call, Engine};
+use super::{Call, Engine, stop::is_stopped};
 use crate::{
     clock::{Clock, Timestamp},
     graph::{GraphRequest, Method},
@@ -32,6 +32,8 @@ use crate::{
 
 /// How long a fact stands.
 const GOOD_FOR: Duration = Duration::from_secs(3600);
+/// How long it stands that a fact may not be read: an administrator may agree to it at any time, and nothing tells of that.
+const REFUSED_FOR: Duration = Duration::from_secs(300);
 /// How long a call waits for a fact that it can do without.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Facts that are kept; beyond them all are asked again.
@@ -69,8 +71,9 @@ impl Facts {
     fn get(&self, account: &AccountId, request: &GraphRequest, now: Timestamp) -> Option<Fact> {
         let known = self.known();
         let (at, reply) = known.get(&(account.clone(), request.target()))?;
+        let refused = reply.as_ref().is_err_and(|error| error.status == Some(403));
         // Also when the clock was set back.
-        (*at <= now && now.since(*at) < GOOD_FOR).then(|| reply.clone())
+        (*at <= now && now.since(*at) < if refused { REFUSED_FOR } else { GOOD_FOR }).then(|| reply.clone())
     }
 
     fn learn(&self, account: &AccountId, request: &GraphRequest, fact: &Fact, now: Timestamp) {
@@ -81,7 +84,7 @@ impl Facts {
         known.insert((account.clone(), request.target()), (now, fact.clone()));
     }
 
-    /// Forgets an account that has signed out.
+    /// Forgets what is known of an account: it has signed out, or anew and may read more.
     pub(super) fn leave(&self, account: &AccountId) {
         self.known().retain(|(whose, _), _| whose != account);
     }
@@ -168,7 +171,8 @@ impl Knowing<'_> {
         };
         *failed = None;
         let fact = self.asked(request).await;
-        *failed = fact.as_ref().err().cloned();
+        // That this call was stopped is no outcome for others.
+        *failed = fact.as_ref().err().filter(|error| !is_stopped(error)).cloned();
         fact
     }
 }
@@ -238,11 +242,15 @@ impl Steps for Knowing<'_> {
 mod tests {
     use super::*;
     use crate::{
+        auth::testing::within,
         clock::ManualClock,
-        engine::testing::{self, Scripted, reply},
+        engine::{
+            stop::{Stop, Stoppable, Why},
+            testing::{self, Scripted, reply},
+        },
         ids::Urgency,
     };
-    use futures_util::future::{join, join_all};
+    use futures_util::future::{join, join_all, join3};
     use serde_json::json;
 
     fn zone() -> GraphRequest {
@@ -337,6 +345,27 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_call_that_is_stopped_while_it_asks_stops_no_other() {
+        let graph: Arc<Scripted> = Scripted::with_zone(|_| reply(json!({"value": "UTC"})));
+        let steps = || graph.remote().steps(&testing::account(), None, &Urgency::Foreground.into(), Timestamp(9), Timestamp(1));
+        let (facts, account, clock) = (Facts::default(), AccountId::new("a"), ManualClock::at(Timestamp(1)));
+        let stop = Arc::new(Stop::new());
+        let (cut, whole) = (Stoppable { inner: steps(), stop: stop.clone() }, steps());
+        let knowing =
+            |steps| Knowing { steps, facts: &facts, account: &account, clock: &clock, trust: Trust::All, made: AtomicU64::new(0) };
+        let (first, second) = (knowing(&cut as &dyn Steps), knowing(whole.as_ref()));
+        let held = graph.replies.acquire_many(testing::REPLIES).await.unwrap();
+        let (stopped, answered, ()) = within(join3(first.send(zone()), second.send(zone()), async {
+            graph.until_asked(1).await;
+            stop.tell(Why::Cancelled);
+            graph.until_asked(2).await;
+            drop(held);
+        }))
+        .await;
+        assert!(stopped.is_err() && answered.is_ok(), "{answered:?}");
+    }
+
     #[test]
     fn a_fact_of_one_account_is_none_of_another_and_ends_after_an_hour() {
         let (facts, now) = (Facts::default(), Timestamp(10_000_000));
@@ -344,5 +373,8 @@ mod tests {
         let known = |account: &str, at| facts.get(&AccountId::new(account), &zone(), at).is_some();
         assert!(known("a", now) && known("a", now.plus(GOOD_FOR.saturating_sub(Duration::from_millis(1)))));
         assert!(!known("b", now) && !known("a", now.plus(GOOD_FOR)) && !known("a", Timestamp(now.0 - 1)));
+        facts.learn(&AccountId::new("a"), &zone(), &Err(testing::failure(Some(403), false)), now);
+        let shortly = REFUSED_FOR.saturating_sub(Duration::from_millis(1));
+        assert!(known("a", now.plus(shortly)) && !known("a", now.plus(REFUSED_FOR)), "an administrator may have agreed");
     }
 }

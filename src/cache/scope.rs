@@ -94,6 +94,10 @@ impl Scope {
     pub fn item(id: &str) -> Self {
         Self(format!("item:{id}").into())
     }
+    /// The id of the item that it stands for, when it stands for one.
+    pub fn item_id(&self) -> Option<&str> {
+        self.0.strip_prefix("item:")
+    }
     /// The messages of one mail folder.
     pub fn messages(folder: &str) -> Self {
         Self(format!("messages:{folder}").into())

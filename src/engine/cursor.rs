@@ -22,11 +22,11 @@ use super::{
     Answer, CacheStatus, Call, CallError, Engine,
     answer::encode,
     facts::Trust,
-    fetch::{Position, readings},
+    fetch::{Kept, Position, readings},
     watch::Watch,
 };
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Ttl, Verdict, judge},
+    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Reading, Ttl, Verdict, judge},
     clock::Timestamp,
     graph::GraphRequest,
     store::Put,
@@ -51,7 +51,8 @@ struct Snapshot {
 }
 
 impl Engine {
-    /// Keeps what `fetched`, the `page`th page of the list `key`, left out and puts the cursor into its answer. Without a store to keep it in, the answer has no cursor.
+    /// Keeps what `fetched`, the `page`th page of the list `key`, left out and puts the cursor into its answer; `at` is when the oldest of it was
+    /// asked for, and `from` where its sources stood then. Without a store to keep it in, the answer has no cursor.
     pub(super) async fn leave_cursor(
         &self,
         call: &Call,
@@ -61,21 +62,31 @@ impl Engine {
         fetched: &mut Fetched,
         at: Timestamp,
     ) {
-        let Some(more) = fetched.more.take() else { return };
+        let (Some(more), Some(main)) = (fetched.more.take(), from.first()) else { return };
         if self.is_rest_excluded(call, fetched, &more.rest).await {
             return;
         }
+        // What must not be kept is not named by what is. A write to it, of which nothing is known then, touches all of its service.
+        let (mut scopes, mut shown) = (fetched.scopes.clone(), fetched.shown_in(&main.source));
+        if self.is_excluded(call, fetched).await {
+            scopes.retain(|scope| scope.item_id().is_none());
+            shown.clear();
+        }
         let (slot, nonce) = (at.0.div_euclid(SLOT).rem_euclid(SLOTS), self.uuid());
         let Ok(text) = serde_json::to_string(&Snapshot { nonce: nonce.clone(), more }) else { return };
-        let Some(main) = from.first() else { return };
-        let readings = readings(from, &fetched.scopes);
+        let readings = readings(from, &scopes);
         let meta = EntryMeta { key: place(key, page, slot), readings, fetch_started: at, etag: None, revision: 0 };
         let hash = meta.key.hash;
         if self.may_miss_a_mark(&meta) {
             return;
         }
         let entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };
-        match self.entries.put(entry, fetched.shown_in(&main.source), self.clock.now()).await {
+        let _staying = self.leaving.read().await;
+        if self.accounts.find(key.account.as_str()).is_err() {
+            // Signed out meanwhile, as for the answer itself.
+            return;
+        }
+        match self.entries.put(entry, shown, self.clock.now()).await {
             Ok(Put::Stored { .. }) => {
                 // One of the same place that was read a moment ago must not be found in memory.
                 self.hot.remove(hash);
@@ -103,7 +114,7 @@ impl Engine {
             Some((page, slot, nonce)) => self.snapshot(&place(&of, page, slot), nonce, call.now).await.map(|found| (page, found)),
             None => None,
         };
-        let Some((page, (more, since))) = snapshot else {
+        let Some((page, (more, since, readings_then))) = snapshot else {
             let way = format!("Call {} again without cursor: it begins anew, with what is true now.", call.tool.name);
             let gone = "what this cursor would go on with is not kept any more, or belongs to other arguments";
             return Err(StepError::user("cursor_gone", gone, way).into());
@@ -112,8 +123,9 @@ impl Engine {
         let call = self.with_source(call).await?;
         let from = self.positions(&call).await?;
         let fetch = call.tool.does.fetch().ok_or(CallError::Broken)?;
-        // Items kept since the list was read are as old as the list; without any the page is as new as this call.
-        let at = if more.rest.is_empty() { self.clock.now() } else { since };
+        // Items kept since the list was read are as old as the list, on this page and in what it leaves out; without any the page is as new as
+        // this call.
+        let (at, from) = if more.rest.is_empty() { (self.clock.now(), from) } else { (since, as_of(from, &readings_then)) };
         let steps = Resumed { inner: Watch::new(self.steps(&call), None), more: Mutex::new(Some(more)) };
         let knowing = self.knowing(&steps, &call, Trust::of_read(&call.args));
         let fetched = fetch(&knowing, &call.args).await;
@@ -124,12 +136,16 @@ impl Engine {
             self.counters.asked(&call, requests, false);
         }
         let mut fetched = fetched?;
-        self.leave_cursor(&call, &list, page.saturating_add(1), &from, &mut fetched, self.clock.now()).await;
-        if !self.is_excluded(&call, &fetched).await {
+        self.leave_cursor(&call, &list, page.saturating_add(1), &from, &mut fetched, at).await;
+        let excluded = self.is_excluded(&call, &fetched).await;
+        if !excluded {
             self.shorten_fetched(&call, &mut fetched).await;
         }
         let body = encode(fetched.answer.as_object().ok_or(CallError::Broken)?, fetched.list);
         self.counters.fetched(&call);
+        if excluded {
+            return Ok(Self::unkept(&call, CacheStatus::Bypass, at, &body, Kept::Excluded.problem()));
+        }
         // A page is no entry of the store. What a budget leaves out of it is kept in memory like a list of its own, under a revision that none has.
         let readings = readings(&from, &fetched.scopes);
         let meta = EntryMeta { key: list, readings, fetch_started: at, etag: None, revision: self.dice.number() };
@@ -137,13 +153,22 @@ impl Engine {
         Ok(Answer::cached(CacheStatus::Miss, at, self.within_budget(&call, &page, 0, &page.body).text, None))
     }
 
-    /// What a cursor stands for, when it is still good, and since when.
-    async fn snapshot(&self, key: &CacheKey, nonce: &str, now: Timestamp) -> Option<(More, Timestamp)> {
+    /// What a cursor stands for, when it is still good, since when, and what it depends on.
+    async fn snapshot(&self, key: &CacheKey, nonce: &str, now: Timestamp) -> Option<(More, Timestamp, Vec<Reading>)> {
         let entry = self.entry(key).await?;
         let snapshot: Snapshot = serde_json::from_str(&entry.body.text.to_text()).ok()?;
         let good = matches!(self.truth.look(|view| judge(&entry.meta, view, GOOD_FOR, Mode::Normal, now)), Verdict::Serve { .. });
-        (good && snapshot.nonce == nonce).then_some((snapshot.more, entry.meta.fetch_started))
+        (good && snapshot.nonce == nonce).then(|| (snapshot.more, entry.meta.fetch_started, entry.meta.readings.clone()))
     }
+}
+
+/// Sources where they stood when something was read of them.
+fn as_of(from: Vec<Position>, then: &[Reading]) -> Vec<Position> {
+    let stood = |position: Position| match then.iter().find(|reading| reading.source == position.source) {
+        Some(reading) => Position { epoch: reading.epoch, read_seq: reading.read_seq, ..position },
+        None => position,
+    };
+    from.into_iter().map(stood).collect()
 }
 
 /// Page, slot and nonce of a cursor.

@@ -364,3 +364,23 @@ async fn an_answer_that_comes_after_its_account_has_signed_out_is_not_kept() {
     assert_eq!(world.memory.get(key.hash).await.unwrap(), None);
     assert!(world.engine.hot.get(key.hash).is_none());
 }
+
+/// So must what a list left out, which is kept for whoever reads on.
+#[tokio::test]
+async fn what_a_list_left_out_is_not_kept_either_once_its_account_has_signed_out() {
+    let messages = |count: usize| (0..count).map(|at| json!({ "id": format!("m{at}"), "parentFolderId": "F" })).collect::<Vec<_>>();
+    let world = World::new(Scripted::new(move |_| reply(json!({ "id": "F", "value": messages(3) })))).await;
+    call(&world.engine, "email_list", json!({ "limit": 1 })).await.unwrap();
+    assert_eq!(world.memory.stats().await.unwrap().entries, 3, "the list, its message and what it left out, as long as the account stays");
+    world.engine.logout(ACCOUNT, &crate::ids::Caller::default()).await.unwrap();
+
+    let world = World::new(Scripted::new(move |_| reply(json!({ "id": "F", "value": messages(3) })))).await;
+    let held = world.graph.replies.acquire_many(REPLIES).await.unwrap();
+    let engine = world.engine.clone();
+    let asking = tokio::spawn(async move { call(&engine, "email_list", json!({ "limit": 1 })).await });
+    within(world.graph.until_asked(1)).await;
+    within(world.engine.logout(ACCOUNT, &crate::ids::Caller::default())).await.unwrap();
+    drop(held);
+    within(asking).await.unwrap().ok();
+    assert_eq!(world.memory.stats().await.unwrap().entries, 0);
+}

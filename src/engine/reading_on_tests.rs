@@ -255,3 +255,52 @@ async fn an_answer_from_mailbox_and_drive_depends_on_both() {
     assert_eq!(status(search().await.unwrap()), "miss", "a file was changed");
     assert_eq!(status(search().await.unwrap()), "fresh");
 }
+
+/// An engine over three messages, which come in one page, or each in one of its own.
+async fn three(paged: bool, change: impl FnOnce(&mut super::Parts)) -> (Arc<Engine>, Arc<ManualClock>) {
+    let message = |at: usize| {
+        let from = json!({ "emailAddress": { "address": format!("sender{at}@contoso.example") } });
+        json!({ "id": format!("m{at}"), "parentFolderId": "F", "subject": "s", "from": from })
+    };
+    let graph = testing::Scripted::new(move |request| {
+        let at = request.path.split_once("?next=").map_or(0, |(_, at)| at.parse().unwrap());
+        testing::reply(match paged {
+            false => json!({ "value": (0..3).map(message).collect::<Vec<_>>() }),
+            true if at < 2 => {
+                json!({ "value": [message(at)], "@odata.nextLink": format!("/me/mailFolders/inbox/messages?next={}", at + 1) })
+            }
+            true => json!({ "value": [message(at)] }),
+        })
+    });
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    let store = testing::memory(testing::account()).await;
+    let engine = testing::engine_with(store.clone(), store, graph.remote(), clock.clone(), Arc::new(SeededDice::new(7)), change).await;
+    (engine, clock)
+}
+
+#[tokio::test]
+async fn what_was_read_with_the_list_is_as_old_as_the_list_on_every_page() {
+    let (engine, clock) = three(false, |_| ()).await;
+    let mut answer = testing::call(&engine, "email_list", json!({ "limit": 1 })).await.unwrap();
+    let since = answer["_cached_at"].clone();
+    for _ in 0..2 {
+        clock.advance(Duration::from_secs(600));
+        answer = testing::call(&engine, "email_list", json!({ "limit": 1, "cursor": answer["next_cursor"] })).await.unwrap();
+        assert_eq!(answer["_cached_at"], since, "{answer}");
+    }
+    assert_eq!((ids(&answer), &answer["complete"]), (vec!["m2".to_owned()], &json!(true)));
+}
+
+#[tokio::test]
+async fn a_page_that_shows_what_is_never_kept_is_kept_nowhere() {
+    let (engine, _) = three(true, |parts| parts.policy.exclude.senders = vec!["sender1@contoso.example".into()]).await;
+    let first = testing::call(&engine, "email_list", json!({ "limit": 1 })).await.unwrap();
+    let second = testing::call(&engine, "email_list", json!({ "limit": 1, "cursor": first["next_cursor"] })).await.unwrap();
+    assert_eq!((ids(&second), &second["_cache_status"]), (vec!["m1".to_owned()], &json!("bypass")), "{second}");
+    let third = testing::call(&engine, "email_list", json!({ "limit": 1, "cursor": second["next_cursor"] })).await.unwrap();
+    assert_eq!(ids(&third), ["m2"], "one can read on past it");
+    let touched = Touched { source: testing::mailbox(), service: Service::Mail, touches: vec![Touch::Item("m1".into())] };
+    let bumped = engine.ledger.changed(vec![touched], Timestamp(0)).await.unwrap();
+    let scopes: Vec<&str> = bumped.iter().flat_map(|one| &one.scopes).map(|(scope, _)| scope.as_str()).collect();
+    assert!(scopes.contains(&"all:mail"), "nothing is known of where it is: {scopes:?}");
+}

@@ -243,12 +243,17 @@ impl Engine {
         }
     }
 
-    /// A pattern of entries that ends in a handle (`email_get:*:email_id=m512345678`), with Microsoft's id in its place.
-    pub(super) async fn pattern_by_id(&self, pattern: &str) -> Result<String, CallError> {
-        match pattern.trim().rsplit_once('=') {
-            Some((head, value)) if Handle::read(value).is_some() => Ok(format!("{head}={}", self.id_of_anybody(value).await?)),
-            _ => Ok(pattern.to_owned()),
-        }
+    /// A pattern of entries that ends in a handle (`email_get:*:email_id=m512345678`), with Microsoft's id in its place; a handle of `account`
+    /// where only its entries are meant.
+    pub(super) async fn pattern_by_id(&self, pattern: &str, account: Option<&AccountId>) -> Result<String, CallError> {
+        let Some((head, value)) = pattern.trim().rsplit_once('=').filter(|(_, value)| Handle::read(value).is_some()) else {
+            return Ok(pattern.to_owned());
+        };
+        let id = match account {
+            Some(account) => self.id_of(account, value).await?,
+            None => self.id_of_anybody(value).await?,
+        };
+        Ok(format!("{head}={id}"))
     }
 
     /// Stored answers show handles from now on, or Microsoft's ids; those that show handles where ids are asked for are removed.

@@ -267,6 +267,8 @@ async fn entries_are_named_by_handle_when_they_are_removed() {
     world.get(&handles[0]).await.unwrap();
     world.get(&handles[1]).await.unwrap();
     let pattern = format!("email_get:*:email_id={}", handles[0]);
+    let of_bea = call(&world.engine, "cache_invalidate", json!({ "account_id": OTHER, "pattern": pattern })).await;
+    assert_eq!(of_bea.unwrap_err().code(), "unknown_handle", "it names nothing of hers");
     let removed = call(&world.engine, "cache_invalidate", json!({ "pattern": pattern })).await.unwrap();
     // Its own, and the one that came along with the list.
     assert_eq!(removed["entries_deleted"], 2, "{removed}");

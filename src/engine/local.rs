@@ -131,7 +131,7 @@ impl Engine {
         reason: String,
         caller: &Caller,
     ) -> Result<(KeyPattern, u64), CallError> {
-        let pattern = KeyPattern::parse(&self.pattern_by_id(pattern).await?).map_err(|error| {
+        let pattern = KeyPattern::parse(&self.pattern_by_id(pattern, account.as_ref()).await?).map_err(|error| {
             StepError::user("invalid_pattern", error.to_string(), "Write type[:account][:name=value], such as email_list:*:folder=sent*.")
         })?;
         let mut event = self.event(Kind::Invalidation, caller);

@@ -11,7 +11,7 @@ use crate::{
     chance::SeededDice,
     clock::{ManualClock, Timestamp},
     engine::{
-        CallError,
+        CallError, Engine,
         testing::{self, Scripted, call, failure, memory, reply},
     },
 };
@@ -81,4 +81,84 @@ async fn a_list_that_shows_what_is_not_there_any_more_is_asked_anew_and_lends_it
     let list = list().await;
     assert_eq!(list["_cache_status"], "miss");
     assert!(!list.to_string().contains(r#""id":"M""#), "{list}");
+}
+
+/// Microsoft with the messages M and N in the folder F until `gone`, then without M.
+async fn mail(gone: Arc<AtomicBool>) -> Arc<Engine> {
+    let message = |id: &str| json!({ "id": id, "subject": "s", "isRead": false, "parentFolderId": "F", "body": { "content": "b" } });
+    let graph = Scripted::new(move |request| {
+        let all = if gone.load(SeqCst) { vec![message("N")] } else { vec![message("M"), message("N")] };
+        match () {
+            () if request.path.ends_with("/messages") => reply(json!({ "value": all })),
+            () if gone.load(SeqCst) && request.path.contains("/messages/M") => Err(failure(Some(404), false)),
+            () if request.path.contains("/messages/M") => reply(message("M")),
+            () => reply(message("N")),
+        }
+    });
+    let store = memory(testing::account()).await;
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    testing::engine(store.clone(), store, graph.remote(), clock, Arc::new(SeededDice::new(7))).await
+}
+
+#[tokio::test]
+async fn whatever_call_is_told_so_what_is_not_there_is_not_served_and_lists_are_asked_anew() {
+    for (tool, args) in [
+        ("email_delete", json!({ "email_id": "M", "confirm": true })),
+        ("email_mark_read", json!({ "email_id": "M" })),
+        ("email_get", json!({ "email_id": "M", "body_format": "html" })),
+        ("email_get", json!({ "email_id": "M", "use_cache": false })),
+    ] {
+        let gone = Arc::new(AtomicBool::new(false));
+        let engine = mail(gone.clone()).await;
+        let status = async |tool: &str, args: Value| call(&engine, tool, args).await.map(|answer| answer["_cache_status"].clone()).ok();
+        let (get, other) = (json!({ "email_id": "M" }), json!({ "email_id": "N" }));
+        for _ in 0..2 {
+            call(&engine, "email_list", json!({})).await.unwrap();
+            call(&engine, "email_get", get.clone()).await.unwrap();
+            call(&engine, "email_get", other.clone()).await.unwrap();
+        }
+        gone.store(true, SeqCst);
+        assert!(call(&engine, tool, args.clone()).await.is_err());
+        assert_eq!(status("email_get", get.clone()).await, None, "{tool} {args}: it is served from before");
+        assert_eq!(status("email_list", json!({})).await, Some(json!("miss")), "{tool} {args}");
+        assert_eq!(status("email_get", other).await, Some(json!("fresh")), "{tool} {args}: what is still there is kept");
+        assert!(call(&engine, tool, args.clone()).await.is_err());
+        assert_eq!(status("email_list", json!({})).await, Some(json!("fresh")), "{tool} {args}: asking again overtakes nothing more");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_has_heard_of_overtakes_nothing() {
+    let engine = mail(Arc::new(AtomicBool::new(true))).await;
+    call(&engine, "email_list", json!({})).await.unwrap();
+    assert!(call(&engine, "email_mark_read", json!({ "email_id": "M" })).await.is_err());
+    assert_eq!(call(&engine, "email_list", json!({})).await.unwrap()["_cache_status"], "fresh");
+}
+
+#[tokio::test]
+async fn one_occurrence_that_is_gone_leaves_the_others_of_its_series() {
+    let status = Arc::new(AtomicU16::new(200));
+    let now = status.clone();
+    let event = |id: &str, kind: &str| {
+        let at = json!({ "dateTime": "2025-11-20T10:00:00.0000000", "timeZone": "UTC" });
+        json!({ "id": id, "subject": "s", "type": kind, "seriesMasterId": "S", "start": at, "end": at })
+    };
+    let graph = Scripted::new(move |request| match now.load(SeqCst) {
+        UNREACHABLE => Err(failure(None, false)),
+        404 if request.path.ends_with("/events/O1") => Err(failure(Some(404), false)),
+        _ if request.path.ends_with("/events/O1") => reply(event("O1", "occurrence")),
+        _ if request.path.ends_with("/events/O2") => reply(event("O2", "occurrence")),
+        _ => reply(event("S", "seriesMaster")),
+    });
+    let store = memory(testing::account()).await;
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    let engine = testing::engine(store.clone(), store, graph.remote(), clock, Arc::new(SeededDice::new(7))).await;
+    let get = async |id: &str, force: bool| call(&engine, "calendar_get_event", json!({ "event_id": id, "force_refresh": force })).await;
+    get("O1", false).await.unwrap();
+    get("O2", false).await.unwrap();
+    status.store(404, SeqCst);
+    assert!(get("O1", true).await.is_err());
+    status.store(UNREACHABLE, SeqCst);
+    assert!(get("O1", false).await.is_err(), "it is known to be gone");
+    assert!(get("O2", false).await.is_ok(), "nothing was said of the other");
 }

@@ -109,7 +109,7 @@ through!(Ledger {
     recover_writes(unsettled_until: Timestamp, now: Timestamp) -> Vec<OpenWrite>;
     settle(now: Timestamp) -> (Vec<Bumped>, Option<Timestamp>);
     changed(touched: Vec<Touched>, now: Timestamp) -> Vec<Bumped>;
-    absent(source: SourceId, service: Service, items: Vec<String>) -> Vec<Bumped>;
+    absent(source: SourceId, service: Service, missing: Vec<Missing>) -> Vec<Bumped>;
     sources() -> Vec<SourceSize>;
     forget(source: &SourceId, keep: Keep, most: usize) -> Forgotten;
     drop_source(source: &SourceId) -> bool;

@@ -24,7 +24,7 @@ use super::{
     watch::{Seen, Watch},
 };
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId, is_void},
+    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId},
     clock::Timestamp,
     graph::{self, Hurry},
     hint::Kind,
@@ -230,7 +230,9 @@ impl Engine {
             (Ok(fetched), _) => fetched,
             (Err(_), Some(known)) if seen.unchanged => return Ok(self.keep_unchanged(&known, &from, at).await),
             (Err(error), _) => {
-                self.learn_of_absence(&key, &from, &error).await;
+                if let Some(from) = from.first() {
+                    self.learn_of_absence(call, Some(&key), &from.source, &error).await;
+                }
                 return Err(error.into());
             }
         };
@@ -342,32 +344,18 @@ impl Engine {
         }
     }
 
-    /// Microsoft says that the thing is not there. What we hold of it is never served again, not even told as old where nobody can be asked: that
-    /// it is gone is known, and whoever deleted it does not expect to see it. Lists and searches that may show it have changed.
-    async fn learn_of_absence(&self, key: &CacheKey, from: &[Position], error: &StepError) {
-        if !matches!(error.status, Some(404 | 410)) {
-            return;
-        }
-        let (Some(entry), Some(from)) = (self.entry(key).await, from.first()) else { return };
-        let scopes = entry.meta.readings.iter().flat_map(|reading| &reading.scopes);
-        let items: Vec<String> = scopes.filter_map(|scope| scope.as_str().strip_prefix("item:")).map(str::to_owned).collect();
-        if items.is_empty() || self.truth.look(|view| is_void(&entry.meta, view)) {
-            return;
-        }
-        let _staying = self.leaving.read().await;
-        if self.accounts.find(key.account.as_str()).is_err() {
-            return;
-        }
-        match self.ledger.absent(from.source.clone(), from.service, items).await {
-            Ok(bumps) => self.truth.apply(&bumps),
-            Err(error) => self.note_store(Some(&error)),
-        }
-    }
-
     /// A read that neither looks into the cache nor leaves anything there.
     pub(super) async fn fetch_uncached(self: &Arc<Self>, call: Call) -> Result<super::Answer, CallError> {
         let at = call.now;
-        let mut fetched = self.run(&call, None).await.0?;
+        let mut fetched = match self.run(&call, None).await.0 {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                if let Some(source) = self.source(&call) {
+                    self.learn_of_absence(&call, None, &source, &error).await;
+                }
+                return Err(error.into());
+            }
+        };
         if !self.is_excluded(&call, &fetched).await {
             self.shorten_fetched(&call, &mut fetched).await;
         }
@@ -492,7 +480,3 @@ impl Drop for Arrival {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "absence_tests.rs"]
-mod tests;

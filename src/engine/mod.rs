@@ -3,6 +3,7 @@
 //! A call reads top to bottom: [`Engine::call`] finds the tool, checks the arguments and the account, reads the clock once, and goes to
 //! `read.rs`, `write.rs` or `local.rs`. A read judges what is stored; only `fetch.rs` asks Microsoft, one flight at a time for a key.
 
+mod absence;
 mod accounts;
 mod answer;
 mod background;

@@ -94,7 +94,12 @@ impl Engine {
         }
         match &mut result {
             Ok(written) => self.shorten(call.tool.name, &call.account.id, &mut written.answer).await,
-            Err(error) => self.shorten_left(&call, error).await,
+            Err(error) => {
+                if outcome_of(error) == Outcome::Refused {
+                    self.learn_of_absence(&call, None, &source, error).await;
+                }
+                self.shorten_left(&call, error).await;
+            }
         }
         match result {
             Ok(written) if row.is_none() => Ok(Answer::bypassed(&written.answer)),

@@ -284,7 +284,7 @@ async fn a_written_scope_overtakes_and_others_do_not(store: &dyn Backend) {
 async fn an_absent_item_is_void_and_what_may_show_it_has_changed(store: &dyn Backend) {
     let mut entry = list_entry(store, "inbox").await;
     store.put(entry.clone(), vec![shown("m", &["inbox"])], Timestamp(1)).await.unwrap();
-    let bumped = store.absent(mailbox(), Service::Mail, vec!["m".into()]).await.unwrap();
+    let bumped = store.absent(mailbox(), Service::Mail, vec![missing("m", false)]).await.unwrap();
     assert_eq!(names(&bumped), set(&["item:m", "messages:inbox", "any:mail", "found:mail"]));
     let written: Vec<&str> =
         bumped.iter().flat_map(|one| &one.scopes).filter(|(_, marks)| marks.written_at > 0).map(|(scope, _)| scope.as_str()).collect();
@@ -292,6 +292,14 @@ async fn an_absent_item_is_void_and_what_may_show_it_has_changed(store: &dyn Bac
     assert!(bumped.iter().flat_map(|one| &one.scopes).all(|(_, marks)| marks.unsettled_until.is_none()));
     entry.meta.readings[0].scopes.push(Scope::item("m"));
     assert_eq!(put(store, &entry).await, Put::Overtaken, "it was read before");
+    let again = store.absent(mailbox(), Service::Mail, vec![missing("m", false), missing("never heard of", false)]).await.unwrap();
+    assert_eq!(again.iter().flat_map(|one| &one.scopes).count(), 0, "who asks for it again overtakes nothing more");
+    let shown = store.absent(mailbox(), Service::Mail, vec![missing("n", true)]).await.unwrap();
+    assert_eq!(names(&shown), set(&["item:n", "all:mail", "any:mail", "found:mail"]), "an answer shows it, and does not say where it is");
+}
+
+fn missing(id: &str, shown: bool) -> Missing {
+    Missing { id: id.to_owned(), shown }
 }
 
 async fn an_unsettled_item_is_not_stored_until_it_settles(store: &dyn Backend) {

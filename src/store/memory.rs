@@ -9,8 +9,9 @@ use async_trait::async_trait;
 
 use super::{
     About, AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, Counts, CountsQuery, DeltaToken,
-    Entries, EntryUse, Erasure, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome,
-    Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
+    Entries, EntryUse, Erasure, FeedKey, Forgotten, GroupStats, Health, Invalidation, Lease, Ledger, Limits, Missing, NewWrite, OpenWrite,
+    Outcome, Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep,
+    WriteId,
     memory_handles::Given,
     memory_tasks::Tasks,
     memory_trail::Records,
@@ -375,10 +376,14 @@ impl Ledger for Memory {
         Ok(state.bump(&scopes, Mark::Changed, &*self.dice))
     }
 
-    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError> {
+    async fn absent(&self, source: SourceId, service: Service, missing: Vec<Missing>) -> Result<Vec<Bumped>, StoreError> {
         let mut state = self.lock();
-        let absent = Absent::new(source, service, items);
+        let known = Absent::new(&source, service, &missing, |id| !state.containers_of(&source, id).is_empty());
+        let Some(absent) = known else { return Ok(Vec::new()) };
         let scopes = state.spread(&[absent.touched])?;
+        if let Some(rows) = state.items.get_mut(&source) {
+            rows.retain(|(id, _), _| missing.iter().all(|one| one.id != *id));
+        }
         let mut bumped = state.bump(&scopes, Mark::Changed, &*self.dice);
         bumped.extend(state.bump(&absent.themselves, Mark::Written { unsettled: None }, &*self.dice));
         Ok(bumped)

@@ -355,6 +355,15 @@ pub struct OpenWrite {
     pub write: NewWrite,
 }
 
+/// An item that Microsoft says is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Microsoft's id.
+    pub id: String,
+    /// Whether an answer that is kept shows it, though none may say where. Of others those are passed over of which no container is known.
+    pub shown: bool,
+}
+
 /// What a step of forgetting did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Forgotten {
@@ -420,8 +429,8 @@ pub trait Ledger: Handles + Send + Sync {
     /// Marks scopes as changed by somebody else (what a fetch or a delta taught).
     async fn changed(&self, touched: Vec<Touched>, now: Timestamp) -> Result<Vec<Bumped>, StoreError>;
     /// Marks items that Microsoft says are not there: what depends on one by its id is never served again, as after a write of ours; what else
-    /// may show it has changed.
-    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError>;
+    /// may show it has changed. Where it was is forgotten, so that who asks for it again overtakes nothing more.
+    async fn absent(&self, source: SourceId, service: Service, missing: Vec<Missing>) -> Result<Vec<Bumped>, StoreError>;
     /// Every source with what is remembered of it.
     async fn sources(&self) -> Result<Vec<SourceSize>, StoreError>;
     /// Drops rows of items and scopes that were not used for longest, beyond what `keep` allows, at most `most` of each: containers are

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Changes, Outcome, StoreError};
+use super::{Changes, Missing, Outcome, StoreError};
 use crate::{
     cache::{
         CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touch, Touched,
@@ -115,10 +115,16 @@ pub(super) struct Absent {
 }
 
 impl Absent {
-    pub(super) fn new(source: SourceId, service: Service, items: Vec<String>) -> Self {
+    /// `is_known`: whether it is known where an item was. `None` when nothing shows any of them.
+    pub(super) fn new(source: &SourceId, service: Service, missing: &[Missing], is_known: impl Fn(&str) -> bool) -> Option<Self> {
+        let items: Vec<String> = missing.iter().filter(|one| one.shown || is_known(&one.id)).map(|one| one.id.clone()).collect();
+        if items.is_empty() {
+            return None;
+        }
         let scopes = items.iter().map(|item| Scope::item(item)).collect();
         let touches = items.into_iter().map(Touch::Item).collect();
-        Self { themselves: BTreeMap::from([(source.clone(), scopes)]), touched: Touched { source, service, touches } }
+        let touched = Touched { source: source.clone(), service, touches };
+        Some(Self { themselves: BTreeMap::from([(source.clone(), scopes)]), touched })
     }
 }
 

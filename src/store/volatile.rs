@@ -17,8 +17,9 @@ use async_trait::async_trait;
 
 use super::{
     AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
-    EntryUse, FeedKey, Forgotten, GroupStats, Handle, Handles, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome,
-    Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, Thing, TotalsAt, TotalsStep, WriteId,
+    EntryUse, FeedKey, Forgotten, GroupStats, Handle, Handles, Health, Invalidation, Lease, Ledger, Limits, Missing, NewWrite, OpenWrite,
+    Outcome, Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, Thing, TotalsAt, TotalsStep,
+    WriteId,
     hot::{Bounded, Weigh, bounded},
     room::{Row, Walked},
     rules,
@@ -227,8 +228,8 @@ impl Ledger for Volatile {
         self.ledger.changed(touched, now).await
     }
 
-    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError> {
-        self.ledger.absent(source, service, items).await
+    async fn absent(&self, source: SourceId, service: Service, missing: Vec<Missing>) -> Result<Vec<Bumped>, StoreError> {
+        self.ledger.absent(source, service, missing).await
     }
 
     async fn sources(&self) -> Result<Vec<SourceSize>, StoreError> {

@@ -23,6 +23,11 @@ pub(super) fn containers(db: &Db, source: i64, item: &str) -> Result<Vec<Scope>,
     db.all(CONTAINERS, (source, item), |row| Ok(Scope::from_text(&row.get::<_, String>(0)?)))
 }
 
+/// Forgets where an item was seen.
+pub(super) fn forget(db: &mut Db, source: i64, item: &str) -> Result<(), StoreError> {
+    db.run(FORGET_ITEM, (source, item)).map(drop)
+}
+
 /// Adds what an answer shows; never takes away.
 pub(super) fn add(db: &mut Db, shown: &[Shown], now: Timestamp) -> Result<(), StoreError> {
     let mut ids: BTreeMap<&SourceId, i64> = BTreeMap::new();
@@ -46,7 +51,7 @@ pub(super) fn add(db: &mut Db, shown: &[Shown], now: Timestamp) -> Result<(), St
 pub(super) fn reset(db: &mut Db, learned: &[Learned], now: Timestamp) -> Result<(), StoreError> {
     for one in learned {
         let source = scopes::find_or_make(db, &one.source)?.id;
-        db.run(FORGET_ITEM, (source, &one.item))?;
+        forget(db, source, &one.item)?;
         for container in &one.containers {
             db.run(SEEN, (source, &one.item, container.as_str(), now.0, USED_GRAIN_MS))?;
         }

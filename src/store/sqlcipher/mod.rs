@@ -78,8 +78,8 @@ pub use self::{
 };
 use super::{
     AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
-    EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation, Lease, Ledger, Limits, NewWrite, OpenWrite, Outcome, Put, Span, StoreError,
-    StoreKeys, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId, rules::Absent,
+    EntryUse, FeedKey, Forgotten, Guard, Health, Invalidation, Lease, Ledger, Limits, Missing, NewWrite, OpenWrite, Outcome, Put, Span,
+    StoreError, StoreKeys, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep, WriteId,
 };
 use crate::{
     cache::{Bumped, Entry, EntryMeta, Keep, KeyHash, Learned, Service, Shown, SourceId, SourceSize, SourceState, Touched},
@@ -297,9 +297,8 @@ impl Ledger for Sqlcipher {
         self.thread.ledger(move |db| scopes::changed(db, &touched)).await
     }
 
-    async fn absent(&self, source: SourceId, service: Service, items: Vec<String>) -> Result<Vec<Bumped>, StoreError> {
-        let absent = Absent::new(source, service, items);
-        self.thread.ledger(move |db| scopes::absent(db, &absent)).await
+    async fn absent(&self, source: SourceId, service: Service, missing: Vec<Missing>) -> Result<Vec<Bumped>, StoreError> {
+        self.thread.ledger(move |db| scopes::absent(db, &source, service, &missing)).await
     }
 
     async fn sources(&self) -> Result<Vec<SourceSize>, StoreError> {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Row;
 
-use super::{StoreError, db::Db, delta, items};
+use super::{Missing, StoreError, db::Db, delta, items};
 use crate::{
-    cache::{Bumped, Epoch, Marks, Scope, Seq, SourceId, SourceState, Touched},
+    cache::{Bumped, Epoch, Marks, Scope, Seq, Service, SourceId, SourceState, Touched},
     clock::Timestamp,
     store::rules::{Absent, Known, SOURCE_USED_GRAIN_MS, Unsettled, spread_all},
 };
@@ -178,8 +178,19 @@ pub(super) fn changed(db: &mut Db, touched: &[Touched]) -> Result<Vec<Bumped>, S
 }
 
 /// Marks what Microsoft says is not there.
-pub(super) fn absent(db: &mut Db, absent: &Absent) -> Result<Vec<Bumped>, StoreError> {
+pub(super) fn absent(db: &mut Db, source: &SourceId, service: Service, missing: &[Missing]) -> Result<Vec<Bumped>, StoreError> {
+    let number = find_or_make(db, source)?.id;
+    let mut known = BTreeSet::new();
+    for one in missing {
+        if !items::containers(db, number, &one.id)?.is_empty() {
+            known.insert(one.id.clone());
+        }
+    }
+    let Some(absent) = Absent::new(source, service, missing, |id| known.contains(id)) else { return Ok(Vec::new()) };
     let mut bumped = changed(db, std::slice::from_ref(&absent.touched))?;
+    for id in &known {
+        items::forget(db, number, id)?;
+    }
     bumped.extend(bump(db, &absent.themselves, Mark::Written { unsettled: None })?);
     Ok(bumped)
 }

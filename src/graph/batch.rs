@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Cause, Client, Context, GraphError, GraphReply, GraphRequest, Method,
     client::prefer,
-    reply::retry_after,
     retry::{self, Decision, Outcome, Tries},
 };
+use crate::auth::retry_after;
 
 /// The most items in one batch.
 const MOST: usize = 20;

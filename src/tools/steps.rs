@@ -156,6 +156,12 @@ impl StepError {
         Self { never_sent: true, ..self }
     }
 
+    /// The same after an earlier attempt at the same change that may have happened: whatever became of this one, nobody knows.
+    #[must_use]
+    pub fn after_doubt(self) -> Self {
+        Self { unknown_outcome: true, never_sent: false, ..self }
+    }
+
     /// Whether it is sure that the step changed nothing. In doubt it is not.
     pub fn is_refusal(&self) -> bool {
         let refused = matches!(self.status, Some(400..=499)) || matches!(self.kind, Kind::User | Kind::SignIn) || self.never_sent;

@@ -46,7 +46,8 @@ pub trait Steps: Send + Sync {
     }
     /// Reads pages until `enough` says so or there are no more. `enough` sees all items so far.
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError>;
-    /// Sends many reads at once through `$batch`, 20 at a time; each has its own outcome, in the order asked.
+    /// Sends many requests at once through `$batch`, 20 at a time; each has its own outcome, in the order asked. It fails as a whole only when
+    /// nothing is known of any.
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError>;
     /// How files move to and from this machine.
     fn files(&self) -> &dyn Files;

@@ -41,6 +41,31 @@ impl Timestamp {
     }
 }
 
+/// A pause that has begun and ends by the clock, but for one that is set back: that prolongs it by its own length at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Countdown {
+    began: Timestamp,
+    length: Duration,
+}
+
+impl Countdown {
+    /// One that begins `now`.
+    pub fn new(now: Timestamp, length: Duration) -> Self {
+        Self { began: now, length }
+    }
+
+    /// How long it is as a whole.
+    pub fn length(&self) -> Duration {
+        self.length
+    }
+
+    /// What is left of it. Before its beginning nobody knows how much of it has passed, so it begins anew.
+    pub fn left(&mut self, now: Timestamp) -> Duration {
+        self.began = self.began.min(now);
+        self.length.saturating_sub(now.since(self.began))
+    }
+}
+
 /// A wait that ends by itself.
 pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -204,6 +229,16 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn a_countdown_outlasts_a_clock_that_is_set_back_by_its_length_at_most() {
+        let mut pause = Countdown::new(Timestamp(1_000_000), Duration::from_secs(10));
+        assert_eq!(pause.left(Timestamp(1_004_000)), Duration::from_secs(6));
+        assert_eq!(pause.left(Timestamp(5000)), Duration::from_secs(10), "begun anew");
+        assert_eq!(pause.left(Timestamp(9000)), Duration::from_secs(6));
+        assert_eq!((pause.left(Timestamp(15_000)), pause.left(Timestamp(1_004_000))), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(Countdown::default().left(Timestamp(0)), Duration::ZERO);
+    }
 
     /// Fails a test whose sleeper is never woken; paused time jumps there when nothing else is left to do.
     async fn woken(sleeper: tokio::task::JoinHandle<()>) {

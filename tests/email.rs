@@ -108,12 +108,16 @@ fn a_draft_is_made_with_files_and_sent() {
     let (world, mut one, mut other) = two();
     let (alex, bea) = (&world.ids[0], &world.ids[1]);
     let downloads = world.home.path().join("downloads");
-    let large: Vec<u8> = (0..4_500_000u32).map(|at| (at % 251) as u8).collect();
+    let bytes = |count: u32| (0..count).map(|at| (at % 251) as u8).collect::<Vec<u8>>();
+    let large = bytes(4_500_000);
     std::fs::write(downloads.join("large.bin"), &large).unwrap();
+    // Too small for an upload session, and all but too large for one request.
+    let medium = bytes(3_050_000);
+    std::fs::write(downloads.join("medium.bin"), &medium).unwrap();
     std::fs::write(downloads.join("note.txt"), "hello").unwrap();
     list(&mut other, alex, "drafts");
     let letter = json!({"account_id": alex, "to": BEA, "subject": "With files", "body": "<p>See <b>both</b></p>", "body_type": "html",
-        "attachments": ["large.bin", "note.txt"]});
+        "attachments": ["large.bin", "medium.bin", "note.txt"]});
     let draft = good(&mut one, "email_create_draft", letter.clone());
     assert_eq!(draft["isDraft"], true);
     assert!(subject(&list(&mut other, alex, "drafts"), "With files").is_some());
@@ -139,6 +143,8 @@ fn a_draft_is_made_with_files_and_sent() {
     let saved = good(&mut other, "email_get_attachment", save("large.bin", "got.bin"));
     assert_eq!((&saved["name"], &saved["size"]), (&json!("large.bin"), &json!(large.len())));
     assert!(std::fs::read(saved["saved_to"].as_str().unwrap()).unwrap() == large);
+    let saved = good(&mut other, "email_get_attachment", save("medium.bin", "medium-again.bin"));
+    assert!(std::fs::read(saved["saved_to"].as_str().unwrap()).unwrap() == medium);
     good(&mut other, "email_get_attachment", save("note.txt", "got.txt"));
     assert_eq!(std::fs::read_to_string(downloads.join("got.txt")).unwrap(), "hello");
     for to in ["got.txt", "../out.txt", "/etc/out.txt"] {

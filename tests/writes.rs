@@ -8,7 +8,7 @@ use m365_cached_checks::support::{
     stopwatch,
     world::{ALEX, Setup, World},
 };
-use m365_cached_tenant::{At, Effect, Fault, Options, Wait};
+use m365_cached_tenant::{At, Effect, Fault, Options, RetryAfter, Wait};
 use serde_json::{Value, json};
 
 const LIST: &str = "GET /me/mailFolders/{id}/messages";
@@ -102,6 +102,36 @@ fn a_lost_reply_is_told_and_the_truth_is_asked_for() {
     let list = client.call("email_list", &inbox(&account)).unwrap().json().unwrap();
     assert!(find(&list, id).is_none(), "the old list was served after a write that may have taken effect");
     assert!(world.control().stats().count(LIST) > asked);
+}
+
+/// A folder is emptied in one `$batch`; one of its deletions is asked to wait, and the `$batch` that sends it again is refused. What was
+/// deleted before is told, and is not shown any more.
+#[test]
+fn what_a_batch_did_before_it_was_refused_is_told_and_seen() {
+    let world = World::start().unwrap();
+    let account = world.ids[0].clone();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let mut call = |tool: &str, mut given: Value| {
+        given["account_id"] = account.clone().into();
+        client.call(tool, &given).unwrap().json().unwrap_or_else(|error| panic!("{tool} {given}: {error}"))
+    };
+    let folder = call("emailfolders_create", json!({"display_name": "Emptied in part"}))["id"].clone();
+    let inbox = call("email_list", json!({"folder": "inbox", "limit": 4}));
+    for message in inbox["messages"].as_array().unwrap() {
+        call("email_move", json!({"email_id": message["id"], "destination_folder": folder}));
+    }
+    let list = json!({"folder_id": folder});
+    assert_eq!(call("email_list", list.clone())["messages"].as_array().unwrap().len(), 4);
+    assert_eq!(call("email_list", list.clone())["_cache_status"], "fresh");
+    let status = |status, code: &str, retry_after| Effect::Status { status, code: code.into(), message: None, retry_after };
+    world.control().fault(Fault::once("DELETE /me/messages/{id}", status(429, "ApplicationThrottled", Some(RetryAfter::Seconds(0)))));
+    let refused = status(403, "ErrorAccessDenied", None);
+    world.control().fault(Fault { after: 1, ..Fault::once("POST /$batch", refused) });
+    let emptied = call("emailfolders_empty", json!({"folder_id": folder, "confirm": true}));
+    assert_eq!((&emptied["status"], &emptied["messages_deleted"], &emptied["failed_count"]), (&json!("partial"), &json!(3), &json!(1)));
+    assert_eq!(emptied["failed"][0]["code"], "access_denied");
+    let left = call("email_list", list);
+    assert_eq!((left["_cache_status"].as_str(), left["messages"].as_array().unwrap().len()), (Some("miss"), 1), "{left}");
 }
 
 /// A list was fetched before a write and arrives after it: it may be given to who asked before, and never kept.

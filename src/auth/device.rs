@@ -11,6 +11,9 @@ use crate::clock::Clock;
 /// How much slower to ask after `slow_down` (RFC 8628, 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
 
+/// Trouble of the service makes the interval no longer than this; `slow_down` may.
+const LONGEST: Duration = Duration::from_secs(60);
+
 /// Asks until there are tokens, a refusal, or the code has expired.
 pub(super) async fn wait(identity: &Identity, clock: &dyn Clock, tenant: &str, started: &DeviceStart) -> Result<TokenReply, AuthError> {
     let end = clock.now().plus(started.expires_in);
@@ -38,9 +41,7 @@ pub(super) async fn wait(identity: &Identity, clock: &dyn Clock, tenant: &str, s
         }
         match failure.at_sign_in() {
             // No network for a moment: the code is still good. Ask less often (RFC 8628, 3.5).
-            AuthError::Unreachable { retry_after, .. } => {
-                interval = retry_after.unwrap_or(interval * 2).clamp(interval, Duration::from_secs(60))
-            }
+            AuthError::Unreachable { retry_after, .. } => interval = retry_after.unwrap_or(interval * 2).min(LONGEST).max(interval),
             error => return Err(error),
         }
     }

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{AuthError, Http, SignInProblem, Trouble, login::CONSUMERS, permission, pkce::Proof, problem::classify};
+use super::{
+    AuthError, Http, SignInProblem, Trouble, login::CONSUMERS, permission, pkce::Proof, problem::classify, retry_after::retry_after,
+};
 use crate::{clock::Clock, secret::Secret};
 
 /// The permissions of the tools there are, no more.
@@ -309,7 +311,8 @@ impl Identity {
         let exchange = async {
             let mut reply = client.post(url).header("accept", "application/json").form(fields).send().await?;
             let status = reply.status().as_u16();
-            let retry_after = reply.headers().get("retry-after").and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
+            let header = |name: &str| reply.headers().get(name).and_then(|value| value.to_str().ok());
+            let wait = retry_after(header("retry-after"), header("date"), self.clock.now());
             let mut body = Vec::with_capacity(16 << 10);
             while let Some(piece) = reply.chunk().await? {
                 if body.len() + piece.len() > MOST {
@@ -317,17 +320,17 @@ impl Identity {
                 }
                 body.extend_from_slice(&piece);
             }
-            Ok::<_, reqwest::Error>((status, retry_after.map(Duration::from_secs), Secret::new(body)))
+            Ok::<_, reqwest::Error>((status, wait, Secret::new(body)))
         };
         let unreachable = |reason: Trouble| Failure::Broken(AuthError::Unreachable { reason, retry_after: None });
-        let (status, retry_after, body) = tokio::select! {
+        let (status, wait, body) = tokio::select! {
             done = exchange => done.map_err(|error| unreachable(Trouble::of(&error)))?,
             () = self.clock.sleep(PATIENCE) => return Err(unreachable("no answer in time".into())),
         };
         if (200..300).contains(&status) {
             return Ok(body);
         }
-        let refusal = refusal(status, body.expose(), retry_after, tenant);
+        let refusal = refusal(status, body.expose(), wait, tenant);
         tracing::info!(
             endpoint,
             status,

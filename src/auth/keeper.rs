@@ -16,7 +16,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use super::{AuthError, Bearer, Identity, Permissions, Reason, Refused, SignInProblem, TokenPort, TokenRecord};
 use crate::{
     chance::Dice,
-    clock::{Clock, Timestamp},
+    clock::{Clock, Countdown, Timestamp},
     hint::Hint,
     ids::AccountId,
     secret::Secret,
@@ -71,9 +71,10 @@ struct Slot {
 #[derive(Default)]
 struct Held {
     record: Option<TokenRecord>,
-    problem: Option<(SignInProblem, Timestamp)>,
-    /// The last failure that passes by itself, and until when not to ask again.
-    pause: Option<(AuthError, Timestamp)>,
+    /// A refusal that does not pass by itself, and for how long not to ask again.
+    problem: Option<(SignInProblem, Countdown)>,
+    /// The last failure that passes by itself, and for how long not to ask again.
+    pause: Option<(AuthError, Countdown)>,
     failures: u32,
     /// Counts ended attempts, so that those who waited for one take its outcome.
     attempts: u64,
@@ -92,7 +93,7 @@ impl Leaving {
     /// The account is gone: drops what is held of it.
     pub fn done(mut self) {
         self.done = true;
-        let problem = (SignInProblem::ours(Reason::NoTokens), self.now);
+        let problem = (SignInProblem::ours(Reason::NoTokens), Countdown::new(self.now, REASK));
         self.slot.held(|held| *held = Held { problem: Some(problem), attempts: held.attempts + 1, ..Held::default() });
     }
 }
@@ -254,18 +255,20 @@ impl Held {
     }
 
     /// Why not to ask now, when there is a reason.
-    fn failure(&self, now: Timestamp) -> Option<AuthError> {
-        if let Some((problem, at)) = &self.problem
-            && now.since(*at) < REASK
+    fn failure(&mut self, now: Timestamp) -> Option<AuthError> {
+        if let Some((problem, reask)) = &mut self.problem
+            && !reask.left(now).is_zero()
         {
             return Some(AuthError::SignInRequired(problem.clone()));
         }
-        self.pause.as_ref().filter(|(_, until)| now < *until).map(|(error, _)| error.clone())
+        let (error, pause) = self.pause.as_mut()?;
+        (!pause.left(now).is_zero()).then(|| error.clone())
     }
 
     /// Counts a refresh that Graph forced, and refuses it when there were too many.
     fn force(&mut self, now: Timestamp) -> Result<(), AuthError> {
-        self.forced.retain(|at| now.since(*at) < FORCED_WINDOW);
+        // One that lies ahead is of a clock that was set back since.
+        self.forced.retain(|at| *at <= now && now.since(*at) < FORCED_WINDOW);
         if self.forced.len() >= FORCED_MOST {
             return Err(AuthError::sign_in(Reason::TokenRefused));
         }
@@ -280,13 +283,13 @@ impl Held {
                 self.record = Some(record.clone());
                 (self.problem, self.pause, self.failures) = (None, None, 0);
             }
-            Err(AuthError::SignInRequired(problem)) => self.problem = Some((problem.clone(), now)),
+            Err(AuthError::SignInRequired(problem)) => self.problem = Some((problem.clone(), Countdown::new(now, REASK))),
             Err(error) => {
                 self.failures = (self.failures + 1).min(16);
                 let asked = if let AuthError::Unreachable { retry_after, .. } = error { *retry_after } else { None };
                 let grown = Duration::from_millis(250 << self.failures).min(LONGEST_PAUSE);
                 let pause = asked.unwrap_or_default().max(SHORTEST_PAUSE + dice.jitter(grown));
-                self.pause = Some((error.clone(), now.plus(pause)));
+                self.pause = Some((error.clone(), Countdown::new(now, pause)));
             }
         }
     }

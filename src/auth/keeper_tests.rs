@@ -209,6 +209,65 @@ async fn what_is_still_good_is_used_while_the_service_is_in_trouble() {
     world.server.arrived(2).await;
 }
 
+/// The wait that the identity service asked for, as it is kept.
+async fn wait_of(retry_after: &'static str) -> Duration {
+    let world = World::new(move |_, _| async move {
+        Act::json(503, &json!({"error": "temporarily_unavailable"}))
+            .with("retry-after", retry_after)
+            .with("date", "Sun, 06 Nov 1994 08:49:37 GMT")
+    })
+    .await;
+    world.minutes(61);
+    assert_eq!(world.bearer().await.unwrap_err().code(), "identity_unreachable");
+    let now = world.clock.now();
+    world.keeper.slot(&world.account).held(|held| held.pause.as_mut().unwrap().1.left(now))
+}
+
+#[tokio::test]
+async fn the_service_may_ask_for_an_hour_at_most_in_seconds_or_by_a_date() {
+    assert_eq!(wait_of("120").await, Duration::from_secs(120));
+    assert_eq!(wait_of("999999").await, Duration::from_secs(3600));
+    assert_eq!(wait_of("Sun, 06 Nov 1994 08:51:37 GMT").await, Duration::from_secs(120));
+}
+
+#[tokio::test]
+async fn a_clock_set_back_does_not_keep_the_sign_in_shut() {
+    let world = World::new(|number, _| async move {
+        match number {
+            0 => Act::json(503, &json!({"error": "temporarily_unavailable"})).with("retry-after", "120"),
+            1 => invalid_grant(50_173),
+            number => issue(number),
+        }
+    })
+    .await;
+    let years = 1_000_000;
+    world.minutes(years);
+    assert!(world.bearer().await.is_err());
+    // The token's time is over only by the clock that was wrong: what Graph refuses has to be renewed.
+    world.clock.set(Timestamp(1_000_000));
+    assert_eq!(world.refuse("access-0", None).await.unwrap_err().code(), "identity_unreachable", "the pause has its length still");
+    world.minutes(2);
+    assert_eq!(world.refuse("access-0", None).await.unwrap_err().code(), "sign_in_required");
+    assert_eq!(world.server.count(), 2);
+    // The same for a refusal that is remembered.
+    world.clock.set(Timestamp(0));
+    assert!(world.refuse("access-0", None).await.is_err());
+    world.minutes(60);
+    assert_eq!(world.refuse("access-0", None).await.unwrap(), "access-3");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_does_not_count_refused_tokens_for_ever() {
+    let world = World::new(|number, _| async move { issue(number) }).await;
+    let mut token = "access-0".to_owned();
+    for _ in 0..FORCED_MOST {
+        token = world.refuse(&token, None).await.unwrap();
+    }
+    assert!(world.refuse(&token, None).await.is_err());
+    world.clock.set(Timestamp(0));
+    assert!(world.refuse(&token, None).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_refused_token_is_renewed_once_however_many_were_refused() {
     let world = World::new(|number, _| async move { issue(number) }).await;

@@ -204,6 +204,23 @@ async fn slow_down_makes_the_device_ask_less_often() {
 }
 
 #[tokio::test]
+async fn trouble_of_the_service_never_makes_the_device_ask_more_often() {
+    fn trouble() -> Act {
+        Act::json(503, &json!({"error": "temporarily_unavailable"}))
+    }
+    let (times, result) = polls(|number| match number {
+        0 => trouble().with("retry-after", "60"),
+        1 => pending("slow_down"),
+        2 => trouble(),
+        3 => trouble().with("retry-after", "600"),
+        _ => tokens(number, WORK, None),
+    })
+    .await;
+    assert_eq!(times, [5, 65, 130, 195, 260]);
+    assert_eq!(result.unwrap().signed_in.tenant_id, WORK);
+}
+
+#[tokio::test]
 async fn a_device_code_ends_in_each_of_its_ways() {
     assert_eq!(polls(|_| pending("authorization_declined")).await.1.unwrap_err().code(), "sign_in_declined");
     assert_eq!(polls(|_| pending("expired_token")).await.1.unwrap_err().code(), "sign_in_too_late");

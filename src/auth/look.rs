@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Http, Trouble};
+use super::{Http, Trouble, retry_after::http_date};
 use crate::clock::Timestamp;
 
 /// How far a request came.
@@ -31,17 +31,11 @@ impl Http {
         match client.get(url.clone()).send().await {
             Ok(reply) => {
                 let date = reply.headers().get("date").and_then(|date| date.to_str().ok());
-                Link::Answered { date: date.and_then(read), status: reply.status().as_u16() }
+                Link::Answered { date: date.and_then(http_date), status: reply.status().as_u16() }
             }
             Err(error) => Link::Failed(Trouble::of(&error)),
         }
     }
-}
-
-/// The date of an HTTP header (RFC 9110, 5.6.7).
-fn read(date: &str) -> Option<Timestamp> {
-    let zoned = jiff::fmt::rfc2822::parse(date).ok()?;
-    Some(Timestamp(zoned.timestamp().as_millisecond()))
 }
 
 #[cfg(test)]
@@ -63,12 +57,6 @@ mod tests {
             Link::Failed(trouble) => trouble.kind,
             other => panic!("{other:?}"),
         }
-    }
-
-    #[test]
-    fn a_date_of_a_header_is_read() {
-        assert_eq!(read("Fri, 20 Nov 2026 09:00:00 GMT"), Some(Timestamp(1_795_165_200_000)));
-        assert_eq!(read("yesterday"), None);
     }
 
     #[tokio::test]

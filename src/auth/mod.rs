@@ -20,6 +20,7 @@ mod port;
 mod problem;
 mod proxy;
 mod resolve;
+mod retry_after;
 mod tokens;
 mod trouble;
 mod trust;
@@ -37,6 +38,7 @@ pub use permission::{PERMISSIONS, Permission, Permissions, admin_consent, portal
 pub use port::{Bearer, Refused, TokenPort};
 pub use problem::{Reason, SignInProblem};
 pub use proxy::{Proxy, ProxyAuth};
+pub(crate) use retry_after::retry_after;
 pub use tokens::TokenRecord;
 pub use trouble::{Trouble, TroubleKind};
 pub use trust::{Authorities, AuthoritiesError};

@@ -5,9 +5,9 @@
 
 use reqwest::{Body, Method, Url, header::HeaderMap};
 
-use super::{Stream, reply::retry_after};
+use super::Stream;
 use crate::{
-    auth::{Http, HttpError, Trouble},
+    auth::{Http, HttpError, Trouble, retry_after},
     clock::Timestamp,
 };
 

@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Cause, Client, Context, GraphError, GraphReply, GraphRequest, Method,
     client::prefer,
-    reply::retry_after,
     retry::{self, Decision, Outcome, Tries},
 };
+use crate::auth::retry_after;
 
 /// The most items in one batch.
 const MOST: usize = 20;
@@ -26,11 +26,20 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When a batch as a whole came to nothing.
+    /// When the first batch as a whole came to nothing. A later one's failure is the answer of each request that it leaves open.
     pub async fn batch(&self, context: &Context, requests: &[GraphRequest]) -> Result<Vec<Answer>, GraphError> {
-        let mut answers = Vec::with_capacity(requests.len());
+        let mut answers: Vec<Answer> = Vec::with_capacity(requests.len());
         for chunk in requests.chunks(MOST) {
-            answers.extend(self.batch_of(context, chunk).await?);
+            match self.batch_of(context, chunk).await {
+                Ok(more) => answers.extend(more),
+                Err(error) if answers.is_empty() => return Err(error),
+                Err(error) => {
+                    let unsent = requests.len() - answers.len() - chunk.len();
+                    answers.extend(chunk.iter().map(|request| Err(open(&error, request, false, false))));
+                    answers.extend(vec![Err(error.outcome(false, true)); unsent]);
+                    break;
+                }
+            }
         }
         Ok(answers)
     }
@@ -39,7 +48,7 @@ impl Client {
         let mut answers: Vec<Option<Answer>> = vec![None; requests.len()];
         // The batch's own token was accepted, so another one is no help to an item.
         let mut tries = vec![Tries { renewed: true, ..Tries::default() }; requests.len()];
-        let mut happened = vec![false; requests.len()];
+        let (mut sent, mut happened) = (false, vec![false; requests.len()]);
         let mut items = Vec::with_capacity(requests.len());
         for (at, request) in requests.iter().enumerate() {
             items.push(self.item(at, request).unwrap_or_else(|cause| {
@@ -58,8 +67,20 @@ impl Client {
             outer.idempotent = pending.iter().all(|at| requests[*at].idempotent);
             let acts = pending.iter().any(|at| requests[*at].method != Method::Get);
             let places = self.budget.places(pending.len(), context.urgency.now());
-            let reply = self.send_for(context, &outer, places, acts).await?;
-            let mut said = Said::of(&reply)?;
+            let reply = self.send_for(context, &outer, places, acts).await;
+            let said = reply.and_then(|reply| Ok((Said::of(&reply).map_err(|error| error.outcome(acts, false))?, reply)));
+            let (mut said, reply) = match said {
+                Ok(said) => said,
+                // What is known of some is not forgotten because the others could not be asked again.
+                Err(error) if answers.iter().any(Option::is_some) || happened.contains(&true) => {
+                    for at in pending {
+                        answers[at] = Some(Err(open(&error, &requests[at], sent, happened[at])));
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            sent = true;
             let (mut sleep, mut asked, mut pause) = (Duration::ZERO, false, None);
             for at in pending {
                 let request = &requests[at];
@@ -153,6 +174,12 @@ impl Client {
         };
         (Outcome::Status(status, wait), answer)
     }
+}
+
+/// What the failure of a whole batch means for a request in it that was `sent` before, and may have `happened` then.
+fn open(error: &GraphError, request: &GraphRequest, sent: bool, happened: bool) -> GraphError {
+    let happened = happened || (request.method != Method::Get && error.unknown_outcome());
+    error.clone().outcome(happened, !sent && error.never_sent())
 }
 
 /// The answers of a batch.

@@ -201,3 +201,64 @@ async fn a_lost_batch_of_reads_changed_nothing_and_one_of_writes_may_have() {
     assert!(batch(&world, &requests).await.unwrap_err().unknown_outcome());
     assert_eq!(world.server.count(), before + 1, "not repeated");
 }
+
+fn deletions(count: usize) -> Vec<GraphRequest> {
+    (1..=count).map(|number| GraphRequest::delete(&["me", "messages", &number.to_string()])).collect()
+}
+
+/// What is known of each: `ok`, or the error's code, with `?` where it may have happened.
+fn told(answers: &[Answer]) -> Vec<String> {
+    let one = |answer: &Answer| match answer {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => format!("{}{}", error.code(), if error.unknown_outcome() { "?" } else { "" }),
+    };
+    answers.iter().map(one).collect()
+}
+
+#[tokio::test]
+async fn what_was_done_is_told_though_the_rest_cannot_be_sent_again() {
+    // The third asks for more time than there is, so nobody gets a place for the second.
+    let world = world(|_, url| match url {
+        "/me/messages/2" => json!({"status": 429, "headers": {"Retry-After": "1"}}),
+        "/me/messages/3" => json!({"status": 429, "headers": {"Retry-After": "3600"}}),
+        _ => json!({"status": 204}),
+    })
+    .await;
+    let answers = batch(&world, &deletions(3)).await.unwrap();
+    assert_eq!((told(&answers), sizes(&world)), (["ok", "throttled", "throttled"].map(str::to_owned).to_vec(), vec![3]));
+    assert!(!answers[1].as_ref().unwrap_err().never_sent(), "it was sent, and refused");
+}
+
+#[tokio::test]
+async fn what_is_not_answered_the_second_time_may_have_happened_only_where_it_acts() {
+    let world = World::quick(|number, _| async move {
+        match number {
+            0 => Act::json(
+                200,
+                &json!({"responses": [{"id": "1", "status": 204}, {"id": "2", "status": 503}, {"id": "3", "status": 429}, {"id": "4", "status": 429}]}),
+            ),
+            _ => Act::json(200, &json!({"answers": []})),
+        }
+    })
+    .await;
+    let mut requests = deletions(3);
+    requests[1].idempotent = true;
+    requests.push(GraphRequest::get(&["me"]));
+    let answers = batch(&world, &requests).await.unwrap();
+    assert_eq!(told(&answers), ["ok", "unexpected_reply?", "unexpected_reply?", "unexpected_reply"]);
+    assert_eq!(told(&[batch(&world, &deletions(1)).await.map(|_| unreachable!())]), ["unexpected_reply?"]);
+}
+
+#[tokio::test]
+async fn what_the_first_batch_did_is_told_though_a_later_one_comes_to_nothing() {
+    let world = World::quick(|number, seen| async move {
+        let responses = |seen: &Seen| {
+            seen.json()["requests"].as_array().unwrap().iter().map(|one| json!({"id": one["id"], "status": 204})).collect::<Vec<_>>()
+        };
+        if number == 0 { Act::json(200, &json!({"responses": responses(&seen)})) } else { Act::Hangup }
+    })
+    .await;
+    let told = told(&batch(&world, &deletions(45)).await.unwrap());
+    assert_eq!((sizes(&world), &told[..20]), (vec![20, 20], vec!["ok".to_owned(); 20].as_slice()));
+    assert_eq!((&told[20], &told[39], &told[40]), (&"unreachable?".to_owned(), &"unreachable?".to_owned(), &"unreachable".to_owned()));
+}

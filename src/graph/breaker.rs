@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::Timestamp;
+use crate::clock::{Countdown, Timestamp};
 
 /// Failures in a row that open it.
 const MOST: u32 = 5;
@@ -46,16 +46,14 @@ pub(super) struct Breaker(Mutex<Inner>);
 struct Inner {
     /// Failures in a row.
     failures: u32,
-    /// While open: until when, and how long the pause is.
-    open: Option<(Timestamp, Duration)>,
+    /// While open: its pause.
+    open: Option<Countdown>,
     probing: bool,
 }
 
 impl Inner {
-    fn refuses(&self, now: Timestamp) -> Option<Duration> {
-        let (until, pause) = self.open?;
-        // A clock that was set back must not keep it open for longer than its pause.
-        let left = until.since(now).min(pause);
+    fn refuses(&mut self, now: Timestamp) -> Option<Duration> {
+        let left = self.open.as_mut()?.left(now);
         (self.probing || !left.is_zero()).then_some(left)
     }
 }
@@ -115,13 +113,13 @@ impl Pass<'_> {
         let opened = self.breaker.with(|inner| {
             inner.failures = inner.failures.saturating_add(1);
             match inner.open {
-                Some((_, pause)) if self.probe => {
-                    let pause = (pause * 2).min(LONGEST);
-                    (inner.open, inner.probing) = (Some((now.plus(pause), pause)), false);
+                Some(pause) if self.probe => {
+                    let pause = (pause.length() * 2).min(LONGEST);
+                    (inner.open, inner.probing) = (Some(Countdown::new(now, pause)), false);
                     Some(pause)
                 }
                 None if inner.failures >= MOST => {
-                    inner.open = Some((now.plus(PAUSE), PAUSE));
+                    inner.open = Some(Countdown::new(now, PAUSE));
                     Some(PAUSE)
                 }
                 _ => None,
@@ -198,6 +196,7 @@ mod tests {
         let breaker = Breaker::default();
         fail(&breaker, MOST, at(1_000_000));
         assert_eq!(breaker.pass(at(0)).map(drop), Err(PAUSE));
+        assert!(breaker.pass(at(5)).is_ok(), "it ends after its length");
     }
 
     #[test]

@@ -21,11 +21,11 @@ use serde::de::IgnoredAny;
 use super::{
     BreakerState, Budget, Cause, GraphError, GraphReply, GraphRequest, Hurry, Method, Stream,
     breaker::Breaker,
-    reply::{claims_challenge, retry_after},
+    reply::claims_challenge,
     retry::{self, Decision, Outcome, Policy, Tries},
 };
 use crate::{
-    auth::{Bearer, Http, Pause, Refused, Trouble},
+    auth::{Bearer, Http, Pause, Refused, Trouble, retry_after},
     chance::Dice,
     clock::{Clock, Timestamp},
     ids::{AccountId, Urgency},

@@ -1,17 +1,10 @@
 //! What Graph answered, and how to read its headers.
 
-use std::time::Duration;
-
 use base64::{Engine as _, engine::general_purpose};
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Cause, GraphError};
-use crate::clock::Timestamp;
-
-/// The longest wait that a `Retry-After` can ask of us.
-const LONGEST: Duration = Duration::from_secs(3600);
-
 /// An answer of Graph that is not a refusal: 2xx, 302 for content that lies elsewhere, 304.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphReply {
@@ -48,23 +41,6 @@ impl GraphReply {
     }
 }
 
-/// How long `Retry-After` asks to wait: seconds, or a date, counted from the answer's own `Date` so that clocks need not agree.
-pub(super) fn retry_after(value: Option<&str>, date: Option<&str>, now: Timestamp) -> Option<Duration> {
-    let value = value?.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(LONGEST));
-    }
-    let at = http_date(value)?;
-    let from = date.and_then(http_date).unwrap_or(now);
-    Some(at.since(from).min(LONGEST))
-}
-
-/// A date of RFC 9110, 5.6.7, in the form that is sent today.
-fn http_date(text: &str) -> Option<Timestamp> {
-    let zoned = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
-    Some(Timestamp(zoned.timestamp().as_millisecond()))
-}
-
 /// The claims that a challenge asks for, as JSON text: `WWW-Authenticate: Bearer …, error="insufficient_claims", claims="<base64>"`.
 pub(super) fn claims_challenge(header: &str) -> Option<String> {
     if !header.contains("insufficient_claims") {
@@ -83,23 +59,6 @@ mod tests {
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp(784_111_777_000); // Sun, 06 Nov 1994 08:49:37 GMT
-
-    #[test]
-    fn both_forms_of_retry_after_are_read() {
-        let of = |value| retry_after(Some(value), None, NOW);
-        assert_eq!(of("10"), Some(Duration::from_secs(10)));
-        assert_eq!(of(" 0 "), Some(Duration::ZERO));
-        assert_eq!(of("1.5"), Some(Duration::from_millis(1500)));
-        assert_eq!(of("Sun, 06 Nov 1994 08:49:57 GMT"), Some(Duration::from_secs(20)));
-        assert_eq!(of("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO), "in the past");
-        assert_eq!(of("999999999"), Some(LONGEST));
-        assert_eq!(of("soon"), None);
-        assert_eq!(of("-5"), None);
-        let date = Some("Mon, 07 Nov 1994 08:49:37 GMT");
-        assert_eq!(retry_after(Some("Mon, 07 Nov 1994 08:49:40 GMT"), date, NOW), Some(Duration::from_secs(3)), "whatever our clock says");
-    }
-
     #[test]
     fn a_claims_challenge_is_decoded() {
         let header = |claims: &str| {
@@ -114,8 +73,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_makes_it_panic(value: String, date: String, challenge: String) {
-            let _ = retry_after(Some(&value), Some(&date), NOW);
+        fn no_challenge_makes_it_panic(challenge: String) {
             let _ = claims_challenge(&format!("insufficient_claims claims=\"{challenge}"));
         }
     }

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::Hurry;
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Countdown, Timestamp},
     ids::Urgency,
 };
 
@@ -65,7 +65,7 @@ struct Lane {
     streaming: usize,
     /// In the order in which they came.
     waiting: VecDeque<Waiter>,
-    paused_until: Timestamp,
+    pause: Countdown,
     /// Tells those who wait that the pause has changed.
     changed: Arc<Notify>,
 }
@@ -126,7 +126,7 @@ impl Budget {
             let mut changes = std::pin::pin!(changed.notified());
             changes.as_mut().enable();
             let now = self.clock.now();
-            let pause = self.lock().get(&key).map_or(Duration::ZERO, |lane| lane.paused_until.since(now));
+            let pause = self.lock().get_mut(&key).map_or(Duration::ZERO, |lane| lane.pause.left(now));
             let left = deadline.since(now);
             if let Ok(permit) = permit.try_recv() {
                 return Ok(permit);
@@ -154,10 +154,12 @@ impl Budget {
 
     /// Nobody gets a place of `key` for this long.
     pub(super) fn pause(&self, key: &str, wait: Duration) {
-        let until = self.clock.now().plus(wait);
+        let now = self.clock.now();
         let mut lanes = self.lock();
         let lane = lanes.entry(key.into()).or_default();
-        lane.paused_until = lane.paused_until.max(until);
+        if wait > lane.pause.left(now) {
+            lane.pause = Countdown::new(now, wait);
+        }
         lane.changed.notify_waiters();
     }
 
@@ -174,13 +176,13 @@ impl Budget {
     pub fn lanes(&self) -> Vec<LaneGauges> {
         let now = self.clock.now();
         let waiting = |queue: &VecDeque<Waiter>| queue.iter().filter(|waiter| !waiter.granted.is_closed()).count();
-        let gauges = |(key, lane): (&Arc<str>, &Lane)| LaneGauges {
+        let gauges = |(key, lane): (&Arc<str>, &mut Lane)| LaneGauges {
             key: key.clone(),
             used: lane.used,
             waiting: waiting(&lane.waiting),
-            paused: lane.paused_until.since(now),
+            paused: lane.pause.left(now),
         };
-        self.lock().iter().map(gauges).filter(|lane| lane.used > 0 || lane.waiting > 0 || !lane.paused.is_zero()).collect()
+        self.lock().iter_mut().map(gauges).filter(|lane| lane.used > 0 || lane.waiting > 0 || !lane.paused.is_zero()).collect()
     }
 
     /// Requests at a time for one mailbox or drive.
@@ -195,7 +197,7 @@ impl Budget {
     /// Gives free places to those who wait, and drops a lane that nobody needs.
     fn pump(self: &Arc<Self>, lanes: &mut BTreeMap<Arc<str>, Lane>, key: &Arc<str>) {
         let Some(lane) = lanes.get_mut(key) else { return };
-        if lane.paused_until <= self.clock.now() {
+        if lane.pause.left(self.clock.now()).is_zero() {
             while let Some((waiter, urgency)) = lane.next(self.limit, self.most(Urgency::Background)) {
                 let permit = Permit { budget: self.clone(), key: key.clone(), places: waiter.places, urgency, streaming: false };
                 lane.take(waiter.places, urgency);

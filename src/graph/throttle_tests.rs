@@ -227,6 +227,23 @@ async fn a_pause_holds_everybody_and_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn a_clock_set_back_does_not_prolong_the_pause() {
+    let world = World::new();
+    world.clock.set(Timestamp(500_000_000));
+    world.budget.pause("box", Duration::from_secs(10));
+    world.clock.set(Timestamp(0));
+    assert_eq!(world.budget.lanes()[0].paused, Duration::from_secs(10));
+    let waiting = world.queue("one", Urgency::Foreground, 1).await;
+    // A shorter one does not end it early.
+    world.budget.pause("box", Duration::from_secs(1));
+    world.clock.advance(Duration::from_secs(9));
+    tokio::task::yield_now().await;
+    assert_eq!(world.gauges(), (0, 1));
+    world.clock.advance(Duration::from_secs(1));
+    within(waiting).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn nobody_waits_for_what_comes_too_late() {
     let world = World::new();
     world.budget.pause("box", Duration::from_secs(60));

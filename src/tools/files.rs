@@ -8,9 +8,9 @@ use bytes::Bytes;
 use super::{Reply, StepError};
 use crate::graph::{Content, GraphRequest, Upload};
 
-/// The largest file that [`Files::read_local`] gives, in bytes: what goes into a message inline. Larger ones take an upload session
-/// (Graph documentation, *Attach large files*).
-pub const INLINE: u64 = 3_000_000;
+/// The largest file that [`Files::read_local`] gives, in bytes: what goes into one request of Graph's, as base64 inside 4 MiB of JSON, is
+/// smaller than this.
+pub const INLINE: u64 = 3 << 20;
 
 /// A new local file.
 #[derive(Debug, Clone, PartialEq, Eq)]

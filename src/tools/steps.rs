@@ -46,7 +46,8 @@ pub trait Steps: Send + Sync {
     }
     /// Reads pages until `enough` says so or there are no more. `enough` sees all items so far.
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError>;
-    /// Sends many reads at once through `$batch`, 20 at a time; each has its own outcome, in the order asked.
+    /// Sends many requests at once through `$batch`, 20 at a time; each has its own outcome, in the order asked. It fails as a whole only when
+    /// nothing is known of any.
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError>;
     /// How files move to and from this machine.
     fn files(&self) -> &dyn Files;
@@ -154,6 +155,12 @@ impl StepError {
     #[must_use]
     pub fn before(self) -> Self {
         Self { never_sent: true, ..self }
+    }
+
+    /// The same after an earlier attempt at the same change that may have happened: whatever became of this one, nobody knows.
+    #[must_use]
+    pub fn after_doubt(self) -> Self {
+        Self { unknown_outcome: true, never_sent: false, ..self }
     }
 
     /// Whether it is sure that the step changed nothing. In doubt it is not.

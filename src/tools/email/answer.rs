@@ -2,6 +2,9 @@
 //!
 //! Text goes as Graph's `comment`, which keeps the quote; a body of the message itself would replace it. HTML has no such place: it is put in
 //! front of the quote of a draft, which is then sent.
+//!
+//! Unsettled: Microsoft's documentation does not say whether a `comment` is text or HTML. Others who use it found that line breaks are lost, and
+//! escape what they send (openops#1473); nobody at Microsoft has said so. It goes as it is: escaped, a text would show its `&lt;`.
 
 use serde_json::{Map, Value, json};
 

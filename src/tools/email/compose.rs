@@ -2,6 +2,11 @@
 //!
 //! What fits into one request is one request. Anything larger becomes a draft, takes its files one by one, the large ones through upload
 //! sessions, and is then sent. A failure after the draft exists names it.
+//!
+//! A file goes in one request for as long as it fits, and only then through a session: Microsoft refuses sessions for small files. It writes of
+//! 3 MB as the border (Graph documentation, *Attach large files*) and takes requests of less than 4 MiB, so that files of the last few hundred
+//! bytes below 3 MiB fit into no request. They take a session: it is said to be refused below 2 MiB only (msgraph-sdk-java#52), and there is
+//! no other way.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +19,7 @@ use crate::{
     cache::{Scope, Touch},
     graph::{GraphRequest, Upload},
     tools::{
-        Args, INLINE, LocalFile, Param, ParamType, StepError, Steps, Written,
+        Args, LocalFile, Param, ParamType, StepError, Steps, Written,
         check::LOCAL_PATH_MAX,
         mailbox::at,
         named,
@@ -28,6 +33,8 @@ const PEOPLE: usize = 500;
 const FILE_MAX: u64 = 25 << 20;
 /// What goes into one request, in bytes of its JSON; Graph takes 4 MB.
 const WHOLE: u64 = 3_000_000;
+/// What Graph does not take in one request any more, in bytes.
+const TOO_MUCH: u64 = 4 << 20;
 /// Longest subject, in characters.
 const SUBJECT_MAX: usize = 998;
 /// Longest body, in characters.
@@ -156,17 +163,26 @@ impl Letter {
 /// A file as an attachment inside JSON.
 async fn inline(steps: &dyn Steps, file: &LocalFile) -> Result<Value, StepError> {
     let bytes = steps.files().read_local(file).await?;
-    Ok(json!({
+    Ok(attachment(file, STANDARD.encode(bytes)))
+}
+
+fn attachment(file: &LocalFile, content: String) -> Value {
+    json!({
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": file.name,
         "contentType": file.content_type,
-        "contentBytes": STANDARD.encode(bytes),
-    }))
+        "contentBytes": content,
+    })
+}
+
+/// Whether a file as an attachment fits into one request of its own.
+fn is_inline(file: &LocalFile) -> bool {
+    attachment(file, String::new()).to_string().len() as u64 + file.size.div_ceil(3) * 4 < TOO_MUCH
 }
 
 async fn attach(steps: &dyn Steps, args: &Args, draft: &str, file: &LocalFile) -> Result<(), StepError> {
     let message = at(args, &["messages", draft]);
-    if file.size <= INLINE {
+    if is_inline(file) {
         let file = inline(steps, file).await?;
         steps.send(GraphRequest::post(&[message.as_slice(), &["attachments"]].concat(), file)).await?;
     } else {

@@ -157,10 +157,13 @@ const TRIES: usize = 3;
 
 async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let path = at(args, &["messages", message_id(args)]);
-    let mut tries = 0;
+    let (mut tries, mut unknown) = (0, false);
     loop {
         tries += 1;
-        let now = steps.send(GraphRequest::get(&path).with("$select", UPDATED_FIELDS.join(","))).await.map_err(StepError::before)?.body;
+        // An attempt that may have happened stays one, whatever comes after it.
+        let doubt = |error: StepError| if unknown { error.after_doubt() } else { error };
+        let look = GraphRequest::get(&path).with("$select", UPDATED_FIELDS.join(","));
+        let now = steps.send(look).await.map_err(|error| doubt(error.before()))?.body;
         let mut all: Vec<Value> = now["categories"].as_array().cloned().unwrap_or_default();
         let before = all.len();
         for name in args.texts("categories") {
@@ -178,8 +181,8 @@ async fn add_category(steps: &dyn Steps, args: &Args) -> Result<Written, StepErr
         }
         match steps.send(request).await {
             // Changed in between, or by our own attempt whose reply was lost: what there is now decides.
-            Err(error) if matches!(error.status, Some(409 | 412)) && tries < TRIES => {}
-            done => return Ok(updated(args, &done?.body, Touch::Scope)),
+            Err(error) if matches!(error.status, Some(409 | 412)) && tries < TRIES => unknown |= error.unknown_outcome,
+            done => return Ok(updated(args, &done.map_err(doubt)?.body, Touch::Scope)),
         }
     }
 }

@@ -111,3 +111,22 @@ async fn categories_that_are_there_change_nothing_and_endless_conflicts_end() {
     assert_eq!(act(&busy, "email_add_category", asked).await.unwrap_err().status, Some(412));
     assert_eq!(busy.requests().len(), 6);
 }
+
+#[tokio::test]
+async fn an_addition_that_may_have_happened_is_never_called_a_refusal() {
+    // The reply to the first attempt is lost, and its repeat finds the message changed. Then this fails: the look at it, or the next attempt.
+    for broken in [2, 3] {
+        let asked = AtomicUsize::new(0);
+        let fake = Fake::new(move |request| {
+            let number = asked.fetch_add(1, Ordering::Relaxed);
+            Some(match request.method {
+                _ if number == broken => Err(refusal(403, "no")),
+                Method::Get => Ok(json!({"@odata.etag": "e", "id": "m", "categories": ["Red"]})),
+                _ => Err(StepError { unknown_outcome: true, ..refusal(412, "changed") }),
+            })
+        });
+        let error = act(&fake, "email_add_category", json!({"email_id": "m", "account_id": "x", "categories": "Blue"})).await.unwrap_err();
+        assert!(error.unknown_outcome && !error.is_refusal(), "{broken}: {error:?}");
+        assert_eq!(fake.requests().len(), broken + 1);
+    }
+}

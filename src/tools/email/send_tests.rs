@@ -75,6 +75,18 @@ async fn a_large_one_goes_through_a_draft() {
     assert_eq!(fake.log().len(), 4);
 }
 
+/// Graph documentation, *Attach large files*: less than 3 MB in one request, of which the whole is less than 4 MB; more in a session.
+#[tokio::test]
+async fn a_file_takes_a_session_only_when_it_does_not_go_into_one_request() {
+    for (size, one) in [(3_050_000, true), (3_145_500, true), (3_145_700, false), (3 << 20, false)] {
+        let fake = graph("", 0).with_file("big", "x/y", vec![0; size]);
+        act(&fake, "email_send", letter(json!({"attachments": ["big"]}))).await.unwrap();
+        assert_eq!(fake.log()[1].ends_with("/attachments"), one, "{size}: {}", fake.log()[1]);
+        let sent = fake.requests()[1].body.as_ref().unwrap().to_string();
+        assert!(sent.len() < 4 << 20, "{size}: {}", sent.len());
+    }
+}
+
 #[tokio::test]
 async fn a_failure_after_the_draft_names_it() {
     for broken in ["/createUploadSession", "/send"] {

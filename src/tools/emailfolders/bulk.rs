@@ -21,8 +21,6 @@ use crate::{
 
 /// Messages done in one call.
 const MOST: usize = 1_000;
-/// Messages in one batch (Graph documentation, *JSON batching*).
-const BATCH: usize = 20;
 /// Failures told one by one; beyond them only their number.
 const TOLD: usize = 20;
 
@@ -91,40 +89,28 @@ async fn each(
     let more = page.next.is_some() || page.items.len() > MOST;
     let messages = page.items.iter().take(MOST).map(id).collect::<Result<Vec<_>, _>>().map_err(StepError::before)?;
 
+    let results = steps.batch(messages.iter().map(|message| act(message)).collect()).await?;
     let mut done = 0usize;
     let mut failed: Vec<(&str, StepError)> = Vec::new();
-    for (at, chunk) in messages.chunks(BATCH).enumerate() {
-        let results = match steps.batch(chunk.iter().map(|message| act(message)).collect()).await {
-            Ok(results) => results,
-            // Nothing was done yet: a plain failure. Later: what was done is told, with what was not.
-            Err(error) if at == 0 => return Err(error),
-            Err(error) => {
-                failed.extend(messages[at * BATCH..].iter().map(|message| (*message, error.clone())));
-                break;
-            }
-        };
-        for (message, result) in chunk.iter().zip(results) {
-            match result {
-                Ok(_) => done += 1,
-                // Deleted by somebody else: there is nothing left to do.
-                Err(error) if error.status == Some(404) => done += 1,
-                Err(error) => failed.push((message, error)),
-            }
+    for (message, result) in messages.iter().zip(results) {
+        match result {
+            Ok(_) => done += 1,
+            // Deleted by somebody else: there is nothing left to do.
+            Err(error) if error.status == Some(404) => done += 1,
+            Err(error) => failed.push((message, error)),
         }
     }
-    // All refused for one reason is a refusal, not a partial success.
+    // None was done, and all for one reason: an error, not a partial success.
     if done == 0
-        && let Some((_, error)) = failed.first()
+        && let Some((_, first)) = failed.first()
+        && failed.iter().all(|(_, error)| told_code(error) == told_code(first))
     {
-        return Err(error.clone());
+        return Err(failed.iter().map(|(_, error)| error).find(|error| !error.is_refusal()).unwrap_or(first).clone());
     }
     let told: Vec<Value> = failed
         .iter()
         .take(TOLD)
-        .map(|(message, error)| {
-            let code = if error.unknown_outcome { "outcome_unknown" } else { error.code };
-            json!({ "id": message, "code": code, "message": error.message })
-        })
+        .map(|(message, error)| json!({ "id": message, "code": told_code(error), "message": error.message }))
         .collect();
     let answer = json!({
         "status": if failed.is_empty() { "completed" } else { "partial" },
@@ -134,7 +120,14 @@ async fn each(
         "failed": told,
         "complete": !more && failed.is_empty(),
     });
-    Ok(Written { answer, touches: Vec::new(), learned: Vec::new(), late: false })
+    // What nobody knows of may still take effect.
+    let late = failed.iter().any(|(_, error)| error.unknown_outcome);
+    Ok(Written { answer, touches: Vec::new(), learned: Vec::new(), late })
+}
+
+/// Why a message was not done, in one word.
+fn told_code(error: &StepError) -> &'static str {
+    if error.unknown_outcome { "outcome_unknown" } else { error.code }
 }
 
 #[cfg(test)]

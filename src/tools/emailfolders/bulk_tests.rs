@@ -4,7 +4,7 @@ use crate::{
     tools::fake::{Fake, act, named, refusal},
 };
 
-/// A folder of `count` messages; every one whose number is in `bad` is refused with that status.
+/// A folder of `count` messages; every one whose number is in `bad` is refused with that status, and may have been done if Graph is to blame.
 fn folder(count: usize, bad: &'static [(usize, u16)]) -> Fake {
     Fake::new(move |request| {
         Some(match request.method {
@@ -19,7 +19,7 @@ fn folder(count: usize, bad: &'static [(usize, u16)]) -> Fake {
             _ => {
                 let number = named(request).rsplit('m').next().unwrap().parse::<usize>().unwrap();
                 match bad.iter().find(|(at, _)| *at == number) {
-                    Some((_, status)) => Err(refusal(*status, "no")),
+                    Some((_, status)) => Err(StepError { unknown_outcome: *status >= 500, ..refusal(*status, "no") }),
                     None => Ok(Value::Null),
                 }
             }
@@ -55,6 +55,19 @@ async fn when_none_could_be_done_it_is_an_error() {
     let fake = folder(2, &[(0, 403), (1, 403)]);
     let error = act(&fake, "emailfolders_empty", json!({"account_id": "a", "folder_id": "F", "confirm": true})).await.unwrap_err();
     assert_eq!(error.status, Some(403));
+    let fake = folder(2, &[(0, 504), (1, 504)]);
+    let error = act(&fake, "emailfolders_empty", json!({"account_id": "a", "folder_id": "F", "confirm": true})).await.unwrap_err();
+    assert!(error.unknown_outcome && !error.is_refusal());
     let none = act(&folder(0, &[]), "emailfolders_empty", json!({"account_id": "a", "folder_id": "F", "confirm": true})).await.unwrap();
     assert_eq!((&none.answer["messages_deleted"], &none.answer["complete"]), (&json!(0), &json!(true)));
+}
+
+#[tokio::test]
+async fn one_that_may_be_done_is_not_hidden_behind_one_that_was_refused() {
+    let fake = folder(2, &[(0, 403), (1, 504)]);
+    let written = act(&fake, "emailfolders_empty", json!({"account_id": "a", "folder_id": "F", "confirm": true})).await.unwrap();
+    assert_eq!((&written.answer["status"], &written.answer["messages_deleted"]), (&json!("partial"), &json!(0)));
+    let told: Vec<_> = written.answer["failed"].as_array().unwrap().iter().map(|one| (&one["id"], &one["code"])).collect();
+    assert_eq!(told, [(&json!("m0"), &json!("refused")), (&json!("m1"), &json!("outcome_unknown"))]);
+    assert!(written.late, "it may still take effect");
 }

@@ -1,6 +1,6 @@
 //! `m365-cachectl config` on the real programs: what is shown is what the daemon has, and what is set is what it does.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use m365_cached_checks::support::world::World;
 use serde_json::Value;
@@ -49,6 +49,35 @@ fn a_value_is_set_beside_a_running_daemon_and_holds_from_its_next_start() {
     assert_eq!(world.ctl_json(&["status"]).unwrap()["caching"], false);
     world.ctl_json(&["config", "unset", "cache.enabled"]).unwrap();
     assert_eq!(shown(&world, "cache.enabled")["origin"], "default");
+}
+
+#[test]
+fn of_changes_at_the_same_moment_none_is_lost() {
+    let mut world = World::start().unwrap();
+    let catalogue = world.ctl_json(&["tools"]).unwrap();
+    let tools: Vec<&str> = catalogue["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).take(20).collect();
+    world.stop_daemon().unwrap();
+    world.home.configure("# mine, and it stays\n").unwrap();
+    let key = |tool: &str| format!("cache.tools.{tool}.fresh");
+    let begin = |tool: &&str| {
+        let mut command = world.home.command(world.bins, &world.bins.daemon);
+        command.args(["--offline", "config", "set", "--", &key(tool), "77"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let running: Vec<_> = tools.iter().map(begin).collect();
+    for (child, tool) in running.into_iter().zip(&tools) {
+        let done = child.wait_with_output().unwrap();
+        assert!(done.status.success(), "{tool}: {done:?}");
+    }
+    let text = fs::read_to_string(world.home.path().join("config.toml")).unwrap();
+    assert!(text.contains("# mine, and it stays\n"), "{text}");
+    for tool in &tools {
+        assert_eq!(shown(&world, &key(tool))["value"], "77", "{tool} in {text}");
+    }
+    let left = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut left: Vec<_> = fs::read_dir(world.home.path()).unwrap().map(|entry| left(entry.unwrap())).collect();
+    left.retain(|name| name.starts_with("config.toml") && name != "config.toml");
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

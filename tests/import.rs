@@ -8,6 +8,8 @@ use m365_cached_checks::support::{
 };
 use serde_json::{Value, json};
 
+use crate::rotation::{passphrase, with_key_file};
+
 const PLAIN: &[u8] = include_bytes!("checks/data/original-plain.db");
 const ENCRYPTED: &[u8] = include_bytes!("checks/data/original-encrypted.db");
 /// Stands in every answer of the originals.
@@ -118,6 +120,28 @@ fn a_plain_original_is_told_of_taken_over_and_removed_on_request() {
     assert_eq!(world.ctl_json(&["import", &back, "--dry-run"]).unwrap()["tables"], done["tables"]);
     world.start_daemon().unwrap();
     world.sign_in(ALEX).unwrap();
+}
+
+#[test]
+fn a_sealed_copy_opens_with_the_keys_of_a_backup() {
+    let (mut world, _file, folder) = with_key_file(Setup::default());
+    world.stop_daemon().unwrap();
+    fs::write(cache(&world), PLAIN).unwrap();
+    let sealed = PathBuf::from(world.ctl_json(&["import"]).unwrap()["sealed"].as_str().unwrap());
+    world.start_daemon().unwrap();
+    let words = passphrase(folder.path(), "five words of no sense\n");
+    let backup = folder.path().join("m365.backup").display().to_string();
+    world.ctl_json(&["backup", &backup, "--passphrase-file", &words]).unwrap();
+
+    let (mut other, _other_file, other_folder) = with_key_file(Setup::default());
+    other.stop_daemon().unwrap();
+    let imported = other.home.path().join("imported");
+    fs::create_dir(&imported).unwrap();
+    fs::copy(&sealed, imported.join(sealed.file_name().unwrap())).unwrap();
+    let back = other_folder.path().join("back.db").display().to_string();
+    assert_ne!(code(&other, &["import", "--put-back", &back]).0, Some(0), "another profile's keys open nothing");
+    other.ctl_json(&["restore", &backup, "--yes", "--passphrase-file", &words]).unwrap();
+    assert_eq!(other.ctl_json(&["import", "--put-back", &back]).unwrap()["rows"], 14);
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) fn data(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
             || name.ends_with(".lock")
             || name.ends_with(".sock")
             || name.ends_with(".starting")
+            || name.ends_with(".settings")
     };
     let files = world.home.files().unwrap().into_iter().filter(|file| !passing(file.file_name().unwrap().to_str().unwrap()));
     files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()

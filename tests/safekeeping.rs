@@ -124,6 +124,31 @@ fn a_backup_opens_on_another_machine() {
 }
 
 #[test]
+fn a_passphrase_from_the_environment_opens_what_it_has_sealed() {
+    let (mut world, _file, folder) = with_key_file(Setup::default());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (backup, recovery) = (at("m365.backup"), at("m365.recovery"));
+    let with = |world: &mut World, words: &str| world.home.variables = vec![("M365_MCP_PASSPHRASE".into(), words.into())];
+    // As `echo`, an editor and a container's secret give it.
+    with(&mut world, WORDS);
+    world.ctl_json(&["backup", &backup]).unwrap();
+    world.ctl_json(&["keys", "export", &recovery]).unwrap();
+    for words in ["five words of no sense", "five words of no sense\r\n", "five words of no sense\r"] {
+        with(&mut world, words);
+        assert_eq!(world.ctl_json(&["restore", &backup, "--yes"]).unwrap()["accounts"], 1, "{words:?}");
+    }
+    world.ctl_json(&["keys", "import", &recovery]).unwrap();
+    // Several lines are not cut to one.
+    let several = at("of several lines");
+    for words in ["five words\nof no sense", "five words\rof no sense", "\n"] {
+        with(&mut world, words);
+        assert_eq!(code(&world, &["backup", &several]), (Some(2), json!("malformed_passphrase")), "{words:?}");
+        assert_eq!(code(&world, &["restore", &backup, "--yes"]), (Some(2), json!("malformed_passphrase")), "{words:?}");
+        assert!(!Path::new(&several).exists());
+    }
+}
+
+#[test]
 fn new_data_keys_take_over_while_answers_are_read() {
     let mut world = World::start().unwrap();
     world.expect_log("not rotated");

@@ -105,7 +105,10 @@ pub(crate) fn ada() -> AccountState {
 #[async_trait]
 impl crate::records::Records for FakeCore {
     async fn audit(&self, asked: crate::records::AuditQuestion) -> Result<crate::records::AuditStream, Problem> {
-        Ok(Box::pin(futures_util::stream::iter([Ok(serde_json::json!({ "seq": 1, "kinds": asked.kinds }))])))
+        use futures_util::StreamExt as _;
+        let record = move |seq| Ok(serde_json::json!({ "seq": seq, "kinds": asked.kinds }));
+        let records = futures_util::stream::iter((1..=asked.limit.max(1)).map(record));
+        Ok(if asked.follow { records.chain(futures_util::stream::pending()).boxed() } else { records.boxed() })
     }
 
     async fn verify_audit(&self, noted: Option<m365_cached::audit::Point>) -> Result<m365_cached::audit::Report, Problem> {

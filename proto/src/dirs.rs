@@ -151,6 +151,12 @@ impl Profile {
         self.dir.join("m365-cached.starting")
     }
 
+    /// Held locked by the one program that is changing the settings file.
+    #[must_use]
+    pub fn settings_turn_file(&self) -> PathBuf {
+        self.dir.join("m365-cached.settings")
+    }
+
     /// What the daemon logs, and what one that a client starts says before; see [`crate::logs`].
     #[must_use]
     pub fn log_file(&self) -> PathBuf {

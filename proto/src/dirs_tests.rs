@@ -22,11 +22,20 @@ fn one_directory_holds_every_file() {
         profile.keys_file(),
         profile.lock_file(),
         profile.starter_file(),
+        profile.settings_turn_file(),
         profile.log_file(),
         profile.socket().to_owned(),
     ];
-    let names =
-        ["config.toml", "cache.db", "cache.keys", "m365-cached.lock", "m365-cached.starting", "m365-cached.log", "m365-cached.sock"];
+    let names = [
+        "config.toml",
+        "cache.db",
+        "cache.keys",
+        "m365-cached.lock",
+        "m365-cached.starting",
+        "m365-cached.settings",
+        "m365-cached.log",
+        "m365-cached.sock",
+    ];
     for (file, name) in files.iter().zip(names) {
         assert_eq!(file, &Path::new("/srv/demo").join(name));
     }

@@ -44,7 +44,7 @@ pub(super) fn replace(profile: &Profile, new: &Path) -> Result<Option<PathBuf>, 
         fs::rename(new, &database).map_err(|error| cannot(&database, &error))?;
         return Ok(None);
     }
-    let folder = folder(profile)?;
+    let folder = folder(profile).map_err(|why| give_up(new, why))?;
     for ending in BESIDE {
         put_aside(&with(&database, ending), &folder)?;
     }
@@ -74,14 +74,26 @@ pub(super) fn set_aside(profile: &Profile) -> Result<PathBuf, Problem> {
 /// A name beside the database for one that is being made; what a kill has left there goes.
 pub(super) fn draft(profile: &Profile) -> Result<PathBuf, Problem> {
     let draft = with(&profile.database(), ".new");
-    for ending in ["", "-wal", "-shm", ".creating"] {
-        let file = with(&draft, ending);
+    remove(&draft)?;
+    Ok(draft)
+}
+
+/// Removes a draft that came to nothing, so that it takes no room on a disk that may have none; the next one needs it gone as well.
+pub(super) fn give_up(draft: &Path, why: Problem) -> Problem {
+    // Why it came to nothing is what counts.
+    let _ = remove(draft);
+    why
+}
+
+fn remove(draft: &Path) -> Result<(), Problem> {
+    for ending in ["", "-wal", "-shm", ".creating", ".creating-journal"] {
+        let file = with(draft, ending);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&file, &error)),
             _ => {}
         }
     }
-    Ok(draft)
+    Ok(())
 }
 
 /// A new folder, named by the date.

@@ -1,7 +1,10 @@
 //! `config`: shows the settings with their origins, checks them, and changes one key of the file. The daemon may run meanwhile: it reads the
 //! file at its start and when it is told to reload.
+//!
+//! Of several changes at the same moment none is lost: each holds a lock of the profile from before it reads the file until its own has taken
+//! the place. Editors know nothing of the lock, so the file is also read again right before that.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::mpsc, thread, time::Duration};
 
 use m365_cached::{
     config::{self, Config, ConfigError, Edited, Explained, Origin},
@@ -17,9 +20,14 @@ use crate::{
     parts::{self, Layers},
 };
 
+/// How long a change waits for another one, which takes a moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Does what was asked for.
 pub(super) fn run(flags: &Flags, verb: &ConfigVerb) -> Result<Value, Problem> {
     let profile = flags.profile()?;
+    let changes = !matches!(verb, ConfigVerb::Show { .. } | ConfigVerb::Check);
+    let _turn = changes.then(|| turn(&profile)).transpose()?;
     let layers = Layers::of(&profile)?;
     let flags = flags.settings();
     match verb {
@@ -108,34 +116,54 @@ fn init(profile: &Profile, layers: &Layers) -> Result<Value, Problem> {
     Ok(json!({ "file": file(profile), "keys": config::keys().len() }))
 }
 
-/// Puts `text` in the place of the file, whole or not at all. Where the file is a link, what it leads to is replaced.
-fn write(profile: &Profile, layers: &Layers, text: &str) -> Result<(), Problem> {
-    let cannot = |error: &dyn std::error::Error| {
-        let message = format!("the configuration `{}` stays as it is: {error}", file(profile));
-        Problem::new(
-            Kind::Config,
-            "config_not_written",
-            message,
-            "Look at the rights of that file and its folder, and the space on the disk.",
-        )
-    };
-    if layers.text().is_none() {
-        private_dir(&profile.config_dir).map_err(|error| cannot(&error))?;
+/// The right to change the file, as long as what is returned is held.
+fn turn(profile: &Profile) -> Result<fs::File, Problem> {
+    private_dir(&profile.dir).map_err(|error| not_written(profile, &error))?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let lock = options.open(profile.settings_turn_file()).map_err(|error| not_written(profile, &error))?;
+    let (tell, told) = mpsc::channel();
+    // Left waiting when it takes too long: this program ends soon.
+    thread::spawn(move || tell.send(lock.lock().map(|()| lock)));
+    match told.recv_timeout(PATIENCE) {
+        Ok(turn) => turn.map_err(|error| not_written(profile, &error)),
+        Err(_) => {
+            let message =
+                format!("another program has been changing the configuration `{}` for {PATIENCE:?}; it stays as it is", file(profile));
+            Err(Problem::new(Kind::User, "config_busy", message, "Look for an `m365-cachectl` that hangs, and run the same command again."))
+        }
     }
-    let path = fs::canonicalize(profile.config_file()).unwrap_or_else(|_| profile.config_file());
-    // Somebody who has saved it in an editor meanwhile keeps what they wrote.
-    if Layers::of(profile)?.text() != layers.text() {
-        let message = format!("the configuration `{}` was changed by somebody else at this moment; it stays as it is", file(profile));
-        return Err(Problem::new(Kind::User, "config_changed", message, "Run the same command again."));
-    }
-    replace(&path, text.as_bytes()).map_err(|error| cannot(&error))
 }
 
-/// Written beside it, flushed, then renamed; with the rights it had, or for its owner alone.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Puts `text` in the place of the file, whole or not at all. Where the file is a link, what it leads to is replaced.
+fn write(profile: &Profile, layers: &Layers, text: &str) -> Result<(), Problem> {
+    if layers.text().is_none() {
+        private_dir(&profile.config_dir).map_err(|error| not_written(profile, &error))?;
+    }
+    let path = fs::canonicalize(profile.config_file()).unwrap_or_else(|_| profile.config_file());
+    // Of its own, since two profiles may lead to the same file.
+    let beside = path.with_extension(format!("toml.{}.new", std::process::id()));
+    let done = write_beside(&path, &beside, text.as_bytes()).map_err(|error| not_written(profile, &error)).and_then(|()| {
+        // Somebody who has saved it in an editor meanwhile keeps what they wrote.
+        if Layers::of(profile)?.text() != layers.text() {
+            let message = format!("the configuration `{}` was changed by somebody else at this moment; it stays as it is", file(profile));
+            return Err(Problem::new(Kind::User, "config_changed", message, "Run the same command again."));
+        }
+        fs::rename(&beside, &path).map_err(|error| not_written(profile, &error))
+    });
+    if done.is_err() {
+        // Half a file helps nobody.
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}
+
+/// On the disk when this returns; with the rights of `path`, or for its owner alone.
+fn write_beside(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<()> {
     use io::Write as _;
-    let beside = path.with_extension("toml.new");
-    match fs::remove_file(&beside) {
+    match fs::remove_file(beside) {
         // What a crash left behind was never used.
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -144,17 +172,18 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    let written = file.write_all(bytes).and_then(|()| match fs::metadata(path) {
-        Ok(facts) => file.set_permissions(facts.permissions()),
-        Err(_) => Ok(()),
-    });
-    let renamed = written.and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
-    if renamed.is_err() {
-        // Half a file helps nobody.
-        let _ = fs::remove_file(&beside);
+    let mut file = options.open(beside)?;
+    file.write_all(bytes)?;
+    if let Ok(facts) = fs::metadata(path) {
+        file.set_permissions(facts.permissions())?;
     }
-    renamed
+    file.sync_all()
+}
+
+fn not_written(profile: &Profile, error: &dyn std::error::Error) -> Problem {
+    let message = format!("the configuration `{}` stays as it is: {error}", file(profile));
+    let hint = "Look at the rights of that file and its folder, and the space on the disk.";
+    Problem::new(Kind::Config, "config_not_written", message, hint)
 }
 
 fn file(profile: &Profile) -> String {

@@ -43,7 +43,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Value, Problem> {
             let folder = aside::set_aside(&bench.profile)?;
             Ok(said("set_aside", &format!("{why}."), Some(&folder)))
         }
-        Err(error) => Err(Problem::of(&error)),
+        Err(error) => Err(aside::give_up(&draft, Problem::of(&error))),
     }
 }
 
@@ -58,10 +58,10 @@ pub(super) async fn rollback(bench: &Bench) -> Result<Value, Problem> {
     let copied = fs::copy(&before, &draft).and_then(|_| fs::File::open(&draft)?.sync_all());
     copied.map_err(|error| {
         let message = format!("`{}` cannot be copied: {error}", before.display());
-        Problem::new(Kind::Config, "cannot_write", message, "Look at the space on its disk.")
+        aside::give_up(&draft, Problem::new(Kind::Config, "cannot_write", message, "Look at the space on its disk."))
     })?;
     let renewed = sqlcipher::check_pages(&draft, &keys.database).and_then(|()| sqlcipher::new_epochs(&draft, &keys));
-    renewed.map_err(|error| Problem::of(&error))?;
+    renewed.map_err(|error| aside::give_up(&draft, Problem::of(&error)))?;
     let folder = aside::replace(&bench.profile, &draft)?;
     let why = format!(
         "The database is the one of before the upgrade, with schema {schema}. Start the older program: this one would upgrade it again."

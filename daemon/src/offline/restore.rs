@@ -1,7 +1,7 @@
 //! `restore`: a backup takes the place of the database. Its keys are sealed under a new master key, and no answer in it is served, since it
 //! knows nothing of what was written after it was made (design: truth, Restores).
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use m365_cached::{
     clock::SystemClock,
@@ -23,13 +23,7 @@ pub(super) async fn run(bench: &Bench, file: &Path) -> Result<Value, Problem> {
         renewed.map_err(|error| Problem::of(&error))?;
         Ok((keys, contents))
     });
-    let (keys, contents) = match ready {
-        Ok(ready) => ready,
-        Err(problem) => {
-            let _ = fs::remove_file(&draft);
-            return Err(problem);
-        }
-    };
+    let (keys, contents) = ready.map_err(|problem| aside::give_up(&draft, problem))?;
     // Keys first: cut short here the daemon is locked and says why, and restoring again ends it.
     let vault = parts::vault(&bench.config, &bench.profile, Arc::new(SystemClock));
     let adopted = vault.adopt(&keys).await.map_err(|locked| Problem::of(&locked))?;

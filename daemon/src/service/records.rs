@@ -90,13 +90,18 @@ impl v1::records_server::Records for Records {
     type AuditStream = Pin<Box<dyn Stream<Item = Result<v1::AuditRecord, Status>> + Send>>;
 
     async fn audit(&self, request: Request<v1::AuditRequest>) -> Result<Response<Self::AuditStream>, Status> {
-        let records = self.core()?.audit(question(request.into_inner())).await.map_err(|problem| refusal(&problem))?;
-        let daemon = Arc::clone(&self.daemon);
+        let asked = question(request.into_inner());
+        let follows = asked.follow;
+        let records = self.core()?.audit(asked).await.map_err(|problem| refusal(&problem))?;
         let records = records
-            .map(|record| record.map(|record| v1::AuditRecord { record: record.to_string().into() }).map_err(|problem| refusal(&problem)))
-            // Somebody who follows does not keep the daemon from ending.
-            .take_until(async move { daemon.stopping().await });
-        Ok(Response::new(Box::pin(records)))
+            .map(|record| record.map(|record| v1::AuditRecord { record: record.to_string().into() }).map_err(|problem| refusal(&problem)));
+        if !follows {
+            // It has an end, and the daemon waits for it as for any call: ended here it would look whole.
+            return Ok(Response::new(records.boxed()));
+        }
+        let daemon = Arc::clone(&self.daemon);
+        // Somebody who follows does not keep the daemon from ending.
+        Ok(Response::new(records.take_until(async move { daemon.stopping().await }).boxed()))
     }
 
     async fn verify_audit(&self, request: Request<v1::VerifyAuditRequest>) -> Result<Response<v1::VerifyAuditReply>, Status> {

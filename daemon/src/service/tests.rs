@@ -200,3 +200,41 @@ async fn the_trail_and_the_rights_reach_the_engine() {
     assert!(erased.complete && erased.left["entries"] == 0 && erased.entries == 2);
     assert_eq!(&records.compliance(v1::ComplianceRequest {}).await.unwrap().into_inner().report[..], br#"{"holds":true}"#);
 }
+
+#[tokio::test]
+async fn what_of_the_trail_was_asked_for_comes_whole_though_the_daemon_stops() {
+    /// More than the windows of a connection hold, so that most of it is still to come.
+    const MANY: u64 = 20_000;
+    let running = Running::start(Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>), DRAIN).await;
+    let mut records = records_client(running.connect().await);
+    let follow = v1::AuditRequest { follow: true, ..v1::AuditRequest::default() };
+    let mut follower = records.audit(follow).await.unwrap().into_inner();
+    let asked = v1::AuditRequest { limit: MANY, kinds: vec!["read".repeat(250)], ..v1::AuditRequest::default() };
+    let mut stream = records.audit(asked).await.unwrap().into_inner();
+    assert!(soon(stream.message()).await.unwrap().is_some() && soon(follower.message()).await.unwrap().is_some());
+    running.signal.send(()).unwrap();
+    assert!(soon(follower.message()).await.unwrap().is_none(), "whoever follows is let go");
+    let mut came = 1;
+    while soon(stream.message()).await.unwrap_or_else(|error| panic!("behind {came}: {error}")).is_some() {
+        came += 1;
+    }
+    assert_eq!(came, MANY);
+    soon(running.task).await.unwrap();
+}
+
+#[test]
+fn what_of_the_trail_is_cut_short_by_the_end_is_an_error() {
+    // One dies with the daemon, as its process does.
+    let [daemons, clients] = [(); 2].map(|()| tokio::runtime::Runtime::new().unwrap());
+    let running = daemons.block_on(Running::start(Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>), Duration::ZERO));
+    let mut stream = clients.block_on(async {
+        let asked = v1::AuditRequest { limit: 20_000, kinds: vec!["read".repeat(250)], ..v1::AuditRequest::default() };
+        let mut stream = records_client(running.connect().await).audit(asked).await.unwrap().into_inner();
+        assert!(soon(stream.message()).await.unwrap().is_some());
+        stream
+    });
+    running.signal.send(()).unwrap();
+    daemons.block_on(soon(running.task)).unwrap();
+    drop(daemons);
+    clients.block_on(async { while soon(stream.message()).await.map(|record| record.expect("it is not told as whole")).is_ok() {} });
+}

@@ -211,6 +211,11 @@ impl Db {
         Ok(())
     }
 
+    /// Closes the file when everything is in it and nothing in its log.
+    pub(super) fn close_whole(self) -> Result<(), StoreError> {
+        self.place.close_whole(self.conn)
+    }
+
     /// Runs a statement that changes rows, and tells how many.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
         Ok(self.conn.prepare_cached(sql)?.execute(params)?)

@@ -95,6 +95,24 @@ impl Place {
         Ok(conn)
     }
 
+    /// Moves all of the log into the file and closes it, so that the file alone is what is in it. Closing does the same by itself, and says
+    /// nothing when it could not, as on a full disk.
+    ///
+    /// # Errors
+    /// When the log could not be moved; it is still beside the file.
+    pub(super) fn close_whole(&self, conn: Connection) -> Result<(), StoreError> {
+        let in_use = || StoreError::Failed("the file is in use, and its log cannot be moved into it".into());
+        let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+        if busy != 0 {
+            return Err(in_use());
+        }
+        conn.close().map_err(|(_, error)| StoreError::from(error))?;
+        match fs::metadata(self.beside("-wal")) {
+            Ok(facts) if facts.len() > 0 => Err(in_use()),
+            _ => Ok(()),
+        }
+    }
+
     /// What can be told without SQLite, which would take an empty file for a new database and play a foreign journal back.
     fn look(&self) -> Result<(), StoreError> {
         let cannot = |error: std::io::Error| StoreError::Failed(format!("cannot read the database file: {}", error.kind()));

@@ -55,7 +55,7 @@ pub struct Salvaged {
 /// Makes a new file at `to`, where nothing may stand, from what opens of the one at `from`.
 ///
 /// # Errors
-/// When the first page of `from` does not open, or `to` cannot be written.
+/// When the first page of `from` does not open, or `to` cannot be written to its end: it is then worth nothing.
 pub fn salvage(from: &Path, to: &Path, keys: &StoreKeys) -> Result<Salvaged, StoreError> {
     let source = Place { path: from.to_owned(), key: Some(keys.database.clone()) };
     let target = Place { path: to.to_owned(), key: Some(keys.database.clone()) };
@@ -75,6 +75,8 @@ pub fn salvage(from: &Path, to: &Path, keys: &StoreKeys) -> Result<Salvaged, Sto
     let mut db = Db::new(new, target, &keys.wrapping, Arc::new(OsDice));
     db.check_wrapping_key()?;
     (saved.accounts, saved.signed_in) = db.transact(true, |db| sort_out(db, &SealKey::new(&keys.wrapping)))?;
+    // Only the file is put in the place of the damaged one.
+    db.close_whole()?;
     Ok(saved)
 }
 

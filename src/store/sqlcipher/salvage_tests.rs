@@ -71,6 +71,21 @@ async fn a_copy_in_the_midst_of_writes_is_whole() {
 }
 
 #[tokio::test]
+async fn a_file_whose_log_cannot_be_moved_into_it_does_not_count_as_whole() {
+    let profile = filled().await;
+    let whole = std::fs::read(profile.path()).unwrap();
+    // Whoever reads an older state keeps the log from being moved.
+    let reader = profile.place().open().unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM accounts").unwrap();
+    let renewed = new_epochs(&profile.path(), &profile.keys);
+    assert!(matches!(renewed, Err(StoreError::Failed(_))), "{renewed:?}");
+    assert!(std::fs::read(profile.path()).unwrap() == whole, "without its log the file has none of it");
+    drop(reader);
+    new_epochs(&profile.path(), &profile.keys).unwrap();
+    assert!(std::fs::read(profile.path()).unwrap() != whole && !profile.place().beside("-wal").exists());
+}
+
+#[tokio::test]
 async fn what_an_upgrade_found_is_kept_and_opens_again() {
     let profile = filled().await;
     let conn = profile.place().open().unwrap();

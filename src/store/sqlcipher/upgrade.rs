@@ -70,7 +70,7 @@ fn all(path: &Path) -> Vec<(u32, PathBuf)> {
 /// tables are left as they are, and its audit trail will say that it was put back.
 ///
 /// # Errors
-/// As for opening.
+/// As for opening; and when it cannot be written to its end.
 pub fn new_epochs(path: &Path, keys: &StoreKeys) -> Result<(), StoreError> {
     let place = Place { path: path.to_owned(), key: Some(keys.database.clone()) };
     let mut db = Db::new(place.open_as_it_is()?, place, &keys.wrapping, Arc::new(OsDice));
@@ -79,5 +79,7 @@ pub fn new_epochs(path: &Path, keys: &StoreKeys) -> Result<(), StoreError> {
         scopes::renew_epochs(db)?;
         handles::pass_over(db)?;
         audit::mark_restored(db)
-    })
+    })?;
+    // Only the file is put in the place of another; without what is in its log, old answers would be served.
+    db.close_whole()
 }

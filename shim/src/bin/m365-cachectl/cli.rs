@@ -98,7 +98,7 @@ Example:
     /// Look after the master key: how it stands, a new one, a copy for the day it is lost
     #[command(subcommand)]
     Keys(keys::Verb),
-    /// Write everything to one encrypted file, while the daemon works
+    /// Write the database and its keys to one encrypted file, while the daemon works
     Backup(backup::BackupArgs),
     /// Put a backup in the place of the data
     Restore(backup::RestoreArgs),

@@ -1,4 +1,8 @@
 //! Passphrases: from a file, a variable or the terminal, never from the command line.
+//!
+//! What seals and what opens get the same words, and they are made the same here: a line end behind them does not count, since `echo`, an editor
+//! and a container's secret put it there unasked, and a daemon that is given them through a pipe reads one line. A variable of several lines is
+//! refused rather than cut, which would seal under less than was given. Of a file the first line is promised, and taken.
 
 use std::path::Path;
 
@@ -7,7 +11,8 @@ use m365_cached_proto::v1::{Fault, Kind};
 /// What stands below each verb that takes a passphrase.
 pub(crate) const HELP: &str = "\
 The passphrase is asked for on the terminal. A script puts it into the first line of a file (--passphrase-file) or into the variable
-M365_MCP_PASSPHRASE; it is never a word of the command line, which every user of the machine can read.";
+M365_MCP_PASSPHRASE, which holds nothing else; a line end behind it does not count. It is never a word of the command line, which every user of
+the machine can read.";
 
 /// The variable that may hold one.
 pub(crate) const VARIABLE: &str = "M365_MCP_PASSPHRASE";
@@ -19,8 +24,8 @@ pub(crate) fn read(file: Option<&Path>, twice: bool) -> Result<String, Fault> {
     if let Some(path) = file {
         return from_file(path);
     }
-    if let Some(given) = std::env::var(VARIABLE).ok().filter(|given| !given.is_empty()) {
-        return Ok(given);
+    if let Some(given) = std::env::var_os(VARIABLE).filter(|given| !given.is_empty()) {
+        return one_line(given.to_str().unwrap_or_default()).ok_or_else(unusable);
     }
     let first = ask("Passphrase: ").ok_or_else(nobody)?;
     if twice && ask("The same again: ").ok_or_else(nobody)? != first {
@@ -43,8 +48,25 @@ fn from_file(path: &Path) -> Result<String, Fault> {
         return Err(cannot("it is too long".into()));
     }
     let text = std::fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() { Err(cannot("its first line is empty".into())) } else { Ok(line.to_owned()) }
+    let line = text.lines().next().and_then(one_line);
+    line.ok_or_else(|| cannot("its first line is empty, or has another kind of line end in it".into()))
+}
+
+/// The words without the line end behind them; `None` when none are left, or more than one line.
+fn one_line(text: &str) -> Option<String> {
+    const ENDS: [char; 2] = ['\r', '\n'];
+    let words = text.trim_end_matches(ENDS);
+    (!words.is_empty() && !words.contains(ENDS)).then(|| words.to_owned())
+}
+
+fn unusable() -> Fault {
+    let message = format!("the variable `{VARIABLE}` holds no passphrase: it is to be one line of text");
+    Fault::new(
+        Kind::User,
+        "malformed_passphrase",
+        message,
+        "Give one line, or name a file whose first line it is: `--passphrase-file FILE`.",
+    )
 }
 
 fn nobody() -> Fault {
@@ -79,7 +101,7 @@ fn ask(question: &str) -> Option<String> {
     let _ = tcsetattr(&stdin, OptionalActions::Flush, &shown);
     let _ = stderr.write_all(b"\n");
     read.ok()?;
-    Some(line.trim_end_matches(['\r', '\n']).to_owned()).filter(|line| !line.is_empty())
+    one_line(&line)
 }
 
 /// Elsewhere it would be shown, so it is not asked for.
@@ -101,6 +123,16 @@ mod tests {
         std::fs::write(&path, "five words of no sense\nand more\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(read(Some(&path), true).unwrap(), "five words of no sense");
+        for (text, words) in [
+            ("words\r", Some("words")),
+            ("words\r\nmore", Some("words")),
+            (" words ", Some(" words ")),
+            ("two\rlines\n", None),
+            ("\n", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read(Some(&path), true).ok().as_deref(), words, "{text:?}");
+        }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read(Some(&path), true).unwrap_err().code, "passphrase_file");
         assert_eq!(read(Some(&dir.path().join("none")), true).unwrap_err().code, "passphrase_file");

@@ -1,4 +1,4 @@
-//! `backup` and `restore`: everything in one encrypted file, and back.
+//! `backup` and `restore`: the database and its keys in one encrypted file, and back.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,8 @@ Example:
   m365-cachectl backup /mnt/disk/m365.backup --passphrase-file ~/passphrase
 
 The file holds the database as encrypted as it is, and its keys sealed under the passphrase (Argon2id, 64 MiB). With the passphrase it opens on
-any machine, without it nowhere. Every page of it is read again before it counts as written.
+any machine, without it nowhere. Every page of it is read again before it counts as written. Not in it are the settings (config.toml) and the
+sealed copies of an import (imported/): copy these with it.
 
 The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.")]
 pub(crate) struct BackupArgs {

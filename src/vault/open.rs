@@ -1,6 +1,10 @@
 //! The rules: which source is asked for the master key, and what happens when there is no answer.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{
     Keyring, KeyringError, Keys, Locked, Places, Settings, Source, SourceKind, Unlocked, disk,
@@ -23,8 +27,9 @@ pub struct Vault {
     pub places: Places,
     /// What the operator decided.
     pub settings: Settings,
-    /// The value of [`super::KEY_VARIABLE`], where it is set.
-    pub environment: Option<Secret<String>>,
+    /// The value of [`super::KEY_VARIABLE`], where it is set; after a rotation the key that was given for it, which the variable of this process
+    /// does not have.
+    pub environment: Mutex<Option<Secret<String>>>,
     /// The platform's keyring.
     pub keyring: Arc<dyn Keyring>,
     /// For the keyring's deadline.
@@ -71,7 +76,7 @@ impl Vault {
         let source = self.source_to_ask(&envelope.facts.source)?;
         let master = match source.kind {
             SourceKind::Keyring => self.ask_keyring(&source).await?,
-            SourceKind::Environment => from_environment(self.environment())?,
+            SourceKind::Environment => self.key_of_environment()?,
             SourceKind::File => match self.key_file_beside(&envelope)? {
                 Some(master) => master,
                 None => {
@@ -151,7 +156,7 @@ impl Vault {
         let (master, source) = match self.settings.only {
             None => return self.safe_place(beside).await,
             Some(SourceKind::Keyring) => return self.keep_in_keyring(beside).await.map_err(|error| keyring_trouble(&error))?,
-            Some(SourceKind::Environment) => (from_environment(self.environment())?, Source::environment()),
+            Some(SourceKind::Environment) => (self.key_of_environment()?, Source::environment()),
             Some(SourceKind::File) => self.keep_in_file(self.settings.file.as_deref().ok_or_else(no_file_configured)?)?,
         };
         Ok((master, source, 1))
@@ -163,8 +168,8 @@ impl Vault {
             Ok(kept) => return kept,
             Err(trouble) => trouble,
         };
-        if self.environment.is_some() {
-            return Ok((from_environment(self.environment())?, Source::environment(), 1));
+        if self.environment().is_some() {
+            return Ok((self.key_of_environment()?, Source::environment(), 1));
         }
         if let Some(path) = &self.settings.file {
             return self.keep_in_file(path).map(|(master, source)| (master, source, 1));
@@ -238,8 +243,12 @@ impl Vault {
         keyring::ask(&self.keyring, self.clock.as_ref(), KEYRING_PATIENCE, ask).await
     }
 
-    fn environment(&self) -> Option<&str> {
-        self.environment.as_ref().map(|value| value.expose().as_str())
+    pub(super) fn environment(&self) -> MutexGuard<'_, Option<Secret<String>>> {
+        self.environment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key_of_environment(&self) -> Result<Key, Locked> {
+        from_environment(self.environment().as_ref().map(|value| value.expose().as_str()))
     }
 
     /// The folder of the data: a key file must lie elsewhere, and its owner must be this folder's.

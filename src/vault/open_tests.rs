@@ -106,7 +106,7 @@ impl Home {
         Vault {
             places: Places { envelope: self.dir.path().join("cache.keys"), database: self.dir.path().join("cache.db") },
             settings: Settings { only: self.only, file: self.file.clone(), entry: "test".into() },
-            environment: self.environment.clone().map(Secret::new),
+            environment: Mutex::new(self.environment.clone().map(Secret::new)),
             keyring: Arc::clone(&self.keyring) as Arc<dyn Keyring>,
             // Never moves, so no deadline passes by itself.
             clock: Arc::new(ManualClock::at(Timestamp(0))),

@@ -5,7 +5,8 @@
 //! note that is found later tells what to finish or to undo ([`Vault::settle`]). The database is not touched: its own keys lie inside the
 //! envelope and stay the same, so calls go on, and it takes as long as two questions to the keyring.
 //!
-//! A key of the environment is its owner's: the new one is given, and the old one cannot be deleted from here.
+//! A key of the environment is its owner's: the new one is given, and the old one cannot be deleted from here. The vault that was given it goes on
+//! with it, since a process cannot be shown another variable.
 
 use std::{fs, path::Path};
 
@@ -100,6 +101,10 @@ impl Vault {
                 return Err(locked);
             }
         };
+        if kind == SourceKind::Environment {
+            // What this process read at its start opens nothing from here on.
+            *self.environment() = wanted.given;
+        }
         at(Step::Verified)?;
         let old_deleted = self.retire(&mut again, &new, &keys, at).await?;
         Ok(Rotated { generation, source: end, old, old_deleted, at: now })

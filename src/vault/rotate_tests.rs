@@ -178,6 +178,22 @@ async fn what_stands_in_the_way_is_said_and_nothing_is_changed() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_given_serves_until_the_next_start_reads_it() {
+    for from in [SourceKind::Environment, SourceKind::Keyring] {
+        let mut home = home(from).await;
+        let vault = home.vault();
+        vault.rotate(to(SourceKind::Environment)).await.unwrap();
+        // The same process goes on.
+        let next = vault.offer_wrapping().await.unwrap();
+        vault.settle_wrapping(&next).await.unwrap();
+        assert_eq!(vault.rotate(to(SourceKind::Environment)).await.unwrap_err().code, "same_key");
+        assert_eq!(vault.rotate(to(SourceKind::Keyring)).await.unwrap().generation, 3, "{from:?}");
+        home.environment = None;
+        assert!(home.unlocked().await.keys.wrapping.expose() == next.expose());
+    }
+}
+
+#[tokio::test]
 async fn it_is_told_when_the_next_one_is_due() {
     let home = home(SourceKind::Keyring).await;
     let day = Duration::from_secs(24 * 3600);

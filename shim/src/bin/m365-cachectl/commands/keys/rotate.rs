@@ -8,6 +8,7 @@ use tonic::transport::Channel;
 use super::place;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View, counted};
+use crate::views::FaultView;
 
 /// How to rotate.
 #[derive(Debug, clap::Args)]
@@ -22,11 +23,14 @@ are read back from their places before the old key is deleted, and a rotation th
 A key of the environment is changed by its owner:
   export M365_MCP_CACHE_KEY_NEW=\"$(openssl rand -base64 32)\"
   m365-cachectl keys rotate --to environment
-then start the daemon with that key as M365_MCP_CACHE_KEY. The old one opens nothing from then on.
+then start the daemon with that key as M365_MCP_CACHE_KEY. The old one opens nothing from then on; the daemon that was given the new one goes on
+with it until it ends.
 
 The database is not touched: its own keys lie inside `cache.keys` and stay the same. --reencrypt gives each account a new data key, under which its
 tokens are sealed at once and its answers some at a time; `keys status` tells how far that is, and a restart goes on with it. When it ends the
-old data keys are destroyed, and with them the file that `repair --rollback` would restore.")]
+old data keys are destroyed, and with them the file that `repair --rollback` would restore.
+
+With --json the object has `error` beside what the rotation did when that was done and --reencrypt failed; the exit code is that of the failure.")]
 pub(crate) struct Args {
     /// Where the new key goes; else the kind of place the old one is in
     #[arg(long, value_enum)]
@@ -74,7 +78,8 @@ struct Rotated {
     took_us: u64,
 }
 
-pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
+/// The exit code. A rotation is told also when the re-encryption after it fails: its key is in force, and the old one opens nothing.
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Fault> {
     // Sent when it may be wanted alone; which kind of place the key is in the daemon knows.
     let may_be_wanted = args.to.is_none_or(|to| matches!(to, Place::Environment));
     let new_key = if may_be_wanted { std::env::var(NEW_KEY).unwrap_or_default() } else { String::new() };
@@ -86,9 +91,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
         Err(fault) if fault.code == "new_key_missing" && args.reencrypt && args.to.is_none() => None,
         done => Some(Rotated::from(done?)),
     };
-    let reencryption = if args.reencrypt { Some(reencrypt(context, &mut keys, args.wait).await?) } else { None };
-    context.output.show(&Done { rotated, reencryption });
-    Ok(())
+    let reencryption = if args.reencrypt { Some(reencrypt(context, &mut keys, args.wait).await) } else { None };
+    let (reencryption, fault) = match reencryption {
+        Some(Err(fault)) if rotated.is_none() => return Err(fault),
+        Some(Err(fault)) => (None, Some(fault)),
+        Some(Ok(progress)) => (Some(progress), None),
+        None => (None, None),
+    };
+    context.output.show(&Done { rotated, reencryption, error: fault.as_ref().map(FaultView::from) });
+    match fault {
+        None => Ok(0),
+        // It is in the object that was shown.
+        Some(fault) if context.output.json => Ok(fault.exit_code()),
+        Some(fault) => Err(fault),
+    }
 }
 
 async fn reencrypt(context: &Context, keys: &mut KeysClient<Channel>, wait: bool) -> Result<Progress, Fault> {
@@ -108,13 +124,15 @@ async fn reencrypt(context: &Context, keys: &mut KeysClient<Channel>, wait: bool
     Ok(Progress { done, total, ended })
 }
 
-/// What was done. `reencryption` is there with --reencrypt.
+/// What was done. `reencryption` is there with --reencrypt, and in its place `error` when it failed.
 #[derive(Debug, Serialize)]
 struct Done {
     #[serde(flatten)]
     rotated: Option<Rotated>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reencryption: Option<Progress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<FaultView>,
 }
 
 /// Answers sealed under the new data keys, of so many; `ended`: the old ones are destroyed.

@@ -1,7 +1,7 @@
 //! The keeper of the master key: rotates it on request and when it is due, and says how it stands. One thing at a time.
 //!
-//! A rotation that fails is tried again after an hour, and `status` says why; a key of the environment is changed by its owner, who is told
-//! when it is time.
+//! A rotation that fails is tried again after an hour, and `status` says why; a key of the environment, or of a file that others may use, is changed
+//! by its owner, who is told when it is time.
 
 use std::{
     path::PathBuf,
@@ -14,7 +14,7 @@ use m365_cached::{
     hint::Kind,
     secret::{Key, Secret},
     store::{Reencryption, Sealed, StoreError},
-    vault::{Rotate, Rotated, Source, SourceKind, Vault, VaultState},
+    vault::{Rotate, Rotated, Source, Vault, VaultState},
 };
 
 use tokio::sync::{Notify, watch};
@@ -70,6 +70,7 @@ pub(crate) fn log(event: &KeyEvent) {
             source = rotated.source.kind.as_str(),
             from = rotated.old.kind.as_str(),
             old_deleted = rotated.old_deleted,
+            kept_for = rotated.kept_for.as_ref().map(|path| path.display().to_string()),
             "the master key was rotated"
         ),
         KeyEvent::RotationFailed(problem) => {
@@ -181,7 +182,7 @@ impl KeyKeeper {
     pub fn state(&self) -> Result<KeysState, Problem> {
         let vault = self.vault.state().map_err(|locked| Problem::of(&locked))?;
         let due = self.every.map(|every| vault.due(every));
-        let automatic = due.is_some() && vault.source.kind != SourceKind::Environment;
+        let automatic = due.is_some() && !vault.owners;
         Ok(KeysState { vault, due, automatic, trouble: self.trouble().clone() })
     }
 
@@ -328,7 +329,7 @@ impl KeyKeeper {
         } else if !state.automatic && state.due.is_some_and(|due| due <= self.clock.now()) {
             warnings.push(Warning {
                 code: "rotation_due".into(),
-                message: "the master key is older than `keys.rotate_every`, and a key of the environment is changed by its owner".into(),
+                message: "the master key is older than `keys.rotate_every`, and it is changed by its owner".into(),
                 hint: "`m365-cachectl keys rotate --help` says how.".into(),
             });
         }

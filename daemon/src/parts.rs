@@ -38,6 +38,7 @@ use m365_cached::{
 
 use crate::{
     core::{Core, Listed, Problem, ToolRow, Warning},
+    daemon::QUARANTINE,
     engine::Store,
     gate::Policies,
     keys::{self, KeyKeeper},
@@ -206,7 +207,7 @@ impl Parts {
 /// The vault of a profile.
 pub(crate) fn vault(config: &Config, profile: &Profile, dates: Arc<dyn Clock>) -> Vault {
     Vault {
-        places: vault::Places { envelope: profile.keys_file(), database: profile.database() },
+        places: vault::Places { envelope: profile.keys_file(), database: profile.database(), quarantine: profile.dir.join(QUARANTINE) },
         settings: key_settings(config, profile),
         environment: Mutex::new(std::env::var(KEY_VARIABLE).ok().map(Secret::new)),
         keyring: Arc::new(OsKeyring),

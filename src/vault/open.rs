@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Keyring, KeyringError, Keys, Locked, Places, Settings, Source, SourceKind, Unlocked, disk,
+    Keyring, KeyringError, Keys, Locked, Places, Settings, Source, SourceKind, Unlocked, aside, disk,
     envelope::{Change, Envelope, Shut},
     keyring,
     source::{self, from_environment, from_file, key_from, make_file, malformed, random_key},
@@ -190,21 +190,14 @@ impl Vault {
     /// Uses the entry that is there (a first start that broke off left it), or makes one and reads it back. `beside` takes the first name that
     /// is free.
     async fn keep_in_keyring(&self, beside: bool) -> Result<Result<(Key, Source, u64), Locked>, KeyringError> {
-        let mut generation = 1;
-        let mut source = Source::keyring(&self.settings.entry);
-        loop {
+        if !beside {
+            let source = Source::keyring(&self.settings.entry);
             let entry = source.location.clone();
-            match self.ask(move |keyring| keyring.get(&entry)).await? {
-                None => break,
-                Some(found) if !beside => {
-                    return Ok(key_from(found.expose()).ok_or_else(|| malformed(&source)).map(|key| (key, source, generation)));
-                }
-                Some(_) => {
-                    generation += 1;
-                    source = Source::keyring(&format!("{}-g{generation}", self.settings.entry));
-                }
+            if let Some(found) = self.ask(move |keyring| keyring.get(&entry)).await? {
+                return Ok(key_from(found.expose()).ok_or_else(|| malformed(&source)).map(|key| (key, source, 1)));
             }
         }
+        let (source, generation) = self.free_entry(1).await?;
         let master = random_key(self.dice.as_ref());
         let (entry, key) = (source.location.clone(), master.clone());
         let kept = self
@@ -220,19 +213,39 @@ impl Vault {
         }
     }
 
-    /// Uses the configured file, or makes it.
+    /// The first entry of the keyring whose name is free, from that of `generation` on, and the generation it is named by.
+    pub(super) async fn free_entry(&self, mut generation: u64) -> Result<(Source, u64), KeyringError> {
+        loop {
+            let entry = match generation {
+                1 => self.settings.entry.clone(),
+                later => format!("{}-g{later}", self.settings.entry),
+            };
+            let source = Source::keyring(&entry);
+            if self.ask(move |keyring| keyring.get(&entry)).await?.is_none() {
+                return Ok((source, generation));
+            }
+            generation += 1;
+        }
+    }
+
+    /// Uses the configured file, or makes it. One that this profile has not used before may be somebody else's, too.
     fn keep_in_file(&self, path: &Path) -> Result<(Key, Source), Locked> {
         let source = Source::file(path);
-        if let Some(master) = from_file(path, self.data())? {
-            return Ok((master, source));
-        }
-        let master = make_file(path, self.dice.as_ref()).map_err(|error| {
+        let failed = |error| {
             Locked::new(
                 "key_file_failed",
                 format!("{} cannot be made: {error}", source.describe()),
                 "Make its folder, or check the path `keys.file`.",
             )
-        })?;
+        };
+        if let Some(master) = from_file(path, self.data())? {
+            let in_force = self.read_envelope().is_ok_and(|envelope| envelope.is_some_and(|envelope| envelope.is_of(&master)));
+            if !in_force && self.needed_by(&master).is_none() {
+                aside::note_as_shared(path).map_err(failed)?;
+            }
+            return Ok((master, source));
+        }
+        let master = make_file(path, self.dice.as_ref()).map_err(failed)?;
         Ok((master, source))
     }
 

@@ -54,7 +54,8 @@ Example:
   m365-cachectl keys import ~/m365.recovery --passphrase-file ~/passphrase
 
 The daemon is stopped, the keys are held against the database, a new master key is made in the first place that is safe (`keys.source`),
-and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten.
+and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten: what the environment or the
+key file holds is used as it is.
 
 The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.";
 

@@ -101,7 +101,7 @@ pub struct KeyKeeper {
     every: Option<Duration>,
     clock: Arc<dyn Clock>,
     told: Told,
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     trouble: Mutex<Option<Problem>>,
     store: OnceLock<Arc<dyn Sealed>>,
     wrapping: OnceLock<Key>,
@@ -124,7 +124,7 @@ impl Drop for Ended {
 impl KeyKeeper {
     /// The keeper of an opened vault.
     pub fn new(vault: Vault, every: Option<Duration>, clock: Arc<dyn Clock>, told: Told) -> Self {
-        let (turn, trouble, moves) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(None));
+        let (turn, trouble, moves) = (Arc::default(), Mutex::default(), watch::Sender::new(None));
         let (store, wrapping, trail) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Self { vault, every, clock, told, turn, trouble, store, wrapping, trail, begun: Notify::new(), moves }
     }
@@ -259,17 +259,23 @@ impl KeyKeeper {
         }
     }
 
-    /// Writes a backup to `file`.
+    /// Writes a backup to `file`. No other verb of the keys goes on meanwhile, also when whoever asked for it has gone: the keys in the backup are
+    /// those that its copy of the store is sealed under.
     ///
     /// # Errors
     /// When the passphrase is too short, or the file cannot be written or is there already.
     pub async fn backup(&self, file: PathBuf, passphrase: Secret<String>) -> Result<BackedUp, Problem> {
         let store = Arc::clone(self.store()?);
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
         let keys = self.vault.keys().await.map_err(|locked| Problem::of(&locked))?;
         let now = self.clock.now();
         // Seconds of copying.
-        let written = tokio::task::spawn_blocking(move || backup::write(store.as_ref(), &keys, &recovery, now, &file)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            backup::write(store.as_ref(), &keys, &recovery, now, &file)
+        });
+        let written = written.await;
         let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "the backup broke off", "Try again.")))?;
         self.tell(&KeyEvent::BackedUp(done)).await;
         Ok(done)

@@ -70,7 +70,7 @@ impl Vault {
             return Err(Locked::new(
                 "source_is_set",
                 format!("the configuration says where the key comes from, and that is not the {}", kind.as_str()),
-                format!("Set `keys.source` to `{}` or `auto`, restart the daemon, then rotate.", kind.as_str()),
+                "Set `keys.source` to `auto`, restart the daemon, then rotate: with another place set it would look where no key is yet.",
             ));
         }
         let next = envelope.facts.generation + 1;

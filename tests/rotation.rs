@@ -122,6 +122,7 @@ fn the_keyring_holds_one_key_before_and_after() {
 #[test]
 fn a_key_of_the_environment_is_changed_by_its_owner() {
     let mut world = World::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     world.expect_log("locked");
     world.expect_log("not rotated");
     assert_eq!(ask(&world), "miss");
@@ -133,9 +134,13 @@ fn a_key_of_the_environment_is_changed_by_its_owner() {
     assert_eq!(error["code"], "new_key_missing");
     assert!(error["hint"].as_str().unwrap().contains("M365_MCP_CACHE_KEY_NEW"), "{error}");
     world.home.variables.push(("M365_MCP_CACHE_KEY_NEW".into(), key(2)));
-    let rotated = world.ctl_json(&["keys", "rotate"]).unwrap();
-    assert_eq!(rotated["old_deleted"], false);
+    let rotated = world.ctl_json(&["keys", "rotate", "--reencrypt", "--wait"]).unwrap();
+    assert_eq!((&rotated["old_deleted"], &rotated["reencryption"]["ended"]), (&json!(false), &json!(true)), "{rotated}");
     assert_eq!(ask(&world), "fresh");
+    // The daemon that was given it goes on with it.
+    let words = passphrase(folder.path(), "five words of no sense\n");
+    let recovery = folder.path().join("keys.recovery").display().to_string();
+    world.ctl_json(&["keys", "export", &recovery, "--passphrase-file", &words]).unwrap();
     world.stop_daemon().unwrap();
     world.start_daemon().unwrap();
     assert_locked(&world, "wrong_key");
@@ -143,6 +148,23 @@ fn a_key_of_the_environment_is_changed_by_its_owner() {
     world.home.key = Some(key(2));
     world.start_daemon().unwrap();
     assert_eq!(ask(&world), "fresh");
+}
+
+#[test]
+fn a_rotation_is_told_also_when_what_was_to_follow_it_fails() {
+    let (mut world, file, _folder) = with_key_file(Setup::default());
+    world.stop_daemon().unwrap();
+    fs::write(world.home.database(), "no database").unwrap();
+    world.start_daemon().unwrap();
+    assert_locked(&world, "damaged_store");
+    let old = fs::read(&file).unwrap();
+    let said = world.ctl(&["--json", "keys", "rotate", "--reencrypt"]).unwrap();
+    let told = said.json().unwrap();
+    assert_eq!((said.code, &told["generation"], &told["old_deleted"]), (Some(7), &json!(2), &json!(true)), "{told}");
+    assert_eq!((&told["error"]["code"], &told["reencryption"]), (&json!("no_sealed_store"), &Value::Null), "{told}");
+    assert!(fs::read(&file).unwrap() != old);
+    let said = world.ctl(&["keys", "rotate", "--reencrypt"]).unwrap();
+    assert!(said.code == Some(7) && said.stdout.contains("master key 3") && said.stderr.contains("error: "), "{said:?}");
 }
 
 #[test]

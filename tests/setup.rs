@@ -12,6 +12,7 @@ use m365_cached_checks::support::{
     PATIENCE,
     bins::{Bins, For, bins},
     ctl::{self, Said},
+    mcp::Era,
     process::{self, Running},
     pty::Pty,
     tenant,
@@ -311,6 +312,71 @@ fn somebody_signs_in_and_a_key_of_this_terminal_keeps_a_service_away() {
     assert_eq!((off.code, &error["error"]["code"]), (Some(7), &json!("not_cached")), "{off:?}");
 }
 
+/// A key that works goes where it is wanted, or the settings are left as they were: a daemon that worked works afterwards.
+#[test]
+fn another_place_for_the_key_locks_no_daemon() {
+    let mut world = World::start().unwrap();
+    world.expect_log("locked");
+    world.expect_log("not rotated");
+    let ask = |world: &World| {
+        let list = json!({"account_id": ALEX, "limit": 4});
+        world.client(Era::Modern).unwrap().call("email_list", &list).unwrap().cache_status().unwrap()
+    };
+    assert_eq!(ask(&world), "miss");
+    let folder = tempfile::tempdir().unwrap();
+    let (file, other) = (folder.path().join("m365.key"), folder.path().join("other.key"));
+    let setup = |world: &World, words: &[&str]| {
+        let usual = ["--json", "setup", "--yes", "--no-clients", "--no-service", "--no-login"];
+        world.ctl(&usual.iter().chain(words).copied().collect::<Vec<_>>()).unwrap()
+    };
+    let key_step = |said: &Said| -> Value {
+        let lines = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.into_iter().find(|line| line["step"] == "key").unwrap()
+    };
+    let key = |world: &World| world.ctl_json(&["status"]).unwrap()["key"].clone();
+    let settings = |world: &World| {
+        ["keys.source", "keys.file"].map(|key| world.ctl_json(&["config", "show", key]).unwrap()["settings"][0]["value"].clone())
+    };
+
+    // The file is in the way of the new key: nothing is changed.
+    fs::write(&file, "somebody's").unwrap();
+    let before = settings(&world);
+    let refused = setup(&world, &["--key-source", "file", "--key-file", file.to_str().unwrap()]);
+    let fault: Value = serde_json::from_str(refused.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((refused.code, &fault["error"]["code"]), (Some(7), &json!("key_file_exists")), "{refused:?}");
+    assert_eq!((settings(&world), ask(&world).as_str()), (before, "fresh"));
+
+    fs::remove_file(&file).unwrap();
+    let moved = setup(&world, &["--key-source", "file", "--key-file", file.to_str().unwrap()]);
+    assert_eq!(key_step(&moved)["state"], "done", "{moved:?}");
+    assert_eq!(key(&world), json!({"source": "file", "location": file}));
+    assert_eq!(ask(&world), "fresh");
+    // The variable is needed no more. Whoever calls starts the daemon.
+    world.ctl_json(&["stop"]).unwrap();
+    world.home.key = None;
+    assert_eq!(ask(&world), "fresh");
+
+    // A file without the key.
+    let before = settings(&world);
+    let refused = setup(&world, &["--key-file", other.to_str().unwrap()]);
+    let fault: Value = serde_json::from_str(refused.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((refused.code, &fault["error"]["code"]), (Some(7), &json!("key_missing")), "{refused:?}");
+    assert_eq!((settings(&world), ask(&world).as_str()), (before.clone(), "fresh"));
+    // And a variable, which is its owner's.
+    let refused = setup(&world, &["--key-source", "environment"]);
+    let fault: Value = serde_json::from_str(refused.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((refused.code, &fault["error"]["code"]), (Some(2), &json!("key_is_elsewhere")), "{refused:?}");
+    assert_eq!((settings(&world), ask(&world).as_str()), (before, "fresh"));
+
+    // Once it has been moved there.
+    world.ctl_json(&["stop"]).unwrap();
+    fs::rename(&file, &other).unwrap();
+    let found = setup(&world, &["--key-file", other.to_str().unwrap()]);
+    assert_eq!(key_step(&found)["state"], "done", "{found:?}");
+    assert_eq!(ask(&world), "fresh");
+    world.ctl_json(&["stop"]).unwrap();
+}
+
 /// A client that cannot be set up does not keep the rest from it, and is not passed over in silence.
 #[test]
 fn a_client_that_cannot_be_set_up_is_told_and_the_others_are_served() {
@@ -386,7 +452,7 @@ fn an_account_has_a_short_name_and_one_is_meant_where_none_is_named() {
     assert_eq!(unknown.json().unwrap()["error"]["code"], "unknown_account", "{unknown:?}");
 
     // A client is told, need not name it, and cannot sign anybody out by naming nobody.
-    let mut client = world.client(m365_cached_checks::support::mcp::Era::Legacy).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
     let tools = client.request("tools/list", json!({})).unwrap();
     let tool = |name: &str| tools["result"]["tools"].as_array().unwrap().iter().find(|tool| tool["name"] == name).cloned();
     assert!(!tool("email_list").unwrap()["inputSchema"]["required"].to_string().contains("account_id"));

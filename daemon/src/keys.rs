@@ -1,7 +1,7 @@
 //! The keeper of the master key: rotates it on request and when it is due, and says how it stands. One thing at a time.
 //!
-//! A rotation that fails is tried again after an hour, and `status` says why; a key of the environment is changed by its owner, who is told
-//! when it is time.
+//! A rotation that fails is tried again after an hour, and `status` says why; a key of the environment, or of a file that others may use, is changed
+//! by its owner, who is told when it is time.
 
 use std::{
     path::PathBuf,
@@ -14,7 +14,7 @@ use m365_cached::{
     hint::Kind,
     secret::{Key, Secret},
     store::{Reencryption, Sealed, StoreError},
-    vault::{Rotate, Rotated, Source, SourceKind, Vault, VaultState},
+    vault::{Rotate, Rotated, Source, Vault, VaultState},
 };
 
 use tokio::sync::{Notify, watch};
@@ -70,6 +70,7 @@ pub(crate) fn log(event: &KeyEvent) {
             source = rotated.source.kind.as_str(),
             from = rotated.old.kind.as_str(),
             old_deleted = rotated.old_deleted,
+            kept_for = rotated.kept_for.as_ref().map(|path| path.display().to_string()),
             "the master key was rotated"
         ),
         KeyEvent::RotationFailed(problem) => {
@@ -100,7 +101,7 @@ pub struct KeyKeeper {
     every: Option<Duration>,
     clock: Arc<dyn Clock>,
     told: Told,
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     trouble: Mutex<Option<Problem>>,
     store: OnceLock<Arc<dyn Sealed>>,
     wrapping: OnceLock<Key>,
@@ -123,7 +124,7 @@ impl Drop for Ended {
 impl KeyKeeper {
     /// The keeper of an opened vault.
     pub fn new(vault: Vault, every: Option<Duration>, clock: Arc<dyn Clock>, told: Told) -> Self {
-        let (turn, trouble, moves) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(None));
+        let (turn, trouble, moves) = (Arc::default(), Mutex::default(), watch::Sender::new(None));
         let (store, wrapping, trail) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Self { vault, every, clock, told, turn, trouble, store, wrapping, trail, begun: Notify::new(), moves }
     }
@@ -181,7 +182,7 @@ impl KeyKeeper {
     pub fn state(&self) -> Result<KeysState, Problem> {
         let vault = self.vault.state().map_err(|locked| Problem::of(&locked))?;
         let due = self.every.map(|every| vault.due(every));
-        let automatic = due.is_some() && vault.source.kind != SourceKind::Environment;
+        let automatic = due.is_some() && !vault.owners;
         Ok(KeysState { vault, due, automatic, trouble: self.trouble().clone() })
     }
 
@@ -258,17 +259,23 @@ impl KeyKeeper {
         }
     }
 
-    /// Writes a backup to `file`.
+    /// Writes a backup to `file`. No other verb of the keys goes on meanwhile, also when whoever asked for it has gone: the keys in the backup are
+    /// those that its copy of the store is sealed under.
     ///
     /// # Errors
     /// When the passphrase is too short, or the file cannot be written or is there already.
     pub async fn backup(&self, file: PathBuf, passphrase: Secret<String>) -> Result<BackedUp, Problem> {
         let store = Arc::clone(self.store()?);
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
         let keys = self.vault.keys().await.map_err(|locked| Problem::of(&locked))?;
         let now = self.clock.now();
         // Seconds of copying.
-        let written = tokio::task::spawn_blocking(move || backup::write(store.as_ref(), &keys, &recovery, now, &file)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            backup::write(store.as_ref(), &keys, &recovery, now, &file)
+        });
+        let written = written.await;
         let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "the backup broke off", "Try again.")))?;
         self.tell(&KeyEvent::BackedUp(done)).await;
         Ok(done)
@@ -328,7 +335,7 @@ impl KeyKeeper {
         } else if !state.automatic && state.due.is_some_and(|due| due <= self.clock.now()) {
             warnings.push(Warning {
                 code: "rotation_due".into(),
-                message: "the master key is older than `keys.rotate_every`, and a key of the environment is changed by its owner".into(),
+                message: "the master key is older than `keys.rotate_every`, and it is changed by its owner".into(),
                 hint: "`m365-cachectl keys rotate --help` says how.".into(),
             });
         }

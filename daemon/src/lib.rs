@@ -135,4 +135,7 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
 mod tests;
 
 #[cfg(test)]
+#[cfg(feature = "sqlcipher")]
+mod keys_tests;
+#[cfg(test)]
 mod settings_tests;

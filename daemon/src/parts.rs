@@ -1,6 +1,13 @@
 //! The one place where settings become objects and concrete types meet.
 
-use std::{collections::BTreeMap, fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use m365_cached::{
     auth::Pause,
@@ -31,6 +38,7 @@ use m365_cached::{
 
 use crate::{
     core::{Core, Listed, Problem, ToolRow, Warning},
+    daemon::QUARANTINE,
     engine::Store,
     gate::Policies,
     keys::{self, KeyKeeper},
@@ -199,9 +207,9 @@ impl Parts {
 /// The vault of a profile.
 pub(crate) fn vault(config: &Config, profile: &Profile, dates: Arc<dyn Clock>) -> Vault {
     Vault {
-        places: vault::Places { envelope: profile.keys_file(), database: profile.database() },
+        places: vault::Places { envelope: profile.keys_file(), database: profile.database(), quarantine: profile.dir.join(QUARANTINE) },
         settings: key_settings(config, profile),
-        environment: std::env::var(KEY_VARIABLE).ok().map(Secret::new),
+        environment: Mutex::new(std::env::var(KEY_VARIABLE).ok().map(Secret::new)),
         keyring: Arc::new(OsKeyring),
         // A person answers the keyring's prompt, in real time.
         clock: Arc::new(SystemClock),

@@ -35,28 +35,15 @@ impl Vault {
         let now = self.dates.now();
         let set_aside = self.set_aside(now)?;
         let facts = Facts { source: source.clone(), made_at: now.rfc3339(), generation, rotated_at: None, change: None };
-        self.write(&master, keys, facts)?;
+        if let Err(locked) = self.write(&master, keys, facts) {
+            set_aside.iter().for_each(|name| self.take_back(name));
+            return Err(locked);
+        }
         let (_, _, _, found) = self.unseal().await?;
         if !found.same(keys) {
             return Err(Locked::new("envelope_failed", "the new envelope gives back other keys", "Import the file again."));
         }
         Ok(Adopted { source, set_aside })
-    }
-
-    /// Gives the envelope that is there a dated name.
-    fn set_aside(&self, now: crate::clock::Timestamp) -> Result<Option<std::path::PathBuf>, Locked> {
-        if self.places.envelope.symlink_metadata().is_err() {
-            return Ok(None);
-        }
-        let stamp = now.rfc3339().replace([':', '.'], "-");
-        let mut name = self.places.envelope.clone().into_os_string();
-        name.push(format!(".replaced-{stamp}"));
-        let to = std::path::PathBuf::from(name);
-        std::fs::rename(&self.places.envelope, &to).map_err(|error| {
-            let message = format!("the key envelope `{}` cannot be set aside: {error}", self.places.envelope.display());
-            Locked::new("envelope_failed", message, "Check the rights of that folder.")
-        })?;
-        Ok(Some(to))
     }
 }
 
@@ -100,6 +87,20 @@ mod tests {
                 assert_eq!((entries.len(), adopted.source.location.as_str()), (2, "test-g2"));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn at_no_moment_is_there_no_envelope() {
+        let home = Home::new(Mood::Works);
+        let keys = home.unlocked().await.keys;
+        let old = fs::read(home.envelope()).unwrap();
+        // Where the new one is written first nothing can be written.
+        fs::create_dir(home.dir.path().join("cache.new")).unwrap();
+        let refused = home.vault().adopt(&Keys { database: keys.wrapping.clone(), ..keys.clone() }).await.unwrap_err();
+        assert_eq!(refused.code, "envelope_failed");
+        assert_eq!(fs::read(home.envelope()).unwrap(), old);
+        assert!(home.unlocked().await.keys.same(&keys), "the keys are as they were");
+        assert_eq!(fs::read_dir(home.dir.path()).unwrap().count(), 2, "nothing was put aside");
     }
 
     #[tokio::test]

@@ -164,7 +164,16 @@ impl Keys {
     }
 }
 
-fn key_id(master: &Key) -> String {
+/// Whether the envelope in `bytes` is sealed under `master`, of whatever version it is. What is no envelope opens with no key.
+pub(super) fn is_sealed_under(bytes: &[u8], master: &Key) -> bool {
+    #[derive(Deserialize)]
+    struct Sealed {
+        key_id: String,
+    }
+    serde_json::from_slice::<Sealed>(bytes).is_ok_and(|sealed| sealed.key_id == key_id(master))
+}
+
+pub(super) fn key_id(master: &Key) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, master.expose()), b"m365-cached master key id");
     tag.as_ref()[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

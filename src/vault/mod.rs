@@ -7,6 +7,7 @@
 //! Whatever does not fit ends in [`Locked`], with nothing on disk created or changed.
 
 mod adopt;
+mod aside;
 mod disk;
 mod envelope;
 mod keyring;
@@ -42,6 +43,8 @@ pub struct Places {
     pub envelope: PathBuf,
     /// `cache.db`: only looked at, to notice a database without its envelope.
     pub database: PathBuf,
+    /// The folder in whose folders envelopes lie that were put aside.
+    pub quarantine: PathBuf,
 }
 
 /// What the operator decided about the master key.
@@ -90,10 +93,12 @@ pub struct Rotated {
     pub generation: u64,
     /// Where the new one is.
     pub source: Source,
-    /// Where the old one was.
+    /// Where the old one was, and is when it was kept.
     pub old: Source,
     /// Whether the old one was deleted; a key of the environment is its owner's.
     pub old_deleted: bool,
+    /// What needs the old one, which was kept for it: an envelope that was put aside, or the note of a key file that others may use.
+    pub kept_for: Option<PathBuf>,
     /// When.
     pub at: Timestamp,
 }
@@ -107,6 +112,8 @@ pub struct VaultState {
     pub generation: u64,
     /// When it was made or took over.
     pub since: Timestamp,
+    /// Whether its owner changes it, and no rotation by itself: a key of the environment, and a file that others may use.
+    pub owners: bool,
     /// Whether a rotation was cut short and waits to be finished by the next opening.
     pub unfinished: bool,
 }

@@ -1,9 +1,13 @@
 //! The rules: which source is asked for the master key, and what happens when there is no answer.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use super::{
-    Keyring, KeyringError, Keys, Locked, Places, Settings, Source, SourceKind, Unlocked, disk,
+    Keyring, KeyringError, Keys, Locked, Places, Settings, Source, SourceKind, Unlocked, aside, disk,
     envelope::{Change, Envelope, Shut},
     keyring,
     source::{self, from_environment, from_file, key_from, make_file, malformed, random_key},
@@ -23,8 +27,9 @@ pub struct Vault {
     pub places: Places,
     /// What the operator decided.
     pub settings: Settings,
-    /// The value of [`super::KEY_VARIABLE`], where it is set.
-    pub environment: Option<Secret<String>>,
+    /// The value of [`super::KEY_VARIABLE`], where it is set; after a rotation the key that was given for it, which the variable of this process
+    /// does not have.
+    pub environment: Mutex<Option<Secret<String>>>,
     /// The platform's keyring.
     pub keyring: Arc<dyn Keyring>,
     /// For the keyring's deadline.
@@ -71,7 +76,7 @@ impl Vault {
         let source = self.source_to_ask(&envelope.facts.source)?;
         let master = match source.kind {
             SourceKind::Keyring => self.ask_keyring(&source).await?,
-            SourceKind::Environment => from_environment(self.environment())?,
+            SourceKind::Environment => self.key_of_environment()?,
             SourceKind::File => match self.key_file_beside(&envelope)? {
                 Some(master) => master,
                 None => {
@@ -151,7 +156,7 @@ impl Vault {
         let (master, source) = match self.settings.only {
             None => return self.safe_place(beside).await,
             Some(SourceKind::Keyring) => return self.keep_in_keyring(beside).await.map_err(|error| keyring_trouble(&error))?,
-            Some(SourceKind::Environment) => (from_environment(self.environment())?, Source::environment()),
+            Some(SourceKind::Environment) => (self.key_of_environment()?, Source::environment()),
             Some(SourceKind::File) => self.keep_in_file(self.settings.file.as_deref().ok_or_else(no_file_configured)?)?,
         };
         Ok((master, source, 1))
@@ -163,8 +168,8 @@ impl Vault {
             Ok(kept) => return kept,
             Err(trouble) => trouble,
         };
-        if self.environment.is_some() {
-            return Ok((from_environment(self.environment())?, Source::environment(), 1));
+        if self.environment().is_some() {
+            return Ok((self.key_of_environment()?, Source::environment(), 1));
         }
         if let Some(path) = &self.settings.file {
             return self.keep_in_file(path).map(|(master, source)| (master, source, 1));
@@ -185,21 +190,14 @@ impl Vault {
     /// Uses the entry that is there (a first start that broke off left it), or makes one and reads it back. `beside` takes the first name that
     /// is free.
     async fn keep_in_keyring(&self, beside: bool) -> Result<Result<(Key, Source, u64), Locked>, KeyringError> {
-        let mut generation = 1;
-        let mut source = Source::keyring(&self.settings.entry);
-        loop {
+        if !beside {
+            let source = Source::keyring(&self.settings.entry);
             let entry = source.location.clone();
-            match self.ask(move |keyring| keyring.get(&entry)).await? {
-                None => break,
-                Some(found) if !beside => {
-                    return Ok(key_from(found.expose()).ok_or_else(|| malformed(&source)).map(|key| (key, source, generation)));
-                }
-                Some(_) => {
-                    generation += 1;
-                    source = Source::keyring(&format!("{}-g{generation}", self.settings.entry));
-                }
+            if let Some(found) = self.ask(move |keyring| keyring.get(&entry)).await? {
+                return Ok(key_from(found.expose()).ok_or_else(|| malformed(&source)).map(|key| (key, source, 1)));
             }
         }
+        let (source, generation) = self.free_entry(1).await?;
         let master = random_key(self.dice.as_ref());
         let (entry, key) = (source.location.clone(), master.clone());
         let kept = self
@@ -215,19 +213,39 @@ impl Vault {
         }
     }
 
-    /// Uses the configured file, or makes it.
+    /// The first entry of the keyring whose name is free, from that of `generation` on, and the generation it is named by.
+    pub(super) async fn free_entry(&self, mut generation: u64) -> Result<(Source, u64), KeyringError> {
+        loop {
+            let entry = match generation {
+                1 => self.settings.entry.clone(),
+                later => format!("{}-g{later}", self.settings.entry),
+            };
+            let source = Source::keyring(&entry);
+            if self.ask(move |keyring| keyring.get(&entry)).await?.is_none() {
+                return Ok((source, generation));
+            }
+            generation += 1;
+        }
+    }
+
+    /// Uses the configured file, or makes it. One that this profile has not used before may be somebody else's, too.
     fn keep_in_file(&self, path: &Path) -> Result<(Key, Source), Locked> {
         let source = Source::file(path);
-        if let Some(master) = from_file(path, self.data())? {
-            return Ok((master, source));
-        }
-        let master = make_file(path, self.dice.as_ref()).map_err(|error| {
+        let failed = |error| {
             Locked::new(
                 "key_file_failed",
                 format!("{} cannot be made: {error}", source.describe()),
                 "Make its folder, or check the path `keys.file`.",
             )
-        })?;
+        };
+        if let Some(master) = from_file(path, self.data())? {
+            let in_force = self.read_envelope().is_ok_and(|envelope| envelope.is_some_and(|envelope| envelope.is_of(&master)));
+            if !in_force && self.needed_by(&master).is_none() {
+                aside::note_as_shared(path).map_err(failed)?;
+            }
+            return Ok((master, source));
+        }
+        let master = make_file(path, self.dice.as_ref()).map_err(failed)?;
         Ok((master, source))
     }
 
@@ -238,8 +256,12 @@ impl Vault {
         keyring::ask(&self.keyring, self.clock.as_ref(), KEYRING_PATIENCE, ask).await
     }
 
-    fn environment(&self) -> Option<&str> {
-        self.environment.as_ref().map(|value| value.expose().as_str())
+    pub(super) fn environment(&self) -> MutexGuard<'_, Option<Secret<String>>> {
+        self.environment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key_of_environment(&self) -> Result<Key, Locked> {
+        from_environment(self.environment().as_ref().map(|value| value.expose().as_str()))
     }
 
     /// The folder of the data: a key file must lie elsewhere, and its owner must be this folder's.

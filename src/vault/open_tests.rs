@@ -102,11 +102,27 @@ impl Home {
         self.keys.path().join("cache.key")
     }
 
+    pub(super) fn envelope(&self) -> PathBuf {
+        self.dir.path().join("cache.keys")
+    }
+
+    /// What `reset` does with the envelope; where it is.
+    pub(super) fn reset(&self) -> PathBuf {
+        let folder = self.dir.path().join("quarantine").join("2026-11-22");
+        fs::create_dir_all(&folder).unwrap();
+        fs::rename(self.envelope(), folder.join("cache.keys")).unwrap();
+        folder.join("cache.keys")
+    }
+
     pub(super) fn vault(&self) -> Vault {
         Vault {
-            places: Places { envelope: self.dir.path().join("cache.keys"), database: self.dir.path().join("cache.db") },
+            places: Places {
+                envelope: self.envelope(),
+                database: self.dir.path().join("cache.db"),
+                quarantine: self.dir.path().join("quarantine"),
+            },
             settings: Settings { only: self.only, file: self.file.clone(), entry: "test".into() },
-            environment: self.environment.clone().map(Secret::new),
+            environment: Mutex::new(self.environment.clone().map(Secret::new)),
             keyring: Arc::clone(&self.keyring) as Arc<dyn Keyring>,
             // Never moves, so no deadline passes by itself.
             clock: Arc::new(ManualClock::at(Timestamp(0))),

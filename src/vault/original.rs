@@ -10,7 +10,7 @@ const ENTRY: &str = "encryption-key";
 impl Vault {
     /// The keys at hand, the environment's first, and why the keyring gave none when it is in trouble. What is no key is left out.
     pub async fn original_keys(&self) -> (Vec<Key>, Option<KeyringError>) {
-        let mut keys: Vec<Key> = self.environment.iter().filter_map(|text| key_from_text(text.expose().as_bytes())).collect();
+        let mut keys: Vec<Key> = self.environment().iter().filter_map(|text| key_from_text(text.expose().as_bytes())).collect();
         let trouble = match self.ask(|_| entry()).await {
             Ok(kept) => {
                 keys.extend(kept.and_then(|text| key_from_text(text.expose())));

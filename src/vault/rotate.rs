@@ -1,19 +1,24 @@
 //! Rotation: a new master key takes the place of the old one, and whoever is killed meanwhile leaves something that opens.
 //!
 //! The order of events: the envelope notes where the new key goes; the new key is kept there and read back; the envelope is sealed under
-//! it and replaced at once; envelope and key are read from their places again; only then is the old key deleted, and the note removed. A
+//! it and replaced at once; envelope and key are read from their places again; only then is the old key deleted, unless an envelope that was put
+//! aside needs it ([`super::aside`]), and the note removed. A
 //! note that is found later tells what to finish or to undo ([`Vault::settle`]). The database is not touched: its own keys lie inside the
 //! envelope and stay the same, so calls go on, and it takes as long as two questions to the keyring.
 //!
-//! A key of the environment is its owner's: the new one is given, and the old one cannot be deleted from here.
+//! A key of the environment is its owner's: the new one is given, and the old one cannot be deleted from here. The vault that was given it goes on
+//! with it, since a process cannot be shown another variable.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    Keys, Locked, Rotate, Rotated, Source, SourceKind, VaultState, disk,
+    Keys, Locked, Rotate, Rotated, Source, SourceKind, VaultState, aside, disk,
     envelope::{Change, Envelope, Facts, Shut},
     keyring::KeyringError,
-    open::{Vault, no_file_configured},
+    open::{Vault, keyring_trouble, no_file_configured},
     source::{KEY_VARIABLE, NEW_KEY_VARIABLE, from_file, key_from, key_from_text, make_file, random_key},
 };
 use crate::secret::Key;
@@ -31,6 +36,18 @@ pub(super) enum Step {
     Verified,
     /// The old key is gone.
     Deleted,
+}
+
+/// What became of an old key.
+enum Retired {
+    Deleted,
+    /// It is its owner's to delete.
+    Owners,
+    /// An envelope that was put aside is sealed under it, or a note says that others may use it.
+    Kept {
+        place: Source,
+        needed_by: PathBuf,
+    },
 }
 
 /// Told of each step; an error ends the rotation there, as a kill would.
@@ -53,18 +70,22 @@ impl Vault {
             return Err(Locked::new(
                 "source_is_set",
                 format!("the configuration says where the key comes from, and that is not the {}", kind.as_str()),
-                format!("Set `keys.source` to `{}` or `auto`, restart the daemon, then rotate.", kind.as_str()),
+                "Set `keys.source` to `auto`, restart the daemon, then rotate: with another place set it would look where no key is yet.",
             ));
         }
-        let generation = envelope.facts.generation + 1;
+        let next = envelope.facts.generation + 1;
         // Where the new key is put, and where it is in the end.
-        let (place, end) = match kind {
-            SourceKind::Environment => (Source::environment(), Source::environment()),
+        let (place, end, generation) = match kind {
+            SourceKind::Environment => (Source::environment(), Source::environment(), next),
             SourceKind::Keyring => {
-                let entry = Source::keyring(&format!("{}-g{generation}", self.settings.entry));
-                (entry.clone(), entry)
+                // An envelope that was put aside may have its key under the name that comes next.
+                let (entry, generation) = self.free_entry(next).await.map_err(|error| keyring_trouble(&error))?;
+                (entry.clone(), entry, generation)
             }
-            SourceKind::File => self.file_places(&old)?,
+            SourceKind::File => {
+                let (place, end) = self.file_places(&old)?;
+                (place, end, next)
+            }
         };
         let new = if kind == SourceKind::Environment {
             given(wanted.given.as_ref().map(|given| given.expose().as_str()), &envelope)?
@@ -100,9 +121,18 @@ impl Vault {
                 return Err(locked);
             }
         };
+        if kind == SourceKind::Environment {
+            // What this process read at its start opens nothing from here on.
+            *self.environment() = wanted.given;
+        }
         at(Step::Verified)?;
-        let old_deleted = self.retire(&mut again, &new, &keys, at).await?;
-        Ok(Rotated { generation, source: end, old, old_deleted, at: now })
+        let retired = self.retire(&mut again, &new, &keys, at).await?;
+        let (old_deleted, old, kept_for) = match retired {
+            Retired::Deleted => (true, old, None),
+            Retired::Owners => (false, old, None),
+            Retired::Kept { place, needed_by } => (false, place, Some(needed_by)),
+        };
+        Ok(Rotated { generation, source: end, old, old_deleted, kept_for, at: now })
     }
 
     /// The keys of the store, for a copy of it.
@@ -147,7 +177,12 @@ impl Vault {
             .read_envelope()?
             .ok_or_else(|| Locked::new("no_envelope", "there is no key envelope yet", "Start the daemon: the first start makes one."))?;
         let Facts { source, generation, change, .. } = &envelope.facts;
-        Ok(VaultState { source: source.clone(), generation: *generation, since: envelope.since(), unfinished: change.is_some() })
+        let owners = match source.kind {
+            SourceKind::Environment => true,
+            SourceKind::File => aside::noted_as_shared(Path::new(&source.location)).is_some(),
+            SourceKind::Keyring => false,
+        };
+        Ok(VaultState { source: source.clone(), generation: *generation, since: envelope.since(), owners, unfinished: change.is_some() })
     }
 
     /// Replaces the envelope, having opened what is to be written. Returns it as it was read back from the disk.
@@ -197,21 +232,38 @@ impl Vault {
         }
     }
 
-    /// Deletes the old key and removes the note. False where the old key is not ours to delete.
-    async fn retire(&self, envelope: &mut Envelope, master: &Key, keys: &Keys, at: At<'_>) -> Result<bool, Locked> {
-        let Some(Change::Retiring { old, new }) = envelope.facts.change.clone() else { return Ok(false) };
-        let deleted = match &new {
-            Some(new) if new.kind == SourceKind::File => {
-                take_place(Path::new(&new.location), Path::new(&envelope.facts.source.location))
-                    .map_err(|error| file_failed(new, &error))?;
-                old.kind == SourceKind::File || self.delete(&old).await?
-            }
-            _ if old == envelope.facts.source => false,
-            _ => self.delete(&old).await?,
+    /// Deletes the old key, unless it is needed, and removes the note.
+    async fn retire(&self, envelope: &mut Envelope, master: &Key, keys: &Keys, at: At<'_>) -> Result<Retired, Locked> {
+        let Some(Change::Retiring { old, new }) = envelope.facts.change.clone() else { return Ok(Retired::Owners) };
+        let retired = match &new {
+            // Only a file has its new key elsewhere first: beside it.
+            Some(new) => self.take_place(new, &old)?,
+            None if old == envelope.facts.source => Retired::Owners,
+            None => self.delete(&old).await?,
         };
         at(Step::Deleted)?;
         *envelope = self.write(master, keys, Facts { change: None, ..envelope.facts.clone() })?;
-        Ok(deleted)
+        Ok(retired)
+    }
+
+    /// Gives the key file `new` the name of `old`, unless that has been done already.
+    fn take_place(&self, new: &Source, old: &Source) -> Result<Retired, Locked> {
+        let (from, to) = (Path::new(&new.location), Path::new(&old.location));
+        if from.symlink_metadata().is_err() {
+            return Ok(Retired::Deleted);
+        }
+        let failed = |error: std::io::Error| file_failed(new, &error);
+        let needed = key_in(old)?.and_then(|key| Some((aside::kept_file(old, &key), self.needed_by(&key)?)));
+        let retired = match needed {
+            Some((kept, needed_by)) => {
+                // Cut short here the new key is found beside the name that is free, as the envelope says.
+                fs::rename(to, &kept).map_err(failed)?;
+                Retired::Kept { place: Source::file(&kept), needed_by }
+            }
+            None => disk::overwrite(to).map(|()| Retired::Deleted).map_err(failed)?,
+        };
+        fs::rename(from, to).and_then(|()| disk::flush_folder(to)).map_err(failed)?;
+        Ok(retired)
     }
 
     /// Makes a key and keeps it in `place`; the key as it was read back.
@@ -232,30 +284,43 @@ impl Vault {
                     keyring.set(&entry, given.expose())?;
                     keyring.get(&entry)
                 });
-                let kept = kept.await.map_err(|error| super::open::keyring_trouble(&error))?;
+                let kept = kept.await.map_err(|error| keyring_trouble(&error))?;
                 let kept = kept.and_then(|kept| key_from(kept.expose())).ok_or_else(|| not_kept(place))?;
                 if kept.expose() == key.expose() { Ok(kept) } else { Err(not_kept(place)) }
             }
         }
     }
 
-    /// Deletes a key of ours. False for one that is not ours to delete.
-    async fn delete(&self, place: &Source) -> Result<bool, Locked> {
-        match place.kind {
-            SourceKind::Environment => Ok(false),
-            SourceKind::File => wipe(Path::new(&place.location)).map(|()| true).map_err(|error| file_failed(place, &error)),
+    /// Deletes a key of ours, unless an envelope that was put aside needs it.
+    async fn delete(&self, place: &Source) -> Result<Retired, Locked> {
+        let key = match place.kind {
+            SourceKind::Environment => return Ok(Retired::Owners),
+            SourceKind::File => key_in(place)?,
             SourceKind::Keyring => {
                 let entry = place.location.clone();
-                let gone = self.ask(move |keyring| {
-                    keyring.delete(&entry)?;
-                    keyring.get(&entry).map(|left| left.is_none())
-                });
-                match gone.await {
-                    Ok(true) => Ok(true),
-                    Ok(false) => Err(super::open::keyring_trouble(&KeyringError::Failed("it still has the key it was to delete".into()))),
-                    Err(error) => Err(super::open::keyring_trouble(&error)),
-                }
+                let found = self.ask(move |keyring| keyring.get(&entry)).await.map_err(|error| keyring_trouble(&error))?;
+                found.and_then(|found| key_from(found.expose()))
             }
+        };
+        if let Some(needed_by) = key.and_then(|key| self.needed_by(&key)) {
+            return Ok(Retired::Kept { place: place.clone(), needed_by });
+        }
+        if place.kind == SourceKind::File {
+            if let Some(needed_by) = aside::noted_as_shared(Path::new(&place.location)) {
+                return Ok(Retired::Kept { place: place.clone(), needed_by });
+            }
+            wipe(Path::new(&place.location)).map_err(|error| file_failed(place, &error))?;
+            return Ok(Retired::Deleted);
+        }
+        let entry = place.location.clone();
+        let gone = self.ask(move |keyring| {
+            keyring.delete(&entry)?;
+            keyring.get(&entry).map(|left| left.is_none())
+        });
+        match gone.await {
+            Ok(true) => Ok(Retired::Deleted),
+            Ok(false) => Err(keyring_trouble(&KeyringError::Failed("it still has the key it was to delete".into()))),
+            Err(error) => Err(keyring_trouble(&error)),
         }
     }
 
@@ -268,6 +333,13 @@ impl Vault {
         };
         let end = Source::file(&path);
         if end == *old {
+            if let Some(note) = aside::noted_as_shared(&path) {
+                return Err(Locked::new(
+                    "key_file_shared",
+                    format!("{} was there before this profile, so others may use it: `{}`", old.describe(), note.display()),
+                    "`m365-cachectl keys rotate --to keyring`; or remove that note, when this profile alone uses the file.",
+                ));
+            }
             let mut beside = path.into_os_string();
             beside.push(".new");
             return Ok((Source::file(Path::new(&beside)), end));
@@ -331,14 +403,13 @@ fn file_failed(place: &Source, error: &std::io::Error) -> Locked {
     )
 }
 
-/// Gives the new file the name of the old one, unless that has been done already.
-fn take_place(new: &Path, old: &Path) -> std::io::Result<()> {
-    if new.symlink_metadata().is_err() {
-        return Ok(());
+/// The key in a key file of ours, whoever may read it. `None` when there is none.
+fn key_in(file: &Source) -> Result<Option<Key>, Locked> {
+    match disk::read(Path::new(&file.location)) {
+        Ok(text) => Ok(key_from_text(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file_failed(file, &error)),
     }
-    disk::overwrite(old)?;
-    fs::rename(new, old)?;
-    disk::flush_folder(old)
 }
 
 /// Overwrites and removes a key file, when it is there.

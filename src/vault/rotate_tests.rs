@@ -1,6 +1,6 @@
 //! Tests of the rotation: cut short behind any step it leaves something that opens, and the old key opens nothing in the end.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use super::{
     open_tests::{Home, Mood, key_text, listing},
@@ -175,6 +175,119 @@ async fn what_stands_in_the_way_is_said_and_nothing_is_changed() {
     assert_eq!(vault(&home).rotate(to(SourceKind::File)).await.unwrap_err().code, "key_missing");
     assert_eq!(listing(home.dir.path()), before);
     assert!(home.keyring.entries.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_that_was_given_serves_until_the_next_start_reads_it() {
+    for from in [SourceKind::Environment, SourceKind::Keyring] {
+        let mut home = home(from).await;
+        let vault = home.vault();
+        vault.rotate(to(SourceKind::Environment)).await.unwrap();
+        // The same process goes on.
+        let next = vault.offer_wrapping().await.unwrap();
+        vault.settle_wrapping(&next).await.unwrap();
+        assert_eq!(vault.rotate(to(SourceKind::Environment)).await.unwrap_err().code, "same_key");
+        assert_eq!(vault.rotate(to(SourceKind::Keyring)).await.unwrap().generation, 3, "{from:?}");
+        home.environment = None;
+        assert!(home.unlocked().await.keys.wrapping.expose() == next.expose());
+    }
+}
+
+/// Puts `envelope` back and opens it.
+async fn put_back(home: &Home, envelope: &Path) -> Keys {
+    fs::rename(envelope, home.envelope()).unwrap();
+    home.unlocked().await.keys
+}
+
+#[tokio::test]
+async fn no_entry_of_the_keyring_is_overwritten() {
+    let home = home(SourceKind::Keyring).await;
+    home.vault().rotate(Rotate::default()).await.unwrap();
+    let before = home.unlocked().await.keys;
+    let restored = Keys { database: before.wrapping.clone(), ..before.clone() };
+    let adopted = home.vault().adopt(&restored).await.unwrap();
+    assert_eq!(adopted.source.location, "test");
+    // `test-g2` is what the envelope of before was sealed with.
+    let rotated = home.vault().rotate(Rotate::default()).await.unwrap();
+    assert_eq!((rotated.source.location.as_str(), rotated.generation, rotated.old_deleted), ("test-g3", 3, true));
+    assert!(home.unlocked().await.keys.same(&restored));
+    assert!(put_back(&home, &adopted.set_aside.unwrap()).await.same(&before));
+}
+
+#[tokio::test]
+async fn a_key_that_an_envelope_put_aside_needs_is_kept() {
+    for (kind, to) in [
+        (SourceKind::Keyring, SourceKind::Keyring),
+        (SourceKind::Keyring, SourceKind::File),
+        (SourceKind::File, SourceKind::Keyring),
+        (SourceKind::File, SourceKind::File),
+    ] {
+        for step in [None, Some(Step::Sealed), Some(Step::Verified)] {
+            let mut home = home(kind).await;
+            let before = home.unlocked().await.keys;
+            let aside = home.reset();
+            home.only = Some(kind);
+            let after = home.unlocked().await.keys;
+            home.only = None;
+            assert!(!after.same(&before));
+            let wanted = Rotate { to: Some(to), given: None };
+            let rotated = home.vault().rotate_by_steps(wanted, &mut |at| if Some(at) == step { Err(killed()) } else { Ok(()) }).await;
+            // Cut short, the next opening finishes it.
+            assert!(home.unlocked().await.keys.same(&after), "{kind:?} {to:?} {step:?}");
+            let place = match rotated {
+                Ok(rotated) => {
+                    assert!(!rotated.old_deleted && rotated.kept_for == Some(aside.clone()), "{rotated:?}");
+                    rotated.old
+                }
+                Err(_) if kind == SourceKind::File && to == SourceKind::File => Source::file(&kept_beside(&home)),
+                Err(_) if kind == SourceKind::File => Source::file(&home.key_file()),
+                Err(_) => Source::keyring("test"),
+            };
+            // Its key is where it was told to be.
+            if kind == SourceKind::File {
+                home.file = Some(place.location.clone().into());
+            }
+            assert!(put_back(&home, &aside).await.same(&before), "{kind:?} {to:?} {step:?}");
+            // What nobody needs goes.
+            let rotated = home.vault().rotate(Rotate::default()).await.unwrap();
+            assert!(rotated.old_deleted && rotated.kept_for.is_none(), "{rotated:?}");
+        }
+    }
+}
+
+fn kept_beside(home: &Home) -> PathBuf {
+    let mut files = listing(home.keys.path()).into_keys();
+    files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("cache.key.kept-")).unwrap()
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_may_need_the_old_key() {
+    let home = home(SourceKind::Keyring).await;
+    fs::create_dir_all(home.dir.path().join("quarantine/2026/cache.keys")).unwrap();
+    let rotated = home.vault().rotate(Rotate::default()).await.unwrap();
+    assert_eq!((rotated.old_deleted, rotated.kept_for), (false, Some(home.dir.path().join("quarantine/2026/cache.keys"))));
+}
+
+#[tokio::test]
+async fn a_key_file_of_two_profiles_is_left_alone() {
+    let first = home(SourceKind::File).await;
+    assert!(!first.vault().state().unwrap().owners, "it has made the file");
+    let mut second = Home::new(Mood::Works);
+    (second.file, second.only) = (first.file.clone(), Some(SourceKind::File));
+    second.unlocked().await;
+    second.only = None;
+    let note = first.keys.path().join("cache.key.shared");
+    for home in [&first, &second] {
+        assert!(home.vault().state().unwrap().owners);
+        assert_eq!(home.vault().rotate(Rotate::default()).await.unwrap_err().code, "key_file_shared");
+        home.unlocked().await;
+    }
+    let rotated = second.vault().rotate(to(SourceKind::Keyring)).await.unwrap();
+    assert_eq!((rotated.old_deleted, rotated.kept_for), (false, Some(note.clone())));
+    // One is left, and says so.
+    fs::remove_file(note).unwrap();
+    assert!(first.vault().rotate(Rotate::default()).await.unwrap().old_deleted);
+    first.unlocked().await;
 }
 
 #[tokio::test]

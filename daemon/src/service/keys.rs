@@ -93,6 +93,7 @@ impl v1::keys_server::Keys for Keys {
             old_source: rotated.old.kind.as_str().into(),
             old_location: rotated.old.location,
             old_deleted: rotated.old_deleted,
+            old_kept_for: rotated.kept_for.map(|path| path.display().to_string()).unwrap_or_default(),
             at_ms: ms(rotated.at),
             took_us,
         }))

@@ -142,8 +142,8 @@ struct Warning {
 pub(super) struct Changed {
     file: String,
     pub(super) key: String,
-    was: Option<String>,
-    is: Option<String>,
+    pub(super) was: Option<String>,
+    pub(super) is: Option<String>,
     pub(super) changed: bool,
     overridden_by: Option<String>,
     /// None for a key that there is no more.

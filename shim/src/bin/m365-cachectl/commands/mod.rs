@@ -73,7 +73,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Invalidate(args) => invalidate::run(context, args).await?,
         Command::Tasks(args) => tasks::run(context, args).await?,
         Command::Warm(args) => return warm::run(context, args).await,
-        Command::Keys(verb) => keys::run(context, verb).await?,
+        Command::Keys(verb) => return keys::run(context, verb).await,
         Command::Backup(args) => backup::backup(context, &args).await?,
         Command::Restore(args) => backup::restore(context, &args).await?,
         Command::Repair(args) => repair::repair(context, &args).await?,

@@ -54,17 +54,20 @@ Example:
   m365-cachectl keys import ~/m365.recovery --passphrase-file ~/passphrase
 
 The daemon is stopped, the keys are held against the database, a new master key is made in the first place that is safe (`keys.source`),
-and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten.
+and only then `cache.keys` is replaced; the old one stays beside it under a dated name. No key is overwritten: what the environment or the
+key file holds is used as it is.
 
 The passphrase is asked for on the terminal, or read from --passphrase-file or from the variable M365_MCP_PASSPHRASE.";
 
-pub(super) async fn run(context: &Context, verb: Verb) -> Result<(), Fault> {
+/// The exit code.
+pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
     match verb {
-        Verb::Status => status::run(context).await,
-        Verb::Rotate(args) => rotate::run(context, args).await,
-        Verb::Export { file, passphrase_file } => recovery::export(context, &file, passphrase_file.as_deref()).await,
-        Verb::Import { file, passphrase_file } => recovery::import(context, &file, passphrase_file.as_deref()).await,
+        Verb::Status => status::run(context).await?,
+        Verb::Rotate(args) => return rotate::run(context, args).await,
+        Verb::Export { file, passphrase_file } => recovery::export(context, &file, passphrase_file.as_deref()).await?,
+        Verb::Import { file, passphrase_file } => recovery::import(context, &file, passphrase_file.as_deref()).await?,
     }
+    Ok(0)
 }
 
 /// `the keyring entry `default``: where a key is.

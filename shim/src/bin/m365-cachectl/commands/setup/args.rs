@@ -46,7 +46,7 @@ pub(crate) struct Args {
     /// Who may sign in: `organizations`, `consumers`, `common`, or a directory's id or domain
     #[arg(long, value_name = "TENANT")]
     pub(super) tenant: Option<String>,
-    /// Where the master key is kept: `auto`, `keyring`, `environment` or `file`
+    /// Where the master key is kept: `auto`, `keyring`, `environment` or `file`; one that works elsewhere is rotated to there
     #[arg(long, value_name = "SOURCE", value_parser = ["auto", "keyring", "environment", "file"])]
     pub(super) key_source: Option<String>,
     /// The key file; one that is not there yet is made

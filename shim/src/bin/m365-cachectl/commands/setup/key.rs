@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use m365_cached_proto::v1::{Fault, Kind, StatusReply};
+use m365_cached_proto::v1::{Fault, Key, Kind, RotateRequest, StatusReply};
 
 use super::report::{Outcome, Part, State};
 use super::{Guide, locked};
+use crate::commands::config::Changed;
 use crate::commands::{config, keys, stop};
+use crate::context::answered;
 
 /// What the daemon says when there is nowhere to keep a key.
 const NO_PLACE: &str = "no_safe_place";
@@ -42,11 +44,73 @@ impl Guide<'_> {
             };
             return Ok(Outcome::would(message));
         }
-        let said = self.set(args.key_source.as_deref(), args.key_file.as_deref()).await?;
-        match self.opened(new, said).await {
-            Err(fault) if fault.code == NO_PLACE => self.in_a_file(fault).await,
-            outcome => outcome,
+        let (source, file) = (args.key_source.as_deref(), args.key_file.as_deref());
+        // One that does not open has nothing to lose: what is set may be what it needs.
+        let works =
+            if new { None } else { Some(self.status().await?).filter(|status| locked(status).is_ok()).and_then(|status| status.key) };
+        match works {
+            Some(key) => self.moved(&key, source, file).await,
+            None => {
+                let changes = self.set(wanted(source, file)).await?;
+                match self.opened(new, said(&changes)).await {
+                    Err(fault) if fault.code == NO_PLACE => self.in_a_file(fault).await,
+                    outcome => outcome,
+                }
+            }
         }
+    }
+
+    /// Has a key that works be where it is wanted. A setting alone would have the daemon look where there is none, so the key goes there first, by a
+    /// rotation. Where that fails, or the file that is named does not hold the key, the settings are put back.
+    async fn moved(&self, key: &Key, source: Option<&str>, file: Option<&Path>) -> Result<Outcome, Fault> {
+        let elsewhere = source.filter(|source| !["auto", key.source.as_str()].contains(source));
+        if elsewhere == Some("environment") {
+            let message = format!(
+                "the master key is in {}, and one of the environment is given by its owner",
+                keys::place(&key.source, &key.location)
+            );
+            return Err(Fault::new(Kind::User, "key_is_elsewhere", message, "`m365-cachectl keys rotate --help` has the lines."));
+        }
+        // Until it has gone the daemon asks the place where it is.
+        let changes = self.set(wanted(if elsewhere.is_some() { Some("auto") } else { source }, file)).await?;
+        let mut details = said(&changes);
+        let Some(to) = elsewhere else {
+            return match self.opened(false, details).await {
+                Err(fault) if !changes.is_empty() => {
+                    self.undo(changes).await?;
+                    let message = format!("{}; the settings are as they were", fault.message);
+                    Err(Fault {
+                        message,
+                        hint: "`m365-cachectl stop`, move the key file to its new place, and run this again.".into(),
+                        ..fault
+                    })
+                }
+                outcome => outcome,
+            };
+        };
+        let request = RotateRequest { to: to.to_owned(), new_key: String::new() };
+        let rotated = match async { answered(self.context.keys().await?.rotate(request).await) }.await {
+            Ok(rotated) => rotated,
+            Err(fault) => {
+                self.undo(changes).await?;
+                return Err(fault);
+            }
+        };
+        details.push(format!(
+            "master key {} takes the place of the one in {}",
+            rotated.generation,
+            keys::place(&key.source, &key.location)
+        ));
+        let last = self.set(wanted(Some(to), None)).await?;
+        self.opened(false, details.into_iter().chain(said(&last)).collect()).await
+    }
+
+    /// Puts the settings back.
+    async fn undo(&self, changes: Vec<Changed>) -> Result<(), Fault> {
+        for Changed { key, was, .. } in changes.into_iter().rev() {
+            config::change(self.context, &key, was.as_deref()).await?;
+        }
+        stop::stopped(self.context).await.map(drop)
     }
 
     /// There is no keyring: offers a key file.
@@ -66,8 +130,8 @@ impl Guide<'_> {
             let hint = format!("start a keyring, or `m365-cachectl setup --key-source file --key-file {}`", file.display());
             return Err(Fault { hint, ..fault });
         }
-        let said = self.set(Some("file"), Some(&file)).await?;
-        self.opened(true, said).await
+        let changes = self.set(wanted(Some("file"), Some(&file))).await?;
+        self.opened(true, said(&changes)).await
     }
 
     /// Beside the settings, which is not where the data lies; beside a profile that lies under one folder.
@@ -76,18 +140,17 @@ impl Guide<'_> {
         if profile.explicit { beside(&profile.dir) } else { profile.config_dir.join("master.key") }
     }
 
-    /// Puts into the settings what was asked for; what was changed.
-    async fn set(&self, source: Option<&str>, file: Option<&Path>) -> Result<Vec<String>, Fault> {
-        let mut said = Vec::new();
-        for (key, value) in wanted(source, file) {
-            if config::change(self.context, key, Some(&value)).await?.changed {
-                said.push(format!("`{key}` is {value}"));
-            }
+    /// Puts into the settings what is wanted, and has the daemon read it anew; what was changed.
+    async fn set(&self, wanted: Vec<(&'static str, String)>) -> Result<Vec<Changed>, Fault> {
+        let mut changes = Vec::new();
+        for (key, value) in wanted {
+            changes.push(config::change(self.context, key, Some(&value)).await?);
         }
-        if !said.is_empty() {
+        changes.retain(|change| change.changed);
+        if !changes.is_empty() {
             stop::stopped(self.context).await?;
         }
-        Ok(said)
+        Ok(changes)
     }
 
     /// Starts the daemon, and says what holds the key; `new` when there was none before.
@@ -107,6 +170,11 @@ impl Guide<'_> {
         let state = if new || !said.is_empty() { State::Done } else { State::Unchanged };
         Ok(Outcome::new(state, keys::place(&key.source, &key.location)).with(said))
     }
+}
+
+fn said(changes: &[Changed]) -> Vec<String> {
+    let said = |change: &Changed| Some(format!("`{}` is {}", change.key, change.is.as_ref()?));
+    changes.iter().filter_map(said).collect()
 }
 
 /// The settings that say so. The file first: `file` alone is refused as a source.

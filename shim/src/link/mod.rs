@@ -114,8 +114,6 @@ pub struct Link {
     handshake: Option<Handshake>,
     /// Requests of the daemon that the client has not answered, ids as the daemon wrote them.
     asked: BTreeSet<Box<str>>,
-    /// Subscriptions whose next acknowledgement the client has already seen.
-    acknowledged: BTreeSet<Id>,
     watched: Watched,
     closing: Option<Duration>,
     retry: Retry,
@@ -138,7 +136,6 @@ impl Link {
             flights: Vec::new(),
             handshake: None,
             asked: BTreeSet::new(),
-            acknowledged: BTreeSet::new(),
             watched: Watched::default(),
             closing: None,
             retry: Retry::new(seed),
@@ -357,9 +354,6 @@ impl Link {
     }
 
     fn send(&mut self, mut call: Call, out: &mut Out) {
-        if call.sends > 0 && call.what == What::Listen {
-            self.acknowledged.insert(call.id.clone());
-        }
         call.sends += 1;
         out.daemon.push_back(ToDaemon::Line(call.line.clone()));
         self.flights.push(call);
@@ -395,7 +389,6 @@ impl Link {
     /// The client no longer wants an answer: it will get none, so nothing needs to be repeated.
     fn cancel(&mut self, id: Option<Id>, line: &Bytes, out: &mut Out) {
         let Some(id) = id else { return };
-        self.acknowledged.remove(&id);
         let is_it = |call: &Call| call.id == id;
         self.held.retain(|held| !held.call.as_ref().is_some_and(is_it));
         if let Some(at) = self.flights.iter().position(is_it) {

@@ -583,6 +583,33 @@ fn the_end_of_input_is_over_within_its_time() {
     assert!(idle.exit);
 }
 
+/// Nobody went away but the client, and what a read would have changed is known.
+#[test]
+fn what_the_end_of_input_cuts_off_is_told_the_truth() {
+    let mut scene = Scene::up();
+    scene.client(&call(1, READ));
+    scene.client(&call(2, WRITE));
+    scene.client(&json!({"jsonrpc":"2.0","id":3,"method":"tools/list"}));
+    scene.act(Link::end_of_input);
+    scene.pass(CLOSING);
+    assert!(scene.exit);
+    let [read, write, list] = scene.seen_by_client.as_slice() else { panic!("{:?}", scene.seen_by_client) };
+    assert_eq!((&read["id"], &read["result"]["content"][0]["text"]), (&json!(1), &json!(said::CUT_OFF)));
+    assert_eq!((&write["id"], &write["result"]["content"][0]["text"]), (&json!(2), &json!(said::CUT_OFF_UNKNOWN)));
+    assert_eq!((&list["id"], &list["error"]["code"], &list["error"]["message"]), (&json!(3), &json!(said::LOST), &json!(said::CUT_OFF)));
+}
+
+#[test]
+fn a_subscription_ends_with_its_client_and_nothing_is_said_of_it() {
+    for up in [true, false] {
+        let mut scene = if up { Scene::up() } else { Scene::new() };
+        scene.client(&listen());
+        scene.act(Link::end_of_input);
+        scene.pass(LINGER);
+        assert!(scene.exit && scene.seen_by_client.is_empty(), "{:?}", scene.seen_by_client);
+    }
+}
+
 #[test]
 fn broken_lines_are_answered_here() {
     let mut scene = Scene::up();

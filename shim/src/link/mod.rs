@@ -212,6 +212,10 @@ impl Link {
             return;
         }
         self.closing = Some(now);
+        // A subscription is open for as long as its client: nobody is to be told of its end.
+        let stays = |call: &Call| call.what != What::Listen;
+        self.flights.retain(stays);
+        self.held.retain(|held| held.call.as_ref().is_none_or(stays));
         if self.phase == Phase::Up {
             out.daemon.push_back(ToDaemon::Eof(Eof {}));
             out.half_close = true;
@@ -269,7 +273,7 @@ impl Link {
         let (again, lost): (Vec<Call>, Vec<Call>) =
             std::mem::take(&mut self.flights).into_iter().partition(|call| call.may_repeat(&self.read_only) && call.sends < MAX_SENDS);
         for call in &lost {
-            out.client.push_back(lost_answer(call));
+            out.client.push_back(lost_answer(call, said::UNKNOWN_OUTCOME));
         }
         for call in again.into_iter().rev() {
             self.held.push_front(Held { line: call.line.clone(), call: Some(call), until: now + HOLD });
@@ -428,7 +432,8 @@ impl Link {
             if now >= at + CLOSING {
                 self.give_up_held(out, |_| true);
                 for call in std::mem::take(&mut self.flights) {
-                    out.client.push_back(lost_answer(&call));
+                    let words = if call.may_repeat(&self.read_only) { said::CUT_OFF } else { said::CUT_OFF_UNKNOWN };
+                    out.client.push_back(lost_answer(&call, words));
                 }
             }
             let open = matches!(self.phase, Phase::Up | Phase::Draining);
@@ -473,11 +478,11 @@ fn taken(raw_id: &str) -> Bytes {
     said::error(None, said::INVALID_REQUEST, &message, Some("Give each request an id of its own."))
 }
 
-/// What a client is told of a request that was running when the daemon went away and is not sent again.
-fn lost_answer(call: &Call) -> Bytes {
+/// What a client is told, in `words`, of a request that was running when the daemon or the client went away and is not sent again.
+fn lost_answer(call: &Call, words: &str) -> Bytes {
     match call.what {
-        What::Tool { modern, .. } => said::unknown_outcome(&call.raw_id, modern),
-        _ => said::error(Some(&call.raw_id), said::LOST, said::UNKNOWN_OUTCOME, None),
+        What::Tool { modern, .. } => said::unanswered(&call.raw_id, words, modern),
+        _ => said::error(Some(&call.raw_id), said::LOST, words, None),
     }
 }
 

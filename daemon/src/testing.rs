@@ -19,14 +19,20 @@ use m365_cached::{
     ids::{AccountId, Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
-use m365_cached_proto::dirs::Profile;
-use serde_json::{Map, Value};
+use m365_cached_proto::{
+    PROTOCOL_VERSION,
+    dirs::Profile,
+    endpoint::mcp_client,
+    v1::{ClientFrame, Hello, ServerFrame, client_frame, server_frame},
+};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
-use tonic::transport::Channel;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Streaming, transport::Channel};
 
 use crate::{
     core::*,
@@ -105,7 +111,7 @@ pub(crate) fn ada() -> AccountState {
 #[async_trait]
 impl crate::records::Records for FakeCore {
     async fn audit(&self, asked: crate::records::AuditQuestion) -> Result<crate::records::AuditStream, Problem> {
-        Ok(Box::pin(futures_util::stream::iter([Ok(serde_json::json!({ "seq": 1, "kinds": asked.kinds }))])))
+        Ok(Box::pin(futures_util::stream::iter([Ok(json!({ "seq": 1, "kinds": asked.kinds }))])))
     }
 
     async fn verify_audit(&self, noted: Option<m365_cached::audit::Point>) -> Result<m365_cached::audit::Report, Problem> {
@@ -129,7 +135,7 @@ impl crate::records::Records for FakeCore {
     async fn record_key(&self, _outcome: &'static str) {}
 
     async fn compliance(&self) -> Result<Value, Problem> {
-        Ok(serde_json::json!({ "holds": true }))
+        Ok(json!({ "holds": true }))
     }
 }
 
@@ -151,7 +157,7 @@ impl Core for FakeCore {
                 self.release.notified().await;
             }
             "ask" if args.get("confirm").is_none_or(|given| *given != true) => {
-                let preview = serde_json::json!({ "tool": tool, "title": "Ask", "risk": "dangerous", "arguments": args });
+                let preview = json!({ "tool": tool, "title": "Ask", "risk": "dangerous", "arguments": args });
                 let consent = Consent { preview, argument: "confirm".into(), value: true.into() };
                 let problem = Problem::new(Kind::User, "confirmation_required", "Somebody has to agree.", "Say confirm=true.");
                 return Err(Problem { consent: Some(Box::new(consent)), ..problem });
@@ -160,7 +166,7 @@ impl Core for FakeCore {
             _ => {}
         }
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let text = serde_json::json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
+        let text = json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
         let (head, rest) = text.split_at(1);
         Ok(Answer { pieces: vec![Escaped::from_text(head), Escaped::from_text(rest)], status: None })
     }
@@ -179,7 +185,7 @@ impl Core for FakeCore {
     }
 
     async fn rehearse(&self, tool: &str, _args: &Map<String, Value>) -> Result<Answer, Problem> {
-        let text = serde_json::json!({ "rehearsed": tool }).to_string();
+        let text = json!({ "rehearsed": tool }).to_string();
         Ok(Answer { pieces: vec![Escaped::from_text(&text)], status: None })
     }
 
@@ -361,6 +367,54 @@ impl Running {
 
     pub(crate) async fn connect(&self) -> Channel {
         m365_cached_proto::endpoint::connect(self.profile.socket()).await.unwrap()
+    }
+
+    /// One client's stream of frames that has been welcomed.
+    pub(crate) async fn attach(&self) -> Attached {
+        let (to, from) = mpsc::channel(8);
+        let mut client = mcp_client(self.connect().await);
+        let stream = soon(client.session(ReceiverStream::new(from))).await.unwrap().into_inner();
+        let mut attached = Attached { to, stream };
+        attached.send(client_frame::Frame::Hello(Hello { protocol: PROTOCOL_VERSION, ..Hello::default() })).await;
+        assert!(matches!(attached.next().await, Some(server_frame::Frame::Welcome(_))));
+        attached
+    }
+}
+
+/// A client's side of a stream of frames.
+pub(crate) struct Attached {
+    to: mpsc::Sender<ClientFrame>,
+    stream: Streaming<ServerFrame>,
+}
+
+impl Attached {
+    pub(crate) async fn send(&self, frame: client_frame::Frame) {
+        self.to.send(ClientFrame { frame: Some(frame) }).await.unwrap();
+    }
+
+    pub(crate) async fn line(&self, line: &Value) {
+        self.send(client_frame::Frame::Line(line.to_string().into())).await;
+    }
+
+    /// The next frame; `None` when the daemon has ended the stream.
+    pub(crate) async fn next(&mut self) -> Option<server_frame::Frame> {
+        soon(self.stream.message()).await.unwrap().and_then(|frame| frame.frame)
+    }
+
+    /// The next line.
+    pub(crate) async fn message(&mut self) -> Value {
+        match self.next().await {
+            Some(server_frame::Frame::Line(line)) => serde_json::from_slice(&line).unwrap(),
+            other => panic!("{other:?} is no line"),
+        }
+    }
+
+    /// Opens the session as a client of 2025-11-25 does.
+    pub(crate) async fn initialize(&mut self) {
+        let opening = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        self.line(&json!({"jsonrpc": "2.0", "id": "opening", "method": "initialize", "params": opening})).await;
+        assert_eq!(self.message().await["id"], "opening");
+        self.line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
     }
 }
 

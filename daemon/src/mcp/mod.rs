@@ -13,6 +13,8 @@ mod outlet;
 mod progress;
 mod prompts;
 mod resources;
+#[cfg(test)]
+mod session_tests;
 mod signin;
 mod splice;
 mod subscriptions;
@@ -33,7 +35,10 @@ use rmcp::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc::{self, error::SendError},
+    task::JoinSet,
+};
 
 use crate::{core::Answer, daemon::Daemon};
 
@@ -152,8 +157,11 @@ async fn forward(line: &[u8], id: CallId, to_rmcp: &mpsc::Sender<ClientJsonRpcMe
             if let ClientJsonRpcMessage::Request(request) = &mut message {
                 request.request.extensions_mut().insert(id);
             }
-            // rmcp has ended only when the session is about to.
-            drop(to_rmcp.send(message).await);
+            // rmcp ends before its input only when it could not begin: whoever waits is told so.
+            if let Err(SendError(ClientJsonRpcMessage::Request(request))) = to_rmcp.send(message).await {
+                let id = serde_json::to_string(&request.id).unwrap_or_else(|_| "null".into());
+                outlet.send(error_line(&id, -32603, "this session has ended and nothing was done: restart the client")).await;
+            }
         }
         Err(error) if error.is_data() => {
             outlet.send(error_line(id_of(line), -32600, "this is JSON, but not a JSON-RPC 2.0 message of MCP")).await;

@@ -1,4 +1,8 @@
 //! rmcp's transport over a session's frames: lines in, lines out, without a pipe in between.
+//!
+//! rmcp takes whatever is no request for the end of the session, until a request has told it the era of its client. A client of 2026-07-28 may have
+//! said much by then that rmcp has not heard of, such as calls that were answered from the cache, and takes one of them back: so what is no request
+//! is kept from rmcp until then. It could only be about something that rmcp does not know.
 
 use std::{convert::Infallible, future::Future, sync::Arc};
 
@@ -6,7 +10,7 @@ use bytes::Bytes;
 use m365_cached_proto::MAX_LINE_OUT;
 use rmcp::{
     RoleServer,
-    model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
+    model::{ClientJsonRpcMessage, ClientRequest, GetMeta as _, ProtocolVersion, ServerJsonRpcMessage},
     transport::Transport,
 };
 use tokio::sync::mpsc;
@@ -18,11 +22,13 @@ pub(super) struct Frames {
     incoming: mpsc::Receiver<ClientJsonRpcMessage>,
     outlet: Outlet,
     session: Arc<Session>,
+    /// rmcp knows the era of the client.
+    settled: bool,
 }
 
 impl Frames {
     pub(super) fn new(incoming: mpsc::Receiver<ClientJsonRpcMessage>, outlet: Outlet, session: Arc<Session>) -> Self {
-        Self { incoming, outlet, session }
+        Self { incoming, outlet, session, settled: false }
     }
 }
 
@@ -41,12 +47,33 @@ impl Transport<RoleServer> for Frames {
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
-        self.incoming.recv().await
+        loop {
+            let message = self.incoming.recv().await?;
+            match &message {
+                ClientJsonRpcMessage::Request(asked) => self.settled |= settles(&asked.request),
+                _ if self.settled => {}
+                _ => continue,
+            }
+            return Some(message);
+        }
     }
 
     async fn close(&mut self) -> Result<(), Infallible> {
         self.incoming.close();
         Ok(())
+    }
+}
+
+/// Whether a request tells rmcp the era of its client; the same rule as in rmcp's own opening (3.9, `service/server.rs`).
+fn settles(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        request => {
+            let meta = request.get_meta();
+            let known = meta.protocol_version().is_some_and(|version| ProtocolVersion::KNOWN_VERSIONS.contains(&version));
+            known && meta.missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty()
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use m365_cached::{
@@ -43,6 +44,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Daemon {
     /// Random, made at each start: tells a client that it talks to another daemon than before.
     pub instance: String,
+    /// How long calls under way may take to end when the daemon stops.
+    pub(crate) drain: Duration,
     /// Which profile it serves.
     pub profile: ProfileInfo,
     /// Keeps the master key; `None` while locked without one.
@@ -102,7 +105,7 @@ impl Daemon {
             warnings,
             original,
             clock,
-            drain: _,
+            drain,
             life: _,
             manager,
             metrics: _,
@@ -126,6 +129,7 @@ impl Daemon {
             fixtures,
             sign_ins: SignIns::default(),
             instance: dice.hex(8),
+            drain,
             profile,
             keys,
             caching: AtomicBool::new(caching),
@@ -236,7 +240,7 @@ impl Daemon {
     }
 
     /// Ends when `time` has passed.
-    pub async fn sleep(&self, time: std::time::Duration) {
+    pub async fn sleep(&self, time: Duration) {
         self.clock.sleep(time).await;
     }
 

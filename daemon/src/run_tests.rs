@@ -124,6 +124,23 @@ async fn a_line_that_crosses_the_word_of_the_end_is_taken() {
     soon(running.task).await.unwrap();
 }
 
+/// Not longer, and, as `session_tests` shows, no shorter.
+#[tokio::test]
+async fn a_client_is_answered_for_as_long_as_the_daemon_drains() {
+    let core = Arc::new(FakeCore::default());
+    let running = Running::start(Ok(Arc::clone(&core) as Arc<dyn Core>), Duration::from_millis(20)).await;
+    let mut client = running.attach().await;
+    client.initialize().await;
+    client.line(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "hold"}})).await;
+    soon(core.held.notified()).await;
+    running.signal.send(()).unwrap();
+    assert!(matches!(client.next().await, Some(FromDaemon::Drain(_))));
+    client.send(ToDaemon::Eof(v1::Eof {})).await;
+    let ended = tokio::time::timeout(Duration::from_secs(4), client.next()).await;
+    assert_eq!(ended.expect("rmcp's own five seconds count"), None);
+    soon(running.task).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_call_that_never_ends_does_not_hold_the_daemon() {
     let core = Arc::new(FakeCore::default());

@@ -47,6 +47,9 @@ use crate::{
 /// Longest that anything here may take: only a broken test waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Bytes of the answer that is stored for `large`.
+pub(crate) const LARGE: usize = 10_000;
+
 /// Waits for what must come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, what).await {
@@ -58,9 +61,9 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// An engine that does as it is told.
 #[derive(Default)]
 pub(crate) struct FakeCore {
-    /// Rings when a call of `hold` has begun.
+    /// Rings when a call of `hold`, or a look-up of `look` or `look_in_vain`, has begun.
     pub(crate) held: Notify,
-    /// Lets one call of `hold` go.
+    /// Lets one of them go.
     pub(crate) release: Notify,
     /// Rings when a sign-in was given up by its caller.
     pub(crate) given_up: Arc<Notify>,
@@ -145,8 +148,20 @@ impl Core for FakeCore {
         None
     }
 
-    async fn lookup(&self, _caller: &Caller, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
-        None
+    async fn lookup(&self, _caller: &Caller, tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+        let text = match tool {
+            "look" | "look_in_vain" => {
+                self.held.notify_one();
+                self.release.notified().await;
+                (tool == "look").then(|| "{}".to_owned())
+            }
+            "large" => {
+                tokio::task::yield_now().await;
+                Some("x".repeat(LARGE))
+            }
+            _ => None,
+        };
+        text.map(|text| Answer { pieces: vec![Escaped::from_text(&text)], status: None })
     }
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {

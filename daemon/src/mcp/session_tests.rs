@@ -1,14 +1,23 @@
 //! Tests of one client's lines: in what order and how often they are answered, whatever comes first and whatever is taken back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use m365_cached::ids::CallId;
-use m365_cached_proto::v1::{ServerFrame, server_frame};
+use m365_cached::{config::LimitSettings, tools::Offer};
+use m365_cached_proto::v1::server_frame;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
-use super::{Outlet, forward};
-use crate::testing::{FakeCore, Running, daemon, soon};
+use super::{Conversation, Origin, Outgoing, Outlet, Session, left};
+use crate::{
+    clients::ClientState,
+    core::{Core, Problem},
+    daemon::Daemon,
+    gate::Held,
+    testing::{FakeCore, LARGE, Running, daemon, soon},
+};
 
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -41,15 +50,82 @@ async fn what_is_no_request_may_come_first() {
 
 #[tokio::test]
 async fn a_request_of_a_session_that_has_ended_is_answered() {
-    let daemon = daemon(Ok(Arc::new(FakeCore::default())));
-    let (frames, mut sent) = mpsc::channel(1);
-    let (to_rmcp, _) = mpsc::channel(1);
-    let outlet = Outlet::new(frames, daemon.gate.held());
-    forward(cancelled(7).to_string().as_bytes(), CallId::default(), &to_rmcp, &outlet).await;
-    forward(br#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#, CallId::default(), &to_rmcp, &outlet).await;
-    let Some(Ok(ServerFrame { frame: Some(server_frame::Frame::Line(line)) })) = soon(sent.recv()).await else {
-        panic!("nothing was said")
-    };
-    let line: Value = serde_json::from_slice(&line).unwrap();
-    assert!(line["id"] == "a" && line["error"]["code"] == -32603, "{line}");
+    let (mut talk, mut conversation) = Talk::begin(Ok(Arc::new(FakeCore::default())), 8);
+    conversation.rmcp.shutdown().await;
+    say(&mut conversation, &cancelled(7)).await;
+    say(&mut conversation, &json!({"jsonrpc": "2.0", "id": "a", "method": "ping"})).await;
+    let told = talk.next().await.unwrap();
+    assert!(told["id"] == "a" && told["error"]["code"] == -32603, "{told}");
+    soon(conversation.finish()).await;
+    assert_eq!(talk.next().await, None);
+}
+
+/// A conversation without a socket, so that its time can be let pass.
+struct Talk {
+    daemon: Arc<Daemon>,
+    session: Arc<Session>,
+    held: Arc<Held>,
+    sent: mpsc::Receiver<Outgoing>,
+}
+
+impl Talk {
+    /// With room for so many frames that the client has not taken.
+    fn begin(core: Result<Arc<dyn Core>, Problem>, room: usize) -> (Self, Conversation) {
+        let daemon = daemon(core);
+        let (frames, sent) = mpsc::channel(room);
+        let held = daemon.gate.held();
+        let offer = Offer::new(daemon.tools, None);
+        let session = Arc::new(Session::new(daemon.clients.join(ClientState::default()), Origin::default(), offer));
+        let conversation = Conversation::begin(Arc::clone(&daemon), Arc::clone(&session), Outlet::new(frames, Arc::clone(&held)));
+        (Self { daemon, session, held, sent }, conversation)
+    }
+
+    /// The next line; `None` when there will be none.
+    async fn next(&mut self) -> Option<Value> {
+        let frame = soon(self.sent.recv()).await?;
+        left(&self.held, &frame);
+        match frame.unwrap().frame {
+            Some(server_frame::Frame::Line(line)) => Some(serde_json::from_slice(&line).unwrap()),
+            other => panic!("{other:?} is no line"),
+        }
+    }
+}
+
+async fn say(conversation: &mut Conversation, line: &Value) {
+    conversation.line(line.to_string().into()).await;
+}
+
+fn call(id: u32, tool: &str) -> Value {
+    modern(id, "tools/call", json!({"name": tool}))
+}
+
+/// rmcp gives what is under way five seconds when its input ends.
+#[tokio::test(start_paused = true)]
+async fn a_call_under_way_is_answered_however_long_it_takes() {
+    let core = Arc::new(FakeCore::default());
+    let (mut talk, mut conversation) = Talk::begin(Ok(Arc::clone(&core) as Arc<dyn Core>), 8);
+    say(&mut conversation, &call(1, "hold")).await;
+    soon(core.held.notified()).await;
+    let finished = tokio::spawn(conversation.finish());
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    core.release.notify_one();
+    let answer = talk.next().await.unwrap();
+    assert!(answer["id"] == 1 && answer["result"]["isError"] == false, "{answer}");
+    soon(finished).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_cancelled_while_it_is_looked_up_is_neither_answered_nor_made() {
+    for tool in ["look", "look_in_vain"] {
+        let core = Arc::new(FakeCore::default());
+        let (mut talk, mut conversation) = Talk::begin(Ok(Arc::clone(&core) as Arc<dyn Core>), 8);
+        say(&mut conversation, &call(5, tool)).await;
+        soon(core.held.notified()).await;
+        say(&mut conversation, &cancelled(5)).await;
+        core.release.notify_one();
+        say(&mut conversation, &modern(6, "tools/list", json!({}))).await;
+        soon(conversation.finish()).await;
+        assert_eq!(talk.next().await.unwrap()["id"], 6, "{tool}");
+        assert_eq!((talk.next().await, core.calls.load(Ordering::SeqCst)), (None, 0), "{tool}");
+    }
 }

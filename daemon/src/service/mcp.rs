@@ -1,7 +1,7 @@
 //! The frame stream of one shim, handed to the MCP side.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -155,11 +155,11 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
     let stopping = daemon.stopping();
     tokio::pin!(stopping);
     let mut fences = daemon.fence_changes();
-    loop {
+    let farewell = loop {
         tokio::select! {
             frame = incoming.message() => match frame {
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Line(line)) })) => take(line, &mut conversation, daemon, session).await,
-                Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break,
+                Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break FAREWELL,
                 Ok(Some(_)) => {}
                 // The client is gone: what it asked for is dropped with its conversation, writes go on by themselves.
                 Ok(None) | Err(_) => {
@@ -172,13 +172,16 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
             () = &mut stopping => {
                 outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
                 let _ = tokio::time::timeout(HEARD, last_lines(&mut incoming, &mut conversation, daemon, session)).await;
-                break;
+                break daemon.drain;
             }
         }
-    }
+    };
     session.gone.store(true, Relaxed);
     // Past the farewell whoever still waits is told by the end of the stream.
-    let _ = tokio::time::timeout(FAREWELL, conversation.finish()).await;
+    let finished = pin!(conversation.finish());
+    if tokio::time::timeout(farewell, finished).await.is_err() {
+        outlet.close();
+    }
 }
 
 async fn take(line: Bytes, conversation: &mut Conversation, daemon: &Daemon, session: &Session) {

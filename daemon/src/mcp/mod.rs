@@ -125,7 +125,13 @@ impl Conversation {
             }
         });
         // Most look-ups are over without waiting; a task of their own would wake another thread for each.
-        if poll_fn(|context| Poll::Ready(lookup.as_mut().poll(context))).await.is_pending() {
+        if poll_fn(|context| Poll::Ready(lookup.as_mut().poll(context))).await.is_ready() {
+            return;
+        }
+        if self.outlet.holds() >= self.daemon.gate.limits().held_bytes_per_connection {
+            // A client that does not read is not heard either: each answer would wait with all its bytes.
+            lookup.await;
+        } else {
             self.lookups.go_on(serde_json::from_str(call.id).ok(), lookup);
         }
     }

@@ -34,6 +34,11 @@ impl Outlet {
         self.frame(Frame::Line(line)).await;
     }
 
+    /// Bytes that are held for the client: of answers it has not taken, and of calls under way.
+    pub(super) fn holds(&self) -> u64 {
+        self.held.bytes()
+    }
+
     /// Sends nothing more: what is given up at the end is told to nobody, for the next daemon is asked the same.
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);

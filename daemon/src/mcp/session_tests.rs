@@ -129,3 +129,23 @@ async fn a_call_that_is_cancelled_while_it_is_looked_up_is_neither_answered_nor_
         assert_eq!((talk.next().await, core.calls.load(Ordering::SeqCst)), (None, 0), "{tool}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_not_heard_when_much_is_held_for_it() {
+    const MOST: u64 = 10 * LARGE as u64;
+    let (mut talk, mut conversation) = Talk::begin(Ok(Arc::new(FakeCore::default())), 1);
+    talk.daemon.gate.hold_to(LimitSettings { held_bytes_per_connection: MOST, ..LimitSettings::default() });
+    let mut taken = 0;
+    while taken < 50 && timeout(Duration::from_secs(1), say(&mut conversation, &call(taken, "large"))).await.is_ok() {
+        taken += 1;
+        // What was begun goes as far as it can.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(talk.held.bytes() < MOST + 2 * LARGE as u64, "{} bytes after {taken} calls", talk.held.bytes());
+    for _ in 0..taken {
+        talk.next().await.unwrap();
+    }
+    assert_eq!(talk.held.bytes(), 0, "the one that waited was let go of");
+    soon(say(&mut conversation, &call(100, "large"))).await;
+    assert_eq!(talk.next().await.unwrap()["id"], 100);
+}

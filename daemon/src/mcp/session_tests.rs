@@ -16,7 +16,7 @@ use crate::{
     core::{Core, Problem},
     daemon::Daemon,
     gate::Held,
-    testing::{FakeCore, LARGE, Running, daemon, soon},
+    testing::{FakeCore, LARGE, Running, daemon, locked, soon},
 };
 
 const DRAIN: Duration = Duration::from_secs(10);
@@ -148,4 +148,24 @@ async fn a_client_that_does_not_read_is_not_heard_when_much_is_held_for_it() {
     assert_eq!(talk.held.bytes(), 0, "the one that waited was let go of");
     soon(say(&mut conversation, &call(100, "large"))).await;
     assert_eq!(talk.next().await.unwrap()["id"], 100);
+}
+
+/// Its client has closed its side, or the daemon stops: the next one is asked for the same.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_ends_at_once_and_without_a_word() {
+    for (locked_up, stops) in [(false, false), (false, true), (true, false), (true, true)] {
+        let core = if locked_up { Err(locked()) } else { Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>) };
+        let (mut talk, mut conversation) = Talk::begin(core, 8);
+        say(&mut conversation, &modern(1, "subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}))).await;
+        let acknowledged = talk.next().await.unwrap();
+        assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{acknowledged}");
+        if stops {
+            talk.daemon.stop("test");
+        } else {
+            talk.session.leaves();
+        }
+        let ended = timeout(Duration::from_secs(1), conversation.finish()).await;
+        assert!(ended.is_ok(), "it goes on ({locked_up}, {stops})");
+        assert_eq!(talk.next().await, None, "({locked_up}, {stops})");
+    }
 }

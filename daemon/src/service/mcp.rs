@@ -2,7 +2,7 @@
 
 use std::{
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::Duration,
 };
 
@@ -163,7 +163,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
                 Ok(Some(_)) => {}
                 // The client is gone: what it asked for is dropped with its conversation, writes go on by themselves.
                 Ok(None) | Err(_) => {
-                    session.gone.store(true, Relaxed);
+                    session.leaves();
                     return;
                 }
             },
@@ -176,7 +176,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
             }
         }
     };
-    session.gone.store(true, Relaxed);
+    session.leaves();
     // Past the farewell whoever still waits is told by the end of the stream.
     let finished = pin!(conversation.finish());
     if tokio::time::timeout(farewell, finished).await.is_err() {

@@ -71,6 +71,8 @@ pub(crate) struct FakeCore {
     pub(crate) sign_in: Arc<Notify>,
     pub(crate) calls: AtomicU64,
     pub(crate) shut: AtomicBool,
+    /// A write is under way.
+    pub(crate) writing: AtomicBool,
     /// The store answers nobody any more.
     pub(crate) stuck: AtomicBool,
     /// The settings that a reload has brought.
@@ -291,6 +293,10 @@ impl Core for FakeCore {
     fn reconfigure(&self, config: &Config) -> Result<(), Problem> {
         *self.taken.lock().unwrap() = Some(config.clone());
         Ok(())
+    }
+
+    fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::SeqCst)
     }
 
     async fn quiet(&self) {}

@@ -30,6 +30,7 @@ use crate::{
     original::Original,
     parts::{self, Parts, ProfileInfo},
     pause::Switch,
+    questions::Questions,
     reload::{Reloaded, Settings},
     signin::SignIns,
 };
@@ -74,6 +75,8 @@ pub struct Daemon {
     pub(crate) fixtures: Option<Fixtures>,
     /// Sign-ins that wait for somebody.
     pub(crate) sign_ins: SignIns,
+    /// Questions that clients have put before their users.
+    pub(crate) questions: Questions,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What calls come to now.
@@ -128,6 +131,7 @@ impl Daemon {
         Self {
             fixtures,
             sign_ins: SignIns::default(),
+            questions: Questions::default(),
             instance: dice.hex(8),
             drain,
             profile,

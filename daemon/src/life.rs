@@ -124,7 +124,7 @@ enum Next {
 struct Scene {
     /// Clients that are connected.
     clients: usize,
-    /// Calls under way.
+    /// Calls under way, questions before a user, and sign-ins that wait for one.
     calls: u64,
     /// A write is under way, though nobody may wait for it any more.
     writing: bool,
@@ -213,7 +213,8 @@ async fn scene(daemon: &Daemon, on_demand: bool) -> Scene {
         _ => 0,
     };
     let writing = daemon.core().is_ok_and(|core| core.is_writing());
-    Scene { clients, calls: daemon.gate.usage().calls, writing, tasks, asked: daemon.asked() }
+    let calls = daemon.gate.usage().calls + daemon.questions.open() + daemon.sign_ins.waiting();
+    Scene { clients, calls, writing, tasks, asked: daemon.asked() }
 }
 
 fn waiting() -> Warning {
@@ -265,7 +266,7 @@ mod tests {
     use super::*;
     use crate::{
         core::Core,
-        testing::{FakeCore, daemon},
+        testing::{FakeCore, ada, daemon},
     };
 
     const OLD: Mark = Mark { length: 1, changed: None, number: 1 };
@@ -338,6 +339,12 @@ mod tests {
         let daemon = daemon(Ok(Arc::clone(&core) as Arc<dyn Core>));
         let seen = scene(&daemon, false).await;
         assert_eq!((seen.calls, seen.writing), (0, false));
+        {
+            let _question = daemon.questions.ask();
+            assert_eq!(scene(&daemon, false).await.calls, 1, "somebody is asked");
+        }
+        daemon.sign_ins.link(daemon.core().unwrap(), &ada()).await.unwrap();
+        assert_eq!(scene(&daemon, false).await.calls, 1, "somebody is to sign in");
         core.writing.store(true, std::sync::atomic::Ordering::SeqCst);
         assert!(scene(&daemon, false).await.writing);
     }

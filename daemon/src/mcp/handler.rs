@@ -508,6 +508,7 @@ impl Handler {
     /// Asks the user through a client of the era before 2026-07-28, and waits for as long as there is patience. No answer is no consent.
     async fn ask(&self, consent: &Consent, context: &RequestContext<RoleServer>) -> Result<Said, Problem> {
         let Some(params) = consent::form(consent) else { return Ok(Said::Nothing) };
+        let _question = self.daemon.questions.ask();
         let request = ElicitRequest::new(params);
         let sent = context.peer.send_cancellable_request(ServerRequest::ElicitRequest(request), PeerRequestOptions::no_options()).await;
         let Ok(mut question) = sent else { return Ok(Said::Nothing) };

@@ -169,3 +169,22 @@ async fn a_subscription_ends_at_once_and_without_a_word() {
         assert_eq!(talk.next().await, None, "({locked_up}, {stops})");
     }
 }
+
+/// Until it is answered: the daemon does not give way meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_question_is_open_while_its_user_thinks() {
+    let (mut talk, mut conversation) = Talk::begin(Ok(Arc::new(FakeCore::default())), 8);
+    let opening =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}, "clientInfo": {"name": "t", "version": "1"}});
+    say(&mut conversation, &json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": opening})).await;
+    assert_eq!(talk.next().await.unwrap()["id"], 1);
+    say(&mut conversation, &json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+    say(&mut conversation, &json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "ask"}})).await;
+    let question = talk.next().await.unwrap();
+    assert_eq!((&question["method"], talk.daemon.questions.open()), (&json!("elicitation/create"), 1));
+    let agreed = json!({"action": "accept", "content": {"agree": true}});
+    say(&mut conversation, &json!({"jsonrpc": "2.0", "id": question["id"], "result": agreed})).await;
+    assert_eq!(talk.next().await.unwrap()["id"], 2);
+    assert_eq!(talk.daemon.questions.open(), 0);
+    soon(conversation.finish()).await;
+}

@@ -39,6 +39,11 @@ impl Outlet {
         self.held.bytes()
     }
 
+    /// Ends when nobody takes frames any more.
+    pub(crate) async fn unheard(&self) {
+        self.frames.closed().await;
+    }
+
     /// Sends nothing more: what is given up at the end is told to nobody, for the next daemon is asked the same.
     pub(crate) fn close(&self) {
         self.closed.store(true, Relaxed);

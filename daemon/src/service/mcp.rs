@@ -179,8 +179,12 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
     session.leaves();
     // Past the farewell whoever still waits is told by the end of the stream.
     let finished = pin!(conversation.finish());
-    if tokio::time::timeout(farewell, finished).await.is_err() {
-        outlet.close();
+    tokio::select! {
+        ended = tokio::time::timeout(farewell, finished) => if ended.is_err() {
+            outlet.close();
+        },
+        // The client is gone, too: its seat is free.
+        () = outlet.unheard() => {}
     }
 }
 

@@ -492,6 +492,33 @@ fn a_cancelled_request_is_neither_sent_again_nor_answered() {
     assert_eq!(scene.seen_by_client, [] as [Value; 0]);
 }
 
+/// Its answer may be on its way, and would pass for that of the next one.
+#[test]
+fn the_id_of_a_cancelled_request_is_not_taken_again_while_an_answer_may_come() {
+    let mut scene = Scene::up();
+    let cancel = |id: u32| json!({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":id}});
+    scene.client(&call(1, READ));
+    scene.client(&cancel(1));
+    scene.client(&call(1, READ));
+    assert_eq!((scene.seen_by_client.len(), &scene.seen_by_client[0]["id"]), (1, &Value::Null));
+    scene.forget();
+    scene.daemon(&answer(1));
+    assert_eq!(scene.seen_by_client, [] as [Value; 0], "nobody waits for it");
+    scene.client(&call(1, READ));
+    assert_eq!(scene.seen_by_daemon, [call(1, READ)], "it is free again");
+    scene.client(&cancel(1));
+    scene.lose();
+    scene.reconnect();
+    scene.forget();
+    scene.client(&call(1, READ));
+    assert_eq!(scene.seen_by_daemon, [call(1, READ)], "another daemon answers nothing of it");
+    for id in 10..10 + 2 * MAX_CANCELLED as u32 {
+        scene.client(&call(id, READ));
+        scene.client(&cancel(id));
+    }
+    assert_eq!(scene.link.cancelled.len(), MAX_CANCELLED);
+}
+
 #[test]
 fn a_draining_daemon_gets_nothing_more_and_answers_what_it_has() {
     let mut scene = Scene::up();

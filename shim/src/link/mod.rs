@@ -33,6 +33,8 @@ pub const CLOSING: Duration = Duration::from_millis(1800);
 const LINGER: Duration = Duration::from_millis(250);
 /// Requests in flight or held beyond which input is left in the pipe.
 const MAX_CALLS: usize = 1024;
+/// Requests that were taken back whose ids are remembered. An answer that is on its way comes before so many more are taken back.
+const MAX_CANCELLED: usize = 64;
 /// Bytes held beyond which input is left in the pipe.
 const MAX_HELD: usize = 2 * MAX_LINE_IN;
 
@@ -114,6 +116,8 @@ pub struct Link {
     handshake: Option<Handshake>,
     /// Requests of the daemon that the client has not answered, ids as the daemon wrote them.
     asked: BTreeSet<Box<str>>,
+    /// Requests of this connection that the client has taken back, the oldest first: an answer may be on its way.
+    cancelled: VecDeque<Id>,
     watched: Watched,
     closing: Option<Duration>,
     retry: Retry,
@@ -136,6 +140,7 @@ impl Link {
             flights: Vec::new(),
             handshake: None,
             asked: BTreeSet::new(),
+            cancelled: VecDeque::new(),
             watched: Watched::default(),
             closing: None,
             retry: Retry::new(seed),
@@ -267,6 +272,7 @@ impl Link {
     /// The connection ended.
     pub fn disconnected(&mut self, now: Duration, why: String, out: &mut Out) {
         self.trouble = why;
+        self.cancelled.clear();
         for raw_id in std::mem::take(&mut self.asked) {
             out.client.push_back(said::withdraw(&said::outward_id(self.epoch.unwrap_or(0), &raw_id)));
         }
@@ -380,10 +386,10 @@ impl Link {
         self.held.iter().any(|held| held.call.is_some())
     }
 
-    /// Whether a request of that id has no answer yet.
+    /// Whether a request of that id has no answer yet, or an answer may come to one that was taken back: it would pass for that of the next.
     fn waits(&self, id: &Id) -> bool {
         let held = self.held.iter().filter_map(|held| held.call.as_ref());
-        self.flights.iter().chain(held).any(|call| call.id == *id)
+        self.flights.iter().chain(held).any(|call| call.id == *id) || self.cancelled.contains(id)
     }
 
     fn calls(&self) -> usize {
@@ -400,6 +406,11 @@ impl Link {
             if self.phase == Phase::Up {
                 out.daemon.push_back(ToDaemon::Line(line.clone()));
             }
+            // Past the bound the answer has had its time.
+            if self.cancelled.len() == MAX_CANCELLED {
+                self.cancelled.pop_front();
+            }
+            self.cancelled.push_back(id);
         }
     }
 

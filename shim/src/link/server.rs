@@ -51,6 +51,11 @@ impl Link {
             return;
         }
         let id = Id::from_raw(raw_id);
+        if let Some(at) = self.cancelled.iter().position(|cancelled| Some(cancelled) == id.as_ref()) {
+            // Nobody waits for it.
+            self.cancelled.remove(at);
+            return;
+        }
         let flight = self.flights.iter().position(|call| Some(&call.id) == id.as_ref());
         if let Some(call) = flight.map(|at| self.flights.remove(at)) {
             match call.what {

@@ -15,6 +15,7 @@ use m365_cached_checks::support::{
     world::{ALEX, Setup, World},
 };
 use m365_cached_tenant::{At, Effect, Fault, Wait};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const LIST: &str = "GET /me/mailFolders/{id}/messages";
@@ -130,6 +131,37 @@ fn it_gives_way_to_another_version_and_no_client_notices() {
         let answer = client.call("email_list", &json!({"account_id": house.world.ids[0]})).unwrap();
         assert_eq!(answer.cache_status().unwrap(), "fresh");
     }
+}
+
+/// Its client is gone, so that no call is under way; a daemon that gave way would serve nobody until the write has ended.
+#[test]
+fn it_gives_way_only_when_a_write_that_nobody_waits_for_has_ended() {
+    let mut house = House::new(&[]);
+    house.world.start_daemon().unwrap();
+    let account = &house.world.ids[0];
+    let mut client = house.world.client(Era::Modern).unwrap();
+    let list = client.call("email_list", &json!({"account_id": account})).unwrap().json().unwrap();
+    let before = house.status();
+    let hold = house.world.control().fault(Fault::always("/move", Effect::Hold { at: At::Before }));
+    let arguments = json!({"account_id": account, "email_id": list["messages"][0]["id"], "destination_folder": "archive"});
+    let (_, line) = client.line("tools/call", json!({"name": "email_move", "arguments": arguments}));
+    client.send(&line).unwrap();
+    assert!(house.world.block_on(house.world.control().wait(&Wait { route: "/move".into(), concurrent: 1, ..Wait::default() })).reached);
+    client.signal(Signal::KILL).unwrap();
+    client.wait(PATIENCE).unwrap();
+    house.world.until(|status| status["clients"] == json!([])).unwrap();
+
+    house.replace(|new| {
+        fs::copy(&house.world.bins.daemon, new).unwrap();
+    });
+    house.until(|status| warned(status, "other_version_installed"));
+    for _ in 0..3 {
+        house.world.advance(LOOK).unwrap();
+        assert_eq!(house.status()["instance"], before["instance"], "a write is under way");
+    }
+    house.world.control().release(Some(hold));
+    house.until(|status| status["state"] == "ready" && status["instance"] != before["instance"]);
+    assert_eq!(house.world.control().stats().count("/move"), 1);
 }
 
 #[test]

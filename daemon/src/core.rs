@@ -64,6 +64,8 @@ pub trait Core: Records {
     /// # Errors
     /// When they cannot be used; nothing has changed then.
     fn reconfigure(&self, config: &Config) -> Result<(), Problem>;
+    /// Whether a write is under way, also one that nobody waits for any more.
+    fn is_writing(&self) -> bool;
     /// Gives background tasks back and begins no more, so that the last calls have Microsoft for themselves.
     async fn quiet(&self);
     /// Writes what is buffered and closes the store. Called once, after the last call.

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use m365_cached::{
@@ -29,6 +30,7 @@ use crate::{
     original::Original,
     parts::{self, Parts, ProfileInfo},
     pause::Switch,
+    questions::Questions,
     reload::{Reloaded, Settings},
     signin::SignIns,
 };
@@ -43,6 +45,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Daemon {
     /// Random, made at each start: tells a client that it talks to another daemon than before.
     pub instance: String,
+    /// How long calls under way may take to end when the daemon stops.
+    pub(crate) drain: Duration,
     /// Which profile it serves.
     pub profile: ProfileInfo,
     /// Keeps the master key; `None` while locked without one.
@@ -71,6 +75,8 @@ pub struct Daemon {
     pub(crate) fixtures: Option<Fixtures>,
     /// Sign-ins that wait for somebody.
     pub(crate) sign_ins: SignIns,
+    /// Questions that clients have put before their users.
+    pub(crate) questions: Questions,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What calls come to now.
@@ -102,7 +108,7 @@ impl Daemon {
             warnings,
             original,
             clock,
-            drain: _,
+            drain,
             life: _,
             manager,
             metrics: _,
@@ -125,7 +131,9 @@ impl Daemon {
         Self {
             fixtures,
             sign_ins: SignIns::default(),
+            questions: Questions::default(),
             instance: dice.hex(8),
+            drain,
             profile,
             keys,
             caching: AtomicBool::new(caching),
@@ -236,7 +244,7 @@ impl Daemon {
     }
 
     /// Ends when `time` has passed.
-    pub async fn sleep(&self, time: std::time::Duration) {
+    pub async fn sleep(&self, time: Duration) {
         self.clock.sleep(time).await;
     }
 

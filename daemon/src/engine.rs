@@ -562,6 +562,10 @@ impl Core for Running {
         probed.collect()
     }
 
+    fn is_writing(&self) -> bool {
+        self.engine.is_writing()
+    }
+
     async fn quiet(&self) {
         self.engine.release_tasks().await;
     }

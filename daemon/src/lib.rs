@@ -27,6 +27,7 @@ pub mod offline;
 pub mod original;
 pub mod parts;
 pub mod pause;
+mod questions;
 pub mod records;
 pub mod reload;
 pub mod service;

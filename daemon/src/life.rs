@@ -24,7 +24,7 @@ use crate::{core::Warning, daemon::Daemon, instance::Place, manager::Handed};
 
 /// How often is looked. A new file must be the same at two looks, so that one that is still being written is left alone.
 pub const LOOK: Duration = Duration::from_secs(10);
-/// A daemon that is never quiet gives way after this all the same: calls under way are finished while it drains.
+/// A daemon that is never quiet gives way after this all the same, unless a write is under way: calls are finished while it drains.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a program may take to tell its version.
 const VERSION: Duration = Duration::from_secs(10);
@@ -124,8 +124,10 @@ enum Next {
 struct Scene {
     /// Clients that are connected.
     clients: usize,
-    /// Calls under way.
+    /// Calls under way, questions before a user, and sign-ins that wait for one.
     calls: u64,
+    /// A write is under way, though nobody may wait for it any more.
+    writing: bool,
     /// Background tasks that run.
     tasks: u64,
     /// Calls since the start.
@@ -138,7 +140,7 @@ impl Watch {
     }
 
     fn look(&mut self, now: Timestamp, scene: Scene, last: Scene, mark: Option<Mark>) -> Next {
-        let quiet = scene.calls == 0 && scene.asked == last.asked;
+        let quiet = scene.calls == 0 && !scene.writing && scene.asked == last.asked;
         if scene.clients > 0 || !quiet || scene.tasks > 0 {
             self.needed = now;
         }
@@ -146,7 +148,8 @@ impl Watch {
         // A file that is gone is no other file: one that is being replaced is gone for a moment.
         match (replaced, self.other) {
             (Some(mark), Some((before, since))) if mark == before => {
-                if self.good && (quiet || now.since(since) >= PATIENCE) {
+                // A write goes on by itself until its end, and while this daemon waits for that it serves nobody.
+                if self.good && (quiet || !scene.writing && now.since(since) >= PATIENCE) {
                     return Next::GiveWay;
                 }
                 if !self.good && self.bad != Some(mark) {
@@ -209,7 +212,9 @@ async fn scene(daemon: &Daemon, on_demand: bool) -> Scene {
         Ok(core) if on_demand && clients == 0 => core.status().await.queue.running,
         _ => 0,
     };
-    Scene { clients, calls: daemon.gate.usage().calls, tasks, asked: daemon.asked() }
+    let writing = daemon.core().is_ok_and(|core| core.is_writing());
+    let calls = daemon.gate.usage().calls + daemon.questions.open() + daemon.sign_ins.waiting();
+    Scene { clients, calls, writing, tasks, asked: daemon.asked() }
 }
 
 fn waiting() -> Warning {
@@ -259,6 +264,10 @@ pub fn become_other(program: &Program, _: Option<&Handed>) -> std::io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        core::Core,
+        testing::{FakeCore, ada, daemon},
+    };
 
     const OLD: Mark = Mark { length: 1, changed: None, number: 1 };
     const NEW: Mark = Mark { length: 2, changed: None, number: 1 };
@@ -276,7 +285,13 @@ mod tests {
     fn one_that_nobody_needs_ends_and_one_that_stays_does_not() {
         let none = Scene::default();
         let mut on_demand = watch(Some(IDLE));
-        for busy in [Scene { clients: 1, ..none }, Scene { calls: 1, ..none }, Scene { tasks: 1, ..none }, Scene { asked: 1, ..none }] {
+        for busy in [
+            Scene { clients: 1, ..none },
+            Scene { calls: 1, ..none },
+            Scene { tasks: 1, ..none },
+            Scene { writing: true, ..none },
+            Scene { asked: 1, ..none },
+        ] {
             assert_eq!(on_demand.look(at(100), busy, none, Some(OLD)), Next::Wait, "{busy:?}");
         }
         assert_eq!(on_demand.look(at(159), none, none, Some(OLD)), Next::Wait);
@@ -296,6 +311,9 @@ mod tests {
         watch.tried(true);
         assert_eq!(watch.look(at(40), busy, none, Some(newer)), Next::Wait);
         assert_eq!(watch.look(at(50), none, busy, Some(newer)), Next::GiveWay);
+        let writing = Scene { writing: true, ..none };
+        assert_eq!(watch.look(at(20 + 599), writing, writing, Some(newer)), Next::Wait);
+        assert_eq!(watch.look(at(20 + 6000), writing, writing, Some(newer)), Next::Wait, "nobody would be served until it ends");
         assert_eq!(watch.look(at(20 + 600), busy, busy, Some(newer)), Next::GiveWay, "one that is never quiet, too");
     }
 
@@ -313,6 +331,22 @@ mod tests {
         // And one that is put back as it was is none.
         assert_eq!(watch.look(at(60), none, none, Some(OLD)), Next::Wait);
         assert_eq!(watch.look(at(70), none, none, Some(OLD)), Next::Wait);
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_without_a_call_is_seen() {
+        let core = Arc::new(FakeCore::default());
+        let daemon = daemon(Ok(Arc::clone(&core) as Arc<dyn Core>));
+        let seen = scene(&daemon, false).await;
+        assert_eq!((seen.calls, seen.writing), (0, false));
+        {
+            let _question = daemon.questions.ask();
+            assert_eq!(scene(&daemon, false).await.calls, 1, "somebody is asked");
+        }
+        daemon.sign_ins.link(daemon.core().unwrap(), &ada()).await.unwrap();
+        assert_eq!(scene(&daemon, false).await.calls, 1, "somebody is to sign in");
+        core.writing.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(scene(&daemon, false).await.writing);
     }
 
     #[cfg(unix)]

@@ -6,10 +6,10 @@ use std::{
 };
 
 use m365_cached_proto::{
-    PROTOCOL_VERSION,
-    endpoint::{admin_client, connect, mcp_client, tools_client},
+    endpoint::{admin_client, connect, tools_client},
     v1::{self, client_frame::Frame as ToDaemon, server_frame::Frame as FromDaemon},
 };
+use serde_json::json;
 
 use crate::{
     core::Core,
@@ -113,25 +113,31 @@ async fn a_call_in_flight_is_finished_before_the_end() {
 #[tokio::test]
 async fn a_line_that_crosses_the_word_of_the_end_is_taken() {
     let running = Running::start(Ok(Arc::new(FakeCore::default())), Duration::from_secs(15)).await;
-    let (to, from) = tokio::sync::mpsc::channel(8);
-    let send = async |frame| to.send(v1::ClientFrame { frame: Some(frame) }).await.unwrap();
-    let line = |value: serde_json::Value| ToDaemon::Line(value.to_string().into());
-    send(ToDaemon::Hello(v1::Hello { protocol: PROTOCOL_VERSION, ..v1::Hello::default() })).await;
-    let opening = serde_json::json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
-    send(line(serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": opening}))).await;
-    let mut client = mcp_client(running.connect().await);
-    let mut stream = soon(client.session(tokio_stream::wrappers::ReceiverStream::new(from))).await.unwrap().into_inner();
-    let mut next = async || soon(stream.message()).await.unwrap().and_then(|frame| frame.frame);
-    assert!(matches!(next().await, Some(FromDaemon::Welcome(_))));
-    assert!(matches!(next().await, Some(FromDaemon::Line(_))), "the answer to initialize");
-    send(line(serde_json::json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))).await;
+    let mut client = running.attach().await;
+    client.initialize().await;
     running.signal.send(()).unwrap();
-    assert!(matches!(next().await, Some(FromDaemon::Drain(_))));
-    send(line(serde_json::json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}))).await;
-    send(ToDaemon::Eof(v1::Eof {})).await;
-    let Some(FromDaemon::Line(answer)) = next().await else { panic!("it was not taken") };
-    assert_eq!(serde_json::from_slice::<serde_json::Value>(&answer).unwrap()["id"], 2);
-    assert_eq!(next().await, None);
+    assert!(matches!(client.next().await, Some(FromDaemon::Drain(_))));
+    client.line(&json!({"jsonrpc": "2.0", "id": 2, "method": "ping"})).await;
+    client.send(ToDaemon::Eof(v1::Eof {})).await;
+    assert_eq!(client.message().await["id"], 2, "it was not taken");
+    assert_eq!(client.next().await, None);
+    soon(running.task).await.unwrap();
+}
+
+/// Not longer, and, as `session_tests` shows, no shorter.
+#[tokio::test]
+async fn a_client_is_answered_for_as_long_as_the_daemon_drains() {
+    let core = Arc::new(FakeCore::default());
+    let running = Running::start(Ok(Arc::clone(&core) as Arc<dyn Core>), Duration::from_millis(20)).await;
+    let mut client = running.attach().await;
+    client.initialize().await;
+    client.line(&json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "hold"}})).await;
+    soon(core.held.notified()).await;
+    running.signal.send(()).unwrap();
+    assert!(matches!(client.next().await, Some(FromDaemon::Drain(_))));
+    client.send(ToDaemon::Eof(v1::Eof {})).await;
+    let ended = tokio::time::timeout(Duration::from_secs(4), client.next()).await;
+    assert_eq!(ended.expect("rmcp's own five seconds count"), None);
     soon(running.task).await.unwrap();
 }
 

@@ -73,6 +73,11 @@ impl SignIns {
         lock(&self.waiting).get_mut(account).is_some_and(|waiting| !std::mem::replace(&mut waiting.shown, true))
     }
 
+    /// How many sign-ins wait for somebody.
+    pub(crate) fn waiting(&self) -> u64 {
+        u64::try_from(lock(&self.waiting).len()).unwrap_or(u64::MAX)
+    }
+
     /// Ends when no sign-in waits for `account` any more.
     pub(crate) async fn ended(&self, account: &str) {
         let ended = lock(&self.waiting).get(account).map(|waiting| waiting.ended.clone());
@@ -96,10 +101,11 @@ mod tests {
         let (one, two) = tokio::join!(signs.link(&core, &account), signs.link(&core, &account));
         assert_eq!(one, two);
         assert!(one.unwrap().url.ends_with("hint=ada@contoso.example"));
+        assert_eq!(signs.waiting(), 1);
         assert_eq!((signs.may_show(&account.id), signs.may_show(&account.id), signs.may_show("other")), (true, false, false));
         fake.sign_in.notify_one();
         soon(signs.ended(&account.id)).await;
-        assert!(!signs.may_show(&account.id), "nothing waits any more");
+        assert!(!signs.may_show(&account.id) && signs.waiting() == 0, "nothing waits any more");
         assert!(signs.link(&core, &account).await.is_ok() && signs.may_show(&account.id), "a new one is shown again");
     }
 }

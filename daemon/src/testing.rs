@@ -19,14 +19,20 @@ use m365_cached::{
     ids::{AccountId, Caller, ToolProfile},
     store::{Counts, GroupStats},
 };
-use m365_cached_proto::dirs::Profile;
-use serde_json::{Map, Value};
+use m365_cached_proto::{
+    PROTOCOL_VERSION,
+    dirs::Profile,
+    endpoint::mcp_client,
+    v1::{ClientFrame, Hello, ServerFrame, client_frame, server_frame},
+};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
-use tonic::transport::Channel;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Streaming, transport::Channel};
 
 use crate::{
     core::*,
@@ -41,6 +47,9 @@ use crate::{
 /// Longest that anything here may take: only a broken test waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Bytes of the answer that is stored for `large`.
+pub(crate) const LARGE: usize = 10_000;
+
 /// Waits for what must come.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, what).await {
@@ -52,9 +61,9 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// An engine that does as it is told.
 #[derive(Default)]
 pub(crate) struct FakeCore {
-    /// Rings when a call of `hold` has begun.
+    /// Rings when a call of `hold`, or a look-up of `look` or `look_in_vain`, has begun.
     pub(crate) held: Notify,
-    /// Lets one call of `hold` go.
+    /// Lets one of them go.
     pub(crate) release: Notify,
     /// Rings when a sign-in was given up by its caller.
     pub(crate) given_up: Arc<Notify>,
@@ -62,6 +71,8 @@ pub(crate) struct FakeCore {
     pub(crate) sign_in: Arc<Notify>,
     pub(crate) calls: AtomicU64,
     pub(crate) shut: AtomicBool,
+    /// A write is under way.
+    pub(crate) writing: AtomicBool,
     /// The store answers nobody any more.
     pub(crate) stuck: AtomicBool,
     /// The settings that a reload has brought.
@@ -106,7 +117,7 @@ pub(crate) fn ada() -> AccountState {
 impl crate::records::Records for FakeCore {
     async fn audit(&self, asked: crate::records::AuditQuestion) -> Result<crate::records::AuditStream, Problem> {
         use futures_util::StreamExt as _;
-        let record = move |seq| Ok(serde_json::json!({ "seq": seq, "kinds": asked.kinds }));
+        let record = move |seq| Ok(json!({ "seq": seq, "kinds": asked.kinds }));
         let records = futures_util::stream::iter((1..=asked.limit.max(1)).map(record));
         Ok(if asked.follow { records.chain(futures_util::stream::pending()).boxed() } else { records.boxed() })
     }
@@ -132,7 +143,7 @@ impl crate::records::Records for FakeCore {
     async fn record_key(&self, _outcome: &'static str) {}
 
     async fn compliance(&self) -> Result<Value, Problem> {
-        Ok(serde_json::json!({ "holds": true }))
+        Ok(json!({ "holds": true }))
     }
 }
 
@@ -142,8 +153,20 @@ impl Core for FakeCore {
         None
     }
 
-    async fn lookup(&self, _caller: &Caller, _tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
-        None
+    async fn lookup(&self, _caller: &Caller, tool: &str, _args: &Map<String, Value>) -> Option<Answer> {
+        let text = match tool {
+            "look" | "look_in_vain" => {
+                self.held.notify_one();
+                self.release.notified().await;
+                (tool == "look").then(|| "{}".to_owned())
+            }
+            "large" => {
+                tokio::task::yield_now().await;
+                Some("x".repeat(LARGE))
+            }
+            _ => None,
+        };
+        text.map(|text| Answer { pieces: vec![Escaped::from_text(&text)], status: None })
     }
 
     async fn call(&self, caller: &Caller, tool: &str, args: &Map<String, Value>) -> Result<Answer, Problem> {
@@ -154,7 +177,7 @@ impl Core for FakeCore {
                 self.release.notified().await;
             }
             "ask" if args.get("confirm").is_none_or(|given| *given != true) => {
-                let preview = serde_json::json!({ "tool": tool, "title": "Ask", "risk": "dangerous", "arguments": args });
+                let preview = json!({ "tool": tool, "title": "Ask", "risk": "dangerous", "arguments": args });
                 let consent = Consent { preview, argument: "confirm".into(), value: true.into() };
                 let problem = Problem::new(Kind::User, "confirmation_required", "Somebody has to agree.", "Say confirm=true.");
                 return Err(Problem { consent: Some(Box::new(consent)), ..problem });
@@ -163,7 +186,7 @@ impl Core for FakeCore {
             _ => {}
         }
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let text = serde_json::json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
+        let text = json!({ "tool": tool, "args": args, "client": caller.client }).to_string();
         let (head, rest) = text.split_at(1);
         Ok(Answer { pieces: vec![Escaped::from_text(head), Escaped::from_text(rest)], status: None })
     }
@@ -182,7 +205,7 @@ impl Core for FakeCore {
     }
 
     async fn rehearse(&self, tool: &str, _args: &Map<String, Value>) -> Result<Answer, Problem> {
-        let text = serde_json::json!({ "rehearsed": tool }).to_string();
+        let text = json!({ "rehearsed": tool }).to_string();
         Ok(Answer { pieces: vec![Escaped::from_text(&text)], status: None })
     }
 
@@ -275,6 +298,10 @@ impl Core for FakeCore {
         Ok(())
     }
 
+    fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::SeqCst)
+    }
+
     async fn quiet(&self) {}
 
     async fn shutdown(&self) {
@@ -364,6 +391,54 @@ impl Running {
 
     pub(crate) async fn connect(&self) -> Channel {
         m365_cached_proto::endpoint::connect(self.profile.socket()).await.unwrap()
+    }
+
+    /// One client's stream of frames that has been welcomed.
+    pub(crate) async fn attach(&self) -> Attached {
+        let (to, from) = mpsc::channel(8);
+        let mut client = mcp_client(self.connect().await);
+        let stream = soon(client.session(ReceiverStream::new(from))).await.unwrap().into_inner();
+        let mut attached = Attached { to, stream };
+        attached.send(client_frame::Frame::Hello(Hello { protocol: PROTOCOL_VERSION, ..Hello::default() })).await;
+        assert!(matches!(attached.next().await, Some(server_frame::Frame::Welcome(_))));
+        attached
+    }
+}
+
+/// A client's side of a stream of frames.
+pub(crate) struct Attached {
+    to: mpsc::Sender<ClientFrame>,
+    stream: Streaming<ServerFrame>,
+}
+
+impl Attached {
+    pub(crate) async fn send(&self, frame: client_frame::Frame) {
+        self.to.send(ClientFrame { frame: Some(frame) }).await.unwrap();
+    }
+
+    pub(crate) async fn line(&self, line: &Value) {
+        self.send(client_frame::Frame::Line(line.to_string().into())).await;
+    }
+
+    /// The next frame; `None` when the daemon has ended the stream.
+    pub(crate) async fn next(&mut self) -> Option<server_frame::Frame> {
+        soon(self.stream.message()).await.unwrap().and_then(|frame| frame.frame)
+    }
+
+    /// The next line.
+    pub(crate) async fn message(&mut self) -> Value {
+        match self.next().await {
+            Some(server_frame::Frame::Line(line)) => serde_json::from_slice(&line).unwrap(),
+            other => panic!("{other:?} is no line"),
+        }
+    }
+
+    /// Opens the session as a client of 2025-11-25 does.
+    pub(crate) async fn initialize(&mut self) {
+        let opening = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        self.line(&json!({"jsonrpc": "2.0", "id": "opening", "method": "initialize", "params": opening})).await;
+        assert_eq!(self.message().await["id"], "opening");
+        self.line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
     }
 }
 

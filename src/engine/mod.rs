@@ -561,6 +561,11 @@ impl Engine {
         }
     }
 
+    /// Whether a write is under way, also one that nobody waits for any more.
+    pub fn is_writing(&self) -> bool {
+        self.acts.is_one_running()
+    }
+
     /// Gives running tasks back, lets acts under way finish and writes buffered uses, counts and records; afterwards nothing of the engine runs.
     pub async fn shutdown(&self) {
         self.release_tasks().await;

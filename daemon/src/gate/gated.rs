@@ -200,6 +200,10 @@ impl Core for Gated {
         self.core.warm(account).await
     }
 
+    fn is_writing(&self) -> bool {
+        self.core.is_writing()
+    }
+
     async fn quiet(&self) {
         self.core.quiet().await;
     }

@@ -24,6 +24,7 @@ use rmcp::{
     service::{NotificationContext, PeerRequestOptions, RequestContext, SubscriptionContext},
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use super::{
     busy, catalogue, completion,
@@ -80,7 +81,7 @@ pub(crate) struct Session {
     /// It is shown how a client without a handshake introduces itself.
     shown: AtomicBool,
     /// Its client has closed its side or is gone: nothing it says can come any more.
-    pub(crate) gone: AtomicBool,
+    gone: watch::Sender<bool>,
     /// Who it is, and what it may do.
     known: RwLock<Known>,
     origin: Origin,
@@ -108,7 +109,7 @@ impl Session {
             seat,
             accepted: AtomicBool::new(false),
             shown: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
+            gone: watch::Sender::new(false),
             known,
             origin,
             offer,
@@ -166,6 +167,17 @@ impl Session {
     /// Who calls, with that line.
     pub(crate) fn calling(&self, call: CallId) -> Caller {
         Caller { call: Some(call), ..Caller::clone(&self.caller()) }
+    }
+
+    /// Its client has closed its side or is gone.
+    pub(crate) fn leaves(&self) {
+        self.gone.send_replace(true);
+    }
+
+    /// Ends when it has.
+    pub(super) async fn has_left(&self) {
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
     /// The answer to this request is not to be sent.
@@ -480,7 +492,7 @@ impl Handler {
     /// lands in the cache, for it may come back.
     async fn given_up(&self, context: &RequestContext<RoleServer>, work: &Work) {
         context.ct.cancelled().await;
-        if !self.session.gone.load(Relaxed) {
+        if !*self.session.gone.borrow() {
             work.give_up();
         }
     }
@@ -496,6 +508,7 @@ impl Handler {
     /// Asks the user through a client of the era before 2026-07-28, and waits for as long as there is patience. No answer is no consent.
     async fn ask(&self, consent: &Consent, context: &RequestContext<RoleServer>) -> Result<Said, Problem> {
         let Some(params) = consent::form(consent) else { return Ok(Said::Nothing) };
+        let _question = self.daemon.questions.ask();
         let request = ElicitRequest::new(params);
         let sent = context.peer.send_cancellable_request(ServerRequest::ElicitRequest(request), PeerRequestOptions::no_options()).await;
         let Ok(mut question) = sent else { return Ok(Said::Nothing) };

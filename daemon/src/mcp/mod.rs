@@ -9,10 +9,13 @@ mod consent_tests;
 mod fixtures;
 mod handler;
 mod links;
+mod lookups;
 mod outlet;
 mod progress;
 mod prompts;
 mod resources;
+#[cfg(test)]
+mod session_tests;
 mod signin;
 mod splice;
 mod subscriptions;
@@ -33,18 +36,16 @@ use rmcp::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::task::JoinSet;
 
 use crate::{core::Answer, daemon::Daemon};
 
 pub(crate) use catalogue::{Manner, read_only};
 pub(crate) use fixtures::Fixtures;
 pub(crate) use handler::{Origin, Session};
+use lookups::Lookups;
 pub(crate) use outlet::{Outgoing, Outlet, left};
-use transport::Frames;
-
-/// Messages rmcp may be behind by before a client has to wait.
-const BACKLOG: usize = 64;
+use transport::{ToRmcp, Unanswered, taken_back};
 
 /// Our name in results of the modern era, as JSON.
 const SERVER_INFO: &str = concat!(r#"{"name":"m365-cached","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
@@ -54,9 +55,11 @@ pub(crate) struct Conversation {
     daemon: Arc<Daemon>,
     session: Arc<Session>,
     outlet: Outlet,
-    to_rmcp: Option<mpsc::Sender<ClientJsonRpcMessage>>,
-    /// Look-ups in the store, and rmcp itself.
-    tasks: JoinSet<()>,
+    to_rmcp: ToRmcp,
+    unanswered: Arc<Unanswered>,
+    lookups: Lookups,
+    /// rmcp itself, which ends with this.
+    rmcp: JoinSet<()>,
     /// Lines taken so far.
     lines: u64,
 }
@@ -64,7 +67,7 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// Begins; rmcp waits for the client's first message.
     pub(crate) fn begin(daemon: Arc<Daemon>, session: Arc<Session>, outlet: Outlet) -> Self {
-        let (to_rmcp, incoming) = mpsc::channel(BACKLOG);
+        let (to_rmcp, frames, unanswered) = transport::channel(outlet.clone(), session.clone());
         let handler = handler::Handler {
             daemon: daemon.clone(),
             session: session.clone(),
@@ -72,22 +75,19 @@ impl Conversation {
             watched: subscriptions::Watched::default(),
             telling: subscriptions::Telling::default(),
         };
-        let frames = Frames::new(incoming, outlet.clone(), session.clone());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
+        let mut rmcp = JoinSet::new();
+        rmcp.spawn(async move {
             match handler.serve(frames).await {
                 Ok(running) => drop(running.waiting().await),
                 // A client that leaves before it has chosen an era.
                 Err(error) => tracing::debug!(error = %error_name(&error), "a session ended before it began"),
             }
         });
-        Self { daemon, session, outlet, to_rmcp: Some(to_rmcp), tasks, lines: 0 }
+        Self { daemon, session, outlet, to_rmcp, unanswered, lookups: Lookups::default(), rmcp, lines: 0 }
     }
 
     /// Takes one line of the client.
     pub(crate) async fn line(&mut self, line: Bytes) {
-        // Finished look-ups are let go of, so that a long session does not gather them.
-        while self.tasks.try_join_next().is_some() {}
         self.lines += 1;
         let id = self.session.id_of(self.lines);
         if let Err(problem) = self.daemon.gate.frame(line.len()) {
@@ -111,32 +111,50 @@ impl Conversation {
         if let Some(answer) = answer {
             return self.outlet.send(spliced(&call, &answer)).await;
         }
-        let Some(to_rmcp) = self.to_rmcp.clone() else { return };
-        let (core, session, outlet, line) = (Arc::clone(core), Arc::clone(&self.session), self.outlet.clone(), line.clone());
+        let (core, session, outlet) = (Arc::clone(core), Arc::clone(&self.session), self.outlet.clone());
+        let (to_rmcp, text) = (self.to_rmcp.clone(), line.clone());
         let mut lookup = Box::pin(async move {
-            let Some(call) = splice::read(&line, accepted) else { return };
+            let Some(call) = splice::read(&text, accepted) else { return };
             match core.lookup(&session.calling(id), &call.name, &call.arguments).await {
                 Some(answer) => outlet.send(spliced(&call, &answer)).await,
-                None => forward(&line, id, &to_rmcp, &outlet).await,
+                None => {
+                    if let Some(message) = message_in(&text, id, &outlet).await {
+                        to_rmcp.pass(message, &outlet).await;
+                    }
+                }
             }
         });
         // Most look-ups are over without waiting; a task of their own would wake another thread for each.
-        if poll_fn(|context| Poll::Ready(lookup.as_mut().poll(context))).await.is_pending() {
-            self.tasks.spawn(lookup);
+        if poll_fn(|context| Poll::Ready(lookup.as_mut().poll(context))).await.is_ready() {
+            return;
+        }
+        if self.outlet.holds() >= self.daemon.gate.limits().held_bytes_per_connection {
+            // A client that does not read is not heard either: each answer would wait with all its bytes.
+            lookup.await;
+        } else {
+            self.lookups.go_on(serde_json::from_str(call.id).ok(), lookup);
         }
     }
 
-    async fn forward(&self, line: &[u8], id: CallId) {
-        if let Some(to_rmcp) = &self.to_rmcp {
-            forward(line, id, to_rmcp, &self.outlet).await;
+    async fn forward(&mut self, line: &[u8], id: CallId) {
+        let Some(message) = message_in(line, id, &self.outlet).await else { return };
+        if let Some(request) = taken_back(&message) {
+            // rmcp may have it by now.
+            self.lookups.give_up(request).await;
         }
+        self.to_rmcp.pass(message, &self.outlet).await;
     }
 
     /// The client sends nothing more: finishes what is in flight.
     pub(crate) async fn finish(mut self) {
-        // rmcp ends when its input does and its calls have been answered; look-ups that still hold a sender end first.
-        self.to_rmcp = None;
-        while self.tasks.join_next().await.is_some() {}
+        self.lookups.ended().await;
+        tokio::select! {
+            () = self.unanswered.none() => {}
+            // Only by itself.
+            _ = self.rmcp.join_next() => {}
+        }
+        drop(self.to_rmcp);
+        while self.rmcp.join_next().await.is_some() {}
     }
 }
 
@@ -145,21 +163,21 @@ fn spliced(call: &splice::Call<'_>, answer: &Answer) -> Bytes {
     if line.len() > MAX_LINE_OUT { too_large(call.id, line.len()) } else { line }
 }
 
-/// Hands a line to rmcp under its id, or answers it when it is no message at all.
-async fn forward(line: &[u8], id: CallId, to_rmcp: &mpsc::Sender<ClientJsonRpcMessage>, outlet: &Outlet) {
+/// The message in a line, under the line's id; a line that is none is answered.
+async fn message_in(line: &[u8], id: CallId, outlet: &Outlet) -> Option<ClientJsonRpcMessage> {
     match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
         Ok(mut message) => {
             if let ClientJsonRpcMessage::Request(request) = &mut message {
                 request.request.extensions_mut().insert(id);
             }
-            // rmcp has ended only when the session is about to.
-            drop(to_rmcp.send(message).await);
+            return Some(message);
         }
         Err(error) if error.is_data() => {
             outlet.send(error_line(id_of(line), -32600, "this is JSON, but not a JSON-RPC 2.0 message of MCP")).await;
         }
         Err(_) => outlet.send(error_line("null", -32700, "this line is not JSON")).await,
     }
+    None
 }
 
 /// The id of a message as its client wrote it; `null` when it has none.

@@ -188,13 +188,26 @@ pub(super) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
     accepted.build()
 }
 
-/// Tells a client of 2026-07-28 until it has heard enough. When the daemon stops, nothing is said: the shim asks the next one for the same.
+/// Tells a client of 2026-07-28 until it has heard enough. When the daemon stops, nothing is said: the shim asks the next one for the same. Nor when the
+/// client has closed its side.
 pub(super) async fn listen(daemon: &Daemon, session: &Session, context: SubscriptionContext) -> Result<(), ErrorData> {
-    // From before it is looked who is signed in, so that no change is missed.
-    let Ok(core) = daemon.core() else {
-        context.cancelled().await;
-        return Ok(());
+    let unasked = async {
+        tokio::select! {
+            () = daemon.stopping() => {}
+            () = session.has_left() => {}
+        }
     };
+    tokio::select! {
+        told = tell_listener(daemon, session, &context) => return told,
+        () = context.cancelled() => {}
+        () = unasked => session.silence(context.sink().id().clone()),
+    }
+    Ok(())
+}
+
+async fn tell_listener(daemon: &Daemon, session: &Session, context: &SubscriptionContext) -> Result<(), ErrorData> {
+    // From before it is looked who is signed in, so that no change is missed.
+    let Ok(core) = daemon.core() else { return std::future::pending().await };
     let (mut changes, watched) = (core.changes(), Watched::default());
     for address in context.accepted().resource_subscriptions.iter().flatten() {
         // One that stands for nothing here is never told of.
@@ -205,11 +218,6 @@ pub(super) async fn listen(daemon: &Daemon, session: &Session, context: Subscrip
     let sink = context.sink();
     loop {
         let next = tokio::select! {
-            () = context.cancelled() => return Ok(()),
-            () = daemon.stopping() => {
-                session.silence(sink.id().clone());
-                return Ok(());
-            }
             next = next(&mut changes) => next,
             () = super::fixtures::changed(&mut tools) => {
                 // Not wanted, or the client is gone: then the next wait ends it.

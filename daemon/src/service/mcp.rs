@@ -1,8 +1,8 @@
 //! The frame stream of one shim, handed to the MCP side.
 
 use std::{
-    pin::Pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
@@ -155,15 +155,15 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
     let stopping = daemon.stopping();
     tokio::pin!(stopping);
     let mut fences = daemon.fence_changes();
-    loop {
+    let farewell = loop {
         tokio::select! {
             frame = incoming.message() => match frame {
                 Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Line(line)) })) => take(line, &mut conversation, daemon, session).await,
-                Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break,
+                Ok(Some(ClientFrame { frame: Some(client_frame::Frame::Eof(_)) })) => break FAREWELL,
                 Ok(Some(_)) => {}
                 // The client is gone: what it asked for is dropped with its conversation, writes go on by themselves.
                 Ok(None) | Err(_) => {
-                    session.gone.store(true, Relaxed);
+                    session.leaves();
                     return;
                 }
             },
@@ -172,13 +172,20 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
             () = &mut stopping => {
                 outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
                 let _ = tokio::time::timeout(HEARD, last_lines(&mut incoming, &mut conversation, daemon, session)).await;
-                break;
+                break daemon.drain;
             }
         }
-    }
-    session.gone.store(true, Relaxed);
+    };
+    session.leaves();
     // Past the farewell whoever still waits is told by the end of the stream.
-    let _ = tokio::time::timeout(FAREWELL, conversation.finish()).await;
+    let finished = pin!(conversation.finish());
+    tokio::select! {
+        ended = tokio::time::timeout(farewell, finished) => if ended.is_err() {
+            outlet.close();
+        },
+        // The client is gone, too: its seat is free.
+        () = outlet.unheard() => {}
+    }
 }
 
 async fn take(line: Bytes, conversation: &mut Conversation, daemon: &Daemon, session: &Session) {

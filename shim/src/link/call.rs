@@ -17,8 +17,10 @@ pub(super) struct Call {
     pub raw_id: Box<str>,
     pub line: Bytes,
     pub what: What,
-    /// How often it was handed to a daemon.
+    /// How often it was handed to a daemon that has not taken it up since.
     pub sends: u8,
+    /// Of a subscription: its client was told that it is open.
+    pub acknowledged: bool,
 }
 
 /// What kind of request it is.
@@ -26,7 +28,7 @@ pub(super) struct Call {
 pub(super) enum What {
     /// The legacy handshake.
     Initialize,
-    /// `subscriptions/listen`: open for long; asking again is invisible when the second acknowledgement is swallowed.
+    /// `subscriptions/listen`: open for long; asking again is invisible when every acknowledgement but the first is swallowed.
     Listen,
     /// `resources/subscribe` of this address: the daemon has to remember it, and asking twice is asking once.
     Watch(String),
@@ -60,7 +62,7 @@ impl What {
 
 impl Call {
     pub(super) fn new(id: Id, raw_id: &str, method: &str, params: Option<&RawValue>, line: Bytes) -> Self {
-        Self { id, raw_id: raw_id.into(), line, what: What::of(method, params), sends: 0 }
+        Self { id, raw_id: raw_id.into(), line, what: What::of(method, params), sends: 0, acknowledged: false }
     }
 
     /// True when sending it a second time cannot do anything twice.

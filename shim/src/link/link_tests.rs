@@ -149,6 +149,15 @@ fn answer(id: u32) -> Value {
     json!({"jsonrpc":"2.0","id":id,"result":{"ok":true}})
 }
 
+fn listen() -> Value {
+    json!({"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{}})
+}
+
+fn acknowledged() -> Value {
+    json!({"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged",
+        "params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"sub"}}})
+}
+
 #[test]
 fn lines_are_held_until_the_welcome_and_keep_their_order() {
     let mut scene = Scene::new();
@@ -327,20 +336,32 @@ fn a_daemon_that_drains_during_the_repeated_handshake_tells_the_client_nothing()
 #[test]
 fn an_open_subscription_survives_unseen() {
     let mut scene = Scene::up();
-    let listen = json!({"jsonrpc":"2.0","id":"sub","method":"subscriptions/listen","params":{}});
-    let acknowledged = json!({"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged",
-        "params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"sub"}}});
+    let (listen, acknowledged) = (listen(), acknowledged());
     scene.client(&listen);
     scene.daemon(&acknowledged);
     assert_eq!(scene.seen_by_client.first(), Some(&acknowledged));
-    scene.forget();
-    scene.lose();
-    scene.reconnect();
-    assert_eq!(scene.seen_by_daemon[1], listen);
-    scene.daemon(&acknowledged);
-    assert_eq!(scene.seen_by_client, [] as [Value; 0]);
-    scene.daemon(&acknowledged);
-    assert_eq!(scene.seen_by_client.len(), 1, "only one is swallowed");
+    // More daemons than one that takes a request up and dies of it would get.
+    for _ in 0..2 * MAX_SENDS {
+        scene.forget();
+        scene.lose();
+        scene.reconnect();
+        assert_eq!(scene.seen_by_daemon[1], listen);
+        scene.daemon(&acknowledged);
+        assert_eq!(scene.seen_by_client, [] as [Value; 0]);
+    }
+}
+
+/// The daemon that was asked first went before it had said so.
+#[test]
+fn a_subscription_that_nobody_has_acknowledged_is_acknowledged_by_the_next_daemon() {
+    let mut scene = Scene::up();
+    scene.client(&listen());
+    for _ in 0..2 {
+        scene.lose();
+        scene.reconnect();
+    }
+    scene.daemon(&acknowledged());
+    assert_eq!(scene.seen_by_client, [acknowledged()]);
 }
 
 #[test]
@@ -471,6 +492,33 @@ fn a_cancelled_request_is_neither_sent_again_nor_answered() {
     assert_eq!(scene.seen_by_client, [] as [Value; 0]);
 }
 
+/// Its answer may be on its way, and would pass for that of the next one.
+#[test]
+fn the_id_of_a_cancelled_request_is_not_taken_again_while_an_answer_may_come() {
+    let mut scene = Scene::up();
+    let cancel = |id: u32| json!({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":id}});
+    scene.client(&call(1, READ));
+    scene.client(&cancel(1));
+    scene.client(&call(1, READ));
+    assert_eq!((scene.seen_by_client.len(), &scene.seen_by_client[0]["id"]), (1, &Value::Null));
+    scene.forget();
+    scene.daemon(&answer(1));
+    assert_eq!(scene.seen_by_client, [] as [Value; 0], "nobody waits for it");
+    scene.client(&call(1, READ));
+    assert_eq!(scene.seen_by_daemon, [call(1, READ)], "it is free again");
+    scene.client(&cancel(1));
+    scene.lose();
+    scene.reconnect();
+    scene.forget();
+    scene.client(&call(1, READ));
+    assert_eq!(scene.seen_by_daemon, [call(1, READ)], "another daemon answers nothing of it");
+    for id in 10..10 + 2 * MAX_CANCELLED as u32 {
+        scene.client(&call(id, READ));
+        scene.client(&cancel(id));
+    }
+    assert_eq!(scene.link.cancelled.len(), MAX_CANCELLED);
+}
+
 #[test]
 fn a_draining_daemon_gets_nothing_more_and_answers_what_it_has() {
     let mut scene = Scene::up();
@@ -560,6 +608,33 @@ fn the_end_of_input_is_over_within_its_time() {
     idle.act(Link::end_of_input);
     idle.pass(LINGER);
     assert!(idle.exit);
+}
+
+/// Nobody went away but the client, and what a read would have changed is known.
+#[test]
+fn what_the_end_of_input_cuts_off_is_told_the_truth() {
+    let mut scene = Scene::up();
+    scene.client(&call(1, READ));
+    scene.client(&call(2, WRITE));
+    scene.client(&json!({"jsonrpc":"2.0","id":3,"method":"tools/list"}));
+    scene.act(Link::end_of_input);
+    scene.pass(CLOSING);
+    assert!(scene.exit);
+    let [read, write, list] = scene.seen_by_client.as_slice() else { panic!("{:?}", scene.seen_by_client) };
+    assert_eq!((&read["id"], &read["result"]["content"][0]["text"]), (&json!(1), &json!(said::CUT_OFF)));
+    assert_eq!((&write["id"], &write["result"]["content"][0]["text"]), (&json!(2), &json!(said::CUT_OFF_UNKNOWN)));
+    assert_eq!((&list["id"], &list["error"]["code"], &list["error"]["message"]), (&json!(3), &json!(said::LOST), &json!(said::CUT_OFF)));
+}
+
+#[test]
+fn a_subscription_ends_with_its_client_and_nothing_is_said_of_it() {
+    for up in [true, false] {
+        let mut scene = if up { Scene::up() } else { Scene::new() };
+        scene.client(&listen());
+        scene.act(Link::end_of_input);
+        scene.pass(LINGER);
+        assert!(scene.exit && scene.seen_by_client.is_empty(), "{:?}", scene.seen_by_client);
+    }
 }
 
 #[test]

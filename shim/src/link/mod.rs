@@ -33,6 +33,8 @@ pub const CLOSING: Duration = Duration::from_millis(1800);
 const LINGER: Duration = Duration::from_millis(250);
 /// Requests in flight or held beyond which input is left in the pipe.
 const MAX_CALLS: usize = 1024;
+/// Requests that were taken back whose ids are remembered. An answer that is on its way comes before so many more are taken back.
+const MAX_CANCELLED: usize = 64;
 /// Bytes held beyond which input is left in the pipe.
 const MAX_HELD: usize = 2 * MAX_LINE_IN;
 
@@ -114,8 +116,8 @@ pub struct Link {
     handshake: Option<Handshake>,
     /// Requests of the daemon that the client has not answered, ids as the daemon wrote them.
     asked: BTreeSet<Box<str>>,
-    /// Subscriptions whose next acknowledgement the client has already seen.
-    acknowledged: BTreeSet<Id>,
+    /// Requests of this connection that the client has taken back, the oldest first: an answer may be on its way.
+    cancelled: VecDeque<Id>,
     watched: Watched,
     closing: Option<Duration>,
     retry: Retry,
@@ -138,7 +140,7 @@ impl Link {
             flights: Vec::new(),
             handshake: None,
             asked: BTreeSet::new(),
-            acknowledged: BTreeSet::new(),
+            cancelled: VecDeque::new(),
             watched: Watched::default(),
             closing: None,
             retry: Retry::new(seed),
@@ -215,6 +217,10 @@ impl Link {
             return;
         }
         self.closing = Some(now);
+        // A subscription is open for as long as its client: nobody is to be told of its end.
+        let stays = |call: &Call| call.what != What::Listen;
+        self.flights.retain(stays);
+        self.held.retain(|held| held.call.as_ref().is_none_or(stays));
         if self.phase == Phase::Up {
             out.daemon.push_back(ToDaemon::Eof(Eof {}));
             out.half_close = true;
@@ -266,13 +272,14 @@ impl Link {
     /// The connection ended.
     pub fn disconnected(&mut self, now: Duration, why: String, out: &mut Out) {
         self.trouble = why;
+        self.cancelled.clear();
         for raw_id in std::mem::take(&mut self.asked) {
             out.client.push_back(said::withdraw(&said::outward_id(self.epoch.unwrap_or(0), &raw_id)));
         }
         let (again, lost): (Vec<Call>, Vec<Call>) =
             std::mem::take(&mut self.flights).into_iter().partition(|call| call.may_repeat(&self.read_only) && call.sends < MAX_SENDS);
         for call in &lost {
-            out.client.push_back(lost_answer(call));
+            out.client.push_back(lost_answer(call, said::UNKNOWN_OUTCOME));
         }
         for call in again.into_iter().rev() {
             self.held.push_front(Held { line: call.line.clone(), call: Some(call), until: now + HOLD });
@@ -357,9 +364,6 @@ impl Link {
     }
 
     fn send(&mut self, mut call: Call, out: &mut Out) {
-        if call.sends > 0 && call.what == What::Listen {
-            self.acknowledged.insert(call.id.clone());
-        }
         call.sends += 1;
         out.daemon.push_back(ToDaemon::Line(call.line.clone()));
         self.flights.push(call);
@@ -382,10 +386,10 @@ impl Link {
         self.held.iter().any(|held| held.call.is_some())
     }
 
-    /// Whether a request of that id has no answer yet.
+    /// Whether a request of that id has no answer yet, or an answer may come to one that was taken back: it would pass for that of the next.
     fn waits(&self, id: &Id) -> bool {
         let held = self.held.iter().filter_map(|held| held.call.as_ref());
-        self.flights.iter().chain(held).any(|call| call.id == *id)
+        self.flights.iter().chain(held).any(|call| call.id == *id) || self.cancelled.contains(id)
     }
 
     fn calls(&self) -> usize {
@@ -395,7 +399,6 @@ impl Link {
     /// The client no longer wants an answer: it will get none, so nothing needs to be repeated.
     fn cancel(&mut self, id: Option<Id>, line: &Bytes, out: &mut Out) {
         let Some(id) = id else { return };
-        self.acknowledged.remove(&id);
         let is_it = |call: &Call| call.id == id;
         self.held.retain(|held| !held.call.as_ref().is_some_and(is_it));
         if let Some(at) = self.flights.iter().position(is_it) {
@@ -403,6 +406,11 @@ impl Link {
             if self.phase == Phase::Up {
                 out.daemon.push_back(ToDaemon::Line(line.clone()));
             }
+            // Past the bound the answer has had its time.
+            if self.cancelled.len() == MAX_CANCELLED {
+                self.cancelled.pop_front();
+            }
+            self.cancelled.push_back(id);
         }
     }
 
@@ -435,7 +443,8 @@ impl Link {
             if now >= at + CLOSING {
                 self.give_up_held(out, |_| true);
                 for call in std::mem::take(&mut self.flights) {
-                    out.client.push_back(lost_answer(&call));
+                    let words = if call.may_repeat(&self.read_only) { said::CUT_OFF } else { said::CUT_OFF_UNKNOWN };
+                    out.client.push_back(lost_answer(&call, words));
                 }
             }
             let open = matches!(self.phase, Phase::Up | Phase::Draining);
@@ -480,11 +489,11 @@ fn taken(raw_id: &str) -> Bytes {
     said::error(None, said::INVALID_REQUEST, &message, Some("Give each request an id of its own."))
 }
 
-/// What a client is told of a request that was running when the daemon went away and is not sent again.
-fn lost_answer(call: &Call) -> Bytes {
+/// What a client is told, in `words`, of a request that was running when the daemon or the client went away and is not sent again.
+fn lost_answer(call: &Call, words: &str) -> Bytes {
     match call.what {
-        What::Tool { modern, .. } => said::unknown_outcome(&call.raw_id, modern),
-        _ => said::error(Some(&call.raw_id), said::LOST, said::UNKNOWN_OUTCOME, None),
+        What::Tool { modern, .. } => said::unanswered(&call.raw_id, words, modern),
+        _ => said::error(Some(&call.raw_id), said::LOST, words, None),
     }
 }
 

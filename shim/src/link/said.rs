@@ -12,11 +12,16 @@ pub const PARSE_ERROR: i32 = -32700;
 pub const INVALID_REQUEST: i32 = -32600;
 /// Ours (outside the ranges of JSON-RPC and MCP): no daemon could be reached, nothing was done.
 pub const UNREACHABLE: i32 = -31000;
-/// Ours: the daemon went away while the request was running and it was not sent again.
+/// Ours: the daemon or the client went away while the request was running, and it was not sent again.
 pub const LOST: i32 = -31001;
 
 /// What a model reads when a write was running as the daemon went away.
 pub const UNKNOWN_OUTCOME: &str = "the daemon restarted while this was running; whether it took effect is unknown; check before retrying";
+/// What is written for a read, or anything else that changes nothing, when its client has closed its side before the answer came.
+pub const CUT_OFF: &str = "the client closed its side before this was answered";
+/// The same for a write.
+pub const CUT_OFF_UNKNOWN: &str =
+    "the client closed its side while this was running; whether it took effect is unknown; check before retrying";
 
 #[derive(Serialize)]
 struct ErrorLine<'a> {
@@ -45,13 +50,12 @@ pub fn error(raw_id: Option<&str>, code: i32, message: &str, hint: Option<&str>)
     line(&ErrorLine { jsonrpc: "2.0", id, error: ErrorBody { code, message, data: hint.map(|hint| Data { hint }) } })
 }
 
-/// The answer to a tool call whose outcome nobody knows. `modern` clients want a `resultType`.
+/// The answer to a tool call that got none, in `words` that need no escaping. `modern` clients want a `resultType`.
 #[must_use]
-pub fn unknown_outcome(raw_id: &str, modern: bool) -> Bytes {
+pub fn unanswered(raw_id: &str, words: &str, modern: bool) -> Bytes {
     let kind = if modern { r#","resultType":"complete""# } else { "" };
-    let text = format!(
-        r#"{{"jsonrpc":"2.0","id":{raw_id},"result":{{"content":[{{"type":"text","text":"{UNKNOWN_OUTCOME}"}}],"isError":true{kind}}}}}"#
-    );
+    let text =
+        format!(r#"{{"jsonrpc":"2.0","id":{raw_id},"result":{{"content":[{{"type":"text","text":"{words}"}}],"isError":true{kind}}}}}"#);
     Bytes::from(text + "\n")
 }
 

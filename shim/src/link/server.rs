@@ -51,9 +51,13 @@ impl Link {
             return;
         }
         let id = Id::from_raw(raw_id);
+        if let Some(at) = self.cancelled.iter().position(|cancelled| Some(cancelled) == id.as_ref()) {
+            // Nobody waits for it.
+            self.cancelled.remove(at);
+            return;
+        }
         let flight = self.flights.iter().position(|call| Some(&call.id) == id.as_ref());
         if let Some(call) = flight.map(|at| self.flights.remove(at)) {
-            self.acknowledged.remove(&call.id);
             match call.what {
                 What::Initialize if error => self.handshake = None,
                 What::Initialize => {
@@ -75,9 +79,13 @@ impl Link {
         match method {
             "notifications/subscriptions/acknowledged" => {
                 let subscription = params(line).and_then(|params| peek::subscription(Some(params)));
-                // The client saw the first one on an earlier connection.
-                if subscription.is_some_and(|id| self.acknowledged.remove(&id)) {
-                    return;
+                let call = self.flights.iter_mut().find(|call| Some(&call.id) == subscription.as_ref());
+                if let Some(call) = call {
+                    // A daemon that took it up does not die of it: it may outlive any number of them.
+                    call.sends = 1;
+                    if std::mem::replace(&mut call.acknowledged, true) {
+                        return;
+                    }
                 }
                 out.client.push_back(line.clone());
             }

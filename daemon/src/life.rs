@@ -5,13 +5,15 @@
 //! way for a while the daemon drains and puts the new program in its own place, under the same process id, so that a service manager
 //! sees none of it. Clients are connected again before anybody notices: the shim holds what comes meanwhile.
 //!
-//! A replacement is any other file, also an older one: whoever installs decides. One that does not start is told of and changes nothing.
+//! A replacement is any other file, also an older one: whoever installs decides. One that does not start is told of and changes nothing. One of
+//! which that cannot be said yet (somebody still has it open for writing, the machine is too busy to let it speak) is tried again for a while.
 //!
 //! A daemon also ends when its socket lies no more where clients look for it: a service manager has put its own there, or somebody has cleaned up. It would hold the
 //! lock of the profile and be found by nobody.
 
 use std::{
     ffi::OsString,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -166,10 +168,22 @@ impl Watch {
         }
     }
 
-    fn tried(&mut self, starts: bool) {
-        self.good = starts;
-        self.bad = self.other.map(|(mark, _)| mark).filter(|_| !starts);
+    /// Takes in how a trial came out; `false` when nothing is known yet.
+    fn tried(&mut self, trial: Trial, now: Timestamp) -> bool {
+        let known = trial != Trial::NotNow || self.other.is_none_or(|(_, since)| now.since(since) >= PATIENCE);
+        self.good = trial == Trial::Starts;
+        self.bad = self.other.map(|(mark, _)| mark).filter(|_| known && !self.good);
+        known
     }
+}
+
+/// What a trial of the new program has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    Starts,
+    Fails,
+    /// It could not be run, for a reason that may pass.
+    NotNow,
 }
 
 /// Ends when the daemon should, with the reason for people. Never, for one that stays and whose file nobody replaces.
@@ -193,12 +207,13 @@ pub(crate) async fn end_of(daemon: Arc<Daemon>, life: Life) -> (End, &'static st
             Next::Idle => return (End::Stopped, "no client for a long time"),
             Next::GiveWay => return (End::Replaced, "another version is installed"),
             Next::Try => {
-                let starts = match &path {
-                    Some(path) => starts(path).await,
-                    None => false,
+                let trial = match &path {
+                    Some(path) => try_out(path).await,
+                    None => Trial::Fails,
                 };
-                watch.tried(starts);
-                daemon.warn(if starts { waiting() } else { does_not_start() });
+                if watch.tried(trial, daemon.now()) {
+                    daemon.warn(if trial == Trial::Starts { waiting() } else { does_not_start() });
+                }
             }
         }
         last = now;
@@ -234,16 +249,29 @@ fn does_not_start() -> Warning {
 }
 
 /// Whether the program tells its version as ours do.
-async fn starts(path: &Path) -> bool {
+async fn try_out(path: &Path) -> Trial {
     let mut command = tokio::process::Command::new(path);
     command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let said = tokio::time::timeout(VERSION, command.output()).await;
-    said.is_ok_and(|said| said.is_ok_and(|said| said.status.success() && said.stdout.starts_with(b"m365-cached ")))
+    match tokio::time::timeout(VERSION, command.output()).await {
+        Ok(Ok(said)) if said.status.success() && said.stdout.starts_with(b"m365-cached ") => Trial::Starts,
+        Ok(Ok(_)) => Trial::Fails,
+        Ok(Err(error)) => cannot_run(&error),
+        Err(_) => Trial::NotNow,
+    }
+}
+
+/// A file of no program, or one that may not be run, stays so; that somebody writes to it and that the system is short of something passes.
+fn cannot_run(error: &io::Error) -> Trial {
+    tracing::warn!(%error, "the program that lies in the place of this one cannot be run");
+    match error.kind() {
+        ErrorKind::ExecutableFileBusy | ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::Interrupted => Trial::NotNow,
+        _ => Trial::Fails,
+    }
 }
 
 /// Puts `program` in the place of this process, with the words it was started with and the manager's socket. Returns only when that fails.
 #[cfg(unix)]
-pub fn become_other(program: &Program, handed: Option<&Handed>) -> std::io::Error {
+pub fn become_other(program: &Program, handed: Option<&Handed>) -> io::Error {
     let mut command = std::process::Command::new(&program.path);
     command.args(std::env::args_os().skip(1));
     match handed.map(|handed| handed.pass_on(&mut command)) {
@@ -254,7 +282,7 @@ pub fn become_other(program: &Program, handed: Option<&Handed>) -> std::io::Erro
 
 /// Starts `program` with the words that this process was started with.
 #[cfg(not(unix))]
-pub fn become_other(program: &Program, _: Option<&Handed>) -> std::io::Error {
+pub fn become_other(program: &Program, _: Option<&Handed>) -> io::Error {
     match std::process::Command::new(&program.path).args(std::env::args_os().skip(1)).spawn() {
         Ok(_) => std::process::exit(0),
         Err(error) => error,
@@ -308,7 +336,7 @@ mod tests {
         assert_eq!(watch.look(at(20), none, none, Some(newer)), Next::Wait, "it was");
         assert_eq!(watch.look(at(25), none, none, None), Next::Wait, "gone for a moment");
         assert_eq!(watch.look(at(30), none, none, Some(newer)), Next::Try);
-        watch.tried(true);
+        watch.tried(Trial::Starts, at(30));
         assert_eq!(watch.look(at(40), busy, none, Some(newer)), Next::Wait);
         assert_eq!(watch.look(at(50), none, busy, Some(newer)), Next::GiveWay);
         let writing = Scene { writing: true, ..none };
@@ -323,7 +351,7 @@ mod tests {
         let mut watch = watch(None);
         watch.look(at(10), none, none, Some(NEW));
         assert_eq!(watch.look(at(20), none, none, Some(NEW)), Next::Try);
-        watch.tried(false);
+        assert!(watch.tried(Trial::Fails, at(20)));
         assert_eq!(watch.look(at(30), none, none, Some(NEW)), Next::Wait);
         let mended = Mark { length: 9, ..NEW };
         assert_eq!(watch.look(at(40), none, none, Some(mended)), Next::Wait);
@@ -331,6 +359,20 @@ mod tests {
         // And one that is put back as it was is none.
         assert_eq!(watch.look(at(60), none, none, Some(OLD)), Next::Wait);
         assert_eq!(watch.look(at(70), none, none, Some(OLD)), Next::Wait);
+    }
+
+    #[test]
+    fn one_that_cannot_be_run_yet_is_tried_again_for_a_while() {
+        let none = Scene::default();
+        let mut watch = watch(None);
+        watch.look(at(10), none, none, Some(NEW));
+        for seconds in [20, 30, 609] {
+            assert_eq!(watch.look(at(seconds), none, none, Some(NEW)), Next::Try);
+            assert!(!watch.tried(Trial::NotNow, at(seconds)), "nothing is told of it");
+        }
+        assert_eq!(watch.look(at(610), none, none, Some(NEW)), Next::Try);
+        assert!(watch.tried(Trial::NotNow, at(610)));
+        assert_eq!(watch.look(at(620), none, none, Some(NEW)), Next::Wait);
     }
 
     #[tokio::test]
@@ -363,13 +405,28 @@ mod tests {
         };
         write("#!/bin/sh\necho m365-cached 9.9.9\n");
         let program = Program::at(path.clone()).unwrap();
-        assert!(starts(&path).await);
+        assert_eq!(try_out(&path).await, Trial::Starts);
         write("#!/bin/sh\necho m365-cached 9.9.9; exit 1\n");
-        assert!(!starts(&path).await);
+        assert_eq!(try_out(&path).await, Trial::Fails);
         assert_ne!(mark(&path), Some(program.mark));
         write("#!/bin/sh\necho something else\n");
-        assert!(!starts(&path).await);
+        assert_eq!(try_out(&path).await, Trial::Fails);
         std::fs::remove_file(&path).unwrap();
-        assert!(!starts(&path).await && mark(&path).is_none());
+        assert_eq!((try_out(&path).await, mark(&path)), (Trial::Fails, None));
+    }
+
+    /// What execve(2) says of a file that somebody has open for writing, and of a system that cannot start anything more.
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        for (error, trial) in [
+            (ErrorKind::ExecutableFileBusy, Trial::NotNow),
+            (ErrorKind::WouldBlock, Trial::NotNow),
+            (ErrorKind::OutOfMemory, Trial::NotNow),
+            (ErrorKind::NotFound, Trial::Fails),
+            (ErrorKind::PermissionDenied, Trial::Fails),
+            (ErrorKind::InvalidInput, Trial::Fails),
+        ] {
+            assert_eq!(cannot_run(&error.into()), trial, "{error}");
+        }
     }
 }

@@ -5,15 +5,17 @@
 //! that it is gone is known, and whoever deleted it does not expect to see it. Lists and searches that may show it have changed.
 //!
 //! Where several things are named (a message and an attachment of it) it may be any of them, and where none is (a path), nobody knows which:
-//! then what the call's own entry shows of them has changed, which may still stand in.
+//! then what the call's own entry shows of them has changed, which may still stand in. So it is with rules, folders and calendars, of which no
+//! entry is found by their id: what a read's own entry was made of has changed, and what a write was to change by name. That also holds
+//! when an id was made up; what it overtakes is asked for once more.
 
 use std::collections::BTreeSet;
 
 use super::{Call, Engine};
 use crate::{
-    cache::{CacheKey, Scope, SourceId, Touch, Touched, is_void},
+    cache::{CacheKey, Entry, Scope, SourceId, Touch, Touched, is_overtaken, is_void},
     store::Missing,
-    tools::{self, Effect, StepError},
+    tools::{self, Does, Effect, StepError},
 };
 
 impl Engine {
@@ -39,22 +41,38 @@ impl Engine {
             return;
         }
         let one = named.first().filter(|_| named.len() == 1);
-        let learnt = match one {
+        let mut learnt = match one {
             // Answers may show it by another id.
             Some(id) if shown.is_empty() || shown.contains(id.as_str()) => {
                 let missing = Missing { id: id.clone(), shown: shown.contains(id.as_str()) };
                 self.ledger.absent(source.clone(), service, vec![missing]).await
             }
-            _ if shown.is_empty() => return,
-            _ => {
-                let touches = shown.into_iter().map(|id| Touch::Item(id.to_owned())).collect();
-                self.ledger.changed(vec![Touched { source: source.clone(), service, touches }], self.clock.now()).await
-            }
+            _ => Ok(Vec::new()),
         };
+        if learnt.as_ref().is_ok_and(Vec::is_empty) {
+            let touches: Vec<Touch> = if shown.is_empty() {
+                self.without_items(call, entry.as_deref(), source)
+            } else {
+                shown.into_iter().map(|id| Touch::Item(id.to_owned())).collect()
+            };
+            if !touches.is_empty() {
+                learnt = self.ledger.changed(vec![Touched { source: source.clone(), service, touches }], self.clock.now()).await;
+            }
+        }
         match learnt {
             Ok(bumps) => self.truth.apply(&bumps),
             Err(error) => self.note_store(Some(&error)),
         }
+    }
+
+    /// What has changed when nothing is known of an item: what the call's own entry was made of, once, or what a write was to change by name.
+    fn without_items(&self, call: &Call, entry: Option<&Entry>, source: &SourceId) -> Vec<Touch> {
+        if let Does::Write { touches, .. } = call.tool.does {
+            return touches(&call.args).into_iter().filter(|touch| matches!(touch, Touch::Scope(_) | Touch::All)).collect();
+        }
+        let entry = entry.filter(|entry| !self.truth.look(|view| is_overtaken(&entry.meta, view)));
+        let readings = entry.into_iter().flat_map(|entry| &entry.meta.readings).filter(|reading| reading.source == *source);
+        readings.flat_map(|reading| &reading.scopes).cloned().map(Touch::Scope).collect()
     }
 }
 

@@ -162,3 +162,40 @@ async fn one_occurrence_that_is_gone_leaves_the_others_of_its_series() {
     assert!(get("O1", false).await.is_err(), "it is known to be gone");
     assert!(get("O2", false).await.is_ok(), "nothing was said of the other");
 }
+
+/// Microsoft with one inbox rule until `gone`.
+async fn rules(gone: Arc<AtomicBool>) -> Arc<Engine> {
+    let rule = || json!({ "id": "R", "displayName": "r", "sequence": 1, "isEnabled": true, "conditions": {}, "actions": {} });
+    let graph = Scripted::new(move |request| match gone.load(SeqCst) {
+        gone if request.path.ends_with("/messageRules") => reply(json!({ "value": if gone { vec![] } else { vec![rule()] } })),
+        true => Err(failure(Some(404), false)),
+        false => reply(rule()),
+    });
+    let store = memory(testing::account()).await;
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    testing::engine(store.clone(), store, graph.remote(), clock, Arc::new(SeededDice::new(7))).await
+}
+
+#[tokio::test]
+async fn what_no_entry_shows_by_its_id_is_asked_anew_when_it_is_not_there() {
+    for (tool, args) in [
+        ("emailrules_get", json!({ "rule_id": "R", "force_refresh": true })),
+        ("emailrules_get", json!({ "rule_id": "R", "use_cache": false })),
+        ("emailrules_delete", json!({ "rule_id": "R", "confirm": true })),
+    ] {
+        let gone = Arc::new(AtomicBool::new(false));
+        let engine = rules(gone.clone()).await;
+        let status = async |tool: &str, args: Value| call(&engine, tool, args).await.map(|answer| answer["_cache_status"].clone()).ok();
+        let get = json!({ "rule_id": "R" });
+        for known in ["miss", "fresh"] {
+            assert_eq!(status("emailrules_get", get.clone()).await, Some(json!(known)));
+            assert_eq!(status("emailrules_list", json!({})).await, Some(json!(known)));
+        }
+        gone.store(true, SeqCst);
+        assert!(call(&engine, tool, args.clone()).await.is_err());
+        assert_ne!(status("emailrules_get", get).await, Some(json!("fresh")), "{tool} {args}");
+        assert_eq!(status("emailrules_list", json!({})).await, Some(json!("miss")), "{tool} {args}");
+        assert!(call(&engine, "emailrules_get", json!({ "rule_id": "R", "force_refresh": true })).await.is_err());
+        assert_eq!(status("emailrules_list", json!({})).await, Some(json!("fresh")), "{tool} {args}: asking again overtakes nothing more");
+    }
+}

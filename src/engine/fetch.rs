@@ -351,7 +351,7 @@ impl Engine {
             Ok(fetched) => fetched,
             Err(error) => {
                 if let Some(source) = self.source(&call) {
-                    self.learn_of_absence(&call, None, &source, &error).await;
+                    self.learn_of_absence(&call, self.key(&call).as_ref(), &source, &error).await;
                 }
                 return Err(error.into());
             }

@@ -1,4 +1,7 @@
 //! Accounts: who is signed in, signing in, signing out. Ids, usernames and aliases are resolved here, at the edge, to one account.
+//!
+//! Decision: a name that two accounts have stands for neither. One address can sign in to a work account and to a personal one; whoever says it
+//! is told their ids. Rejected: the first, or the one that was there first, which reads and writes in a mailbox that nobody meant.
 
 use std::{
     collections::BTreeMap,
@@ -104,15 +107,34 @@ impl Accounts {
         Self { rows: RwLock::new(rows), names: Live::new(names), finishing: Mutex::default(), finished: Mutex::default() }
     }
 
-    /// The account whose id, username or alias is `name`. Ids are compared exactly, names without regard to case.
+    /// The one account whose id, username or alias is `name`. Ids are compared exactly, names without regard to case.
     pub(super) fn find(&self, name: &str) -> Result<Arc<AccountRow>, CallError> {
         let (name, names) = (name.trim(), self.names.get());
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let called = |name: &str| rows.values().find(|row| is_called(row, name)).cloned();
-        // An id is nobody's username, and an alias is neither: none of them can stand for two.
-        called(name)
-            .or_else(|| names.aliases.get(&name.to_lowercase()).and_then(|behind| called(behind)))
-            .ok_or(CallError::UnknownAccount { any: !rows.is_empty() })
+        let called = |name: &str| -> Result<Option<Arc<AccountRow>>, CallError> {
+            let mut rows = rows.values().filter(|row| is_called(row, name));
+            let first = rows.next();
+            match (first, rows.next()) {
+                (Some(first), Some(second)) => {
+                    let all = [first, second].into_iter().chain(rows);
+                    Err(CallError::AmbiguousAccount(all.map(|row| (row.id.clone(), account_type(row))).collect()))
+                }
+                _ => Ok(first.cloned()),
+            }
+        };
+        let mut found = called(name)?;
+        if found.is_none()
+            && let Some(behind) = names.aliases.get(&name.to_lowercase())
+        {
+            found = called(behind)?;
+        }
+        found.ok_or(CallError::UnknownAccount { any: !rows.is_empty() })
+    }
+
+    /// Whether `name`, an id or a username, means this account and no other.
+    fn means(&self, name: &str, row: &AccountRow) -> bool {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        is_called(row, name) && rows.values().filter(|row| is_called(row, name)).count() == 1
     }
 
     /// Whether nobody is signed in.
@@ -132,7 +154,7 @@ impl Accounts {
 
     /// The alias of an account.
     fn alias(&self, row: &AccountRow) -> Option<String> {
-        self.names.get().aliases.iter().find(|(_, behind)| is_called(row, behind)).map(|(alias, _)| alias.clone())
+        self.names.get().aliases.iter().find(|(_, behind)| self.means(behind, row)).map(|(alias, _)| alias.clone())
     }
 
     /// Replaces what is known of an account that is still signed in.
@@ -187,7 +209,7 @@ impl Engine {
         self.keeper.permissions(account).await
     }
 
-    /// Whether an account is configured for calls that name none, and is not among those that are signed in.
+    /// Whether an account is configured for calls that name none, and is not among those that are signed in, or not alone under that name.
     pub fn lacks_default(&self) -> bool {
         self.accounts.default().is_some_and(|name| !self.accounts.is_empty() && self.accounts.find(&name).is_err())
     }
@@ -196,7 +218,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is none, or more than one.
     pub fn account_id(&self, name: &str) -> Result<AccountId, CallError> {
         Ok(self.accounts.find(name)?.id.clone())
     }

@@ -84,6 +84,7 @@ impl Engine {
         let records = self.records();
         let row = match self.accounts.find(name) {
             Ok(row) => Some(row),
+            Err(ambiguous @ CallError::AmbiguousAccount(_)) => return Err(ambiguous),
             Err(unknown) => {
                 let named = |begun: &Erasure| {
                     begun.account.as_str() == name || begun.names.first().is_some_and(|known| known.eq_ignore_ascii_case(name))

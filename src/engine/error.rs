@@ -3,6 +3,7 @@
 use super::Consent;
 use crate::{
     hint::{Hint, Kind},
+    ids::AccountId,
     store::StoreError,
     tools::{ArgError, StepError, UnknownTool},
 };
@@ -22,6 +23,9 @@ pub enum CallError {
         /// Whether any account is signed in at all.
         any: bool,
     },
+    /// More than one account that is signed in has that username: their ids, and `personal` or `work_school`.
+    #[error("{} accounts that are signed in have that name", .0.len())]
+    AmbiguousAccount(Vec<(AccountId, &'static str)>),
     /// The call names no account, and the one that is configured for such calls is not signed in.
     #[error("the call names no account, and the one that `accounts.default` names is not signed in")]
     UnknownDefault,
@@ -75,7 +79,7 @@ impl Hint for CallError {
             Self::UnknownAccount { .. } | Self::UnknownDefault => Kind::SignIn,
             Self::Step(error) | Self::UnknownOutcome(error) => error.kind(),
             Self::NotJournalled(error) | Self::Erasing(error) | Self::Store(error) => error.kind(),
-            Self::Unconfirmed(_) => Kind::User,
+            Self::Unconfirmed(_) | Self::AmbiguousAccount(_) => Kind::User,
             Self::Fenced { .. } | Self::ReadOnly => Kind::Denied,
             Self::Stopping | Self::Paused => Kind::Offline,
             Self::Broken => Kind::Internal,
@@ -87,6 +91,7 @@ impl Hint for CallError {
             Self::UnknownTool(error) => error.code(),
             Self::Arguments(error) => error.code(),
             Self::UnknownAccount { any: true } | Self::UnknownDefault => "unknown_account",
+            Self::AmbiguousAccount(_) => "ambiguous_account",
             // As for a sign-in that is lost: the same is to be done.
             Self::UnknownAccount { any: false } => "sign_in_required",
             Self::Step(error) => error.code(),
@@ -109,6 +114,10 @@ impl Hint for CallError {
             Self::Arguments(error) => error.hint(),
             Self::UnknownAccount { any: true } => Some("`account_list`, at the shell `m365-cachectl accounts`, gives the accounts that are signed in.".into()),
             Self::UnknownAccount { any: false } => Some("Sign in with `m365-cachectl login`.".into()),
+            Self::AmbiguousAccount(all) => {
+                let each: Vec<String> = all.iter().map(|(id, kind)| format!("{} ({})", id.as_str(), kind.replace('_', "/"))).collect();
+                Some(format!("Name one of them by its id: {}. `m365-cachectl accounts alias ID NAME` gives it a short name.", each.join(", ")))
+            }
             Self::UnknownDefault => Some(
                 "Name an account: `account_list` gives those that are signed in. `m365-cachectl accounts default NAME` sets another default."
                     .into(),

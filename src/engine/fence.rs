@@ -6,7 +6,7 @@
 
 use super::{Call, CallError, Engine};
 use crate::{
-    ids::{Caller, Fence},
+    ids::{AccountId, Caller, Fence},
     tools::{ACCOUNT_ID, Args, CONSENTS, Effect, Risk, Tool},
 };
 
@@ -38,6 +38,7 @@ impl Engine {
                     args.set(ACCOUNT_ID, account.id.as_str());
                     Ok(())
                 }
+                Err(ambiguous @ CallError::AmbiguousAccount(_)) if fence.admits(&AccountId::new(name), name) => Err(ambiguous),
                 _ => Err(outside()),
             },
             None if tool.effect == Effect::Local => Err(outside()),

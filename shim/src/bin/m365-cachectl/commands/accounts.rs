@@ -77,14 +77,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
         Some(Verb::Default { account: Some(name), .. }) => {
             let account = named(context, &name).await?;
             // As it was said: an alias that is given to another account later moves the default along.
-            let name = if account.id == name { account.username } else { name };
+            let name = if account.account.id == name { account.name() } else { name };
             config::change(context, "accounts.default", Some(name.trim())).await?
         }
         Some(Verb::Default { account: None, .. }) => config::change(context, "accounts.default", None).await?,
         Some(Verb::Alias { account, name, .. }) => {
             // Its name may be taken out when it has signed out as well.
             let username = match named(context, &account).await {
-                Ok(account) => account.username,
+                Ok(account) => account.name(),
                 Err(_) if name.is_none() && account.contains('@') => account,
                 Err(fault) => return Err(fault),
             };
@@ -107,17 +107,42 @@ pub(super) async fn all(context: &Context) -> Result<Vec<AccountView>, Fault> {
     Ok(Accounts::from(reply).accounts)
 }
 
+/// An account that was named.
+struct Named {
+    account: AccountView,
+    /// No other that is signed in has its username.
+    alone: bool,
+}
+
+impl Named {
+    /// What it is called in the settings: by its username, which people know, unless that is another one's as well.
+    fn name(self) -> String {
+        if self.alone { self.account.username } else { self.account.id }
+    }
+}
+
 /// The account of that name.
-async fn named(context: &Context, name: &str) -> Result<AccountView, Fault> {
-    let all = all(context).await?;
+async fn named(context: &Context, name: &str) -> Result<Named, Fault> {
+    one_of(all(context).await?, name)
+}
+
+fn one_of(all: Vec<AccountView>, name: &str) -> Result<Named, Fault> {
     let known: Vec<String> = all.iter().map(|account| account.username.clone()).collect();
-    all.into_iter().find(|account| account.is_called(name)).ok_or_else(|| {
+    let mut called: Vec<AccountView> = all.into_iter().filter(|account| account.is_called(name)).collect();
+    if called.len() > 1 {
+        let each: Vec<String> = called.iter().map(|account| format!("{} ({})", account.id, account.account_type.replace('_', "/"))).collect();
+        let message = format!("{} accounts that are signed in have that name", called.len());
+        return Err(Fault::new(Kind::User, "ambiguous_account", message, format!("Name one of them by its id: {}.", each.join(", "))));
+    }
+    let account = called.pop().ok_or_else(|| {
         let hint = match known.as_slice() {
             [] => "Nobody is signed in: `m365-cachectl login`.".to_owned(),
             known => format!("There is {}.", known.join(", ")),
         };
         Fault::new(Kind::SignIn, "unknown_account", "no account with that id, username or alias is signed in", hint)
-    })
+    })?;
+    let alone = known.iter().filter(|username| username.eq_ignore_ascii_case(&account.username)).count() == 1;
+    Ok(Named { account, alone })
 }
 
 impl From<AccountsReply> for Accounts {
@@ -196,6 +221,17 @@ pub(super) mod tests {
             ..Account::default()
         };
         vec![ada, bob]
+    }
+
+    #[test]
+    fn a_name_that_two_have_names_neither_and_is_not_written_into_the_settings() {
+        let view = |id: &str, username: &str| AccountView::from(Account { id: id.into(), username: username.into(), ..two().remove(0) });
+        let all = || vec![view("1.a", "ada@x.example"), view("2.b", "Ada@x.example"), view("3.c", "bob@x.example")];
+        let named = |name: &str| one_of(all(), name).map(Named::name).map_err(|fault| fault.code);
+        assert_eq!(named("ADA@x.example"), Err("ambiguous_account".into()));
+        assert_eq!(named("1.a"), Ok("1.a".into()), "its username would name both");
+        assert_eq!(named("3.c"), Ok("bob@x.example".into()));
+        assert_eq!(named("nobody"), Err("unknown_account".into()));
     }
 
     #[test]

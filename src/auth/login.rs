@@ -112,6 +112,8 @@ struct Flow {
     outcome: watch::Receiver<Outcome>,
     /// When it is forgotten.
     forgotten: Timestamp,
+    /// How many have begun it and not given it up: whoever asks for the same gets the one that is there.
+    wanted: usize,
     task: AbortHandle,
 }
 
@@ -211,11 +213,14 @@ impl Logins {
         ended.unwrap_or(Err(AuthError::Cancelled))
     }
 
-    /// Gives a sign-in up. Those who wait for it are told.
+    /// Gives a sign-in up for one of those who have begun it. It ends with the last of them; who still waits for it is told.
     pub fn cancel(&self, handle: &str) {
-        let flow = self.flows().remove(handle);
-        if let Some(flow) = flow {
+        let mut flows = self.flows();
+        let Some(flow) = flows.get_mut(handle) else { return };
+        flow.wanted = flow.wanted.saturating_sub(1);
+        if flow.wanted == 0 {
             flow.task.abort();
+            flows.remove(handle);
         }
     }
 
@@ -233,7 +238,11 @@ impl Logins {
         let now = self.parts.clock.now();
         let mut flows = self.flows();
         flows.retain(|_, flow| now < flow.forgotten);
-        let same = flows.values().filter(|flow| flow.options == *options && flow.waits()).find_map(|flow| pick(&flow.prompt));
+        let same = flows.values_mut().filter(|flow| flow.options == *options && flow.waits()).find_map(|flow| {
+            let prompt = pick(&flow.prompt)?;
+            flow.wanted += 1;
+            Some(prompt)
+        });
         let waiting = flows.values().filter(|flow| flow.waits()).count();
         if same.is_none() && waiting >= MOST {
             return Err(AuthError::TooManyFlows(waiting));
@@ -259,7 +268,7 @@ impl Logins {
             }
             tell.send_replace(Some(result));
         });
-        let flow = Flow { options, prompt, outcome, forgotten: expires.plus(KEPT), task: task.abort_handle() };
+        let flow = Flow { options, prompt, outcome, forgotten: expires.plus(KEPT), wanted: 1, task: task.abort_handle() };
         self.flows().insert(handle.to_owned(), flow);
     }
 }

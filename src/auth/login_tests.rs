@@ -268,6 +268,19 @@ async fn cancelled_late_and_unknown_are_told_apart() {
 }
 
 #[tokio::test]
+async fn one_of_two_who_have_begun_it_does_not_give_it_up_for_the_other() {
+    let world = World::new(|_, _| async { device_code() }).await;
+    let logins = &world.logins;
+    let first = logins.start_browser(LoginOptions::default()).await.unwrap();
+    let second = logins.start_browser(LoginOptions::default()).await.unwrap();
+    assert_eq!(first.handle, second.handle);
+    logins.cancel(&first.handle);
+    assert!(logins.flows()[&second.handle].waits());
+    logins.cancel(&second.handle);
+    assert!(!logins.flows().contains_key(&second.handle));
+}
+
+#[tokio::test]
 async fn only_so_many_wait_at_once() {
     let world = World::new(|_, _| async { device_code() }).await;
     for number in 0..MOST {

@@ -192,8 +192,13 @@ impl Engine {
         let _staying = self.leaving.read().await;
         // Signed out meanwhile: nothing of it may be written any more.
         self.accounts.find(key.account.as_str())?;
-        self.queue.begin(&task.dedup);
-        let queued = self.ledger.enqueue(task).await?;
+        let dedup = task.dedup.clone();
+        self.queue.begin(&dedup);
+        let queued = self.ledger.enqueue(task).await.inspect_err(|error| {
+            self.note_store(Some(error));
+            // Nothing is queued; later hits ask again.
+            self.queue.asked().remove(&dedup);
+        })?;
         self.queue.woken.notify_one();
         Ok(queued)
     }

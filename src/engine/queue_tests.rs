@@ -209,9 +209,13 @@ async fn a_store_that_fails_for_a_while_costs_no_task() {
     world.engine.settle(run, Ok(None)).await;
     assert_eq!(world.states().await, [TaskState::Completed]);
 
-    // A refresh that could not be queued is queued by the next stale answer.
+    // A refresh that could not be queued is queued by the next stale answer; so it is when a warm-up of the same answer could not be.
     call(&world.engine, "email_list", json!({})).await.unwrap();
     world.clock.advance(Duration::from_secs(5 * 60));
+    failing("enqueue");
+    let (account, tool) = (ACCOUNT.to_owned(), "email_list".to_owned());
+    let warm = Ask { kind: TaskKind::Warm, account, tool, args: Map::new(), priority: 5, not_before: None };
+    assert!(world.engine.enqueue_task(warm).await.is_err());
     for (name, queued) in [("enqueue", 1), ("", 2)] {
         failing(name);
         assert_eq!(call(&world.engine, "email_list", json!({})).await.unwrap()["_cache_status"], "stale");

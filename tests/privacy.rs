@@ -232,3 +232,30 @@ fn what_is_excluded_is_answered_and_not_kept() {
         assert_eq!(answer.cache_status().unwrap(), "bypass", "nor did it come along with the list");
     }
 }
+
+/// As the page says: with what `emailfolders_list` shows, and with what lists have left out.
+#[test]
+fn a_folder_is_excluded_by_the_id_that_is_shown_of_it() {
+    let world = World::with(Setup { accounts: &[ALEX], ..Setup::default() }).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let folders = client.call("emailfolders_list", &json!({"account_id": ALEX})).unwrap().json().unwrap();
+    let inbox = folders["folders"].as_array().unwrap().iter().find(|folder| folder["displayName"] == "Inbox").unwrap();
+    let handle = inbox["id"].as_str().unwrap().to_owned();
+    assert!(handle.len() < 20, "{handle}");
+    let mut asked = |folder: &str| client.call("email_list", &json!({"account_id": ALEX, "folder": folder, "limit": 1})).unwrap();
+    let kept = asked("inbox").json().unwrap();
+    assert!(kept["next_cursor"].is_string(), "{kept}");
+    world.ctl(&["config", "set", "cache.exclude_folders", &handle]).unwrap().ok().unwrap();
+    world.ctl(&["reload"]).unwrap().ok().unwrap();
+    let removed = world.ctl_json(&["invalidate", "email_*"]).unwrap();
+    assert_eq!(removed["entries_deleted"], 3, "the folders, the list, and what that has left out: {removed}");
+    assert_eq!(["inbox", "sent", "inbox", "sent"].map(|folder| asked(folder).cache_status().unwrap()), ["bypass", "miss", "bypass", "fresh"]);
+    let slip = world.ctl(&["config", "set", "cache.exclude_folders", "Clients"]).unwrap();
+    assert!(slip.code == Some(2) && slip.stderr.contains("emailfolders_list"), "{slip:?}");
+    let lost = "b999999999999";
+    world.ctl(&["config", "set", "cache.exclude_folders", lost]).unwrap().ok().unwrap();
+    world.ctl(&["reload"]).unwrap().ok().unwrap();
+    assert_eq!(asked("archive").cache_status().unwrap(), "bypass", "it may be the one that was meant");
+    let warned = world.ctl_json(&["status"]).unwrap()["warnings"].to_string();
+    assert!(warned.contains("excluded_folder_unknown") && warned.contains(lost), "{warned}");
+}

@@ -403,8 +403,16 @@ impl Core for Running {
         if self.engine.lacks_default() {
             warnings.push(Warning {
                 code: "default_account".into(),
-                message: "the account that `accounts.default` names is not signed in: calls that name none are refused".into(),
-                hint: "Sign in to it, or `m365-cachectl accounts default NAME`.".into(),
+                message: "the account that `accounts.default` names is not signed in, or not alone under that name: calls that name none are refused"
+                    .into(),
+                hint: "Sign in to it, or `m365-cachectl accounts default NAME`; `m365-cachectl accounts` shows who is there.".into(),
+            });
+        }
+        for folder in self.engine.unknown_exclusions().await {
+            warnings.push(Warning {
+                code: "excluded_folder_unknown".into(),
+                message: format!("`cache.exclude_folders` names {folder}, and no folder is known by that handle (any more): no mail is kept"),
+                hint: "Name it as `emailfolders_list` shows it now, or by its well-known name.".into(),
             });
         }
         let graph = status.graph.map(|gauges| GraphState {
@@ -577,7 +585,7 @@ impl Core for Running {
     }
 }
 
-/// Gives a sign-in up when nobody waits for it any more.
+/// Gives a sign-in up for the one who has begun it and does not wait any more.
 struct Cancel {
     engine: Arc<Engine>,
     handle: String,

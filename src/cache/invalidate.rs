@@ -22,6 +22,9 @@ pub enum PatternError {
 /// Longest pattern that is read, in characters.
 const LONGEST: usize = 2048;
 
+/// What begins the type of entries that hold what a tool's answers left out; behind it stands the tool.
+pub const REST_OF: &str = "cursor.";
+
 /// One part of a pattern. `*` stands for any run of characters, `\` takes the next character as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
@@ -151,6 +154,11 @@ impl KeyPattern {
             _ => return Err(PatternError::TooManyParts),
         }
         Ok(Self { tool, account, arg, text: trimmed.to_owned() })
+    }
+
+    /// Whether it names entries of this type. Whoever names a tool's answers names what they left out as well.
+    pub fn names_type(&self, of: &str) -> bool {
+        self.tool.matches(of) || of.strip_prefix(REST_OF).is_some_and(|tool| self.tool.matches(tool))
     }
 }
 

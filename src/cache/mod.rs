@@ -14,7 +14,7 @@ mod verdict;
 pub use check::{Check, Feed, FeedKind, FeedOf, Found, VOUCHED, spread_found};
 pub use entry::{Body, Entry, EntryMeta, Escaped, Reading};
 pub use evict::{Bounds, Keep, SourceSize, trim};
-pub use invalidate::{Glob, KeyPattern, PatternError};
+pub use invalidate::{Glob, KeyPattern, PatternError, REST_OF};
 pub use key::{CacheKey, KeyHash};
 pub use part::{Extent, Follows, extent, member, part};
 pub use room::{Excess, Group, Held, Lane, Next, Order, Place, RoomLimits, Share, excess, next, of_use};

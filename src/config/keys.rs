@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    Backend, Config, KeySource, LogFormat, ToolCache, WarmingOperation,
+    Backend, Config, KeySource, LogFormat, ToolCache, WarmingOperation, exclude,
     settings::{Setting, Takes, listed, put, quoted, whole, word},
     warming::parameters,
 };
@@ -225,16 +225,16 @@ pub(super) const KEYS: &[Setting] = &[
     },
     Setting {
         key: "cache.exclude_folders",
-        meaning: "Mail folders, by well-known name (`junkemail`) or id, whose messages are never kept.",
+        meaning: "Mail folders, by well-known name (`junkemail`), id or handle, whose messages are never kept.",
         takes: Takes::Reload,
-        set: |config, _, value| put(&mut config.cache.exclude_folders, value.list()),
+        set: |config, _, value| put(&mut config.cache.exclude_folders, value.list().and_then(exclude::folders)),
         show: |config, _| listed(&config.cache.exclude_folders),
     },
     Setting {
         key: "cache.exclude_senders",
         meaning: "Addresses, or domains as `@contoso.com`, whose messages are never kept.",
         takes: Takes::Reload,
-        set: |config, _, value| put(&mut config.cache.exclude_senders, value.list()),
+        set: |config, _, value| put(&mut config.cache.exclude_senders, value.list().and_then(exclude::senders)),
         show: |config, _| listed(&config.cache.exclude_senders),
     },
     Setting {

@@ -9,6 +9,7 @@ mod changes;
 mod cloud;
 mod edit;
 mod error;
+mod exclude;
 mod fences;
 mod keys;
 mod nearest;

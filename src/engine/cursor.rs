@@ -16,7 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Answer, CacheStatus, Call, CallError, Engine,
@@ -26,15 +26,13 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, Reading, Ttl, Verdict, judge},
+    cache::{Body, CacheKey, Entry, EntryMeta, Escaped, Mode, REST_OF, Reading, Ttl, Verdict, judge},
     clock::Timestamp,
     graph::GraphRequest,
     store::Put,
     tools::{Fetched, Files, More, Page, Reply, StepError, Steps},
 };
 
-/// The family of snapshots among the keys.
-pub(super) const FAMILY: &str = "cursor";
 /// The argument.
 pub(super) const ARGUMENT: &str = "cursor";
 /// Places for the snapshots of one list, each for half a minute of fetches.
@@ -178,14 +176,12 @@ fn parts(cursor: &str) -> Option<(u32, i64, &str)> {
     Some((page.parse().ok()?, slot.parse().ok()?, nonce))
 }
 
-/// Where the snapshots behind a page of the list `key` lie.
+/// Where the snapshots behind a page of the list `key` lie: under its arguments, so that who names the list by a pattern names them, too.
 fn place(key: &CacheKey, page: u32, slot: i64) -> CacheKey {
-    let of = json!(format!("{:?}", key.hash));
-    CacheKey::new(
-        FAMILY,
-        key.account.clone(),
-        [("of".to_owned(), of), ("page".to_owned(), page.into()), ("slot".to_owned(), slot.into())].into(),
-    )
+    let mut args = key.args.clone();
+    // No tool has such arguments.
+    args.extend([(".page".to_owned(), page.into()), (".slot".to_owned(), slot.into())]);
+    CacheKey::new(format!("{REST_OF}{}", key.tool), key.account.clone(), args)
 }
 
 /// Steps whose first collection begins where an earlier answer ended.

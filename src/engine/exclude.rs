@@ -2,7 +2,8 @@
 //!
 //! An answer is held back whole when it shows one such message. What counts as shown: a message's folder (Graph names it beside every message
 //! that is listed, found or read), and any address under `from`, `sender` or `organizer`, at any depth. A well-known name is asked for its id
-//! once an hour for each mailbox (such names are lower case letters, ids are not); while that cannot be asked, mail is not kept at all, so that nothing slips in.
+//! once an hour for each mailbox (such names are short and all letters, ids are not); a handle, as `emailfolders_list` shows it, is looked up. While the
+//! one cannot be asked or the other is not known any more, mail is not kept at all, so that nothing slips in.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +19,7 @@ use crate::{
     clock::Timestamp,
     graph::GraphRequest,
     ids::AccountId,
+    store::Handle,
     tools::{Effect, Fetched},
 };
 
@@ -35,7 +37,7 @@ const LONGEST_NAME: usize = 32;
 /// What is never kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exclusions {
-    /// Mail folders: well-known names (`junkemail`) or ids.
+    /// Mail folders: well-known names (`junkemail`), ids or handles.
     pub folders: Vec<String>,
     /// Addresses, or domains as `@contoso.com`.
     pub senders: Vec<String>,
@@ -109,16 +111,39 @@ impl Engine {
             if folders.iter().any(named) {
                 return true;
             }
-            if folder.len() > LONGEST_NAME || folder.bytes().any(|byte| !byte.is_ascii_lowercase()) {
-                continue;
-            }
-            match self.folder_id(call, folder).await {
+            let id = match Handle::read(folder) {
+                Some(handle) => self.folder_called(handle).await.map(Some),
+                None if folder.len() > LONGEST_NAME || !folder.bytes().all(|byte| byte.is_ascii_alphabetic()) => continue,
+                None => self.folder_id(call, &folder.to_ascii_lowercase()).await,
+            };
+            match id {
                 Ok(Some(id)) if folders.contains(&id.as_str()) => return true,
                 Ok(_) => {}
                 Err(()) => return true,
             }
         }
         false
+    }
+
+    /// The id of the folder that a handle names, whoever was shown it: a shared mailbox has one id for all. An error when it names nothing.
+    async fn folder_called(&self, handle: Handle) -> Result<String, ()> {
+        match self.ledger.named(handle).await {
+            Ok(Some((_, id))) => Ok(id),
+            Ok(None) | Err(_) => Err(()),
+        }
+    }
+
+    /// The handles among the folders that are excluded which name nothing (any more): because of them no mail is kept.
+    pub async fn unknown_exclusions(&self) -> Vec<String> {
+        let mut unknown = Vec::new();
+        for folder in &self.policy().exclude.folders {
+            if let Some(handle) = Handle::read(folder)
+                && self.folder_called(handle).await.is_err()
+            {
+                unknown.push(folder.clone());
+            }
+        }
+        unknown
     }
 
     /// The id of a well-known folder of the call's mailbox; `None` when there is no such folder, an error while nobody can say.

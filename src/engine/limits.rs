@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{Engine, cursor};
 use crate::{
-    cache::{Excess, Group, Lane, Next, Order, Place, RoomLimits, Share, Ttl, excess, next, of_use},
+    cache::{Excess, Group, Lane, Next, Order, Place, REST_OF, RoomLimits, Share, Ttl, excess, next, of_use},
     clock::Timestamp,
     store::{Room, StoreError},
     tools,
@@ -143,7 +143,7 @@ impl Engine {
 
     /// The times of a tool's entries by its name in the store.
     pub(super) fn ttl_named(&self, tool: &str) -> Ttl {
-        if tool == cursor::FAMILY {
+        if tool.starts_with(REST_OF) {
             return cursor::GOOD_FOR;
         }
         // One that this version does not have is never asked for.

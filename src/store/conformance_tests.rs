@@ -419,21 +419,25 @@ async fn patterns_remove_what_they_name(store: &dyn Backend) {
         (account(), "file_list", vec![("folder_id", json!("P1"))]),
         (account(), "folder_get_tree", vec![("path", json!(format!("/{long}a")))]),
         (other.clone(), "folder_get_tree", vec![("path", json!(format!("/{long}b")))]),
+        (account(), "cursor.email_list", vec![("folder", json!("sentitems")), (".page", json!(0))]),
     ];
     // Each of these starts from all entries; the numbers are the entries' places above.
     let cases: &[(&str, Option<&AccountId>, &[usize])] = &[
         ("email_get:*:email_id=X", None, &[0, 2]),
         ("email_get:o1.t1:email_id=X", None, &[0]),
         ("email_get:*:email_id=X", Some(&other), &[2]),
-        ("email_list:*:folder=sent*", None, &[3]),
+        ("email_list:*:folder=sent*", None, &[3, 8]),
+        ("email_list", None, &[3, 4, 8]),
+        ("cursor.*", None, &[8]),
+        ("c*", None, &[8]),
         ("email_list:*:folder=s_nt", None, &[4]),
         ("email_list:*:limit=10", None, &[3]),
         ("file_list:*:folder_id=P*", None, &[5]),
         ("folder_get_tree:*", None, &[6, 7]),
         ("folder_get_tree:*:path=*b", None, &[7]),
-        ("email_*:o1.t1", None, &[0, 1, 3, 4]),
+        ("email_*:o1.t1", None, &[0, 1, 3, 4, 8]),
         ("*", Some(&other), &[2, 7]),
-        ("*", None, &[0, 1, 2, 3, 4, 5, 6, 7]),
+        ("*", None, &[0, 1, 2, 3, 4, 5, 6, 7, 8]),
         ("*:*:email_id=*", None, &[0, 1, 2]),
         ("nothing", None, &[]),
     ];

@@ -209,7 +209,7 @@ pub(super) fn arg_text(value: &Value) -> Cow<'_, str> {
 
 /// Whether a pattern, and the account it is limited to, name this entry.
 pub(super) fn matches(pattern: &KeyPattern, only: Option<&AccountId>, key: &CacheKey) -> bool {
-    pattern.tool.matches(&key.tool)
+    pattern.names_type(&key.tool)
         && pattern.account.matches(key.account.as_str())
         && only.is_none_or(|account| *account == key.account)
         && match &pattern.arg {

@@ -9,7 +9,7 @@ use super::{
     pack::Head,
 };
 use crate::{
-    cache::{Glob, KeyPattern},
+    cache::{Glob, KeyPattern, REST_OF},
     clock::Timestamp,
     ids::AccountId,
     store::{
@@ -43,20 +43,24 @@ fn find(db: &mut Db, what: &Invalidation) -> Result<Vec<i64>, StoreError> {
     let named = |account: &str| what.pattern.account.matches(account) && what.account.as_ref().is_none_or(|only| only.as_str() == account);
     let mut owners = db.all(OWNERS, (), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     owners.retain(|(_, account)| named(account));
-    let tool = &what.pattern.tool;
     let mut ids = Vec::new();
     match &what.pattern.arg {
         None => {
-            let (from, to) = (tool.prefix(), end_of(tool.prefix()));
-            for (owner, _) in &owners {
-                let rows = db.all(BY_TOOL, (owner, from, &to), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-                ids.extend(rows.into_iter().filter(|(_, name)| tool.matches(name)).map(|(id, _)| id));
+            let prefix = what.pattern.tool.prefix();
+            // Those of an empty prefix are all.
+            let rests = Some(format!("{REST_OF}{prefix}")).filter(|rests| !rests.starts_with(prefix));
+            for from in [Some(prefix.to_owned()), rests].into_iter().flatten() {
+                let to = end_of(&from);
+                for (owner, _) in &owners {
+                    let rows = db.all(BY_TOOL, (owner, &from, &to), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+                    ids.extend(rows.into_iter().filter(|(_, name)| what.pattern.names_type(name)).map(|(id, _)| id));
+                }
             }
         }
         Some((name, value)) => {
             let prefix: String = value.prefix().chars().take(INDEXED).collect();
             for row in db.all(BY_ARG, (name, &prefix, end_of(&prefix)), ByArg::read)? {
-                let wanted = owners.iter().any(|(owner, _)| *owner == row.owner) && tool.matches(&row.tool);
+                let wanted = owners.iter().any(|(owner, _)| *owner == row.owner) && what.pattern.names_type(&row.tool);
                 if wanted && row.matches(db, name, value)? {
                     ids.push(row.entry);
                 }

@@ -149,7 +149,15 @@ pub(super) fn parent(item: &Value) -> Option<&str> {
     text(item.get("parentReference")?, "id")
 }
 
-/// Whether an item is a folder. A notebook is a `package`, a folder shared from another drive a `remoteItem`: neither is.
+/// `folder` or `file`, where Graph tells; of a shortcut, what it leads to. A notebook, a `package`, is neither, and what Microsoft Search finds
+/// carries neither facet (Graph documentation, *search-concept-files*).
+pub(super) fn kind(item: &Value) -> Option<&'static str> {
+    let own_or_remote = [Some(item), item.get("remoteItem")];
+    let has = |facet: &str| own_or_remote.iter().flatten().any(|item| item.get(facet).is_some_and(Value::is_object));
+    ["folder", "file"].into_iter().find(|facet| has(facet))
+}
+
+/// Whether an item is a folder of this drive. A notebook is a `package`, a shortcut to a folder of another drive a `remoteItem`: neither is.
 pub(super) fn is_folder(item: &Value) -> bool {
     item.get("folder").is_some_and(Value::is_object)
 }

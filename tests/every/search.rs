@@ -107,6 +107,8 @@ fn files(desk: &mut Desk) {
     let list = answer["files"].as_array().unwrap();
     all_found(desk, "driveItems", "name", &word, &ids(&answer["files"]));
     assert!(list.iter().any(|file| has(file["name"].as_str().unwrap(), &word)), "{word}: {answer}");
+    // Microsoft Search shows no facet that tells a folder from a file, so neither do we.
+    assert!(list.iter().all(|file| file["type"].is_null()), "{answer}");
 }
 
 fn unified(desk: &mut Desk) {

@@ -7,7 +7,7 @@ use crate::{
     ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Fetched, Param, ParamType, Risk, StepError, Steps, Tool,
-        drive::{Place, is_folder, one_place, read_children, shown},
+        drive::{Place, kind, one_place, read_children, shown},
         local::by_the_clock,
         shape::list_of_others,
         tool::{ACCOUNT, CURSOR, FORCE_REFRESH, MAX_AGE, MAX_TOKENS, USE_CACHE},
@@ -18,7 +18,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "file_list",
     title: "List files",
     profiles: &[Essential, Files],
-    help: "Lists what lies in one OneDrive folder, by name, under `items`: id, name, type (file or folder), size in bytes, \
+    help: "Lists what lies in one OneDrive folder, by name, under `items`: id, name, type (file, folder; null for a notebook), size in bytes, \
            modified. `complete` is false when there is more. download_url is null: file_download_url gives one.",
     params: &[
         ACCOUNT,
@@ -42,12 +42,12 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
 
 async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let keep: Option<fn(&Value) -> bool> = match args.text("type_filter") {
-        Some("files") => Some(|item| !is_folder(item)),
-        Some("folders") => Some(is_folder),
+        Some("files") => Some(|item| kind(item) != Some("folder")),
+        Some("folders") => Some(|item| kind(item) == Some("folder")),
         _ => None,
     };
     // No @microsoft.graph.downloadUrl: whoever has one needs no token, and it dies within the hour (tool catalogue, W9).
-    let select = "id,name,size,lastModifiedDateTime,folder,file,parentReference".to_owned();
+    let select = "id,name,size,lastModifiedDateTime,folder,file,remoteItem,parentReference".to_owned();
     let found = read_children(steps, Place::of(args), select, args.count("limit"), keep).await?;
     let shown = shown(&found.listing.items)?;
     let items = found.listing.items.iter().map(row).collect();
@@ -68,7 +68,7 @@ fn row(item: &Value) -> Value {
     let mut row = Map::new();
     row.insert("id".into(), field("id"));
     row.insert("name".into(), field("name"));
-    row.insert("type".into(), if is_folder(item) { "folder" } else { "file" }.into());
+    row.insert("type".into(), kind(item).into());
     row.insert("size".into(), field("size"));
     row.insert("modified".into(), field("lastModifiedDateTime"));
     row.insert("download_url".into(), Value::Null);
@@ -122,6 +122,25 @@ mod tests {
         // A third page exists and may hold more.
         assert_eq!(list.answer["complete"], false);
         assert_eq!(list.scopes, [Scope::children("R"), Scope::moves(Service::Files), Scope::totals()]);
+    }
+
+    #[tokio::test]
+    async fn a_shortcut_to_a_shared_folder_is_a_folder_and_a_notebook_is_neither() {
+        let shared =
+            json!({"id": "s", "name": "Shared", "remoteItem": {"id": "r", "folder": {"childCount": 3}}, "parentReference": {"id": "R"}});
+        let paper = json!({"id": "p", "name": "Paper", "remoteItem": {"id": "q", "file": {}}, "parentReference": {"id": "R"}});
+        let notebook = json!({"id": "n", "name": "Notes", "package": {"type": "oneNote"}, "parentReference": {"id": "R"}});
+        let fake = Fake::answering([("GET /me/drive/root/children", json!({"value": [shared, paper, notebook]}))]);
+        for (filter, expected) in [
+            ("all", json!([["s", "folder"], ["p", "file"], ["n", null]])),
+            ("folders", json!([["s", "folder"]])),
+            ("files", json!([["p", "file"], ["n", null]])),
+        ] {
+            let list = fetch(&fake, "file_list", json!({"account_id": "a", "type_filter": filter})).await.unwrap();
+            let got: Value = list.answer["items"].as_array().unwrap().iter().map(|item| json!([item["id"], item["type"]])).collect();
+            assert_eq!(got, expected, "{filter}");
+        }
+        assert!(fake.log()[0].contains("remoteItem"), "{:?}", fake.log());
     }
 
     #[tokio::test]

@@ -235,7 +235,7 @@ impl Grower {
                 let mut node = Map::new();
                 node.insert("id".into(), folder.id.into());
                 node.insert("name".into(), folder.name.into());
-                node.insert("childCount".into(), folder.child_count.unwrap_or_default().into());
+                node.insert("childCount".into(), folder.child_count.into());
                 node.insert("path".into(), path.into());
                 node.insert("parentId".into(), parent.into());
                 node.insert("modified".into(), folder.modified);

@@ -9,7 +9,7 @@ use crate::{
     ids::ToolProfile::{Essential, Files},
     tools::{
         Args, Asks, Does, Effect, Fetched, Risk, StepError, Steps, Tool,
-        drive::is_folder,
+        drive::kind,
         listing::{every, read_list},
         local::by_the_clock,
         shape::{id, list_of_others, text},
@@ -22,7 +22,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     title: "Search files",
     profiles: &[Essential, Files],
     help: "Searches names and contents of files and folders, under `files`: on work accounts also what others share (then \
-           drive_id is another drive's). New files show after some minutes.",
+           drive_id is another drive's); there type is null where Microsoft does not tell file or folder. New files show after some minutes.",
     params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, CURSOR, MAX_TOKENS, MAX_AGE],
     effect: Effect::Read { service: Service::Files, ttl: Ok(TTL) },
     risk: Risk::Safe,
@@ -38,7 +38,7 @@ pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
     if steps.personal() {
         let request = GraphRequest::get_path(drive_search_path("/me/drive", query))
             .with("$top", limit.to_string())
-            .with("$select", "id,name,size,lastModifiedDateTime,folder,file,webUrl,parentReference");
+            .with("$select", "id,name,size,lastModifiedDateTime,folder,file,remoteItem,webUrl,parentReference");
         let found = read_list(steps, request, limit, every).await?;
         let shown = found.items.iter().map(|item| Ok((id(item)?.to_owned(), containers(item)))).collect::<Result<_, StepError>>()?;
         let items = found.items.iter().map(|item| Ok(shape(id(item)?, item, None))).collect::<Result<_, StepError>>()?;
@@ -60,7 +60,7 @@ fn shape(id: &str, item: &Value, summary: Option<&str>) -> Value {
     let mut file = Map::new();
     file.insert("id".into(), id.into());
     file.insert("name".into(), item.get("name").cloned().unwrap_or_default());
-    file.insert("type".into(), if is_folder(item) { "folder" } else { "file" }.into());
+    file.insert("type".into(), kind(item).into());
     file.insert("size".into(), item.get("size").cloned().unwrap_or_default());
     file.insert("modified".into(), item.get("lastModifiedDateTime").cloned().unwrap_or_default());
     file.insert("download_url".into(), Value::Null);
@@ -111,10 +111,31 @@ mod tests {
         let got = fetch(&Fake::answering([("POST /search/query", reply)]), "search_files", json!({"account_id": "a", "query": "plan"}))
             .await
             .unwrap();
-        let expected = json!({"files": [{"id": "01A", "name": "Plan.docx", "type": "file", "size": 7, "modified": "2026-01-01T00:00:00Z",
+        let expected = json!({"files": [{"id": "01A", "name": "Plan.docx", "type": null, "size": 7, "modified": "2026-01-01T00:00:00Z",
             "download_url": null, "web_url": "https://x/Plan.docx", "drive_id": "b!1", "summary": "the plan"}], "complete": true, UNTRUSTED.0: UNTRUSTED.1});
         assert_eq!(got.answer, expected);
         assert_eq!(got.scopes, [Scope::any(Service::Files)]);
+    }
+
+    /// Microsoft Search shows neither `file` nor `folder` (Graph documentation, *search-concept-files*).
+    #[tokio::test]
+    async fn what_a_hit_is_is_told_only_where_graph_tells_it() {
+        let hit = |id: &str, more: Value| {
+            let mut resource = json!({"name": id});
+            resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"hitId": id, "resource": resource})
+        };
+        let hits = [
+            hit("neither", json!({"size": 0})),
+            hit("folder", json!({"folder": {}})),
+            hit("file", json!({"file": {}})),
+            hit("shortcut", json!({"remoteItem": {"folder": {"childCount": 1}}})),
+        ];
+        let reply = json!({"value": [{"hitsContainers": [{"hits": hits, "moreResultsAvailable": false}]}]});
+        let fake = Fake::answering([("POST /search/query", reply)]);
+        let got = fetch(&fake, "search_files", json!({"account_id": "a", "query": "x"})).await.unwrap();
+        let types: Vec<&Value> = got.answer["files"].as_array().unwrap().iter().map(|file| &file["type"]).collect();
+        assert_eq!(types, [&Value::Null, &json!("folder"), &json!("file"), &json!("folder")]);
     }
 
     #[tokio::test]

@@ -268,7 +268,7 @@ pub(crate) const DRIVE_ITEM: Schema = Schema {
         ("specialFolder", Complex),
         ("shared", Complex),
     ],
-    on_request: &[("searchResult", Complex), ("deleted", Complex), ("package", Complex), ("webDavUrl", Text)],
+    on_request: &[("searchResult", Complex), ("deleted", Complex), ("package", Complex), ("remoteItem", Complex), ("webDavUrl", Text)],
     outlook: false,
 };
 

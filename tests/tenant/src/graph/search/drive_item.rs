@@ -14,7 +14,7 @@ use super::{Found, Hit, Wish, summary};
 pub(crate) const PROPERTIES: &[&str] =
     &["filename", "filetype", "title", "path", "isdocument", "iscontainer", "lastmodifiedtime", "created"];
 
-/// What a hit shows of its item when no fields are named.
+/// What a hit shows of its item when no fields are named: in all of Microsoft's examples neither `file` nor `folder`.
 const USUAL: &[&str] = &[
     "id",
     "createdDateTime",
@@ -26,8 +26,6 @@ const USUAL: &[&str] = &[
     "lastModifiedBy",
     "parentReference",
     "fileSystemInfo",
-    "file",
-    "folder",
 ];
 
 struct File<'a> {

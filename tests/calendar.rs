@@ -285,6 +285,9 @@ fn somebody_elses_meeting_is_declined_and_not_cancelled() {
         assert!(named(&week(&mut client, &alex, json!({})), "Stand-up").is_none());
         let told = done(&mut client, &bea, "calendar_get_event", json!({"event_id": made["id"], "force_refresh": true}));
         assert_eq!(told["attendees"][0]["status"]["response"], status);
+        // Its organizer cannot take it away in silence, and is told so before anything is done.
+        let silent = json!({"event_id": made["id"], "send_cancellation": false, "confirm": true});
+        assert_eq!(refused(&mut client, &bea, "calendar_delete_event", silent).0, "others_are_told");
         done(&mut client, &bea, "calendar_delete_event", json!({"event_id": made["id"], "confirm": true}));
     }
 }

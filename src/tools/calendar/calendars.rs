@@ -57,7 +57,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         ],
         effect: Effect::Write { service: Service::Calendar },
         risk: Risk::Critical,
-        idempotent: true,
+        // A second call might find it in Deleted Items and destroy it.
+        idempotent: false,
         asks: Asks::Always,
         canonical: None,
         does: Does::Write { touches: delete_touches, act: |steps, args| Box::pin(delete(steps, args)) },
@@ -116,8 +117,9 @@ async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         let what = "this calendar cannot be deleted: it is the default one, or one that Exchange keeps";
         return Err(StepError::user("default_calendar", what, "Delete its events one by one with calendar_delete_event."));
     }
-    match steps.send(GraphRequest::delete(&path).repeatable()).await {
-        // It was there a moment ago: a first attempt whose reply was lost has done it, or somebody else.
+    // Sent once: repeated after a lost reply it could find the calendar among what was deleted and destroy it.
+    match steps.send(GraphRequest::delete(&path)).await {
+        // It was there a moment ago: somebody else has done it.
         Err(error) if error.status == Some(404) => {}
         other => drop(other?),
     }

@@ -1,7 +1,10 @@
 //! `calendar_delete_event`: cancels, declines or deletes, by what the account is to the event.
 //!
 //! Graph refuses to cancel a meeting of somebody else's, and a meeting that its organizer just deletes is cancelled too: Exchange tells
-//! the attendees in any case. So the event is looked at first, and the answer says what was done and whether others were told.
+//! the attendees in any case. So the event is looked at first, and the answer says what was done and whether others were told. Who wants a
+//! meeting of the account's own deleted silently is refused: the person has agreed to something that cannot be had.
+//!
+//! A deletion is sent once: repeated after a lost reply it would find the event in Deleted Items and destroy it.
 
 use serde_json::{Map, Value, json};
 
@@ -27,13 +30,19 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     params: &[
         ACCOUNT,
         EVENT_ID,
-        Param::optional("send_cancellation", ParamType::Bool, "true", "Whether to tell the others."),
+        Param::optional(
+            "send_cancellation",
+            ParamType::Bool,
+            "true",
+            "Whether to tell the others. false is refused for a meeting of yours: Exchange tells its attendees.",
+        ),
         CONFIRM,
         MAILBOX,
     ],
     effect: Effect::Write { service: Service::Calendar },
     risk: Risk::Critical,
-    idempotent: true,
+    // A second call might find it in Deleted Items and destroy it.
+    idempotent: false,
     asks: Asks::Always,
     canonical: None,
     does: Does::Write { touches: event_touches, act: |steps, args| Box::pin(delete(steps, args)) },
@@ -46,7 +55,7 @@ async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let meeting = !attendees(&event).is_empty() || !organizer;
     let (action, others_told) = match (meeting, organizer) {
         (true, true) if tell => ("cancelled", true),
-        (true, true) => ("deleted", true),
+        (true, true) => return Err(others_are_told()),
         // What was cancelled cannot be declined any more; and some organizers want no answers.
         (true, false) if tell && !says(&event, "isCancelled", false) && says(&event, "responseRequested", true) => ("declined", true),
         _ => ("deleted", false),
@@ -54,8 +63,8 @@ async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     match action {
         "cancelled" => act(steps, args, "cancel", Map::new()).await?,
         "declined" => act(steps, args, "decline", Map::from_iter([("sendResponse".to_owned(), Value::Bool(true))])).await?,
-        _ => match steps.send(GraphRequest::delete(&at(args, &["events", event_id(args)])).repeatable()).await {
-            // It was there a moment ago: a first attempt whose reply was lost has done it, or somebody else.
+        _ => match steps.send(GraphRequest::delete(&at(args, &["events", event_id(args)]))).await {
+            // It was there a moment ago: somebody else has done it.
             Err(error) if error.status == Some(404) => {}
             other => drop(other?),
         },
@@ -66,6 +75,11 @@ async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         learned: vec![(event_id(args).to_owned(), Vec::new())],
         late: others_told,
     })
+}
+
+fn others_are_told() -> StepError {
+    let what = "Exchange tells the attendees of a meeting of your own that it is deleted, whatever is asked for; nothing was done";
+    StepError::user("others_are_told", what, "Tell the user, and call again with send_cancellation=true.")
 }
 
 /// Sends an action with its parameters, once.

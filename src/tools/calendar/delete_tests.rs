@@ -20,7 +20,6 @@ fn event(organizer: bool, attendees: usize) -> Value {
 async fn what_is_done_follows_from_what_the_account_is_to_the_event() {
     for (event, tell, request, action, told) in [
         (event(true, 2), true, "POST /me/events/e%2F1/cancel", "cancelled", true),
-        (event(true, 2), false, "DELETE /me/events/e%2F1", "deleted", true),
         (event(true, 0), true, "DELETE /me/events/e%2F1", "deleted", false),
         (event(false, 2), true, "POST /me/events/e%2F1/decline", "declined", true),
         (event(false, 2), false, "DELETE /me/events/e%2F1", "deleted", false),
@@ -33,6 +32,24 @@ async fn what_is_done_follows_from_what_the_account_is_to_the_event() {
         assert_eq!(answer, json!({"status": "deleted", "action": action, "others_told": told}), "{label}");
         assert_eq!(late, told, "{label}");
     }
+}
+
+/// Exchange tells the attendees of a meeting that its organizer deletes, whatever was asked for (Graph documentation, *event: delete*).
+#[tokio::test]
+async fn a_meeting_of_ones_own_is_not_deleted_silently() {
+    let fake = Fake::new(|request| Some(Ok(if request.method == Method::Get { event(true, 2) } else { Value::Null })));
+    let given = json!({"account_id": "a", "event_id": "e/1", "send_cancellation": false, "confirm": true});
+    let refused = act(&fake, "calendar_delete_event", given).await.unwrap_err();
+    assert_eq!((refused.code, refused.is_refusal()), ("others_are_told", true));
+    assert!(refused.hint.unwrap().contains("send_cancellation=true"));
+    assert_eq!(fake.log().len(), 1, "it only looked");
+}
+
+/// Repeated after a lost reply it would find the event in Deleted Items and destroy it.
+#[tokio::test]
+async fn a_deletion_is_sent_once() {
+    let (fake, ..) = delete(event(true, 0), true).await;
+    assert!(!fake.requests()[1].idempotent);
 }
 
 /// The original sent no body at all, and so no content type that Graph takes.

@@ -18,6 +18,7 @@ fn tenant() -> Fake {
             }
             "GET /me/mailFolders/archive/messages" | "GET /me/mailFolders/ARCH-1/messages" => json!({"value": [message("ar1", "ARCH-1")]}),
             "GET /me/mailFolders/CUSTOM-1/messages" => json!({"value": []}),
+            "GET /me/mailFolders/deleteditems" => json!({"id": "BIN-1"}),
             "GET /me/mailFolders/CUSTOM-1" => json!({"id": "CUSTOM-1"}),
             "GET /me/messages/in1" => message("in1", "INBOX-1"),
             "GET /me/messages/in2" => message("in2", "INBOX-1"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{read::containers, well_known};
+use super::{ask_if_bin, is_bin, is_name, read::containers, well_known};
 use crate::{
     cache::{Scope, Service, Touch},
     graph::GraphRequest,
@@ -53,7 +53,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         // With changing ids the second call finds no message; and in between somebody may have moved it on.
         idempotent: false,
         // Into Deleted Items it is a deletion, which asks too.
-        asks: Asks::When(|args| goal(args) == "deleted"),
+        asks: Asks::When(|args| is_bin(goal(args))),
         canonical: Some(one_destination),
         does: Does::Write { touches: move_touches, act: |steps, args| Box::pin(move_message(steps, args)) },
     },
@@ -153,10 +153,8 @@ fn one_destination(args: &mut Args) {
 fn destination(given: &str) -> (&str, Vec<Scope>) {
     match well_known(given) {
         Some((_, name)) => (name, vec![named::mail_folder(name), named::mail_folders_by_id()]),
-        // One of Graph's rarer names, such as `outbox`: whichever list is one of it, it was asked for by id. Ids are longer.
-        None if given.len() < 40 && given.bytes().all(|letter| letter.is_ascii_alphabetic()) => {
-            (given, vec![named::mail_folders_by_id(), Scope::messages(given)])
-        }
+        // A rarer name: whichever list is one of it, it was asked for by id.
+        None if is_name(given) => (given, vec![named::mail_folders_by_id(), Scope::messages(given)]),
         // An id may be that of a well-known folder, whose lists by name carry the real id's scope too.
         None => (given, vec![Scope::messages(given)]),
     }
@@ -179,6 +177,7 @@ fn to_folder_touches(args: &Args, lists: Vec<Scope>) -> Vec<Touch> {
 }
 
 async fn move_message(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
+    ask_if_bin(steps, args, goal(args)).await?;
     take(steps, args, destination(goal(args)).0, "moved").await
 }
 

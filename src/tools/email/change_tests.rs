@@ -115,12 +115,33 @@ async fn a_deletion_is_sent_once_and_forgets_where_the_message_was() {
     assert!(touched.contains(&Touch::Item("m".into())));
 }
 
+#[tokio::test]
+async fn a_move_to_the_id_of_deleted_items_asks_too() {
+    let fake = || {
+        Fake::answering([
+            ("GET /me/mailFolders/deleteditems", json!({"id": "TRASH="})),
+            ("POST /me/messages/m/move", json!({"id": "m", "parentFolderId": "F"})),
+        ])
+    };
+    let given = |folder: &str| json!({"email_id": "m", "destination_folder": folder, "account_id": "x"});
+    let trash = fake();
+    assert!(act(&trash, "email_move", given("TRASH=")).await.unwrap_err().is_unconfirmed());
+    assert_eq!(trash.requests().len(), 1);
+    let agreed = fake();
+    let mut with = given("TRASH=");
+    with["confirm_token"] = "t".into();
+    act(&agreed, "email_move", with).await.unwrap();
+    assert_eq!(agreed.requests().len(), 1, "what was agreed to is not looked at");
+    act(&fake(), "email_move", given("OTHER=")).await.unwrap();
+    act(&fake(), "email_move", given("archive")).await.unwrap();
+}
+
 #[test]
 fn only_a_move_to_deleted_items_asks() {
     let asks = |folder: &str| {
         let given = json!({"email_id": "m", "destination_folder": folder, "account_id": "x"});
         crate::tools::find("email_move").unwrap().asks_for(&args("email_move", given).unwrap())
     };
-    assert!(asks("deleted") && asks("DeletedItems"));
+    assert!(asks("deleted") && asks("DeletedItems") && asks("RecoverableItemsPurges"));
     assert!(!asks("archive") && !asks("AQMkADAwAT="));
 }

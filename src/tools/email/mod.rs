@@ -15,6 +15,9 @@ pub(super) use marks::TOOLS as MARKS;
 pub(super) use read::TOOLS as READS;
 pub(super) use send::TOOLS as SENDS;
 
+use super::{Args, StepError, Steps, mailbox::at, shape::id, tool::CONFIRM_TOKEN};
+use crate::graph::GraphRequest;
+
 /// The folder names clients use, and Graph's well-known names for them.
 const FOLDERS: [(&str, &str); 6] = [
     ("inbox", "inbox"),
@@ -32,6 +35,26 @@ const FOLDER_NAMES: &[&str] = &["inbox", "sent", "drafts", "deleted", "junk", "a
 pub(super) fn well_known(folder: &str) -> Option<(&'static str, &'static str)> {
     let folder = folder.trim();
     FOLDERS.into_iter().find(|(ours, graphs)| ours.eq_ignore_ascii_case(folder) || graphs.eq_ignore_ascii_case(folder))
+}
+
+/// Whether it is one of Graph's names for folders, also of the rarer ones, such as `outbox`. Ids are longer.
+fn is_name(folder: &str) -> bool {
+    well_known(folder).is_some() || folder.len() < 40 && folder.bytes().all(|letter| letter.is_ascii_alphabetic())
+}
+
+/// Whether a move there is a deletion, by the folder's name: Deleted Items, or where Exchange keeps what was deleted from it.
+pub(super) fn is_bin(folder: &str) -> bool {
+    well_known(folder).is_some_and(|(ours, _)| ours == "deleted") || folder.trim().to_ascii_lowercase().starts_with("recoverableitems")
+}
+
+/// Asks, where nobody has agreed yet, when `folder` is Deleted Items by its id.
+pub(super) async fn ask_if_bin(steps: &dyn Steps, args: &Args, folder: &str) -> Result<(), StepError> {
+    if args.has(CONFIRM_TOKEN.name) || is_name(folder) {
+        return Ok(());
+    }
+    let bin = GraphRequest::get(&at(args, &["mailFolders", "deleteditems"])).with("$select", "id");
+    let bin = steps.send(bin).await.map_err(StepError::before)?.body;
+    if id(&bin).map_err(StepError::before)? == folder { Err(StepError::unconfirmed()) } else { Ok(()) }
 }
 
 #[cfg(test)]

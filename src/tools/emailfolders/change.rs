@@ -12,9 +12,10 @@ use crate::{
     ids::ToolProfile::Mail,
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
+        email::{ask_if_bin, is_bin},
         mailbox::at,
         shape::pick,
-        tool::{ACCOUNT, CONFIRM, MAILBOX},
+        tool::{ACCOUNT, CONFIRM, CONFIRM_TOKEN, MAILBOX},
     },
 };
 
@@ -59,17 +60,20 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         name: "emailfolders_move",
         title: "Move a mail folder",
         profiles: &[Mail],
-        help: "Moves a mail folder, with all in it, below another one. Returns the folder. Moving it back undoes it.",
+        help: "Moves a mail folder, with all in it, below another one. Returns the folder. Moving it back undoes it. To `deleted` it asks the \
+               user first.",
         params: &[
             FOLDER,
             Param::required("destination_folder_id", ParamType::Id, "The folder it goes into; msgfolderroot for the top level."),
             ACCOUNT,
             MAILBOX,
+            CONFIRM_TOKEN,
         ],
         effect: EFFECT,
         risk: Risk::Moderate,
         idempotent: true,
-        asks: Asks::Never,
+        // Into Deleted Items it is a deletion, which asks too.
+        asks: Asks::When(|args| is_bin(destination(args))),
         canonical: Some(one_folder),
         does: Does::Write { touches: structure, act: |steps, args| Box::pin(relocate(steps, args)) },
     },
@@ -95,6 +99,10 @@ fn structure(_: &Args) -> Vec<Touch> {
 
 fn folder_id(args: &Args) -> &str {
     args.text("folder_id").map(as_graph_names_it).unwrap_or_default()
+}
+
+fn destination(args: &Args) -> &str {
+    args.text("destination_folder_id").unwrap_or_default()
 }
 
 /// What Graph said of the folder; where it said nothing, that the act was done.
@@ -123,8 +131,9 @@ async fn rename(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
 
 async fn relocate(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     // An action of its own: Graph takes no parentFolderId in a PATCH (Graph documentation, *mailFolder: move*).
-    let destination = args.text("destination_folder_id").map(as_graph_names_it);
-    let request = GraphRequest::post(&at(args, &["mailFolders", folder_id(args), "move"]), json!({ "destinationId": destination }));
+    ask_if_bin(steps, args, destination(args)).await?;
+    let to = json!({ "destinationId": as_graph_names_it(destination(args)) });
+    let request = GraphRequest::post(&at(args, &["mailFolders", folder_id(args), "move"]), to);
     Ok(written(&steps.send(request).await?.body, "moved"))
 }
 
@@ -139,7 +148,7 @@ mod tests {
     use super::*;
     use crate::{
         graph::Method,
-        tools::fake::{Fake, act, refusal},
+        tools::fake::{Fake, act, args, refusal},
     };
 
     fn fake() -> Fake {
@@ -163,6 +172,7 @@ mod tests {
         act(&fake, "emailfolders_create", json!({"account_id": "a", "display_name": "New", "parent_folder_id": "Sent"})).await.unwrap();
         act(&fake, "emailfolders_rename", json!({"account_id": "a", "folder_id": "F", "new_display_name": "New"})).await.unwrap();
         let moving = json!({"account_id": "a", "folder_id": "F", "destination_folder_id": "deleted", "mailbox": "team@x.org"});
+        assert!(crate::tools::find("emailfolders_move").unwrap().asks_for(&args("emailfolders_move", moving.clone()).unwrap()));
         act(&fake, "emailfolders_move", moving).await.unwrap();
         let gone = act(&fake, "emailfolders_delete", json!({"account_id": "a", "folder_id": "F/1", "confirm": true})).await.unwrap();
         assert_eq!(gone.answer, json!({"status": "deleted", "folder_id": "F/1"}));
@@ -172,6 +182,21 @@ mod tests {
         // Only giving it the same name twice does the same as once.
         assert_eq!(asked.iter().map(|request| request.idempotent).collect::<Vec<_>>(), [false, false, true, false, false]);
         assert_eq!(asked[4].method, Method::Delete);
+    }
+
+    /// With all in it: it is a deletion, whatever its name.
+    #[tokio::test]
+    async fn a_move_into_deleted_items_by_its_id_asks() {
+        let fake = Fake::answering([
+            ("GET /me/mailFolders/deleteditems", json!({"id": "TRASH="})),
+            ("POST /me/mailFolders/F/move", json!({"id": "F"})),
+        ]);
+        let given = |folder: &str| json!({"account_id": "a", "folder_id": "F", "destination_folder_id": folder});
+        assert!(act(&fake, "emailfolders_move", given("TRASH=")).await.unwrap_err().is_unconfirmed());
+        assert_eq!(fake.requests().len(), 1);
+        act(&fake, "emailfolders_move", given("OTHER=")).await.unwrap();
+        let top = args("emailfolders_move", given("msgfolderroot")).unwrap();
+        assert!(!crate::tools::find("emailfolders_move").unwrap().asks_for(&top));
     }
 
     #[tokio::test]

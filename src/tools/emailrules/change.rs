@@ -1,4 +1,7 @@
 //! Creating, changing and deleting inbox rules.
+//!
+//! A rule that sends mail away or destroys it needs consent. What a change leaves of a rule shows only at Exchange: it is looked at first, and
+//! the change of such a rule asks, unless it says all actions anew or leaves the rule off.
 
 use serde_json::{Map, Value, json};
 
@@ -139,8 +142,20 @@ async fn update(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         let parts = "display_name, conditions, actions, sequence, is_enabled, exceptions";
         return Err(StepError::user("invalid_argument", "nothing to change was given", format!("Give at least one of {parts}.")));
     }
+    if !args.has(CONFIRM_TOKEN.name) && keeps_actions(args) {
+        let now = steps.send(GraphRequest::get(&rules(args, &[rule_id(args)]))).await.map_err(StepError::before)?.body;
+        if grave(now.get("actions").and_then(Value::as_object)) {
+            return Err(StepError::unconfirmed());
+        }
+    }
     let request = GraphRequest::patch(&rules(args, &[rule_id(args)]), change.into()).repeatable();
     Ok(written(&steps.send(request).await?.body, "updated"))
+}
+
+/// Whether the rule, with the actions it has, may do more after the change than before.
+fn keeps_actions(args: &Args) -> bool {
+    let switched_off = args.has("is_enabled") && !args.flag("is_enabled");
+    !args.has("actions") && !switched_off && ["conditions", "exceptions", "sequence", "is_enabled"].iter().any(|name| args.has(name))
 }
 
 async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {

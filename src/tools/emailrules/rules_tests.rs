@@ -83,6 +83,45 @@ fn rules_that_send_mail_away_or_destroy_it_ask() {
     assert!(asks("emailrules_delete", json!({"account_id": "a", "rule_id": "r"})));
 }
 
+/// What a call says is not all that a rule does: one that sends mail away asks whatever is changed of it.
+#[tokio::test]
+async fn a_change_of_a_rule_that_sends_mail_away_asks() {
+    let change = async |given: Value, rule: Value| {
+        let fake = Fake::answering([
+            ("GET /me/mailFolders/inbox/messageRules/r", rule.clone()),
+            ("PATCH /me/mailFolders/inbox/messageRules/r", rule),
+        ]);
+        let mut all = json!({"account_id": "a", "rule_id": "r"});
+        all.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        let asked = act(&fake, "emailrules_update", all).await.is_err_and(|error| error.is_unconfirmed());
+        let patched = fake.requests().iter().any(|request| request.method == crate::graph::Method::Patch);
+        assert_ne!(asked, patched, "{given}: it is either asked or done");
+        (asked, fake.requests().len())
+    };
+    let harmless = json!({"id": "r", "actions": {"markAsRead": true, "forwardTo": []}});
+    for given in [
+        json!({"is_enabled": true}),
+        json!({"conditions": {"sentToMe": true}}),
+        json!({"exceptions": {"sentToMe": true}, "display_name": "x"}),
+        json!({"sequence": 1}),
+    ] {
+        assert_eq!(change(given.clone(), rule()).await, (true, 1), "{given}");
+        assert_eq!(change(given.clone(), json!({"actions": {"permanentDelete": true}})).await, (true, 1), "{given}");
+        assert_eq!(change(given.clone(), harmless.clone()).await, (false, 2), "{given}");
+        let mut agreed = given.clone();
+        agreed["confirm_token"] = "t".into();
+        assert_eq!(change(agreed, rule()).await, (false, 1), "{given}");
+    }
+    for given in [
+        json!({"is_enabled": false}),
+        json!({"display_name": "x"}),
+        json!({"is_enabled": false, "conditions": {"sentToMe": true}}),
+        json!({"actions": {"markAsRead": true}}),
+    ] {
+        assert_eq!(change(given.clone(), rule()).await, (false, 1), "{given}: it is not looked at");
+    }
+}
+
 /// The six predicates the original takes and Graph does not have, and its flags.
 #[test]
 fn predicates_graph_does_not_have_are_refused_by_name() {

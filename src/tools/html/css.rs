@@ -1,6 +1,28 @@
 //! The little of CSS that hides text: inline styles and the attributes of old that stand for them.
 
-use scraper::node::Element;
+use scraper::{Html, Node, node::Element};
+
+/// What the document's own style sheets speak of. Which elements they mean is not worked out: what a class may have set is not known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sheets {
+    color: bool,
+    ground: bool,
+}
+
+impl Sheets {
+    /// Of the `style` elements of a document.
+    pub(super) fn of(document: &Html) -> Self {
+        let sheets = document.tree.nodes().filter(|node| node.value().as_element().is_some_and(|element| element.name() == "style"));
+        let texts = sheets.flat_map(|sheet| sheet.children()).filter_map(|node| match node.value() {
+            Node::Text(text) => Some(text.to_ascii_lowercase()),
+            _ => None,
+        });
+        texts.fold(Self::default(), |known, text| Self {
+            color: known.color || text.contains("color"),
+            ground: known.ground || text.contains("background"),
+        })
+    }
+}
 
 /// What an element says about itself.
 #[derive(Debug, Default)]
@@ -10,6 +32,9 @@ pub(super) struct Style {
     tiny: Option<bool>,
     color: Option<Color>,
     ground: Option<Color>,
+    block: bool,
+    struck: bool,
+    tagged: bool,
 }
 
 /// A colour, where it is one that we can read.
@@ -27,11 +52,14 @@ pub(super) struct Seen {
     tiny: bool,
     color: Color,
     ground: Color,
+    /// By a style, and by an element of its own.
+    struck: bool,
+    tagged: bool,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { shown: true, tiny: false, color: Color::Known([0; 3]), ground: Color::Known([255; 3]) }
+        Self { shown: true, tiny: false, color: Color::Known([0; 3]), ground: Color::Known([255; 3]), struck: false, tagged: false }
     }
 }
 
@@ -44,7 +72,15 @@ impl Seen {
             color: style.color.unwrap_or(self.color),
             // What lies under a clear ground is seen through it.
             ground: style.ground.filter(|ground| *ground != Color::Clear).unwrap_or(self.ground),
+            // Nothing inside can take the line away.
+            struck: self.struck || style.struck,
+            tagged: self.tagged || style.tagged,
         }
+    }
+
+    /// Whether text here is struck out and no element around it says so.
+    pub(super) fn is_struck(&self) -> bool {
+        self.struck && !self.tagged
     }
 
     /// Whether text here can be read.
@@ -63,9 +99,9 @@ fn alike(color: Color, ground: Color) -> bool {
 }
 
 impl Style {
-    /// Of an element's `style`, `hidden`, `color` and `bgcolor`. Of two declarations the later one counts.
-    pub(super) fn of(element: &Element) -> Self {
-        let mut style = Self { gone: element.attr("hidden").is_some(), ..Self::default() };
+    /// Of an element's `style`, `hidden`, `color` and `bgcolor`. Of two declarations the later one counts, and an `!important` one before others.
+    pub(super) fn of(element: &Element, sheets: Sheets) -> Self {
+        let mut style = Self { tagged: matches!(element.name(), "s" | "strike" | "del"), ..Self::default() };
         if element.name() == "font" {
             style.color = element.attr("color").map(color);
         }
@@ -73,32 +109,61 @@ impl Style {
         if element.attr("background").is_some() {
             style.ground = Some(Color::Unknown);
         }
-        let (mut clipped, mut flat) = (false, false);
-        for (name, value) in element.attr("style").unwrap_or_default().split(';').filter_map(|one| one.split_once(':')) {
-            let (name, value) = (name.trim().to_ascii_lowercase(), value.to_ascii_lowercase());
-            let value = value.trim().trim_end_matches("!important").trim();
+        if element.attr("class").is_some() {
+            style.color = if sheets.color { Some(Color::Unknown) } else { style.color };
+            style.ground = if sheets.ground { Some(Color::Unknown) } else { style.ground };
+        }
+        style.declare(element);
+        style
+    }
+
+    /// What the `style` says.
+    fn declare(&mut self, element: &Element) {
+        let declared = element.attr("style").unwrap_or_default().split(';').filter_map(|one| one.split_once(':'));
+        let mut declared: Vec<(String, String, bool)> = declared
+            .map(|(name, value)| {
+                let value = value.trim().to_ascii_lowercase();
+                let plain = value.strip_suffix("!important").map(|plain| plain.trim().to_owned());
+                let important = plain.is_some();
+                (name.trim().to_ascii_lowercase(), plain.unwrap_or(value), important)
+            })
+            .collect();
+        declared.sort_by_key(|(.., important)| *important);
+
+        let (mut none, mut clear) = (element.attr("hidden").is_some(), false);
+        let (mut clipped, mut flat, mut away) = (false, false, false);
+        for (name, value, _) in &declared {
+            let value = value.as_str();
             match name.as_str() {
-                "display" => style.gone |= value == "none",
-                "mso-hide" => style.gone |= value == "all",
-                "opacity" => style.gone |= amount(value).is_some_and(|(number, _)| number < 0.05),
-                "visibility" => style.shown = Some(!matches!(value, "hidden" | "collapse")),
-                "font-size" => style.tiny = Some(is_tiny(value)),
+                "display" => {
+                    none = value == "none";
+                    self.block = !none && !value.starts_with("inline") && value != "contents";
+                }
+                "opacity" => clear = amount(value).is_some_and(|(number, _)| number < 0.05),
+                "visibility" => self.shown = Some(!matches!(value, "hidden" | "collapse")),
+                "font-size" => self.tiny = Some(is_tiny(value)),
                 "font" => {
                     let size = value.split_whitespace().find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()));
-                    style.tiny = size.map(|size| is_tiny(size.split('/').next().unwrap_or(size))).or(style.tiny);
+                    self.tiny = size.map(|size| is_tiny(size.split('/').next().unwrap_or(size))).or(self.tiny);
                 }
-                "color" => style.color = Some(color(value)),
-                "background-color" => style.ground = Some(color(value)),
-                "background" => style.ground = Some(ground(value)),
-                "background-image" if value != "none" => style.ground = Some(Color::Unknown),
+                "color" => self.color = Some(color(value)),
+                "background-color" => self.ground = Some(color(value)),
+                "background" => self.ground = Some(ground(value)),
+                "background-image" if value != "none" => self.ground = Some(Color::Unknown),
+                "text-decoration" | "text-decoration-line" => self.struck = value.contains("line-through"),
                 "overflow" => clipped = value == "hidden",
                 "height" | "max-height" | "width" | "max-width" => flat |= amount(value).is_some_and(|(number, _)| number == 0.0),
-                "text-indent" | "left" | "top" => style.gone |= amount(value).is_some_and(|(number, _)| number <= -999.0),
+                "text-indent" | "left" | "top" => away |= amount(value).is_some_and(|(number, _)| number <= -999.0),
+                // Not `mso-hide`: it hides from Outlook's classic window alone, whose reader is shown something else in its place.
                 _ => {}
             }
         }
-        style.gone |= clipped && flat;
-        style
+        self.gone = none || clear || away || clipped && flat;
+    }
+
+    /// Whether it begins and ends lines by itself.
+    pub(super) fn is_block(&self) -> bool {
+        self.block
     }
 
     /// Whether nothing inside it is seen, whatever that says about itself.

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use scraper::{Html, Node, node::Element};
 
-use css::{Seen, Style};
+use css::{Seen, Sheets, Style};
 
 /// Elements that go with all that is inside them.
 const DROPPED: [&str; 29] = [
@@ -59,6 +59,28 @@ const KEPT: [&str; 36] = [
     "ul",
 ];
 
+/// Elements that stand apart as a `div` does, and are written as one.
+const BLOCKS: [&str; 18] = [
+    "address",
+    "article",
+    "aside",
+    "center",
+    "details",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "header",
+    "hgroup",
+    "legend",
+    "main",
+    "nav",
+    "search",
+    "section",
+    "summary",
+];
+
 /// Longest HTML that is read, in bytes: the time it takes grows faster than the length where elements are nested without end.
 const MOST: usize = 1_000_000;
 
@@ -69,24 +91,30 @@ pub(super) fn visible(html: &str) -> Option<String> {
     }
     let document = Html::parse_document(html);
     let mut out = String::with_capacity(html.len() / 4);
+    let sheets = Sheets::of(&document);
     let mut seen = vec![Seen::default()];
+    // What closes each element that is open.
+    let mut closings: Vec<Option<&str>> = Vec::new();
     let mut skipped = None;
     for edge in document.tree.root().traverse() {
         use ego_tree::iter::Edge;
         match edge {
             Edge::Open(node) if skipped.is_none() => match node.value() {
                 Node::Text(text) if seen.last().is_some_and(Seen::shows_text) => {
+                    let struck = seen.last().is_some_and(Seen::is_struck) && !text.trim().is_empty();
+                    out.push_str(if struck { "<s>" } else { "" });
                     push_text(&mut out, text, node.ancestors().any(|above| name_of(above.value()) == "pre"));
+                    out.push_str(if struck { "</s>" } else { "" });
                 }
                 Node::Element(element) => {
-                    let style = Style::of(element);
+                    let style = Style::of(element, sheets);
                     if DROPPED.contains(&element.name()) || style.hides_all() {
                         skipped = Some(node.id());
                         continue;
                     }
                     let around = seen.last().cloned().unwrap_or_default();
                     seen.push(around.with(&style));
-                    open(&mut out, element);
+                    closings.push(open(&mut out, element, &style));
                 }
                 _ => {}
             },
@@ -97,10 +125,9 @@ pub(super) fn visible(html: &str) -> Option<String> {
                     }
                 }
                 None => {
-                    if let Node::Element(element) = node.value() {
+                    if node.value().is_element() {
                         seen.pop();
-                        let name = element.name();
-                        if KEPT.contains(&name) && !matches!(name, "br" | "hr") {
+                        if let Some(name) = closings.pop().flatten() {
                             let _ = write!(out, "</{name}>");
                         }
                     }
@@ -116,19 +143,27 @@ fn name_of(node: &Node) -> &str {
     node.as_element().map_or("", Element::name)
 }
 
-/// The opening tag with the few attributes that matter; of an image, the words that stand for it.
-fn open(out: &mut String, element: &Element) {
-    let name = element.name();
-    if name == "img" {
+/// What an element is written as; `None` where only what is inside it is shown.
+fn written_as(name: &str, style: &Style) -> Option<&'static str> {
+    match name {
+        "strike" => Some("s"),
+        "dir" | "menu" => Some("ul"),
+        name if BLOCKS.contains(&name) => Some("div"),
+        name => KEPT.iter().find(|kept| **kept == name).copied().or_else(|| style.is_block().then_some("div")),
+    }
+}
+
+/// The opening tag with the few attributes that matter; of an image, the words that stand for it. Returns what has to be closed.
+fn open(out: &mut String, element: &Element, style: &Style) -> Option<&'static str> {
+    if element.name() == "img" {
         if let Some(words) = element.attr("alt").map(str::trim).filter(|words| !words.is_empty()) {
             push_text(out, &format!("[{words}]"), false);
         }
-        return;
+        return None;
     }
-    if !KEPT.contains(&name) {
-        return;
-    }
+    let name = written_as(element.name(), style)?;
     let _ = write!(out, "<{name}");
+    let number = |attribute: &str| element.attr(attribute).and_then(|number| number.trim().parse::<i32>().ok());
     match name {
         "a" => {
             if let Some(href) = element.attr("href").map(str::trim).filter(|href| leads_out(href)) {
@@ -142,9 +177,24 @@ fn open(out: &mut String, element: &Element) {
                 }
             }
         }
+        "ol" => {
+            if let Some(start) = number("start") {
+                let _ = write!(out, " start=\"{start}\"");
+            }
+            if let Some(kind) = element.attr("type").filter(|kind| matches!(*kind, "1" | "a" | "A" | "i" | "I")) {
+                let _ = write!(out, " type=\"{kind}\"");
+            }
+            out.push_str(if element.attr("reversed").is_some() { " reversed" } else { "" });
+        }
+        "li" => {
+            if let Some(value) = number("value") {
+                let _ = write!(out, " value=\"{value}\"");
+            }
+        }
         _ => {}
     }
     out.push('>');
+    (!matches!(name, "br" | "hr")).then_some(name)
 }
 
 /// Only addresses that a person could follow; no script, no data, no file.
@@ -179,6 +229,23 @@ fn push_text(out: &mut String, text: &str, preformatted: bool) {
 /// For the inside of an element.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// HTML that shows `text` as it is: its lines, its spaces, and every sign of it.
+pub(super) fn of_text(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    // Whether a space would not be seen here.
+    let mut unseen = true;
+    for letter in text.replace("\r\n", "\n").chars() {
+        match letter {
+            '\n' | '\r' => html.push_str("<br>"),
+            '\t' => html.push_str("&nbsp;&nbsp;&nbsp;&nbsp;"),
+            ' ' if unseen => html.push_str("&nbsp;"),
+            other => html.push_str(&escaped(other.encode_utf8(&mut [0; 4]))),
+        }
+        unseen = matches!(letter, ' ' | '\n' | '\r');
+    }
+    html
 }
 
 /// Deepest nesting that is read. Mail clients' own quoting nests some ten levels for each answer.

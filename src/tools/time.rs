@@ -71,6 +71,17 @@ impl Given {
         }
     }
 
+    /// The moment `days` days later as a calendar counts them: where the clocks change a day has 23 hours, or 25. With an offset each has 24. A
+    /// time that the clocks of `zone` skip is as far behind the gap as it would be into it.
+    pub(super) fn days_on(self, days: i64, zone: &Zone) -> Option<Timestamp> {
+        let days = jiff::Span::new().try_days(days).ok()?;
+        match self {
+            Self::Day(date) => Self::Day(date.checked_add(days).ok()?).moment(zone),
+            Self::Wall(at) => zone.rules().to_ambiguous_zoned(at.checked_add(days).ok()?).compatible().ok().map(|at| at.timestamp()),
+            Self::Fixed(at, offset) => Self::Fixed(at.checked_add(days).ok()?, offset).moment(zone),
+        }
+    }
+
     /// The day it names; `None` when it also names a time other than midnight.
     pub(super) fn day(self) -> Option<Date> {
         match self {

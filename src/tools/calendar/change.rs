@@ -92,9 +92,13 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
 
 const UPDATES: &[Param] = &[
     Param::member("subject", SUBJECT, "The subject."),
-    Param::member("start", ParamType::Time, "ISO 8601; without an offset in `timezone`. A date if all-day."),
+    Param::member("start", ParamType::Time, "ISO 8601; without an offset by the clocks of `timezone`. A date if all-day."),
     Param::member("end", ParamType::Time, "The same; all-day events end on the day after their last."),
-    Param::member("timezone", ParamType::Zone, "The zone it is to live in; its own by default."),
+    Param::member(
+        "timezone",
+        ParamType::Zone,
+        "Zone of times without an offset, the mailbox's by default; one named here the event then lives in.",
+    ),
     Param::member("location", ParamType::Prose { max: 1000 }, "Where it takes place; empty for nowhere."),
     Param::member("body", ParamType::Prose { max: 1_000_000 }, "What it is about, as text."),
     Param::member("attendees", PEOPLE, "Everybody invited from now on; an empty list for nobody."),

@@ -235,18 +235,17 @@ impl Read {
 /// From the start of the minute of `now`, or from `start`; to `end`, or `days_ahead` days on.
 fn window(args: &Args, now: Timestamp, zone: &Zone) -> Result<(Timestamp, Timestamp), StepError> {
     const MINUTE: i64 = 60_000;
-    let moment = |given: Given| {
-        let moment = given.moment(zone).ok_or_else(|| skipped(zone))?;
-        Ok::<_, StepError>(Timestamp(moment.as_millisecond()))
-    };
-    let from = match given(args, "start") {
-        Some(start) => moment(start)?,
+    let known = |moment: Option<jiff::Timestamp>| Ok::<_, StepError>(Timestamp(moment.ok_or_else(|| skipped(zone))?.as_millisecond()));
+    let start = given(args, "start");
+    let from = match start {
+        Some(start) => known(start.moment(zone))?,
         None => Timestamp(now.0 - now.0.rem_euclid(MINUTE)),
     };
-    let to = match given(args, "end") {
-        Some(Given::Day(last)) => moment(Given::Day(last.saturating_add(jiff::Span::new().days(1))))?,
-        Some(end) => moment(end)?,
-        None => from.plus(Duration::from_secs(u64::try_from(args.int("days_ahead")).unwrap_or_default() * DAY)),
+    let to = match (given(args, "end"), start) {
+        (Some(last @ Given::Day(_)), _) => known(last.days_on(1, zone))?,
+        (Some(end), _) => known(end.moment(zone))?,
+        (None, Some(start)) => known(start.days_on(args.int("days_ahead"), zone))?,
+        (None, None) => from.plus(Duration::from_secs(u64::try_from(args.int("days_ahead")).unwrap_or_default() * DAY)),
     };
     if from >= to {
         return Err(StepError::user("invalid_argument", "start does not lie before end", "Without start, the window begins now."));

@@ -83,7 +83,7 @@ async fn look(steps: &dyn Steps, args: &Args, fields: &str) -> Result<Value, Ste
 }
 
 /// A flag of an event; `usually` when Graph does not tell.
-fn says(event: &Value, name: &str, usually: bool) -> bool {
+pub(super) fn says(event: &Value, name: &str, usually: bool) -> bool {
     event.get(name).and_then(Value::as_bool).unwrap_or(usually)
 }
 

@@ -1,5 +1,8 @@
 //! `search_contacts`.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::{try_join, try_join_all};
 use serde_json::Value;
 
 use super::{LIMIT, QUERY, TTL, matches, words};
@@ -18,14 +21,16 @@ use crate::{
 const FIELDS: [&str; 9] =
     ["id", "displayName", "emailAddresses", "givenName", "surname", "companyName", "businessPhones", "homePhones", "mobilePhone"];
 
-/// Most contacts that are read; more than any address book a person keeps.
+/// Most contacts of one folder that are read; more than any address book a person keeps.
 const MOST: usize = 10_000;
+/// Most folders of contacts that are read.
+const MOST_FOLDERS: usize = 100;
 
 pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_contacts",
     title: "Search contacts",
     profiles: &[Essential, Mail, Calendar],
-    help: "Finds contacts by any part of their names, company, e-mail addresses or phone numbers; all words of the query have to \
+    help: "Finds contacts of all folders by any part of their names, company, e-mail addresses or phone numbers; all words of the query have to \
            be there. Under `contacts`, by display name.",
     params: &[QUERY, ACCOUNT, LIMIT, USE_CACHE, FORCE_REFRESH, MAX_TOKENS_ONCE, MAX_AGE],
     effect: Effect::Read { service: Service::Contacts, ttl: Ok(TTL) },
@@ -38,21 +43,30 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
 
 async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
     let (limit, words) = (args.count("limit"), words(args.text("query").unwrap_or_default()));
-    let request = GraphRequest::get(&["me", "contacts"])
-        .with("$top", "500")
-        .with("$orderby", "displayName")
-        .with("$select", format!("{},parentFolderId", FIELDS.join(",")));
-    let enough = |items: &[Value]| items.len() >= MOST || items.iter().filter(|contact| found(&words, contact)).count() > limit;
-    let page = steps.pages(request, &enough).await?;
-    let mut hits: Vec<&Value> = page.items.iter().filter(|contact| found(&words, contact)).collect();
-    let complete = page.next.is_none() && hits.len() <= limit;
+    let others = async {
+        let (folders, complete) = folders(steps).await?;
+        let paths: Vec<_> = folders.iter().map(|folder| ["me", "contactFolders", folder, "contacts"]).collect();
+        Ok((try_join_all(paths.iter().map(|path| matching(steps, path, &words, limit))).await?, complete))
+    };
+    let ((mut hits, own_complete), (others, all_folders)) = try_join(matching(steps, &["me", "contacts"], &words, limit), others).await?;
+    let complete = own_complete && all_folders && others.iter().all(|(_, complete)| *complete);
+    if !others.is_empty() {
+        hits.extend(others.into_iter().flat_map(|(hits, _)| hits));
+        hits.sort_by_cached_key(|contact| {
+            let name = text(contact, "displayName").unwrap_or_default();
+            (name.to_lowercase(), text(contact, "id").unwrap_or_default().to_owned())
+        });
+    }
+    let mut seen = BTreeSet::new();
+    hits.retain(|contact| text(contact, "id").is_none_or(|id| seen.insert(id.to_owned())));
+    let complete = complete && hits.len() <= limit;
     hits.truncate(limit);
     let shown = hits.iter().map(|contact| {
         let containers = text(contact, "parentFolderId").map(Scope::contacts).into_iter().collect();
         Ok((id(contact)?.to_owned(), containers))
     });
     let shown = shown.collect::<Result<_, StepError>>()?;
-    let contacts = hits.into_iter().map(|contact| pick(contact, &FIELDS).into()).collect();
+    let contacts = hits.iter().map(|contact| pick(contact, &FIELDS).into()).collect();
     Ok(Fetched {
         answer: list_answer("contacts", contacts, complete),
         list: Some("contacts"),
@@ -63,6 +77,35 @@ async fn search(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         etag: None,
         along: Vec::new(),
     })
+}
+
+/// The contacts of one folder that hold all words, and whether the folder was read to its end: more than `limit` are not looked for.
+async fn matching(steps: &dyn Steps, path: &[&str], words: &[String], limit: usize) -> Result<(Vec<Value>, bool), StepError> {
+    let request = GraphRequest::get(path)
+        .with("$top", "500")
+        .with("$orderby", "displayName")
+        .with("$select", format!("{},parentFolderId", FIELDS.join(",")));
+    let enough = |items: &[Value]| items.len() >= MOST || items.iter().filter(|contact| found(words, contact)).count() > limit;
+    let page = steps.pages(request, &enough).await?;
+    Ok((page.items.into_iter().filter(|contact| found(words, contact)).collect(), page.next.is_none()))
+}
+
+/// The ids of all contact folders but the default one, and whether they are all. Graph lists those of one level at a time.
+async fn folders(steps: &dyn Steps) -> Result<(Vec<String>, bool), StepError> {
+    let below = |path: &[&str]| GraphRequest::get(path).with("$top", "100").with("$select", "id");
+    let (mut found, mut complete) = (Vec::new(), true);
+    let mut level = vec![below(&["me", "contactFolders"])];
+    while !level.is_empty() && found.len() < MOST_FOLDERS {
+        let asked = level.drain(..).map(|request| steps.pages(request, &|folders| folders.len() >= MOST_FOLDERS));
+        for page in try_join_all(asked.collect::<Vec<_>>()).await? {
+            complete &= page.next.is_none();
+            for folder in &page.items {
+                level.push(below(&["me", "contactFolders", id(folder)?, "childFolders"]));
+                found.push(id(folder)?.to_owned());
+            }
+        }
+    }
+    Ok((found, complete && level.is_empty()))
 }
 
 /// Whether all words are somewhere in the contact. Phones are also compared by their digits alone.
@@ -79,7 +122,8 @@ fn found(words: &[String], contact: &Value) -> bool {
     let bare: Vec<String> = phones.iter().map(|phone| digits(phone)).collect();
     texts.extend(phones);
     words.iter().all(|word| {
-        let number = digits(word);
+        // Digits within a word are part of the word.
+        let number = if word.contains(char::is_alphabetic) { String::new() } else { digits(word) };
         matches(std::slice::from_ref(word), &texts) || (number.len() >= 4 && bare.iter().any(|phone| phone.contains(&number)))
     })
 }
@@ -98,6 +142,7 @@ mod tests {
         let fake = Fake::answering([
             ("GET /me/contacts", json!({"value": [ada], "@odata.nextLink": "/p2"})),
             ("GET /p2", json!({"value": [bob]})),
+            ("GET /me/contactFolders", json!({"value": []})),
         ]);
         let ids =
             |answer: Value| answer["contacts"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect::<String>();
@@ -107,6 +152,10 @@ mod tests {
             ("ANALYTICAL", "1"),
             ("79460018", "1"),
             ("01701234567", "2"),
+            ("+44(20)7946", "1"),
+            // A number within a word is not a phone's.
+            ("room1234", ""),
+            ("q2-20794", ""),
             ("o", "12"),
             ("nobody", ""),
             ("ada bob", ""),
@@ -117,5 +166,42 @@ mod tests {
         let cut = fetch(&fake, "search_contacts", json!({"account_id": "a", "query": "o", "limit": 1})).await.unwrap();
         assert_eq!((ids(cut.answer.clone()), &cut.answer["complete"]), ("1".into(), &json!(false)));
         assert!(cut.answer["contacts"][0].get("parentFolderId").is_none());
+    }
+
+    #[tokio::test]
+    async fn the_contacts_of_every_folder_are_searched_and_sorted_as_one_list() {
+        let person = |name: &str| json!({"id": name, "displayName": name, "parentFolderId": "F"});
+        let fake = Fake::answering([
+            ("GET /me/contacts", json!({"value": [person("Dora Lee"), person("Xaver")]})),
+            ("GET /me/contactFolders", json!({"value": [{"id": "F1"}], "@odata.nextLink": "/more"})),
+            ("GET /more", json!({"value": [{"id": "F2"}]})),
+            ("GET /me/contactFolders/F1/contacts", json!({"value": [person("Cy Lee")], "@odata.nextLink": "/p2"})),
+            ("GET /p2", json!({"value": [person("Eva Lee")]})),
+            ("GET /me/contactFolders/F1/childFolders", json!({"value": [{"id": "F3"}]})),
+            ("GET /me/contactFolders/F2/contacts", json!({"value": []})),
+            ("GET /me/contactFolders/F2/childFolders", json!({"value": []})),
+            ("GET /me/contactFolders/F3/contacts", json!({"value": [person("ada lee"), person("Cy Lee")]})),
+            ("GET /me/contactFolders/F3/childFolders", json!({"value": []})),
+        ]);
+        let found = async |limit: u64| {
+            let given = json!({"account_id": "a", "query": "lee", "limit": limit});
+            let got = fetch(&fake, "search_contacts", given).await.unwrap();
+            let names: Vec<_> =
+                got.answer["contacts"].as_array().unwrap().iter().map(|one| one["displayName"].as_str().unwrap().to_owned()).collect();
+            (names.join(", "), got.answer["complete"] == true)
+        };
+        assert_eq!(found(50).await, ("ada lee, Cy Lee, Dora Lee, Eva Lee".into(), true));
+        assert_eq!(found(2).await, ("ada lee, Cy Lee".into(), false));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_read_fails_the_search() {
+        let fake = Fake::answering([
+            ("GET /me/contacts", json!({"value": []})),
+            ("GET /me/contactFolders", json!({"value": [{"id": "F1"}]})),
+            ("GET /me/contactFolders/F1/childFolders", json!({"value": []})),
+        ]);
+        let error = fetch(&fake, "search_contacts", json!({"account_id": "a", "query": "x"})).await.unwrap_err();
+        assert_eq!(error.status, Some(404));
     }
 }

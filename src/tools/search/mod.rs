@@ -4,9 +4,10 @@
 //!
 //! * Mail: `$search` on the mailbox's messages, for all accounts. `/search/query`, which the original uses for work accounts, gives ids that
 //!   change when a message moves, knows no shared mailboxes and no folder; `$search` gives the ids every other tool gives.
-//! * Events: `/search/query` for work accounts, which also looks into bodies and has to be cut to the window here; for personal accounts,
-//!   where Graph has no search of events, the occurrences of the window are read and matched here.
-//! * Contacts: all contacts are read and matched here, for Graph's filter knows neither parts of words nor phones.
+//! * Events: `/search/query` for work accounts, which also looks into bodies, knows the primary calendar only, which the answer says, and has to
+//!   be cut to the window here; for personal accounts, where Graph has no search of events, the occurrences of the window are read from all
+//!   calendars and matched here.
+//! * Contacts: those of all folders are read and matched here, for Graph's filter knows neither parts of words nor phones.
 //! * Files: `/search/query` for work accounts, which also finds what others share; the drive's own search for personal ones.
 //!
 //! A query is content: it is never logged.

@@ -28,7 +28,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     name: "search_unified",
     title: "Search mail, events and files",
     profiles: &[Essential],
-    help: "Searches messages, events (a year back and ahead) and files at once, under message, event and driveItem. A type that \
+    help: "Searches messages, events (a year back and ahead; on work accounts the default calendar's) and files at once, under message, event and driveItem. A type that \
            could not be searched is named under `errors`.",
     params: &[
         QUERY,

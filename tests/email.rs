@@ -180,6 +180,28 @@ fn a_large_message_that_fails_leaves_a_draft_that_is_named() {
     assert_eq!(arrived.iter().filter(|message| message["subject"] == "Large").count(), 2);
 }
 
+/// Graph reads a comment as HTML, in which lines run together and what looks like an element is one.
+#[test]
+fn an_answer_arrives_with_the_lines_and_signs_it_was_written_with() {
+    let (world, mut one, mut other) = two();
+    let (alex, bea) = (&world.ids[0], &world.ids[1]);
+    let text = "Yes & <no>,\n\n  two";
+    for (body_type, shown) in [("text", text), ("html", "<div>Yes &amp; &lt;no&gt;,<br><br>\u{a0}\u{a0}two</div>")] {
+        let subject_line = format!("Lines {body_type}");
+        let letter = json!({"account_id": alex, "to": BEA, "subject": subject_line, "body": "<p>old words</p>", "body_type": body_type, "confirm": true});
+        good(&mut one, "email_send", letter);
+        let letter = id(subject(&list(&mut other, bea, "inbox"), &subject_line).unwrap()).to_owned();
+        let answer = json!({"account_id": bea, "email_id": letter, "body": text, "confirm": true});
+        assert_eq!(good(&mut other, "email_reply", answer)["status"], "sent");
+        let inbox = list(&mut one, alex, "inbox");
+        let got =
+            json!({"account_id": alex, "email_id": id(subject(&inbox, &format!("RE: {subject_line}")).unwrap()), "body_format": "html"});
+        let body = good(&mut one, "email_get", got)["body"].clone();
+        let content = body["content"].as_str().unwrap().replace("\r\n", "\n");
+        assert!(content.starts_with(shown) && content.contains("old words") && body["contentType"] == body_type, "{body}");
+    }
+}
+
 #[test]
 fn answers_keep_the_quote_and_go_to_the_right_people() {
     let (world, mut one, mut other) = two();

@@ -1,10 +1,10 @@
 //! `email_reply`, `email_reply_all` and `email_forward`.
 //!
-//! Text goes as Graph's `comment`, which keeps the quote; a body of the message itself would replace it. HTML has no such place: it is put in
-//! front of the quote of a draft, which is then sent.
-//!
-//! Unsettled: Microsoft's documentation does not say whether a `comment` is text or HTML. Others who use it found that line breaks are lost, and
-//! escape what they send (openops#1473); nobody at Microsoft has said so. It goes as it is: escaped, a text would show its `&lt;`.
+//! Graph's `comment` keeps the quote; a body of the message itself would replace it. Microsoft does not document what a comment is. It becomes part of
+//! an answer that Graph makes in HTML (Graph documentation, *message: reply*, on `outlook.timezone`), and others saw it read as HTML: line breaks
+//! were lost and `<p>` made a paragraph (openai/codex#34167, openops#1473). So only a text that HTML shows as it is goes that way, in one request.
+//! Everything else, and HTML, is put in front of the quote of a draft, in the form that the draft has, and the draft is sent: right whatever a
+//! comment is. Rejected: an escaped comment, of which an answer in plain text would show the `&lt;`.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ use crate::{
     ids::ToolProfile::{Essential, Mail},
     tools::{
         Args, Asks, Does, Effect, Param, ParamType, Risk, StepError, Steps, Tool, Written,
-        html::escaped,
+        html::{escaped, of_text},
         mailbox::at,
         tool::{ACCOUNT, CONFIRM, MAILBOX},
     },
@@ -89,22 +89,22 @@ fn touches(args: &Args) -> Vec<Touch> {
 }
 
 async fn reply(steps: &dyn Steps, args: &Args, direct: &str, draft: &str) -> Result<Written, StepError> {
-    if is_html(args) {
+    if !is_comment(args) {
         return through_draft(steps, args, draft, Map::new()).await;
     }
-    let comment = json!({ "comment": args.text("body").unwrap_or_default() });
+    let comment = json!({ "comment": words(args) });
     act(steps, args, direct, comment).await?;
     Ok(sent(None))
 }
 
 async fn forward(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
     let people = somebody(args)?;
-    if is_html(args) && args.has("body") {
+    if args.has("body") && !is_comment(args) {
         return through_draft(steps, args, "createForward", people).await;
     }
     let mut body = Map::new();
-    if let Some(comment) = args.text("body") {
-        body.insert("comment".into(), comment.into());
+    if args.has("body") {
+        body.insert("comment".into(), words(args).into());
     }
     // The action itself knows only `toRecipients`; all others belong to the message, and then so do those.
     body.insert("message".into(), people.into());
@@ -120,8 +120,13 @@ async fn act(steps: &dyn Steps, args: &Args, action: &str, body: Value) -> Resul
 async fn through_draft(steps: &dyn Steps, args: &Args, action: &str, people: Map<String, Value>) -> Result<Written, StepError> {
     let draft = Draft::of(act(steps, args, action, json!({})).await?)?;
     let mut change = people;
-    let content = above(args.text("body").unwrap_or_default(), &draft.message["body"]);
-    change.insert("body".into(), json!({ "contentType": "html", "content": content }));
+    let quoting = &draft.message["body"];
+    let (kind, content) = match (is_html(args), is_quote_html(quoting)) {
+        (true, _) => ("html", above(words(args), quoting)),
+        (false, true) => ("html", above(&format!("<div>{}</div>", of_text(words(args))), quoting)),
+        (false, false) => ("text", format!("{}\r\n\r\n{}", words(args), quoting["content"].as_str().unwrap_or_default())),
+    };
+    change.insert("body".into(), json!({ "contentType": kind, "content": content }));
     let patch = GraphRequest::patch(&at(args, &["messages", &draft.id]), change.into()).repeatable();
     steps.send(patch).await.map_err(|error| {
         let left = format!("the draft {} exists, without your text, and was not sent", draft.id);
@@ -131,10 +136,24 @@ async fn through_draft(steps: &dyn Steps, args: &Args, action: &str, people: Map
     Ok(sent(Some(draft.id)))
 }
 
+/// What to write, without what follows its last word.
+fn words(args: &Args) -> &str {
+    args.text("body").unwrap_or_default().trim_end()
+}
+
+/// Whether it is a text that is the same whether it is read as text or as HTML.
+fn is_comment(args: &Args) -> bool {
+    !is_html(args) && of_text(words(args)) == words(args)
+}
+
+fn is_quote_html(body: &Value) -> bool {
+    body["contentType"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("html"))
+}
+
 /// `html` in front of what a draft quotes.
 fn above(html: &str, body: &Value) -> String {
     let quote = body["content"].as_str().unwrap_or_default();
-    if !body["contentType"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("html")) {
+    if !is_quote_html(body) {
         return format!("{html}<br><pre>{}</pre>", escaped(quote));
     }
     // ASCII folding keeps every byte in its place.

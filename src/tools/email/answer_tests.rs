@@ -34,6 +34,31 @@ async fn a_reply_in_text_is_a_comment_that_keeps_the_quote() {
     }
 }
 
+/// A `comment` is read as HTML: what such a reading would change of a text goes through the draft, in the draft's own form.
+#[tokio::test]
+async fn a_text_of_several_lines_or_with_markup_keeps_them() {
+    let text = "Dear <Bob>,\r\n\n1 < 2 & 3\n  x  y\n";
+    for (tool, create) in [("email_reply", "createReply"), ("email_reply_all", "createReplyAll"), ("email_forward", "createForward")] {
+        let fake = graph("");
+        let to = if create == "createForward" { json!({"body": text, "to": "a@x.example"}) } else { json!({ "body": text }) };
+        call(&fake, tool, given(to)).await.unwrap();
+        assert_eq!(
+            fake.log(),
+            [format!("POST /me/messages/a%2Fb/{create}"), "PATCH /me/messages/d".into(), "POST /me/messages/d/send".into()]
+        );
+        let content =
+            "<html><BODY lang=\"de\"><div>Dear &lt;Bob&gt;,<br><br>1 &lt; 2 &amp; 3<br>&nbsp;&nbsp;x &nbsp;y</div><hr>old</BODY></html>";
+        assert_eq!(fake.requests()[1].body.as_ref().unwrap()["body"], json!({"contentType": "html", "content": content}));
+    }
+    let plain = Fake::new(|request| {
+        let draft = json!({"id": "d", "body": {"contentType": "text", "content": "________\r\nold"}});
+        Some(Ok(if named(request).contains("/create") { draft } else { Value::Null }))
+    });
+    call(&plain, "email_reply", given(json!({"body": text}))).await.unwrap();
+    let content = "Dear <Bob>,\r\n\n1 < 2 & 3\n  x  y\r\n\r\n________\r\nold";
+    assert_eq!(plain.requests()[1].body, Some(json!({"body": {"contentType": "text", "content": content}})));
+}
+
 #[tokio::test]
 async fn a_reply_in_html_stands_above_the_quote_of_a_draft() {
     let fake = graph("");

@@ -139,7 +139,8 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The comment with what it answers below it, in the form of the original.
+/// The comment with what it answers below it, in the form of the original. In HTML the comment is read as HTML: its lines run together, and its
+/// elements are elements (openai/codex#34167).
 fn quote(original: &Message, comment: &str) -> Body {
     let people = |list: &[Address]| list.iter().map(|a| format!("{} <{}>", a.name, a.address)).collect::<Vec<_>>().join("; ");
     let mut lines = vec![
@@ -158,7 +159,6 @@ fn quote(original: &Message, comment: &str) -> Body {
     }
     let head: Vec<String> = lines.iter().map(|(name, value)| format!("<b>{name}:</b> {}", escape(value))).collect();
     let stored = original.body.stored();
-    let comment = escape(comment).replace("\r\n", "<br>").replace('\n', "<br>");
     let content = format!(
         "<html><head>\r\n<meta http-equiv=\"Content-Type\" content=\"text/html; charset=utf-8\"></head><body>{comment}<hr tabindex=\"-1\" style=\"display:inline-block; width:98%\"><div id=\"divRplyFwdMsg\" dir=\"ltr\"><font face=\"Calibri, sans-serif\">{}</font><div>&nbsp;</div></div>{}</body></html>",
         head.join("<br>"),

@@ -137,7 +137,7 @@ impl Style {
             match name.as_str() {
                 "display" => {
                     none = value == "none";
-                    self.block = !none && !value.starts_with("inline") && value != "contents";
+                    self.block = matches!(value, "block" | "flow-root" | "list-item" | "table" | "flex" | "grid");
                 }
                 "opacity" => clear = amount(value).is_some_and(|(number, _)| number < 0.05),
                 "visibility" => self.shown = Some(!matches!(value, "hidden" | "collapse")),

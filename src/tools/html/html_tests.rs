@@ -114,6 +114,7 @@ fn what_stands_apart_stays_apart() {
     }
     assert_eq!(seen("a<menu><li>b</menu>c"), "a<ul><li>b</li></ul>c");
     assert_eq!(seen("<span>a</span><font>b</font>"), "ab");
+    assert_eq!(seen("<table><thead style='display:block'><tr><th>a</th></tr></thead></table>"), "<table><tr><th>a</th></tr></table>");
     assert_eq!(seen("<span style='display:block'>a</span><span style='display:inline-block'>b</span>"), "<div>a</div>b");
 }
 

@@ -148,6 +148,8 @@ fn written_as(name: &str, style: &Style) -> Option<&'static str> {
     match name {
         "strike" => Some("s"),
         "dir" | "menu" => Some("ul"),
+        // Parts of a table and of the document have their place whatever they say.
+        "thead" | "tfoot" | "colgroup" | "col" | "html" | "body" => None,
         name if BLOCKS.contains(&name) => Some("div"),
         name => KEPT.iter().find(|kept| **kept == name).copied().or_else(|| style.is_block().then_some("div")),
     }

@@ -78,7 +78,7 @@ async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
 }
 
 fn others_are_told() -> StepError {
-    let what = "Exchange tells the attendees of a meeting of your own that it is deleted, whatever is asked for; nothing was done";
+    let what = "the attendees of a meeting of your own are told that it is deleted, whatever is asked for; nothing was done";
     StepError::user("others_are_told", what, "Tell the user, and call again with send_cancellation=true.")
 }
 

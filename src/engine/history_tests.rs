@@ -226,6 +226,10 @@ impl FakeGraph {
 #[async_trait]
 impl Steps for FakeSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
+        // A move looks whether it is a deletion; no history is about that.
+        if request.path.ends_with("/mailFolders/deleteditems") {
+            return Ok(Reply { status: 200, body: json!({ "id": "BIN=" }), etag: None, location: None });
+        }
         let answer = self.0.answer(&request);
         if request.path.ends_with("/timeZone") {
             return answer.map(|_| unreachable!("it is refused"));

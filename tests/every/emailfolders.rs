@@ -175,6 +175,12 @@ fn rename(desk: &mut Desk) {
 fn relocate(desk: &mut Desk) {
     let (id, goal) = (desk.kept("folder"), desk.kept("inbox"));
     desk.seen("emailfolders_list", json!({"parent_folder_id": goal}));
+    // Into Deleted Items it is a deletion, by whichever name that is called.
+    let bin = desk.truth("mailFolders").into_iter().find(|known| known["displayName"] == "Deleted Items").unwrap()["id"].clone();
+    for bin in [json!("deleted"), bin] {
+        let asked = desk.call("emailfolders_move", &json!({"folder_id": id, "destination_folder_id": bin})).json().unwrap();
+        assert_eq!(asked["status"], "confirmation_required", "{bin}: {asked}");
+    }
     desk.done("emailfolders_move", json!({"folder_id": id, "destination_folder_id": "inbox"}));
     assert_eq!(desk.one("mailFolders", &id)["parentFolderId"], goal.as_str());
     assert!(ids(&desk.seen("emailfolders_list", json!({"parent_folder_id": goal}))["folders"]).contains(&id.as_str()));

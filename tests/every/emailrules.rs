@@ -150,6 +150,20 @@ fn update(desk: &mut Desk) {
     assert_eq!(there["conditions"]["subjectContains"], json!(["rose"]), "what was not given stays");
     let seen = desk.seen("emailrules_get", the_rule(desk));
     assert_eq!((&seen["displayName"], &seen["isEnabled"]), (&json!("Orchard"), &json!(false)));
+
+    // That it sends mail away is not in the call that switches it on.
+    let actions = there["actions"].clone();
+    desk.done("emailrules_update", json!({"rule_id": id, "actions": {"forwardTo": ["bea@contoso.example"]}}));
+    let on = json!({"rule_id": id, "is_enabled": true});
+    let asked = desk.call("emailrules_update", &on).json().unwrap();
+    assert_eq!(
+        (&asked["status"], &desk.one("messageRules", &id)["isEnabled"]),
+        (&json!("confirmation_required"), &json!(false)),
+        "{asked}"
+    );
+    desk.done("emailrules_update", on);
+    assert_eq!(desk.one("messageRules", &id)["isEnabled"], true);
+    desk.done("emailrules_update", json!({"rule_id": id, "actions": actions, "is_enabled": false}));
 }
 
 /// The rule goes where the tool's name says, and the others keep their order.

@@ -80,20 +80,42 @@ pub(super) fn put(text: &str, section: &str, name: &str, value: &Map<String, Val
 /// # Errors
 /// As [`get`], and when there is no such object.
 pub(super) fn set(text: &str, section: &str, name: &str, at: &[&str], key: &str, value: &Value) -> Result<String, Trouble> {
-    let missing = || Trouble::new("there is no such entry", text, 0);
-    let root = root(text)?.ok_or_else(missing)?;
-    let (mut inside, mut whole) = (&root, Value::Object(members(&root)));
-    let mut wanted = &mut whole;
-    for step in [section, name].iter().chain(at) {
-        inside = object(text, inside, step)?.ok_or_else(missing)?;
-        wanted = &mut wanted[*step];
-    }
-    wanted[key] = value.clone();
+    let (root, path) = entry(text, section, name, at)?;
+    let (inside, mut whole) = (within(text, &root, &path)?, Value::Object(members(&root)));
+    path.iter().fold(&mut whole, |wanted, step| &mut wanted[*step])[key] = value.clone();
     let changed = match member(text, inside, key)? {
         None => insert(text, inside, key, value),
         Some(prop) => replace(text, prop, value),
     };
     proved(changed, &whole)
+}
+
+/// The text without the member `key` of that object.
+///
+/// # Errors
+/// As [`set`].
+pub(super) fn unset(text: &str, section: &str, name: &str, at: &[&str], key: &str) -> Result<String, Trouble> {
+    let (root, path) = entry(text, section, name, at)?;
+    let (inside, mut whole) = (within(text, &root, &path)?, Value::Object(members(&root)));
+    let Some(prop) = member(text, inside, key)? else { return Ok(text.to_owned()) };
+    if let Some(wanted) = path.iter().fold(&mut whole, |wanted, step| &mut wanted[*step]).as_object_mut() {
+        wanted.shift_remove(key);
+    }
+    cut(text, inside, prop, &whole)
+}
+
+/// The whole file, and the way to the object `at` within an entry.
+fn entry<'a, 'b>(text: &'a str, section: &'b str, name: &'b str, at: &[&'b str]) -> Result<(Object<'a>, Vec<&'b str>), Trouble> {
+    let root = root(text)?.ok_or_else(|| no_entry(text))?;
+    Ok((root, [section, name].into_iter().chain(at.iter().copied()).collect()))
+}
+
+fn within<'a, 'b>(text: &str, root: &'b Object<'a>, path: &[&str]) -> Result<&'b Object<'a>, Trouble> {
+    path.iter().try_fold(root, |inside, step| object(text, inside, step)?.ok_or_else(|| no_entry(text)))
+}
+
+fn no_entry(text: &str) -> Trouble {
+    Trouble::new("there is no such entry", text, 0)
 }
 
 /// The text without the entry `name` of `section`, and without `section` when only [`put`] can have made it; `None` when there is no entry.

@@ -87,7 +87,9 @@ impl SignInProblem {
             Reason::UnknownApp => "Check `client_id` in the settings, and `tenant` when the application belongs to one directory.",
             Reason::NotPublic => "In the app registration, under Authentication, allow public client flows.",
             Reason::Redirect => "In the app registration, add the mobile and desktop redirect `http://localhost`.",
-            Reason::Scope => "Check `scopes` in the settings.",
+            Reason::Scope => {
+                "Compare the permissions of the app registration with `m365-cachectl permissions`, and `cloud.name` with the cloud it is in."
+            }
             Reason::OtherCloud => "Set `cloud.name` back, or sign in to this cloud with `m365-cachectl login`.",
             Reason::Expired | Reason::Revoked | Reason::Mfa | Reason::Declined | Reason::NoTokens | Reason::TokenRefused | Reason::Other => {
                 "Sign in again with `m365-cachectl login`."

@@ -245,7 +245,7 @@ mod tests {
             (700_016, "unknown_app", "Check `client_id`"),
             (7_000_218, "public_client_disabled", "allow public client flows"),
             (50_011, "redirect_not_registered", "`http://localhost`"),
-            (70_011, "unknown_scope", "Check `scopes`"),
+            (70_011, "unknown_scope", "`m365-cachectl permissions`"),
             (65_004, "sign_in_declined", "Sign in again"),
         ] {
             let reason = classify("invalid_grant", &[number], 400, "organizations").unwrap();

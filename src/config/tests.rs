@@ -273,7 +273,7 @@ fn figures_are_served_on_loopback_or_not_at_all() {
 
 #[test]
 fn what_is_right_by_itself_can_be_read_of_a_broken_file() {
-    let none = std::collections::BTreeMap::new();
+    let none = BTreeMap::new();
     let of = |text| {
         Config::legible(&Sources { file: "config.toml", text: Some(text), environment: &none, flags: &[], tools: &[] }).metrics_listen
     };

@@ -296,7 +296,7 @@ async fn a_key_file_of_two_profiles_is_left_alone() {
 async fn a_key_that_cannot_be_replaced_from_here_is_its_owners() {
     let home = home(SourceKind::File).await;
     assert!(!home.vault().state().unwrap().owners);
-    // A folder into which nobody can write, whoever runs the test: the file is the folder.
+    // Root may write everywhere but where nothing is.
     let folder = home.keys.path().to_owned();
     fs::rename(&folder, folder.with_extension("gone")).unwrap();
     assert!(home.vault().state().unwrap().owners);

@@ -235,6 +235,71 @@ fn what_is_not_ours_is_not_taken_out() {
     assert_eq!(house.rows(&["install", "--list"])[3]["state"], "gone");
 }
 
+/// The original's program is called `m365-mcp`, too: its entry is told as another program's, is not taken out, and goes as a whole where ours takes its place.
+#[test]
+fn a_program_of_the_same_name_is_not_taken_for_ours() {
+    let house = House::new();
+    let theirs = house.write("pipx/m365-mcp", "#!/bin/sh\necho 'error: unrecognized arguments: --version' >&2\nexit 2\n");
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o755)).unwrap();
+    let entry = json!({"command": theirs, "args": ["--env-file", "/home/ada/.env"]});
+    let text = json!({"mcpServers": {"m365": entry, "microsoft": entry}}).to_string();
+    let file = house.write(".cursor/mcp.json", &text);
+    let listed = house.rows(&["install", "--list"]);
+    let cursor: Vec<&Value> = listed.iter().filter(|row| row["client"] == "cursor").collect();
+    assert_eq!((cursor.len(), &cursor[0]["state"]), (1, &json!("other_program")), "{listed:?}");
+    let said = house.run(&["--json", "uninstall", "--all", "--yes"]);
+    assert_eq!((said.code, &said.json().unwrap()["error"]["code"]), (Some(2), &json!("not_ours")), "{said:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    let asked = house.run(&["--json", "install", "cursor"]);
+    assert_eq!(asked.json().unwrap()["error"]["code"], "confirmation_required", "{asked:?}");
+    assert_eq!(house.rows(&["install", "cursor", "--yes"])[0]["state"], "updated");
+    assert_eq!(parsed(&file)["mcpServers"], json!({"m365": {"command": house.shim()}, "microsoft": entry}));
+}
+
+/// Whatever the entries are called.
+#[test]
+fn all_that_is_ours_goes_where_no_name_is_said() {
+    let house = House::new();
+    for (_, name, text) in FILES {
+        house.write(name, text);
+    }
+    for client in ["claude-code", "codex"] {
+        for name in ["m365", "microsoft"] {
+            house.run(&["install", client, "--name", name, "--yes"]).ok().unwrap();
+        }
+    }
+    let one = house.rows(&["uninstall", "--all", "--name", "microsoft", "--dry-run"]);
+    assert_eq!(one.iter().filter(|row| row["state"] == "would_uninstall").count(), 2, "{one:?}");
+    let gone = house.rows(&["uninstall", "--all", "--yes"]);
+    let names: Vec<(&Value, &Value)> =
+        gone.iter().filter(|row| row["state"] == "uninstalled").map(|row| (&row["client"], &row["entry"])).collect();
+    let expected = [("claude-code", "m365"), ("claude-code", "microsoft"), ("codex", "m365"), ("codex", "microsoft")];
+    assert_eq!(names, expected.map(|(client, name)| (json!(client), json!(name))).iter().map(|(a, b)| (a, b)).collect::<Vec<_>>());
+    for (client, name, text) in FILES {
+        assert_eq!(fs::read_to_string(house.path(name)).unwrap(), text, "{client}");
+    }
+}
+
+/// What would only show itself in the client: a policy that the daemon does not have, and a profile that an earlier run has named.
+#[test]
+fn what_an_entry_leads_to_is_told() {
+    let house = House::new();
+    let policy = ["--json", "install", "cursor", "--yes", "--", "--policy", "Mail"];
+    let said = house.run(&policy).ok().unwrap();
+    assert!(said.json().unwrap()["warning"].as_str().unwrap().contains("`[policy.Mail]`"), "{said:?}");
+    assert!(said.stderr.contains("there is no `[policy.Mail]`"), "{said:?}");
+    house.run(&["config", "set", "policy.mail.read_only", "true"]).ok().unwrap();
+    assert_eq!(house.run(&policy).ok().unwrap().json().unwrap()["warning"], Value::Null);
+    let tools = house.run(&["--json", "install", "cursor", "--yes", "--", "--tools", "read-only"]).ok().unwrap();
+    assert_eq!(tools.json().unwrap()["warning"], Value::Null, "the example of the help");
+
+    let work = house.path("work");
+    house.run(&["--profile", work.to_str().unwrap(), "install", "codex", "--yes"]).ok().unwrap();
+    let again = house.rows(&["install", "codex", "--yes"]).remove(0);
+    assert_eq!((&again["state"], &again["profile"]), (&json!("unchanged"), &json!(work)), "{again}");
+    assert!(house.run(&["install", "codex", "--yes"]).stdout.contains("it leads to the profile `"));
+}
+
 #[test]
 fn a_link_stays_one_and_a_file_that_cannot_be_written_stays() {
     let house = House::new();

@@ -58,6 +58,17 @@ fn the_same_sources_give_the_same_packages() {
 }
 
 #[test]
+fn the_notes_of_a_release_are_its_section_of_the_changelog() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/notes");
+    let changelog = fs::read_to_string(script.with_file_name("CHANGELOG.md")).unwrap();
+    let notes = run(&mut Command::new(&script));
+    assert!(notes.starts_with("The first version.") && changelog.contains(&notes) && !notes.contains("## "), "{notes}");
+    assert_eq!(run(Command::new(&script).arg(env!("CARGO_PKG_VERSION"))), notes);
+    let unknown = Command::new(&script).arg("9.9.9").output().unwrap();
+    assert!(!unknown.status.success() && String::from_utf8_lossy(&unknown.stderr).contains("9.9.9"));
+}
+
+#[test]
 #[ignore = "builds packages: .ci/run packages"]
 fn an_archive_and_an_rpm_hold_programs_that_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -76,7 +87,7 @@ fn an_archive_and_an_rpm_hold_programs_that_start() {
         }
     }
     for doc in [unpacked.join("share/doc/m365-cached"), root.join("usr/share/doc/m365-cached")] {
-        for file in ["CHANGELOG.md", "manual/errors.md", "manual/pictures/top.svg"] {
+        for file in ["CHANGELOG.md", "m365-cached.cdx.json", "manual/errors.md", "manual/pictures/top.svg"] {
             assert!(doc.join(file).is_file(), "{} is missing", doc.join(file).display());
         }
     }

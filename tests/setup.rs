@@ -377,6 +377,47 @@ fn another_place_for_the_key_locks_no_daemon() {
     world.ctl_json(&["stop"]).unwrap();
 }
 
+/// A client id that stands in the environment alone is seen by no service and by no client with a window: it is put into the file, once.
+#[test]
+fn an_application_of_this_terminal_is_written_down() {
+    const ID: &str = "11111111-2222-3333-4444-555555555555";
+    const OTHER: &str = "99999999-2222-3333-4444-555555555555";
+    for variable in ["M365_MCP_CLIENT_ID", "M365_CACHED_CLIENT_ID"] {
+        let house = House::new();
+        let words = ["--json", "setup", "--yes", "--no-login", "--no-service", "--no-clients"];
+        let step = |more: &[&str]| -> Value {
+            let done = house.ctl(&[words.as_slice(), more].concat()).env(variable, ID).stdin(Stdio::null()).output().unwrap();
+            assert_eq!(done.status.code(), Some(0), "{done:?}");
+            serde_json::from_slice(done.stdout.split(|byte| *byte == b'\n').next().unwrap()).unwrap()
+        };
+        let file = || fs::read_to_string(house.home.path().join(".config/m365-cached/config.toml")).unwrap();
+        let written = step(&[]);
+        assert!(written["state"] == "done" && written["message"].as_str().unwrap().contains(variable), "{written}");
+        assert!(file().contains(&format!("\nclient_id = \"{ID}\"\n")), "{}", file());
+        assert_eq!(step(&[])["state"], "unchanged");
+        let other = step(&["--client-id", OTHER]);
+        assert!(other["state"] == "done" && file().contains(&format!("\nclient_id = \"{OTHER}\"\n")), "{other}");
+        let over = other["details"].to_string().contains(variable);
+        // The original's variables stand below the file.
+        assert_eq!(over, variable == "M365_CACHED_CLIENT_ID", "{other}");
+    }
+}
+
+/// An entry that leads to another profile does not serve this one.
+#[test]
+fn a_client_that_was_led_to_another_profile_is_led_back() {
+    let house = House::new();
+    let work = house.home.path().join("work");
+    house.run(&["--profile", work.to_str().unwrap(), "install", "cursor", "--yes"]).ok().unwrap();
+    assert_eq!(house.entry(".cursor/mcp.json", "m365")["env"]["M365_CACHED_DIR"], json!(work));
+    let words = ["--json", "setup", "--yes", "--no-login", "--no-service", "--client", "cursor"];
+    let said = house.run(&words).ok().unwrap();
+    let lines: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let clients = lines.iter().find(|line| line["step"] == "clients").unwrap();
+    assert!(clients["state"] == "done" && clients["details"][0].as_str().unwrap().contains(work.to_str().unwrap()), "{clients}");
+    assert_eq!(house.entry(".cursor/mcp.json", "m365"), json!({"command": house.bins.shim}));
+}
+
 /// A client that cannot be set up does not keep the rest from it, and is not passed over in silence.
 #[test]
 fn a_client_that_cannot_be_set_up_is_told_and_the_others_are_served() {

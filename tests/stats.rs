@@ -202,6 +202,24 @@ fn prometheus_is_served_on_request_and_nobody_else() {
     assert_eq!(client.call("email_list", &account).unwrap().cache_status().unwrap(), "fresh", "tools are served as ever");
 }
 
+/// Whoever watches by figures hears of a broken configuration, too: the address is taken from what of it can be read.
+#[test]
+fn a_broken_configuration_is_told_by_figures_as_well() {
+    let mut world = World::start().unwrap();
+    world.expect_log("locked");
+    let address = free();
+    world.stop_daemon().unwrap();
+    let file = world.home.path().join("config.toml");
+    let before = std::fs::read_to_string(&file).unwrap();
+    world.home.configure(&format!("[metrics]\nlisten = \"{address}\"\n\n[log]\nfilter_ = 1")).unwrap();
+    world.start_daemon().unwrap();
+    let (status, reply) = get(address, "/metrics", &[&format!("Host: {address}")]);
+    assert!(status == 200 && value(&reply, "m365_cached_locked") == "1", "{reply}");
+    world.stop_daemon().unwrap();
+    std::fs::write(file, before).unwrap();
+    world.start_daemon().unwrap();
+}
+
 #[test]
 fn an_address_that_cannot_be_had_or_must_not_be_had_is_told() {
     let mut world = World::start().unwrap();

@@ -111,7 +111,7 @@ async fn serve(
             parts = open(&config, profile, flags) => parts?,
             _ = signals.stop() => return Ok(End::Stopped),
         },
-        Err(problem) => Parts::misconfigured(profile, problem),
+        Err(problem) => Parts::misconfigured(profile, &flags.settings(), problem),
     };
     let parts = Parts { life, manager, hangups: signals.hangups(), ..parts };
     run(parts, listener, async { signals.stop().await }).await.map_err(failed)

@@ -162,9 +162,12 @@ impl Parts {
         parts
     }
 
-    /// The parts of a daemon whose configuration cannot be used: it listens and says why.
-    pub fn misconfigured(profile: &Profile, problem: Problem) -> Self {
-        Self { core: Err(problem), ..Self::without_engine(&Config::default(), profile, Arc::new(SystemClock)) }
+    /// The parts of a daemon whose configuration cannot be used: it listens and says why, to who watches it by figures as well. Of the settings it takes
+    /// nothing but the address for these, where that can be read.
+    pub fn misconfigured(profile: &Profile, flags: &[(String, String)], problem: Problem) -> Self {
+        let legible = Layers::of(profile).map(|layers| layers.with(flags, Config::legible));
+        let metrics = legible.ok().and_then(|config| config.metrics_listen);
+        Self { core: Err(problem), metrics, ..Self::without_engine(&Config::default(), profile, Arc::new(SystemClock)) }
     }
 
     pub(crate) fn without_engine(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {

@@ -87,7 +87,9 @@ impl SignInProblem {
             Reason::UnknownApp => "Check `client_id` in the settings, and `tenant` when the application belongs to one directory.",
             Reason::NotPublic => "In the app registration, under Authentication, allow public client flows.",
             Reason::Redirect => "In the app registration, add the mobile and desktop redirect `http://localhost`.",
-            Reason::Scope => "Check `scopes` in the settings.",
+            Reason::Scope => {
+                "Compare the permissions of the app registration with `m365-cachectl permissions`, and `cloud.name` with the cloud it is in."
+            }
             Reason::OtherCloud => "Set `cloud.name` back, or sign in to this cloud with `m365-cachectl login`.",
             Reason::Expired | Reason::Revoked | Reason::Mfa | Reason::Declined | Reason::NoTokens | Reason::TokenRefused | Reason::Other => {
                 "Sign in again with `m365-cachectl login`."
@@ -243,7 +245,7 @@ mod tests {
             (700_016, "unknown_app", "Check `client_id`"),
             (7_000_218, "public_client_disabled", "allow public client flows"),
             (50_011, "redirect_not_registered", "`http://localhost`"),
-            (70_011, "unknown_scope", "Check `scopes`"),
+            (70_011, "unknown_scope", "`m365-cachectl permissions`"),
             (65_004, "sign_in_declined", "Sign in again"),
         ] {
             let reason = classify("invalid_grant", &[number], 400, "organizations").unwrap();

@@ -365,6 +365,12 @@ impl Config {
         read::read(sources)
     }
 
+    /// What can be read of layers that are wrong elsewhere: each key that is right by itself, and the default for the rest. For a daemon that says
+    /// what is wrong, and for nothing else: rules about several keys are not held.
+    pub fn legible(sources: &Sources<'_>) -> Self {
+        read::legible(sources)
+    }
+
     /// The tools that clients are shown whose launch line names no others: the essential ones, and all of them to programs that were written
     /// for the original.
     pub fn tool_profile(&self) -> ToolProfile {

@@ -35,6 +35,20 @@ pub struct Sources<'a> {
 
 /// See [`Config::read`].
 pub(super) fn read(sources: &Sources<'_>) -> Result<Config, ConfigError> {
+    let Layers { mut config, mut problems, .. } = layers(sources);
+    problems.extend(cloud::resolve(&mut config));
+    problems.extend(network::together(&config));
+    problems.extend(together(&config));
+    problems.extend(accounts::doubled(&config));
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError { file: sources.file.into(), problems }) }
+}
+
+/// See [`Config::legible`].
+pub(super) fn legible(sources: &Sources<'_>) -> Config {
+    layers(sources).config
+}
+
+fn layers<'a>(sources: &Sources<'a>) -> Layers<'a> {
     let mut layers = Layers { config: Config::default(), problems: Vec::new(), tools: sources.tools };
     if let Some(text) = sources.text {
         layers.file(text);
@@ -42,12 +56,7 @@ pub(super) fn read(sources: &Sources<'_>) -> Result<Config, ConfigError> {
     layers.old_environment(sources.environment);
     layers.environment(sources.environment);
     layers.flags(sources.flags);
-    let Layers { mut config, mut problems, .. } = layers;
-    problems.extend(cloud::resolve(&mut config));
-    problems.extend(network::together(&config));
-    problems.extend(together(&config));
-    problems.extend(accounts::doubled(&config));
-    if problems.is_empty() { Ok(config) } else { Err(ConfigError { file: sources.file.into(), problems }) }
+    layers
 }
 
 struct Layers<'a> {

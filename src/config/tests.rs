@@ -272,6 +272,16 @@ fn figures_are_served_on_loopback_or_not_at_all() {
 }
 
 #[test]
+fn what_is_right_by_itself_can_be_read_of_a_broken_file() {
+    let none = BTreeMap::new();
+    let of = |text| {
+        Config::legible(&Sources { file: "config.toml", text: Some(text), environment: &none, flags: &[], tools: &[] }).metrics_listen
+    };
+    assert_eq!(of("nonsense = 1\n[metrics]\nlisten = \"127.0.0.1:9464\"").unwrap().port(), 9464);
+    assert_eq!((of("[metrics]\nlisten = \"0.0.0.0:9464\""), of("[metrics\nlisten = \"127.0.0.1:9464\"")), (None, None));
+}
+
+#[test]
 fn variables_and_flags_are_checked_too() {
     let error = read(
         "",

@@ -542,9 +542,9 @@ impl Hint for StoreError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::WrongKey(_) => {
-                "Give the daemon the key this database was made with; `m365-cachectl repair` puts a file that does not open aside.".into()
+                "Give the daemon the keys this database was made with: a recovery file opens it that was made after the last `m365-cachectl keys rotate --reencrypt`, a backup always.".into()
             }
-            Self::Newer { .. } => "Start the newer version of m365-cached again.".into(),
+            Self::Newer { .. } => "Start the newer version of m365-cached again; `m365-cachectl repair --rollback` goes back to the database of before the upgrade.".into(),
             Self::Full => "Free some space on the disk that holds the profile, shown by `m365-cachectl status`.".into(),
             Self::Damaged(_) => "Run `m365-cachectl repair`: it saves accounts and tokens that still open, and puts the file aside.".into(),
             Self::Failed(_) => "Look at the daemon's log; `m365-cachectl status` shows where the database is.".into(),

@@ -100,6 +100,19 @@ pub(super) fn note_as_shared(file: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether a new key file can be put in the place of `file`: not from where it is only shown to the daemon (a credential of the service manager, a
+/// secret of a container, `/etc` under `ProtectSystem=`), and there its owner changes it. Nothing is written to find out.
+pub(super) fn replaceable(file: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::fs::Access;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+    }
+    #[cfg(not(unix))]
+    file.parent().and_then(|folder| folder.metadata().ok()).is_some_and(|facts| facts.is_dir())
+}
+
 /// Where a key file is kept that gives its name to a new one and is still needed: named by its key, so that doing it again changes nothing.
 pub(super) fn kept_file(file: &Source, master: &Key) -> PathBuf {
     with(Path::new(&file.location), &format!(".kept-{}", envelope::key_id(master)))

@@ -112,7 +112,8 @@ pub struct VaultState {
     pub generation: u64,
     /// When it was made or took over.
     pub since: Timestamp,
-    /// Whether its owner changes it, and no rotation by itself: a key of the environment, and a file that others may use.
+    /// Whether its owner changes it, and no rotation by itself: a key of the environment, and a file that others may use or that cannot
+    /// be replaced from here.
     pub owners: bool,
     /// Whether a rotation was cut short and waits to be finished by the next opening.
     pub unfinished: bool,

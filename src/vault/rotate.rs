@@ -179,7 +179,10 @@ impl Vault {
         let Facts { source, generation, change, .. } = &envelope.facts;
         let owners = match source.kind {
             SourceKind::Environment => true,
-            SourceKind::File => aside::noted_as_shared(Path::new(&source.location)).is_some(),
+            SourceKind::File => {
+                let path = Path::new(&source.location);
+                aside::noted_as_shared(path).is_some() || !aside::replaceable(path)
+            }
             SourceKind::Keyring => false,
         };
         Ok(VaultState { source: source.clone(), generation: *generation, since: envelope.since(), owners, unfinished: change.is_some() })
@@ -399,7 +402,7 @@ fn file_failed(place: &Source, error: &std::io::Error) -> Locked {
     Locked::new(
         "key_file_failed",
         message,
-        "Check the rights of its folder; a key that is only shown to the daemon is replaced by its owner.",
+        "Check the rights of its folder. A key that is only shown to the daemon: `m365-cachectl keys export FILE`, put another in its place, `m365-cachectl keys import FILE`.",
     )
 }
 

@@ -290,6 +290,20 @@ async fn a_key_file_of_two_profiles_is_left_alone() {
     first.unlocked().await;
 }
 
+/// Else a rotation would be tried, and fail, every hour.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_that_cannot_be_replaced_from_here_is_its_owners() {
+    let home = home(SourceKind::File).await;
+    assert!(!home.vault().state().unwrap().owners);
+    // Root may write everywhere but where nothing is.
+    let folder = home.keys.path().to_owned();
+    fs::rename(&folder, folder.with_extension("gone")).unwrap();
+    assert!(home.vault().state().unwrap().owners);
+    fs::rename(folder.with_extension("gone"), &folder).unwrap();
+    assert!(!home.vault().state().unwrap().owners);
+}
+
 #[tokio::test]
 async fn it_is_told_when_the_next_one_is_due() {
     let home = home(SourceKind::Keyring).await;

@@ -25,6 +25,8 @@ pub(super) struct Figures {
     pub(super) started_s: f64,
     pub(super) clients: u64,
     pub(super) usage: Usage,
+    /// The codes of what `m365-cachectl status` warns of.
+    pub(super) warnings: Vec<String>,
     /// `None` while the daemon is locked.
     pub(super) engine: Option<(Stats, CoreStatus)>,
 }
@@ -38,7 +40,9 @@ pub(super) async fn of(daemon: &Arc<Daemon>) -> String {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay far below 2^52")]
     let started_s = daemon.ready_at.0 as f64 / 1000.0;
     let clients = u64::try_from(daemon.clients.list().len()).unwrap_or(u64::MAX);
-    render(&Figures { started_s, clients, usage: daemon.gate.usage(), engine })
+    let own = engine.iter().flat_map(|(_, status)| status.warnings.clone());
+    let warnings = daemon.warnings().into_iter().chain(own).map(|warning| warning.code).collect();
+    render(&Figures { started_s, clients, usage: daemon.gate.usage(), warnings, engine })
 }
 
 /// The text.
@@ -50,6 +54,7 @@ pub(super) fn render(figures: &Figures) -> String {
         .sample(&[], u64::from(figures.engine.is_none()));
     page.family("clients", "gauge", "MCP clients that are connected.").sample(&[], figures.clients);
     limits(&mut page, &figures.usage);
+    warnings(&mut page, &figures.warnings);
     if let Some((stats, status)) = &figures.engine {
         answers(&mut page, stats);
         groups(&mut page, stats);
@@ -57,6 +62,17 @@ pub(super) fn render(figures: &Figures) -> String {
         state(&mut page, status);
     }
     page.0
+}
+
+/// What there is to say, by its code; those of two accounts count as two.
+fn warnings(page: &mut Page, codes: &[String]) {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    page.family("warnings", "gauge", "Things `m365-cachectl status` has to say.").sample(&[], count(codes.len()));
+    let mut family = page.family("warning", "gauge", "How many of them have this code.");
+    let known: std::collections::BTreeSet<&String> = codes.iter().collect();
+    for code in known {
+        family.sample(&[("code", code)], count(codes.iter().filter(|one| *one == code).count()));
+    }
 }
 
 /// What clients take of the daemon, and what they may.
@@ -161,7 +177,6 @@ fn state(page: &mut Page, status: &CoreStatus) {
         ("hot_bytes", "Bytes of the answers held open in memory.", store.hot_bytes),
         ("accounts", "Accounts known.", count(status.accounts.len())),
         ("accounts_signed_out", "Accounts that have to sign in again.", count(signed_out)),
-        ("warnings", "Things `m365-cachectl status` has to say.", count(status.warnings.len())),
         ("graph_in_flight", "Requests to Graph under way.", u64::from(graph.in_flight)),
         ("graph_waiting", "Requests to Graph that wait for their turn.", u64::from(graph.waiting)),
         ("graph_breaker_open", "1 while no requests are sent because too many failed.", u64::from(graph.breaker != "closed")),

@@ -34,7 +34,8 @@ fn figures() -> Figures {
         warnings: Vec::new(),
     };
     let usage = Usage { calls: 3, held_bytes: 99, limits: vec![("calls", 1024)], refused: vec![("calls", 7)] };
-    Figures { started_s: 1_795_165_200.5, clients: 2, usage, engine: Some((stats, status)) }
+    let warnings = ["low_disk", "sign_in_required", "sign_in_required"].map(str::to_owned).to_vec();
+    Figures { started_s: 1_795_165_200.5, clients: 2, usage, warnings, engine: Some((stats, status)) }
 }
 
 #[test]
@@ -50,6 +51,7 @@ fn the_text_reads_well_and_names_nobody() {
 fn a_locked_daemon_says_so_and_no_more() {
     let text = render(&Figures { engine: None, ..figures() });
     assert!(text.contains("\nm365_cached_locked 1\n") && !text.contains("entries"), "{text}");
+    assert!(text.contains("\nm365_cached_warning{code=\"sign_in_required\"} 2\n"), "{text}");
 }
 
 #[test]

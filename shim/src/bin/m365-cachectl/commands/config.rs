@@ -145,7 +145,7 @@ pub(super) struct Changed {
     pub(super) was: Option<String>,
     pub(super) is: Option<String>,
     pub(super) changed: bool,
-    overridden_by: Option<String>,
+    pub(super) overridden_by: Option<String>,
     /// None for a key that there is no more.
     takes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,9 +225,29 @@ pub(super) async fn init(context: &Context) -> Result<Written, Fault> {
 }
 
 /// What holds for one key; `None` when it is not set.
-pub(super) async fn value(context: &Context, key: &str) -> Result<Option<String>, Fault> {
+async fn value(context: &Context, key: &str) -> Result<Option<String>, Fault> {
+    Ok(held(context, key).await?.map(|held| held.value))
+}
+
+/// A value that holds, and the variable of this environment that it comes from when it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Spelled as in the file.
+    pub(super) value: String,
+    pub(super) variable: Option<String>,
+}
+
+/// What holds for one key, and whether the environment says so; `None` when it is not set.
+pub(super) async fn held(context: &Context, key: &str) -> Result<Option<Held>, Fault> {
     let settings: Settings = offline::look(context, &["config", "show", key]).await?;
-    Ok(settings.settings.into_iter().next().and_then(|setting| setting.value))
+    let setting = settings.settings.into_iter().next();
+    Ok(setting.and_then(|setting| setting.value.map(|value| Held { value, variable: setting.variable })))
+}
+
+/// Every key that has a value, those of families as they are set.
+pub(super) async fn keys(context: &Context) -> Result<Vec<String>, Fault> {
+    let settings: Settings = offline::look(context, &["config", "show"]).await?;
+    Ok(settings.settings.into_iter().map(|setting| setting.key).collect())
 }
 
 impl Setting {

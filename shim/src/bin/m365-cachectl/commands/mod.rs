@@ -85,7 +85,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
         Command::Compliance => return compliance::run(context).await,
         Command::Doctor(args) => return doctor::run(context, &args).await,
         Command::Config(verb) => return config::run(context, verb).await,
-        Command::Install(args) => return install::install(context, &args),
+        Command::Install(args) => return install::install(context, &args).await,
         Command::Uninstall(args) => return install::uninstall(context, &args),
         Command::Service(verb) => return service::run(context, verb).await,
         Command::Health(args) => return health::run(context, &args).await,

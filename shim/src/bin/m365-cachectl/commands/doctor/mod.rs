@@ -23,6 +23,7 @@ use crate::output::{Paint, View, counted};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Every link is `ok`, a `warning`, a `failure`, or `skipped` because an earlier one is broken; the first failure is where to begin.
+`keys`, `proxy`, `names` and `reach` are judged by the environment of this terminal, which a service does not see.
 Nothing is changed. Microsoft is asked once for each account, without a word of content.
 
 Examples:

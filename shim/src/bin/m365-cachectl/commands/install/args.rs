@@ -13,7 +13,7 @@ Examples:
   m365-cachectl install cursor
   m365-cachectl install --all --dry-run
   m365-cachectl install vscode --project .
-  m365-cachectl install claude-desktop -- --policy read-only
+  m365-cachectl install claude-desktop -- --tools read-only
   m365-cachectl install codex --print
   m365-cachectl install --list
 
@@ -23,10 +23,12 @@ variables). The file as it was is kept beside it under a dated name. A second ru
 `uninstall` takes the entry out again.
 
 What is written is the whole path of `m365-mcp`, the words behind `--`, and M365_CACHED_DIR when a profile
-is given with --profile or by that variable.
+is given with --profile or by that variable; without one an entry goes on leading to the profile that it
+names, which is told.
 
 With --json `clients` has a row for each: `state` is `installed`, `updated`, `unchanged`, `would_install`,
-`would_update` or `failed`.")]
+`would_update` or `failed`, `profile` the folder to which the entry leads; `warning` tells of a policy
+that nobody has configured.")]
 pub(crate) struct Install {
     /// The clients to set up
     #[arg(value_enum, required_unless_present_any = ["all", "list"], value_name = "CLIENT")]
@@ -64,9 +66,10 @@ Examples:
   m365-cachectl uninstall cursor
   m365-cachectl uninstall --all
 
-Takes out the entry of `--name` when it starts `m365-mcp`, and nothing else; a file that `install` has
-changed and nobody since is again what it was, byte by byte. The file as it was is kept beside it under a
-dated name.
+Takes out the entry of `--name` when it starts our `m365-mcp`, and nothing else; with --all and no
+--name every entry that does, also the demo's. Another program that is called so as well stays. A file that
+`install` has changed and nobody since is again what it was, byte by byte. The file as it was is kept
+beside it under a dated name.
 
 With --json `clients` has a row for each: `state` is `uninstalled`, `not_installed`, `would_uninstall` or
 `failed`.")]
@@ -80,9 +83,9 @@ pub(crate) struct Uninstall {
     /// From the project in DIR
     #[arg(long, value_name = "DIR")]
     pub(super) project: Option<PathBuf>,
-    /// The name of the entry
-    #[arg(long, default_value = "m365", value_parser = name)]
-    pub(super) name: String,
+    /// The name of the entry; otherwise `m365`
+    #[arg(long, value_parser = name)]
+    pub(super) name: Option<String>,
     /// Show the change and write nothing
     #[arg(long, conflicts_with = "yes")]
     pub(super) dry_run: bool,

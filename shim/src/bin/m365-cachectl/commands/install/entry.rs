@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use m365_cached_proto::dirs::DIR_VARIABLE;
 use m365_cached_proto::v1::{Fault, Kind};
 use serde_json::{Map, Value, json};
 
@@ -32,28 +33,76 @@ impl Entry {
         members
     }
 
-    /// What is to be set in an entry of ours that is there: where, which member, to what. What was not asked for stays as it is.
-    pub(super) fn missing<'a>(&self, there: &Value, typed: bool) -> Vec<(&'a [&'a str], String, Value)> {
-        let mut missing = Vec::new();
+    /// What is to be changed in an entry of ours that is there. What was not asked for stays as it is; with `led` it also comes to lead to our profile.
+    pub(super) fn changes<'a>(&self, there: &Value, typed: bool, led: bool) -> Vec<Change<'a>> {
+        let mut changes = Vec::new();
         for (key, value) in self.members(typed) {
             match (key.as_str(), &there[&key]) {
                 ("env", Value::Object(variables)) => {
                     let other = self.env.iter().filter(|(key, value)| variables.get(key) != Some(&json!(value)));
-                    missing.extend(other.map(|(key, value)| (["env"].as_slice(), key.clone(), json!(value))));
+                    changes.extend(other.map(|(key, value)| Change::Set(&["env"], key.clone(), json!(value))));
                 }
-                (_, found) if *found != value => missing.push(([].as_slice(), key, value)),
+                (_, found) if *found != value => changes.push(Change::Set(&[], key, value)),
                 _ => {}
             }
         }
-        missing
+        let ours = self.env.iter().find(|(key, _)| key == DIR_VARIABLE).map(|(_, dir)| PathBuf::from(dir));
+        if led && self.args.is_empty() && profile(there) != ours {
+            changes.extend(self.lead(there));
+        }
+        changes
+    }
+
+    /// What has an entry that is there lead to no profile but ours.
+    fn lead<'a>(&self, there: &Value) -> Vec<Change<'a>> {
+        let mut changes = Vec::new();
+        let words = words(there);
+        let others = without_profile(&words);
+        if others.len() < words.len() {
+            changes.push(if others.is_empty() {
+                Change::Unset(&[], "args".into())
+            } else {
+                Change::Set(&[], "args".into(), json!(others))
+            });
+        }
+        if self.env.is_empty() && !there["env"][DIR_VARIABLE].is_null() {
+            let alone = there["env"].as_object().is_some_and(|variables| variables.len() == 1);
+            changes.push(if alone { Change::Unset(&[], "env".into()) } else { Change::Unset(&["env"], DIR_VARIABLE.into()) });
+        }
+        changes
     }
 }
 
-/// Whether an entry starts our program, wherever it lies.
-pub(super) fn is_ours(entry: &Value) -> bool {
-    // Both separators: a file may come from another system.
-    let file = entry["command"].as_str().and_then(|command| command.rsplit(['/', '\\']).next());
-    file.is_some_and(|file| file == "m365-mcp" || file.eq_ignore_ascii_case("m365-mcp.exe"))
+/// A change of a member of an entry; the words lead to the object within it that has the member.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change<'a> {
+    Set(&'a [&'a str], String, Value),
+    Unset(&'a [&'a str], String),
+}
+
+/// The folder of the profile to which an entry of ours leads; `None` for the one in the system's places.
+pub(super) fn profile(entry: &Value) -> Option<PathBuf> {
+    let words = words(entry);
+    // A word goes over the variable.
+    let named = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--profile=") {
+        Some(dir) => Some(dir.to_owned()),
+        None if word == "--profile" => words.get(at + 1).cloned(),
+        None => None,
+    });
+    named.or_else(|| entry["env"][DIR_VARIABLE].as_str().map(str::to_owned)).filter(|dir| !dir.is_empty()).map(PathBuf::from)
+}
+
+fn words(entry: &Value) -> Vec<String> {
+    entry["args"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn without_profile(words: &[String]) -> Vec<&String> {
+    let mut value = false;
+    let kept = words.iter().filter(|word| {
+        let goes = std::mem::replace(&mut value, *word == "--profile") || value || word.starts_with("--profile=");
+        !goes
+    });
+    kept.collect()
 }
 
 /// The absolute path of `m365-mcp`: beside this program, by the name under which PATH has it, so that an upgrade that moves the files behind
@@ -70,7 +119,7 @@ pub(super) fn shim(env: &dyn Fn(&str) -> Option<OsString>) -> Result<String, Fau
     })
 }
 
-fn program(env: &dyn Fn(&str) -> Option<OsString>, beside: Option<&Path>) -> Option<PathBuf> {
+pub(super) fn program(env: &dyn Fn(&str) -> Option<OsString>, beside: Option<&Path>) -> Option<PathBuf> {
     let name = format!("m365-mcp{}", std::env::consts::EXE_SUFFIX);
     let path = env("PATH").unwrap_or_default();
     let on_path = || std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(&name)).filter(|file| file.is_file());
@@ -104,26 +153,28 @@ mod tests {
     fn only_what_was_asked_for_is_changed() {
         let there =
             json!({"command": "/old/m365-mcp", "args": ["--policy", "mail"], "timeout": 5, "env": {"M365_CACHED_DIR": "/q", "A": "b"}});
-        let missing = entry().missing(&there, false);
-        assert_eq!(
-            missing,
-            [([].as_slice(), "command".into(), json!("/opt/m365-mcp")), (["env"].as_slice(), "M365_CACHED_DIR".into(), json!("/p"))]
-        );
+        let changes = entry().changes(&there, false, false);
+        let set = |at, key: &str, value: &str| Change::Set(at, key.into(), json!(value));
+        assert_eq!(changes, [set(&[], "command", "/opt/m365-mcp"), set(&["env"], "M365_CACHED_DIR", "/p")]);
         let plain = Entry { args: Vec::new(), env: Vec::new(), ..entry() };
-        assert_eq!(plain.missing(&json!({"command": "/opt/m365-mcp", "args": [], "env": {"A": "b"}}), false), []);
-        assert_eq!(entry().missing(&json!({"command": "/opt/m365-mcp", "args": ["--policy", "mail"], "env": 7}), false).len(), 1);
+        assert_eq!(plain.changes(&json!({"command": "/opt/m365-mcp", "args": [], "env": {"A": "b"}}), false, true), []);
+        assert_eq!(entry().changes(&json!({"command": "/opt/m365-mcp", "args": ["--policy", "mail"], "env": 7}), false, false).len(), 1);
     }
 
     #[test]
-    fn ours_is_what_starts_our_program() {
-        for command in ["m365-mcp", "/usr/bin/m365-mcp", r"C:\Programs\m365-mcp.EXE"] {
-            assert!(is_ours(&json!({"command": command})), "{command}");
-        }
-        for other in
-            [json!({"command": "uvx", "args": ["m365-mcp"]}), json!({"url": "https://example.com"}), json!(null), json!("m365-mcp")]
-        {
-            assert!(!is_ours(&other), "{other}");
-        }
+    fn an_entry_that_leads_elsewhere_is_led_back_where_that_is_wanted() {
+        let plain = Entry { args: Vec::new(), env: Vec::new(), ..entry() };
+        let to = |args: Value, env: Value| json!({"command": "/opt/m365-mcp", "args": args, "env": env});
+        let unset = |at, key: &str| Change::Unset(at, key.into());
+        let lead = |there: &Value| plain.changes(there, false, true);
+        let by_variable = to(json!([]), json!({"M365_CACHED_DIR": "/q"}));
+        assert_eq!((profile(&by_variable), lead(&by_variable)), (Some("/q".into()), vec![unset(&[], "env")]));
+        assert_eq!(plain.changes(&by_variable, false, false), [], "what `install` was not asked for stays");
+        assert_eq!(lead(&to(json!([]), json!({"M365_CACHED_DIR": "/q", "A": "b"}))), [unset(&["env"], "M365_CACHED_DIR")]);
+        let by_word = to(json!(["--profile", "/r", "--tools", "mail"]), json!({"M365_CACHED_DIR": "/q"}));
+        assert_eq!(profile(&by_word), Some("/r".into()));
+        assert_eq!(lead(&by_word), [Change::Set(&[], "args".into(), json!(["--tools", "mail"])), unset(&[], "env")]);
+        assert_eq!(lead(&to(json!(["--profile=/r"]), json!({}))), [unset(&[], "args")]);
     }
 
     #[cfg(unix)]

@@ -8,6 +8,8 @@
 //! A writer that keeps a syntax tree (`jsonc_parser::cst`) was left aside: it puts the tree into its own form around the place of the change, and what
 //! it takes out leaves traces.
 
+use std::borrow::Cow;
+
 use jsonc_parser::ast::{Object, ObjectProp, Value as Node};
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
@@ -36,7 +38,8 @@ const DIALECT: ParseOptions = ParseOptions {
 /// # Errors
 /// When the text cannot be read as such a file.
 pub(super) fn get(text: &str, section: &str, name: &str) -> Result<Option<Value>, Trouble> {
-    let Some(root) = root(text)? else { return Ok(None) };
+    let plain = legible(text);
+    let Some(root) = root(&plain)? else { return Ok(None) };
     let Some(servers) = object(text, &root, section)? else { return Ok(None) };
     Ok(member(text, servers, name)?.map(|prop| json(&prop.value)))
 }
@@ -46,7 +49,8 @@ pub(super) fn get(text: &str, section: &str, name: &str) -> Result<Option<Value>
 /// # Errors
 /// As [`get`].
 pub(super) fn entries(text: &str, section: &str) -> Result<Map<String, Value>, Trouble> {
-    let Some(root) = root(text)? else { return Ok(Map::new()) };
+    let plain = legible(text);
+    let Some(root) = root(&plain)? else { return Ok(Map::new()) };
     Ok(object(text, &root, section)?.map(members).unwrap_or_default())
 }
 
@@ -55,7 +59,8 @@ pub(super) fn entries(text: &str, section: &str) -> Result<Map<String, Value>, T
 /// # Errors
 /// As [`get`].
 pub(super) fn put(text: &str, section: &str, name: &str, value: &Map<String, Value>) -> Result<String, Trouble> {
-    let Some(root) = root(text)? else { return Ok(fresh(text, section, name, value)) };
+    let plain = legible(text);
+    let Some(root) = root(&plain)? else { return Ok(fresh(text, section, name, value)) };
     let entry = Value::Object(value.clone());
     let mut wanted = Value::Object(members(&root));
     let changed = match object(text, &root, section)? {
@@ -80,15 +85,10 @@ pub(super) fn put(text: &str, section: &str, name: &str, value: &Map<String, Val
 /// # Errors
 /// As [`get`], and when there is no such object.
 pub(super) fn set(text: &str, section: &str, name: &str, at: &[&str], key: &str, value: &Value) -> Result<String, Trouble> {
-    let missing = || Trouble::new("there is no such entry", text, 0);
-    let root = root(text)?.ok_or_else(missing)?;
-    let (mut inside, mut whole) = (&root, Value::Object(members(&root)));
-    let mut wanted = &mut whole;
-    for step in [section, name].iter().chain(at) {
-        inside = object(text, inside, step)?.ok_or_else(missing)?;
-        wanted = &mut wanted[*step];
-    }
-    wanted[key] = value.clone();
+    let plain = legible(text);
+    let (root, path) = entry(&plain, section, name, at)?;
+    let (inside, mut whole) = (within(text, &root, &path)?, Value::Object(members(&root)));
+    path.iter().fold(&mut whole, |wanted, step| &mut wanted[*step])[key] = value.clone();
     let changed = match member(text, inside, key)? {
         None => insert(text, inside, key, value),
         Some(prop) => replace(text, prop, value),
@@ -96,12 +96,42 @@ pub(super) fn set(text: &str, section: &str, name: &str, at: &[&str], key: &str,
     proved(changed, &whole)
 }
 
+/// The text without the member `key` of that object.
+///
+/// # Errors
+/// As [`set`].
+pub(super) fn unset(text: &str, section: &str, name: &str, at: &[&str], key: &str) -> Result<String, Trouble> {
+    let plain = legible(text);
+    let (root, path) = entry(&plain, section, name, at)?;
+    let (inside, mut whole) = (within(text, &root, &path)?, Value::Object(members(&root)));
+    let Some(prop) = member(text, inside, key)? else { return Ok(text.to_owned()) };
+    if let Some(wanted) = path.iter().fold(&mut whole, |wanted, step| &mut wanted[*step]).as_object_mut() {
+        wanted.shift_remove(key);
+    }
+    cut(text, inside, prop, &whole)
+}
+
+/// The whole file, and the way to the object `at` within an entry.
+fn entry<'a, 'b>(text: &'a str, section: &'b str, name: &'b str, at: &[&'b str]) -> Result<(Object<'a>, Vec<&'b str>), Trouble> {
+    let root = root(text)?.ok_or_else(|| no_entry(text))?;
+    Ok((root, [section, name].into_iter().chain(at.iter().copied()).collect()))
+}
+
+fn within<'a, 'b>(text: &str, root: &'b Object<'a>, path: &[&str]) -> Result<&'b Object<'a>, Trouble> {
+    path.iter().try_fold(root, |inside, step| object(text, inside, step)?.ok_or_else(|| no_entry(text)))
+}
+
+fn no_entry(text: &str) -> Trouble {
+    Trouble::new("there is no such entry", text, 0)
+}
+
 /// The text without the entry `name` of `section`, and without `section` when only [`put`] can have made it; `None` when there is no entry.
 ///
 /// # Errors
 /// As [`get`].
 pub(super) fn remove(text: &str, section: &str, name: &str) -> Result<Option<String>, Trouble> {
-    let Some(root) = root(text)? else { return Ok(None) };
+    let plain = legible(text);
+    let Some(root) = root(&plain)? else { return Ok(None) };
     let Some(servers) = object(text, &root, section)? else { return Ok(None) };
     let Some(prop) = member(text, servers, name)? else { return Ok(None) };
     let mut wanted = Value::Object(members(&root));
@@ -119,7 +149,8 @@ pub(super) fn remove(text: &str, section: &str, name: &str) -> Result<Option<Str
 
 /// The text without an empty `section`.
 fn without_section(text: &str, section: &str) -> Result<Option<String>, Trouble> {
-    let Some(root) = root(text)? else { return Ok(None) };
+    let plain = legible(text);
+    let Some(root) = root(&plain)? else { return Ok(None) };
     let empty = object(text, &root, section)?.is_some_and(|servers| servers.properties.is_empty());
     match member(text, &root, section)?.filter(|_| empty) {
         None => Ok(None),
@@ -138,7 +169,35 @@ fn proved(changed: String, wanted: &Value) -> Result<String, Trouble> {
 
 /// Whether the text says `wanted` and nothing else.
 fn means(text: &str, wanted: &Value) -> bool {
-    root(text).is_ok_and(|root| root.is_some_and(|root| Value::Object(members(&root)) == *wanted))
+    root(&legible(text)).is_ok_and(|root| root.is_some_and(|root| Value::Object(members(&root)) == *wanted))
+}
+
+/// The text with every half of a surrogate pair that stands alone written as the replacement character, in as many bytes, so that each place is the same.
+///
+/// Programs in JavaScript cut a text within such a pair and write what is left as `\ud83d`; Claude Code's own file has been seen with one. Every client reads
+/// it, and our parser refuses the whole file for it. What is not ours is never written anew, so it stays as it is.
+fn legible(text: &str) -> Cow<'_, str> {
+    let escape = |at: usize| {
+        let code = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(code, 16).ok()
+    };
+    let mut plain = Cow::Borrowed(text);
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        let code = escape(at);
+        let low = |code: Option<u16>| code.is_some_and(|code| (0xdc00..0xe000).contains(&code));
+        at += match code {
+            Some(0xd800..0xdc00) if low(escape(at + 6)) => 12,
+            Some(0xd800..0xe000) => {
+                plain.to_mut().replace_range(at..at + 6, "\\ufffd");
+                6
+            }
+            // What follows the backslash belongs to it.
+            _ => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+    }
+    plain
 }
 
 fn root(text: &str) -> Result<Option<Object<'_>>, Trouble> {

@@ -186,3 +186,18 @@ fn one_member_can_be_set() {
     assert_eq!(set(&env, SECTION, "m365", &["env"], "A", &json!("c")).unwrap(), env.replace("\"b\"", "\"c\""));
     assert!(set(text, SECTION, "m365", &["none"], "A", &json!(1)).is_err());
 }
+
+/// Claude Code has written such a file: a text that was cut within a pair.
+#[test]
+fn half_a_pair_in_somebody_elses_text_is_in_nobodys_way() {
+    let entry = Map::from_iter([("command".to_owned(), Value::from("/opt/m365-mcp"))]);
+    for half in [r"\ud83d", r"\uDE00 \uD83D", r"\ud83d\ud83d\ude00", r"\\\ud83d\n", r"\ud83d\u0041"] {
+        let text = format!("{{\n  \"history\": \"ok {half}\",\n  \"mcpServers\": {{}}\n}}\n");
+        let put = put(&text, "mcpServers", "m365", &entry).unwrap_or_else(|trouble| panic!("{half}: {trouble}"));
+        assert!(put.contains(half) && put.contains("/opt/m365-mcp"), "{put}");
+        assert_eq!(get(&put, "mcpServers", "m365").unwrap(), Some(Value::Object(entry.clone())));
+        assert_eq!(remove(&put, "mcpServers", "m365").unwrap().as_deref(), Some(text.as_str()));
+    }
+    assert_eq!(legible(r#""\ud83d\ude00 \\ud83d""#), r#""\ud83d\ude00 \\ud83d""#, "a pair, and a backslash before letters");
+    assert!(put(r#"{"a": "\ud83"}"#, "mcpServers", "m365", &entry).is_err());
+}

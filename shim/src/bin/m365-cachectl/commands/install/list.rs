@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::clients::{Client, Machine};
-use super::entry::is_ours;
 use super::file::Held;
+use super::ours::Starts;
 use super::plan;
 use crate::output::{Paint, View, table};
 
@@ -40,8 +40,9 @@ struct Row {
 impl List {
     /// For whoever judges them.
     pub(super) fn into_entered(self) -> Vec<super::Entered> {
-        let row = |Row { named: _, client, entry: _, found: _, state, file, command, trouble }| super::Entered {
+        let row = |Row { named: _, client, entry, found: _, state, file, command, trouble }| super::Entered {
             client,
+            entry,
             state,
             file,
             command,
@@ -58,14 +59,19 @@ impl List {
             let others = Held::read(&row.file).ok().and_then(|held| plan::entries(row.named, held.text()).ok()).unwrap_or_default();
             let (named, found, file) = (row.named, row.found.clone(), row.file.clone());
             clients.push(row);
-            let ours = others.into_iter().filter(|(entry, value)| entry != name && is_ours(value));
+            let ours = others.into_iter().filter(|(entry, value)| entry != name && Starts::here(value).is_ours());
             clients.extend(ours.map(|(entry, value)| Row::of(named, entry, found.clone(), file.clone(), Ok(Some(value)))));
         }
         Ok(Self { clients })
     }
 
+    /// The clients that have an entry of ours by another name than `name`, with that name.
+    pub(super) fn others(self, name: &str) -> impl Iterator<Item = (Client, String)> {
+        self.clients.into_iter().filter(move |row| row.entry != name).map(|row| (row.named, row.entry))
+    }
+
     /// Looks at every client for the entry `name`; with `project` at the files of that project.
-    pub(super) fn of(machine: &Machine<'_>, project: Option<&Path>, name: &str) -> Result<Self, Fault> {
+    fn of(machine: &Machine<'_>, project: Option<&Path>, name: &str) -> Result<Self, Fault> {
         let mut clients = Vec::new();
         for client in Client::ALL {
             let file = match project {
@@ -87,11 +93,10 @@ impl Row {
             Ok(None) => ("not_installed", None, None),
             Ok(Some(entry)) => {
                 let command = entry["command"].as_str().map(str::to_owned);
-                let there = command.as_deref().is_some_and(|command| Path::new(command).is_file());
-                let state = match (is_ours(&entry), there) {
-                    (false, _) => "other_program",
-                    (true, false) => "gone",
-                    (true, true) => "installed",
+                let state = match Starts::here(&entry) {
+                    Starts::Another => "other_program",
+                    Starts::Gone => "gone",
+                    Starts::Ours => "installed",
                 };
                 (state, command, None)
             }

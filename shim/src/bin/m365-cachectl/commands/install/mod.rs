@@ -1,7 +1,7 @@
 //! `install` and `uninstall`: connects the clients of this machine, by the files in which they keep their lists of servers.
 //!
-//! `clients` knows the clients and where their files lie, `entry` what is written into them, `jsonc` and `toml` how, `plan` decides for one file, `file`
-//! reads and replaces it, `change` shows the difference, `list` looks at all. No daemon is asked or started.
+//! `clients` knows the clients and where their files lie, `entry` what is written into them, `ours` whose program one starts, `jsonc` and `toml` how it is
+//! written, `plan` decides for one file, `file` reads and replaces it, `change` shows the difference, `list` looks at all. No daemon is asked or started.
 
 mod args;
 mod change;
@@ -10,6 +10,7 @@ mod entry;
 mod file;
 mod jsonc;
 mod list;
+mod ours;
 mod plan;
 mod report;
 mod toml;
@@ -26,11 +27,12 @@ use self::clients::{Machine, System};
 use self::entry::Entry;
 use self::plan::{Plan, Step, Wish};
 use self::report::{Print, Printed, Report, Row};
+use super::config;
 use crate::context::Context;
 use crate::offline::agreed;
 
 /// Sets clients up; the exit code.
-pub(super) fn install(context: &Context, args: &Install) -> Result<u8, Fault> {
+pub(super) async fn install(context: &Context, args: &Install) -> Result<u8, Fault> {
     let env = |name: &str| std::env::var_os(name);
     let machine = machine(&env)?;
     if args.list {
@@ -39,6 +41,10 @@ pub(super) fn install(context: &Context, args: &Install) -> Result<u8, Fault> {
     }
     let clients = chosen(&args.clients, args.all, &machine)?;
     let entry = launch(context, &args.words, &env)?;
+    let warning = no_such_policy(context, &entry.args).await;
+    if let Some(warning) = &warning {
+        context.output.note(&format!("warning: {warning}"));
+    }
     if args.print {
         let one = |client| file(client, args.project.as_deref(), &machine).and_then(|file| Printed::of(client, file, &args.name, &entry));
         let printed = Print { clients: clients.into_iter().map(one).collect::<Result<_, Fault>>()? };
@@ -48,29 +54,52 @@ pub(super) fn install(context: &Context, args: &Install) -> Result<u8, Fault> {
         context.output.show(&printed);
         return Ok(0);
     }
-    let plans = clients.into_iter().map(|client| {
-        let plan =
-            file(client, args.project.as_deref(), &machine).and_then(|file| Plan::new(client, file, &args.name, Wish::There(&entry)));
-        (client, plan)
-    });
-    carry_out(context, plans.collect(), args.dry_run, args.yes)
+    let wanted = clients.into_iter().map(|client| (client, args.name.clone())).collect();
+    settled(context, &machine, args.project.as_deref(), wanted, Some(&entry), warning, Way { dry_run: args.dry_run, yes: args.yes })
 }
 
 /// Takes clients' entries out again; the exit code.
 pub(super) fn uninstall(context: &Context, args: &Uninstall) -> Result<u8, Fault> {
     let env = |name: &str| std::env::var_os(name);
     let machine = machine(&env)?;
-    let plans = chosen(&args.clients, args.all, &machine)?.into_iter().map(|client| {
-        let plan = file(client, args.project.as_deref(), &machine).and_then(|file| Plan::new(client, file, &args.name, Wish::Gone));
-        (client, plan)
-    });
-    carry_out(context, plans.collect(), args.dry_run, args.yes)
+    let (project, name) = (args.project.as_deref(), args.name.as_deref().unwrap_or(args::NAME));
+    let clients = chosen(&args.clients, args.all, &machine)?;
+    // All that is ours, whatever it is called, where neither a client nor a name was said.
+    let others = match args.all && args.name.is_none() {
+        true => list::List::whole(&machine, project, name)?.others(name).filter(|(client, _)| clients.contains(client)).collect(),
+        false => Vec::new(),
+    };
+    let mut unwanted: Vec<(Client, String)> = clients.iter().map(|client| (*client, name.to_owned())).chain(others).collect();
+    unwanted.sort_by_key(|(client, _)| *client);
+    settled(context, &machine, project, unwanted, None, None, Way { dry_run: args.dry_run, yes: args.yes })
+}
+
+/// How it is done.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    dry_run: bool,
+    yes: bool,
 }
 
 type Plans<'a> = Vec<(Client, Result<Plan<'a>, Fault>)>;
 
+/// Plans for each client and name, and carries out.
+fn settled(
+    context: &Context,
+    machine: &Machine<'_>,
+    project: Option<&Path>,
+    named: Vec<(Client, String)>,
+    entry: Option<&Entry>,
+    warning: Option<String>,
+    way: Way,
+) -> Result<u8, Fault> {
+    let plan = |client, name| Plan::new(client, file(client, project, machine)?, name, entry.map_or(Wish::Gone, Wish::There));
+    let plans = named.iter().map(|(client, name)| (*client, plan(*client, name)));
+    carry_out(context, plans.collect(), warning, way)
+}
+
 /// Shows what would be done, asks, and does it. One client's trouble does not keep the others from being served.
-fn carry_out(context: &Context, mut plans: Plans<'_>, dry_run: bool, yes: bool) -> Result<u8, Fault> {
+fn carry_out(context: &Context, mut plans: Plans<'_>, warning: Option<String>, Way { dry_run, yes }: Way) -> Result<u8, Fault> {
     if plans.len() == 1 && plans[0].1.is_err() {
         return plans.remove(0).1.map(|_| 0);
     }
@@ -93,7 +122,7 @@ fn carry_out(context: &Context, mut plans: Plans<'_>, dry_run: bool, yes: bool) 
             }
         }
     });
-    let report = Report { clients: rows.collect() };
+    let report = Report { clients: rows.collect(), warning };
     context.output.show(&report);
     Ok(report.exit_code())
 }
@@ -108,6 +137,8 @@ pub(super) struct SetUp {
     pub(super) file: PathBuf,
     /// What the person does next.
     pub(super) after: Option<&'static str>,
+    /// The folder of the other profile to which the entry led until now.
+    pub(super) led: Option<PathBuf>,
 }
 
 /// The clients that are on this machine.
@@ -122,10 +153,12 @@ pub(super) fn settle(context: &Context, client: Client, name: &str, wanted: bool
     let env = |name: &str| std::env::var_os(name);
     let file = machine(&env)?.file(client);
     let facts = client.facts();
-    let said = |state, after| SetUp { client: facts.word, title: facts.title, state, file: file.clone(), after };
     let entry = if wanted { Some(launch(context, &[], &env)?) } else { None };
-    let plan = Plan::new(client, file.clone(), name, entry.as_ref().map_or(Wish::Gone, Wish::There))?;
-    if !wanted && !plan.leads_to(&context.profile.dir) {
+    let plan = Plan::new(client, file.clone(), name, entry.as_ref().map_or(Wish::Gone, Wish::Led))?;
+    let led = plan.led();
+    let elsewhere = led.clone().filter(|_| plan.will_lead() != led);
+    let said = |state, after| SetUp { client: facts.word, title: facts.title, state, file: file.clone(), after, led: elsewhere.clone() };
+    if !wanted && led.as_deref() != Some(context.profile.dir.as_path()) {
         return Ok(said("not_installed", None));
     }
     let (would, done) = match (plan.step, wanted) {
@@ -149,25 +182,29 @@ pub(super) fn settle(context: &Context, client: Client, name: &str, wanted: bool
     Ok(said(done, wanted.then_some(facts.after)))
 }
 
-/// What one client's file has under our name; `state` as in `install --list`.
+/// An entry of one client's file that is ours or has our name; `state` as in `install --list`.
 #[derive(Debug)]
 pub(super) struct Entered {
     pub(super) client: &'static str,
+    /// What we are called there.
+    pub(super) entry: String,
     pub(super) state: &'static str,
     pub(super) file: PathBuf,
     pub(super) command: Option<String>,
     pub(super) trouble: Option<String>,
 }
 
-/// The entry of every client that can be set up.
-pub(super) fn entered() -> Result<Vec<Entered>, Fault> {
-    entered_as(args::NAME)
+impl Entered {
+    /// Whether it has the name that `install` gives.
+    pub(super) fn is_named_as_usual(&self) -> bool {
+        self.entry == args::NAME
+    }
 }
 
-/// The entry called `name` of every client that can be set up.
-pub(super) fn entered_as(name: &str) -> Result<Vec<Entered>, Fault> {
+/// The entries of every client that can be set up: the one of our name, and those of ours by other names.
+pub(super) fn entered() -> Result<Vec<Entered>, Fault> {
     let env = |name: &str| std::env::var_os(name);
-    Ok(list::List::of(&machine(&env)?, None, name)?.into_entered())
+    Ok(list::List::whole(&machine(&env)?, None, args::NAME)?.into_entered())
 }
 
 /// Where `m365-mcp` lies.
@@ -238,4 +275,27 @@ fn launch(context: &Context, words: &[String], env: &dyn Fn(&str) -> Option<std:
     let profile = context.profile.explicit.then(|| context.profile.dir.to_str().map(str::to_owned)).flatten();
     let env = profile.map(|dir| (DIR_VARIABLE.to_owned(), dir)).into_iter().collect();
     Ok(Entry { command, args: words.to_vec(), env })
+}
+
+/// A launch line that names a policy which the settings do not have would have the daemon refuse everything to that client. Settings that cannot be
+/// read, or are another profile's, tell nothing.
+async fn no_such_policy(context: &Context, words: &[String]) -> Option<String> {
+    let name = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--policy=") {
+        Some(name) => Some(name),
+        None if word == "--policy" => words.get(at + 1).map(String::as_str),
+        None => None,
+    })?;
+    if words.iter().any(|word| word == "--profile" || word.starts_with("--profile=")) {
+        return None;
+    }
+    let known = config::keys(context).await.ok()?;
+    let of = |key: &String| Some(key.strip_prefix("policy.")?.rsplit_once('.')?.0.trim_matches('"').to_owned());
+    let there = known.iter().filter_map(of).any(|known| known.eq_ignore_ascii_case(name));
+    let file = context.profile.config_file();
+    (!there).then(|| {
+        format!(
+            "there is no `[policy.{name}]` in `{}`, so the daemon refuses everything to a client that is started so; add it there, or use `--tools`",
+            file.display()
+        )
+    })
 }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use m365_cached_proto::dirs::DIR_VARIABLE;
 use m365_cached_proto::v1::{Fault, Kind};
 use serde_json::{Map, Value};
 
 use super::clients::{Client, Format};
-use super::entry::{Entry, is_ours};
+use super::entry::{self, Change, Entry};
 use super::file::{FileError, Held};
+use super::ours::Starts;
 use super::trouble::Trouble;
 use super::{jsonc, toml};
 
@@ -18,7 +18,10 @@ const TRIES: usize = 5;
 /// What is wanted of a client's file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wish<'a> {
+    /// The entry; the profile to which one that is there leads stays unless another is named.
     There(&'a Entry),
+    /// The entry, leading to our profile.
+    Led(&'a Entry),
     Gone,
 }
 
@@ -40,7 +43,7 @@ pub(super) struct Plan<'a> {
     pub(super) step: Step,
     held: Held,
     new: String,
-    name: &'a str,
+    pub(super) name: &'a str,
     wish: Wish<'a>,
 }
 
@@ -49,7 +52,8 @@ impl<'a> Plan<'a> {
     pub(super) fn new(client: Client, file: PathBuf, name: &'a str, wish: Wish<'a>) -> Result<Self, Fault> {
         let held = Held::read(&file).map_err(|error| failed(&file, &error))?;
         let (step, new) = match wish {
-            Wish::There(entry) => wanted(client, held.text(), name, entry),
+            Wish::There(entry) => wanted(client, held.text(), name, entry, false),
+            Wish::Led(entry) => wanted(client, held.text(), name, entry, true),
             Wish::Gone => unwanted(client, held.text(), name),
         }
         .map_err(|why| why.fault(client, &file, name))?;
@@ -58,13 +62,22 @@ impl<'a> Plan<'a> {
 
     /// Whether the entry is to be there.
     pub(super) fn is_wanted(&self) -> bool {
-        matches!(self.wish, Wish::There(_))
+        !matches!(self.wish, Wish::Gone)
     }
 
-    /// Whether the entry that is there now leads to the profile in `dir`.
-    pub(super) fn leads_to(&self, dir: &Path) -> bool {
-        let entry = found(self.client, self.held.text(), self.name).ok().flatten();
-        entry.is_some_and(|entry| is_ours(&entry) && entry["env"][DIR_VARIABLE].as_str().map(Path::new) == Some(dir))
+    /// The folder of the profile to which an entry of ours that is there now leads; `None` also for the one in the system's places.
+    pub(super) fn led(&self) -> Option<PathBuf> {
+        self.leads(self.held.text())
+    }
+
+    /// As [`Plan::led`], once this is done.
+    pub(super) fn will_lead(&self) -> Option<PathBuf> {
+        self.leads(&self.new)
+    }
+
+    fn leads(&self, text: &str) -> Option<PathBuf> {
+        let entry = found(self.client, text, self.name).ok().flatten()?;
+        Starts::here(&entry).is_ours().then(|| entry::profile(&entry)).flatten()
     }
 
     /// The text as it is and as it will be.
@@ -115,7 +128,7 @@ impl Refusal {
             Self::Foreign => Fault::new(
                 Kind::User,
                 "not_ours",
-                format!("the entry `{name}` in `{file}` does not start `m365-mcp`; it stays as it is"),
+                format!("the entry `{name}` in `{file}` starts another program than the `m365-mcp` of m365-cached; it stays as it is"),
                 "`--name` says which entry is meant.",
             ),
         }
@@ -153,19 +166,14 @@ fn put(client: Client, text: &str, name: &str, members: &Map<String, Value>) -> 
     }
 }
 
-fn wanted(client: Client, text: &str, name: &str, entry: &Entry) -> Result<(Step, String), Refusal> {
+fn wanted(client: Client, text: &str, name: &str, entry: &Entry, led: bool) -> Result<(Step, String), Refusal> {
     let facts = client.facts();
-    let set = match facts.format {
-        Format::Jsonc => jsonc::set,
-        Format::Toml => toml::set,
-    };
     match found(client, text, name)? {
         None => Ok((Step::Install, put(client, text, name, &entry.members(facts.typed))?)),
-        Some(there) if is_ours(&there) => {
-            let missing = entry.missing(&there, facts.typed);
-            let step = if missing.is_empty() { Step::Nothing } else { Step::Update };
-            let text =
-                missing.iter().try_fold(text.to_owned(), |text, (at, key, value)| set(&text, facts.section, name, at, key, value))?;
+        Some(there) if Starts::here(&there).is_ours() => {
+            let changes = entry.changes(&there, facts.typed, led);
+            let step = if changes.is_empty() { Step::Nothing } else { Step::Update };
+            let text = changes.iter().try_fold(text.to_owned(), |text, change| changed(client, &text, name, change))?;
             Ok((step, text))
         }
         // Another program under our name, such as the one this one follows: the difference is shown, and the file kept.
@@ -173,11 +181,21 @@ fn wanted(client: Client, text: &str, name: &str, entry: &Entry) -> Result<(Step
     }
 }
 
+fn changed(client: Client, text: &str, name: &str, change: &Change<'_>) -> Result<String, Trouble> {
+    let section = client.facts().section;
+    match (client.facts().format, change) {
+        (Format::Jsonc, Change::Set(at, key, value)) => jsonc::set(text, section, name, at, key, value),
+        (Format::Jsonc, Change::Unset(at, key)) => jsonc::unset(text, section, name, at, key),
+        (Format::Toml, Change::Set(at, key, value)) => toml::set(text, section, name, at, key, value),
+        (Format::Toml, Change::Unset(at, key)) => toml::unset(text, section, name, at, key),
+    }
+}
+
 fn unwanted(client: Client, text: &str, name: &str) -> Result<(Step, String), Refusal> {
     let section = client.facts().section;
     match found(client, text, name)? {
         None => return Ok((Step::Nothing, text.to_owned())),
-        Some(there) if !is_ours(&there) => return Err(Refusal::Foreign),
+        Some(there) if !Starts::here(&there).is_ours() => return Err(Refusal::Foreign),
         Some(_) => {}
     }
     let without = match client.facts().format {
@@ -209,11 +227,11 @@ mod tests {
     fn a_second_run_finds_nothing_to_do() {
         for client in Client::ALL {
             let entry = entry("/opt/m365-mcp", &[("M365_CACHED_DIR", "/p")]);
-            let (step, text) = wanted(client, "", "m365", &entry).unwrap();
+            let (step, text) = wanted(client, "", "m365", &entry, false).unwrap();
             assert_eq!(step, Step::Install);
-            assert_eq!(wanted(client, &text, "m365", &entry).unwrap(), (Step::Nothing, text.clone()));
+            assert_eq!(wanted(client, &text, "m365", &entry, false).unwrap(), (Step::Nothing, text.clone()));
             let moved = Entry { command: "/usr/bin/m365-mcp".into(), ..entry.clone() };
-            let (step, updated) = wanted(client, &text, "m365", &moved).unwrap();
+            let (step, updated) = wanted(client, &text, "m365", &moved, false).unwrap();
             assert_eq!((step, updated), (Step::Update, text.replace("/opt", "/usr/bin")), "{client:?}");
         }
     }
@@ -221,21 +239,38 @@ mod tests {
     #[test]
     fn what_people_added_to_the_entry_stays() {
         let text = "{\"mcpServers\": {\"m365\": {\"command\": \"/old/m365-mcp\", /* slow */ \"timeout\": 9}}}";
-        let (step, new) = wanted(Client::Cursor, text, "m365", &entry("/new/m365-mcp", &[("A", "b")])).unwrap();
+        let (step, new) = wanted(Client::Cursor, text, "m365", &entry("/new/m365-mcp", &[("A", "b")]), false).unwrap();
         assert_eq!(step, Step::Update);
         assert_eq!(
             new,
             "{\"mcpServers\": {\"m365\": {\"command\": \"/new/m365-mcp\", /* slow */ \"timeout\": 9, \"env\": {\"A\": \"b\"}}}}"
         );
         let text = "[mcp_servers.m365]\ncommand = \"/old/m365-mcp\" # where\ntool_timeout_sec = 9\n\n[mcp_servers.m365.env]\nB = \"c\"\n";
-        let (_, new) = wanted(Client::Codex, text, "m365", &entry("/new/m365-mcp", &[("A", "b")])).unwrap();
+        let (_, new) = wanted(Client::Codex, text, "m365", &entry("/new/m365-mcp", &[("A", "b")]), false).unwrap();
         assert_eq!(new, text.replace("/old", "/new") + "A = \"b\"\n");
+    }
+
+    #[test]
+    fn an_entry_is_led_to_another_profile_by_what_says_so_alone() {
+        let plain = entry("/new/m365-mcp", &[]);
+        for client in Client::ALL {
+            let text = put(client, "", "m365", &plain.members(client.facts().typed)).unwrap();
+            let led = put(client, "", "m365", &entry("/new/m365-mcp", &[("M365_CACHED_DIR", "/p")]).members(client.facts().typed)).unwrap();
+            assert_eq!(wanted(client, &led, "m365", &plain, false).unwrap(), (Step::Nothing, led.clone()), "{client:?}");
+            assert_eq!(wanted(client, &led, "m365", &plain, true).unwrap(), (Step::Update, text), "{client:?}");
+        }
+        let text = "{\"mcpServers\": {\"m365\": {\"command\": \"/new/m365-mcp\", \"env\": {\"M365_CACHED_DIR\": \"/p\", /* mine */ \"A\": \"b\"}}}}";
+        let expected = "{\"mcpServers\": {\"m365\": {\"command\": \"/new/m365-mcp\", \"env\": {/* mine */ \"A\": \"b\"}}}}";
+        assert_eq!(wanted(Client::Cursor, text, "m365", &plain, true).unwrap(), (Step::Update, expected.to_owned()));
+        let text = "[mcp_servers.m365]\ncommand = \"/new/m365-mcp\"\nargs = [\"--profile\", \"/p\"] # there\ntool_timeout_sec = 9\n";
+        let expected = "[mcp_servers.m365]\ncommand = \"/new/m365-mcp\"\ntool_timeout_sec = 9\n";
+        assert_eq!(wanted(Client::Codex, text, "m365", &plain, true).unwrap(), (Step::Update, expected.to_owned()));
     }
 
     #[test]
     fn another_program_is_replaced_by_name_and_never_removed() {
         let text = "{\"mcpServers\": {\"m365\": {\"command\": \"uvx\", \"args\": [\"m365-mcp\"]}}}";
-        let (step, new) = wanted(Client::Cursor, text, "m365", &entry("/m365-mcp", &[])).unwrap();
+        let (step, new) = wanted(Client::Cursor, text, "m365", &entry("/m365-mcp", &[]), false).unwrap();
         assert_eq!((step, new.as_str()), (Step::Update, "{\"mcpServers\": {\"m365\": {\"command\": \"/m365-mcp\"}}}"));
         assert_eq!(unwanted(Client::Cursor, text, "m365"), Err(Refusal::Foreign));
         assert_eq!(unwanted(Client::Cursor, text, "other").unwrap(), (Step::Nothing, text.to_owned()));

@@ -7,6 +7,7 @@ use m365_cached_proto::v1::{Fault, Kind};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::args::NAME;
 use super::change::diff;
 use super::clients::{Client, Format};
 use super::entry::Entry;
@@ -18,14 +19,21 @@ use crate::views::FaultView;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) clients: Vec<Row>,
+    /// What would keep the clients from being served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warning: Option<String>,
 }
 
 /// What became of one client. `diff` is empty when nothing was to be changed.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     client: &'static str,
+    /// What we are called there.
+    entry: Option<String>,
     state: &'static str,
     file: Option<PathBuf>,
+    /// The folder of the profile to which the entry leads; `null` for the one in the system's places.
+    profile: Option<PathBuf>,
     diff: String,
     backup: Option<PathBuf>,
     /// What the person does next.
@@ -55,8 +63,10 @@ impl Row {
         };
         Self {
             client: facts.word,
+            entry: Some(plan.name.to_owned()),
             state,
             file: Some(plan.file.clone()),
+            profile: plan.will_lead(),
             diff: if change { diff(old, new) } else { String::new() },
             backup: None,
             after: None,
@@ -84,8 +94,10 @@ impl Row {
         let facts = client.facts();
         Self {
             client: facts.word,
+            entry: None,
             state: "failed",
             file: None,
+            profile: None,
             diff: String::new(),
             backup: None,
             after: None,
@@ -117,6 +129,9 @@ impl View for Report {
                 _ => state,
             };
             let _ = write!(text, "{}: {state}", row.title);
+            if let Some(entry) = row.entry.as_ref().filter(|entry| *entry != NAME) {
+                let _ = write!(text, " (`{entry}`)");
+            }
             if let Some(file) = &row.file {
                 let _ = write!(text, "  `{}`", file.display());
             }
@@ -132,6 +147,9 @@ impl View for Report {
             }
             if let Some(backup) = &row.backup {
                 let _ = writeln!(text, "  as it was: `{}`", backup.display());
+            }
+            if let Some(profile) = &row.profile {
+                let _ = writeln!(text, "  it leads to the profile `{}`", profile.display());
             }
             for line in row.after.iter().chain(&row.note) {
                 let _ = writeln!(text, "  {line}");

@@ -64,11 +64,7 @@ pub(super) fn put(text: &str, section: &str, name: &str, value: &Map<String, Val
 /// As [`get`], and when there is no such table.
 pub(super) fn set(text: &str, section: &str, name: &str, at: &[&str], key: &str, value: &Value) -> Result<String, Trouble> {
     let mut document: DocumentMut = text.parse().map_err(|error| trouble(text, &error))?;
-    let missing = || Trouble::new("there is no such entry", text, 0);
-    let mut inside: &mut dyn TableLike = document.as_table_mut();
-    for step in [section, name].iter().chain(at) {
-        inside = inside.get_mut(step).and_then(Item::as_table_like_mut).ok_or_else(missing)?;
-    }
+    let inside = entry(text, &mut document, &[&[section, name], at].concat())?;
     match inside.get_mut(key).and_then(Item::as_value_mut) {
         Some(there) => {
             let decor = there.decor().clone();
@@ -80,6 +76,23 @@ pub(super) fn set(text: &str, section: &str, name: &str, at: &[&str], key: &str,
         }
     }
     Ok(ending_as(text, document.to_string()))
+}
+
+/// The text without the value `key` of that table.
+///
+/// # Errors
+/// As [`set`].
+pub(super) fn unset(text: &str, section: &str, name: &str, at: &[&str], key: &str) -> Result<String, Trouble> {
+    let mut document: DocumentMut = text.parse().map_err(|error| trouble(text, &error))?;
+    entry(text, &mut document, &[&[section, name], at].concat())?.remove(key);
+    Ok(ending_as(text, document.to_string()))
+}
+
+fn entry<'a>(text: &str, document: &'a mut DocumentMut, path: &[&str]) -> Result<&'a mut dyn TableLike, Trouble> {
+    let root: &mut dyn TableLike = document.as_table_mut();
+    path.iter().try_fold(root, |inside, step| {
+        inside.get_mut(step).and_then(Item::as_table_like_mut).ok_or_else(|| Trouble::new("there is no such entry", text, 0))
+    })
 }
 
 /// The text without the entry `name` of `section`; `None` when there is none.

@@ -27,6 +27,13 @@ A key file that is kept gets a name of its own, FILE.kept-ID. When nobody needs 
 A key file that was there before the profile is its owner's: others may use it, as the note FILE.shared beside it says, and it is neither replaced
 nor deleted. Rotate --to keyring, or remove the note when one profile alone uses the file.
 
+One that is only shown to the daemon (a credential of the service manager, a secret of a container, a folder it cannot write) is its owner's, too.
+The envelope does not open with another file in its place, so it goes by a recovery file:
+  m365-cachectl keys export FILE
+  m365-cachectl stop
+then replace the key file, and
+  m365-cachectl keys import FILE
+
 A key of the environment is changed by its owner:
   export M365_MCP_CACHE_KEY_NEW=\"$(openssl rand -base64 32)\"
   m365-cachectl keys rotate --to environment
@@ -35,7 +42,8 @@ with it until it ends.
 
 The database is not touched: its own keys lie inside `cache.keys` and stay the same. --reencrypt gives each account a new data key, under which its
 tokens are sealed at once and its answers some at a time; `keys status` tells how far that is, and a restart goes on with it. When it ends the
-old data keys are destroyed, and with them the file that `repair --rollback` would restore.
+old data keys are destroyed, and with them the file that `repair --rollback` would restore. A recovery file that was made before no longer
+opens the database: make a new one with `keys export`.
 
 With --json the object has `error` beside what the rotation did when that was done and --reencrypt failed; the exit code is that of the failure.")]
 pub(crate) struct Args {
@@ -71,6 +79,9 @@ impl Place {
 
 /// The variable that holds the key to rotate to, for a key of the environment.
 const NEW_KEY: &str = "M365_MCP_CACHE_KEY_NEW";
+
+/// What a re-encryption leaves to be done.
+const NEW_RECOVERY: &str = "make a new recovery file (`m365-cachectl keys export FILE`); one made before no longer opens the database";
 
 /// `old_deleted` is false for a key of the environment, which its owner removes, and for one that `old_kept_for` needs; `took_us` is in
 /// microseconds.
@@ -159,10 +170,12 @@ impl View for Done {
         match self.reencryption {
             Some(Progress { done, ended: true, .. }) => {
                 text += &format!("{} sealed under new data keys; the old ones are destroyed\n", counted(done, "answer"));
+                let _ = writeln!(text, "{} {NEW_RECOVERY}", paint.warn("next:"));
             }
             Some(Progress { total, .. }) => {
                 text +=
                     &format!("sealing {} under new data keys; `m365-cachectl keys status` tells how far it is\n", counted(total, "answer"));
+                let _ = writeln!(text, "{} {NEW_RECOVERY}", paint.warn("next:"));
             }
             None => {}
         }
@@ -220,6 +233,11 @@ mod tests {
         insta::assert_json_snapshot!("keys_rotate_json", Rotated::from(reply.clone()));
         let owners = RotateReply { source: "environment".into(), location: "KEY".into(), old_deleted: false, ..reply.clone() };
         assert!(Rotated::from(owners).text(Paint::OFF).contains("with the new key as `KEY`"));
+        let progress = |ended| Some(Progress { done: 3, total: 3, ended });
+        for ended in [true, false] {
+            let text = Done { rotated: None, reencryption: progress(ended), error: None }.text(Paint::OFF);
+            assert!(text.ends_with(&format!("next: {NEW_RECOVERY}\n")), "{text}");
+        }
         let kept = RotateReply { old_deleted: false, old_kept_for: "/p/quarantine/day/cache.keys".into(), ..reply };
         insta::assert_snapshot!("keys_rotate_kept", Rotated::from(kept).text(Paint::OFF));
     }

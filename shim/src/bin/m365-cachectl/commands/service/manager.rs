@@ -152,7 +152,7 @@ impl Manager {
         if cfg!(target_os = "macos") {
             launchd::manager(facts, uid())
         } else if cfg!(windows) {
-            tasks::manager(facts)
+            tasks::manager(facts, &tasks::user(&|name| std::env::var_os(name)))
         } else {
             systemd::manager(facts)
         }

@@ -146,13 +146,18 @@ fn uninstall(context: &Context, manager: &Manager) -> Result<u8, Fault> {
 }
 
 /// What the environment here says and a service will not see.
-fn unseen_variables() -> Vec<String> {
-    // These say where things are, which the units say by themselves.
-    const PLACES: [&str; 2] = [m365_cached_proto::dirs::DIR_VARIABLE, DAEMON_VARIABLE];
-    let ours = |name: &String| (name.starts_with("M365_") && !PLACES.contains(&name.as_str())) || name.ends_with("_PROXY");
-    let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(ours).collect();
+pub(super) fn unseen_variables() -> Vec<String> {
+    let mut names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| unseen(name)).collect();
     names.sort_unstable();
     names
+}
+
+/// Whether the daemon would read the variable: ours, a proxy in either spelling, and the authorities of OpenSSL.
+fn unseen(name: &str) -> bool {
+    // These say where things are, which the units say by themselves.
+    const PLACES: [&str; 2] = [m365_cached_proto::dirs::DIR_VARIABLE, DAEMON_VARIABLE];
+    let ours = name.starts_with("M365_") && !PLACES.contains(&name);
+    ours || name.to_ascii_uppercase().ends_with("_PROXY") || ["SSL_CERT_FILE", "SSL_CERT_DIR"].contains(&name)
 }
 
 /// Takes the service out of the way for a verb that needs the profile for itself; what is given puts it back when dropped.
@@ -171,5 +176,21 @@ pub(crate) struct Paused(Manager);
 impl Drop for Paused {
     fn drop(&mut self) {
         self.0.resume();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_sees_neither_spelling_of_a_proxy() {
+        for name in ["HTTPS_PROXY", "https_proxy", "all_proxy", "no_proxy", "M365_MCP_CLIENT_ID", "M365_CACHED_LOG_FILTER", "SSL_CERT_FILE"]
+        {
+            assert!(unseen(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "M365_CACHED_DIR", "M365_CACHED_DAEMON", "PROXY_AUTH"] {
+            assert!(!unseen(name), "{name}");
+        }
     }
 }

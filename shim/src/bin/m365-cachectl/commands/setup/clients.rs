@@ -41,7 +41,8 @@ impl Guide<'_> {
             match install::settle(self.context, client, name, true, args.dry_run, yes) {
                 Ok(done) => {
                     let after = done.after.map(|after| format!("; {after}")).unwrap_or_default();
-                    details.push(format!("{}: {} in `{}`{after}", done.title, done.state.replace('_', " "), done.file.display()));
+                    let led = done.led.map(|dir| format!(", which led to the profile `{}`", dir.display())).unwrap_or_default();
+                    details.push(format!("{}: {} in `{}`{led}{after}", done.title, done.state.replace('_', " "), done.file.display()));
                     changed |= matches!(done.state, "installed" | "updated");
                     if matches!(done.state, "installed" | "updated" | "unchanged") {
                         clients.push(done.client);

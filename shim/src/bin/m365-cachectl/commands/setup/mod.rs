@@ -128,7 +128,7 @@ impl Guide<'_> {
                 }
             };
             if there {
-                return Ok((Outcome::unchanged(format!("{manager} looks after the daemon")), ()));
+                return Ok((Outcome::unchanged(format!("{manager} looks after the daemon")).with(unseen()), ()));
             }
             // A service does not see this terminal's variables, and would stand there without its key.
             if !self.args.dry_run && self.status().await?.key.is_some_and(|key| key.source == "environment") {
@@ -143,10 +143,22 @@ impl Guide<'_> {
             }
             service::set_up(self.context).await?;
             locked(&self.status().await?)?;
-            Ok((Outcome::done(format!("{manager} looks after the daemon; `m365-cachectl service uninstall` ends that")), ()))
+            Ok((Outcome::done(format!("{manager} looks after the daemon; `m365-cachectl service uninstall` ends that")).with(unseen()), ()))
         };
         self.step(Part::Service, "who starts the daemon and keeps it running", work).await
     }
+}
+
+/// What of this terminal's environment a service does not see, in one line.
+fn unseen() -> Vec<String> {
+    let names = service::unseen_variables();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let names = names.join(", ");
+    vec![format!(
+        "it does not see these variables of this terminal: {names}; settings belong into `config.toml`, a proxy into `network.proxy`"
+    )]
 }
 
 /// Why a daemon cannot do its work, when it cannot.

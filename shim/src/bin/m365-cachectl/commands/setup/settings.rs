@@ -4,6 +4,7 @@ use m365_cached_proto::v1::{Fault, Kind};
 
 use super::Guide;
 use super::report::{Outcome, Part, State};
+use crate::commands::config::Held;
 use crate::commands::permissions::{self, Permissions};
 use crate::commands::{config, stop};
 
@@ -26,13 +27,12 @@ impl Guide<'_> {
 
     async fn own_settings(&self) -> Result<Outcome, Fault> {
         let (context, args) = (self.context, self.args);
-        let (known, tenant) = (config::value(context, "client_id").await?, config::value(context, "tenant").await?);
-        let bare = |value: &Option<String>| value.as_deref().map(|value| value.trim_matches('"').to_owned());
-        let (known, tenant) = (bare(&known), bare(&tenant));
+        let (known, tenant) = (config::held(context, "client_id").await?, config::held(context, "tenant").await?);
         if known.is_none() && args.client_id.is_none() && !args.dry_run && !args.no_login {
             return self.registered(&permissions::all(context).await?).await;
         }
-        self.written(known, tenant, args.client_id.clone(), args.tenant.clone()).await
+        let wanted = [("client_id", args.client_id.clone(), known), ("tenant", args.tenant.clone(), tenant)];
+        self.written(wanted.map(|(key, given, known)| Wanted { key, given, known })).await
     }
 
     /// Says how an application is registered, and asks for its id.
@@ -57,52 +57,84 @@ impl Guide<'_> {
             Some(tenant) => Some(tenant.clone()),
             None => output.prompt("Who may sign in: a directory's id or domain, `organizations`, `consumers`, or nothing for all:"),
         };
-        self.written(None, None, Some(client_id), tenant.filter(|given| !given.is_empty())).await
+        let wanted = [("client_id", Some(client_id)), ("tenant", tenant.filter(|given| !given.is_empty()))];
+        self.written(wanted.map(|(key, given)| Wanted { key, given, known: None })).await
     }
 
-    /// Writes what is not there yet.
-    async fn written(
-        &self,
-        known: Option<String>,
-        known_tenant: Option<String>,
-        client_id: Option<String>,
-        tenant: Option<String>,
-    ) -> Result<Outcome, Fault> {
+    /// Writes what the file does not say yet. A variable of this terminal counts as a wish: neither a service nor a client with a window sees it.
+    async fn written(&self, wanted: [Wanted; 2]) -> Result<Outcome, Fault> {
         let context = self.context;
         let new = !context.profile.config_file().exists();
-        let differs = |wanted: &Option<String>, known: &Option<String>| {
-            wanted.as_ref().filter(|wanted| known.as_ref().is_none_or(|known| !known.eq_ignore_ascii_case(wanted))).cloned()
-        };
-        let changes = [("client_id", differs(&client_id, &known)), ("tenant", differs(&tenant, &known_tenant))];
-        let mut said = Vec::new();
-        if new {
-            said.push("every key stands in the file, commented out".to_owned());
-        }
-        for (key, value) in changes.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
-            said.push(format!("`{key}` is {value}"));
-        }
-        if said.is_empty() {
-            let message = known.map_or_else(|| "without a `client_id`: nobody can sign in".to_owned(), |id| format!("`client_id` is {id}"));
-            return Ok(Outcome::unchanged(message));
-        }
+        let template = || new.then(|| "every key stands in the file, commented out".to_owned());
+        let known = wanted[0].known.as_ref().map(|held| format!("`client_id` is {}", bare(&held.value)));
+        let changes: Vec<(&Wanted, String)> = wanted.iter().filter_map(|one| Some((one, one.to_write()?))).collect();
         if self.args.dry_run {
-            return Ok(Outcome::would(format!("write it: {}", said.join("; "))));
+            let said: Vec<String> = template().into_iter().chain(changes.iter().map(|(one, value)| one.said(value))).collect();
+            return Ok(match said.is_empty() {
+                true => Outcome::unchanged(known.unwrap_or_else(nobody)),
+                false => Outcome::would(format!("write it: {}", said.join("; "))),
+            });
         }
+        let mut said: Vec<String> = template().into_iter().collect();
+        let mut details = Vec::new();
         if new {
             config::init(context).await?;
         }
         let mut changed = false;
-        for (key, value) in changes {
-            if let Some(value) = value {
-                changed |= config::change(context, key, Some(&value)).await?.changed;
+        for (one, value) in changes {
+            let done = config::change(context, one.key, Some(&value)).await?;
+            if done.changed {
+                changed = true;
+                said.push(one.said(&value));
+            }
+            let held = one.known.as_ref().filter(|held| !bare(&held.value).eq_ignore_ascii_case(&value));
+            if let Some(variable) = done.overridden_by.filter(|_| held.is_some()) {
+                details.push(format!("the variable {variable} of this terminal says another `{}`, and goes over the file here", one.key));
             }
         }
         if changed {
             // A daemon that runs has read the old settings; the next step starts it anew.
             stop::stopped(context).await?;
         }
-        Ok(Outcome { state: State::Done, message: said.join("; "), details: Vec::new() })
+        if said.is_empty() {
+            return Ok(Outcome::unchanged(known.unwrap_or_else(nobody)).with(details));
+        }
+        Ok(Outcome { state: State::Done, message: said.join("; "), details })
     }
+}
+
+/// What a setting should say, and what holds for it now.
+struct Wanted {
+    key: &'static str,
+    given: Option<String>,
+    known: Option<Held>,
+}
+
+impl Wanted {
+    /// What the file does not say yet, as far as can be told without looking past the environment.
+    fn to_write(&self) -> Option<String> {
+        let known = self.known.as_ref().map(|held| bare(&held.value));
+        let from_variable = self.known.as_ref().is_some_and(|held| held.variable.is_some());
+        let wanted = self.given.as_deref().or(known.filter(|_| from_variable))?;
+        let differs = from_variable || known.is_none_or(|known| !known.eq_ignore_ascii_case(wanted));
+        differs.then(|| wanted.to_owned())
+    }
+
+    fn said(&self, value: &str) -> String {
+        match self.known.as_ref().and_then(|held| held.variable.as_ref()).filter(|_| self.given.is_none()) {
+            Some(variable) => format!("`{}` is {value}, as {variable} says", self.key),
+            None => format!("`{}` is {value}", self.key),
+        }
+    }
+}
+
+/// A value without the quotes of the file.
+fn bare(value: &str) -> &str {
+    value.trim_matches('"')
+}
+
+fn nobody() -> String {
+    "without a `client_id`: nobody can sign in".to_owned()
 }
 
 /// What sends Azure's command line to a cloud of its own.

@@ -201,13 +201,14 @@ impl Clock for FollowedClock {
     }
 
     fn sleep(&self, wait: Duration) -> Sleep<'_> {
-        let until = self.now().plus(wait);
+        // Whoever sleeps by the machine's clock is not kept asleep by its being set back either.
+        let mut countdown = Countdown::new(self.now(), wait);
         Box::pin(async move {
             loop {
                 // Registered before the clock is read, so that no move is missed.
                 let mut moved = std::pin::pin!(self.moved.notified());
                 moved.as_mut().enable();
-                let left = until.since(self.now());
+                let left = countdown.left(self.now());
                 if left.is_zero() {
                     return;
                 }
@@ -282,6 +283,17 @@ mod tests {
         clock.hear(Timestamp(3_605_000), false);
         woken(sleeper).await;
         assert_eq!(began.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_followed_clock_that_is_set_back_keeps_nobody_asleep_for_longer_than_they_wanted_to_sleep() {
+        let clock = Arc::new(FollowedClock::at(Timestamp(1_000_000_000), true));
+        let sleeper = sleeper(&clock, Duration::from_secs(60)).await;
+        clock.hear(Timestamp(5000), true);
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.hear(Timestamp(65_000), true);
+        woken(sleeper).await;
     }
 
     #[tokio::test(start_paused = true)]

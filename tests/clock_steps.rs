@@ -117,3 +117,23 @@ fn set_forward_and_back_again_nothing_is_lost() {
     assert_eq!(status["accounts"].as_array().map(Vec::len), Some(1), "{status}");
     drop(desk.client);
 }
+
+#[test]
+fn what_a_write_left_unsettled_settles_by_a_clock_that_was_set_back() {
+    let (mut desk, _) = desk();
+    desk.writes_show(true);
+    desk.turn(-DAYS_400);
+    let kept = |desk: &mut Desk| {
+        let ask = |desk: &mut Desk| desk.ask("search_emails", json!({ "query": "subject:a" }))["_cache_status"].clone();
+        ask(desk);
+        ask(desk) == "fresh"
+    };
+    assert!(!kept(&mut desk), "the index of searches may still follow the write");
+    // Twice the time for which it is unsettled, as many turns as it takes the daemon to see them, and far from what was set back.
+    let settled = (0..30).any(|_| {
+        desk.turn(60_000);
+        kept(&mut desk)
+    });
+    assert!(settled, "a search is not kept until the clock is where it was before");
+    drop(desk.client);
+}

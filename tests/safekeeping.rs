@@ -62,7 +62,12 @@ fn a_backup_comes_back_with_its_passphrase_and_with_nothing_less() {
     assert_eq!(ask(&world), "miss");
     let words = passphrase(folder.path(), WORDS);
     let backup = folder.path().join("m365.backup").display().to_string();
+    // Somebody else's, whatever it is called.
+    let others = folder.path().join("m365.backup.part");
+    fs::write(&others, "not ours").unwrap();
     let done = world.ctl_json(&["backup", &backup, "--passphrase-file", &words]).unwrap();
+    assert_eq!(fs::read_to_string(&others).unwrap(), "not ours");
+    fs::remove_file(&others).unwrap();
     assert_eq!((&done["accounts"], done["entries"].as_u64() >= Some(1)), (&json!(1), true), "{done}");
     let bytes = fs::read(&backup).unwrap();
     assert_eq!(done["bytes"].as_u64().unwrap(), bytes.len() as u64);
@@ -75,9 +80,12 @@ fn a_backup_comes_back_with_its_passphrase_and_with_nothing_less() {
 
     // Starting afresh asks first, destroys nothing and knows nobody.
     assert_eq!(code(&world, &["reset"]), (Some(2), json!("confirmation_required")));
+    let before_upgrade = world.home.path().join("cache.db.schema-6");
+    fs::write(&before_upgrade, "as an upgrade leaves it").unwrap();
     let reset = world.ctl_json(&["reset", "--yes"]).unwrap();
     let aside = Path::new(reset["quarantine"].as_str().unwrap());
     assert!(aside.join("cache.db").exists() && aside.join("cache.keys").exists());
+    assert!(aside.join("cache.db.schema-6").exists() && !before_upgrade.exists(), "it belongs to the database that is gone");
     world.stop_daemon().unwrap();
     world.start_daemon().unwrap();
     assert_eq!(world.ctl_json(&["accounts"]).unwrap()["accounts"], json!([]));
@@ -201,6 +209,7 @@ pub(crate) fn damaged_files(count: usize) {
     world.stop_daemon().unwrap();
     let database = world.home.database();
     let whole = fs::read(&database).unwrap();
+    let anchor = (world.home.path().join("audit.head"), fs::read(world.home.path().join("audit.head")).unwrap());
     let envelope = fs::read(world.home.path().join("cache.keys")).unwrap();
     let mut numbers = Numbers(7);
     let mut states = std::collections::BTreeMap::<String, usize>::new();
@@ -219,6 +228,7 @@ pub(crate) fn damaged_files(count: usize) {
             _ => (0..9).for_each(|_| bytes[numbers.below(whole.len())] ^= 1 << numbers.below(8)),
         }
         fs::write(&database, &bytes).unwrap();
+        fs::write(&anchor.0, &anchor.1).unwrap();
         world.start_daemon().unwrap();
         let status = world.ctl(&["--json", "status"]).unwrap().json().unwrap();
         if status["state"] == "locked" {
@@ -250,6 +260,10 @@ pub(crate) fn damaged_files(count: usize) {
         }
         ask(&world);
         assert!(began.elapsed() < Duration::from_secs(10), "round {round} took {:?}", began.elapsed());
+        // Records may be gone; that the trail was tampered with is not said of a file that was repaired.
+        let trail = world.ctl(&["--json", "audit", "verify"]).unwrap().json().unwrap();
+        let codes: Vec<&str> = trail["faults"].as_array().unwrap().iter().map(|fault| fault["code"].as_str().unwrap()).collect();
+        assert!(!codes.contains(&"broken") && !codes.contains(&"ends_lost"), "round {round}, {}: {trail}", repaired["state"]);
         world.stop_daemon().unwrap();
         assert_eq!(fs::read(world.home.path().join("cache.keys")).unwrap(), envelope, "round {round}: the keys are as they were");
         let log = fs::read_to_string(world.home.log()).unwrap();
@@ -285,6 +299,12 @@ fn a_whole_database_is_left_as_it_is() {
     assert!(kept.exists());
     world.start_daemon().unwrap();
     assert_eq!(ask(&world), "miss", "no answer of before is served");
+
+    // It has the keys of who signs out, and would bring the account back.
+    world.ctl_json(&["logout", ALEX]).unwrap();
+    assert!(!kept.exists());
+    world.stop_daemon().unwrap();
+    assert_eq!(code(&world, &["repair", "--rollback"]), (Some(2), json!("no_way_back")));
 }
 
 /// Starts the daemon `count` times without its key or with another one: nothing is ever made anew.

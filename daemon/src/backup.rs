@@ -9,6 +9,7 @@ use std::{
 };
 
 use m365_cached::{
+    chance::{Dice as _, OsDice},
     clock::Timestamp,
     hint::Kind,
     store::{Sealed, StoreKeys},
@@ -59,10 +60,12 @@ pub(crate) fn write(store: &dyn Sealed, keys: &Keys, recovery: &Recovery, now: T
     };
     // Taken first, so that two backups do not meet.
     let mut out = private(file).map_err(cannot)?;
-    let copy = Copy(beside(file));
     let written = (|| {
         let keys = StoreKeys { database: keys.database.clone(), wrapping: keys.wrapping.clone() };
-        let contents = store.copy_to(&copy.0, &keys).map_err(|error| Problem::of(&error))?;
+        let place = beside(file);
+        let contents = store.copy_to(&place, &keys).map_err(|error| Problem::of(&error))?;
+        // Ours from here on: when the copying fails nothing of ours is there.
+        let copy = Copy(place);
         let mut source = File::open(&copy.0).map_err(cannot)?;
         let (bytes, sha256) = digest(&mut source, u64::MAX, &mut io::sink()).map_err(cannot)?;
         let head = Head {
@@ -151,9 +154,10 @@ fn private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// A name that nothing has, whatever the names of other people's files are.
 fn beside(file: &Path) -> PathBuf {
     let mut name = file.to_owned().into_os_string();
-    name.push(".part");
+    name.push(format!(".{}.part", OsDice.hex(8)));
     name.into()
 }
 
@@ -162,7 +166,6 @@ struct Copy(PathBuf);
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // There is none when the copying failed.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -135,6 +135,11 @@ impl Parts {
     pub async fn real(config: &Config, profile: &Profile, clock: Arc<dyn Clock>) -> Self {
         let dice: Arc<dyn Dice> = Arc::new(OsDice);
         let mut parts = Self::without_engine(config, profile, Arc::clone(&clock));
+        // Before anything is made anew that only lies somewhere else.
+        #[cfg(feature = "sqlcipher")]
+        if let Err(problem) = crate::offline::put_back(profile) {
+            return Self { core: Err(problem), ..parts };
+        }
         let network = match Network::of(config, profile).await {
             Ok(network) => network,
             Err(problem) => return Self { core: Err(problem), ..parts },

@@ -29,9 +29,12 @@ impl Switch {
         let (file, pause) = (dir.join("paused"), Pause::new(clock));
         match fs::read_to_string(&file) {
             // What cannot be understood was meant to keep us quiet.
-            Ok(text) => pause.set(Some(text.trim().parse().map_or(UNTIL_RESUMED, Timestamp))),
+            Ok(text) => {
+                let (since, until) = read(&text).unwrap_or((pause.now(), UNTIL_RESUMED));
+                pause.set(since, Some(until));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(_) => pause.set(Some(UNTIL_RESUMED)),
+            Err(_) => pause.set(pause.now(), Some(UNTIL_RESUMED)),
         }
         Self { file, pause }
     }
@@ -51,9 +54,10 @@ impl Switch {
     /// # Errors
     /// When the file cannot be written; all is then as before.
     pub fn set(&self, until: Option<Timestamp>) -> Result<(), Problem> {
+        let since = self.pause.now();
         let kept = match until {
             Some(UNTIL_RESUMED) => write(&self.file, BY_HAND),
-            Some(until) => write(&self.file, &until.0.to_string()),
+            Some(until) => write(&self.file, &format!("{} {}", since.0, until.0)),
             None => match fs::remove_file(&self.file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
@@ -63,9 +67,15 @@ impl Switch {
             let message = format!("`{}` cannot be written: {error}", self.file.display());
             Problem::new(Kind::Config, "not_paused", message, "Look at the rights of that folder and the space on its disk.")
         })?;
-        self.pause.set(until);
+        self.pause.set(since, until);
         Ok(())
     }
+}
+
+/// When a pause began, and when it ends.
+fn read(text: &str) -> Option<(Timestamp, Timestamp)> {
+    let (since, until) = text.trim().split_once(' ')?;
+    Some((Timestamp(since.parse().ok()?), Timestamp(until.parse().ok()?)))
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
@@ -83,7 +93,6 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use m365_cached::clock::ManualClock;
 
@@ -97,7 +106,9 @@ mod tests {
         assert_eq!(again().until(), None);
         again().set(Some(Timestamp(5000))).unwrap();
         assert_eq!(again().until(), Some(Timestamp(5000)));
-        clock.advance(Duration::from_secs(10));
+        clock.set(Timestamp(-3_600_000));
+        assert_eq!(again().until(), Some(Timestamp(-3_596_000)), "no longer than it was to be, by a clock that was set back");
+        clock.set(Timestamp(11_000));
         assert_eq!(again().until(), None);
         again().set(Some(UNTIL_RESUMED)).unwrap();
         assert_eq!(again().until(), Some(UNTIL_RESUMED));

@@ -29,7 +29,7 @@ pub enum Kind {
     Repair,
     /// Old records of this trail were dropped, as the settings say.
     Prune,
-    /// A backup was put in the place of the database.
+    /// A backup was put in the place of the database, or what a repair saved of one without the end of this trail.
     Restore,
     /// The trail was found not to go on where it had ended.
     Broken,

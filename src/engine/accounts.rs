@@ -322,10 +322,16 @@ impl Engine {
     ///
     /// When there is no such account, or the store cannot forget it.
     pub async fn logout(self: &Arc<Self>, name: &str, caller: &Caller) -> Result<(Arc<AccountRow>, u64), CallError> {
-        let row = self.accounts.find(name)?;
-        let (engine, caller) = (self.clone(), caller.clone());
-        tokio::spawn(async move { engine.sign_out(row, &caller, Failed::SignedIn).await }).await.map_err(|_| CallError::Broken)?
+        let (engine, name, caller) = (self.clone(), name.to_owned(), caller.clone());
+        let signing_out = async move {
+            // A sign-in that ends meanwhile would be kept in part.
+            let _alone = engine.erasing.lock().await;
+            engine.sign_out(engine.accounts.find(&name)?, &caller, Failed::SignedIn).await
+        };
+        tokio::spawn(signing_out).await.map_err(|_| CallError::Broken)?
     }
+
+    /// For one who holds `erasing`.
 
     pub(super) async fn sign_out(
         &self,

@@ -103,3 +103,31 @@ async fn what_is_asked_by_a_name_of_two_is_refused_wherever_it_is_said() {
     assert_eq!(graph.asked().len(), 0);
     assert!(engine.call(&open, "email_get", &args(testing::ACCOUNT)).await.is_ok());
 }
+
+#[tokio::test]
+async fn nobody_signs_in_while_somebody_signs_out_nor_the_other_way_round() {
+    let store = Faulty::over(Arc::new(Memory::new(Arc::new(SeededDice::new(1)), Limits::default())));
+    store.save_account(testing::account()).await.unwrap();
+    let graph = Scripted::new(|_| reply(json!({})));
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    let engine = testing::engine(store.clone(), store.clone(), graph.remote(), clock, Arc::new(SeededDice::new(7))).await;
+    let sign_out = || {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.logout(testing::ACCOUNT, &Caller::default()).await })
+    };
+    // A sign-in that is being kept.
+    let signing_in = engine.erasing.lock().await;
+    let waiting = sign_out();
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(engine.accounts().len(), 1, "half of it would be forgotten");
+    drop(signing_in);
+    *store.held.lock().unwrap() = "remove_account";
+    store.waiting.subscribe().wait_for(|waiting| *waiting == 1).await.unwrap();
+    assert!(engine.erasing.try_lock().is_err(), "half of it would be kept");
+    store.gate.add_permits(1);
+    waiting.await.unwrap().unwrap();
+    assert!(engine.accounts().is_empty());
+    assert!(sign_out().await.unwrap().is_err(), "there is nobody any more");
+}

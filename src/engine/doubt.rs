@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use super::{CallError, Engine};
 use crate::{
     cache::SourceId,
-    clock::Timestamp,
+    clock::{Countdown, Timestamp},
     store::{DoubtMark, StoreError},
 };
 
@@ -42,13 +42,13 @@ struct State {
 struct Doubt {
     /// Unrecorded writes under way.
     sending: usize,
-    /// Until then the last of them may show effects.
-    until: Timestamp,
+    /// While it runs the last of them may show effects.
+    unsettled: Countdown,
 }
 
 impl State {
     fn doubt(&mut self, source: &SourceId) -> &mut Doubt {
-        self.sources.entry(source.clone()).or_insert(Doubt { sending: 0, until: Timestamp(0) })
+        self.sources.entry(source.clone()).or_insert(Doubt { sending: 0, unsettled: Countdown::default() })
     }
 }
 
@@ -107,7 +107,7 @@ impl Engine {
         self.truth.distrust(source);
         let doubt = state.doubt(source);
         doubt.sending = doubt.sending.saturating_sub(1);
-        doubt.until = self.clock.now().plus(self.policy().unsettled);
+        doubt.unsettled = Countdown::new(self.clock.now(), self.policy().unsettled);
         self.unsettled.notify_one();
     }
 
@@ -115,15 +115,15 @@ impl Engine {
     pub(super) async fn left_open(&self, source: &SourceId) {
         let mut state = self.doubts.state.lock().await;
         self.truth.distrust(source);
-        state.doubt(source).until = self.clock.now().plus(self.policy().unsettled);
+        state.doubt(source).unsettled = Countdown::new(self.clock.now(), self.policy().unsettled);
         self.unsettled.notify_one();
     }
 
     /// Begins sources in doubt anew whose time has come, and tells when to look again.
     pub(super) async fn heal(&self, now: Timestamp) -> Option<Timestamp> {
         let mut state = self.doubts.state.lock().await;
-        let due: Vec<SourceId> =
-            state.sources.iter().filter(|(_, doubt)| doubt.sending == 0 && doubt.until <= now).map(|(source, _)| source.clone()).collect();
+        let ended = |doubt: &mut Doubt| doubt.sending == 0 && doubt.unsettled.left(now).is_zero();
+        let due: Vec<SourceId> = state.sources.iter_mut().filter_map(|(source, doubt)| ended(doubt).then(|| source.clone())).collect();
         for source in due {
             match self.ledger.renew(&source).await {
                 Ok(known) => {
@@ -132,7 +132,7 @@ impl Engine {
                 }
                 Err(error) => {
                     self.note_store(Some(&error));
-                    state.doubt(&source).until = now.plus(RETRY);
+                    state.doubt(&source).unsettled = Countdown::new(now, RETRY);
                 }
             }
         }
@@ -144,7 +144,8 @@ impl Engine {
                 }
             }
         }
-        state.sources.values().filter(|doubt| doubt.sending == 0).map(|doubt| doubt.until).min()
+        let left = state.sources.values_mut().filter(|doubt| doubt.sending == 0).map(|doubt| doubt.unsettled.left(now)).min();
+        left.map(|left| now.plus(left))
     }
 
     /// Sources of which nothing stored is served.

@@ -206,3 +206,18 @@ async fn a_row_that_cannot_be_closed_is_dealt_with_alike() {
     let seen = world.get().await;
     assert_eq!((&seen["_cache_status"], &seen["isRead"]), (&json!("miss"), &json!(true)), "the row was closed as unknown");
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_prolongs_a_doubt_by_its_own_length_at_most() {
+    let world = World::new().await;
+    world.get().await;
+    world.store.broken.store(true, SeqCst);
+    world.mark_read(true).await.unwrap();
+    world.store.broken.store(false, SeqCst);
+    world.clock.set(Timestamp(1_000_000));
+    let unsettled = world.engine.policy().unsettled;
+    assert_eq!(world.engine.heal(world.clock.now()).await, Some(world.clock.now().plus(unsettled)));
+    world.clock.advance(unsettled);
+    assert_eq!(world.engine.heal(world.clock.now()).await, None);
+    assert_eq!(world.engine.in_doubt().await, 0);
+}

@@ -13,6 +13,7 @@ use std::{
 use super::{CallError, Engine, accounts::Failed};
 use crate::{
     audit::{Event, Kind},
+    cache::SourceId,
     clock::Timestamp,
     ids::{AccountId, Caller},
     store::{AccountRow, Copies, Entries, Erasure, Ledger, Left, Records, StoreError},
@@ -102,7 +103,7 @@ impl Engine {
         let account = row.as_ref().map_or_else(|| AccountId::new(name), |row| row.id.clone());
         let sources = match &row {
             Some(row) => self.sources_behind(row).await?,
-            None => BTreeSet::new(),
+            None => self.sources_of_nobody(&account).await?,
         };
         let names = row.iter().flat_map(|row| [row.username.clone(), row.display_name.clone()]).collect();
         let at = self.clock.now();
@@ -180,8 +181,20 @@ impl Engine {
         Ok(())
     }
 
+    /// The mailbox of an account that has signed out, and every mailbox and drive that nobody has an answer of who is signed in: some of them
+    /// were read for that account, and nobody knows any more which.
+    async fn sources_of_nobody(&self, account: &AccountId) -> Result<BTreeSet<SourceId>, CallError> {
+        let mut used = BTreeSet::new();
+        for row in self.accounts.all() {
+            used.extend(self.sources_behind(&row).await?);
+        }
+        let known = self.ledger.sources().await?.into_iter().map(|size| size.id);
+        let own = account.as_str().split_once('.').map(|(object, tenant)| SourceId::mailbox(&self.policy().cloud, tenant, object));
+        Ok(known.filter(|source| !used.contains(source)).chain(own).collect())
+    }
+
     /// The account's own mailbox and drive, and those of others that its answers were drawn from.
-    async fn sources_behind(&self, row: &AccountRow) -> Result<BTreeSet<crate::cache::SourceId>, CallError> {
+    async fn sources_behind(&self, row: &AccountRow) -> Result<BTreeSet<SourceId>, CallError> {
         let mut sources: BTreeSet<_> = self.sources_of(row).into_iter().collect();
         let mut after = Some(0);
         while let Some(from) = after {

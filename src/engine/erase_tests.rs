@@ -153,3 +153,37 @@ async fn what_was_under_way_names_nobody_afterwards() {
     let names: Vec<String> = memory.subjects().await.unwrap().into_values().collect();
     assert_eq!(names, ["erased-1"]);
 }
+
+#[tokio::test]
+async fn of_one_that_has_signed_out_nothing_is_left_and_nobody_else_loses_anything() {
+    let (memory, store) = store();
+    let engine = used(&memory, &store).await;
+    // Somebody else's mailbox that it has read, one of somebody who is signed in, and one that no answer is left of.
+    let other = AccountRow { id: AccountId::new("o2.tid"), username: "bea@contoso.example".into(), ..testing::account() };
+    let other = AccountRow { object_id: "o2".into(), ..other };
+    memory.save_account(other.clone()).await.unwrap();
+    engine.accounts.add(other.clone());
+    let args = json!({ "account_id": other.id.as_str(), "email_id": "M", "include_attachments": false });
+    call(&engine, "email_get", args).await.unwrap();
+    let shared = SourceId::mailbox("global", "tid", "shared");
+    memory.source(&shared).await.unwrap();
+    let what = crate::store::Invalidation {
+        pattern: crate::cache::KeyPattern::everything(),
+        account: None,
+        reason: "for alex@contoso.example".into(),
+        by: "cachectl".into(),
+        at: Timestamp(1),
+    };
+    memory.record_invalidation(what, 1).await.unwrap();
+    engine.logout(testing::ACCOUNT, &caller()).await.unwrap();
+    let known = |sources: Vec<crate::cache::SourceSize>| sources.into_iter().map(|size| size.id).collect::<BTreeSet<_>>();
+    let its = SourceId::mailbox("global", "tid", "o2");
+    assert_eq!(known(memory.sources().await.unwrap()), [testing::mailbox(), shared, its.clone()].into());
+
+    let erased = engine.erase(testing::ACCOUNT, &caller()).await.unwrap();
+    assert!(erased.is_complete(), "{erased:?}");
+    assert_eq!(known(memory.sources().await.unwrap()), [its].into());
+    assert!(memory.invalidations().is_empty(), "a reason that names it");
+    let args = json!({ "account_id": other.id.as_str(), "email_id": "M", "include_attachments": false });
+    assert_eq!(call(&engine, "email_get", args).await.unwrap()["_cache_status"], "fresh", "nobody else's");
+}

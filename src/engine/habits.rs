@@ -92,8 +92,17 @@ impl Habits {
         self.known.insert(key.hash, Habit { key: key.clone(), uses: f64::from(times), last: at, renewed: None });
     }
 
+    /// What lies behind `now` was noted before the clock was set back: it is taken for what has just been.
+    fn until(&mut self, now: Timestamp) {
+        for habit in self.known.values_mut() {
+            habit.last = habit.last.min(now);
+            habit.renewed = habit.renewed.map(|at| at.min(now));
+        }
+    }
+
     /// The answers in use, the most used first.
-    pub(super) fn in_use(&self, now: Timestamp) -> Vec<InUse> {
+    pub(super) fn in_use(&mut self, now: Timestamp) -> Vec<InUse> {
+        self.until(now);
         let used = |habit: &&Habit| habit.faded(now) >= OFTEN && now.since(habit.last) <= WORKING;
         let mut found: Vec<&Habit> = self.known.values().filter(used).collect();
         found.sort_by(|a, b| b.faded(now).total_cmp(&a.faded(now)));
@@ -101,7 +110,8 @@ impl Habits {
     }
 
     /// The answers that were looked at in a conversation that may go on, the last one first.
-    pub(super) fn just_used(&self, now: Timestamp) -> Vec<InUse> {
+    pub(super) fn just_used(&mut self, now: Timestamp) -> Vec<InUse> {
+        self.until(now);
         let mut found: Vec<&Habit> = self.known.values().filter(|habit| now.since(habit.last) <= TALKING).collect();
         found.sort_by_key(|habit| std::cmp::Reverse(habit.last));
         found.into_iter().map(|habit| habit.in_use(now)).collect()
@@ -160,14 +170,14 @@ mod tests {
         habits.used(&key(1), 2, seconds(0));
         habits.used(&key(2), 4, seconds(0));
         habits.used(&key(3), 9, seconds(0));
-        let now = |habits: &Habits, at| habits.in_use(seconds(at)).into_iter().map(|used| used.key.hash).collect::<Vec<_>>();
-        assert_eq!(now(&habits, 1), [key(3).hash, key(2).hash]);
+        let now = |habits: &mut Habits, at| habits.in_use(seconds(at)).into_iter().map(|used| used.key.hash).collect::<Vec<_>>();
+        assert_eq!(now(&mut habits, 1), [key(3).hash, key(2).hash]);
         habits.used(&key(1), 2, seconds(10));
-        assert_eq!(now(&habits, 11).len(), 3);
-        assert_eq!(now(&habits, 901), [key(1).hash], "the others were last asked for a quarter of an hour ago");
+        assert_eq!(now(&mut habits, 11).len(), 3);
+        assert_eq!(now(&mut habits, 901), [key(1).hash], "the others were last asked for a quarter of an hour ago");
         // Uses of the morning do not count in the evening.
         habits.used(&key(3), 1, seconds(6 * 3600));
-        assert!(now(&habits, 6 * 3600).is_empty());
+        assert!(now(&mut habits, 6 * 3600).is_empty());
         habits.leave(&AccountId::new("a"));
         assert!(habits.known.is_empty());
     }
@@ -177,15 +187,27 @@ mod tests {
         let mut habits = Habits::default();
         habits.used(&key(1), 1, seconds(0));
         habits.used(&key(2), 1, seconds(60));
-        let now = |habits: &Habits, at| habits.just_used(seconds(at)).into_iter().map(|used| used.key.hash).collect::<Vec<_>>();
-        assert_eq!(now(&habits, 61), [key(2).hash, key(1).hash]);
-        assert_eq!(now(&habits, 301), [key(2).hash]);
-        assert!(habits.in_use(seconds(61)).is_empty() && now(&habits, 400).is_empty());
+        let now = |habits: &mut Habits, at| habits.just_used(seconds(at)).into_iter().map(|used| used.key.hash).collect::<Vec<_>>();
+        assert_eq!(now(&mut habits, 61), [key(2).hash, key(1).hash]);
+        assert_eq!(now(&mut habits, 301), [key(2).hash]);
+        assert!(habits.in_use(seconds(61)).is_empty() && now(&mut habits, 400).is_empty());
         habits.spend(&key(2), 5, seconds(100)).unwrap();
         assert_eq!(habits.just_used(seconds(101))[0].not_before, seconds(160), "no sooner than a while after it was renewed");
         assert!(habits.just_used(seconds(101))[0].unused && !habits.just_used(seconds(101))[1].unused);
         habits.used(&key(2), 1, seconds(120));
         assert!(!habits.just_used(seconds(121))[0].unused);
+    }
+
+    #[test]
+    fn what_was_used_before_the_clock_was_set_back_is_not_in_use_until_that_time_comes_again() {
+        let mut habits = Habits::default();
+        habits.used(&key(1), 9, seconds(900_000));
+        habits.spend(&key(1), 5, seconds(900_000)).unwrap();
+        let [used] = habits.in_use(seconds(1000)).try_into().unwrap();
+        assert_eq!(used.not_before, seconds(1060));
+        assert!(habits.just_used(seconds(1301)).is_empty() && habits.in_use(seconds(1901)).is_empty());
+        habits.used(&key(1), 1, seconds(1910));
+        assert_eq!(habits.just_used(seconds(1911)).len(), 1);
     }
 
     #[test]

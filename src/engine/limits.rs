@@ -10,7 +10,8 @@
 //! known in memory, so an idle daemon looks at a number twice an hour and at no row.
 //!
 //! **The clock.** Entries are only swept when the clock can be believed: at a look that comes about half an hour after the one before by the
-//! clock's own account, and at the first look when the clock is not before the latest fetch in the store nor a month after it. A clock
+//! clock's own account, and at the first look when the clock is not before the latest fetch that the store had at the start nor a month after
+//! it. For records of the audit trail its own last one of then stands in the fetch's place. A clock
 //! that jumps (400 days forth, or back) therefore removes nothing until it has gone on evenly for half an hour; then it is the time. What
 //! was fetched more than a day after now, while the clock was wrong, is swept like the rest, since its age will never be known.
 
@@ -28,7 +29,7 @@ use super::{Engine, cursor};
 use crate::{
     cache::{Excess, Group, Lane, Next, Order, Place, REST_OF, RoomLimits, Share, Ttl, excess, next, of_use},
     clock::Timestamp,
-    store::{Room, StoreError},
+    store::{Range, Records, Room, StoreError},
     tools,
 };
 
@@ -46,7 +47,7 @@ const ROUNDS: usize = 8;
 /// How long after the start the first look comes, and the pause between the others.
 const FIRST_LOOK: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(30 * 60);
-/// A first look is believed up to this time after the latest fetch in the store.
+/// A first look is believed up to this time after what the store had last at the start.
 const BELIEVABLE: Duration = Duration::from_secs(31 * 24 * 3600);
 /// A fetch so long after now was stamped by a wrong clock.
 const AHEAD: Duration = Duration::from_secs(24 * 3600);
@@ -75,9 +76,40 @@ pub struct RoomStatus {
     pub swept: u64,
 }
 
+/// What an earlier run of the daemon stamped last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Stamped {
+    fetched: Option<Timestamp>,
+    recorded: Option<Timestamp>,
+}
+
+impl Stamped {
+    /// As it is before this run stamps anything. Of what cannot be read no clock goes on.
+    pub(super) async fn before(room: Option<&dyn Room>, records: &dyn Records) -> Self {
+        let unknown = Some(Timestamp(i64::MAX));
+        let recorded = records.records(Range::Before(u64::MAX), 1).await.map(|records| records.last().map(|last| last.until));
+        Self { fetched: last_fetch(room).await.unwrap_or(unknown), recorded: recorded.unwrap_or(unknown) }
+    }
+}
+
+async fn last_fetch(room: Option<&dyn Room>) -> Result<Option<Timestamp>, StoreError> {
+    let Some(room) = room else { return Ok(None) };
+    let mut latest = None;
+    for group in room.groups().await? {
+        latest = latest.max(room.fetched(&group).await?.map(|(_, last)| last));
+    }
+    Ok(latest)
+}
+
+/// Whether a clock that shows `now` goes on from `latest`.
+fn goes_on(latest: Timestamp, now: Timestamp) -> bool {
+    latest <= now.plus(AHEAD) && now.since(latest) <= BELIEVABLE
+}
+
 /// The state of clean-ups and sweeps.
 pub(super) struct Limits {
     room: Option<Arc<dyn Room>>,
+    stamped: Stamped,
     stirred: Notify,
     known: Mutex<Known>,
 }
@@ -93,8 +125,8 @@ struct Known {
 }
 
 impl Limits {
-    pub(super) fn new(room: Option<Arc<dyn Room>>) -> Self {
-        Self { room, stirred: Notify::new(), known: Mutex::default() }
+    pub(super) fn new(room: Option<Arc<dyn Room>>, stamped: Stamped) -> Self {
+        Self { room, stamped, stirred: Notify::new(), known: Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -253,36 +285,24 @@ impl Engine {
     pub(super) async fn look(&self) {
         let now = self.clock.now();
         let before = self.limits.known().looked.replace(now);
-        let believed = match before {
-            Some(before) => Ok((LOOK / 2..=LOOK + LOOK / 2).contains(&now.since(before))),
-            None => self.believable(now).await,
-        };
-        if matches!(believed, Ok(true)) {
+        let evenly = before.map(|before| (LOOK / 2..=LOOK + LOOK / 2).contains(&now.since(before)));
+        let Stamped { fetched, recorded } = self.limits.stamped;
+        // What there was none of at the start has nothing old in it.
+        if evenly.unwrap_or_else(|| recorded.is_some_and(|latest| goes_on(latest, now))) {
             self.prune_trail(now).await;
         }
-        let done = match believed {
-            Ok(true) if self.limits.known().due.is_some_and(|due| now < due) => Ok(()),
-            Ok(true) => self.sweep(now).await,
-            Ok(false) => {
-                self.limits.known().due = None;
-                Ok(())
-            }
-            Err(error) => Err(error),
+        let done = if !evenly.unwrap_or_else(|| fetched.is_none_or(|latest| goes_on(latest, now))) {
+            self.limits.known().due = None;
+            Ok(())
+        } else if self.limits.known().due.is_some_and(|due| now < due) {
+            Ok(())
+        } else {
+            self.sweep(now).await
         };
         if let Err(error) = done {
             self.limits.known().due = None;
             self.note_store(Some(&error));
         }
-    }
-
-    /// Whether the clock stands near the latest fetch in the store.
-    async fn believable(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(room) = &self.limits.room else { return Ok(false) };
-        let mut latest = None;
-        for group in room.groups().await? {
-            latest = latest.max(room.fetched(&group).await?.map(|(_, last)| last));
-        }
-        Ok(latest.is_none_or(|latest| latest <= now.plus(AHEAD) && now.since(latest) <= BELIEVABLE))
     }
 
     /// Removes what is past use, and notes when the next is.

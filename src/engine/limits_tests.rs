@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    audit::{Event, Kind},
     chance::SeededDice,
     clock::{Clock as _, ManualClock},
     engine::testing::{self, Scripted, call, reply},
-    store::{Entries as _, Ledger as _, Limits as StoreLimits, Memory},
+    store::{Entries as _, Ledger as _, Limits as StoreLimits, Memory, Trail as _},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -38,10 +39,11 @@ impl World {
         });
         memory.save_account(testing::account()).await.unwrap();
         let dice = Arc::new(SeededDice::new(7));
-        let room = memory.clone();
+        let (room, records) = (memory.clone(), memory.clone());
         let engine = testing::engine_with(memory.clone(), memory.clone(), graph.remote(), clock.clone(), dice, |parts| {
             parts.policy.room = limits;
             parts.room = Some(room);
+            parts.records = records;
         })
         .await;
         Self { memory, clock, graph, engine }
@@ -221,4 +223,24 @@ async fn an_answer_over_the_limit_is_given_not_kept_and_says_so() {
         assert_eq!(answer["messages"][0]["subject"].as_str().unwrap().len(), 200_000);
     }
     assert_eq!(world.entries().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_wrong_clock_has_stamped_since_the_start_does_not_speak_for_it() {
+    for days in [800, -800] {
+        let world = World::new(RoomLimits::default()).await;
+        world.list("F0").await;
+        world.engine.record(Event::new(Kind::Key, START).ended("rotated")).await;
+        let at = Timestamp(START.0 + days * i64::try_from(DAY.as_millis()).unwrap());
+        let again = World::over(world.memory.clone(), RoomLimits::default(), at).await;
+        again.list("F1").await;
+        again.engine.record(Event::new(Kind::Key, at).ended("exported")).await;
+        again.engine.look().await;
+        let first = async || again.memory.records(Range::After(0), 1).await.unwrap()[0].seq;
+        assert_eq!((again.entries().await, first().await), (2, 1), "{days} days");
+        // It goes on so: then it is the time.
+        again.half_an_hour().await;
+        assert_eq!(again.entries().await, 1, "{days} days");
+        assert_eq!(first().await == 1, days < 0, "{days} days: of what is ahead nobody knows the age");
+    }
 }

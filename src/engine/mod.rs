@@ -264,7 +264,7 @@ pub struct Engine {
     acts: write::Acts,
     /// What is recorded of calls.
     witness: trail::Witness,
-    /// One erasure at a time, and no sign-in meanwhile.
+    /// One erasure or sign-out at a time, and no sign-in meanwhile.
     erasing: tokio::sync::Mutex<()>,
     /// An erasure has begun and is not known to be complete.
     unfinished: AtomicBool,
@@ -335,6 +335,8 @@ impl Engine {
         }
         let truth = Truth::new(parts.ledger.clone(), parts.dice.clone());
         let now = parts.clock.now();
+        // Before anything is stamped by a clock that may be wrong.
+        let stamped = limits::Stamped::before(parts.room.as_deref(), &*parts.records).await;
         parts.records.resume(now).await?;
         let open = parts.ledger.recover_writes(now.plus(parts.policy.unsettled), now).await?;
         for write in &open {
@@ -353,7 +355,7 @@ impl Engine {
             lists: held::Lists::default(),
             remote: parts.remote,
             graph: parts.graph,
-            limits: limits::Limits::new(parts.room),
+            limits: limits::Limits::new(parts.room, stamped),
             logins: parts.logins,
             keeper: parts.keeper,
             clock: parts.clock,

@@ -89,6 +89,8 @@ pub(super) struct Witness {
     gathered: Notify,
     full: Notify,
     flushing: tokio::sync::Mutex<()>,
+    /// Held while the whole of it is gone through, and while some of it is dropped.
+    whole: tokio::sync::Mutex<()>,
     /// The last record.
     grown: watch::Sender<u64>,
 }
@@ -134,6 +136,7 @@ impl Witness {
             gathered: Notify::new(),
             full: Notify::new(),
             flushing: tokio::sync::Mutex::default(),
+            whole: tokio::sync::Mutex::default(),
             grown: watch::Sender::default(),
         }
     }
@@ -433,6 +436,7 @@ impl Engine {
     /// When the store cannot read it.
     pub async fn verify_trail(&self, noted: Option<Point>) -> Result<Report, CallError> {
         self.flush_trail().await;
+        let _whole = self.witness.whole.lock().await;
         Ok(self.witness.records.verify(noted).await?)
     }
 
@@ -447,6 +451,7 @@ impl Engine {
 
     /// Drops records that are older than they are kept; called when the clock can be believed.
     pub(super) async fn prune_trail(&self, now: Timestamp) {
+        let _whole = self.witness.whole.lock().await;
         match self.witness.records.prune(now.minus(self.policy().audit.keep), now).await {
             Ok(0) => {}
             Ok(dropped) => tracing::info!(records = dropped, "records of the audit trail were dropped, as `audit.keep` says"),

@@ -212,3 +212,26 @@ async fn what_recording_costs() {
     }
     let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("a hot hit {} ns, recorded {} ns\n", hits[0], hits[1]));
 }
+
+#[tokio::test]
+async fn nothing_is_dropped_while_all_of_it_is_gone_through() {
+    let world = world_where(AuditPolicy { keep: Duration::from_secs(60), ..AuditPolicy::default() }, true).await;
+    let old = Event::new(Kind::Key, world.clock.now()).ended("rotated");
+    world.engine.record(old).await;
+    world.clock.advance(Duration::from_secs(3600));
+    *world.store.held.lock().unwrap() = "verify";
+    let engine = world.engine.clone();
+    let verifying = tokio::spawn(async move { engine.verify_trail(None).await.unwrap() });
+    world.store.waiting.subscribe().wait_for(|waiting| *waiting == 1).await.unwrap();
+    let engine = world.engine.clone();
+    let now = world.clock.now();
+    let pruning = tokio::spawn(async move { engine.prune_trail(now).await });
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.memory.ends().await.unwrap().floor.seq, 0, "records are missing that it is about to look for");
+    world.store.gate.add_permits(1);
+    assert!(verifying.await.unwrap().holds());
+    pruning.await.unwrap();
+    assert_eq!(world.memory.ends().await.unwrap().floor.seq, 1);
+}

@@ -462,7 +462,7 @@ impl Engine {
             (true, false, None) => "No account has been warmed yet.",
         };
         let duration = started.map(|since| ended.unwrap_or(now).since(since).as_millis() as f64 / 1000.0);
-        let habits = self.warmth.habits();
+        let mut habits = self.warmth.habits();
         Answer::plain(&json!({
             "is_warming": round.runs(),
             "status": status,

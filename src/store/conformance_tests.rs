@@ -87,6 +87,7 @@ every_backend!(
     a_written_scope_overtakes_and_others_do_not,
     an_unsettled_item_is_not_stored_until_it_settles,
     a_mark_overtakes_the_searches_that_show_it_and_no_others,
+    a_clock_that_is_set_back_begins_an_unsettled_time_anew_and_no_more,
     a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_settling,
     a_plain_write_leaves_nothing_unsettled_but_searches,
     another_epoch_overtakes,
@@ -339,6 +340,35 @@ async fn a_mark_overtakes_the_searches_that_show_it_and_no_others(store: &dyn Ba
     assert!(names(&unknown).contains("all:mail"), "nobody knows where it is: {unknown:?}");
     let both = touched(vec![Touch::Mark("m".into()), Touch::Scope(Scope::folders())]);
     assert!(names(&write(store, "y", both, Outcome::Done { late: false }).await).contains("found:mail"));
+}
+
+async fn a_clock_that_is_set_back_begins_an_unsettled_time_anew_and_no_more(store: &dyn Backend) {
+    let then = Timestamp(400 * 86_400_000);
+    let close = |call: &'static str, at: Timestamp, seconds: u64| async move {
+        let touches = touched(vec![Touch::Scope(messages("inbox"))]);
+        let (account, tool, touched, client) = (account(), "email_move".into(), touches, String::new());
+        let write = NewWrite { call_key: call.into(), account, tool, args_hash: [1; 32], touched, at, client, targets: vec![] };
+        let id = store.open_write(write).await.unwrap();
+        let until = at.plus(Duration::from_secs(seconds));
+        store.close_write(id, Outcome::Unknown, vec![], vec![], until, at).await.unwrap();
+    };
+    close("w", then, 60).await;
+    close("x", then, 30).await;
+    // Nobody knows how much of it has passed.
+    let now = Timestamp(1_000_000);
+    assert_eq!(store.settle(now).await.unwrap(), (vec![], Some(Timestamp(1_030_000))));
+    let mut entry = list_entry(store, "inbox").await;
+    entry.meta.fetch_started = Timestamp(1_029_000);
+    assert_eq!(store.put(entry, vec![], Timestamp(1_029_000)).await.unwrap(), Put::Overtaken);
+    let (bumped, next) = store.settle(Timestamp(1_030_000)).await.unwrap();
+    assert_eq!((names(&bumped), next), (set(&["messages:inbox", "any:mail", "found:mail"]), Some(Timestamp(1_060_000))));
+    assert!(bumped[0].scopes.iter().all(|(_, marks)| marks.unsettled_until == Some(Timestamp(1_060_000))), "the longer one holds on");
+    let (bumped, next) = store.settle(Timestamp(1_060_000)).await.unwrap();
+    assert_eq!((bumped.len(), next), (1, None));
+    assert!(bumped[0].scopes.iter().all(|(_, marks)| marks.unsettled_until.is_none()));
+    let mut entry = list_entry(store, "inbox").await;
+    entry.meta.fetch_started = Timestamp(1_060_000);
+    assert!(matches!(store.put(entry, vec![], Timestamp(1_061_000)).await.unwrap(), Put::Stored { .. }));
 }
 
 async fn a_fetch_begun_while_unsettled_is_not_stored_between_the_end_and_the_settling(store: &dyn Backend) {

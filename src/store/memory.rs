@@ -13,8 +13,10 @@ use super::{
     Outcome, Put, Span, StoreError, StoreStats, TaskCounts, TaskEnd, TaskQuery, TaskRow, TaskSeen, TaskTimes, TotalsAt, TotalsStep,
     WriteId,
     memory_handles::Given,
+    memory_privacy::about,
     memory_tasks::Tasks,
     memory_trail::Records,
+    memory_writes::WriteRow,
     rules::{
         self, Absent, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes,
         unmoved,
@@ -68,18 +70,9 @@ pub(super) struct Held {
     pub(super) used: Timestamp,
 }
 
-pub(super) struct WriteRow {
-    pub(super) write: NewWrite,
-    /// Number of its record in the trail.
-    audited: u64,
-    open: bool,
-    unsettled: Option<Timestamp>,
-    bumped: BTreeMap<SourceId, BTreeSet<Scope>>,
-}
-
 /// Which of a scope's marks a bump raises.
 #[derive(Clone, Copy)]
-enum Mark {
+pub(super) enum Mark {
     Written { unsettled: Option<Unsettled> },
     Changed,
 }
@@ -129,7 +122,7 @@ impl State {
         spread_all(touched, |source, item| Ok(self.containers_of(source, item)))
     }
 
-    fn bump(&mut self, by_source: &BTreeMap<SourceId, BTreeSet<Scope>>, mark: Mark, dice: &dyn Dice) -> Vec<Bumped> {
+    pub(super) fn bump(&mut self, by_source: &BTreeMap<SourceId, BTreeSet<Scope>>, mark: Mark, dice: &dyn Dice) -> Vec<Bumped> {
         let mut all = Vec::new();
         for (id, scopes) in by_source {
             let source = self.source(id, dice);
@@ -188,12 +181,6 @@ impl State {
         let before = self.entries.len();
         self.entries.retain(|_, held| !doomed(&held.entry));
         u64::try_from(before - self.entries.len()).unwrap_or(u64::MAX)
-    }
-
-    /// Keeps the latest closed rows of `writes`; open and unsettled ones stay.
-    fn prune_writes(&mut self) {
-        let oldest = self.last_write - i64::try_from(KEPT_ROWS).unwrap_or(i64::MAX);
-        self.writes.retain(|id, row| *id > oldest || row.open || row.unsettled.is_some());
     }
 }
 
@@ -331,7 +318,7 @@ impl Ledger for Memory {
         }
         if let Some(row) = state.writes.get_mut(&id.0) {
             row.open = false;
-            row.unsettled = unsettled.map(|_| unsettled_until);
+            row.unsettled = unsettled.map(|_| (now, unsettled_until));
             row.bumped = unsettled.map(|unsettled| unsettled.of(&scopes)).unwrap_or_default();
         }
         Ok(bumped)
@@ -350,24 +337,7 @@ impl Ledger for Memory {
     }
 
     async fn settle(&self, now: Timestamp) -> Result<(Vec<Bumped>, Option<Timestamp>), StoreError> {
-        let mut state = self.lock();
-        let mut due: BTreeMap<SourceId, BTreeSet<Scope>> = BTreeMap::new();
-        for row in state.writes.values_mut().filter(|row| row.unsettled.is_some_and(|until| until <= now)) {
-            row.unsettled = None;
-            for (source, scopes) in std::mem::take(&mut row.bumped) {
-                due.entry(source).or_default().extend(scopes);
-            }
-        }
-        for (id, scopes) in &due {
-            let source = state.source(id, &*self.dice);
-            for scope in scopes {
-                if let Some(marks) = source.scopes.get_mut(scope) {
-                    marks.unsettled_until = marks.unsettled_until.filter(|until| *until > now);
-                }
-            }
-        }
-        let bumped = state.bump(&due, Mark::Written { unsettled: None }, &*self.dice);
-        Ok((bumped, state.writes.values().filter_map(|row| row.unsettled).min()))
+        Ok(self.lock().settle(now, &*self.dice))
     }
 
     async fn changed(&self, touched: Vec<Touched>, _now: Timestamp) -> Result<Vec<Bumped>, StoreError> {
@@ -515,7 +485,9 @@ impl Ledger for Memory {
 
     async fn remove_account(&self, account: &AccountId) -> Result<u64, StoreError> {
         let mut state = self.lock();
-        state.accounts.remove(account);
+        let name = state.accounts.remove(account).map(|row| row.username);
+        let named = Erasure::of_name(account, name);
+        state.invalidations.retain(|row| !about(row, &named));
         state.tokens.remove(account);
         state.tasks.leave(account);
         state.handles.leave(account);

@@ -36,7 +36,8 @@ impl State {
     }
 }
 
-fn about((what, _): &(super::Invalidation, u64), erasure: &Erasure) -> bool {
+/// Whether a record of an invalidation is about the account.
+pub(super) fn about((what, _): &(super::Invalidation, u64), erasure: &Erasure) -> bool {
     what.account.as_ref() == Some(&erasure.account) || erasure.is_named_in(&what.pattern.to_string()) || erasure.is_named_in(&what.reason)
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     Ends, Memory, Range, StoreError, Trail,
-    trail::{Known, pseudonym, record},
+    trail::{Known, droppable, pseudonym, record},
 };
 use crate::{
     audit::{self, Event, Fault, Kind, Mark, Point, Record, Report, Verifier},
@@ -74,10 +74,11 @@ impl Records {
         verifier.finish(Some(self.ends.head))
     }
 
-    fn prune(&mut self, before: Timestamp) -> u64 {
+    fn prune(&mut self, before: Timestamp, now: Timestamp) -> u64 {
+        let (upto, _) = droppable(self.records.values(), before, now);
         let mut dropped = 0;
         while let Some(first) = self.records.first_entry()
-            && first.get().until < before
+            && *first.key() <= upto
         {
             self.ends.floor = first.remove().point();
             dropped += 1;
@@ -130,7 +131,7 @@ impl Trail for Memory {
 
     async fn prune(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         Ok(self.with_trail(|trail, dice| {
-            let dropped = trail.prune(before);
+            let dropped = trail.prune(before, now);
             if dropped > 0 {
                 trail.append(&[Event::new(Kind::Prune, now).by("m365-cached").ended("expired").times(dropped)], dice);
             }

@@ -15,6 +15,7 @@ mod memory_privacy;
 mod memory_room;
 mod memory_tasks;
 mod memory_trail;
+mod memory_writes;
 mod privacy;
 mod room;
 mod rules;
@@ -452,7 +453,8 @@ pub trait Ledger: Handles + Send + Sync {
     async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;
     /// Adds or replaces an account.
     async fn save_account(&self, account: AccountRow) -> Result<(), StoreError>;
-    /// Forgets an account: its entries, tokens, tasks and its data key, so that what is left on disk is unreadable. Returns the number of entries.
+    /// Forgets an account: its entries, tokens, tasks, the records of invalidations that name it, and its data key, so that what is left on disk
+    /// is unreadable. Returns the number of entries.
     async fn remove_account(&self, account: &AccountId) -> Result<u64, StoreError>;
     /// The account's token record, unsealed.
     async fn tokens(&self, account: &AccountId) -> Result<Option<Secret<Vec<u8>>>, StoreError>;

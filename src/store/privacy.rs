@@ -24,6 +24,11 @@ pub struct Erasure {
 }
 
 impl Erasure {
+    /// What is about an account of that name: nothing is remembered of where it was read.
+    pub(super) fn of_name(account: &AccountId, name: Option<String>) -> Self {
+        Self { account: account.clone(), names: name.into_iter().collect(), sources: Vec::new(), by: String::new(), at: Timestamp(0) }
+    }
+
     /// Whether a text that somebody wrote names the account.
     pub(super) fn is_named_in(&self, text: &str) -> bool {
         let text = text.to_lowercase();

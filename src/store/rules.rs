@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -149,6 +150,16 @@ pub(super) fn spread_changes(
         })
     });
     failed.map_or(Ok(scopes), Err)
+}
+
+/// How much later than a look at the clock a write may be closed that came in between. A clock that is set back by less prolongs an unsettled
+/// time by no more.
+const IN_BETWEEN: Duration = Duration::from_secs(60);
+
+/// A write that was closed later than this was closed before the clock was set back. Nobody knows how much of its unsettled time has passed since,
+/// so that time begins anew: a step of the clock prolongs it by its own length at most, and never ends it early.
+pub(super) fn set_back(now: Timestamp) -> Timestamp {
+    now.plus(IN_BETWEEN)
 }
 
 /// Which scopes of a write are unsettled when it is closed, and until when.

@@ -1,6 +1,9 @@
 //! The audit trail as a backend keeps it: what it must be able to do, and how an event becomes a record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -14,6 +17,9 @@ use crate::{
 
 /// Bytes of an account's secret in the trail.
 const SECRET_BYTES: usize = 32;
+
+/// A record that was stamped so long after now was stamped by a wrong clock.
+const AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// Which records are read; always in the order of their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +54,10 @@ pub trait Trail: Send + Sync {
     async fn marks(&self, target: &str) -> Result<BTreeSet<Mark>, StoreError>;
     /// Where it begins and ends.
     async fn ends(&self) -> Result<Ends, StoreError>;
-    /// Goes through all of it. `noted`: an end that was noted elsewhere, through which the chain must go.
+    /// Goes through all of it. `noted`: an end that was noted elsewhere, through which the chain must go. Nothing may be dropped meanwhile.
     async fn verify(&self, noted: Option<Point>) -> Result<Report, StoreError>;
-    /// Drops the records from before `before`, and records how many there were. Returns that number.
+    /// Drops the records from before `before`, and records how many there were. Returns that number. One that was stamped by a clock that was
+    /// ahead goes with the first one behind it that is known to be old.
     async fn prune(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 }
 
@@ -78,6 +85,19 @@ impl Known {
     pub(super) fn is(&self, account: &str) -> bool {
         self.secret.is_empty() || Subject::of(&self.secret, account) == self.subject
     }
+}
+
+/// The number up to which records may go, as far as these tell, from the oldest on; and whether they tell all, since one of them has to stay.
+/// Of one that a clock stamped that was ahead nobody knows the age: it is no younger than those behind it.
+pub(super) fn droppable<'a>(records: impl IntoIterator<Item = &'a Record>, before: Timestamp, now: Timestamp) -> (u64, bool) {
+    let mut upto = 0;
+    for record in records.into_iter().filter(|record| record.until <= now.plus(AHEAD)) {
+        if record.until >= before {
+            return (upto, true);
+        }
+        upto = record.seq;
+    }
+    (upto, false)
 }
 
 /// The name of an erased account.

@@ -26,6 +26,7 @@ use m365_cached_proto::dirs::Profile;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+pub(crate) use self::aside::put_back;
 use crate::{
     core::Problem,
     flags::{Flags, Verb},
@@ -71,6 +72,9 @@ fn with_profile(flags: &Flags, verb: &Verb) -> Result<Value, Problem> {
     let looks = matches!(verb, Verb::Import { dry_run: true, .. });
     let claimed = (!looks).then(|| Instance::claim_files(&profile)).transpose();
     let _instance = claimed.map_err(|error| Problem::of_instance(&error))?;
+    if !looks {
+        put_back(&profile)?;
+    }
     let notes = (!looks).then(|| Notes::beside(&profile.database()));
     if let Some(notes) = &notes {
         notes.add(name(verb), notes::BEGUN).map_err(|error| not_noted(&profile, &error))?;

@@ -50,7 +50,7 @@ pub(super) async fn run(bench: &Bench) -> Result<Value, Problem> {
 pub(super) async fn rollback(bench: &Bench) -> Result<Value, Problem> {
     let database = bench.profile.database();
     let Some((schema, before)) = sqlcipher::kept(&database) else {
-        let message = "there is no file of before an upgrade: none has happened, or a re-encryption or an erasure has destroyed it";
+        let message = "there is no file of before an upgrade: none has happened, or it went with a key that was destroyed since";
         return Err(Problem::new(Kind::User, "no_way_back", message, "`m365-cachectl restore` brings a backup back."));
     };
     let keys = keys(bench).await?;

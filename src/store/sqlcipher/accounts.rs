@@ -1,13 +1,19 @@
 //! Accounts, their sealed token records, and forgetting an account so that what is left of it on the disk is unreadable.
 
-use super::{Sqlcipher, StoreError, db::Db, delta, entries::remove, handles, statistics, stats, thread::pragma};
-use crate::{clock::Timestamp, ids::AccountId, secret::Secret, store::AccountRow};
+use super::{Sqlcipher, StoreError, db::Db, delta, entries::remove, handles, statistics, stats, thread::pragma, upgrade};
+use crate::{
+    clock::Timestamp,
+    ids::AccountId,
+    secret::Secret,
+    store::{AccountRow, Erasure},
+};
 
 const LIST: &str = "SELECT id, username, display_name, tenant_id, object_id, drive_id, added_at FROM accounts ORDER BY id";
 const SAVE: &str = "INSERT INTO accounts (id, username, display_name, tenant_id, object_id, drive_id, added_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET username = excluded.username,
     display_name = excluded.display_name, tenant_id = excluded.tenant_id, object_id = excluded.object_id,
     drive_id = excluded.drive_id, added_at = excluded.added_at";
+const USERNAME: &str = "SELECT username FROM accounts WHERE id = ?1";
 const TOKENS: &str = "SELECT record FROM tokens WHERE owner = ?1";
 const SAVE_TOKENS: &str = "INSERT INTO tokens (owner, record) VALUES (?1, ?2) ON CONFLICT (owner) DO UPDATE SET record = excluded.record";
 const SOME_ENTRIES: &str = "SELECT id FROM cache_entries WHERE owner = ?1 LIMIT ?2";
@@ -22,6 +28,7 @@ const FORGET_ACCOUNT: &str = "DELETE FROM accounts WHERE id = ?1";
 pub(super) const SQL: &[&str] = &[
     LIST,
     SAVE,
+    USERNAME,
     TOKENS,
     SAVE_TOKENS,
     SOME_ENTRIES,
@@ -161,9 +168,14 @@ impl Sqlcipher {
             }
         }
         let wanted = account.clone();
+        let name = self.thread.read(move |db| db.one(USERNAME, [wanted.as_str()], |row| row.get::<_, String>(0))).await?;
+        self.forget_invalidations(&Erasure::of_name(account, name)).await?;
+        // The file of before an upgrade has the account's key and tokens, and would sign it in again. It goes first: should the rest fail, the
+        // account is signed in.
+        upgrade::forget(&self.place.path)?;
+        let wanted = account.clone();
         removed += self.thread.ledger(move |db| forget_rest(db, &wanted)).await?;
-        // The overwritten pages are still in the log, before their older selves in the file.
-        self.thread.read(|db| pragma(db, "PRAGMA wal_checkpoint(TRUNCATE)")).await?;
+        self.thread.read(Db::empty_log).await?;
         Ok(removed)
     }
 }

@@ -9,6 +9,10 @@
 //! held by the sealed ends alone. At each opening the three are compared, *before* the anchor moves on; a difference becomes a record of its
 //! own (`broken`) that no later append can hide. Putting back old copies of both files is seen by nobody here: for that an auditor notes the
 //! head that `audit verify` prints, and gives it to a later one.
+//!
+//! **Put back, repaired.** A backup that was put back ends before the anchor, and a file that was saved from damage may. Whoever makes such a
+//! file says so in it, and the next start records it. The anchor of before is not believed from then on until the new end stands there, so
+//! that neither a kill nor a full disk in between makes a break of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +23,7 @@ use super::{
     Sqlcipher, StoreError,
     anchor::{self, Anchor, WRAPPED_FOR},
     db::Db,
+    open::sync_folder,
     seal::{SealKey, new_data_key, rewrap_data_key},
     thread::pragma,
 };
@@ -28,7 +33,7 @@ use crate::{
     ids::AccountId,
     store::{
         Ends, Range, Trail,
-        trail::{Known, pseudonym, record},
+        trail::{Known, droppable, pseudonym, record},
     },
 };
 
@@ -37,7 +42,8 @@ const SET_KEY: &str = "INSERT INTO meta (name, value) VALUES ('audit_key', ?1) O
 const ENDS: &str = "SELECT value FROM meta WHERE name = 'audit_ends'";
 const SET_ENDS: &str = "INSERT INTO meta (name, value) VALUES ('audit_ends', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const RESTORED: &str = "SELECT value FROM meta WHERE name = 'restored'";
-const SET_RESTORED: &str = "INSERT INTO meta (name, value) VALUES ('restored', x'01') ON CONFLICT (name) DO NOTHING";
+const SET_RESTORED: &str = "INSERT INTO meta (name, value) VALUES ('restored', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+const FORGET_ENDS: &str = "DELETE FROM meta WHERE name IN ('audit_key', 'audit_ends')";
 const NOT_RESTORED: &str = "DELETE FROM meta WHERE name = 'restored'";
 const APPEND: &str = "INSERT INTO audit (seq, at, until, kind, subject, tool, client, outcome, marks, targets, times, refers, hash)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
@@ -60,6 +66,7 @@ pub(super) const SQL: &[&str] = &[
     RESTORED,
     SET_RESTORED,
     NOT_RESTORED,
+    FORGET_ENDS,
     KEY,
     SET_KEY,
     ENDS,
@@ -88,6 +95,35 @@ const AT_A_TIME: usize = 512;
 pub(super) struct State {
     key: SealKey,
     ends: Ends,
+}
+
+/// Why a file's trail may end before the anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PutBack {
+    /// It is a backup, or the file of before an upgrade.
+    Restored,
+    /// It was made of what a damaged file had left.
+    Repaired,
+}
+
+impl PutBack {
+    fn outcome(self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::Repaired => "repaired",
+        }
+    }
+
+    /// As the file keeps it: `said` once there is a record of it.
+    fn pack(self, said: bool) -> [u8; 2] {
+        [if self == Self::Restored { 1 } else { 2 }, u8::from(said)]
+    }
+
+    /// That, and whether a record says so. What an earlier version kept is one byte.
+    fn unpack(bytes: &[u8]) -> (Self, bool) {
+        let how = if bytes.first() == Some(&2) { Self::Repaired } else { Self::Restored };
+        (how, bytes.get(1) == Some(&1))
+    }
 }
 
 fn number(value: u64) -> i64 {
@@ -133,9 +169,31 @@ fn load(db: &Db) -> Result<Option<State>, StoreError> {
     Ok(ends.map(|ends| State { key, ends }))
 }
 
-/// Has the next start record that the file was put back.
-pub(super) fn mark_restored(db: &mut Db) -> Result<(), StoreError> {
-    db.run(SET_RESTORED, ()).map(drop)
+/// Has the next start record that the file was put in the place of another one.
+pub(super) fn put_back(db: &Db, how: PutBack) -> Result<(), StoreError> {
+    db.run(SET_RESTORED, [how.pack(false)]).map(drop)
+}
+
+fn was_put_back(db: &Db) -> Result<Option<(PutBack, bool)>, StoreError> {
+    db.one(RESTORED, (), |row| Ok(PutBack::unpack(&row.get::<_, Vec<u8>>(0)?)))
+}
+
+/// Has the trail of a file that was saved from damage go on. Where nothing is missing at its end nothing is said.
+pub(super) fn saved(db: &mut Db) -> Result<(), StoreError> {
+    let (state, last) = (load(db)?, last(db)?);
+    match state {
+        Some(state) if last.unwrap_or(state.ends.floor) == state.ends.head => Ok(()),
+        Some(mut state) => {
+            state.ends.head = last.unwrap_or(state.ends.floor);
+            save(db, state)?;
+            put_back(db, PutBack::Repaired)
+        }
+        None => {
+            // One of the two is worth nothing.
+            db.run(FORGET_ENDS, ())?;
+            put_back(db, PutBack::Repaired)
+        }
+    }
 }
 
 /// Wraps the trail's key under `next`, as those of the accounts.
@@ -236,12 +294,13 @@ fn hash_at(db: &Db, seq: u64) -> Result<Option<audit::Hash>, StoreError> {
     Ok(hash.map(|hash| hash.try_into().unwrap_or_default()))
 }
 
-/// What is wrong where the trail goes on; `None` when nothing is.
-fn trouble(db: &Db, state: Option<&State>, anchor: &Anchor) -> Result<Option<&'static str>, StoreError> {
+/// What is wrong where the trail goes on; `None` when nothing is. Without an `anchor` none is believed.
+fn trouble(db: &Db, state: Option<&State>, anchor: Option<&Anchor>) -> Result<Option<&'static str>, StoreError> {
     let Some(State { key, ends }) = state else { return Ok(Some("ends_lost")) };
     if last(db)?.unwrap_or(ends.floor) != ends.head {
         return Ok(Some("end_differs"));
     }
+    let Some(anchor) = anchor else { return Ok(None) };
     let anchored = match anchor.open(key) {
         None if ends.head.seq == 0 && anchor.is_absent() => return Ok(None),
         None => return Ok(Some("anchor_lost")),
@@ -258,17 +317,14 @@ fn trouble(db: &Db, state: Option<&State>, anchor: &Anchor) -> Result<Option<&'s
 
 /// Looks how the trail goes on after an opening, and records a break; from here on the anchor follows. Only in a durable transaction.
 fn resume(db: &mut Db, now: Timestamp) -> Result<(), StoreError> {
-    if db.one(RESTORED, (), |row| row.get::<_, Vec<u8>>(0))?.is_some() {
-        db.run(NOT_RESTORED, ())?;
-        db.set_restored();
-    }
+    let put_back = was_put_back(db)?;
     let anchor = Anchor::read(&db.anchor_file());
     let (state, last) = (load(db)?, last(db)?);
     if state.is_none() && last.is_none() && anchor.is_absent() {
         let new = new_state(db, Ends::default())?;
         return save(db, new);
     }
-    let trouble = trouble(db, state.as_ref(), &anchor)?;
+    let trouble = trouble(db, state.as_ref(), put_back.is_none().then_some(&anchor))?;
     let anchored = state.as_ref().and_then(|state| anchor.open(&state.key)).unwrap_or_default();
     match state {
         // Nothing is written when all is well: a start must not need room on the disk.
@@ -280,15 +336,18 @@ fn resume(db: &mut Db, now: Timestamp) -> Result<(), StoreError> {
         }
     }
     let event = |kind, outcome| Event { refers: anchored.seq, ..Event::new(kind, now).by("m365-cached").ended(outcome) };
-    match trouble {
+    match (put_back, trouble) {
         // A backup is older than the anchor: that is what it is for. Numbers go on from the backup's.
-        _ if db.restored() => append(db, &[event(Kind::Restore, "restored")]).map(drop),
-        Some(trouble) => {
+        (Some((how, false)), _) => {
+            append(db, &[event(Kind::Restore, how.outcome())])?;
+            db.run(SET_RESTORED, [how.pack(true)]).map(drop)
+        }
+        (_, Some(trouble)) => {
             tracing::warn!(trouble, "the audit trail does not go on where it had ended; it says so from now on");
             let behind = anchored.seq.max(last.unwrap_or_default().seq);
             append_from(db, behind, &[event(Kind::Broken, trouble)]).map(drop)
         }
-        None => Ok(()),
+        (_, None) => Ok(()),
     }
 }
 
@@ -296,8 +355,8 @@ fn resume(db: &mut Db, now: Timestamp) -> Result<(), StoreError> {
 pub(super) fn hold(db: &mut Db) {
     let Some(state) = db.trail.take() else { return };
     let head = state.ends.head;
-    if db.anchored.is_some_and(|anchored| anchored != head.seq) && anchor::write(&db.anchor_file(), &state.key, &*db.dice, head).is_ok() {
-        db.anchored = Some(head.seq);
+    if db.anchored.is_some_and(|anchored| anchored != head) && anchor::write(&db.anchor_file(), &state.key, &*db.dice, head).is_ok() {
+        db.anchored = Some(head);
     }
     db.trail = Some(state);
 }
@@ -332,19 +391,19 @@ fn subjects(db: &Db) -> Result<Vec<(Known, String)>, StoreError> {
     db.all(SUBJECTS, (), |row| Ok((known(row)?, row.get(3)?)))
 }
 
-/// Drops some of what is older than `before`. Returns how many, and whether there may be more.
-fn drop_some(db: &mut Db, before: Timestamp) -> Result<(u64, bool), StoreError> {
-    let mut state = take(db)?;
-    let old: Vec<Record> = page(db, Range::After(0), AT_A_TIME)?.into_iter().take_while(|record| record.until < before).collect();
+/// Drops some of the records up to `upto` with the accounts that none is left of, and records how many there were, in one transaction: at no
+/// moment is one of these without the others. Returns that number.
+pub(super) fn drop_some(db: &mut Db, upto: u64, now: Timestamp) -> Result<u64, StoreError> {
+    let old: Vec<Record> = page(db, Range::After(0), AT_A_TIME)?.into_iter().take_while(|record| record.seq <= upto).collect();
+    let Some(last) = old.last() else { return Ok(0) };
     let count = u64::try_from(old.len()).unwrap_or(0);
-    if let Some(last) = old.last() {
-        db.run(DROP, [number(last.seq)])?;
-        state.ends.floor = last.point();
-        save(db, state)?;
-    } else {
-        db.trail = Some(state);
-    }
-    Ok((count, old.len() == AT_A_TIME))
+    let mut state = take(db)?;
+    db.run(DROP, [number(last.seq)])?;
+    state.ends.floor = last.point();
+    save(db, state)?;
+    drop_subjects(db)?;
+    append(db, &[Event::new(Kind::Prune, now).by("m365-cached").ended("expired").times(count)])?;
+    Ok(count)
 }
 
 /// Forgets accounts of which no record is left.
@@ -362,14 +421,17 @@ impl Trail for Sqlcipher {
     async fn resume(&self, now: Timestamp) -> Result<(), StoreError> {
         self.thread.ledger(move |db| resume(db, now)).await?;
         // Only now, for what lay there has been looked at. One that stands where it should is left as it is.
-        self.thread
-            .read(|db| {
-                let stands = db.trail.as_ref().and_then(|state| Anchor::read(&db.anchor_file()).open(&state.key));
-                db.anchored = Some(stands.map_or(u64::MAX, |point| point.seq));
-                hold(db);
-                Ok(())
-            })
-            .await
+        let stands = self.thread.read(|db| {
+            let stands = db.trail.as_ref().and_then(|state| Anchor::read(&db.anchor_file()).open(&state.key));
+            db.anchored = Some(stands.unwrap_or(Point { seq: u64::MAX, ..Point::default() }));
+            hold(db);
+            let held = db.trail.as_ref().is_some_and(|state| db.anchored == Some(state.ends.head));
+            Ok(was_put_back(db)?.is_some() && held && sync_folder(&db.anchor_file()).is_ok())
+        });
+        if stands.await? {
+            self.thread.ledger(|db| db.run(NOT_RESTORED, ()).map(drop)).await?;
+        }
+        Ok(())
     }
 
     async fn append(&self, events: Vec<Event>) -> Result<u64, StoreError> {
@@ -397,9 +459,9 @@ impl Trail for Sqlcipher {
     }
 
     async fn verify(&self, noted: Option<Point>) -> Result<Report, StoreError> {
-        // The anchor first: it is never ahead of the database.
-        let (anchor, subjects) = self.thread.read(|db| Ok((Anchor::read(&db.anchor_file()), subjects(db)?))).await?;
-        let (state, last) = self.thread.read(|db| Ok((load(db)?, last(db)?))).await?;
+        // Of one moment: an account that is met later has no record up to this end.
+        let look = |db: &mut Db| Ok((Anchor::read(&db.anchor_file()), subjects(db)?, load(db)?, last(db)?));
+        let (anchor, subjects, state, last) = self.thread.read(look).await?;
         let ends = state.as_ref().map(|state| state.ends);
         let mut verifier = Verifier::new(ends.unwrap_or_default().floor);
         match state.as_ref().map(|state| (anchor.open(&state.key), state.ends.head.seq)) {
@@ -440,23 +502,22 @@ impl Trail for Sqlcipher {
     }
 
     async fn prune(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        let mut dropped = 0;
+        let (mut after, mut upto) = (0, 0);
         loop {
-            let (some, more) = self.thread.ledger(move |db| drop_some(db, before)).await?;
-            dropped += some;
-            if !more {
-                break;
+            let records = Trail::records(self, Range::After(after), AT_A_TIME).await?;
+            let (some, told) = droppable(&records, before, now);
+            upto = upto.max(some);
+            match records.last() {
+                Some(last) if !told => after = last.seq,
+                _ => break,
             }
         }
-        if dropped > 0 {
-            let event = Event::new(Kind::Prune, now).by("m365-cached").ended("expired").times(dropped);
-            self.thread
-                .ledger(move |db| {
-                    drop_subjects(db)?;
-                    append(db, std::slice::from_ref(&event))
-                })
-                .await?;
+        let mut dropped = 0;
+        loop {
+            match self.thread.ledger(move |db| drop_some(db, upto, now)).await? {
+                0 => return Ok(dropped),
+                some => dropped += some,
+            }
         }
-        Ok(dropped)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     audit::{Event, Fault, Kind, Report},
     chance::SeededDice,
     secret::Secret,
-    store::{Range, Sealed as _, Trail as _},
+    store::{Erasure, Range, Sealed as _, Trail as _},
 };
 
 fn event(number: u64) -> Event {
@@ -217,4 +217,85 @@ fn the_trail_goes_on_under_a_new_wrapping_key() {
     let [before, after] = verified(&profile);
     assert!(before.holds() && after.holds(), "{before:?} {after:?}");
     assert_eq!((before.records, after.records), (25, 28));
+}
+
+/// Puts back the files of `old` that are no anchor, as `restore` does.
+fn put_back(profile: &Profile, old: &BTreeMap<PathBuf, Vec<u8>>) {
+    fs::write(profile.path(), &old[&profile.path()]).unwrap();
+    new_epochs(&profile.path(), &profile.keys).unwrap();
+}
+
+fn restores(profile: &Profile) -> Vec<(String, u64)> {
+    run(async {
+        let records = profile.open().unwrap().records(Range::After(0), 1000).await.unwrap();
+        let told = records.into_iter().filter(|record| ["restore", "broken"].contains(&record.kind.as_str()));
+        told.map(|record| (format!("{} {}", record.kind, record.outcome), record.seq)).collect()
+    })
+}
+
+#[test]
+fn a_restore_that_ends_where_the_anchor_stands_moves_it_all_the_same() {
+    let profile = recorded(10);
+    let old = copy(&profile);
+    run(async {
+        let store = profile.open().unwrap();
+        store.resume(Timestamp(0)).await.unwrap();
+        store.append(vec![event(11)]).await.unwrap();
+    });
+    put_back(&profile, &old);
+    for _ in 0..2 {
+        assert!(
+            run(async {
+                let store = profile.open().unwrap();
+                store.resume(Timestamp(5)).await.unwrap();
+                store.verify(None).await.unwrap()
+            })
+            .holds()
+        );
+    }
+    assert_eq!(restores(&profile), [("restore restored".to_owned(), 11)]);
+}
+
+#[test]
+fn a_restore_whose_anchor_could_not_be_moved_does_not_call_itself_broken() {
+    let profile = recorded(10);
+    let old = copy(&profile);
+    verified(&profile);
+    put_back(&profile, &old);
+    // Where the new one is written.
+    let obstacle = profile.path().with_file_name("audit.head.new");
+    fs::create_dir(&obstacle).unwrap();
+    for _ in 0..2 {
+        run(async { profile.open().unwrap().resume(Timestamp(5)).await.unwrap() });
+    }
+    fs::remove_dir(&obstacle).unwrap();
+    for _ in 0..2 {
+        let [_, after] = verified(&profile);
+        assert!(after.holds(), "{:?}", after.faults);
+    }
+    assert_eq!(restores(&profile), [("restore restored".to_owned(), 11)], "said once");
+}
+
+#[test]
+fn a_prune_that_is_killed_after_any_step_leaves_a_trail_that_holds() {
+    let profile = Profile::new();
+    run(async {
+        let store = profile.open().unwrap();
+        store.resume(Timestamp(0)).await.unwrap();
+        store.append(vec![event(1), event(2)]).await.unwrap();
+        let erasure = Erasure { account: AccountId::new("b.t"), names: vec![], sources: vec![], by: String::new(), at: Timestamp(3) };
+        crate::store::Privacy::erase(&store, &erasure, Timestamp(3)).await.unwrap();
+        store.append((1..600).map(|_| event(4)).collect()).await.unwrap();
+    });
+    // The first step of a prune of all of it.
+    let mut db = Db::new(profile.place().open().unwrap(), profile.place(), &profile.keys.wrapping, Arc::new(crate::chance::OsDice));
+    assert!(db.transact(true, |db| audit::drop_some(db, 602, Timestamp(9))).unwrap() > 500);
+    drop(db);
+    // Its anchor was not moved either.
+    let [before, after] = verified(&profile);
+    assert!(before.holds() && after.holds(), "{:?} {:?}", before.faults, after.faults);
+    run(async {
+        let last = profile.open().unwrap().records(Range::After(602), 1).await.unwrap().remove(0);
+        assert_eq!(last.kind, "prune", "what was dropped is recorded with it");
+    });
 }

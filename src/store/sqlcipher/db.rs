@@ -6,6 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, config::DbConfig};
@@ -16,6 +17,7 @@ use super::{
     seal::{SealKey, new_data_key, rewrap_data_key, unwrap_data_key},
 };
 use crate::{
+    audit::Point,
     chance::Dice,
     ids::AccountId,
     secret::{Key, keep_in_memory},
@@ -33,6 +35,9 @@ const REPLACE_CHECK: &str = "UPDATE meta SET value = ?1 WHERE name = 'wrapping_c
 #[cfg(test)]
 pub(super) const SQL: &[&str] =
     &[OWNER_BY_ACCOUNT, OWNER_BY_ID, NEW_OWNER, WRAPPING_CHECK, SET_WRAPPING_CHECK, OWNERS, REWRAP, REPLACE_CHECK];
+
+/// How long a statement waits for somebody who holds the file: what the connection was opened with.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the check value is bound to.
 const CHECK_AAD: &[u8] = b"m365-cached wrapping check v1";
@@ -80,12 +85,12 @@ pub(super) struct Db {
     owners: Vec<Owner>,
     /// The audit trail's ends, as committed or as this transaction has them.
     pub(super) trail: Option<audit::State>,
-    /// The record that the trail's anchor stands at; `None` until it may move.
-    pub(super) anchored: Option<u64>,
+    /// Where the trail's anchor stands; `None` until it may move.
+    pub(super) anchored: Option<Point>,
     /// Numbers for handles that are reserved and not given.
     pub(super) numbers: Range<i64>,
-    /// The file is a backup that was put back.
-    restored: bool,
+    /// The log may hold what was overwritten, and could not be emptied yet.
+    log_due: bool,
 }
 
 impl Db {
@@ -102,18 +107,30 @@ impl Db {
             trail: None,
             anchored: None,
             numbers: 0..0,
-            restored: false,
+            log_due: false,
         }
     }
 
-    /// It is a backup that was put back.
-    pub(super) fn set_restored(&mut self) {
-        self.restored = true;
+    /// A log lay beside the file when it was opened: whoever was to empty it was killed.
+    pub(super) fn found_log(&mut self) {
+        self.log_due = true;
     }
 
-    /// Whether it is a backup that was put back.
-    pub(super) fn restored(&self) -> bool {
-        self.restored
+    /// Whether the log is still to be emptied.
+    pub(super) fn log_is_due(&self) -> bool {
+        self.log_due
+    }
+
+    /// Moves all of the log into the file and empties it: what was overwritten stands in it, before its older selves in the file. Whoever reads
+    /// an older state, as a backup does, keeps it from that. Nobody waits for it here: it is done when the thread tidies. Returns whether it is.
+    pub(super) fn empty_log(&mut self) -> Result<bool, StoreError> {
+        // Until it is known otherwise.
+        self.log_due = true;
+        self.conn.busy_timeout(Duration::ZERO)?;
+        let busy = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0));
+        self.conn.busy_timeout(PATIENCE)?;
+        self.log_due = busy? != 0;
+        Ok(!self.log_due)
     }
 
     /// The key that wraps the others, as this transaction has it.

@@ -18,15 +18,18 @@ const NAMED: &str = "SELECT handles.letter, data_keys.account, handles.id FROM h
     WHERE handles.number = ?1";
 const COUNT: &str = "SELECT count(*) FROM handles WHERE owner = ?1";
 const FORGET: &str = "DELETE FROM handles WHERE number IN (SELECT number FROM handles WHERE owner = ?1 ORDER BY shown LIMIT ?2)";
+const LAST: &str = "SELECT max(number) FROM handles";
 const ALL: &str = "SELECT number, letter, id, shown FROM handles WHERE owner = ?1 ORDER BY shown";
 const NUMBERS: &str = "SELECT value FROM meta WHERE name = 'handle_numbers'";
 const SET_NUMBERS: &str =
     "INSERT INTO meta (name, value) VALUES ('handle_numbers', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+const FORGET_NUMBERS: &str = "DELETE FROM meta WHERE name = 'handle_numbers'";
 const SHOWS: &str = "SELECT value FROM meta WHERE name = 'handles_shown'";
 const SET_SHOWS: &str =
     "INSERT INTO meta (name, value) VALUES ('handles_shown', ?1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[FIND, GIVE, SHOWN, NAMED, COUNT, FORGET, ALL, NUMBERS, SET_NUMBERS, SHOWS, SET_SHOWS];
+pub(super) const SQL: &[&str] =
+    &[FIND, GIVE, SHOWN, NAMED, COUNT, FORGET, ALL, LAST, NUMBERS, SET_NUMBERS, FORGET_NUMBERS, SHOWS, SET_SHOWS];
 
 /// Things named in one step, so that others' reads come in between.
 const AT_A_TIME: usize = 256;
@@ -123,6 +126,17 @@ fn forget_beyond(db: &mut Db, account: &AccountId, keep: i64, most: i64) -> Resu
     let held = db.one(COUNT, [owner.id], |row| row.get::<_, i64>(0))?.unwrap_or_default();
     let over = (held - keep).clamp(0, most);
     if over == 0 { Ok(0) } else { forget_some(db, owner.id, over) }
+}
+
+/// The file was saved from damage: what it knows of the numbers that were given may be too little, or nothing.
+pub(super) fn saved(db: &mut Db) -> Result<(), StoreError> {
+    let last = db.one(LAST, (), |row| row.get::<_, Option<i64>>(0))?.flatten();
+    // A damaged page may come back as zeroes; no file begins there.
+    let end = reserved(db).ok().flatten().filter(|end| *end > 0).max(last.map(|last| last + BLOCK));
+    match end {
+        Some(end) => db.run(SET_NUMBERS, [end.to_le_bytes()]).and_then(|_| pass_over(db)),
+        None => db.run(FORGET_NUMBERS, ()).map(drop),
+    }
 }
 
 /// What an owner's handles name, for the person whose data it is.

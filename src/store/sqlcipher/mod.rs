@@ -74,7 +74,7 @@ use self::{db::Db, open::Place, thread::StoreThread};
 pub use self::{
     inspect::{check_pages, inspect},
     salvage::{Salvaged, salvage},
-    upgrade::{kept, new_epochs},
+    upgrade::{all_kept, kept, new_epochs},
 };
 use super::{
     AccountRow, Based, Baseline, Beat, Cancelled, CheckNoted, Checked, Claim, Counted, CountedIn, CountsQuery, DeltaToken, Entries,
@@ -135,14 +135,18 @@ impl Sqlcipher {
     }
 
     fn open_at(place: Place, options: &OpenOptions) -> Result<Self, StoreError> {
+        let log = std::fs::metadata(place.beside("-wal")).is_ok_and(|facts| facts.len() > 0);
         let mut db = Db::new(place.open()?, place.clone(), &options.keys.wrapping, options.dice.clone());
+        if log {
+            db.found_log();
+        }
         db.check_wrapping_key()?;
         if options.new_epochs {
             db.transact(true, |db| {
                 scopes::renew_epochs(db)?;
-                handles::pass_over(db)
+                handles::pass_over(db)?;
+                audit::put_back(db, audit::PutBack::Restored)
             })?;
-            db.set_restored();
         }
         let (reopened, guard) = (db.reopened(), db.guard());
         let thread = StoreThread::start(db)?;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rusqlite::Row;
 use serde_json::{Value, json};
 
-use super::{Sqlcipher, StoreError, audit, db::Db, handles, thread::pragma, upgrade};
+use super::{Sqlcipher, StoreError, audit, db::Db, handles, upgrade};
 use crate::{
     audit::{Event, Kind},
     cache::{KeyHash, SourceId},
@@ -225,6 +225,8 @@ fn left(db: &mut Db, erasure: &Erasure) -> Result<Left, StoreError> {
     }
     left.insert("sources", sources);
     left.insert("audit_names", u64::from(audit::knows(db, &erasure.account)?));
+    // While somebody copies the file, what was overwritten is still in its log.
+    left.insert("log", u64::from(db.log_is_due()));
     Ok(left)
 }
 
@@ -243,7 +245,7 @@ fn beside(db: &mut Db, account: &AccountId, sources: &[SourceId]) -> Result<BTre
         }))
     })?;
     all.insert("writes", writes);
-    let whole = Erasure { account: account.clone(), names: Vec::new(), sources: Vec::new(), by: String::new(), at: Timestamp(0) };
+    let whole = Erasure::of_name(account, None);
     let (mut records, mut after) = (Vec::new(), Some(0));
     while let Some(from) = after {
         let (rows, next) = invalidations(db, &whole, from)?;
@@ -298,6 +300,21 @@ impl Sqlcipher {
         let rows = rows.await?;
         Ok((rows.iter().map(|(_, hash)| KeyHash(*hash)).collect(), rows.last().map(|(id, _)| *id)))
     }
+
+    /// Removes the records of invalidations that are about an account.
+    pub(super) async fn forget_invalidations(&self, erasure: &Erasure) -> Result<(), StoreError> {
+        let mut after = Some(0);
+        while let Some(from) = after {
+            let about = erasure.clone();
+            let step = self.thread.ledger(move |db| {
+                let (rows, next) = invalidations(db, &about, from)?;
+                rows.iter().try_for_each(|row| db.run(FORGET_INVALIDATION, [row.id]).map(drop))?;
+                Ok(next)
+            });
+            after = step.await?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -322,16 +339,7 @@ impl Privacy for Sqlcipher {
                 break;
             }
         }
-        let mut after = Some(0);
-        while let Some(from) = after {
-            let about = erasure.clone();
-            let step = self.thread.ledger(move |db| {
-                let (rows, next) = invalidations(db, &about, from)?;
-                rows.iter().try_for_each(|row| db.run(FORGET_INVALIDATION, [row.id]).map(drop))?;
-                Ok(next)
-            });
-            after = step.await?;
-        }
+        self.forget_invalidations(erasure).await?;
         for id in &erasure.sources {
             loop {
                 let id = id.clone();
@@ -344,7 +352,7 @@ impl Privacy for Sqlcipher {
         upgrade::forget(&self.place.path)?;
         let about = erasure.clone();
         self.thread.ledger(move |db| forget_in_trail(db, &about, now)).await?;
-        self.thread.read(|db| pragma(db, "PRAGMA wal_checkpoint(TRUNCATE)")).await
+        self.thread.read(|db| db.empty_log().map(drop)).await
     }
 
     async fn left(&self, erasure: &Erasure) -> Result<Left, StoreError> {

@@ -2,7 +2,8 @@
 //! come in between. Until the end an answer may be sealed under the old key or the new one; the seal itself tells which. A kill loses at most
 //! one step: how far it is stands in the file, beside the keys.
 //!
-//! When nothing is left under the old keys their wrapped form is overwritten, and the log that still holds older pages is emptied.
+//! When nothing is left under the old keys the file of before an upgrade goes, their wrapped form is overwritten, and the log that still holds
+//! older pages is emptied. The note that it is under way goes last.
 
 use std::path::Path;
 
@@ -140,9 +141,9 @@ fn next(db: &Db, cursor: Cursor, most: i64) -> Result<Vec<([u8; 16], i64, i64)>,
 }
 
 /// Destroys the old keys.
-fn end(db: &mut Db) -> Result<(), StoreError> {
+fn destroy(db: &mut Db) -> Result<(), StoreError> {
     pragma(db, "PRAGMA secure_delete = ON")?;
-    let gone = db.run(FORGET_OLD, ()).and_then(|_| db.run(END, ()));
+    let gone = db.run(FORGET_OLD, ());
     pragma(db, "PRAGMA secure_delete = FAST")?;
     gone?;
     db.forget_owners();
@@ -173,11 +174,14 @@ impl Sealed for Sqlcipher {
         }
         let Some(progress) = progress? else { return Ok(None) };
         if progress.ended {
-            self.thread.ledger(end).await?;
-            // The overwritten pages are still in the log, before their older selves in the file.
-            self.thread.read(|db| pragma(db, "PRAGMA wal_checkpoint(TRUNCATE)")).await?;
             // It holds the old keys.
             upgrade::forget(&self.place.path)?;
+            self.thread.ledger(destroy).await?;
+            if !self.thread.read(Db::empty_log).await? {
+                return Err(StoreError::Failed("the file is being copied, and the old keys are destroyed when that has ended".into()));
+            }
+            // Only now, so that whatever cuts it short is made up for.
+            self.thread.ledger(|db| db.run(END, ()).map(drop)).await?;
         }
         Ok(Some(progress))
     }

@@ -3,18 +3,29 @@
 //!
 //! A damaged page may come back as zeroes in a good row (design: reliability, 0.1), so a row is taken only if it makes sense: a data key that
 //! opens, tokens that open, texts without zeroes. What is read in order up to the damage and in reverse order down to it is taken.
+//!
+//! **Numbers.** Rows name accounts by numbers, and the row that says whose a number is may be among those that are gone. So what is numbered
+//! for nobody goes too, and every number that was seen anywhere is used up: no account is ever given one of another's.
 
 use std::{path::Path, sync::Arc};
 
-use rusqlite::{Connection, types::Value};
+use rusqlite::{Connection, OptionalExtension as _, types::Value};
 
 use super::{
-    StoreError,
+    StoreError, audit,
     db::Db,
+    handles,
     open::Place,
     seal::{SealKey, unwrap_data_key},
 };
 use crate::{chance::OsDice, ids::AccountId, store::StoreKeys};
+
+/// What is taken along of the facts about the file: where the audit trail ends, and which handles were given.
+const FACTS: [&str; 5] = ["audit_key", "audit_ends", "restored", "handle_numbers", "handles_shown"];
+const FACT: &str = "SELECT value FROM meta WHERE name = ?1";
+const SET_FACT: &str = "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
+/// The last number of each table that never gives one twice.
+const LAST_NUMBERS: &str = "SELECT name, seq FROM sqlite_sequence";
 
 /// What is left behind: answers, what they are judged by, and what the next start finds out again.
 const LEFT: &[&str] = &[
@@ -33,11 +44,30 @@ const LEFT: &[&str] = &[
 
 const OWNERS: &str = "SELECT id, account, wrapped FROM data_keys";
 const DROP_OWNER: &str = "DELETE FROM data_keys WHERE id = ?1";
-const DROP_TOKENS: &str = "DELETE FROM tokens WHERE owner NOT IN (SELECT id FROM data_keys)";
+/// One that a re-encryption was about to destroy: tokens were sealed anew at its beginning, and answers are left behind.
+const FORGET_OLD: &str = "UPDATE data_keys SET old_wrapped = x'' WHERE old_wrapped <> x''";
+const LAST_OWNER: &str = "SELECT max(coalesce((SELECT max(owner) FROM tokens), 0), coalesce((SELECT max(owner) FROM handles), 0),
+    coalesce((SELECT max(owner) FROM statistics), 0))";
+const LAST_SUBJECT: &str = "SELECT coalesce(max(subject), 0) FROM audit";
+const USED_UP: &str = "UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1";
+const FIRST_USED_UP: &str = "INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)";
 const ACCOUNTS: &str = "SELECT id FROM accounts";
 const DROP_OWN_TOKENS: &str = "DELETE FROM tokens WHERE owner = ?1";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[OWNERS, DROP_OWNER, DROP_TOKENS, ACCOUNTS, DROP_OWN_TOKENS];
+pub(super) const SQL: &[&str] = &[
+    FACT,
+    SET_FACT,
+    LAST_NUMBERS,
+    OWNERS,
+    DROP_OWNER,
+    FORGET_OLD,
+    LAST_OWNER,
+    LAST_SUBJECT,
+    USED_UP,
+    FIRST_USED_UP,
+    ACCOUNTS,
+    DROP_OWN_TOKENS,
+];
 
 /// What was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,10 +101,17 @@ pub fn salvage(from: &Path, to: &Path, keys: &StoreKeys) -> Result<Salvaged, Sto
         saved.rows += rows;
         saved.torn += u64::from(!whole);
     }
+    copy_facts(&source, &mut reader, &writing)?;
+    let given = last_numbers(&reader).unwrap_or_default();
     writing.commit()?;
     let mut db = Db::new(new, target, &keys.wrapping, Arc::new(OsDice));
     db.check_wrapping_key()?;
-    (saved.accounts, saved.signed_in) = db.transact(true, |db| sort_out(db, &SealKey::new(&keys.wrapping)))?;
+    (saved.accounts, saved.signed_in) = db.transact(true, |db| {
+        use_up(db, &given)?;
+        handles::saved(db)?;
+        audit::saved(db)?;
+        sort_out(db, &SealKey::new(&keys.wrapping))
+    })?;
     // Only the file is put in the place of the damaged one.
     db.close_whole()?;
     Ok(saved)
@@ -111,6 +148,36 @@ fn copy_table(source: &Place, reader: &mut Connection, writing: &Connection, tab
     Ok((rows, false))
 }
 
+/// Copies what can be read of the facts about the file.
+fn copy_facts(source: &Place, reader: &mut Connection, writing: &Connection) -> Result<(), StoreError> {
+    for name in FACTS {
+        match reader.query_row(FACT, [name], |row| row.get::<_, Vec<u8>>(0)).optional() {
+            Ok(value) => _ = value.map(|value| writing.execute(SET_FACT, (name, value))).transpose()?,
+            Err(_) => *reader = source.open_as_it_is()?,
+        }
+    }
+    Ok(())
+}
+
+fn last_numbers(conn: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
+    let mut statement = conn.prepare(LAST_NUMBERS)?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Has no number given again that the damaged file has given, as far as that is known: by its own count, or by rows that have it.
+fn use_up(db: &Db, given: &[(String, i64)]) -> Result<(), StoreError> {
+    let last = |sql| Ok::<_, StoreError>(db.one(sql, (), |row| row.get::<_, i64>(0))?.unwrap_or(0));
+    let seen = [("data_keys", last(LAST_OWNER)?), ("audit_subjects", last(LAST_SUBJECT)?)];
+    let given = given.iter().map(|(table, number)| (table.as_str(), *number));
+    for (table, number) in given.chain(seen).filter(|(_, number)| *number > 0) {
+        if db.run(USED_UP, (table, number))? == 0 {
+            db.run(FIRST_USED_UP, (table, number))?;
+        }
+    }
+    Ok(())
+}
+
 fn read_rows(conn: &Connection, sql: &str, columns: usize, mut each: impl FnMut(Vec<Value>)) -> Result<(), StoreError> {
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query(())?;
@@ -125,7 +192,7 @@ fn makes_sense(values: &[Value]) -> bool {
     values.iter().all(|value| !matches!(value, Value::Text(text) if text.contains('\0')))
 }
 
-/// Drops keys and tokens that do not open; how many accounts are left, and how many of them have tokens.
+/// Drops keys and tokens that do not open, and what belongs to nobody; how many accounts are left, and how many of them have tokens.
 fn sort_out(db: &mut Db, wrapping: &SealKey) -> Result<(u64, u64), StoreError> {
     let owners = db.all(OWNERS, (), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?)))?;
     for (id, account, wrapped) in owners {
@@ -133,7 +200,10 @@ fn sort_out(db: &mut Db, wrapping: &SealKey) -> Result<(u64, u64), StoreError> {
             db.run(DROP_OWNER, [id])?;
         }
     }
-    db.run(DROP_TOKENS, ())?;
+    db.run(FORGET_OLD, ())?;
+    for table in ["tokens", "handles", "statistics"] {
+        db.run(&format!("DELETE FROM {table} WHERE owner NOT IN (SELECT id FROM data_keys)"), ())?;
+    }
     let accounts = db.all(ACCOUNTS, (), |row| row.get::<_, String>(0))?;
     let mut signed_in = 0;
     for account in &accounts {

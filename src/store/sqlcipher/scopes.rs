@@ -26,8 +26,10 @@ const CHANGED: &str = "INSERT INTO scopes (source, scope, written_at, changed_at
     ON CONFLICT (source, scope) DO UPDATE SET changed_at = excluded.changed_at
     RETURNING written_at, changed_at, unsettled_until";
 const SETTLED: &str = "UPDATE scopes SET unsettled_until = 0 WHERE source = ?1 AND scope = ?2 AND unsettled_until <= ?3";
+const SETTLES_BY: &str = "UPDATE scopes SET unsettled_until = ?3 WHERE source = ?1 AND scope = ?2 AND unsettled_until > ?3";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[SOURCE, NEW_SOURCE, SOURCE_IDS, RENEW, NEXT_SEQ, USED, SCOPES, SCOPE, WRITTEN, CHANGED, SETTLED];
+pub(super) const SQL: &[&str] =
+    &[SOURCE, NEW_SOURCE, SOURCE_IDS, RENEW, NEXT_SEQ, USED, SCOPES, SCOPE, WRITTEN, CHANGED, SETTLED, SETTLES_BY];
 
 /// A source's own row.
 #[derive(Clone, Copy)]
@@ -161,6 +163,12 @@ pub(super) fn settled(db: &mut Db, by_source: &BTreeMap<SourceId, BTreeSet<Scope
         }
     }
     Ok(())
+}
+
+/// Brings the end of a scope's unsettled time forward to `until`, where it lies behind it.
+pub(super) fn unsettled_no_longer_than(db: &Db, source: &SourceId, scope: &Scope, until: Timestamp) -> Result<(), StoreError> {
+    let Some(source) = find(db, source)? else { return Ok(()) };
+    db.run(SETTLES_BY, (source.id, scope.as_str(), until.0)).map(drop)
 }
 
 /// The scopes that touches spread to, ids looked up in `items`.

@@ -171,8 +171,9 @@ pub(super) struct StoreThread {
 
 impl StoreThread {
     pub(super) fn start(db: Db) -> Result<Self, StoreError> {
+        let log_due = db.log_is_due();
         let shared = Arc::new(Shared { queues: Mutex::new(Queues { db: Some(Box::new(db)), ..Queues::default() }), wake: Condvar::new() });
-        let worker = Worker { shared: shared.clone() };
+        let worker = Worker { shared: shared.clone(), log_due };
         let handle = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || worker.run())
@@ -273,12 +274,14 @@ fn with_one_reopening<T>(db: &mut Db, mut work: impl FnMut(&mut Db) -> Result<T,
 
 struct Worker {
     shared: Arc<Shared>,
+    /// The log is to be emptied though nothing was written yet.
+    log_due: bool,
 }
 
 impl Worker {
     fn run(self) {
         // Since when there is something to tidy.
-        let mut untidy: Option<Instant> = None;
+        let mut untidy: Option<Instant> = self.log_due.then(now);
         let mut reads = 0u32;
         loop {
             let (mut db, next) = self.next(untidy, reads);
@@ -300,7 +303,7 @@ impl Worker {
                 Next::Tidy => untidy = self.tidy(&mut db).then(now),
                 Next::Close => {
                     // All that is in the log is in the file afterwards, and the log is empty; a failure leaves it for the next opening.
-                    let _ = pragma(&db, "PRAGMA wal_checkpoint(TRUNCATE)");
+                    let _ = db.empty_log();
                     audit::hold(&mut db);
                     break;
                 }
@@ -341,11 +344,11 @@ impl Worker {
         audit::hold(db);
         let more = self.shrink(db);
         // A failure here hurts nobody: both are tried again after the next write, and at closing.
-        let _ = pragma(db, "PRAGMA wal_checkpoint(PASSIVE)");
+        let _ = if db.log_is_due() { db.empty_log().map(drop) } else { pragma(db, "PRAGMA wal_checkpoint(PASSIVE)") };
         if let Some(guard) = db.guard().get() {
             guard.hold();
         }
-        more
+        more || db.log_is_due()
     }
 
     /// Gives back free pages; at least one slice of them, however many jobs wait. Returns whether there is more to do.

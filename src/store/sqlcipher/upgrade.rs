@@ -1,5 +1,6 @@
 //! The way back from an upgrade: before the tables of an older file are changed, the file as it was is kept beside it under the number of its
-//! version. One is kept, that of the last upgrade; a re-encryption removes it, since old keys open it.
+//! version. One is kept, that of the last upgrade. It holds keys of then, so whatever destroys a key removes it: a re-encryption, a sign-out, an
+//! erasure.
 
 use std::{
     fs,
@@ -21,6 +22,8 @@ use crate::{chance::OsDice, store::StoreKeys};
 
 /// What stands between the file's name and the number.
 const KEPT: &str = ".schema-";
+/// How one ends that is not whole yet.
+const PART: &str = ".part";
 
 /// Keeps the file as it is, when it is about to be upgraded.
 pub(super) fn keep(place: &Place, conn: &Connection) -> Result<(), StoreError> {
@@ -36,10 +39,10 @@ pub(super) fn keep(place: &Place, conn: &Connection) -> Result<(), StoreError> {
         std::io::ErrorKind::StorageFull => StoreError::Full,
         kind => StoreError::Failed(format!("no copy of the database can be kept before the upgrade: {kind}")),
     };
-    let (part, whole) = (place.beside(&format!("{KEPT}{found}.part")), place.beside(&format!("{KEPT}{found}")));
+    let (part, whole) = (place.beside(&format!("{KEPT}{found}{PART}")), place.beside(&format!("{KEPT}{found}")));
     // With the rights of the file; a file system that can makes it share the blocks.
     fs::copy(&place.path, &part).and_then(|_| fs::File::open(&part)?.sync_all()).map_err(cannot)?;
-    for (_, older) in all(&place.path) {
+    for (_, older) in all(&place.path, "") {
         fs::remove_file(older).map_err(cannot)?;
     }
     fs::rename(&part, &whole).and_then(|()| sync_folder(&place.path)).map_err(cannot)
@@ -47,22 +50,28 @@ pub(super) fn keep(place: &Place, conn: &Connection) -> Result<(), StoreError> {
 
 /// Version and place of the file that was kept at the last upgrade of the one at `path`.
 pub fn kept(path: &Path) -> Option<(u32, PathBuf)> {
-    all(path).into_iter().max()
+    all(path, "").into_iter().max()
 }
 
-/// Removes what was kept, since it has what is gone from the file at `path`.
+/// The same for every one that was kept.
+pub fn all_kept(path: &Path) -> Vec<PathBuf> {
+    all(path, "").into_iter().map(|(_, kept)| kept).collect()
+}
+
+/// Removes what was kept, whole or not, since it has what is gone from the file at `path`. It is gone from the disk when this returns.
 pub(super) fn forget(path: &Path) -> Result<(), StoreError> {
-    for (_, kept) in all(path) {
-        fs::remove_file(kept)
-            .map_err(|error| StoreError::Failed(format!("the file before the upgrade cannot be removed: {}", error.kind())))?;
+    let kept: Vec<_> = ["", PART].into_iter().flat_map(|ending| all(path, ending)).collect();
+    if kept.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let gone = kept.into_iter().try_for_each(|(_, kept)| fs::remove_file(kept)).and_then(|()| sync_folder(path));
+    gone.map_err(|error| StoreError::Failed(format!("the file before the upgrade cannot be removed: {}", error.kind())))
 }
 
-fn all(path: &Path) -> Vec<(u32, PathBuf)> {
+fn all(path: &Path, ending: &str) -> Vec<(u32, PathBuf)> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else { return Vec::new() };
     let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
-    let number = |file: &Path| file.file_name()?.to_str()?.strip_prefix(name)?.strip_prefix(KEPT)?.parse().ok();
+    let number = |file: &Path| file.file_name()?.to_str()?.strip_prefix(name)?.strip_prefix(KEPT)?.strip_suffix(ending)?.parse().ok();
     files.flatten().filter_map(|file| number(&file.path()).map(|number| (number, file.path()))).collect()
 }
 
@@ -78,7 +87,7 @@ pub fn new_epochs(path: &Path, keys: &StoreKeys) -> Result<(), StoreError> {
     db.transact(true, |db| {
         scopes::renew_epochs(db)?;
         handles::pass_over(db)?;
-        audit::mark_restored(db)
+        audit::put_back(db, audit::PutBack::Restored)
     })?;
     // Only the file is put in the place of another; without what is in its log, old answers would be served.
     db.close_whole()

@@ -16,7 +16,7 @@ use crate::{
     ids::AccountId,
     store::{
         NewWrite, OpenWrite, Outcome, WriteId,
-        rules::{KEPT_ROWS, Unsettled},
+        rules::{KEPT_ROWS, Unsettled, set_back},
         trail,
     },
 };
@@ -29,10 +29,13 @@ const CLOSE: &str = "UPDATE writes SET state = ?2, closed_at = ?3, unsettled_unt
 const STILL_OPEN: &str =
     "SELECT id, call_key, account, tool, args_hash, touched, opened_at, client FROM writes WHERE state = 0 ORDER BY id";
 const DUE: &str = "SELECT id, bumped FROM writes WHERE unsettled_until > 0 AND unsettled_until <= ?1";
+/// Written before the clock was set back.
+const AHEAD: &str = "SELECT id, bumped, unsettled_until - closed_at FROM writes WHERE unsettled_until > 0 AND closed_at > ?1";
+const BEGIN_ANEW: &str = "UPDATE writes SET closed_at = ?2, unsettled_until = ?3 WHERE id = ?1";
 const SETTLED: &str = "UPDATE writes SET unsettled_until = 0, bumped = x'' WHERE id = ?1";
 const NEXT_DUE: &str = "SELECT unsettled_until FROM writes WHERE unsettled_until > 0 ORDER BY unsettled_until LIMIT 1";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[OPEN, PRUNE, TOUCHED, CLOSE, STILL_OPEN, DUE, SETTLED, NEXT_DUE];
+pub(super) const SQL: &[&str] = &[OPEN, PRUNE, TOUCHED, CLOSE, STILL_OPEN, DUE, AHEAD, BEGIN_ANEW, SETTLED, NEXT_DUE];
 
 /// What is known when a write is closed.
 pub(super) struct Closing {
@@ -118,8 +121,30 @@ pub(super) fn recover(db: &mut Db, unsettled_until: Timestamp, now: Timestamp) -
     Ok(open)
 }
 
+/// Begins the unsettled time of writes anew that were closed before the clock was set back.
+fn begin_anew(db: &mut Db, now: Timestamp) -> Result<(), StoreError> {
+    let mut latest: BTreeMap<(SourceId, Scope), i64> = BTreeMap::new();
+    for (id, packed, length) in
+        db.all(AHEAD, [set_back(now).0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?)))?
+    {
+        let until = now.0.saturating_add(length.max(0));
+        for (source, scopes) in unpack_scopes(&packed).ok_or_else(damaged)? {
+            for scope in scopes {
+                let known = latest.entry((source.clone(), scope)).or_insert(until);
+                *known = until.max(*known);
+            }
+        }
+        db.run(BEGIN_ANEW, (id, now.0, until))?;
+    }
+    for ((source, scope), until) in latest {
+        scopes::unsettled_no_longer_than(db, &source, &scope, Timestamp(until))?;
+    }
+    Ok(())
+}
+
 /// Bumps again what the writes touched whose unsettled time has ended, and tells when the next one ends.
 pub(super) fn settle(db: &mut Db, now: Timestamp) -> Result<(Vec<Bumped>, Option<Timestamp>), StoreError> {
+    begin_anew(db, now)?;
     let mut due: BTreeMap<SourceId, BTreeSet<Scope>> = BTreeMap::new();
     for (id, packed) in db.all(DUE, [now.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))? {
         for (source, scopes) in unpack_scopes(&packed).ok_or_else(damaged)? {

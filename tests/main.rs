@@ -27,6 +27,8 @@ mod doctor;
 #[cfg(test)]
 mod email;
 #[cfg(test)]
+mod ending;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod every;

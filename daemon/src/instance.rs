@@ -11,7 +11,10 @@ use std::{
 };
 
 use m365_cached::hint::Kind;
-use m365_cached_proto::dirs::{PrivateDirError, Profile, private_dir};
+use m365_cached_proto::{
+    dirs::{PrivateDirError, Profile, private_dir},
+    holder::Holder,
+};
 
 use crate::{core::Problem, manager::Handed};
 
@@ -24,7 +27,7 @@ pub struct Instance {
     /// Our own socket, once it is bound.
     own: OnceLock<Place>,
     /// Never unlinked: a lock on a file that has lost its name would keep nobody out.
-    _lock: File,
+    lock: File,
 }
 
 /// Why this process may not be the daemon.
@@ -126,7 +129,14 @@ impl Instance {
                 Err(TryLockError::Error(source)) => return Err(io(source)),
             }
         }
-        Ok(Self { socket: profile.socket().to_owned(), handed, own: OnceLock::new(), _lock: lock })
+        let instance = Self { socket: profile.socket().to_owned(), handed, own: OnceLock::new(), lock };
+        instance.says(None);
+        Ok(instance)
+    }
+
+    /// Lets others see who holds the lock, and where it listens. On a disk without room they see that somebody does.
+    fn says(&self, socket: Option<&Path>) {
+        let _ = Holder { pid: std::process::id(), socket: socket.map(Path::to_owned) }.write(&self.lock);
     }
 
     /// Where to listen.
@@ -144,13 +154,13 @@ impl Instance {
         self.handed.take()
     }
 
-    /// Our own socket was bound. Nothing else is ever removed at our end.
-    #[cfg(unix)]
-    pub(crate) fn bound(&self) {
-        if let Some(place) = Place::of(&self.socket) {
-            // It is bound once.
+    /// From here on clients are listened to; on a socket that was bound for it, or on the manager's.
+    pub(crate) fn listens(&self) {
+        // Ours alone is ever removed at our end; it is bound once.
+        if let Some(place) = Place::of(&self.socket).filter(|_| self.handed.is_none()) {
             let _ = self.own.set(place);
         }
+        self.says(Some(&self.socket));
     }
 
     /// Where our own socket lies; `None` for the manager's.
@@ -277,7 +287,7 @@ mod tests {
         let (_dir, profile) = profile();
         let first = Instance::claim(&profile).unwrap();
         let socket = UnixListener::bind(first.socket()).unwrap();
-        first.bound();
+        first.listens();
         assert!(matches!(Instance::claim(&profile), Err(InstanceError::Running { .. })));
         assert!(profile.socket().exists(), "a second start must not touch the first one's socket");
         drop(first);
@@ -296,7 +306,7 @@ mod tests {
         let (_dir, profile) = profile();
         let first = Instance::claim(&profile).unwrap();
         let ours = UnixListener::bind(first.socket()).unwrap();
-        first.bound();
+        first.listens();
         let place = first.place().unwrap();
         assert!(place.still_there());
         // As systemd does when something lies where its socket belongs.

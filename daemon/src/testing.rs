@@ -390,7 +390,7 @@ impl Running {
     }
 
     pub(crate) async fn connect(&self) -> Channel {
-        m365_cached_proto::endpoint::connect(self.profile.socket()).await.unwrap()
+        m365_cached_proto::endpoint::connect(&self.profile).await.unwrap()
     }
 
     /// One client's stream of frames that has been welcomed.

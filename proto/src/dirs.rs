@@ -311,10 +311,20 @@ pub fn private_dir(dir: &Path) -> Result<(), PrivateDirError> {
         builder.mode(0o700);
     }
     builder.create(dir).map_err(io)?;
+    is_private(dir)
+}
+
+/// Whether `dir` is there and is for its owner alone, as [`private_dir`] makes sure.
+///
+/// # Errors
+/// When it is not there, is foreign, or is open to others.
+pub fn is_private(dir: &Path) -> Result<(), PrivateDirError> {
+    let meta = std::fs::symlink_metadata(dir).map_err(|source| PrivateDirError::Io { dir: dir.to_owned(), source })?;
+    #[cfg(not(unix))]
+    drop(meta);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        let meta = std::fs::symlink_metadata(dir).map_err(io)?;
         if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
             return Err(PrivateDirError::Foreign { dir: dir.to_owned() });
         }

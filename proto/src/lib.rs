@@ -4,6 +4,7 @@ pub mod dirs;
 pub mod endpoint;
 pub mod fault;
 pub mod frames;
+pub mod holder;
 pub mod logs;
 #[cfg(windows)]
 pub mod owner;

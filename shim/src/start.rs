@@ -21,6 +21,9 @@ use crate::retry::START_EVERY;
 /// Variable that names the daemon's program.
 pub const DAEMON_VARIABLE: &str = "M365_CACHED_DAEMON";
 
+/// Why a daemon that was started found the profile taken, and nobody listens.
+const HELD: &str = "another process holds the profile and takes no connections: a daemon that finishes its last calls before it ends, or a verb that works on its files";
+
 /// What came of an attempt to start the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Started {
@@ -104,15 +107,15 @@ impl Starter {
         self.turn.as_ref()?;
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
         self.child = None;
-        if !status.success() {
-            let log = self.profile.log_file();
-            let words = last_words(&log).unwrap_or_default();
-            self.words = Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", log.display()));
-        }
         if status.success() || status.code() == Some(ALREADY_RUNNING.into()) {
             self.free();
+            // One that has ended well has said nothing.
+            self.words = (!status.success()).then(|| HELD.to_owned());
             return Some(End::GaveWay);
         }
+        let log = self.profile.log_file();
+        let words = last_words(&log).unwrap_or_default();
+        self.words = Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", log.display()));
         // The mark stays.
         self.turn = None;
         Some(End::Failed)

@@ -13,7 +13,7 @@ use serde_json::json;
 /// A world in which Graph does not answer a write that somebody has begun.
 struct Writing {
     /// Before the world, which waits for its end.
-    client: Mcp,
+    _client: Mcp,
     world: World,
     pid: u32,
     hold: u64,
@@ -33,7 +33,7 @@ impl Writing {
         client.send(&line).unwrap();
         assert!(world.block_on(world.control().wait(&Wait { route: "/move".into(), concurrent: 1, ..Wait::default() })).reached);
         let pid = world.daemon().pid();
-        Self { client, world, pid, hold }
+        Self { _client: client, world, pid, hold }
     }
 
     /// Runs a verb at a terminal until it says that it waits.

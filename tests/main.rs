@@ -25,6 +25,8 @@ mod consent;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 mod email;
 #[cfg(test)]
 mod ending;

@@ -314,6 +314,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
     Parts {
         profile: ProfileInfo { dir: "dir".into(), socket: "socket".into(), demo: true, cloud: "demo".into() },
         keys: None,
+        shut: None,
         core,
         catalogue: vec![ToolRow {
             name: "email_list".into(),

@@ -69,11 +69,17 @@ pub async fn connect(profile: &Profile) -> Result<Channel, ConnectError> {
         Err(error) if error.is_not_running() => error,
         settled => return settled,
     };
-    match holder::elsewhere(profile) {
+    match connect_elsewhere(profile).await {
         // One that has just gone is nobody there.
-        Some(socket) => connect_to(&socket).await.map_err(|other| if other.is_not_running() { error } else { other }),
-        None => Err(error),
+        Some(Err(other)) if !other.is_not_running() => Err(other),
+        Some(Ok(channel)) => Ok(channel),
+        _ => Err(error),
     }
+}
+
+/// As [`connect`], only to a daemon that listens elsewhere than clients with this environment look; `None` when there is none.
+pub async fn connect_elsewhere(profile: &Profile) -> Option<Result<Channel, ConnectError>> {
+    Some(connect_to(&holder::elsewhere(profile)?).await)
 }
 
 /// As [`connect`], to one socket.

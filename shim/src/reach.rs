@@ -11,7 +11,6 @@ use crate::pump::seed;
 use crate::retry::Retry;
 use crate::start::{End, Started, Starter};
 
-
 /// A connection to the daemon of `profile`. With a `starter` a daemon that is not running is started and waited for.
 ///
 /// # Errors

@@ -243,7 +243,9 @@ fn a_daemon_that_gave_way_is_soon_started_again_and_one_that_failed_is_not() {
 /// A daemon that drains takes no connections and keeps every other one out: an orderly restart, and no client hears of it.
 #[test]
 fn while_a_daemon_is_on_its_way_out_calls_wait_for_the_next_one() {
-    let drain = |scene: &mut Scene| scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Drain(Drain::default())) }, out));
+    let drain = |scene: &mut Scene| {
+        scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Drain(Drain::default())) }, out))
+    };
     let list = json!({"jsonrpc":"2.0","id":"l","method":"tools/list"});
     let mut scene = Scene::up();
     drain(&mut scene);

@@ -488,7 +488,8 @@ impl Link {
 
     /// Answers held requests with what keeps the daemon away, and forgets held notifications.
     fn give_up_held(&mut self, out: &mut Out, which: impl Fn(&Self, &Held) -> bool) {
-        let (given_up, kept): (VecDeque<Held>, VecDeque<Held>) = std::mem::take(&mut self.held).into_iter().partition(|held| which(self, held));
+        let (given_up, kept): (VecDeque<Held>, VecDeque<Held>) =
+            std::mem::take(&mut self.held).into_iter().partition(|held| which(self, held));
         self.held = kept;
         let message = format!("m365-cached cannot be reached: {}", self.cannot_start.as_ref().unwrap_or(&self.trouble));
         for call in given_up.into_iter().filter_map(|held| held.call) {

@@ -105,7 +105,9 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
         fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::UnixStream,
     };
-    let path = bench.profile.socket();
+    // A daemon of a session with another place for sockets is found there by clients, too.
+    let elsewhere = holder::elsewhere(&bench.profile);
+    let path = elsewhere.as_deref().unwrap_or(bench.profile.socket());
     let shown = path.display();
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
@@ -116,7 +118,7 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
                 Kind::Config,
                 "daemon_stuck",
                 message,
-                "End the process `m365-cached`; the next call starts it anew.",
+                "`m365-cachectl stop` waits for its end. If that does not come, end the process; the next call starts it anew.",
             ));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::ok("no daemon listens, and none has left its socket")),
@@ -197,7 +199,9 @@ fn without_daemon(socket: &str, who: Option<(i32, String)>) -> Found {
         ),
         None => failure(
             "foreign_listener",
-            format!("something listens at `{socket}` that does not hold the profile: a service manager whose daemon does not come up, or a stranger"),
+            format!(
+                "something listens at `{socket}` that does not hold the profile: a service manager whose daemon does not come up, or a stranger"
+            ),
             format!("{status} tell of the first; a stranger is found with `lsof -U` and has to be ended."),
         ),
     }

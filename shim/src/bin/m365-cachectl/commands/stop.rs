@@ -54,7 +54,8 @@ pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
         Err(_) => {
             let who = waited_for.map_or_else(|| "a process that does not say which it is".to_owned(), |pid| format!("the process {pid}"));
             let message = format!("{who} still holds the profile after {} s, and no longer listens", PATIENCE.as_secs());
-            let hint = "It may have a long write under way; the daemon's log says so: `m365-cachectl logs`. If it does not, end that process.";
+            let hint =
+                "It may have a long write under way; the daemon's log says so: `m365-cachectl logs`. If it does not, end that process.";
             Err(Fault::new(Kind::Internal, "still_stopping", message, hint))
         }
     }

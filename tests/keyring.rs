@@ -1,8 +1,10 @@
 //! The master key in the keyring of the desktop session, with the real daemon and a Secret Service on a bus of its own.
 
 use m365_cached_checks::support::{
+    PATIENCE,
     home::key,
     mcp::Era,
+    stopwatch,
     world::{ALEX, Setup, World},
 };
 use serde_json::json;
@@ -92,6 +94,58 @@ fn a_keyring_that_stays_locked_locks_the_daemon() {
     assert_locked(&world, "keyring_unavailable");
     world.stop_daemon().unwrap();
     assert_eq!(data(&world), before);
+}
+
+/// As after a login: the service is there before the keyring is open. Nobody types `stop`, and nobody is asked a second time.
+#[test]
+fn a_daemon_opens_when_its_keyring_was_unlocked() {
+    let Some(keyring) = SecretService::start() else { return };
+    let mut world = session(&keyring);
+    world.start_daemon().unwrap();
+    world.sign_in(ALEX).unwrap();
+    world.stop_daemon().unwrap();
+    for mood in [Mood::Dismissed, Mood::Waiting] {
+        keyring.feels(mood);
+        let before = keyring.asked().1;
+        world.start_daemon().unwrap();
+        assert_eq!(keyring.asked().1, before + 1, "a start asks a person once");
+        let mut client = world.client(Era::Legacy).unwrap();
+        let mut ask = || client.call("email_list", &json!({"account_id": ALEX, "limit": 4})).unwrap();
+        let deadline = stopwatch::now() + PATIENCE;
+        let (looks, prompts) = keyring.asked();
+        while keyring.asked().0 < looks + 3 {
+            assert!(ask().fault().is_ok() && stopwatch::now() < deadline, "it does not look");
+        }
+        assert_eq!(keyring.asked().1, prompts, "a look asks nobody");
+        keyring.feels(Mood::Open);
+        while ask().cache_status().is_err() {
+            assert!(stopwatch::now() < deadline, "it stays locked");
+        }
+        assert_eq!(world.ctl_json(&["status"]).unwrap()["pid"], world.daemon().pid(), "a service manager sees none of it");
+        drop(client);
+        world.stop_daemon().unwrap();
+    }
+}
+
+/// The first start, in a session whose keyring comes late.
+#[test]
+fn a_keyring_that_comes_late_is_given_the_first_key() {
+    let Some(keyring) = SecretService::start() else { return };
+    let mut world = session(&keyring);
+    keyring.feels(Mood::Dismissed);
+    world.start_daemon().unwrap();
+    assert_locked(&world, "keyring_locked");
+    keyring.feels(Mood::Open);
+    let (mut client, deadline) = (world.client(Era::Modern).unwrap(), stopwatch::now() + PATIENCE);
+    let mut state = || {
+        // Whoever asks has the daemon look.
+        client.request("tools/list", json!({})).unwrap();
+        world.ctl(&["--json", "status"]).unwrap().json().unwrap()["state"].clone()
+    };
+    while state() != "ready" {
+        assert!(stopwatch::now() < deadline, "it stays locked");
+    }
+    assert_eq!(keyring.items().len(), 1);
 }
 
 #[test]

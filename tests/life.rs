@@ -164,6 +164,25 @@ fn it_gives_way_only_when_a_write_that_nobody_waits_for_has_ended() {
     assert_eq!(house.world.control().stats().count("/move"), 1);
 }
 
+/// A daemon whose stderr is its log, as a client starts one: a new log takes both, also of the program that takes its place.
+#[test]
+fn a_log_that_is_full_is_left_behind_by_stderr_too() {
+    let mut house = House::new(&[]);
+    let log = house.world.home.path().join("m365-cached.log");
+    let line = "2026-11-22T08:00:00.000Z INFO  m365_cached_daemon: an old line\n";
+    fs::write(&log, line.repeat(4 * 1024 * 1024 / line.len())).unwrap();
+    fs::remove_file(house.world.home.log()).unwrap();
+    symlink(&log, house.world.home.log()).unwrap();
+    house.world.start_daemon().unwrap();
+    let before = house.status();
+    house.replace(|new| {
+        fs::copy(&house.world.bins.daemon, new).unwrap();
+    });
+    house.until(|status| status["state"] == "ready" && status["instance"] != before["instance"]);
+    let ready = |path: &Path| fs::read_to_string(path).unwrap().matches("m365_cached_daemon: ready").count();
+    assert_eq!((ready(&log), ready(&log.with_extension("log.1"))), (2, 0), "each says it once, and in the new one");
+}
+
 #[test]
 fn another_version_that_does_not_start_changes_nothing() {
     let mut house = House::new(&[]);
@@ -177,6 +196,10 @@ fn another_version_that_does_not_start_changes_nothing() {
     for _ in 0..100 {
         house.world.advance(LOOK).unwrap();
     }
+    assert_eq!(house.status()["instance"], before["instance"]);
+    // What was said of it is taken back with it.
+    house.replace(|new| symlink(&bins(For::Tests).unwrap().daemon, new).unwrap());
+    house.until(|status| !warned(status, "other_version_broken"));
     assert_eq!(house.status()["instance"], before["instance"]);
 }
 

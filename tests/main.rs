@@ -25,7 +25,11 @@ mod consent;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 mod email;
+#[cfg(test)]
+mod ending;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]

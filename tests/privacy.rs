@@ -249,7 +249,10 @@ fn a_folder_is_excluded_by_the_id_that_is_shown_of_it() {
     world.ctl(&["reload"]).unwrap().ok().unwrap();
     let removed = world.ctl_json(&["invalidate", "email_*"]).unwrap();
     assert_eq!(removed["entries_deleted"], 3, "the folders, the list, and what that has left out: {removed}");
-    assert_eq!(["inbox", "sent", "inbox", "sent"].map(|folder| asked(folder).cache_status().unwrap()), ["bypass", "miss", "bypass", "fresh"]);
+    assert_eq!(
+        ["inbox", "sent", "inbox", "sent"].map(|folder| asked(folder).cache_status().unwrap()),
+        ["bypass", "miss", "bypass", "fresh"]
+    );
     let slip = world.ctl(&["config", "set", "cache.exclude_folders", "Clients"]).unwrap();
     assert!(slip.code == Some(2) && slip.stderr.contains("emailfolders_list"), "{slip:?}");
     let lost = "b999999999999";

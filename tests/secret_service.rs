@@ -44,6 +44,9 @@ struct Inner {
     mood: Mood,
     /// Items there have ever been.
     made: usize,
+    /// How often somebody has looked for items, and how often a person was asked.
+    looks: usize,
+    prompts: usize,
     items: BTreeMap<String, (HashMap<String, String>, Secret)>,
 }
 
@@ -75,6 +78,7 @@ impl Service {
 
     fn search_items(&self, attributes: HashMap<String, String>) -> (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) {
         self.0.with(|inner| {
+            inner.looks += 1;
             let named = |known: &HashMap<String, String>| attributes.iter().all(|(name, value)| known.get(name) == Some(value));
             let found = inner.items.iter().filter(|(_, (known, _))| named(known)).map(|(at, _)| path(at)).collect();
             if inner.mood == Mood::Open { (found, vec![]) } else { (vec![], found) }
@@ -145,7 +149,11 @@ struct Prompt(Shared);
 #[interface(name = "org.freedesktop.Secret.Prompt")]
 impl Prompt {
     async fn prompt(&self, _window: &str, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> fdo::Result<()> {
-        if self.0.with(|inner| inner.mood) == Mood::Dismissed {
+        let mood = self.0.with(|inner| {
+            inner.prompts += 1;
+            inner.mood
+        });
+        if mood == Mood::Dismissed {
             emitter.completed(true, Value::from("")).await?;
         }
         Ok(())
@@ -203,6 +211,11 @@ impl SecretService {
     /// Changes how it behaves.
     pub(crate) fn feels(&self, mood: Mood) {
         self.shared.with(|inner| inner.mood = mood);
+    }
+
+    /// How often somebody has looked for items, and how often a person was asked.
+    pub(crate) fn asked(&self) -> (usize, usize) {
+        self.shared.with(|inner| (inner.looks, inner.prompts))
     }
 
     /// The attributes of what it keeps, and how long each sealed secret is.

@@ -281,6 +281,40 @@ fn install(world: &World, path: &Path, words: &[&str]) -> Said {
     m365_cached_checks::support::ctl::run(world.bins, &home, words).unwrap()
 }
 
+/// A unit outlives an upgrade that exchanges what is behind a link, and leads to the profile that whoever installs it sees.
+#[test]
+fn a_unit_names_the_program_as_it_is_reached_and_the_places_of_the_profile() {
+    let mut home = m365_cached_checks::support::home::Home::new(1).unwrap();
+    let programs = bins(For::Tests).unwrap();
+    let folder = home.path().join("bin");
+    fs::create_dir(&folder).unwrap();
+    for (name, program) in [("m365-cached", &programs.daemon), ("m365-cachectl", &programs.cachectl)] {
+        std::os::unix::fs::symlink(program, folder.join(name)).unwrap();
+    }
+    let linked = m365_cached_checks::support::bins::Bins { cachectl: folder.join("m365-cachectl"), ..programs.clone() };
+    let mut print = |variables: &[(&str, &str)]| {
+        home.variables = [("M365_CACHED_DAEMON", ""), ("M365_CACHED_DIR", "")]
+            .iter()
+            .chain(variables)
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        let said = m365_cached_checks::support::ctl::run(&linked, &home, &["--json", "service", "install", "--print"]).unwrap();
+        let printed = said.ok().unwrap().json().unwrap();
+        (printed["files"][1]["path"].as_str().unwrap().to_owned(), printed["files"][1]["text"].as_str().unwrap().to_owned())
+    };
+    let started = format!("\nExecStart={}\n", folder.join("m365-cached").display());
+    // Started by its whole path, with a bare PATH, as applications do.
+    let (_, unit) = print(&[("PATH", "/nowhere")]);
+    assert!(unit.contains(&started) && !unit.contains("\nEnvironment="), "{unit}");
+    let (path, unit) =
+        print(&[("PATH", folder.to_str().unwrap()), ("XDG_DATA_HOME", "/srv/data of ada"), ("XDG_CONFIG_HOME", "/srv/settings")]);
+    assert!(unit.contains(&started), "{unit}");
+    for line in ["Environment=\"XDG_DATA_HOME=/srv/data of ada\"", "Environment=\"XDG_CONFIG_HOME=/srv/settings\""] {
+        assert!(unit.lines().any(|found| found == line), "{unit}");
+    }
+    assert_eq!(path, "/srv/settings/systemd/user/m365-cached.service", "no manager says that it looks elsewhere");
+}
+
 /// Where no manager answers, the files are written and what is left to type is said; only what was written goes again.
 #[test]
 fn without_a_manager_the_files_are_written_and_the_rest_is_said() {

@@ -102,6 +102,7 @@ impl Daemon {
         let Parts {
             profile,
             keys,
+            shut: _,
             core,
             catalogue,
             caching,
@@ -276,6 +277,11 @@ impl Daemon {
     /// Remembers something a person should know from now on.
     pub(crate) fn warn(&self, warning: Warning) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
+
+    /// Takes back what was said under these codes: it is so no more.
+    pub(crate) fn unwarn(&self, codes: &[&str]) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).retain(|warning| !codes.contains(&warning.code.as_str()));
     }
 
     /// What the original has left, as it is now.

@@ -411,7 +411,9 @@ impl Core for Running {
         for folder in self.engine.unknown_exclusions().await {
             warnings.push(Warning {
                 code: "excluded_folder_unknown".into(),
-                message: format!("`cache.exclude_folders` names {folder}, and no folder is known by that handle (any more): no mail is kept"),
+                message: format!(
+                    "`cache.exclude_folders` names {folder}, and no folder is known by that handle (any more): no mail is kept"
+                ),
                 hint: "Name it as `emailfolders_list` shows it now, or by its well-known name.".into(),
             });
         }

@@ -1,19 +1,48 @@
 //! One daemon per profile: a lock held for life. Whoever holds it may remove a stale socket and listen; nobody else may.
 //!
 //! A socket that a service manager has handed over is the manager's: it is neither made nor removed here, and its daemon waits for the lock, since one that a client
-//! had started gives way as soon as it sees that its socket lies there no more (`life.rs`).
+//! had started gives way as soon as it sees that its socket lies there no more (`life.rs`). One that was started in a session with another place for sockets, or none, cannot
+//! see that, and is asked to end ([`ask_to_go`]).
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::OnceLock,
+    time::Duration,
 };
 
 use m365_cached::hint::Kind;
-use m365_cached_proto::dirs::{PrivateDirError, Profile, private_dir};
+use m365_cached_proto::{
+    dirs::{PrivateDirError, Profile, private_dir},
+    endpoint::{admin_client, connect_elsewhere},
+    holder::Holder,
+    turn::{START_EVERY, Turn},
+    v1::StopRequest,
+};
 
 use crate::{core::Problem, manager::Handed};
+
+/// Takes the turn to start a daemon of `profile`, so that no client starts one between our end and the program that takes our place; with the mark that stays it has
+/// two seconds. A client that has started one has it end first. `None` where somebody keeps the turn for long: whoever listens first then serves.
+pub async fn turn_for_the_next(profile: &Profile) -> Option<Turn> {
+    const LOOK: Duration = Duration::from_millis(5);
+    let taken = async {
+        loop {
+            match Turn::take(profile) {
+                Ok(Some(turn)) => return Some(turn),
+                Ok(None) => tokio::time::sleep(LOOK).await,
+                Err(_) => return None,
+            }
+        }
+    };
+    let turn = tokio::time::timeout(START_EVERY, taken).await.ok().flatten()?;
+    turn.mark();
+    Some(turn)
+}
+
+/// How long another daemon may take to say that it will end.
+const PROMPT: Duration = Duration::from_secs(10);
 
 /// The right to be the daemon of a profile. The kernel gives it back when the process ends, however it ends.
 #[derive(Debug)]
@@ -24,7 +53,7 @@ pub struct Instance {
     /// Our own socket, once it is bound.
     own: OnceLock<Place>,
     /// Never unlinked: a lock on a file that has lost its name would keep nobody out.
-    _lock: File,
+    lock: File,
 }
 
 /// Why this process may not be the daemon.
@@ -126,7 +155,14 @@ impl Instance {
                 Err(TryLockError::Error(source)) => return Err(io(source)),
             }
         }
-        Ok(Self { socket: profile.socket().to_owned(), handed, own: OnceLock::new(), _lock: lock })
+        let instance = Self { socket: profile.socket().to_owned(), handed, own: OnceLock::new(), lock };
+        instance.says(None);
+        Ok(instance)
+    }
+
+    /// Lets others see who holds the lock, and where it listens. On a disk without room they see that somebody does.
+    fn says(&self, socket: Option<&Path>) {
+        let _ = Holder { pid: std::process::id(), socket: socket.map(Path::to_owned) }.write(&self.lock);
     }
 
     /// Where to listen.
@@ -144,13 +180,13 @@ impl Instance {
         self.handed.take()
     }
 
-    /// Our own socket was bound. Nothing else is ever removed at our end.
-    #[cfg(unix)]
-    pub(crate) fn bound(&self) {
-        if let Some(place) = Place::of(&self.socket) {
-            // It is bound once.
+    /// From here on clients are listened to; on a socket that was bound for it, or on the manager's.
+    pub(crate) fn listens(&self) {
+        // Ours alone is ever removed at our end; it is bound once.
+        if let Some(place) = Place::of(&self.socket).filter(|_| self.handed.is_none()) {
             let _ = self.own.set(place);
         }
+        self.says(Some(&self.socket));
     }
 
     /// Where our own socket lies; `None` for the manager's.
@@ -166,6 +202,19 @@ impl Drop for Instance {
             // Left behind it does no harm: the next daemon removes it.
             let _ = remove_socket(&self.socket);
         }
+    }
+}
+
+/// Asks a daemon to end that serves `profile` elsewhere than the clients of this process's manager look. Whether it does is seen by its lock.
+pub fn ask_to_go(profile: &Profile) {
+    let asked = async {
+        if let Some(Ok(channel)) = connect_elsewhere(profile).await {
+            let _ = admin_client(channel).stop(StopRequest {}).await;
+        }
+    };
+    // Where there is no runtime for this, there will be none for the rest, which says so.
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let _ = runtime.block_on(async { tokio::time::timeout(PROMPT, asked).await });
     }
 }
 
@@ -277,7 +326,7 @@ mod tests {
         let (_dir, profile) = profile();
         let first = Instance::claim(&profile).unwrap();
         let socket = UnixListener::bind(first.socket()).unwrap();
-        first.bound();
+        first.listens();
         assert!(matches!(Instance::claim(&profile), Err(InstanceError::Running { .. })));
         assert!(profile.socket().exists(), "a second start must not touch the first one's socket");
         drop(first);
@@ -296,7 +345,7 @@ mod tests {
         let (_dir, profile) = profile();
         let first = Instance::claim(&profile).unwrap();
         let ours = UnixListener::bind(first.socket()).unwrap();
-        first.bound();
+        first.listens();
         let place = first.place().unwrap();
         assert!(place.still_there());
         // As systemd does when something lies where its socket belongs.

@@ -37,6 +37,7 @@ mod statistics;
 pub mod tenant_clock;
 #[cfg(test)]
 mod testing;
+mod unlock;
 
 use std::{
     future,
@@ -56,7 +57,7 @@ use crate::{daemon::Daemon, life::End, listener::Listener, parts::Parts};
 /// When the server itself fails; a client that misbehaves is no such thing.
 pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Output = &'static str>) -> Result<End, Error> {
     let (drain, metrics, limits, life, manager) = (parts.drain, parts.metrics, parts.limits, parts.life.clone(), parts.manager.clone());
-    let hangups = std::mem::take(&mut parts.hangups);
+    let (hangups, shut) = (std::mem::take(&mut parts.hangups), parts.shut.take());
     let daemon = Arc::new(Daemon::new(parts, listener.refused(), &OsDice));
     match daemon.core() {
         Ok(_) => tracing::info!(version = daemon::VERSION, socket = %daemon.profile.socket, "ready"),
@@ -94,6 +95,7 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
         let (end, reason) = tokio::select! {
             reason = shutdown => (End::Stopped, reason),
             by_itself = life::end_of(Arc::clone(&daemon), life) => by_itself,
+            () = unlock::unlocked(Arc::clone(&daemon), shut) => (End::Unlocked, "the keyring was unlocked"),
         };
         let end = *ended.get_or_init(|| end);
         tracing::debug!(?end, "the end was decided");
@@ -103,7 +105,7 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
     let told = OnceLock::new();
     let announce = || {
         // A service manager would end what says that it stops.
-        let state = if ended.get() == Some(&End::Replaced) { "RELOADING=1" } else { "STOPPING=1" };
+        let state = if matches!(ended.get(), Some(End::Replaced | End::Unlocked)) { "RELOADING=1" } else { "STOPPING=1" };
         told.get_or_init(|| manager.tell(&format!("{state}\nSTATUS=finishing the calls under way")));
     };
     let late = async {

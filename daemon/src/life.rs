@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a program may take to tell its version.
 const VERSION: Duration = Duration::from_secs(10);
 
+/// What is said of another program in the place of ours, one that starts and one that does not.
+const OTHER_INSTALLED: &str = "other_version_installed";
+const OTHER_BROKEN: &str = "other_version_broken";
+
 /// When a daemon ends by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Life {
@@ -49,6 +53,8 @@ pub enum End {
     Stopped,
     /// Another program lies in its place, which is to be started.
     Replaced,
+    /// What kept it locked is so no more: the same program is to be started anew.
+    Unlocked,
 }
 
 /// A program's file, and how to tell that it is another one.
@@ -117,6 +123,8 @@ enum Next {
     Wait,
     /// See whether the new program starts.
     Try,
+    /// The file is again the one that this process was started from.
+    Back,
     Idle,
     GiveWay,
 }
@@ -159,7 +167,10 @@ impl Watch {
                 }
             }
             (Some(mark), _) => (self.other, self.good) = (Some((mark, now)), false),
-            (None, _) if mark.is_some() => (self.other, self.good) = (None, false),
+            (None, Some(_)) if mark.is_some() => {
+                (self.other, self.good, self.bad) = (None, false, None);
+                return Next::Back;
+            }
             (None, _) => {}
         }
         match self.life.idle {
@@ -204,6 +215,7 @@ pub(crate) async fn end_of(daemon: Arc<Daemon>, life: Life) -> (End, &'static st
         let now = scene(&daemon, on_demand).await;
         match watch.look(daemon.now(), now, last, path.as_deref().and_then(mark)) {
             Next::Wait => {}
+            Next::Back => daemon.unwarn(&[OTHER_INSTALLED, OTHER_BROKEN]),
             Next::Idle => return (End::Stopped, "no client for a long time"),
             Next::GiveWay => return (End::Replaced, "another version is installed"),
             Next::Try => {
@@ -212,6 +224,8 @@ pub(crate) async fn end_of(daemon: Arc<Daemon>, life: Life) -> (End, &'static st
                     None => Trial::Fails,
                 };
                 if watch.tried(trial, daemon.now()) {
+                    // There may have been another one before.
+                    daemon.unwarn(&[OTHER_INSTALLED, OTHER_BROKEN]);
                     daemon.warn(if trial == Trial::Starts { waiting() } else { does_not_start() });
                 }
             }
@@ -234,7 +248,7 @@ async fn scene(daemon: &Daemon, on_demand: bool) -> Scene {
 
 fn waiting() -> Warning {
     Warning {
-        code: "other_version_installed".into(),
+        code: OTHER_INSTALLED.into(),
         message: "another version of the daemon is installed; this one gives way as soon as no call is under way".into(),
         hint: "To have it now: `m365-cachectl restart`.".into(),
     }
@@ -242,7 +256,7 @@ fn waiting() -> Warning {
 
 fn does_not_start() -> Warning {
     Warning {
-        code: "other_version_broken".into(),
+        code: OTHER_BROKEN.into(),
         message: "another version of the daemon is installed, and it does not start; this one goes on".into(),
         hint: "See what `m365-cached --version` says, and install it again.".into(),
     }
@@ -357,7 +371,7 @@ mod tests {
         assert_eq!(watch.look(at(40), none, none, Some(mended)), Next::Wait);
         assert_eq!(watch.look(at(50), none, none, Some(mended)), Next::Try);
         // And one that is put back as it was is none.
-        assert_eq!(watch.look(at(60), none, none, Some(OLD)), Next::Wait);
+        assert_eq!(watch.look(at(60), none, none, Some(OLD)), Next::Back);
         assert_eq!(watch.look(at(70), none, none, Some(OLD)), Next::Wait);
     }
 

@@ -3,6 +3,11 @@
 //! Decision: always, and beside stderr rather than in its place. A journal is asked by those who have one; a daemon that a client started has none, and
 //! one file for all of them is what `m365-cachectl logs` can show without knowing who started what. A shim makes this very file the daemon's stderr for
 //! its first words; then it alone is written, not twice. Four files of 4 MB at most; what comes through the redactor holds nobody's content.
+//!
+//! A new file is made before the old ones are moved, so that a folder that takes none costs no old one. Where stderr was the old one it becomes the new one: else
+//! what goes there past this file (a panic of the runtime's) would end in a file that is put aside, and the program that takes our place, which
+//! inherits stderr, would take it for another one and write each line twice, one of them without bound. Windows has no such exchange in
+//! safe code; there stderr stays with the file that was put aside until the next start.
 
 use std::{
     fs::{File, OpenOptions},
@@ -46,8 +51,7 @@ impl LogFile {
     /// Whether stderr is this very file, so that what is written here need not be written there.
     #[must_use]
     pub fn is_stderr(&self) -> bool {
-        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner).file.try_clone();
-        file.and_then(Handle::from_file).is_ok_and(|file| Handle::stderr().is_ok_and(|stderr| stderr == file))
+        is_stderr(&self.0.lock().unwrap_or_else(PoisonError::into_inner).file)
     }
 }
 
@@ -67,7 +71,12 @@ impl Log {
     fn add(&mut self, line: &[u8]) {
         if self.size > 0 && self.size.saturating_add(count(line)) > self.max {
             // A folder that takes no new file: the old one goes on, and grows past its size rather than losing what is said.
-            if let Ok(file) = put_aside(&self.path).and_then(|()| appended(&self.path)) {
+            if let Ok(file) = self.next() {
+                #[cfg(unix)]
+                if is_stderr(&self.file) {
+                    // Without it the words of others go where they went.
+                    let _ = rustix::stdio::dup2_stderr(&file);
+                }
                 (self.file, self.size) = (file, 0);
             }
         }
@@ -77,6 +86,25 @@ impl Log {
             Err(_) => self.lost += 1,
         }
     }
+}
+
+impl Log {
+    /// A new file in the place of this one, which is put aside.
+    fn next(&self) -> io::Result<File> {
+        let new = self.path.with_extension("log.new");
+        let file = appended(&new)?;
+        let moved = file.set_len(0).and_then(|()| put_aside(&self.path)).and_then(|()| std::fs::rename(&new, &self.path));
+        if moved.is_err() {
+            // One that stays is taken the next time.
+            let _ = std::fs::remove_file(&new);
+        }
+        moved.map(|()| file)
+    }
+}
+
+/// Whether stderr is that very file.
+fn is_stderr(file: &File) -> bool {
+    file.try_clone().and_then(Handle::from_file).is_ok_and(|file| Handle::stderr().is_ok_and(|stderr| stderr == file))
 }
 
 fn count(bytes: &[u8]) -> u64 {
@@ -135,5 +163,21 @@ mod tests {
         old_logs(&path).iter().for_each(|old| std::fs::create_dir_all(old.join("not empty")).unwrap());
         (0..3).for_each(|_| log.write_all(b"a line\n").unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a line\n".repeat(3));
+    }
+
+    #[test]
+    fn a_folder_that_takes_no_new_file_costs_no_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m365-cached.log");
+        for (at, old) in old_logs(&path).iter().enumerate() {
+            std::fs::write(old, at.to_string()).unwrap();
+        }
+        let mut log = LogFile::of_size(&path, 8).unwrap();
+        // A folder where the new one would be made.
+        std::fs::create_dir(path.with_extension("log.new")).unwrap();
+        (0..5).for_each(|_| log.write_all(b"a line\n").unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a line\n".repeat(5));
+        let texts: Vec<String> = old_logs(&path).iter().map(|old| std::fs::read_to_string(old).unwrap()).collect();
+        assert_eq!(texts, ["0", "1", "2"]);
     }
 }

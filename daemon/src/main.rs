@@ -13,7 +13,7 @@ use m365_cached_daemon::{
     core::Problem,
     flags::Flags,
     harden::harden,
-    instance::{Instance, InstanceError},
+    instance::{Instance, InstanceError, ask_to_go, turn_for_the_next},
     life::{End, Life, Program, become_other},
     listener::Listener,
     logfile::LogFile,
@@ -66,6 +66,7 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
         Some(handed) => {
             manager = manager.with_socket();
             manager.tell("STATUS=waiting for the right to serve the profile");
+            ask_to_go(&profile);
             Instance::claim_handed(&profile, handed)
         }
         None => Instance::claim(&profile),
@@ -81,11 +82,13 @@ fn start(flags: &Flags, missing: &[&str]) -> Result<ExitCode, Problem> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(failed)?;
     let program = Program::of_this_process(std::env::args_os().next());
     let served = runtime.block_on(serve(config, &profile, &instance, flags, program.clone(), manager));
+    let goes_on = matches!(served, Ok(End::Replaced | End::Unlocked));
+    let _turn = goes_on.then(|| runtime.block_on(turn_for_the_next(&profile)));
     // A thread that a keyring or a file system holds up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match (served?, program) {
-        (End::Replaced, Some(program)) => {
-            // The other one takes the profile.
+        (End::Replaced | End::Unlocked, Some(program)) => {
+            // The next one takes the profile.
             let handed = instance.give_back();
             Err(failed(become_other(&program, handed.as_ref())))
         }

@@ -70,6 +70,8 @@ pub struct Parts {
     pub profile: ProfileInfo,
     /// Keeps the master key; `None` while locked without one.
     pub keys: Option<Arc<KeyKeeper>>,
+    /// What would open if the keyring did, of a daemon that is locked for want of it.
+    pub shut: Option<Vault>,
     /// The engine, or why there is none.
     pub core: Result<Arc<dyn Core>, Problem>,
     /// The catalogue.
@@ -162,7 +164,10 @@ impl Parts {
                     keeper.settle().await;
                 }
             }
-            Err(locked) => parts.core = Err(Problem::of(&locked)),
+            Err(locked) => {
+                parts.core = Err(Problem::of(&locked));
+                parts.shut = Some(vault).filter(|_| locked.waits_for_keyring());
+            }
         }
         parts
     }
@@ -184,6 +189,7 @@ impl Parts {
                 cloud: config.cloud.name.clone(),
             },
             keys: None,
+            shut: None,
             core: Err(Problem::new(
                 Kind::Internal,
                 "no_engine",

@@ -93,7 +93,7 @@ async fn a_call_in_flight_is_finished_before_the_end() {
         }
         // The listener closes at once: nobody new gets in while the rest is finished.
         soon(async {
-            while connect(running.profile.socket()).await.is_ok() {
+            while connect(&running.profile).await.is_ok() {
                 tokio::task::yield_now().await
             }
         })

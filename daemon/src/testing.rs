@@ -314,6 +314,7 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
     Parts {
         profile: ProfileInfo { dir: "dir".into(), socket: "socket".into(), demo: true, cloud: "demo".into() },
         keys: None,
+        shut: None,
         core,
         catalogue: vec![ToolRow {
             name: "email_list".into(),
@@ -390,7 +391,7 @@ impl Running {
     }
 
     pub(crate) async fn connect(&self) -> Channel {
-        m365_cached_proto::endpoint::connect(self.profile.socket()).await.unwrap()
+        m365_cached_proto::endpoint::connect(&self.profile).await.unwrap()
     }
 
     /// One client's stream of frames that has been welcomed.

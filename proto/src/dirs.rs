@@ -2,7 +2,8 @@
 //!
 //! `M365_CACHED_DIR=<dir>` puts everything under one directory. Without it the places the system has for such things are
 //! used. Both sides must arrive at the same socket from different environments (a desktop application often lacks
-//! `XDG_RUNTIME_DIR`), so what the environment does not say is asked of the file system, never of `TMPDIR`.
+//! `XDG_RUNTIME_DIR`), so what the environment does not say is asked of the file system, never of `TMPDIR`. Where they do not (a session without a run-time
+//! folder beside one with it), the client finds the daemon by what it has written into the profile's lock ([`crate::holder`]).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -178,7 +179,7 @@ impl Places {
         Some(Self {
             config: dirs.config_dir().to_owned(),
             data: dirs.data_local_dir().to_owned(),
-            runtime: dirs.runtime_dir().map(Path::to_owned).or_else(runtime_by_user),
+            runtime: dirs.runtime_dir().filter(|dir| dir.parent().is_some_and(is_ours)).map(Path::to_owned).or_else(runtime_by_user),
             short: short_by_user(),
         })
     }
@@ -187,11 +188,21 @@ impl Places {
 /// `/run/user/<uid>` is what `XDG_RUNTIME_DIR` would have said in a full session.
 #[cfg(unix)]
 fn runtime_by_user() -> Option<PathBuf> {
+    let dir = PathBuf::from(format!("/run/user/{}", rustix::process::geteuid().as_raw()));
+    is_ours(&dir).then(|| dir.join(FOLDER))
+}
+
+/// Whether it is there and belongs to this user: the variable may outlive the folder that it names (after a logout), or be another user's (`su`).
+#[cfg(unix)]
+fn is_ours(dir: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let uid = rustix::process::geteuid().as_raw();
-    let dir = PathBuf::from(format!("/run/user/{uid}"));
-    let ours = std::fs::metadata(&dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == uid);
-    ours.then(|| dir.join(FOLDER))
+    std::fs::metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw())
+}
+
+/// No such variable is looked at.
+#[cfg(not(unix))]
+fn is_ours(_dir: &Path) -> bool {
+    true
 }
 
 #[cfg(not(unix))]
@@ -311,10 +322,20 @@ pub fn private_dir(dir: &Path) -> Result<(), PrivateDirError> {
         builder.mode(0o700);
     }
     builder.create(dir).map_err(io)?;
+    is_private(dir)
+}
+
+/// Whether `dir` is there and is for its owner alone, as [`private_dir`] makes sure.
+///
+/// # Errors
+/// When it is not there, is foreign, or is open to others.
+pub fn is_private(dir: &Path) -> Result<(), PrivateDirError> {
+    let meta = std::fs::symlink_metadata(dir).map_err(|source| PrivateDirError::Io { dir: dir.to_owned(), source })?;
+    #[cfg(not(unix))]
+    drop(meta);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        let meta = std::fs::symlink_metadata(dir).map_err(io)?;
         if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() {
             return Err(PrivateDirError::Foreign { dir: dir.to_owned() });
         }

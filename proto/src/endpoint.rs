@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::dirs::Profile;
 use crate::health::HealthClient;
+use crate::holder;
 use crate::v1::admin_client::AdminClient;
 use crate::v1::keys_client::KeysClient;
 use crate::v1::mcp_client::McpClient;
@@ -57,12 +59,31 @@ impl ConnectError {
     }
 }
 
-/// Connects once. The channel does not reconnect: when the daemon goes away every call on it fails, and the caller decides what
-/// that means.
+/// Connects once to the daemon of `profile`: where it belongs, or where the one that is there says that it listens. The channel does not reconnect:
+/// when the daemon goes away every call on it fails, and the caller decides what that means.
 ///
 /// # Errors
 /// Says whether nobody listens, a stranger does, or the system refuses.
-pub async fn connect(socket: &Path) -> Result<Channel, ConnectError> {
+pub async fn connect(profile: &Profile) -> Result<Channel, ConnectError> {
+    let error = match connect_to(profile.socket()).await {
+        Err(error) if error.is_not_running() => error,
+        settled => return settled,
+    };
+    match connect_elsewhere(profile).await {
+        // One that has just gone is nobody there.
+        Some(Err(other)) if !other.is_not_running() => Err(other),
+        Some(Ok(channel)) => Ok(channel),
+        _ => Err(error),
+    }
+}
+
+/// As [`connect`], only to a daemon that listens elsewhere than clients with this environment look; `None` when there is none.
+pub async fn connect_elsewhere(profile: &Profile) -> Option<Result<Channel, ConnectError>> {
+    Some(connect_to(&holder::elsewhere(profile)?).await)
+}
+
+/// As [`connect`], to one socket.
+async fn connect_to(socket: &Path) -> Result<Channel, ConnectError> {
     let stream = open(socket).await?;
     let once = Mutex::new(Some(TokioIo::new(stream)));
     let connector = tower::service_fn(move |_| {
@@ -174,10 +195,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("s");
         runtime().block_on(async {
-            assert!(connect(&socket).await.unwrap_err().is_not_running());
+            assert!(connect_to(&socket).await.unwrap_err().is_not_running());
             drop(tokio::net::UnixListener::bind(&socket).unwrap());
             assert!(socket.exists());
-            assert!(connect(&socket).await.unwrap_err().is_not_running());
+            assert!(connect_to(&socket).await.unwrap_err().is_not_running());
         });
     }
 
@@ -187,7 +208,29 @@ mod tests {
         let socket = dir.path().join("s");
         runtime().block_on(async {
             let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
-            connect(&socket).await.unwrap();
+            connect_to(&socket).await.unwrap();
+        });
+    }
+
+    /// A daemon that was started in a session with another place for sockets, or none.
+    #[test]
+    fn one_that_listens_elsewhere_is_found_there() {
+        let home = tempfile::tempdir().unwrap();
+        let profile = Profile::at(&home.path().join("profile")).unwrap();
+        let other = home.path().join("run");
+        for dir in [&profile.dir, &other] {
+            crate::dirs::private_dir(dir).unwrap();
+        }
+        runtime().block_on(async {
+            let listener = tokio::net::UnixListener::bind(other.join("s")).unwrap();
+            let lock = std::fs::File::create(profile.lock_file()).unwrap();
+            holder::Holder { pid: 7, socket: Some(other.join("s")) }.write(&lock).unwrap();
+            assert!(connect(&profile).await.unwrap_err().is_not_running(), "nobody holds the profile");
+            lock.lock().unwrap();
+            connect(&profile).await.unwrap();
+            drop(listener);
+            let error = connect(&profile).await.unwrap_err();
+            assert!(matches!(error, ConnectError::NotRunning { socket } if socket == profile.socket()));
         });
     }
 }

@@ -4,9 +4,11 @@ pub mod dirs;
 pub mod endpoint;
 pub mod fault;
 pub mod frames;
+pub mod holder;
 pub mod logs;
 #[cfg(windows)]
 pub mod owner;
+pub mod turn;
 
 /// The generated messages and services of package `m365.cached.v1`.
 #[allow(missing_docs, unused_qualifications, clippy::all, clippy::allow_attributes_without_reason, reason = "generated code")]

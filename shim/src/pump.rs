@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::lines::{Line, Lines};
 use crate::link::{DialFailure, Link, Out};
-use crate::start::{End, Started, Starter};
+use crate::start::{Started, Starter};
 use crate::stdio::{Input, Output};
 use crate::wire::{Event, Wire};
 
@@ -147,9 +147,9 @@ impl Pump {
             Event::Connected => self.link.connected(now, out),
             Event::ConnectFailed(error) => {
                 let not_running = error.is_not_running();
-                let gave_way = self.starter.look() == Some(End::GaveWay);
+                let ended = self.starter.look();
                 let message = self.starter.words().map_or_else(|| error.to_string(), str::to_owned);
-                self.link.dial_failed(now, DialFailure { not_running, gave_way, message }, out);
+                self.link.dial_failed(now, DialFailure { not_running, ended, message }, out);
             }
             Event::Opened => self.starter.answered(),
             Event::Frame(frame) => self.link.frame(now, frame, out),

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-/// At most one start of a daemon in this time, of those that come to nothing.
-pub(crate) const START_EVERY: Duration = Duration::from_secs(2);
+use m365_cached_proto::turn::START_EVERY;
+
 /// First wait before another start when the daemon that was started has found another: that one may have been ending.
 const GAVE_WAY_FIRST: Duration = Duration::from_millis(25);
 /// First wait after a failure while somebody waits for an answer; a daemon is ready within milliseconds.

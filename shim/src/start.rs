@@ -7,19 +7,22 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use m365_cached_proto::ALREADY_RUNNING;
 use m365_cached_proto::dirs::{DIR_VARIABLE, Profile, private_dir};
 use m365_cached_proto::logs::{LOG_MAX, put_aside};
+use m365_cached_proto::turn::Turn;
 
 use crate::apart::apart;
-use crate::retry::START_EVERY;
 
 /// Variable that names the daemon's program.
 pub const DAEMON_VARIABLE: &str = "M365_CACHED_DAEMON";
+
+/// Why a daemon that was started found the profile taken, and nobody listens.
+const HELD: &str = "another process holds the profile and takes no connections: a daemon that finishes its last calls before it ends, or a verb that works on its files";
 
 /// What came of an attempt to start the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub struct Starter {
     profile: Profile,
     program: Option<PathBuf>,
     /// Held from the start of the daemon until it answers.
-    turn: Option<File>,
+    turn: Option<Turn>,
     child: Option<Child>,
     /// How the last process that was started ended, until a daemon answers.
     words: Option<String>,
@@ -72,11 +75,9 @@ impl Starter {
         // Nothing is written into a folder that the daemon will refuse: it may be anybody's.
         private_dir(dir).map_err(|error| format!("{error}; hint: {}", error.hint()))?;
         self.turn = None;
-        let turn = private_file(&self.profile.starter_file(), OpenOptions::new().write(true))
-            .map_err(|error| format!("`{}` cannot be written: {error}", self.profile.starter_file().display()))?;
-        if turn.try_lock().is_err() || is_marked(&turn) {
-            return Ok(Started::BySomebodyElse);
-        }
+        let turn =
+            Turn::take(&self.profile).map_err(|error| format!("`{}` cannot be written: {error}", self.profile.starter_file().display()))?;
+        let Some(turn) = turn.filter(|turn| !turn.is_marked()) else { return Ok(Started::BySomebodyElse) };
         let log = self.log().map_err(|error| format!("the log `{}` cannot be written: {error}", self.profile.log_file().display()))?;
         let mut command = Command::new(program);
         command.arg("--on-demand").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir(dir);
@@ -86,7 +87,7 @@ impl Starter {
         apart(&mut command);
         let child = command.spawn().map_err(|error| format!("`{}` cannot be started: {error}", program.display()))?;
         self.child = Some(child);
-        mark(&turn);
+        turn.mark();
         self.turn = Some(turn);
         Ok(Started::Now)
     }
@@ -104,15 +105,15 @@ impl Starter {
         self.turn.as_ref()?;
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
         self.child = None;
-        if !status.success() {
-            let log = self.profile.log_file();
-            let words = last_words(&log).unwrap_or_default();
-            self.words = Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", log.display()));
-        }
         if status.success() || status.code() == Some(ALREADY_RUNNING.into()) {
             self.free();
+            // One that has ended well has said nothing.
+            self.words = (!status.success()).then(|| HELD.to_owned());
             return Some(End::GaveWay);
         }
+        let log = self.profile.log_file();
+        let words = last_words(&log).unwrap_or_default();
+        self.words = Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", log.display()));
         // The mark stays.
         self.turn = None;
         Some(End::Failed)
@@ -127,8 +128,7 @@ impl Starter {
     /// Gives the turn back, without a mark.
     fn free(&mut self) {
         if let Some(turn) = self.turn.take() {
-            // One that cannot be removed keeps others waiting for two seconds.
-            let _ = turn.set_len(0);
+            turn.clear();
         }
     }
 
@@ -148,44 +148,36 @@ impl Starter {
     }
 }
 
-/// Marks the turn as one in which a daemon was started. On a full disk there is no mark, and each client is held back by itself alone.
-fn mark(mut turn: &File) {
-    let _ = turn.write_all(b".");
-}
-
-/// Whether a daemon was started within the last two seconds that has neither answered nor given way. A mark of the future, left by a clock that
-/// was set back since, is none.
-fn is_marked(turn: &File) -> bool {
-    let Ok(facts) = turn.metadata() else { return false };
-    facts.len() > 0 && facts.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age < START_EVERY))
-}
-
-/// Keeps clients from starting the daemon of `profile` as long as the returned file is held; `None` while one is starting it at this moment.
-///
-/// # Errors
-/// When the profile's directory cannot be written.
-pub fn hold(profile: &Profile) -> io::Result<Option<File>> {
-    private_dir(&profile.dir).map_err(io::Error::other)?;
-    let turn = private_file(&profile.starter_file(), OpenOptions::new().write(true))?;
-    Ok(turn.try_lock().is_ok().then_some(turn))
-}
-
 /// Where the daemon's program lies for a process with the environment `env`; `None` when it is nowhere.
 #[must_use]
 pub fn daemon_program(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
-    program(env, beside.as_deref())
-}
-
-/// Where the daemon's program lies: named by the environment, beside this program, or on the path.
-fn program(env: &dyn Fn(&str) -> Option<OsString>, beside: Option<&Path>) -> Option<PathBuf> {
     if let Some(named) = env(DAEMON_VARIABLE).filter(|named| !named.is_empty()) {
         return std::path::absolute(named).ok();
     }
-    let name = format!("m365-cached{}", std::env::consts::EXE_SUFFIX);
+    program("m365-cached", env)
+}
+
+/// Where our program `name` lies for a process with the environment `env`: beside this one, else on the path; `None` when it is nowhere.
+///
+/// One beside this program is given the name under which this one was started, or under which the path has it: the system tells of a program where it
+/// really lies, and an upgrade that exchanges what is behind a link (Homebrew, a folder for each version) takes that place away, from units, from clients'
+/// entries, and from whoever is to notice that there is another version.
+#[must_use]
+pub fn program(name: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |file: PathBuf| file.parent().map(Path::to_owned);
+    let started_as = std::env::args_os().next().map(PathBuf::from).filter(|file| file.is_absolute());
+    find(name, env, std::env::current_exe().ok().and_then(folder).as_deref(), started_as.and_then(folder).as_deref())
+}
+
+fn find(name: &str, env: &dyn Fn(&str) -> Option<OsString>, beside: Option<&Path>, started_in: Option<&Path>) -> Option<PathBuf> {
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let path = env("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
-    beside.map(Path::to_owned).into_iter().chain(on_path).map(|dir| dir.join(OsStr::new(&name))).find(|file| file.is_file())
+    let there = |dir: PathBuf| Some(dir.join(OsStr::new(&name))).filter(|file| file.is_file());
+    let on_path = || std::env::split_paths(&path).filter(|dir| dir.is_absolute()).filter_map(there);
+    let Some(beside) = beside.map(Path::to_owned).and_then(there) else { return on_path().next() };
+    let whole = beside.canonicalize().ok();
+    let same = |file: &PathBuf| whole.is_some() && file.canonicalize().ok() == whole;
+    started_in.map(Path::to_owned).and_then(there).into_iter().chain(on_path()).find(same).or(Some(beside))
 }
 
 fn private_file(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
@@ -218,6 +210,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
+    use m365_cached_proto::turn::START_EVERY;
+
     use super::*;
 
     fn starter(dir: &Path, script: &str) -> Starter {
@@ -236,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_named_beside_or_on_the_path() {
+    fn a_program_lies_beside_this_one_or_on_the_path() {
         let home = tempfile::tempdir().unwrap();
         let (beside, path) = (home.path().join("a"), home.path().join("b"));
         for dir in [&beside, &path] {
@@ -244,12 +238,39 @@ mod tests {
         }
         let search = path.clone();
         let env = move |name: &str| (name == "PATH").then(|| search.clone().into_os_string());
-        assert_eq!(program(&env, Some(&beside)), None);
+        let find = || find("m365-cached", &env, Some(&beside), None);
+        assert_eq!(find(), None);
         std::fs::write(path.join("m365-cached"), "").unwrap();
-        assert_eq!(program(&env, Some(&beside)), Some(path.join("m365-cached")));
+        assert_eq!(find(), Some(path.join("m365-cached")));
         std::fs::write(beside.join("m365-cached"), "").unwrap();
-        assert_eq!(program(&env, Some(&beside)), Some(beside.join("m365-cached")));
-        assert_eq!(program(&|name| (name == DAEMON_VARIABLE).then(|| "/x/y".into()), Some(&beside)), Some("/x/y".into()));
+        assert_eq!(find(), Some(beside.join("m365-cached")));
+        assert_eq!(daemon_program(&|name| (name == DAEMON_VARIABLE).then(|| "/x/y".into())), Some("/x/y".into()));
+    }
+
+    #[test]
+    fn a_name_outlives_what_is_behind_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (versioned, stable, other) = (home.path().join("1.2.3"), home.path().join("bin"), home.path().join("other"));
+        for dir in [&versioned, &stable, &other] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        std::fs::write(versioned.join("m365-mcp"), "").unwrap();
+        std::fs::write(other.join("m365-mcp"), "").unwrap();
+        std::os::unix::fs::symlink(versioned.join("m365-mcp"), stable.join("m365-mcp")).unwrap();
+        let path = |dirs: &[&Path]| std::env::join_paths(dirs).unwrap();
+        let found = |dirs: &[&Path], beside: Option<&Path>, started_in: Option<&Path>| {
+            find("m365-mcp", &|name| (name == "PATH").then(|| path(dirs)), beside, started_in)
+        };
+        assert_eq!(found(&[&other, &stable], Some(&versioned), None), Some(stable.join("m365-mcp")), "the path has a name for it");
+        assert_eq!(
+            found(&[&other], Some(&versioned), Some(&stable)),
+            Some(stable.join("m365-mcp")),
+            "an application with a bare path started it"
+        );
+        assert_eq!(found(&[&other], Some(&versioned), Some(&other)), Some(versioned.join("m365-mcp")), "another file is no name for it");
+        assert_eq!(found(&[&other], Some(&versioned), None), Some(versioned.join("m365-mcp")));
+        assert_eq!(found(&[&other], Some(home.path()), None), Some(other.join("m365-mcp")));
+        assert_eq!(found(&[Path::new("other")], None, None), None);
     }
 
     /// Starts for certain. Another test that forks at this moment holds copies of our open files until it has become its program:

@@ -57,8 +57,8 @@ impl Wire {
     /// Begins an attempt.
     pub(crate) fn dial(&mut self, profile: &Profile) {
         self.hang_up();
-        let socket = profile.socket().to_owned();
-        self.state = State::Connecting(Box::pin(async move { connect(&socket).await }));
+        let profile = profile.clone();
+        self.state = State::Connecting(Box::pin(async move { connect(&profile).await }));
     }
 
     /// Drops the connection or the attempt, and what was to be sent on it.

@@ -40,7 +40,9 @@ fn folder(given: String) -> Result<String, String> {
     if name.len() >= SHORTEST_ID || is_handle(name) {
         return Ok(name.to_owned());
     }
-    Err(format!("`{name}` is none of these; well-known names (`junkemail`, `sentitems`), or what `emailfolders_list` shows as a folder's `id`"))
+    Err(format!(
+        "`{name}` is none of these; well-known names (`junkemail`, `sentitems`), or what `emailfolders_list` shows as a folder's `id`"
+    ))
 }
 
 /// As answers show things: a letter and digits.
@@ -52,7 +54,9 @@ fn is_handle(name: &str) -> bool {
 /// Addresses, and domains that begin with `@`.
 pub(super) fn senders(given: Vec<String>) -> Result<Vec<String>, String> {
     match given.iter().find(|sender| sender.trim().split_once('@').is_none_or(|(_, domain)| domain.is_empty())) {
-        Some(sender) => Err(format!("`{sender}` is neither an address nor a domain; `ada@contoso.com`, or `@contoso.com` for all of a domain")),
+        Some(sender) => {
+            Err(format!("`{sender}` is neither an address nor a domain; `ada@contoso.com`, or `@contoso.com` for all of a domain"))
+        }
         None => Ok(given),
     }
 }

@@ -97,7 +97,10 @@ async fn what_is_asked_by_a_name_of_two_is_refused_wherever_it_is_said() {
     }
     let other = Fence { accounts: vec![vec!["bea@contoso.example".into()]], ..Fence::default() };
     let other = Caller { fence: Some(Arc::new(other)), ..Caller::default() };
-    assert!(matches!(engine.call(&other, "email_get", &args(&name)).await, Err(CallError::Fenced { .. })), "who is there is not theirs to know");
+    assert!(
+        matches!(engine.call(&other, "email_get", &args(&name)).await, Err(CallError::Fenced { .. })),
+        "who is there is not theirs to know"
+    );
     assert!(matches!(engine.logout(&name, &open).await, Err(CallError::AmbiguousAccount(_))));
     assert!(matches!(engine.erase(&name, &open).await, Err(CallError::AmbiguousAccount(_))));
     assert_eq!(graph.asked().len(), 0);

@@ -23,7 +23,10 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "Ids of 16 characters and more are shown as short handles (`m512345678`), and taken as handles or as ids; with `ids = \"graph\"` and with `compat` they are shown as Microsoft has them.",
     ),
     ("*", "Answers that show what other people wrote say so in `_untrusted`, up to the word that `_end` repeats; not with `compat`."),
-    ("*", "Times are ISO 8601 by the clock of the account's owner, with its offset; without a known zone in UTC, with `Z`. With `compat` they are as Graph gives them."),
+    (
+        "*",
+        "Times are ISO 8601 by the clock of the account's owner, with its offset; without a known zone in UTC, with `Z`. With `compat` they are as Graph gives them.",
+    ),
     (
         "*",
         "The account is looked up first: nothing cached is given for an account that is signed out. Its id and its username name one cache.",

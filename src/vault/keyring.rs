@@ -18,6 +18,11 @@ pub trait Keyring: Send + Sync {
     fn set(&self, entry: &str, key: &[u8]) -> Result<(), KeyringError>;
     /// Forgets the entry called `entry`; it is no error when there is none.
     fn delete(&self, entry: &str) -> Result<(), KeyringError>;
+    /// Whether the entry called `entry` can be read, or made where there is none, without a person being asked. Asks nobody, and says no where that is not
+    /// known.
+    fn is_open(&self, _entry: &str) -> Result<bool, KeyringError> {
+        Ok(false)
+    }
 }
 
 /// Why the keyring gave no answer. The text is the platform's reason and holds no secret.
@@ -55,6 +60,11 @@ impl Keyring for OsKeyring {
             Ok(()) | Err(::keyring::Error::NoEntry) => Ok(()),
             Err(error) => Err(refusal(error)),
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_open(&self, entry: &str) -> Result<bool, KeyringError> {
+        super::secret_service::is_open(SERVICE, entry).map_err(|error| KeyringError::Unavailable(error.to_string()))
     }
 }
 

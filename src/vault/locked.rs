@@ -19,6 +19,12 @@ impl Locked {
     pub(super) fn new(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: hint.into() }
     }
+
+    /// Whether it may open by itself: when the keyring is unlocked, or there is one at last.
+    #[must_use]
+    pub fn waits_for_keyring(&self) -> bool {
+        ["keyring_locked", "keyring_timeout", "keyring_unavailable", "no_safe_place"].contains(&self.code)
+    }
 }
 
 impl Hint for Locked {

@@ -17,6 +17,8 @@ mod original;
 mod recovery;
 mod reference;
 mod rotate;
+#[cfg(target_os = "linux")]
+mod secret_service;
 mod source;
 
 use std::{path::PathBuf, time::Duration};

@@ -54,6 +54,22 @@ impl Vault {
         }
     }
 
+    /// Whether the master key is to come from the keyring, and that would give or keep it without asking a person. Asks nobody.
+    pub async fn keyring_is_open(&self) -> bool {
+        let source = match self.read_envelope() {
+            Ok(Some(envelope)) => self.source_to_ask(&envelope.facts.source),
+            Ok(None) if self.settings.only.is_none_or(|only| only == SourceKind::Keyring) => Ok(Source::keyring(&self.settings.entry)),
+            Ok(None) => return false,
+            Err(locked) => Err(locked),
+        };
+        match source {
+            Ok(Source { kind: SourceKind::Keyring, location, .. }) => {
+                self.ask(move |keyring| keyring.is_open(&location)).await.unwrap_or(false)
+            }
+            _ => false,
+        }
+    }
+
     /// The envelope, or `None` when there is none.
     pub(super) fn read_envelope(&self) -> Result<Option<Envelope>, Locked> {
         match disk::read(&self.places.envelope) {
@@ -305,12 +321,13 @@ fn missing(source: &Source, hint: &str) -> Locked {
 
 pub(super) fn keyring_trouble(error: &KeyringError) -> Locked {
     let (code, hint) = match error {
-        KeyringError::Locked(_) => {
-            ("keyring_locked", "Unlock the keyring, then run `m365-cachectl stop`; the next call starts the daemon again.")
-        }
+        KeyringError::Locked(_) => (
+            "keyring_locked",
+            "Unlock the keyring. On Linux the daemon sees that; elsewhere run `m365-cachectl stop`, and the next call starts it again.",
+        ),
         KeyringError::Late(_) => (
             "keyring_timeout",
-            "Answer the keyring's prompt or unlock it, then run `m365-cachectl stop`; the next call starts the daemon again.",
+            "Answer the keyring's prompt or unlock it. On Linux the daemon sees that; elsewhere run `m365-cachectl stop`, and the next call starts it again.",
         ),
         KeyringError::Unavailable(_) => {
             ("keyring_unavailable", "Start the daemon in the session whose keyring holds the key, or start that keyring.")

@@ -36,12 +36,9 @@ impl Listener {
     pub fn bind(instance: &Instance) -> io::Result<Self> {
         let socket = match instance.handed() {
             Some(handed) => UnixListener::from_std(handed.listener()?)?,
-            None => {
-                let socket = UnixListener::bind(instance.socket())?;
-                instance.bound();
-                socket
-            }
+            None => UnixListener::bind(instance.socket())?,
         };
+        instance.listens();
         // Until here only the folder's mode protects the socket, and `Instance` has checked it.
         fs::set_permissions(instance.socket(), fs::Permissions::from_mode(0o600))?;
         Ok(Self { socket, ours: rustix::process::geteuid().as_raw(), refused: Arc::default() })

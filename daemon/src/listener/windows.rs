@@ -38,6 +38,7 @@ impl Listener {
     pub fn bind(instance: &Instance) -> io::Result<Self> {
         let name = instance.socket().as_os_str().to_owned();
         let next = pipe(&name, true)?;
+        instance.listens();
         Ok(Self { name, next, refused: Arc::default() })
     }
 

@@ -121,11 +121,11 @@ impl Scene {
     }
 
     fn fail_dial(&mut self) {
-        self.fail_dial_after(false);
+        self.fail_dial_after(None);
     }
 
-    fn fail_dial_after(&mut self, gave_way: bool) {
-        let failure = DialFailure { not_running: true, gave_way, message: "nobody listens".into() };
+    fn fail_dial_after(&mut self, ended: Option<End>) {
+        let failure = DialFailure { not_running: true, ended, message: "nobody listens".into() };
         self.act(|link, now, out| link.dial_failed(now, failure, out));
     }
 
@@ -226,17 +226,82 @@ fn who_found_somebody_else_starting_starts_one_when_that_came_to_nothing() {
 fn a_daemon_that_gave_way_is_soon_started_again_and_one_that_failed_is_not() {
     let mut scene = Scene::new();
     scene.client(&call(1, READ));
-    for (gave_way, starts) in [(false, 1), (true, 1), (false, 2), (false, 2)] {
+    let gave_way = Some(End::GaveWay);
+    for (ended, starts) in [(None, 1), (gave_way, 1), (None, 2), (Some(End::Failed), 2)] {
         scene.wait_for_dial();
-        scene.fail_dial_after(gave_way);
+        scene.fail_dial_after(ended);
         scene.pass(Duration::from_millis(100));
         assert_eq!(scene.starts, starts);
     }
     while scene.now < Duration::from_secs(7) {
         scene.wait_for_dial();
-        scene.fail_dial_after(true);
+        scene.fail_dial_after(gave_way);
     }
     assert!(scene.starts <= 12, "{} starts in seven seconds", scene.starts);
+}
+
+/// A daemon that drains takes no connections and keeps every other one out: an orderly restart, and no client hears of it.
+#[test]
+fn while_a_daemon_is_on_its_way_out_calls_wait_for_the_next_one() {
+    let drain = |scene: &mut Scene| {
+        scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Drain(Drain::default())) }, out))
+    };
+    let list = json!({"jsonrpc":"2.0","id":"l","method":"tools/list"});
+    let mut scene = Scene::up();
+    drain(&mut scene);
+    let began = scene.now;
+    scene.client(&call(1, WRITE));
+    scene.client(&list);
+    scene.pass(Duration::from_secs(3));
+    scene.lose();
+    while scene.now < began + HOLD_LEAVING - Duration::from_secs(1) {
+        scene.wait_for_dial();
+        scene.fail_dial_after(Some(End::GaveWay));
+    }
+    assert_eq!(scene.seen_by_client.len(), 1, "{:?}", scene.seen_by_client);
+    assert_eq!(scene.seen_by_client[0]["id"], "l", "what clients wait for no longer is not held longer");
+    scene.reconnect();
+    assert_eq!(scene.seen_by_daemon.last(), Some(&call(1, WRITE)));
+    scene.daemon(&answer(1));
+    scene.forget();
+    // The next one is lost without a word, and nobody keeps another from starting.
+    scene.lose();
+    scene.client(&call(2, READ));
+    scene.pass(HOLD);
+    assert_eq!(scene.seen_by_client[0]["id"], 2);
+
+    // One that cannot start is none that is on its way out.
+    let mut scene = Scene::up();
+    drain(&mut scene);
+    scene.client(&call(1, WRITE));
+    scene.lose();
+    scene.wait_for_dial();
+    scene.fail_dial_after(Some(End::Failed));
+    scene.pass(HOLD);
+    assert_eq!(scene.seen_by_client[0]["error"]["code"], said::UNREACHABLE);
+    // And it is not waited for without end.
+    let mut scene = Scene::up();
+    drain(&mut scene);
+    scene.client(&call(1, WRITE));
+    scene.lose();
+    scene.pass(HOLD_LEAVING);
+    assert_eq!(scene.seen_by_client[0]["error"]["code"], said::UNREACHABLE);
+}
+
+/// A client that begins while a daemon is on its way out.
+#[test]
+fn a_handshake_waits_too_for_a_daemon_that_is_kept_out() {
+    let mut scene = Scene::new();
+    scene.client(&json!({"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}));
+    scene.wait_for_dial();
+    scene.fail_dial();
+    while scene.now < HOLD_LEAVING - Duration::from_secs(1) {
+        scene.wait_for_dial();
+        scene.fail_dial_after(Some(End::GaveWay));
+    }
+    assert_eq!(scene.seen_by_client, [] as [Value; 0]);
+    scene.reconnect();
+    assert_eq!(scene.seen_by_daemon.last().unwrap()["method"], "initialize");
 }
 
 #[test]

@@ -4,6 +4,12 @@
 //! may come and go but the shim may not. What it must therefore know of each request is kept here: its id, and whether sending it
 //! twice could do something twice. Requests that arrive without a daemon are held for a few seconds; requests that were running
 //! when one went away are sent again when that is safe, and are otherwise answered with the truth: nobody knows.
+//!
+//! Decision: a call waits longer while the daemon before is on its way out. It takes no more connections from its `Drain` on, finishes calls for `daemon.drain_s` (10 s)
+//! and then the write that is under way, and keeps every other daemon out meanwhile: one that is started then ends at once ([`End::GaveWay`]), which is a reason to
+//! go on trying. That is an orderly restart, and no client is to hear of it. Clients give a call 60 s (Codex, Claude Desktop) or more, so that 25 s leave the
+//! better half of it to the call itself. The handshake waits as long: who gives it less time (10 s) gives up by itself, and who gives it 30 s (Claude
+//! Code) would not ask again after an error. Rejected: to wait for as long as the write takes, for the client would give up before, and without a reason.
 
 mod call;
 pub mod said;
@@ -24,9 +30,12 @@ use self::watched::Watched;
 use crate::lines::Oversize;
 use crate::peek::{self, FromClient, Id, Unreadable};
 use crate::retry::Retry;
+use crate::start::End;
 
 /// How long a request waits for a daemon. Clients give a server 10 s to start.
 pub const HOLD: Duration = Duration::from_secs(8);
+/// How long a call or a handshake waits for the next daemon while the one before is on its way out.
+pub const HOLD_LEAVING: Duration = Duration::from_secs(25);
 /// After the end of input everything is over within this; clients kill after 2 s.
 pub const CLOSING: Duration = Duration::from_millis(1800);
 /// After the end of input with nothing in flight: time for the daemon to end the stream.
@@ -62,8 +71,8 @@ pub struct Out {
 pub struct DialFailure {
     /// Nobody listens, so starting a daemon helps.
     pub not_running: bool,
-    /// The daemon that was started since the attempt before has found another and ended.
-    pub gave_way: bool,
+    /// How the daemon ended that was started, when it has since the attempt before.
+    pub ended: Option<End>,
     /// What to tell a person.
     pub message: String,
 }
@@ -90,7 +99,7 @@ struct Held {
     line: Bytes,
     /// `None` for a notification.
     call: Option<Call>,
-    until: Duration,
+    since: Duration,
 }
 
 /// The legacy handshake as the client saw it.
@@ -119,6 +128,8 @@ pub struct Link {
     /// Requests of this connection that the client has taken back, the oldest first: an answer may be on its way.
     cancelled: VecDeque<Id>,
     watched: Watched,
+    /// A daemon that takes no more connections holds the profile until it has finished.
+    leaving: bool,
     closing: Option<Duration>,
     retry: Retry,
     trouble: String,
@@ -142,6 +153,7 @@ impl Link {
             asked: BTreeSet::new(),
             cancelled: VecDeque::new(),
             watched: Watched::default(),
+            leaving: false,
             closing: None,
             retry: Retry::new(seed),
             trouble: "the daemon has not answered yet".to_owned(),
@@ -164,7 +176,7 @@ impl Link {
             Phase::Dialing(since) | Phase::Greeting(since) | Phase::Replaying(since) => Some(since + HOLD),
             Phase::Up | Phase::Draining => None,
         };
-        let held = self.held.iter().map(|held| held.until).min();
+        let held = self.held.iter().map(|held| self.waits_until(held)).min();
         let closing = self.closing.map(|at| at + if self.calls() == 0 { LINGER } else { CLOSING });
         [phase, held, closing].into_iter().flatten().min()
     }
@@ -241,8 +253,14 @@ impl Link {
     /// An attempt to connect failed.
     pub fn dial_failed(&mut self, now: Duration, failure: DialFailure, out: &mut Out) {
         self.trouble = failure.message;
-        if failure.gave_way {
-            self.retry.gave_way(now);
+        match failure.ended {
+            Some(End::GaveWay) => {
+                self.retry.gave_way(now);
+                self.leaving = true;
+            }
+            // Nobody kept it out: it cannot start.
+            Some(End::Failed) => self.leaving = false,
+            None => {}
         }
         if failure.not_running && self.demand() && self.retry.may_start(now) {
             out.start = true;
@@ -264,7 +282,7 @@ impl Link {
         self.retry.started(now);
         self.cannot_start = Some(message);
         if self.epoch.is_none() {
-            self.give_up_held(out, |_| true);
+            self.give_up_held(out, |_, _| true);
         }
         self.settle(now, out);
     }
@@ -282,7 +300,7 @@ impl Link {
             out.client.push_back(lost_answer(call, said::UNKNOWN_OUTCOME));
         }
         for call in again.into_iter().rev() {
-            self.held.push_front(Held { line: call.line.clone(), call: Some(call), until: now + HOLD });
+            self.held.push_front(Held { line: call.line.clone(), call: Some(call), since: now });
         }
         self.phase = Phase::Down(now + self.retry.wait(self.demand()));
         self.settle(now, out);
@@ -300,6 +318,7 @@ impl Link {
             Some(FromDaemon::Welcome(welcome)) => self.welcomed(now, welcome, out),
             Some(FromDaemon::Drain(drain)) => {
                 self.trouble = format!("the daemon is stopping ({})", drain.reason);
+                self.leaving = true;
                 // It takes what crossed its word; this says where that ends, so that nothing on the way has an unknown outcome.
                 let said = self.closing.is_some() && self.phase == Phase::Up;
                 if !said && self.phase != Phase::Draining {
@@ -320,7 +339,7 @@ impl Link {
                 "daemon {} speaks frame protocols {} to {}, this m365-mcp {} speaks {PROTOCOL_VERSION}: install one version of both",
                 welcome.daemon_version, welcome.protocol_min, welcome.protocol_max, self.hello.shim_version
             );
-            self.give_up_held(out, |_| true);
+            self.give_up_held(out, |_, _| true);
             out.hang_up = true;
             self.phase = Phase::Down(now + self.retry.wait(false));
             return;
@@ -328,6 +347,7 @@ impl Link {
         let another = !self.instance.is_empty() && self.instance != welcome.instance;
         self.instance = welcome.instance;
         self.read_only = welcome.read_only_tools.into_iter().collect();
+        self.leaving = false;
         let Some(handshake) = self.handshake.as_ref().filter(|handshake| handshake.answered) else { return self.go_up(now, out) };
         if another && handshake.list_changed {
             out.client.push_back(said::tools_changed());
@@ -351,9 +371,10 @@ impl Link {
         self.phase = Phase::Up;
         out.daemon.extend(self.watched.again().map(ToDaemon::Line));
         for held in std::mem::take(&mut self.held) {
+            let late = now >= self.waits_until(&held);
             match held.call {
                 Some(call) => self.send(call, out),
-                None if now < held.until => out.daemon.push_back(ToDaemon::Line(held.line)),
+                None if !late => out.daemon.push_back(ToDaemon::Line(held.line)),
                 None => {}
             }
         }
@@ -371,7 +392,7 @@ impl Link {
 
     fn hold(&mut self, now: Duration, line: Bytes, call: Option<Call>) {
         let first = !self.demand();
-        self.held.push_back(Held { line, call, until: now + HOLD });
+        self.held.push_back(Held { line, call, since: now });
         if let Phase::Down(_) = self.phase
             && first
             && self.demand()
@@ -379,6 +400,12 @@ impl Link {
             self.retry.hurry();
             self.phase = Phase::Down(now);
         }
+    }
+
+    /// When whoever sent that line is told that there is no daemon.
+    fn waits_until(&self, held: &Held) -> Duration {
+        let long = held.call.as_ref().is_some_and(|call| matches!(call.what, What::Tool { .. } | What::Initialize));
+        held.since + if self.leaving && long { HOLD_LEAVING } else { HOLD }
     }
 
     /// Somebody waits for an answer, so a daemon is worth starting.
@@ -429,7 +456,7 @@ impl Link {
 
     /// Does what only time or several events together bring about. Ends every event.
     fn settle(&mut self, now: Duration, out: &mut Out) {
-        self.give_up_held(out, |held| held.until <= now);
+        self.give_up_held(out, |link, held| link.waits_until(held) <= now);
         if let Phase::Dialing(since) | Phase::Greeting(since) | Phase::Replaying(since) = self.phase
             && now >= since + HOLD
         {
@@ -441,7 +468,7 @@ impl Link {
         }
         if let Some(at) = self.closing {
             if now >= at + CLOSING {
-                self.give_up_held(out, |_| true);
+                self.give_up_held(out, |_, _| true);
                 for call in std::mem::take(&mut self.flights) {
                     let words = if call.may_repeat(&self.read_only) { said::CUT_OFF } else { said::CUT_OFF_UNKNOWN };
                     out.client.push_back(lost_answer(&call, words));
@@ -460,17 +487,12 @@ impl Link {
     }
 
     /// Answers held requests with what keeps the daemon away, and forgets held notifications.
-    fn give_up_held(&mut self, out: &mut Out, which: impl Fn(&Held) -> bool) {
-        if !self.held.iter().any(&which) {
-            return;
-        }
+    fn give_up_held(&mut self, out: &mut Out, which: impl Fn(&Self, &Held) -> bool) {
+        let (given_up, kept): (VecDeque<Held>, VecDeque<Held>) =
+            std::mem::take(&mut self.held).into_iter().partition(|held| which(self, held));
+        self.held = kept;
         let message = format!("m365-cached cannot be reached: {}", self.cannot_start.as_ref().unwrap_or(&self.trouble));
-        for held in std::mem::take(&mut self.held) {
-            if !which(&held) {
-                self.held.push_back(held);
-                continue;
-            }
-            let Some(call) = held.call else { continue };
+        for call in given_up.into_iter().filter_map(|held| held.call) {
             if call.what == What::Initialize {
                 // The client was told that there is no session; there is nothing to repeat.
                 self.handshake = None;

@@ -10,9 +10,15 @@ use m365_cached::{
     store::{Disk as _, DiskOf},
 };
 use m365_cached_proto::dirs::private_dir;
+#[cfg(unix)]
+use m365_cached_proto::holder::{self, Held};
 
 use super::{Bench, Found, settled};
 use crate::{core::Problem, parts};
+
+/// What the service managers call themselves that listen for us.
+#[cfg(unix)]
+const MANAGERS: [&str; 2] = ["systemd", "launchd"];
 
 /// Every folder of the profile that is there is its owner's alone.
 pub(super) fn directories(bench: &Bench) -> Found {
@@ -99,7 +105,9 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
         fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::UnixStream,
     };
-    let path = bench.profile.socket();
+    // A daemon of a session with another place for sockets is found there by clients, too.
+    let elsewhere = holder::elsewhere(&bench.profile);
+    let path = elsewhere.as_deref().unwrap_or(bench.profile.socket());
     let shown = path.display();
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
@@ -110,7 +118,7 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
                 Kind::Config,
                 "daemon_stuck",
                 message,
-                "End the process `m365-cached`; the next call starts it anew.",
+                "`m365-cachectl stop` waits for its end. If that does not come, end the process; the next call starts it anew.",
             ));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::ok("no daemon listens, and none has left its socket")),
@@ -137,18 +145,65 @@ fn unix_socket(bench: &Bench) -> Result<Found, Found> {
     }
     match (UnixStream::connect(path), bench.locked) {
         (Ok(_), true) => Ok(Found::ok(format!("a daemon listens at `{shown}`"))),
-        (Ok(_), false) => {
-            let message = format!("something listens at `{shown}` that does not hold the profile: it is no daemon of ours");
-            Err(Found::failure(Kind::Config, "foreign_listener", message, "Find it with `ss -xlp` and end it."))
-        }
+        (Ok(there), false) => Err(without_daemon(&shown.to_string(), who(&there))),
         (Err(_), true) => {
-            let message = format!("a process holds the profile and does not listen at `{shown}`");
-            Err(Found::failure(Kind::Config, "daemon_stuck", message, "End the process `m365-cached`; the next call starts it anew."))
+            let process = match holder::look(&bench.profile) {
+                Ok(Held::By(Some(holder))) => format!("the process {}", holder.pid),
+                _ => "a process".to_owned(),
+            };
+            let message = format!(
+                "{process} holds the profile and does not listen at `{shown}`: it finishes a last write before it ends, starts at this moment, or hangs"
+            );
+            let hint = "`m365-cachectl stop` waits for its end. If that does not come, end the process; the next call starts it anew.";
+            Err(Found::failure(Kind::Config, "daemon_stuck", message, hint))
         }
         (Err(_), false) => {
             let message = format!("a daemon was killed and has left `{shown}` behind; the next start removes it, and nothing is lost");
             Err(Found::warning("stale_socket", message, "Nothing to do; look in the daemon's log why it ended, if nobody killed it."))
         }
+    }
+}
+
+/// Who listens at the other end of `there`: its process id, and what the program calls itself. Only Linux tells both.
+#[cfg(unix)]
+fn who(there: &std::os::unix::net::UnixStream) -> Option<(i32, String)> {
+    #[cfg(target_os = "linux")]
+    {
+        let pid = rustix::net::sockopt::socket_peercred(there).ok()?.pid.as_raw_nonzero().get();
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        Some((pid, name.trim_end().to_owned()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = there;
+        None
+    }
+}
+
+/// Somebody listens, and no daemon runs: a service manager whose daemon does not come up, for whoever asks for these checks has knocked there before; or a
+/// stranger.
+#[cfg(unix)]
+fn without_daemon(socket: &str, who: Option<(i32, String)>) -> Found {
+    let status = "`m365-cachectl service status` and `m365-cachectl service logs`";
+    let failure = |code, message: String, hint: String| Found::failure(Kind::Config, code, message, hint);
+    match who {
+        Some((_, name)) if MANAGERS.contains(&name.as_str()) => failure(
+            "daemon_down",
+            format!("{name} listens at `{socket}`, and the daemon that it starts for that does not come up"),
+            format!("{status} say why."),
+        ),
+        Some((pid, name)) => failure(
+            "foreign_listener",
+            format!("`{name}` (pid {pid}) listens at `{socket}` and does not hold the profile: it is no daemon of ours"),
+            format!("See what it is with `ps -fp {pid}`, and end it."),
+        ),
+        None => failure(
+            "foreign_listener",
+            format!(
+                "something listens at `{socket}` that does not hold the profile: a service manager whose daemon does not come up, or a stranger"
+            ),
+            format!("{status} tell of the first; a stranger is found with `lsof -U` and has to be ended."),
+        ),
     }
 }
 
@@ -174,4 +229,30 @@ fn room(bench: &Bench) -> Result<Found, Found> {
 
 fn unreadable(code: &str, path: &str, error: &io::Error) -> Found {
     Found::failure(Kind::Config, code, format!("`{path}` cannot be used: {error}"), format!("Look at its rights: `ls -ld {path}`."))
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_manager_is_no_stranger_to_be_ended() {
+        let managed = without_daemon("/s", Some((7, "systemd".into())));
+        assert_eq!(managed.code, "daemon_down");
+        assert!(managed.hint.contains("service logs") && !managed.hint.contains("end it"), "{managed:?}");
+        let stranger = without_daemon("/s", Some((7, "nc".into())));
+        assert!(stranger.code == "foreign_listener" && stranger.hint.contains("ps -fp 7"), "{stranger:?}");
+        assert!(without_daemon("/s", None).hint.contains("service status"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_listens_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let (pid, name) = who(&std::os::unix::net::UnixStream::connect(&path).unwrap()).unwrap();
+        assert!(pid.unsigned_abs() == std::process::id() && !name.is_empty());
+    }
 }

@@ -3,8 +3,9 @@
 use std::process::Stdio;
 
 use m365_cached_proto::dirs::DIR_VARIABLE;
+use m365_cached_proto::turn::Turn;
 use m365_cached_proto::v1::{Fault, Kind};
-use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program, hold};
+use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt as _;
@@ -36,7 +37,7 @@ pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], 
     let mut left = TRIES;
     loop {
         // Without the turn it is tried all the same: the lock of the profile decides.
-        let _turn = hold(&context.profile).ok().flatten();
+        let _turn = Turn::take(&context.profile).ok().flatten();
         stop::stopped(context).await?;
         left -= 1;
         match once(context, words, passphrase).await {

@@ -130,7 +130,8 @@ fn one_of(all: Vec<AccountView>, name: &str) -> Result<Named, Fault> {
     let known: Vec<String> = all.iter().map(|account| account.username.clone()).collect();
     let mut called: Vec<AccountView> = all.into_iter().filter(|account| account.is_called(name)).collect();
     if called.len() > 1 {
-        let each: Vec<String> = called.iter().map(|account| format!("{} ({})", account.id, account.account_type.replace('_', "/"))).collect();
+        let each: Vec<String> =
+            called.iter().map(|account| format!("{} ({})", account.id, account.account_type.replace('_', "/"))).collect();
         let message = format!("{} accounts that are signed in have that name", called.len());
         return Err(Fault::new(Kind::User, "ambiguous_account", message, format!("Name one of them by its id: {}.", each.join(", "))));
     }

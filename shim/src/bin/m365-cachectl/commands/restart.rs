@@ -1,4 +1,8 @@
 //! `restart`: the running daemon finishes and ends, and one starts anew from the installed program. Clients do not notice.
+//!
+//! Decision: it drains at once, and does not wait until no write is under way, as a daemon that gives way by itself does (`daemon/src/life.rs`). Who types it
+//! wants it now, and often because something hangs, which may be that very write. Calls that come meanwhile are held by the shims for 25 s; a write that takes
+//! longer than that costs those calls an error that says that nothing was done.
 
 use m365_cached_proto::v1::{Fault, StatusRequest};
 use serde::Serialize;

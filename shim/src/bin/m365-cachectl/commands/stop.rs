@@ -1,19 +1,24 @@
 //! `stop`: let the daemon finish and end, and wait until it has. No daemon is what was wanted, so that is no error.
+//!
+//! Decision: it has ended when the lock of the profile is free, or somebody else's. A daemon that drains takes no more connections from the first moment on, and holds
+//! the profile until its last write has an answer, which may take minutes: that nobody listens says nothing, and whoever went on then (`restart`, the verbs on
+//! files) found the profile taken. That the process is gone says it too, and alone it would not do: one whose parent has not noticed counts as there.
 
 use std::time::Duration;
 
-use m365_cached_proto::endpoint::connect;
 use m365_cached_proto::fault::NOT_RUNNING;
-use m365_cached_proto::v1::{Fault, Kind, StopReply, StopRequest};
+use m365_cached_proto::holder::{self, Held, Holder};
+use m365_cached_proto::v1::{Fault, Kind, StatusRequest, StopReply, StopRequest};
 use serde::Serialize;
+use tokio::time::{sleep, timeout};
 
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View};
 
-/// A daemon that still listens after this has calls that take very long.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// After it stopped listening the process itself ends within this.
-const LAST: Duration = Duration::from_secs(3);
+/// A daemon that has not ended after this has a write under way that takes very long, or hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// After this a person is told what is waited for.
+const SILENT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// `{"stopped":true,"pid":4242}`, or `{"stopped":false,"pid":null}` when there was no daemon.
@@ -29,49 +34,96 @@ pub(super) async fn run(context: &Context) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Has the running daemon end, and waits for it; its pid, or `None` when there was none.
+/// Has the running daemon end, and waits for it; also for one that somebody else has asked, and for a verb that works on the files. Its pid, or `None` when
+/// there was no daemon.
 pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
-    let mut admin = match context.running().await {
-        Ok(admin) => admin,
-        Err(fault) if fault.code == NOT_RUNNING => return Ok(None),
-        Err(fault) => return Err(fault),
+    let mut waited_for = None;
+    let told = async {
+        sleep(SILENT).await;
+        context.output.progress("waiting for what has been begun to be finished");
+        std::future::pending().await
     };
-    let StopReply { pid, socket_stays } = promptly(admin.stop(StopRequest {})).await?;
-    // Our own connection must not keep it waiting.
-    drop(admin);
-    let gone = async {
-        while alive(pid) {
-            tokio::time::sleep(LOOK).await;
+    let ended = async {
+        tokio::select! {
+            ended = ended(context, &mut waited_for) => ended,
+            never = told => never,
         }
     };
-    let still_stopping = || {
-        let message = format!("the daemon (pid {pid}) is still finishing its calls after {} s", PATIENCE.as_secs());
-        Fault::new(Kind::Internal, "still_stopping", message, "`m365-cachectl status` shows what is running.")
-    };
-    if socket_stays {
-        // To knock at a service manager's socket would start the next one.
-        return tokio::time::timeout(PATIENCE, gone).await.map(|()| Some(pid)).map_err(|_| still_stopping());
+    match timeout(PATIENCE, ended).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            let who = waited_for.map_or_else(|| "a process that does not say which it is".to_owned(), |pid| format!("the process {pid}"));
+            let message = format!("{who} still holds the profile after {} s, and no longer listens", PATIENCE.as_secs());
+            let hint =
+                "It may have a long write under way; the daemon's log says so: `m365-cachectl logs`. If it does not, end that process.";
+            Err(Fault::new(Kind::Internal, "still_stopping", message, hint))
+        }
     }
-    let silent = async {
-        while !connect(context.profile.socket()).await.is_err_and(|error| error.is_not_running()) {
-            tokio::time::sleep(LOOK).await;
+}
+
+/// As [`stopped`], for as long as it takes. Who is waited for meanwhile stands in `ending`.
+async fn ended(context: &Context, ending: &mut Option<u32>) -> Result<Option<u32>, Fault> {
+    loop {
+        match context.running().await {
+            Ok(mut admin) => {
+                // The one that was waited for has ended, and this is the next.
+                if ending.is_some() && promptly(admin.status(StatusRequest::default())).await?.pid != ending.unwrap_or_default() {
+                    return Ok(*ending);
+                }
+                let StopReply { pid, .. } = promptly(admin.stop(StopRequest {})).await?;
+                *ending = Some(pid);
+                // Our own connection must not keep it waiting; and to knock at a service manager's socket would start the next one.
+                drop(admin);
+                while !is_over(context, pid) {
+                    sleep(LOOK).await;
+                }
+                return Ok(*ending);
+            }
+            Err(fault) if fault.code == NOT_RUNNING => match holder::look(&context.profile) {
+                Ok(Held::By(Some(Holder { pid, socket: Some(_) }))) => *ending = Some(pid),
+                Ok(Held::By(_)) => {}
+                // One that cannot be read is told of by whoever needs it.
+                Ok(Held::Free) | Err(_) => return Ok(*ending),
+            },
+            Err(fault) => return Err(fault),
         }
-    };
-    tokio::time::timeout(PATIENCE, silent).await.map_err(|_| still_stopping())?;
-    // A process whose parent has not noticed its end still counts as alive; it no longer matters.
-    let _ = tokio::time::timeout(LAST, gone).await;
-    Ok(Some(pid))
+        sleep(LOOK).await;
+    }
+}
+
+/// Whether the process `pid` has given the profile back.
+fn is_over(context: &Context, pid: u32) -> bool {
+    if !is_there(pid) {
+        return true;
+    }
+    match holder::look(&context.profile) {
+        Ok(Held::By(Some(holder))) => holder.pid != pid,
+        Ok(Held::By(None)) => false,
+        Ok(Held::Free) | Err(_) => true,
+    }
 }
 
 #[cfg(unix)]
-fn alive(pid: u32) -> bool {
+fn is_there(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
 }
 
-#[cfg(not(unix))]
-fn alive(_pid: u32) -> bool {
-    false
+#[cfg(windows)]
+fn is_there(pid: u32) -> bool {
+    use windows_sys::Win32::Foundation::{CloseHandle, WAIT_TIMEOUT};
+    use windows_sys::Win32::System::Threading::{OpenProcess, PROCESS_SYNCHRONIZE, WaitForSingleObject};
+    #[expect(unsafe_code, reason = "the standard library has no call for a process that is not its child")]
+    // SAFETY: any number may be asked for; the handle is looked at before it is used, and closed once.
+    unsafe {
+        let process = OpenProcess(PROCESS_SYNCHRONIZE, 0, pid);
+        if process.is_null() {
+            return false;
+        }
+        let there = WaitForSingleObject(process, 0) == WAIT_TIMEOUT;
+        CloseHandle(process);
+        there
+    }
 }
 
 impl View for Stopped {

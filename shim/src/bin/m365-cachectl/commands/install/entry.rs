@@ -1,10 +1,11 @@
 //! What is written for a client: how it starts `m365-mcp`, by which words and variables.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use m365_cached_proto::dirs::DIR_VARIABLE;
 use m365_cached_proto::v1::{Fault, Kind};
+use m365_cached_shim::start::program;
 use serde_json::{Map, Value, json};
 
 /// How a client starts us.
@@ -105,11 +106,9 @@ fn without_profile(words: &[String]) -> Vec<&String> {
     kept.collect()
 }
 
-/// The absolute path of `m365-mcp`: beside this program, by the name under which PATH has it, so that an upgrade that moves the files behind
-/// a link does not leave clients with a path that is gone; else the first on PATH.
+/// The absolute path of `m365-mcp`.
 pub(super) fn shim(env: &dyn Fn(&str) -> Option<OsString>) -> Result<String, Fault> {
-    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
-    let found = program(env, beside.as_deref()).ok_or_else(|| {
+    let found = program("m365-mcp", env).ok_or_else(|| {
         let message = "the program `m365-mcp` was found neither beside this one nor on PATH";
         Fault::new(Kind::Config, "shim_not_found", message, "Install `m365-mcp` beside `m365-cachectl`.")
     })?;
@@ -117,16 +116,6 @@ pub(super) fn shim(env: &dyn Fn(&str) -> Option<OsString>) -> Result<String, Fau
         let message = format!("the path `{}` is not text, and clients' files hold nothing else", path.display());
         Fault::new(Kind::User, "path_not_text", message, "Install `m365-mcp` where the path is text.")
     })
-}
-
-pub(super) fn program(env: &dyn Fn(&str) -> Option<OsString>, beside: Option<&Path>) -> Option<PathBuf> {
-    let name = format!("m365-mcp{}", std::env::consts::EXE_SUFFIX);
-    let path = env("PATH").unwrap_or_default();
-    let on_path = || std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(&name)).filter(|file| file.is_file());
-    let Some(beside) = beside.map(|dir| dir.join(&name)).filter(|file| file.is_file()) else { return on_path().next() };
-    let whole = beside.canonicalize().ok();
-    let same = |file: &PathBuf| whole.is_some() && file.canonicalize().ok() == whole;
-    on_path().find(same).or(Some(beside))
 }
 
 #[cfg(test)]
@@ -175,24 +164,5 @@ mod tests {
         assert_eq!(profile(&by_word), Some("/r".into()));
         assert_eq!(lead(&by_word), [Change::Set(&[], "args".into(), json!(["--tools", "mail"])), unset(&[], "env")]);
         assert_eq!(lead(&to(json!(["--profile=/r"]), json!({}))), [unset(&[], "args")]);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_name_on_the_path_outlives_what_is_behind_it() {
-        let home = tempfile::tempdir().unwrap();
-        let (versioned, stable, other) = (home.path().join("1.2.3"), home.path().join("bin"), home.path().join("other"));
-        for dir in [&versioned, &stable, &other] {
-            std::fs::create_dir(dir).unwrap();
-        }
-        std::fs::write(versioned.join("m365-mcp"), "").unwrap();
-        std::fs::write(other.join("m365-mcp"), "").unwrap();
-        std::os::unix::fs::symlink(versioned.join("m365-mcp"), stable.join("m365-mcp")).unwrap();
-        let path = |dirs: &[&Path]| std::env::join_paths(dirs).unwrap();
-        let found = |dirs: &[&Path], beside: Option<&Path>| program(&|name| (name == "PATH").then(|| path(dirs)), beside);
-        assert_eq!(found(&[&other, &stable], Some(&versioned)), Some(stable.join("m365-mcp")));
-        assert_eq!(found(&[&other], Some(&versioned)), Some(versioned.join("m365-mcp")));
-        assert_eq!(found(&[&other], Some(home.path())), Some(other.join("m365-mcp")));
-        assert_eq!(found(&[Path::new("other")], None), None);
     }
 }

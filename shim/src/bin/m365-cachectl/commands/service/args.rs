@@ -30,7 +30,7 @@ Exits 8 when no service is installed. How the daemon itself is says `m365-cachec
 
 With --json: `manager`, `name`, `installed`, `answers` (whether the manager does), `enabled`, `listening`,
 `running`, `pid`, `says` (the daemon's own words) and `files` with their `state`: `same`, `ours` (written by
-another version or changed), `foreign` or `missing`.")]
+another version or changed), `hiding` (ours, in front of a package's), `foreign` or `missing`.")]
     Status,
     /// Show what the daemon has logged under the service manager
     Logs(Logs),
@@ -49,8 +49,9 @@ when a client comes, keeps the socket while it is replaced, and starts it anew w
 life. macOS: an agent of launchd. Windows: a task at logon. A daemon that a client has started hands over
 without losing a call. A second run finds nothing to do.
 
-A service does not see the variables of this terminal. Settings belong into `config.toml`; the key into the
-keyring, or into a file that `keys.file` names.
+A service does not see the variables of this terminal; XDG_CONFIG_HOME and XDG_DATA_HOME, which say where
+the profile lies, are written into the unit. Settings belong into `config.toml`; the key into the keyring, or
+into a file that `keys.file` names.
 
 Without a login (a server): `loginctl enable-linger` keeps the user's services running.
 

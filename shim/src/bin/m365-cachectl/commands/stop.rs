@@ -82,8 +82,10 @@ async fn ended(context: &Context, ending: &mut Option<u32>) -> Result<Option<u32
             Err(fault) if fault.code == NOT_RUNNING => match holder::look(&context.profile) {
                 Ok(Held::By(Some(Holder { pid, socket: Some(_) }))) => *ending = Some(pid),
                 Ok(Held::By(_)) => {}
-                // One that cannot be read is told of by whoever needs it.
-                Ok(Held::Free) | Err(_) => return Ok(*ending),
+                Ok(Held::Free) => return Ok(*ending),
+                // One that cannot be read is told of by whoever needs it, unless the one that is waited for is still there.
+                Err(_) if ending.is_some_and(is_there) => {}
+                Err(_) => return Ok(*ending),
             },
             Err(fault) => return Err(fault),
         }
@@ -98,8 +100,9 @@ fn is_over(context: &Context, pid: u32) -> bool {
     }
     match holder::look(&context.profile) {
         Ok(Held::By(Some(holder))) => holder.pid != pid,
-        Ok(Held::By(None)) => false,
-        Ok(Held::Free) | Err(_) => true,
+        // As long as the process is there, a lock that cannot be read at this moment says nothing.
+        Ok(Held::By(None)) | Err(_) => false,
+        Ok(Held::Free) => true,
     }
 }
 

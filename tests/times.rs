@@ -6,7 +6,7 @@ use m365_cached_checks::support::{
     mcp::{Era, Mcp},
     world::{ALEX, Setup, World},
 };
-use m365_cached_tenant::{At, Effect, Fault, Wait};
+use m365_cached_tenant::{At, AuthAction, Effect, Fault, Wait};
 use serde_json::{Value, json};
 
 const ZONE: &str = "/me/mailboxSettings/";
@@ -143,6 +143,25 @@ fn a_zone_that_is_known_is_asked_for_again_where_an_older_one_would_be_wrong() {
     world.sign_in(ALEX).unwrap();
     good(&mut client, "email_list", json!({"account_id": alex, "limit": 3}));
     assert_eq!(zones(&world), 5);
+}
+
+/// A refusal stands for minutes; whoever is told to sign in again for it must not wait for them.
+#[test]
+fn a_zone_that_was_refused_is_asked_again_after_the_next_sign_in() {
+    let world = World::with(Setup::default()).unwrap();
+    let withhold = |scopes: Vec<String>| world.control().auth(ALEX, AuthAction::Withhold { scopes }).unwrap();
+    withhold(vec!["MailboxSettings.ReadWrite".into()]);
+    let alex = world.sign_in(ALEX).unwrap();
+    let mut client = world.client(Era::Modern).unwrap();
+    // Longer each time, so that each is asked for.
+    let mut shown = |limit: u32| good(&mut client, "email_list", json!({"account_id": alex, "limit": limit}))["messages"][0].clone();
+    for limit in [3, 4] {
+        is_utc(&shown(limit)["receivedDateTime"]);
+    }
+    assert_eq!(zones(&world), 1);
+    withhold(Vec::new());
+    assert_eq!(world.sign_in(ALEX).unwrap(), alex);
+    is_of_berlin(&shown(5)["receivedDateTime"]);
 }
 
 /// What is only shown is not waited for: a write is done and says so, in UTC.

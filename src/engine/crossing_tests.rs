@@ -100,7 +100,7 @@ impl Steps for Own {
     async fn pages(&self, request: GraphRequest, _: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
         let body = self.answer(&request)?.body;
         let delta = body["@odata.deltaLink"].as_str().filter(|_| request.path.ends_with("delta")).map(str::to_owned);
-        Ok(Page { items: body["value"].as_array().cloned().unwrap_or_default(), next: None, delta })
+        Ok(Page { items: body["value"].as_array().cloned().unwrap_or_default(), before: 0, next: None, delta })
     }
 
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {

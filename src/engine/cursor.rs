@@ -197,18 +197,19 @@ impl Steps for Resumed {
     }
 
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
-        let Some(More { rest, link }) = self.more.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        let Some(More { rest, link, before }) = self.more.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return self.inner.pages(request, enough).await;
         };
         let link = match link {
             Some(link) if rest.is_empty() || !enough(&rest) => link,
-            next => return Ok(Page { items: rest, next, delta: None }),
+            next => return Ok(Page { items: rest, before, next, delta: None }),
         };
         // Preferences do not stay in Graph's links.
         let request = GraphRequest { prefer: request.prefer, headers: request.headers, ..GraphRequest::get_path(link) };
         let with_rest = |items: &[Value]| if rest.is_empty() { enough(items) } else { enough(&[&rest, items].concat()) };
         let mut page = self.inner.pages(request, &with_rest).await?;
         page.items.splice(..0, rest.iter().cloned());
+        page.before = before;
         Ok(page)
     }
 

@@ -242,7 +242,7 @@ impl Steps for FakeSteps {
     async fn pages(&self, request: GraphRequest, _enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
         let reply = self.send(request).await?;
         let delta = reply.body["@odata.deltaLink"].as_str().map(str::to_owned);
-        Ok(Page { items: reply.body["value"].as_array().unwrap().clone(), next: None, delta })
+        Ok(Page { items: reply.body["value"].as_array().unwrap().clone(), before: 0, next: None, delta })
     }
 
     async fn batch(&self, _requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {

@@ -40,7 +40,12 @@ impl Steps for Way {
     }
     async fn pages(&self, request: GraphRequest, _: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
         self.send(request).await?;
-        Ok(Page { items: vec![json!({"id": "m1", "isRead": false}), json!({"id": "m2", "isRead": false})], next: None, delta: None })
+        Ok(Page {
+            items: vec![json!({"id": "m1", "isRead": false}), json!({"id": "m2", "isRead": false})],
+            before: 0,
+            next: None,
+            delta: None,
+        })
     }
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
         panic!("{requests:?} were sent")

@@ -88,7 +88,7 @@ impl Steps for GraphSteps {
 
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
         let pages = self.client.pages(&self.context, &request, enough).await?;
-        Ok(Page { items: pages.items, next: pages.next, delta: pages.delta })
+        Ok(Page { items: pages.items, before: 0, next: pages.next, delta: pages.delta })
     }
 
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {

@@ -189,7 +189,12 @@ impl Steps for ScriptedSteps {
     async fn pages(&self, request: GraphRequest, _enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
         let body = self.send(request).await?.body;
         let link = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        Ok(Page { items: body["value"].as_array().unwrap().clone(), next: link("@odata.nextLink"), delta: link("@odata.deltaLink") })
+        Ok(Page {
+            items: body["value"].as_array().unwrap().clone(),
+            before: 0,
+            next: link("@odata.nextLink"),
+            delta: link("@odata.deltaLink"),
+        })
     }
 
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {

@@ -141,7 +141,7 @@ impl Steps for Fake {
             let (next, delta) = (link("@odata.nextLink"), link("@odata.deltaLink"));
             match next {
                 Some(next) if !enough(&items) => request = GraphRequest { prefer: prefer.clone(), ..GraphRequest::get_path(next) },
-                next => return Ok(Page { items, next, delta }),
+                next => return Ok(Page { items, before: 0, next, delta }),
             }
         }
     }

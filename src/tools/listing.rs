@@ -12,6 +12,8 @@ use crate::graph::GraphRequest;
 pub(super) struct Listing {
     /// At most `limit` items, each once.
     pub(super) items: Vec<Value>,
+    /// How many of the list have been shown, these among them.
+    pub(super) shown: usize,
     /// Nothing was left out but what the filter refused.
     pub(super) complete: bool,
     /// What was left out, when something was.
@@ -41,8 +43,9 @@ pub(super) async fn read_list(
         page.items.into_iter().filter(|item| keep(item) && text(item, "id").is_none_or(|id| seen.insert(id.to_owned()))).collect();
     let complete = page.next.is_none() && items.len() <= limit;
     let rest = items.split_off(limit.min(items.len()));
-    let more = (!complete).then_some(More { rest, link: page.next });
-    Ok(Listing { items, complete, more, several_pages })
+    let shown = page.before + items.len();
+    let more = (!complete).then_some(More { rest, link: page.next, before: shown });
+    Ok(Listing { items, shown, complete, more, several_pages })
 }
 
 /// Keeps all.

@@ -28,6 +28,8 @@ pub struct Reply {
 pub struct Page {
     /// The items of all pages read, in order.
     pub items: Vec<Value>,
+    /// How many were shown before these, where a cursor is read on from.
+    pub before: usize,
     /// Where the next page is, when there is one.
     pub next: Option<String>,
     /// The delta link, at the end of a delta walk.

@@ -381,6 +381,8 @@ pub struct More {
     pub rest: Vec<Value>,
     /// Graph's `@odata.nextLink` behind them.
     pub link: Option<String>,
+    /// How many were shown before them.
+    pub before: usize,
 }
 
 /// A write that Graph accepted.

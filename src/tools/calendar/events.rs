@@ -172,10 +172,17 @@ async fn list(steps: &dyn Steps, args: &Args) -> Result<Fetched, StepError> {
         try_join(home::facts(steps, args), read(window(args, steps.now(), &Zone::utc())?)).await?
     };
 
+    let before = found.shown - found.items.len();
     let mut events = found.items;
     events.sort_by_cached_key(|event| (begins(event, &clocks), text(event, "id").unwrap_or_default().to_owned()));
-    let read =
-        Read { fields, containers: containers(args, &default), clocks, complete: found.complete, several_pages: found.several_pages };
+    let read = Read {
+        fields,
+        containers: containers(args, &default),
+        clocks,
+        complete: found.complete,
+        several_pages: found.several_pages,
+        before,
+    };
     let mut brought = Vec::new();
     if along {
         let shown = events.iter().take(args.count("limit"));
@@ -197,6 +204,8 @@ struct Read {
     /// The window was read to its end.
     complete: bool,
     several_pages: bool,
+    /// How many of the window were shown before these.
+    before: usize,
 }
 
 impl Read {
@@ -225,7 +234,7 @@ impl Read {
             scopes,
             shown: places(&events, &self.containers)?,
             whole: true,
-            more: (!complete).then_some(More { rest, link: None }),
+            more: (!complete).then_some(More { rest, link: None, before: self.before + events.len() }),
             etag: None,
             along: Vec::new(),
         })

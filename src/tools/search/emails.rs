@@ -90,7 +90,7 @@ pub(super) async fn find(steps: &dyn Steps, args: &Args) -> Outcome {
     });
     let shown = shown.collect::<Result<_, StepError>>()?;
     let items: Vec<_> = found.items.iter().map(|message| pick(message, &FIELDS).into()).collect();
-    let complete = found.complete && !MOST.contains(&items.len());
+    let complete = found.complete && !MOST.contains(&found.shown);
     Ok(Found { items, complete, more: found.more, shown })
 }
 

@@ -216,6 +216,12 @@ impl Asker<'_> {
     }
 }
 
+/// Whether both are times and name one moment: where the mailbox's zone does not come in time, an answer has it in UTC.
+fn same_moment(left: &Value, right: &Value) -> bool {
+    let moment = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    moment(left).is_some() && moment(left) == moment(right)
+}
+
 /// Where the two differ first, and what stands there.
 fn difference(said: &Value, truth: &Value) -> Option<String> {
     match (said, truth) {
@@ -229,7 +235,7 @@ fn difference(said: &Value, truth: &Value) -> Option<String> {
             pairs.find_map(|(at, (left, right))| difference(left, right).map(|inner| format!("/{at}{inner}")))
         }
         (Value::Array(left), Value::Array(right)) => Some(format!(" has {} and not {}", left.len(), right.len())),
-        (left, right) if left == right => None,
+        (left, right) if left == right || same_moment(left, right) => None,
         (left, right) => Some(format!(" is {left:.80} and not {right:.80}")),
     }
 }
@@ -257,5 +263,26 @@ impl Wrong {
             _ => (String::new(), 0),
         };
         Self { question, at_ms: step.at - start, since_ms: since, what: what.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_differ_by_their_moment_and_all_else_by_its_letters() {
+        let said = |at: &str| json!({"a": [{"modified": at}]});
+        for (left, right, differ) in [
+            ("2026-10-16T05:57:08Z", "2026-10-16T06:57:08+01:00", false),
+            ("2026-10-16T05:57:08Z", "2026-10-16T05:57:08+01:00", true),
+            ("one", "one", false),
+            ("one", "One", true),
+        ] {
+            assert_eq!(difference(&said(left), &said(right)).is_some(), differ, "{left} {right}");
+        }
+        assert_eq!(difference(&json!([1]), &json!([1, 2])), Some(" has 1 and not 2".into()));
     }
 }

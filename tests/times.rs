@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use m365_cached_checks::support::{
     mcp::{Era, Mcp},
+    tenant,
     world::{ALEX, Setup, World},
 };
 use m365_cached_tenant::{At, AuthAction, Effect, Fault, Wait};
@@ -149,8 +150,7 @@ fn a_zone_that_is_known_is_asked_for_again_where_an_older_one_would_be_wrong() {
 #[test]
 fn a_zone_that_was_refused_is_asked_again_after_the_next_sign_in() {
     let world = World::with(Setup::default()).unwrap();
-    let withhold = |scopes: Vec<String>| world.control().auth(ALEX, AuthAction::Withhold { scopes }).unwrap();
-    withhold(vec!["MailboxSettings.ReadWrite".into()]);
+    world.control().auth(ALEX, AuthAction::Withhold { scopes: vec!["MailboxSettings.ReadWrite".into()] }).unwrap();
     let alex = world.sign_in(ALEX).unwrap();
     let mut client = world.client(Era::Modern).unwrap();
     // Longer each time, so that each is asked for.
@@ -159,7 +159,10 @@ fn a_zone_that_was_refused_is_asked_again_after_the_next_sign_in() {
         is_utc(&shown(limit)["receivedDateTime"]);
     }
     assert_eq!(zones(&world), 1);
-    withhold(Vec::new());
+    // An administrator agrees.
+    let accounts = world.ctl_json(&["accounts"]).unwrap();
+    let url = accounts["accounts"][0]["permissions"]["admin_consent_url"].as_str().unwrap();
+    world.block_on(async { tenant::http_staying().unwrap().get(url).send().await }).unwrap();
     assert_eq!(world.sign_in(ALEX).unwrap(), alex);
     is_of_berlin(&shown(5)["receivedDateTime"]);
 }

@@ -217,9 +217,13 @@ pub(crate) fn damaged_files(count: usize) {
     for round in 0..count {
         let mut bytes = whole.clone();
         let page = numbers.below(whole.len() / PAGE) * PAGE;
-        match round % 7 {
-            // Behind the first pages, which every opening needs: it opens, and most answers are damaged.
-            0 => (whole.len() / PAGE / 2..whole.len() / PAGE - 1).for_each(|page| bytes[page * PAGE + numbers.below(PAGE)] ^= 4),
+        match round % 10 {
+            // Behind the first pages, which every opening needs: it opens, and answers are damaged. Where these begin differs from run to run.
+            kind @ (0 | 7..) => {
+                let pages = whole.len() / PAGE;
+                let from = pages * [4, 6, 2, 7][kind % 6] / 8;
+                (from..pages - 1).for_each(|page| bytes[page * PAGE + numbers.below(PAGE)] ^= 4);
+            }
             6 => bytes[page + numbers.below(PAGE)] ^= 1 << numbers.below(8),
             1 => bytes.truncate(numbers.below(whole.len())),
             2 => bytes[page..page + PAGE].fill(0),
@@ -276,7 +280,7 @@ pub(crate) fn damaged_files(count: usize) {
 
 #[test]
 fn a_damaged_file_is_explained_repaired_and_serves_again() {
-    damaged_files(7);
+    damaged_files(10);
 }
 
 #[test]

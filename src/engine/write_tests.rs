@@ -75,7 +75,9 @@ async fn a_draft_that_was_looked_at_while_it_was_sent_is_asked_for_again() {
                 if lost { Err(failure(None, true)) } else { reply(Value::Null) }
             }
             (_, path) if path.ends_with("/attachments") => reply(json!({ "value": [] })),
-            _ => reply(json!({ "id": "d", "parentFolderId": "DR", "isDraft": !sent.load(SeqCst), "body": { "contentType": "html" } })),
+            _ => reply(
+                json!({ "id": "d", "parentFolderId": "DR", "isDraft": !sent.load(SeqCst), "body": { "contentType": "html", "content": "" } }),
+            ),
         };
         let graph = Scripted::new(answer);
         let store = memory(testing::account()).await;

@@ -70,8 +70,8 @@ fn event_touches(args: &Args) -> Vec<Touch> {
     [Touch::Item(event_id(args).to_owned()), Touch::Scope(Scope::moves(Service::Calendar))].into_iter().chain(mail_goes_out()).collect()
 }
 
-/// What answering an invitation touches: Exchange takes the message that brought it away, some time after the reply (Microsoft support,
-/// *Respond to meeting invitations*; microsoft-graph-docs#9756 finds it in Deleted Items). Which message that is, and where, nobody tells.
+/// What answering an invitation touches: Exchange puts the message that brought it into Deleted Items (microsoft-graph-docs#9756). Which
+/// message that is, and when it goes, nobody tells.
 fn answer_touches(args: &Args) -> Vec<Touch> {
     event_touches(args).into_iter().chain([Touch::Scope(Scope::all(Service::Mail))]).collect()
 }

@@ -133,7 +133,7 @@ pub(crate) async fn start(opened: &Opened<'_>, store: Store) -> Result<Arc<dyn C
         ledger: store.ledger,
         records: store.records,
         hot: HotTier::new(config.cache.hot_bytes),
-        remote: Arc::new(GraphRemote::new(Arc::clone(&client), transfer)),
+        remote: Arc::new(GraphRemote::new(Arc::clone(&client), transfer, Arc::clone(&clock))),
         graph: Some(client),
         logins,
         keeper,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     graph::{self, Content, GraphError, GraphReply, GraphRequest, Hurry, Upload},
     hint::Hint,
     ids::PERSONAL_TENANT,
@@ -30,12 +30,13 @@ pub trait Remote: Send + Sync {
 pub struct GraphRemote {
     client: Arc<graph::Client>,
     transfer: Arc<Transfer>,
+    clock: Arc<dyn Clock>,
 }
 
 impl GraphRemote {
-    /// Asks through `client`, moves files through `transfer`.
-    pub fn new(client: Arc<graph::Client>, transfer: Arc<Transfer>) -> Self {
-        Self { client, transfer }
+    /// Asks through `client`, moves files through `transfer`, which take their time by `clock`.
+    pub fn new(client: Arc<graph::Client>, transfer: Arc<Transfer>, clock: Arc<dyn Clock>) -> Self {
+        Self { client, transfer, clock }
     }
 }
 
@@ -46,7 +47,9 @@ impl Remote for GraphRemote {
         Box::new(GraphSteps {
             client: self.client.clone(),
             transfer: self.transfer.clone(),
+            clock: self.clock.clone(),
             context,
+            moving: Mutex::default(),
             now,
             personal: account.tenant_id == PERSONAL_TENANT,
             opened: Mutex::default(),
@@ -57,7 +60,11 @@ impl Remote for GraphRemote {
 struct GraphSteps {
     client: Arc<graph::Client>,
     transfer: Arc<Transfer>,
+    clock: Arc<dyn Clock>,
+    /// As the call began; requests take [`GraphSteps::context`].
     context: graph::Context,
+    /// How long files have been on their way.
+    moving: Mutex<Duration>,
     now: Timestamp,
     personal: bool,
     /// The local files that this call has opened.
@@ -65,6 +72,20 @@ struct GraphSteps {
 }
 
 impl GraphSteps {
+    /// For the next request. Files have time of their own: what they took of it is not the call's, which may go on after them.
+    fn context(&self) -> graph::Context {
+        let moving = *self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        graph::Context { deadline: self.context.deadline.plus(moving), ..self.context.clone() }
+    }
+
+    /// Awaits a transfer, and counts the time it takes.
+    async fn timed<T>(&self, transfer: impl Future<Output = T>) -> T {
+        let began = self.clock.now();
+        let done = transfer.await;
+        *self.moving.lock().unwrap_or_else(PoisonError::into_inner) += self.clock.now().since(began);
+        done
+    }
+
     /// Progress for the client, and for those who watch the log closely; counts only, no names.
     fn moved(&self, bytes: u64, of: Option<u64>) {
         tracing::trace!(bytes, of, "a file moves");
@@ -82,17 +103,17 @@ impl GraphSteps {
 #[async_trait]
 impl Steps for GraphSteps {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
-        let reply = self.client.send(&self.context, &request).await?;
+        let reply = self.client.send(&self.context(), &request).await?;
         reply_of(&reply)
     }
 
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
-        let pages = self.client.pages(&self.context, &request, enough).await?;
+        let pages = self.client.pages(&self.context(), &request, enough).await?;
         Ok(Page { items: pages.items, before: 0, next: pages.next, delta: pages.delta })
     }
 
     async fn batch(&self, requests: Vec<GraphRequest>) -> Result<Vec<Result<Reply, StepError>>, StepError> {
-        let replies = self.client.batch(&self.context, &requests).await?;
+        let replies = self.client.batch(&self.context(), &requests).await?;
         Ok(replies.into_iter().map(|reply| reply.map_err(StepError::from).and_then(|reply| reply_of(&reply))).collect())
     }
 
@@ -112,12 +133,13 @@ impl Steps for GraphSteps {
 #[async_trait]
 impl Files for GraphSteps {
     async fn save(&self, what: Content, to: &str, most: u64) -> Result<Saved, StepError> {
-        let saved = self.transfer.save(&self.context, &what, to, most, &|bytes, of| self.moved(bytes, of)).await?;
+        let context = self.context();
+        let saved = self.timed(self.transfer.save(&context, &what, to, most, &|bytes, of| self.moved(bytes, of))).await?;
         Ok(Saved { path: saved.path.to_string_lossy().into_owned(), size: saved.size, content_type: saved.content_type })
     }
 
     async fn bytes(&self, what: GraphRequest, most: usize) -> Result<Vec<u8>, StepError> {
-        Ok(self.transfer.whole(&self.context, &what, most).await?)
+        Ok(self.transfer.whole(&self.context(), &what, most).await?)
     }
 
     async fn open_local(&self, path: &str, most: u64) -> Result<LocalFile, StepError> {
@@ -137,7 +159,8 @@ impl Files for GraphSteps {
 
     async fn upload(&self, to: Upload, file: &LocalFile) -> Result<Reply, StepError> {
         let file = self.opened(file)?;
-        let reply = self.transfer.upload(&self.context, &to, &file, &|bytes, of| self.moved(bytes, of)).await?;
+        let context = self.context();
+        let reply = self.timed(self.transfer.upload(&context, &to, &file, &|bytes, of| self.moved(bytes, of))).await?;
         reply_of(&reply)
     }
 
@@ -184,3 +207,7 @@ impl From<TransferError> for StepError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "remote_tests.rs"]
+mod tests;

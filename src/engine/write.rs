@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{Answer, Call, CallError, Engine, facts::Trust, trail};
 use crate::{
     audit::{Event, Kind},
-    cache::{Service, SourceId, Touched},
+    cache::{Scope, Service, SourceId, Touch, Touched},
     ids::Caller,
     store::{NewWrite, Outcome, StoreError, WriteId},
     tools::{Does, Effect, StepError, Written},
@@ -139,7 +139,12 @@ impl Engine {
                 let extra = Touched { source: source.clone(), service, touches: written.touches.clone() };
                 (Outcome::Done { late: written.late }, vec![extra], written.learned_in(source))
             }
-            Err(error) => (outcome_of(error), Vec::new(), Vec::new()),
+            Err(error) => {
+                // A draft that is left may have been looked at while the call went on.
+                let left = error.left.iter().map(|left| Touch::Scope(Scope::item(&left.draft))).collect();
+                let extra = Touched { source: source.clone(), service, touches: left };
+                (outcome_of(error), vec![extra], Vec::new())
+            }
         };
         let now = self.clock.now();
         // At the least the searches of the service are unsettled.

@@ -1,6 +1,9 @@
 //! What is taken for changed when a write was done: what was named, and what only its reply tells.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 use serde_json::{Value, json};
 
@@ -9,9 +12,9 @@ use crate::{
     clock::{ManualClock, Timestamp},
     engine::{
         Engine,
-        testing::{self, Scripted, call, memory, reply},
+        testing::{self, REPLIES, Scripted, call, failure, memory, reply},
     },
-    graph::Method,
+    graph::{GraphRequest, Method},
     tools::{Reply, StepError},
 };
 
@@ -59,4 +62,54 @@ async fn a_move_that_does_not_say_where_to_may_have_gone_anywhere() {
         call(&engine, "email_move", json!({ "email_id": "M", "destination_folder": "G" })).await.unwrap();
         assert_eq!(status(&engine, "email_list", list).await, elsewhere, "{moved}");
     }
+}
+
+/// A draft that a call makes on its way is looked at before the call sends it, and again when that has ended; its reply may be `lost`.
+async fn look_while_a_draft_is_sent(lost: bool) {
+    let sent = AtomicBool::new(false);
+    let answer = move |request: &GraphRequest| match (request.method, request.path.as_str()) {
+        (Method::Post, "/me/messages/d/send") => {
+            sent.store(true, SeqCst);
+            if lost { Err(failure(None, true)) } else { reply(Value::Null) }
+        }
+        (Method::Get, "/me/messages/M") => reply(json!({ "id": "M", "parentFolderId": "IN" })),
+        (_, path) if path.ends_with("/attachments") => reply(json!({ "value": [] })),
+        _ => reply(
+            json!({ "id": "d", "parentFolderId": "DR", "isDraft": !sent.load(SeqCst), "body": { "contentType": "html", "content": "" } }),
+        ),
+    };
+    let graph = Scripted::new(answer);
+    let store = memory(testing::account()).await;
+    let clock = Arc::new(ManualClock::at(Timestamp(1_763_629_200_000)));
+    let engine = testing::engine(store.clone(), store, graph.remote(), clock, Arc::new(SeededDice::new(5))).await;
+    // Where the message is that is answered is known, so that not all of the mailbox is taken for changed.
+    let answered = json!({ "email_id": "M", "include_body": false });
+    call(&engine, "email_get", answered).await.unwrap();
+    // The draft is there from here on; what the call goes on to do with it waits.
+    *graph.waiting.lock().unwrap() = "/createReply";
+    let held = graph.replies.acquire_many(REPLIES).await.unwrap();
+    let (sending, given) = (engine.clone(), json!({ "email_id": "M", "body": "<b>Yes</b>", "body_type": "html", "confirm": true }));
+    let sending = tokio::spawn(async move { call(&sending, "email_reply", given).await });
+    graph.until_asked(2).await;
+    let draft = json!({ "email_id": "d" });
+    for expected in ["miss", "fresh"] {
+        let shown = call(&engine, "email_get", draft.clone()).await.unwrap();
+        assert_eq!((&shown["_cache_status"], &shown["isDraft"]), (&json!(expected), &json!(true)));
+        assert_eq!(status(&engine, "email_list_attachments", draft.clone()).await, expected);
+    }
+    drop(held);
+    assert_eq!(sending.await.unwrap().is_err(), lost);
+    let shown = call(&engine, "email_get", draft.clone()).await.unwrap();
+    assert_eq!((&shown["_cache_status"], &shown["isDraft"]), (&json!("miss"), &json!(false)));
+    assert_eq!(status(&engine, "email_list_attachments", draft).await, "miss");
+}
+
+#[tokio::test]
+async fn a_draft_that_was_looked_at_before_it_was_sent_is_asked_for_again() {
+    look_while_a_draft_is_sent(false).await;
+}
+
+#[tokio::test]
+async fn a_draft_of_which_nobody_knows_whether_it_was_sent_is_asked_for_again() {
+    look_while_a_draft_is_sent(true).await;
 }

@@ -65,7 +65,7 @@ impl Client {
             let mut outer = GraphRequest::post(&[], body);
             outer.path = "/$batch".into();
             outer.idempotent = pending.iter().all(|at| requests[*at].idempotent);
-            let acts = pending.iter().any(|at| requests[*at].method != Method::Get);
+            let acts = pending.iter().any(|at| !requests[*at].only_asks);
             let places = self.budget.places(pending.len(), context.urgency.now());
             let reply = self.send_for(context, &outer, places, acts).await;
             let said = reply.and_then(|reply| Ok((Said::of(&reply).map_err(|error| error.outcome(acts, false))?, reply)));
@@ -85,7 +85,7 @@ impl Client {
             for at in pending {
                 let request = &requests[at];
                 let (outcome, answer) = self.read(said.take(at), request, &reply);
-                happened[at] |= request.method != Method::Get && outcome.may_have_happened();
+                happened[at] |= !request.only_asks && outcome.may_have_happened();
                 if let Err(GraphError { cause: Cause::Throttled { retry_after }, .. }) = &answer {
                     self.count_throttled();
                     pause = pause.max(*retry_after);
@@ -178,7 +178,7 @@ impl Client {
 
 /// What the failure of a whole batch means for a request in it that was `sent` before, and may have `happened` then.
 fn open(error: &GraphError, request: &GraphRequest, sent: bool, happened: bool) -> GraphError {
-    let happened = happened || (request.method != Method::Get && error.unknown_outcome());
+    let happened = happened || (!request.only_asks && error.unknown_outcome());
     error.clone().outcome(happened, !sent && error.never_sent())
 }
 

@@ -174,7 +174,7 @@ impl Client {
     ///
     /// When Graph refuses, cannot be reached in time, or sends what is not an answer.
     pub async fn send(&self, context: &Context, request: &GraphRequest) -> Result<GraphReply, GraphError> {
-        self.send_for(context, request, 1, request.method != Method::Get).await
+        self.send_for(context, request, 1, !request.only_asks).await
     }
 
     /// Asks for content that may be large: its answer is handed on before its body has come. A redirect has no stream.

@@ -180,6 +180,17 @@ async fn a_write_whose_answer_was_lost_is_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_question_by_post_changes_nothing_whatever_becomes_of_it() {
+    let search = GraphRequest::question(&["search", "query"], json!({"requests": []}));
+    for act in [|| Act::Hangup, || refusal(503, "x").with("retry-after", "0"), || refusal(500, "x")] {
+        let world = World::quick(move |_, _| async move { act() }).await;
+        let error = world.send(&search).await.unwrap_err();
+        assert!(world.server.count() > 1, "it is repeated");
+        assert!(!error.unknown_outcome() && !error.hint().unwrap().contains("before you repeat"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_is_repeatable_is_repeated() {
     let world = World::quick(|number, _| async move { if number == 0 { Act::Hangup } else { fine() } }).await;
     let request = GraphRequest::patch(&["me", "messages", "1"], json!({"isRead": true})).repeatable();

@@ -112,7 +112,7 @@ impl GraphError {
         self.request_id.as_deref()
     }
 
-    /// The request may have taken effect: one of its attempts was sent and not answered. Never true for a GET.
+    /// The request may have taken effect: one of its attempts was sent and not answered. Never true for one that only asks.
     pub fn unknown_outcome(&self) -> bool {
         self.unknown_outcome
     }

@@ -41,12 +41,15 @@ pub struct GraphRequest {
     pub content: Option<(String, Bytes)>,
     /// Whether sending it twice does what sending it once does. Only such requests are repeated.
     pub idempotent: bool,
+    /// Whether it changes nothing, so that nobody has to care what became of one that was not answered. Every GET does not.
+    pub only_asks: bool,
 }
 
 impl GraphRequest {
     fn new(method: Method, path: String) -> Self {
-        let idempotent = method == Method::Get;
-        Self { method, path, query: Vec::new(), prefer: Vec::new(), headers: Vec::new(), body: None, content: None, idempotent }
+        let asks = method == Method::Get;
+        let (query, prefer, headers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { method, path, query, prefer, headers, body: None, content: None, idempotent: asks, only_asks: asks }
     }
 
     /// A read of `segments`, each percent-encoded: `["me", "messages", id]`.
@@ -72,6 +75,11 @@ impl GraphRequest {
     /// A removal.
     pub fn delete(segments: &[&str]) -> Self {
         Self::new(Method::Delete, path(segments))
+    }
+
+    /// A question that Graph takes by POST, such as a search: it changes nothing.
+    pub fn question(segments: &[&str], body: Value) -> Self {
+        Self { idempotent: true, only_asks: true, ..Self::post(segments, body) }
     }
 
     /// An action or a creation at a path that is encoded already.
@@ -239,6 +247,18 @@ mod tests {
         assert_eq!(path(&["me", ".."]), "/me/%2E%2E");
         assert_eq!(drive_path("/me/drive", "/a b/c#d"), "/me/drive/root:/a%20b/c%23d:");
         assert_eq!(drive_path("/me/drive", "/"), "/me/drive/root");
+    }
+
+    #[test]
+    fn what_only_asks_may_be_repeated() {
+        let (get, post) = (GraphRequest::get(&["me"]), GraphRequest::post(&["me", "sendMail"], json!({})));
+        let question = GraphRequest::question(&["search", "query"], json!({"requests": []}));
+        assert_eq!(
+            question,
+            GraphRequest { only_asks: true, ..GraphRequest::post(&["search", "query"], json!({"requests": []})).repeatable() }
+        );
+        let marks = [&get, &question, &post, &post.clone().repeatable()].map(|request| (request.idempotent, request.only_asks));
+        assert_eq!(marks, [(true, true), (true, true), (false, false), (true, false)]);
     }
 
     #[test]

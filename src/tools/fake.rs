@@ -238,7 +238,10 @@ pub(super) async fn fetch(steps: &Fake, tool: &str, given: Value) -> Result<Fetc
         Some(read) => read(steps, &args).await,
         None => panic!("{tool} is not a read"),
     };
-    steps.requests()[asked..].iter().chain(&steps.asides()).for_each(|request| super::scopes::hold(row, request));
+    for request in steps.requests()[asked..].iter().chain(&steps.asides()) {
+        super::scopes::hold(row, request);
+        assert!(request.only_asks, "{tool} is a read and changes something: {request:?}");
+    }
     fetched
 }
 

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::graph::Method;
 
-/// The default calendar `CAL` has the meeting `m1` and the series `S` with its days `S1` and `S2`; the calendar `TEAM` has `t1`.
+/// The default calendar `CAL` has the meeting `m1` and the series `S` with its days `S1` and `S2`; the calendar `TEAM` has `t1`. The
+/// invitation to `m1` lies in the inbox.
 fn mailbox() -> Fake {
     Fake::new(|request| {
         let time = |hour: u8| json!({"dateTime": format!("2026-11-21T{hour:02}:00:00.0000000"), "timeZone": "UTC"});
@@ -26,8 +27,10 @@ fn mailbox() -> Fake {
             "GET /me/calendars" => json!({"value": [{"id": "CAL", "isDefaultCalendar": true}, {"id": "TEAM"}]}),
             "GET /me/events/S1" => event("S1", Some("S")),
             "GET /me/events/S2" => event("S2", Some("S")),
-            "GET /me/mailFolders/sentitems/messages" | "GET /me/mailFolders/inbox/messages" => json!({"value": []}),
-            "GET /me/mailFolders/sentitems" | "GET /me/mailFolders/inbox" => json!({"id": "FOLDER"}),
+            "GET /me/mailFolders/inbox/messages" => json!({"value": [{"id": "invitation", "parentFolderId": "IN"}]}),
+            "GET /me/messages/invitation" => json!({"id": "invitation", "parentFolderId": "IN"}),
+            "GET /me/mailFolders/sentitems/messages" | "GET /me/mailFolders/deleteditems/messages" => json!({"value": []}),
+            "GET /me/mailFolders/sentitems" | "GET /me/mailFolders/deleteditems" => json!({"id": "FOLDER"}),
             "GET /me/mailFolders" => json!({"value": []}),
             name if name.starts_with("GET /me/events/") => event(name.rsplit('/').next()?, None),
             _ if request.method == Method::Post && request.path.ends_with("events") => event("new", None),
@@ -54,6 +57,8 @@ const READS: &[Asked] = &[
     ("calendars", "calendar_list_calendars", "{}"),
     ("sent items", "email_list", r#"{"folder":"sent"}"#),
     ("inbox", "email_list", "{}"),
+    ("deleted", "email_list", r#"{"folder":"deleted"}"#),
+    ("invitation to m1", "email_get", r#"{"email_id":"invitation"}"#),
     ("mail folders", "emailfolders_list", "{}"),
 ];
 

@@ -8,6 +8,7 @@ use super::{
 };
 
 /// Message `m` lies in the inbox (`IN`), draft `d` in Drafts (`DR`), `x` in the folder `CUSTOM`; the other folders are empty.
+/// What is written there is the draft `new`.
 fn tenant() -> Fake {
     Fake::new(|request| {
         let message = |id: &str, folder: &str| json!({"id": id, "parentFolderId": folder});
@@ -17,13 +18,14 @@ fn tenant() -> Fake {
             "GET /me/mailFolders/drafts/messages" | "GET /me/mailFolders/DR/messages" => json!({"value": [message("d", "DR")]}),
             "GET /me/mailFolders/CUSTOM/messages" => json!({"value": [message("x", "CUSTOM")]}),
             "GET /me/messages/m" | "PATCH /me/messages/m" => message("m", "IN"),
-            "GET /me/messages/d" | "PATCH /me/messages/d" => message("d", "DR"),
+            "GET /me/messages/d" => message("d", "DR"),
+            "PATCH /me/messages/new" => message("new", "DR"),
             "GET /me/messages/x" => message("x", "CUSTOM"),
             "GET /me/messages" if request.query.iter().any(|(_, asked)| asked == "\"about m\"") => json!({"value": [message("m", "IN")]}),
             "GET /me/messages" => json!({"value": [message("x", "CUSTOM")]}),
             "GET /me/messages/m/attachments" => json!({"value": []}),
             "GET /me/mailFolders" => json!({"value": [{"id": "IN"}]}),
-            "POST /me/messages" | "POST /me/messages/m/createReply" | "POST /me/messages/m/createReplyAll" => message("d", "DR"),
+            "POST /me/messages" | "POST /me/messages/m/createReply" | "POST /me/messages/m/createReplyAll" => message("new", "DR"),
             "POST /me/messages/m/move" => message("m2", "AR"),
             name if name.starts_with("GET /me/mailFolders/") && name.ends_with("/messages") => json!({"value": []}),
             name if name.starts_with("GET /me/mailFolders/") => json!({"id": name.rsplit('/').next()?}),

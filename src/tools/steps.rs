@@ -75,7 +75,7 @@ pub struct StepError {
     pub status: Option<u16>,
     /// Graph's own error code: `ErrorItemNotFound`.
     pub graph_code: Option<Box<str>>,
-    /// The request may have taken effect: one of its attempts was sent and not answered. Never true for a GET.
+    /// The request may have taken effect: one of its attempts was sent and not answered. Never true for one that only asks.
     pub unknown_outcome: bool,
     /// The request never left this machine.
     pub never_sent: bool,

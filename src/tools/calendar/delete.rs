@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{EVENT_ID, attendees, event_id, event_touches, look, says};
+use super::{EVENT_ID, answer_touches, attendees, event_id, look, says};
 use crate::{
     cache::Service,
     graph::GraphRequest,
@@ -45,7 +45,8 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[Tool {
     idempotent: false,
     asks: Asks::Always,
     canonical: None,
-    does: Does::Write { touches: event_touches, act: |steps, args| Box::pin(delete(steps, args)) },
+    // Whether it declines shows only when it has looked.
+    does: Does::Write { touches: answer_touches, act: |steps, args| Box::pin(delete(steps, args)) },
 }];
 
 async fn delete(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {

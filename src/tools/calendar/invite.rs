@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{COMMENT, EVENT_ID, PEOPLE, comment, event_id, event_touches, home, look, plan, recipients, says};
+use super::{COMMENT, EVENT_ID, PEOPLE, answer_touches, comment, event_id, event_touches, home, look, plan, recipients, says};
 use crate::{
     cache::Service,
     graph::GraphRequest,
@@ -43,7 +43,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: true,
         asks: Asks::Always,
         canonical: Some(one_response),
-        does: Does::Write { touches: event_touches, act: |steps, args| Box::pin(respond(steps, args)) },
+        does: Does::Write { touches: answer_touches, act: |steps, args| Box::pin(respond(steps, args)) },
     },
     Tool {
         name: "calendar_propose_new_time",
@@ -65,7 +65,7 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
         idempotent: false,
         asks: Asks::Always,
         canonical: None,
-        does: Does::Write { touches: event_touches, act: |steps, args| Box::pin(propose(steps, args)) },
+        does: Does::Write { touches: answer_touches, act: |steps, args| Box::pin(propose(steps, args)) },
     },
     Tool {
         name: "calendar_forward_event",
@@ -131,7 +131,8 @@ async fn respond(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {
         answer: json!({ "status": response, "organizer_told": wanted }),
         touches: Vec::new(),
         learned: if gone { vec![(event_id(args).to_owned(), Vec::new())] } else { Vec::new() },
-        late: wanted,
+        // The invitation leaves the inbox whether or not the organizer gets word.
+        late: true,
     })
 }
 

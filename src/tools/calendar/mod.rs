@@ -70,6 +70,12 @@ fn event_touches(args: &Args) -> Vec<Touch> {
     [Touch::Item(event_id(args).to_owned()), Touch::Scope(Scope::moves(Service::Calendar))].into_iter().chain(mail_goes_out()).collect()
 }
 
+/// What answering an invitation touches: Exchange puts the message that brought it into Deleted Items (microsoft-graph-docs#9756). Which
+/// message that is, and when it goes, nobody tells.
+fn answer_touches(args: &Args) -> Vec<Touch> {
+    event_touches(args).into_iter().chain([Touch::Scope(Scope::all(Service::Mail))]).collect()
+}
+
 /// Invitations, answers and cancellations leave a copy in Sent Items, some time after the reply.
 fn mail_goes_out() -> impl Iterator<Item = Touch> {
     let lists = [named::mail_folder("sentitems"), named::mail_folders_by_id(), Scope::folders()];

@@ -125,8 +125,7 @@ async fn schedules(steps: &dyn Steps, args: &Args, people: &[&str], step: i64) -
     let mut found = Vec::new();
     for some in people.chunks(CHUNK) {
         let question = json!({ "schedules": some, "startTime": at(start), "endTime": at(end), "availabilityViewInterval": step });
-        // It changes nothing.
-        let request = GraphRequest::post(&["me", "calendar", "getSchedule"], question).prefer(UTC).repeatable();
+        let request = GraphRequest::question(&["me", "calendar", "getSchedule"], question).prefer(UTC);
         let reply = steps.send(request).await?.body;
         let value = reply.get("value").and_then(Value::as_array).ok_or_else(|| StepError::unexpected("schedules"))?;
         found.extend(value.iter().map(|schedule| told(schedule, &window, &clocks.zone)));

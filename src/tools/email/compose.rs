@@ -207,10 +207,10 @@ impl Draft {
         Ok(Self { id, message })
     }
 
-    /// What a tool that leaves a draft says and has learnt.
+    /// What a tool that leaves a draft says and has learnt. Who looked at it before it had all its files saw another.
     pub(super) fn written(&self) -> Written {
         let containers = containers(&self.message);
-        let touches = containers.iter().cloned().map(Touch::Scope).collect();
+        let touches = containers.iter().cloned().chain([Scope::item(&self.id)]).map(Touch::Scope).collect();
         let learned = if containers.is_empty() { Vec::new() } else { vec![(self.id.clone(), containers)] };
         let answer = untrusted(pick(&self.message, &super::read::GET_FIELDS)).into();
         Written { answer, touches, learned, late: false }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::compose::{ATTACHMENTS, BCC, BODY, BODY_TYPE, CC, Letter, SUBJECT, TO, drafting, recipients, send_request, sending, somebody};
 use crate::{
-    cache::{Service, Touch},
+    cache::{Scope, Service, Touch},
     graph::GraphRequest,
     ids::ToolProfile::{Essential, Mail},
     tools::{
@@ -66,10 +66,11 @@ pub(in crate::tools) const TOOLS: &[Tool] = &[
     },
 ];
 
-/// A message that was sent. What the copy in Sent Items is called shows later.
+/// A message that was sent. What the copy in Sent Items is called shows later; a draft that it was until then may have been looked at.
 pub(super) fn sent(gone: Option<String>) -> Written {
+    let touches = gone.iter().map(|draft| Touch::Scope(Scope::item(draft))).collect();
     let learned = gone.map(|draft| (draft, Vec::new())).into_iter().collect();
-    Written { answer: json!({ "status": "sent" }), touches: Vec::new(), learned, late: true }
+    Written { answer: json!({ "status": "sent" }), touches, learned, late: true }
 }
 
 async fn create_draft(steps: &dyn Steps, args: &Args) -> Result<Written, StepError> {

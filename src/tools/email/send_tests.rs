@@ -1,10 +1,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::{
-    cache::Scope,
-    tools::fake::{Fake, act, args, named, refusal},
-};
+use crate::tools::fake::{Fake, act, args, named, refusal};
 
 fn letter(more: Value) -> Value {
     let mut given = json!({"account_id": "x", "to": "A@x.example, b@x.example", "subject": "s", "body": "text"});
@@ -67,7 +64,7 @@ async fn a_large_one_goes_through_a_draft() {
             "POST /me/messages/d/send"
         ]
     );
-    assert_eq!(written.learned, [("d".into(), vec![])]);
+    assert_eq!((written.touches, written.learned), (vec![Touch::Scope(Scope::item("d"))], vec![("d".into(), vec![])]));
     assert!(fake.requests()[3].body.is_none() && !fake.requests()[3].idempotent);
     // Two that are small each and too large together.
     let fake = graph("", 0).with_file("a", "x/y", vec![0; 2_000_000]).with_file("b", "x/y", vec![0; 2_000_000]);
@@ -126,6 +123,7 @@ async fn a_draft_is_made_shown_and_sent() {
     let made = act(&fake, "email_create_draft", letter(json!({"attachments": ["a.txt"]}))).await.unwrap();
     assert_eq!((&made.answer["id"], made.answer.get("body"), made.late), (&json!("d"), None, false));
     assert_eq!(made.learned, [("d".into(), vec![Scope::messages("DR")])]);
+    assert_eq!(made.touches, [Scope::messages("DR"), Scope::item("d")].map(Touch::Scope), "it was there before its files were");
     let sent = act(&fake, "email_send_draft", json!({"draft_id": "d", "account_id": "x"})).await.unwrap();
     assert_eq!((sent.answer, sent.late, sent.learned), (json!({"status": "sent"}), true, vec![("d".into(), vec![])]));
     assert_eq!(fake.log(), ["POST /me/messages", "POST /me/messages/d/send"]);

@@ -37,8 +37,7 @@ pub(super) async fn hits(
     loop {
         let body =
             json!({ "requests": [{ "entityTypes": [kind], "query": { "queryString": balanced(query) }, "from": from, "size": page }] });
-        // A POST that only reads.
-        let reply = steps.send(GraphRequest::post(&["search", "query"], body).repeatable()).await?.body;
+        let reply = steps.send(GraphRequest::question(&["search", "query"], body)).await?.body;
         let Some(container) = reply.pointer("/value/0/hitsContainers/0") else { return Err(StepError::unexpected("a container of hits")) };
         // Without hits Graph leaves the member out.
         let hits = container.get("hits").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

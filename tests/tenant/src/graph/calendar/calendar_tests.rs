@@ -364,6 +364,10 @@ fn those_who_are_invited_get_mail_and_so_does_the_organizer() {
     assert_eq!((text(&cast, "meetingMessageType"), cast["startDateTime"].is_null()), ("meetingRequest", true));
     tenant.advance(60);
     tenant.post(&format!("/me/events/{}/tentativelyAccept", path(text(&event, "id"))), json!({}), 202);
+    assert_ne!(text(&newest(&tenant), "subject"), "Kick off", "what is answered leaves the inbox");
+    let away = rows(&tenant.get("/me/mailFolders/deleteditems/messages?$top=1")).remove(0);
+    assert_eq!(away["internetMessageId"], request["internetMessageId"]);
+    let one = format!("/me/messages/{}", path(text(&away, "id")));
     tenant.user = 0;
     let answer = newest(&tenant);
     assert_eq!((text(&answer, "subject"), text(&answer, "responseType")), ("Tentative: Kick off", "tentativelyAccepted"));

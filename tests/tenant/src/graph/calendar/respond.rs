@@ -108,7 +108,8 @@ fn answer(state: &mut State, call: &Call<'_>, number: u32, day: Option<Date>, wo
     Ok(())
 }
 
-/// Writes an attendee's answer into the own copy (a declined one goes) and lets the organizer know when `send` says so.
+/// Writes an attendee's answer into the own copy (a declined one goes), puts the invitation away unless only one day was answered, and lets
+/// the organizer know when `send` says so.
 #[expect(clippy::too_many_arguments, reason = "an answer has that many parts, and two callers")]
 pub(crate) fn respond_to(
     state: &mut State,
@@ -132,6 +133,9 @@ pub(crate) fn respond_to(
         at: now,
         proposal,
     };
+    if day.is_none() {
+        state.put_away(owner, &response.uid, now);
+    }
     if word == Word::Declined {
         remove_event(state, owner, number, day, now);
     } else {

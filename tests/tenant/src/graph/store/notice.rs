@@ -11,6 +11,9 @@ use crate::graph::calendar::{instant, write_recurrence};
 use crate::graph::drafting::new_message;
 use crate::seed::people::Address;
 
+/// The entity type of invitations, updates among them.
+const REQUEST: &str = "#microsoft.graph.eventMessageRequest";
+
 /// What a message says of a meeting.
 #[derive(Debug, Clone)]
 pub(crate) struct Notice {
@@ -62,7 +65,7 @@ impl Notice {
         if news == News::Cancelled {
             return Self::of(event, "#microsoft.graph.eventMessage", "meetingCancelled");
         }
-        let mut out = Self::of(event, "#microsoft.graph.eventMessageRequest", "meetingRequest");
+        let mut out = Self::of(event, REQUEST, "meetingRequest");
         let request = match news {
             News::Invited => "newMeetingRequest",
             News::Moved => "fullUpdate",
@@ -123,6 +126,21 @@ impl State {
         };
         let body = Body::Given { html: true, content: Arc::from("") };
         self.post(owner, from, to, format!("{mark}: {subject}"), body, Notice::by_attendee(event, response), response.at);
+    }
+
+    /// Puts the invitations to a meeting into Deleted Items, as Exchange does when the meeting is answered.
+    pub(crate) fn put_away(&mut self, reader: usize, uid: &str, now: Timestamp) {
+        let mailbox = &mut self.mailboxes[reader];
+        let Some(bin) = mailbox.well_known("deleteditems") else {
+            return;
+        };
+        let invites = |notice: &Notice| notice.type_name == REQUEST && notice.uid == uid;
+        let requests = mailbox.messages.iter().flatten().filter(|message| message.notice.as_deref().is_some_and(invites));
+        let requests: Vec<u32> =
+            requests.filter(|message| !mailbox.folder_is_within(message.folder, bin)).map(|message| message.number).collect();
+        for number in requests {
+            mailbox.move_message(number, bin, now, true);
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "a message has that many parts")]

@@ -139,6 +139,27 @@ async fn connections_are_kept() {
 }
 
 #[tokio::test]
+async fn what_is_asked_after_a_sleep_takes_no_connection_of_before() {
+    let mut world = World::quick(|_, _| async { fine() }).await;
+    // A clock that jumps while the timers do not is what a sleep looks like.
+    let wall = Arc::new(ManualClock::at(Timestamp(1_000_000)));
+    let http = Http::new(world.server.cloud(), crate::auth::HttpSettings::default()).by(wall.clone());
+    Arc::get_mut(&mut world.client).unwrap().http = Arc::new(http);
+    let connections = || world.server.connections.load(Ordering::SeqCst);
+    world.get().await.unwrap();
+    wall.advance(Duration::from_secs(5));
+    world.get().await.unwrap();
+    assert_eq!(connections(), 1, "a clock that was corrected");
+    wall.advance(Duration::from_secs(60));
+    world.send(&post()).await.unwrap();
+    assert_eq!((connections(), world.server.count()), (2, 3));
+    world.get().await.unwrap();
+    wall.set(Timestamp(0));
+    world.get().await.unwrap();
+    assert_eq!((connections(), world.server.count()), (2, 5), "and the new one is kept");
+}
+
+#[tokio::test]
 async fn a_read_is_repeated_until_it_is_answered() {
     let world = World::quick(|number, _| async move {
         match number {

@@ -93,6 +93,26 @@ impl Stopwatch {
     }
 }
 
+/// A moment at which the machine was awake. Wall time goes on while it sleeps and the runtime's timers stand still, on Linux and macOS;
+/// on Windows they go on, and see such a time pass themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Awake {
+    wall: Timestamp,
+    timers: Instant,
+}
+
+impl Awake {
+    /// This moment, at which the clock shows `now`.
+    pub fn at(now: Timestamp) -> Self {
+        Self { wall: now, timers: Instant::now() }
+    }
+
+    /// For how long it has slept until `now`: what wall time has moved and the timers have not. A clock that is set forward looks the same.
+    pub fn slept(self, now: Timestamp) -> Duration {
+        now.since(self.wall).saturating_sub(self.timers.elapsed())
+    }
+}
+
 /// The machine's clock and the runtime's timer.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
@@ -239,6 +259,15 @@ mod tests {
         assert_eq!(pause.left(Timestamp(9000)), Duration::from_secs(6));
         assert_eq!((pause.left(Timestamp(15_000)), pause.left(Timestamp(1_004_000))), (Duration::ZERO, Duration::ZERO));
         assert_eq!(Countdown::default().left(Timestamp(0)), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_the_timers_have_not_seen_was_slept() {
+        let began = Awake::at(Timestamp(0));
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert_eq!(began.slept(Timestamp(600_000)), Duration::ZERO);
+        assert_eq!(began.slept(Timestamp(630_000)), Duration::from_secs(30));
+        assert_eq!(began.slept(Timestamp(-5000)), Duration::ZERO, "set back");
     }
 
     /// Fails a test whose sleeper is never woken; paused time jumps there when nothing else is left to do.

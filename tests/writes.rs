@@ -104,6 +104,33 @@ fn a_lost_reply_is_told_and_the_truth_is_asked_for() {
     assert!(world.control().stats().count(LIST) > asked);
 }
 
+/// Somebody on the way, such as a proxy that wants a sign-in of its own, answers in Microsoft's place: that is no success.
+#[test]
+fn a_write_that_is_answered_with_a_redirect_is_not_told_as_done() {
+    let world = World::start().unwrap();
+    let account = world.ids[0].clone();
+    let mut client = world.client(Era::Legacy).unwrap();
+    let list = client.call("email_list", &inbox(&account)).unwrap().json().unwrap();
+    let id = list["messages"][0]["id"].as_str().unwrap();
+    let letter = json!({"account_id": account, "to": ALEX, "subject": "s", "body": "b", "confirm": true});
+    for (route, tool, given) in [
+        ("/move", "email_move", json!({"account_id": account, "email_id": id, "destination_folder": "archive"})),
+        ("DELETE /me/messages/{id}", "email_delete", json!({"account_id": account, "email_id": id, "confirm": true})),
+        ("sendMail", "email_send", letter),
+    ] {
+        world.control().fault(Fault::always(route, Effect::RedirectTo { to: "https://proxy.example/sign-in".into() }));
+        let before = world.control().stats().count(route);
+        let answer = client.call(tool, &given).unwrap();
+        let (code, message, _) = answer.fault().unwrap();
+        assert_eq!(code, "outcome_unknown", "{tool}: {message}");
+        assert_eq!(world.control().stats().count(route) - before, 1, "{tool} is never sent twice");
+        world.control().clear_faults(None);
+    }
+    let asked = world.control().stats().count(LIST);
+    let list = client.call("email_list", &inbox(&account)).unwrap().json().unwrap();
+    assert!(find(&list, id).is_some() && world.control().stats().count(LIST) > asked, "it is asked what became of them");
+}
+
 /// A folder is emptied in one `$batch`; one of its deletions is asked to wait, and the `$batch` that sends it again is refused. What was
 /// deleted before is told, and is not shown any more.
 #[test]

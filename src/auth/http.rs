@@ -1,15 +1,26 @@
 //! The pooled HTTP client towards Microsoft, made on first use and shared by sign-in and Graph.
+//!
+//! After the machine has slept another one is made, so that no connection of before is used: it may have woken in another network, where
+//! packets of the old one vanish without a word. A pool does not see it, for the time by which it drops what is idle, and HTTP/2 sends its
+//! pings, stands still meanwhile. The price of one too many is a handshake.
+//!
+//! HTTP/2 pings go out while something is asked and not on idle connections (`http2_keep_alive_while_idle` is off): those TCP's keep-alive
+//! probes, and after a sleep a ping would come no sooner than the first request.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use super::{Authorities, Pause, Proxy, resolve::Guarded, trouble::plain};
 use crate::{
+    clock::{Awake, Clock, SystemClock},
     cloud::Cloud,
     hint::{Hint, Kind},
 };
+
+/// A sleep longer than this makes connections doubtful; a clock that is only being corrected stays below it.
+const DOZE: Duration = Duration::from_secs(10);
 
 /// How connections are made and kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,14 +96,28 @@ impl Hint for HttpError {
 pub struct Http {
     cloud: Cloud,
     settings: HttpSettings,
-    client: OnceLock<Result<reqwest::Client, HttpError>>,
+    made: Mutex<Option<Made>>,
+    /// The machine's own, whatever clock all else goes by: connections are real.
+    clock: Arc<dyn Clock>,
     pause: Option<Arc<Pause>>,
+}
+
+/// A client and when it was last handed out.
+struct Made {
+    client: reqwest::Client,
+    used: Awake,
 }
 
 impl Http {
     /// Connections to `cloud`, none of them open yet.
     pub fn new(cloud: Cloud, settings: HttpSettings) -> Self {
-        Self { cloud, settings, client: OnceLock::new(), pause: None }
+        Self { cloud, settings, made: Mutex::default(), clock: Arc::new(SystemClock), pause: None }
+    }
+
+    /// The same by another clock.
+    #[cfg(test)]
+    pub(crate) fn by(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// The same, with a switch that keeps everything from asking.
@@ -111,16 +136,22 @@ impl Http {
         &self.cloud
     }
 
-    /// The client: pooled, HTTP/2 where TLS negotiates it, following no redirect.
+    /// The client: pooled, HTTP/2 where TLS negotiates it, following no redirect. For one request: what is kept longer outlives a sleep.
     ///
     /// # Errors
     ///
-    /// When certificates cannot be read, the same for every call; while a person wants nothing to be asked.
-    pub fn client(&self) -> Result<&reqwest::Client, HttpError> {
+    /// When certificates cannot be read; while a person wants nothing to be asked.
+    pub fn client(&self) -> Result<reqwest::Client, HttpError> {
         if self.pause.as_ref().is_some_and(|pause| pause.until().is_some()) {
             return Err(HttpError::Paused);
         }
-        self.client.get_or_init(|| self.build()).as_ref().map_err(Clone::clone)
+        let now = self.clock.now();
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is under way keeps its connection; it goes with the last answer.
+        let awake = made.take().filter(|made| made.used.slept(now) <= DOZE);
+        let client = awake.map_or_else(|| self.build(), |made| Ok(made.client))?;
+        *made = Some(Made { client: client.clone(), used: Awake::at(now) });
+        Ok(client)
     }
 
     fn build(&self) -> Result<reqwest::Client, HttpError> {

@@ -7,7 +7,8 @@
 //! twice or not at all after every refresh).
 //!
 //! The snapshots behind one page of one list have [`SLOTS`] places, by the time of their fetch: so a list that is refreshed all day leaves a
-//! bounded number of them, and a cursor stays good for about an hour of refreshes.
+//! bounded number of them, and a cursor stays good for about an hour of refreshes. One that finds a newer one in its place goes into the next,
+//! for both their lists may be read on in.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -70,32 +71,36 @@ impl Engine {
             scopes.retain(|scope| scope.item_id().is_none());
             shown.clear();
         }
-        let (slot, nonce) = (at.0.div_euclid(SLOT).rem_euclid(SLOTS), self.uuid());
+        let (first, nonce) = (at.0.div_euclid(SLOT), self.uuid());
         let Ok(text) = serde_json::to_string(&Snapshot { nonce: nonce.clone(), more }) else { return };
         let readings = readings(from, &scopes);
-        let meta = EntryMeta { key: place(key, page, slot), readings, fetch_started: at, etag: None, revision: 0 };
-        let hash = meta.key.hash;
+        let meta = EntryMeta { key: key.clone(), readings, fetch_started: at, etag: None, revision: 0 };
         if self.may_miss_a_mark(&meta) {
             return;
         }
-        let entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };
+        let mut entry = Entry { meta, body: Body { text: Escaped::from_text(&text), items: Vec::new() } };
         let _staying = self.leaving.read().await;
         if self.accounts.find(key.account.as_str()).is_err() {
             // Signed out meanwhile, as for the answer itself.
             return;
         }
-        match self.entries.put(entry, shown, self.clock.now()).await {
-            Ok(Put::Stored { .. }) => {
-                // One of the same place that was read a moment ago must not be found in memory.
-                self.hot.remove(hash);
-                self.limits.stored(at, GOOD_FOR);
-                if let Some(answer) = fetched.answer.as_object_mut() {
-                    answer.insert("next_cursor".into(), format!("{page}-{slot}-{nonce}").into());
+        for slot in (0..SLOTS).map(|step| (first + step).rem_euclid(SLOTS)) {
+            entry.meta.key = place(key, page, slot);
+            match self.entries.put(entry.clone(), shown.clone(), self.clock.now()).await {
+                Ok(Put::Stored { .. }) => {
+                    // One of the same place that was read a moment ago must not be found in memory.
+                    self.hot.remove(entry.meta.key.hash);
+                    self.limits.stored(at, GOOD_FOR);
+                    if let Some(answer) = fetched.answer.as_object_mut() {
+                        answer.insert("next_cursor".into(), format!("{page}-{slot}-{nonce}").into());
+                    }
+                    return;
                 }
+                Ok(Put::Older) => {}
+                // Overtaken while it was read, too large, or no room for it: the list begins anew, which is what no cursor says.
+                Ok(Put::Overtaken | Put::TooLarge | Put::NoRoom) => return,
+                Err(error) => return self.note_store(Some(&error)),
             }
-            // Overtaken while it was read, too large, or no room for it: the list begins anew, which is what no cursor says.
-            Ok(Put::Overtaken | Put::TooLarge | Put::NoRoom) => {}
-            Err(error) => self.note_store(Some(&error)),
         }
     }
 

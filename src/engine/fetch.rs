@@ -4,7 +4,8 @@
 //! one who waited has said that they do not want it any more, what it asks of Microsoft is cut short (`stop.rs`): a cancelled call takes none
 //! of the mailbox's few places. A flight reads the source's position *before* it asks, and what it brings is stored only when no write has
 //! overtaken it since; the answer is given in any case. A later read joins it only when no write of the service came after that position,
-//! because otherwise it would be shown the time before that write; and only while what the flight brings is young enough for it.
+//! because otherwise it would be shown the time before that write; and only while what the flight brings is young enough for it: for one that
+//! wants Microsoft to be asked now (`force_refresh`), when the flight began no earlier than the call.
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +13,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -24,7 +26,7 @@ use super::{
     watch::{Seen, Watch},
 };
 use crate::{
-    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Reading, Scope, Seq, Service, Shown, SourceId},
+    cache::{Body, CacheKey, Entry, EntryMeta, Epoch, KeyHash, Mode, Reading, Scope, Seq, Service, Shown, SourceId},
     clock::Timestamp,
     graph::{self, Hurry},
     hint::Kind,
@@ -176,11 +178,14 @@ impl Engine {
             marks.map(|marks| marks.written_at).ok_or(CallError::Broken)
         };
         let written = from.iter().map(any).collect::<Result<Vec<_>, _>>()?;
-        let fresh = self.ttl_for(call).map(|ttl| ttl.fresh).unwrap_or_default();
+        let young = match Self::mode(call) {
+            Mode::Normal => self.ttl_for(call).map(|ttl| ttl.fresh).unwrap_or_default(),
+            Mode::ForceRefresh => Duration::ZERO,
+        };
         let mut flying = self.flights.flying.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flying.get(&key.hash)
             // What it brings is as old as its beginning.
-            && call.now.since(flight.at) <= fresh
+            && call.now.since(flight.at) <= young
             && flight.from.len() == from.len()
             && flight.from.iter().zip(&from).zip(&written).all(|((flown, now), written)| {
                 flown.source == now.source && flown.epoch == now.epoch && *written <= flown.read_seq
@@ -318,12 +323,13 @@ impl Engine {
             self.counters.overtaken();
             return Kept::Yes;
         }
-        match self.entries.put(entry.clone(), shown, self.clock.now()).await {
+        let now = self.clock.now();
+        match self.entries.put(entry.clone(), shown, now).await {
             Ok(Put::Stored { revision }) => {
                 entry.meta.revision = revision;
                 self.limits.stored(entry.meta.fetch_started, self.ttl_named(&entry.meta.key.tool));
                 self.lists.note(&entry);
-                self.hot.insert(Arc::new(entry));
+                self.hot.insert(Arc::new(entry), now);
                 self.note_store(None);
                 self.chores.stir();
                 Kept::Yes
@@ -332,6 +338,7 @@ impl Engine {
                 self.counters.overtaken();
                 Kept::Yes
             }
+            Ok(Put::Older) => Kept::Yes,
             Ok(Put::TooLarge) => {
                 self.hot.remove(hash);
                 Kept::TooLarge

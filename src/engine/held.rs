@@ -255,7 +255,7 @@ impl Engine {
                 let key = kept_as(&list.meta.key, list.meta.revision, list.meta.fetch_started.0);
                 if self.hot.get(key.hash).is_none() {
                     let meta = EntryMeta { key, ..list.meta.clone() };
-                    self.hot.insert(Arc::new(Entry { meta, body: list.body.clone() }));
+                    self.hot.insert(Arc::new(Entry { meta, body: list.body.clone() }), self.clock.now());
                 }
                 format!("{INTO}{limit}-{number}-{}-{}", list.meta.revision, list.meta.fetch_started.0)
             }

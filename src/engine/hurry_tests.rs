@@ -149,6 +149,33 @@ async fn a_flight_is_joined_only_while_what_it_brings_is_young_enough() {
     assert_eq!(again, 2, "{paths:?}");
 }
 
+#[tokio::test]
+async fn who_wants_microsoft_asked_now_joins_no_flight_that_began_before() {
+    let world = World::new(Scripted::new(|_| reply(json!({ "id": "F", "value": [] })))).await;
+    let forced = || {
+        let engine = world.engine.clone();
+        tokio::spawn(async move { call(&engine, "email_list", json!({ "force_refresh": true })).await })
+    };
+    let held = world.graph.replies.acquire_many(REPLIES).await.unwrap();
+    let first = world.foreground("email_list");
+    world.graph.until_asked(1).await;
+    world.clock.advance(Duration::from_secs(5));
+    let second = forced();
+    within(world.graph.until_asked(2)).await;
+    let third = forced();
+    // On a runtime of one thread: it has had its turns.
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.graph.count(), 2, "who wants it at the same moment joins");
+    drop(held);
+    for call in [first, second, third] {
+        assert_eq!(within(call).await.unwrap().unwrap()["_cache_status"], "miss");
+    }
+    let paths: Vec<String> = world.graph.asked().iter().map(GraphRequest::target).collect();
+    assert_eq!(paths.iter().filter(|path| **path == paths[0]).count(), 2, "{paths:?}");
+}
+
 /// The table has room for one task of a key, and the one that brought the last answer is in it until it is settled.
 #[tokio::test]
 async fn an_answer_that_grows_old_before_its_refresh_is_settled_is_refreshed_again() {

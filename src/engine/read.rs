@@ -126,7 +126,7 @@ impl Engine {
                 Ok(Some(entry)) => {
                     let entry = Arc::new(entry);
                     self.lists.note(&entry);
-                    self.hot.insert(entry.clone());
+                    self.hot.insert(entry.clone(), self.clock.now());
                     entry
                 }
                 Ok(None) => return None,

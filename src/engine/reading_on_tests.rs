@@ -11,9 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::{CallError, Engine, Remote, testing};
 use crate::{
+    auth::testing::{until, within},
     cache::{Scope, Service, SourceId, Touch, Touched},
     chance::SeededDice,
     clock::{ManualClock, Timestamp},
@@ -30,6 +32,8 @@ struct Graph {
     /// As many messages does a search of the mailbox find.
     found: AtomicUsize,
     asked: Mutex<Vec<(String, Option<String>)>>,
+    /// What the next answer waits for.
+    slow: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Graph {
@@ -70,6 +74,10 @@ struct Way(Arc<Graph>, Option<String>, Timestamp);
 impl Steps for Way {
     async fn send(&self, request: GraphRequest) -> Result<Reply, StepError> {
         self.0.asked.lock().unwrap().push((request.path.clone(), self.1.clone()));
+        let slow = self.0.slow.lock().unwrap().take();
+        if let Some(slow) = slow {
+            slow.await.unwrap();
+        }
         self.0.body(&request).map(|body| Reply { status: 200, body, etag: None, location: None })
     }
     async fn pages(&self, request: GraphRequest, enough: &(dyn for<'a> Fn(&'a [Value]) -> bool + Send + Sync)) -> Result<Page, StepError> {
@@ -190,6 +198,33 @@ async fn a_search_that_ends_where_graph_ends_searches_is_not_complete_on_its_las
             seen += ids(&answer).len();
         }
         assert_eq!((seen, &answer["complete"]), (found, &json!(complete)));
+    }
+}
+
+#[tokio::test]
+async fn an_older_list_that_lands_later_takes_the_place_of_none_and_can_be_read_on_in() {
+    let world = World::new().await;
+    // What is asked once is known.
+    world.call("email_list", json!({ "limit": 2 })).await.unwrap();
+    world.asked();
+    let (release, slow) = oneshot::channel();
+    *world.graph.slow.lock().unwrap() = Some(slow);
+    let engine = world.engine.clone();
+    let older = tokio::spawn(async move { testing::call(&engine, "email_list", json!({ "limit": 3 })).await });
+    until(|| world.graph.slow.lock().unwrap().is_none()).await;
+    world.clock.advance(Duration::from_secs(1));
+    let newer = within(world.call("email_list", json!({ "limit": 3, "force_refresh": true }))).await.unwrap();
+    release.send(()).unwrap();
+    let older = within(older).await.unwrap().unwrap();
+    assert_ne!(older["_cached_at"], newer["_cached_at"]);
+
+    world.engine.hot.clear();
+    let kept = world.call("email_list", json!({ "limit": 3 })).await.unwrap();
+    assert_eq!((&kept["_cached_at"], &kept["_cache_status"]), (&newer["_cached_at"], &json!("fresh")));
+    for list in [older, newer, kept] {
+        assert_eq!(ids(&list), ["m0", "m1", "m2"]);
+        let on = world.call("email_list", json!({ "limit": 3, "cursor": list["next_cursor"] })).await.unwrap();
+        assert_eq!(ids(&on), ["m3", "m4", "m5"], "{list}");
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Cause, Client, Context, GraphError, GraphReply, GraphRequest, Method,
     client::prefer,
+    reply::is_answer,
     retry::{self, Decision, Outcome, Tries},
 };
 use crate::auth::retry_after;
@@ -35,7 +36,7 @@ impl Client {
                 Err(error) if answers.is_empty() => return Err(error),
                 Err(error) => {
                     let unsent = requests.len() - answers.len() - chunk.len();
-                    answers.extend(chunk.iter().map(|request| Err(open(&error, request, false, false))));
+                    answers.extend(chunk.iter().map(|request| Err(open(&error, request, false))));
                     answers.extend(vec![Err(error.outcome(false, true)); unsent]);
                     break;
                 }
@@ -48,7 +49,8 @@ impl Client {
         let mut answers: Vec<Option<Answer>> = vec![None; requests.len()];
         // The batch's own token was accepted, so another one is no help to an item.
         let mut tries = vec![Tries { renewed: true, ..Tries::default() }; requests.len()];
-        let (mut sent, mut happened) = (false, vec![false; requests.len()]);
+        // What is known of all attempts at each.
+        let mut happened = vec![false; requests.len()];
         let mut items = Vec::with_capacity(requests.len());
         for (at, request) in requests.iter().enumerate() {
             items.push(self.item(at, request).unwrap_or_else(|cause| {
@@ -65,27 +67,26 @@ impl Client {
             let mut outer = GraphRequest::post(&[], body);
             outer.path = "/$batch".into();
             outer.idempotent = pending.iter().all(|at| requests[*at].idempotent);
-            let acts = pending.iter().any(|at| !requests[*at].only_asks);
+            let acts = pending.iter().any(|at| is_write(&requests[*at]));
             let places = self.budget.places(pending.len(), context.urgency.now());
             let reply = self.send_for(context, &outer, places, acts).await;
             let said = reply.and_then(|reply| Ok((Said::of(&reply).map_err(|error| error.outcome(acts, false))?, reply)));
             let (mut said, reply) = match said {
                 Ok(said) => said,
                 // What is known of some is not forgotten because the others could not be asked again.
-                Err(error) if answers.iter().any(Option::is_some) || happened.contains(&true) => {
+                Err(error) if answers.iter().any(Option::is_some) || pending.iter().any(|at| happened[*at] && is_write(&requests[*at])) => {
                     for at in pending {
-                        answers[at] = Some(Err(open(&error, &requests[at], sent, happened[at])));
+                        answers[at] = Some(Err(open(&error, &requests[at], happened[at])));
                     }
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            sent = true;
             let (mut sleep, mut asked, mut pause) = (Duration::ZERO, false, None);
             for at in pending {
                 let request = &requests[at];
                 let (outcome, answer) = self.read(said.take(at), request, &reply);
-                happened[at] |= !request.only_asks && outcome.may_have_happened();
+                happened[at] |= outcome.may_have_happened();
                 if let Err(GraphError { cause: Cause::Throttled { retry_after }, .. }) = &answer {
                     self.count_throttled();
                     pause = pause.max(*retry_after);
@@ -93,7 +94,7 @@ impl Client {
                 let left = context.deadline.since(self.clock.now());
                 match retry::decide(&self.policy, request.idempotent, &mut tries[at], outcome, left, self.dice.as_ref()) {
                     Decision::Done | Decision::GiveUp | Decision::Renew => {
-                        answers[at] = Some(answer.map_err(|error| error.outcome(happened[at], false)));
+                        answers[at] = Some(answer.map_err(|error| error.outcome(is_write(request) && happened[at], !happened[at])));
                     }
                     Decision::Pause(wait) => pause = pause.max(Some(wait)),
                     Decision::Again(wait) => {
@@ -165,21 +166,25 @@ impl Client {
             },
             value => Bytes::from(value.to_string()),
         };
-        let answer = if matches!(status, 200..=299 | 302 | 304) {
-            Ok(GraphReply { status, etag, location, content_type, request_id, body })
-        } else {
-            let error = GraphError::refused(status, &body, location, wait, request_id);
-            tracing::debug!(method = ?request.method, status, code = error.graph_code(), request_id = error.request_id(), "an item was refused by Microsoft Graph");
-            Err(error)
-        };
-        (Outcome::Status(status, wait), answer)
+        if (200..400).contains(&status) {
+            let reply = GraphReply { status, etag, location, content_type, request_id, body };
+            let answer = if is_answer(status, request) { Ok(reply) } else { Err(reply.without("a result")) };
+            return (Outcome::Status(status, wait), answer);
+        }
+        let error = GraphError::refused(status, &body, location, wait, request_id);
+        tracing::debug!(method = ?request.method, status, code = error.graph_code(), request_id = error.request_id(), "an item was refused by Microsoft Graph");
+        (Outcome::Status(status, wait), Err(error))
     }
 }
 
-/// What the failure of a whole batch means for a request in it that was `sent` before, and may have `happened` then.
-fn open(error: &GraphError, request: &GraphRequest, sent: bool, happened: bool) -> GraphError {
-    let happened = happened || (!request.only_asks && error.unknown_outcome());
-    error.clone().outcome(happened, !sent && error.never_sent())
+/// Whether a request changes anything, so that it matters what became of it.
+fn is_write(request: &GraphRequest) -> bool {
+    !request.only_asks
+}
+
+/// What the failure of a whole batch means for a request in it that may have `happened` before.
+fn open(error: &GraphError, request: &GraphRequest, happened: bool) -> GraphError {
+    error.clone().outcome(is_write(request) && (happened || error.unknown_outcome()), !happened && error.never_sent())
 }
 
 /// The answers of a batch.

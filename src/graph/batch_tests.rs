@@ -230,7 +230,24 @@ async fn what_was_done_is_told_though_the_rest_cannot_be_sent_again() {
     .await;
     let answers = batch(&world, &deletions(3)).await.unwrap();
     assert_eq!((told(&answers), sizes(&world)), (["ok", "throttled", "throttled"].map(str::to_owned).to_vec(), vec![3]));
-    assert!(!answers[1].as_ref().unwrap_err().never_sent(), "it was sent, and refused");
+    assert!(answers[1].as_ref().unwrap_err().never_sent(), "it was refused before it acted");
+}
+
+#[tokio::test]
+async fn a_redirect_says_nothing_of_what_became_of_a_write() {
+    let world = world(|_, url| match url {
+        "/me/messages/1" => json!({"status": 302, "headers": {"Location": "https://proxy.example/"}}),
+        "/me/messages/2" => json!({"status": 304}),
+        "/me/messages/3" => json!({"status": 307}),
+        _ => json!({"status": 302, "headers": {"Location": "https://files.example/"}}),
+    })
+    .await;
+    let mut requests = deletions(3);
+    requests.push(GraphRequest::get(&["me", "drive", "items", "1", "content"]));
+    let answers = batch(&world, &requests).await.unwrap();
+    assert_eq!(told(&answers), ["unexpected_reply?", "unexpected_reply?", "unexpected_reply?", "ok"]);
+    assert_eq!(sizes(&world), [4], "no write is sent again");
+    assert_eq!(answers[3].as_ref().unwrap().location.as_deref(), Some("https://files.example/"));
 }
 
 #[tokio::test]

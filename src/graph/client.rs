@@ -21,7 +21,7 @@ use serde::de::IgnoredAny;
 use super::{
     BreakerState, Budget, Cause, GraphError, GraphReply, GraphRequest, Hurry, Method, Stream,
     breaker::Breaker,
-    reply::claims_challenge,
+    reply::{claims_challenge, is_answer},
     retry::{self, Decision, Outcome, Policy, Tries},
 };
 use crate::{
@@ -208,7 +208,7 @@ impl Client {
         let prepared = self.prepare(request).map_err(|cause| GraphError::new(cause).outcome(false, true))?;
         let prepared = Prepared { streamed, ..prepared };
         // What is known of all attempts: one may have taken effect even if the last one certainly did not.
-        let (mut sent, mut happened) = (false, false);
+        let mut happened = false;
         let (mut tries, mut refused) = (Tries::default(), None);
         loop {
             let attempt = match self.attempt(context, &prepared, places, refused.as_ref()).await {
@@ -216,10 +216,9 @@ impl Client {
                 Err(error) => {
                     // Too large an answer is one all the same; anything else is an attempt that did not come about.
                     let too_large = matches!(error.cause, Cause::TooLarge(_));
-                    return Err(error.outcome(acts && (happened || too_large), !sent && !too_large));
+                    return Err(error.outcome(acts && (happened || too_large), !happened && !too_large));
                 }
             };
-            sent |= attempt.outcome != Outcome::NeverSent;
             happened |= attempt.outcome.may_have_happened();
             if let (true, Some(work)) = (attempt.result.is_ok(), context.urgency.work()) {
                 work.answered();
@@ -233,7 +232,7 @@ impl Client {
             match retry::decide(&self.policy, request.idempotent, &mut tries, attempt.outcome, left, self.dice.as_ref()) {
                 Decision::Done | Decision::GiveUp => {
                     let stream = attempt.stream;
-                    return attempt.result.map(|reply| (reply, stream)).map_err(|error| error.outcome(acts && happened, !sent));
+                    return attempt.result.map(|reply| (reply, stream)).map_err(|error| error.outcome(acts && happened, !happened));
                 }
                 Decision::Renew => {}
                 Decision::Pause(wait) => self.budget.pause(&context.mailbox, wait),
@@ -368,11 +367,14 @@ impl Client {
     fn judge(&self, prepared: &Prepared<'_>, reply: GraphReply, headers: &HeaderMap, token: Secret<String>) -> Attempt {
         let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let status = reply.status;
-        if matches!(status, 200..=299 | 302 | 304) {
+        if (200..400).contains(&status) {
             let whole = prepared.raw || reply.body.is_empty() || serde_json::from_slice::<IgnoredAny>(&reply.body).is_ok();
-            // A body that is not JSON was cut short or is somebody else's: as good as lost.
-            let outcome = if whole { Outcome::Status(status, None) } else { Outcome::Lost };
-            let result = if whole { Ok(reply) } else { Err(reply.without("JSON")) };
+            let (outcome, result) = match (is_answer(status, prepared.request), whole) {
+                (true, true) => (Outcome::Status(status, None), Ok(reply)),
+                // A body that is not JSON was cut short or is somebody else's: as good as lost.
+                (true, false) => (Outcome::Lost, Err(reply.without("JSON"))),
+                (false, _) => (Outcome::Status(status, None), Err(reply.without("a result"))),
+            };
             return Attempt { outcome, result, refused: None, stream: None };
         }
         let wait = retry_after(of("retry-after"), of("date"), self.clock.now());
@@ -432,9 +434,7 @@ impl Client {
             let value = HeaderValue::from_str(value).map_err(|_| Cause::InvalidPath)?;
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| Cause::InvalidPath)?, value);
         }
-        let path = url.path();
-        // A PUT of content answers with the item.
-        let raw = request.method == Method::Get && ["/$value", "/%24value", "/content"].iter().any(|end| path.ends_with(end));
+        let raw = request.is_for_content();
         let json = |body: &serde_json::Value| ("application/json".to_owned(), Bytes::from(body.to_string()));
         let body = request.content.clone().or_else(|| request.body.as_ref().map(json));
         Ok(Prepared { request, url, headers, body, raw, streamed: false })

@@ -139,6 +139,27 @@ async fn connections_are_kept() {
 }
 
 #[tokio::test]
+async fn what_is_asked_after_a_sleep_takes_no_connection_of_before() {
+    let mut world = World::quick(|_, _| async { fine() }).await;
+    // A clock that jumps while the timers do not is what a sleep looks like.
+    let wall = Arc::new(ManualClock::at(Timestamp(1_000_000)));
+    let http = Http::new(world.server.cloud(), crate::auth::HttpSettings::default()).by(wall.clone());
+    Arc::get_mut(&mut world.client).unwrap().http = Arc::new(http);
+    let connections = || world.server.connections.load(Ordering::SeqCst);
+    world.get().await.unwrap();
+    wall.advance(Duration::from_secs(5));
+    world.get().await.unwrap();
+    assert_eq!(connections(), 1, "a clock that was corrected");
+    wall.advance(Duration::from_secs(60));
+    world.send(&post()).await.unwrap();
+    assert_eq!((connections(), world.server.count()), (2, 3));
+    world.get().await.unwrap();
+    wall.set(Timestamp(0));
+    world.get().await.unwrap();
+    assert_eq!((connections(), world.server.count()), (2, 5), "and the new one is kept");
+}
+
+#[tokio::test]
 async fn a_read_is_repeated_until_it_is_answered() {
     let world = World::quick(|number, _| async move {
         match number {
@@ -170,6 +191,10 @@ async fn a_write_whose_answer_was_lost_is_never_repeated() {
         || refusal(500, "x"),
         || refusal(503, "x").with("retry-after", "0"),
         || Act::Reply(200, Vec::new(), b"<html>".to_vec()),
+        // A proxy that wants a sign-in of its own.
+        || Act::Reply(302, vec![("location", "https://proxy.example/".into())], Vec::new()),
+        || Act::Reply(304, Vec::new(), Vec::new()),
+        || Act::Reply(307, vec![("location", "https://proxy.example/".into())], Vec::new()),
     ] {
         let world = World::quick(move |_, _| async move { act() }).await;
         let error = world.send(&post()).await.unwrap_err();
@@ -231,6 +256,46 @@ async fn a_write_that_never_left_is_known_not_to_have_happened() {
     let error = within(client.send(&world.context(Urgency::Foreground), &post())).await.unwrap_err();
     assert_eq!((error.code(), error.never_sent(), error.unknown_outcome()), ("unreachable", true, false));
     assert_eq!(client.gauges().requests, 4, "tried again: nothing was sent");
+}
+
+/// Answers the first request with 429 and is gone then.
+async fn gone_after_a_429() -> (crate::cloud::Cloud, tokio::task::JoinHandle<()>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let root = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let cloud = crate::cloud::Cloud { name: "demo".into(), identity: root.clone(), graph: root, downloads: Vec::new(), ca_pem: None };
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let mut request = Vec::new();
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        stream.write_all(b"HTTP/1.1 429 X\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    });
+    (cloud, serving)
+}
+
+#[tokio::test]
+async fn a_write_that_was_only_throttled_is_known_not_to_have_happened() {
+    let mut world = World::quick(|_, _| async { fine() }).await;
+    let (cloud, serving) = gone_after_a_429().await;
+    Arc::get_mut(&mut world.client).unwrap().http = Arc::new(Http::new(cloud, crate::auth::HttpSettings::default()));
+    let request = GraphRequest::delete(&["me", "messages", "1"]);
+    let error = world.send(&request).await.unwrap_err();
+    assert_eq!((error.code(), error.never_sent(), error.unknown_outcome()), ("unreachable", true, false));
+    assert_eq!((world.client.gauges().throttled, world.client.gauges().requests), (1, 5));
+    within(serving).await.unwrap();
+
+    // The same when another request's wait outlasts this one's time.
+    let world = World::still(|_, _| async { refusal(429, "ApplicationThrottled").with("retry-after", "10") }).await;
+    let write = world.spawn(post(), Urgency::Foreground);
+    until(|| world.client.gauges().budget.waiting == 1).await;
+    world.client.budget.pause("mailbox:oid", Duration::from_secs(7200));
+    let error = within(write).await.unwrap().unwrap_err();
+    assert_eq!((error.code(), error.never_sent(), error.unknown_outcome()), ("throttled", true, false));
+    assert_eq!(world.server.count(), 1);
 }
 
 #[tokio::test]
@@ -307,6 +372,8 @@ async fn a_redirect_is_not_followed() {
     .await;
     let reply = world.send(&GraphRequest::get(&["me", "drive", "items", "1", "content"])).await.unwrap();
     assert_eq!((reply.status, reply.location.as_deref(), evil.count()), (302, Some(evil.root.as_str()), 0));
+    // Graph redirects to content alone.
+    assert_eq!((world.get().await.unwrap_err().code(), evil.count(), world.server.count()), ("unexpected_reply", 0, 2));
 }
 
 #[tokio::test]

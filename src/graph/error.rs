@@ -117,7 +117,7 @@ impl GraphError {
         self.unknown_outcome
     }
 
-    /// The request certainly did not leave this machine.
+    /// The request certainly had no effect: none of its attempts was sent, or each that was is known to have been refused before it acted.
     pub fn never_sent(&self) -> bool {
         self.never_sent
     }

@@ -4,7 +4,8 @@ use base64::{Engine as _, engine::general_purpose};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Cause, GraphError};
+use super::{Cause, GraphError, GraphRequest, Method};
+
 /// An answer of Graph that is not a refusal: 2xx, 302 for content that lies elsewhere, 304.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphReply {
@@ -38,6 +39,17 @@ impl GraphReply {
     /// An error that this answer lacks `what`.
     pub(super) fn without(&self, what: &'static str) -> GraphError {
         GraphError::new(Cause::Garbage(what)).at(self.status, self.request_id.clone())
+    }
+}
+
+/// Whether Graph says yes to `request` by a status below 400. Of redirects it sends two, and to reads alone: to where content lies, and that
+/// nothing has changed. Any other is of somebody on the way, such as a proxy that wants a sign-in of its own, and says nothing of what became
+/// of the request.
+pub(super) fn is_answer(status: u16, request: &GraphRequest) -> bool {
+    match status {
+        302 => request.is_for_content(),
+        304 => request.method == Method::Get,
+        _ => (200..300).contains(&status),
     }
 }
 

@@ -120,6 +120,12 @@ impl GraphRequest {
         self
     }
 
+    /// Whether it is answered with content rather than JSON. A PUT of content is answered with the item.
+    pub(super) fn is_for_content(&self) -> bool {
+        let path = self.path.split('?').next().unwrap_or_default();
+        self.method == Method::Get && ["/$value", "/%24value", "/content"].iter().any(|end| path.ends_with(end))
+    }
+
     /// Path and query as they go behind the version root.
     pub fn target(&self) -> String {
         let mut target = self.path.clone();

@@ -68,7 +68,7 @@ impl Outcome {
         match self {
             Self::NeverSent => false,
             Self::Lost => true,
-            Self::Status(status, _) => status == 408 || (status >= 500 && !matches!(status, 501 | 507)),
+            Self::Status(status, _) => matches!(status, 300..=399 | 408) || (status >= 500 && !matches!(status, 501 | 507)),
         }
     }
 
@@ -131,6 +131,15 @@ mod tests {
         for outcome in [Outcome::Lost, Outcome::Status(500, None), Outcome::Status(503, Some(Duration::ZERO)), Outcome::Status(504, None)] {
             assert_eq!(first(false, outcome), Decision::GiveUp, "{outcome:?}");
             assert!(matches!(first(true, outcome), Decision::Again(_) | Decision::Pause(_)), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_says_neither_yes_nor_no_and_is_not_asked_for_again() {
+        for status in [301, 302, 304, 307] {
+            let outcome = Outcome::Status(status, None);
+            assert!(outcome.may_have_happened());
+            assert_eq!((first(true, outcome), first(false, outcome)), (Decision::Done, Decision::Done), "{status}");
         }
     }
 

@@ -83,6 +83,7 @@ every_backend!(
     an_entry_comes_back_as_it_was_put,
     sizes_from_nothing_to_the_limit_come_back_and_no_more_is_taken,
     replacing_raises_the_revision,
+    an_answer_that_was_asked_for_earlier_and_comes_later_replaces_nothing,
     accounts_do_not_see_each_other,
     a_written_scope_overtakes_and_others_do_not,
     an_unsettled_item_is_not_stored_until_it_settles,
@@ -253,6 +254,29 @@ async fn replacing_raises_the_revision(store: &dyn Backend) {
         let back = store.get(entry.meta.key.hash).await.unwrap().unwrap();
         assert_eq!((back.meta.revision, back.body), (revision, entry.body.clone()));
     }
+}
+
+async fn an_answer_that_was_asked_for_earlier_and_comes_later_replaces_nothing(store: &dyn Backend) {
+    let first = list_entry(store, "inbox").await;
+    let at = |entry: &Entry, began: i64| {
+        let mut entry = entry.clone();
+        entry.meta.fetch_started = Timestamp(began);
+        entry.body.text = Escaped::from_text(&format!("\"at\":{began}}}"));
+        entry
+    };
+    let kept = || async { store.get(first.meta.key.hash).await.unwrap().unwrap().meta };
+    assert_eq!(put(store, &at(&first, 2)).await, Put::Stored { revision: 1 });
+    assert_eq!(put(store, &at(&first, 1)).await, Put::Older);
+    assert_eq!((kept().await.fetch_started, kept().await.revision), (Timestamp(2), 1));
+    assert_eq!(store.get(first.meta.key.hash).await.unwrap().unwrap().body, at(&first, 2).body);
+    assert_eq!(put(store, &at(&first, 2)).await, Put::Stored { revision: 2 }, "no newer");
+    let set_back = store.put(at(&first, 1), vec![], Timestamp(1)).await.unwrap();
+    assert_eq!(set_back, Put::Stored { revision: 3 }, "what the clock has not come to yet is not newer");
+    assert_eq!(put(store, &at(&first, 5)).await, Put::Stored { revision: 4 });
+    store.renew(&mailbox()).await.unwrap();
+    let anew = list_entry(store, "inbox").await;
+    assert_eq!(put(store, &at(&anew, 4)).await, Put::Stored { revision: 5 }, "nothing of before is true any more");
+    assert_eq!(kept().await.fetch_started, Timestamp(4));
 }
 
 async fn accounts_do_not_see_each_other(store: &dyn Backend) {

@@ -1,11 +1,13 @@
 //! The hot tier: opened answers in bounded memory, so that a hit needs no SQL, no key and no decompression.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync::Cache, sync::DefaultLifecycle};
 
+use super::rules::stays;
 use crate::{
     cache::{Entry, KeyHash},
+    clock::Timestamp,
     ids::AccountId,
 };
 
@@ -54,12 +56,14 @@ pub(super) fn bounded<T: Weigh>(bytes: u64) -> Bounded<T> {
 pub struct HotTier {
     cache: Bounded<Entry>,
     largest: u64,
+    /// Taken while an entry is taken in, so that none comes in between the look at the one that is held and its replacement.
+    inserting: Mutex<()>,
 }
 
 impl HotTier {
     /// Keeps at most `bytes`; an entry over an eighth of that is not taken in, lest it push everything else out.
     pub fn new(bytes: u64) -> Self {
-        Self { cache: bounded(bytes), largest: bytes / 8 }
+        Self { cache: bounded(bytes), largest: bytes / 8, inserting: Mutex::default() }
     }
 
     /// The entry, when it is held.
@@ -67,9 +71,14 @@ impl HotTier {
         self.cache.get(&key)
     }
 
-    /// Takes the entry in, in place of an older one of its key.
-    pub fn insert(&self, entry: Arc<Entry>) {
+    /// Takes the entry in, in place of an older one of its key. Two that were stored or read at once may come here in either order: the newer
+    /// one stays, as in the store.
+    pub fn insert(&self, entry: Arc<Entry>, now: Timestamp) {
+        let _turn = self.inserting.lock().unwrap_or_else(PoisonError::into_inner);
         let key = entry.meta.key.hash;
+        if self.cache.peek(&key).is_some_and(|held| stays(&held.meta, &entry.meta, now)) {
+            return;
+        }
         if entry.weight() > self.largest {
             // The older one must not outlive its replacement.
             self.cache.remove(&key);
@@ -135,7 +144,7 @@ mod tests {
     fn it_never_holds_more_than_its_bytes_and_drops_an_account_whole() {
         let hot = HotTier::new(1 << 20);
         for number in 0..1000 {
-            hot.insert(entry(if number % 2 == 0 { "a.t" } else { "b.t" }, number, 10_000));
+            hot.insert(entry(if number % 2 == 0 { "a.t" } else { "b.t" }, number, 10_000), Timestamp(1));
             assert!(hot.bytes() <= 1 << 20);
         }
         assert!(hot.len() > 50, "it keeps what fits: {}", hot.len());
@@ -151,9 +160,23 @@ mod tests {
     fn an_entry_too_large_is_not_taken_and_takes_its_older_self_with_it() {
         let hot = HotTier::new(1 << 20);
         let small = entry("a.t", 1, 100);
-        hot.insert(small.clone());
+        hot.insert(small.clone(), Timestamp(1));
         assert_eq!(hot.get(small.meta.key.hash), Some(small.clone()));
-        hot.insert(entry("a.t", 1, 200_000));
+        hot.insert(entry("a.t", 1, 200_000), Timestamp(1));
         assert_eq!(hot.get(small.meta.key.hash), None);
+    }
+
+    #[test]
+    fn an_older_answer_does_not_take_the_place_of_a_newer_one_that_is_held() {
+        let at = |began: i64| {
+            let mut entry = Arc::unwrap_or_clone(entry("a.t", 1, 100));
+            entry.meta.fetch_started = Timestamp(began);
+            Arc::new(entry)
+        };
+        let (hot, key) = (HotTier::new(1 << 20), at(0).meta.key.hash);
+        for (began, now, held) in [(2, 2, 2), (1, 3, 2), (2, 3, 2), (3, 3, 3), (1, 2, 1)] {
+            hot.insert(at(began), Timestamp(now));
+            assert_eq!(hot.get(key).unwrap().meta.fetch_started, Timestamp(held), "{began} at {now}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     memory_writes::WriteRow,
     rules::{
         self, Absent, KEPT_ROWS, Known, SOURCE_USED_GRAIN_MS, USED_GRAIN_MS, Unsettled, any_of, may_store, spread_all, spread_changes,
-        unmoved,
+        stays, unmoved,
     },
     trail,
 };
@@ -199,7 +199,11 @@ impl Entries for Memory {
             return Ok(Put::Overtaken);
         }
         let key = entry.meta.key.hash;
-        let (revision, hits) = state.entries.get(&key).map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits));
+        let old = state.entries.get(&key);
+        if old.is_some_and(|old| stays(&old.entry.meta, &entry.meta, now)) {
+            return Ok(Put::Older);
+        }
+        let (revision, hits) = old.map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits));
         entry.meta.revision = revision;
         state.entries.insert(key, Held { entry, hits, used: now });
         Ok(Put::Stored { revision })

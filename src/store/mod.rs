@@ -147,6 +147,8 @@ pub enum Put {
     },
     /// A write overtook it, or something it shows is unsettled: it was a true answer when asked and must not be kept.
     Overtaken,
+    /// An answer that was asked for later is there, and stays.
+    Older,
     /// Larger than one entry may be.
     TooLarge,
     /// There is too little room left on the disk for anything to grow.
@@ -290,7 +292,7 @@ pub trait Entries: Send + Sync {
     /// The entry named `key`, or `None` when there is none or its row is damaged (which is counted and removed).
     async fn get(&self, key: KeyHash) -> Result<Option<Entry>, StoreError>;
     /// Stores an answer unless a write has overtaken it: everything it shows is settled and not written since `read_seq`,
-    /// checked in the transaction that stores it and adds `shown` to `items`.
+    /// checked in the transaction that stores it and adds `shown` to `items`. One that was asked for later stays in its place.
     async fn put(&self, entry: Entry, shown: Vec<Shown>, now: Timestamp) -> Result<Put, StoreError>;
     /// Removes what the pattern names, records who asked why, and tells how many there were.
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError>;

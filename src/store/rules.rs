@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Changes, Missing, Outcome, StoreError};
 use crate::{
     cache::{
-        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Scope, Seq, Service, Shown, SourceId, Touch, Touched,
+        CacheKey, EntryMeta, Epoch, Feed, KeyHash, KeyPattern, Marks, Reading, Scope, Seq, Service, Shown, SourceId, Touch, Touched,
         overtaken_searches, spread, spread_found,
     },
     clock::Timestamp,
@@ -80,6 +80,22 @@ pub(super) fn may_store(meta: &EntryMeta, shown: &[Shown], now: Timestamp, known
         }
     }
     Ok(true)
+}
+
+/// Whether an answer that was asked for at `asked` stays where one asked for at `than` lands: a slow fetch must not put an older state in the
+/// place of a newer one. What lies in the future was stored before the clock was set back, and nobody knows how old it is.
+pub(super) fn is_newer(asked: Timestamp, than: Timestamp, now: Timestamp) -> bool {
+    than < asked && asked <= now
+}
+
+/// Whether two answers were drawn from the same sources, and none of them has begun anew between them: else nothing is known of which is newer.
+pub(super) fn same_sources(one: &[Reading], other: &[Reading]) -> bool {
+    one.iter().map(|reading| (&reading.source, reading.epoch)).eq(other.iter().map(|reading| (&reading.source, reading.epoch)))
+}
+
+/// Whether the answer `kept` stays where `new` lands.
+pub(super) fn stays(kept: &EntryMeta, new: &EntryMeta, now: Timestamp) -> bool {
+    is_newer(kept.fetch_started, new.fetch_started, now) && same_sources(&kept.readings, &new.readings)
 }
 
 /// The scopes of several touches, by source.

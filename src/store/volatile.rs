@@ -72,14 +72,17 @@ impl Volatile {
         removed.into_inner()
     }
 
-    fn replace(&self, mut entry: Entry, now: Timestamp) -> u64 {
+    fn replace(&self, mut entry: Entry, now: Timestamp) -> Put {
         let _turn = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let key = entry.meta.key.hash;
         let old = self.held.peek(&key);
+        if old.as_ref().is_some_and(|old| rules::stays(&old.entry.meta, &entry.meta, now)) {
+            return Put::Older;
+        }
         let (revision, hits) = old.map_or((1, 0), |old| (old.entry.meta.revision + 1, old.hits.load(Ordering::Relaxed)));
         entry.meta.revision = revision;
         self.held.insert(key, Arc::new(Held { entry, hits: AtomicU64::new(hits), used: AtomicI64::new(now.0) }));
-        revision
+        Put::Stored { revision }
     }
 }
 
@@ -114,7 +117,7 @@ impl Entries for Volatile {
         if !self.ledger.admit(entry.meta.clone(), shown, now).await? {
             return Ok(Put::Overtaken);
         }
-        Ok(Put::Stored { revision: self.replace(entry, now) })
+        Ok(self.replace(entry, now))
     }
 
     async fn invalidate(&self, what: Invalidation) -> Result<u64, StoreError> {

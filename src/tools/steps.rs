@@ -77,7 +77,7 @@ pub struct StepError {
     pub graph_code: Option<Box<str>>,
     /// The request may have taken effect: one of its attempts was sent and not answered. Never true for one that only asks.
     pub unknown_outcome: bool,
-    /// The request never left this machine.
+    /// The request certainly had no effect: it never left this machine, or was refused before it acted.
     pub never_sent: bool,
     /// How long Microsoft, or what keeps us from it, asks to wait.
     pub retry_after: Option<std::time::Duration>,

@@ -85,7 +85,7 @@ impl TransferError {
         }
     }
 
-    /// Nothing left this machine.
+    /// Nothing left this machine, or Graph refused it before it acted.
     pub fn never_sent(&self) -> bool {
         match &self.cause {
             Cause::Path(..) | Cause::NoFolder | Cause::Exists | Cause::NoFile | Cause::NotAFile => true,

@@ -1,6 +1,7 @@
 //! Follows an operation that Microsoft does by itself, such as a copy: its monitor is asked, without a token, until it is over.
 //!
-//! Source: Graph documentation, *Working with long-running actions*; personal drives end with 303 and the item's address.
+//! Source: Graph documentation, *Working with long-running actions*; personal drives end with 303 and the item's address. Another redirect,
+//! or a page that is not JSON, is of somebody on the way and says nothing of the operation.
 
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ impl Transfer {
                     }
                     wait
                 }
-                Ok((301..=303 | 307 | 308, body, location, _)) => return Ok(Job { done: true, body, location }),
+                Ok((303, body, location, _)) => return Ok(Job { done: true, body, location }),
                 Ok((status @ (408 | 429 | 500..), _, _, wait)) => {
                     if !self.again(&mut failures, None).await {
                         return Err(Cause::Refused(status, None).into());
@@ -101,9 +102,14 @@ impl Transfer {
     async fn look(&self, url: &Url) -> Result<(u16, Value, Option<String>, Option<Duration>), Cause> {
         let mut stream: Stream = self.bare.ask(Method::GET, url, HeaderMap::new(), None).await?;
         let text = stream.text(ANSWER).await.map_err(Cause::Broken)?;
-        let body = serde_json::from_slice(&text).unwrap_or_default();
+        let status = stream.status();
+        let body = match serde_json::from_slice(&text) {
+            Ok(body) => body,
+            Err(_) if (200..300).contains(&status) && !text.is_empty() => return Err(Cause::Garbage("JSON")),
+            Err(_) => Value::Null,
+        };
         let wait = stream.wait(self.clock.now());
-        Ok((stream.status(), body, stream.header("location").map(str::to_owned), wait))
+        Ok((status, body, stream.header("location").map(str::to_owned), wait))
     }
 }
 

@@ -42,6 +42,16 @@ async fn a_personal_drive_leads_to_the_item() {
 }
 
 #[tokio::test]
+async fn what_somebody_on_the_way_says_is_no_end_of_a_copy() {
+    for status in [301, 302, 307, 308] {
+        let world = World::leading(move |_, _| Act::Reply(status, vec![("location", "https://proxy.example/".into())], Vec::new())).await;
+        assert!(world.follow(LONG).await.unwrap_err().unknown_outcome, "{status}");
+    }
+    let world = World::leading(|_, _| Act::Reply(200, Vec::new(), b"<html>Sign in to the wifi</html>".to_vec())).await;
+    assert!(world.follow(LONG).await.unwrap_err().unknown_outcome);
+}
+
+#[tokio::test]
 async fn a_copy_that_failed_says_why() {
     let failed = |code: &str| json!({"status": "failed", "error": {"code": code, "message": "secret"}});
     for (code, ours, kind) in [("nameAlreadyExists", "already_exists", Kind::User), ("quotaLimitReached", "not_finished", Kind::Denied)] {

@@ -34,7 +34,8 @@ pub(super) fn said(status: u16, body: &[u8]) -> Said {
         404 | 410 => Said::Gone,
         416 => Said::Held,
         501 | 507 => Said::Refused(error_code(body)),
-        408 | 429 | 500.. => Said::Trouble,
+        // No session redirects: somebody on the way has answered, and the session is asked what it has.
+        300..=399 | 408 | 429 | 500.. => Said::Trouble,
         _ => Said::Refused(error_code(body)),
     }
 }
@@ -81,6 +82,7 @@ mod tests {
         assert_eq!(of(200, json!({"nextExpectedRanges": []})), Said::Trouble, "neither missing nor made");
         assert_eq!((said(404, b""), said(410, b""), said(416, b"")), (Said::Gone, Said::Gone, Said::Held));
         assert_eq!((said(429, b""), said(503, b"<html>")), (Said::Trouble, Said::Trouble));
+        assert_eq!((said(302, b""), said(307, b"")), (Said::Trouble, Said::Trouble), "not of the session");
         let taken = json!({"error": {"code": "invalidRequest", "message": "secret", "innererror": {"code": "nameAlreadyExists"}}});
         assert_eq!(of(409, taken), Said::Refused(Some("nameAlreadyExists".into())));
         assert_eq!(said(507, b""), Said::Refused(None));

@@ -20,14 +20,15 @@ use crate::{
     clock::Timestamp,
     store::{
         Guard, Put,
-        rules::{arg_text, may_store},
+        rules::{arg_text, is_newer, may_store, same_sources},
     },
 };
 
 const GET: &str = "SELECT e.owner, e.tool, e.codec, e.raw_len, e.fetch_started, e.revision, b.head,
     CASE WHEN e.stored_len <= ?2 THEN b.body END
     FROM cache_entries e CROSS JOIN cache_bodies b ON b.id = e.id WHERE e.key_hash = ?1";
-const OLD: &str = "SELECT id, owner, tool, revision, raw_len, stored_len FROM cache_entries WHERE key_hash = ?1";
+const OLD: &str = "SELECT id, owner, tool, revision, raw_len, stored_len, fetch_started FROM cache_entries WHERE key_hash = ?1";
+const HEAD: &str = "SELECT head FROM cache_bodies WHERE id = ?1";
 const INSERT: &str = "INSERT INTO cache_entries
     (id, key_hash, owner, tool, codec, raw_len, stored_len, fetch_started, created, last_used, revision)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)";
@@ -42,7 +43,7 @@ const REMOVED: &str = "DELETE FROM cache_entries WHERE id = ?1 RETURNING owner, 
 const REMOVE_BODY: &str = "DELETE FROM cache_bodies WHERE id = ?1";
 const REMOVE_ARGS: &str = "DELETE FROM entry_args WHERE entry = ?1";
 #[cfg(test)]
-pub(super) const SQL: &[&str] = &[GET, OLD, INSERT, REPLACE, NEW_BODY, REPLACE_BODY, ARG, REMOVED, REMOVE_BODY, REMOVE_ARGS];
+pub(super) const SQL: &[&str] = &[GET, OLD, HEAD, INSERT, REPLACE, NEW_BODY, REPLACE_BODY, ARG, REMOVED, REMOVE_BODY, REMOVE_ARGS];
 
 /// Bodies up to this size are compressed and opened where they are asked for; larger ones on a thread for blocking work.
 const ON_THE_SPOT: usize = 256 * 1024;
@@ -245,6 +246,7 @@ struct Old {
     revision: i64,
     raw_len: i64,
     stored_len: i64,
+    fetch_started: i64,
 }
 
 fn old(db: &Db, key: KeyHash) -> Result<Option<Old>, StoreError> {
@@ -256,11 +258,21 @@ fn old(db: &Db, key: KeyHash) -> Result<Option<Old>, StoreError> {
             revision: row.get(3)?,
             raw_len: row.get(4)?,
             stored_len: row.get(5)?,
+            fetch_started: row.get(6)?,
         })
     })
 }
 
-/// Judges an answer that is kept elsewhere; what it shows is known from then on.
+/// Whether `old` was asked for later than `new` and stays. One that cannot be read does not.
+fn stays(db: &Db, old: &Old, new: &EntryMeta, now: Timestamp) -> Result<bool, StoreError> {
+    if !is_newer(Timestamp(old.fetch_started), new.fetch_started, now) {
+        return Ok(false);
+    }
+    let head = db.one(HEAD, [old.id], |row| row.get::<_, Vec<u8>>(0))?.and_then(|head| Head::unpack(&head));
+    Ok(head.is_some_and(|head| same_sources(&head.readings, &new.readings)))
+}
+
+/// Judges an answer; what one that may be kept shows is known from then on.
 pub(super) fn admit(db: &mut Db, meta: &EntryMeta, shown: &[Shown], now: Timestamp) -> Result<bool, StoreError> {
     let admitted = may_store(meta, shown, now, &mut Ask::new(db))?;
     if admitted {
@@ -273,7 +285,7 @@ pub(super) fn admit(db: &mut Db, meta: &EntryMeta, shown: &[Shown], now: Timesta
 }
 
 fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<Put, StoreError> {
-    if !may_store(&new.meta, shown, now, &mut Ask::new(db))? {
+    if !admit(db, &new.meta, shown, now)? {
         return Ok(Put::Overtaken);
     }
     let key = &new.meta.key;
@@ -282,6 +294,11 @@ fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<P
     // The hash is made of account and tool, so another one's row under it is damaged or was moved there.
     if let Some(other) = old.take_if(|old| old.owner != owner.id || old.tool != *key.tool) {
         remove(db, other.id)?;
+    }
+    if let Some(old) = &old
+        && stays(db, old, &new.meta, now)?
+    {
+        return Ok(Put::Older);
     }
     let revision = old.as_ref().map_or(1, |old| old.revision + 1);
     let aad = BodyIdentity {
@@ -324,10 +341,6 @@ fn put(db: &mut Db, new: &Prepared, shown: &[Shown], now: Timestamp) -> Result<P
         }
     };
     stats::add(db, owner.id, &key.tool, change)?;
-    items::add(db, shown, now)?;
-    for reading in &new.meta.readings {
-        scopes::used(db, &reading.source, now)?;
-    }
     Ok(Put::Stored { revision: revision.cast_unsigned() })
 }
 

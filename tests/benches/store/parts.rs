@@ -60,7 +60,7 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<Vec<Figure>> {
         let key = CacheKey::new("email_list", account.clone(), BTreeMap::from([("limit".to_owned(), number.into())]));
         keys.push(key.hash);
         let meta = EntryMeta { key, readings: vec![], fetch_started: Timestamp(0), etag: None, revision: 1 };
-        hot.insert(Arc::new(Entry { meta, body: Body { text: writer.list(2_000), items: vec![] } }));
+        hot.insert(Arc::new(Entry { meta, body: Body { text: writer.list(2_000), items: vec![] } }), Timestamp(1));
     }
     let uses = Uses::default();
     let rounds = if quick { 20 } else { 200 };

@@ -1,4 +1,5 @@
-//! One profile, and sessions that have different places for sockets: a desktop, `ssh` after a logout, `cron`, `su`. There is one daemon, and all find it.
+//! One profile, and sessions that have different places for sockets: a desktop, `ssh` after a logout, `cron`, `su`. There is one daemon, and all find it. And one place for
+//! sockets with several profiles, where a variable leads to other folders for data: there is a daemon for each, and nobody finds another's.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
@@ -40,6 +41,12 @@ impl House {
         self.home.variables.push(("XDG_RUNTIME_DIR".into(), dir.into()));
     }
 
+    /// From now on programs run in that session, and keep their data in another folder than the usual one where `data` names it.
+    fn keep_in(&mut self, session: &str, data: Option<&str>) {
+        self.enter(session);
+        self.home.variables.extend(data.map(|data| ("XDG_DATA_HOME".into(), data.into())));
+    }
+
     fn json(&self, words: &[&str]) -> Value {
         let words: Vec<&str> = ["--json"].into_iter().chain(words.iter().copied()).collect();
         ctl::run(self.bins, &self.home, &words).unwrap().ok().unwrap().json().unwrap()
@@ -75,6 +82,40 @@ fn a_folder_that_others_may_enter_is_not_believed() {
     let said = ctl::run(house.bins, &house.home, &["--json", "status"]).unwrap();
     assert_eq!(said.code, Some(8), "{said:?}");
     daemon.stop().unwrap();
+}
+
+#[test]
+fn a_verb_reaches_the_daemon_of_its_own_folder_for_data_and_no_other() {
+    let mut house = House::new();
+    let session = house.session("run").to_str().unwrap().to_owned();
+    let (snap, shell) = (house.home.path().join("snap/share"), house.home.path().join("shell"));
+    let folders = [None, snap.to_str(), shell.to_str()];
+    let mut daemons = Vec::new();
+    for folder in folders {
+        house.keep_in(&session, folder);
+        let said = ctl::run(house.bins, &house.home, &["--json", "status"]).unwrap();
+        assert_eq!(said.code, Some(8), "somebody else's daemon answers in {folder:?}: {said:?}");
+        daemons.push(Daemon::start(house.bins, &house.home).unwrap());
+    }
+    for (folder, daemon) in folders.iter().zip(&daemons) {
+        house.keep_in(&session, *folder);
+        let status = house.json(&["status"]);
+        assert_eq!(status["pid"], daemon.pid(), "{folder:?}");
+        // And a service of that folder would listen there.
+        let units = house.json(&["service", "install", "--print"]);
+        let unit = units["files"][0]["text"].as_str().unwrap();
+        let name = unit.lines().find_map(|line| line.strip_prefix("ListenStream=%t/m365-cached/")).unwrap();
+        assert!(house.home.path().join("run/m365-cached").join(name).exists(), "{folder:?}: {name}");
+    }
+    // What ends one to work on its files ends no other.
+    for at in (0..folders.len()).rev() {
+        house.keep_in(&session, folders[at]);
+        assert_eq!(house.json(&["stop"]), json!({"stopped": true, "pid": daemons[at].pid()}));
+        assert!(daemons.pop().unwrap().wait().unwrap().success());
+        assert!(daemons.iter_mut().all(Daemon::alive));
+        assert_eq!(house.json(&["stop"])["stopped"], false);
+        assert!(daemons.iter_mut().all(Daemon::alive), "one that is not its own was stopped");
+    }
 }
 
 /// It cannot see that clients find the manager's socket and not its own.

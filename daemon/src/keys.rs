@@ -65,14 +65,17 @@ pub type Told = Box<dyn Fn(&KeyEvent) + Send + Sync>;
 /// Writes an event to the log.
 pub(crate) fn log(event: &KeyEvent) {
     match event {
-        KeyEvent::Rotated(rotated) => tracing::info!(
-            generation = rotated.generation,
-            source = rotated.source.kind.as_str(),
-            from = rotated.old.kind.as_str(),
-            old_deleted = rotated.old_deleted,
-            kept_for = rotated.kept_for.as_ref().map(|path| path.display().to_string()),
-            "the master key was rotated"
-        ),
+        KeyEvent::Rotated(rotated) => {
+            tracing::info!(
+                generation = rotated.generation,
+                source = rotated.source.kind.as_str(),
+                from = rotated.old.kind.as_str(),
+                old_deleted = rotated.old_deleted,
+                kept_for = rotated.kept_for.as_ref().map(|path| path.display().to_string()),
+                "the master key was rotated"
+            );
+            rotated.left.iter().for_each(|left| tracing::warn!(left, "an old master key was not deleted"));
+        }
         KeyEvent::RotationFailed(problem) => {
             tracing::warn!(code = problem.code, reason = problem.message, "the master key was not rotated")
         }

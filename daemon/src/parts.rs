@@ -437,7 +437,7 @@ pub(crate) fn key_settings(config: &Config, profile: &Profile) -> vault::Setting
     };
     // A demo that was given the usual folder must not meet the real profile's key either.
     let named = profile.explicit || config.demo;
-    vault::Settings { only, file: config.keys.file.clone(), entry: vault::entry_name(named.then_some(profile.dir.as_path())) }
+    vault::Settings { only, file: config.keys.file.clone(), entry: vault::entry_name(&profile.dir, named) }
 }
 
 #[cfg(test)]
@@ -461,7 +461,7 @@ mod tests {
         let mut config = configuration(&profile, &[]).unwrap();
         assert_eq!(allowed_roots(&config, &profile), [profile.dir.join("downloads")]);
         let folder = || PathBuf::from("/usual");
-        let usual = Profile::system(&Places { config: folder(), data: folder(), runtime: None, short: folder() });
+        let usual = Profile::system(&Places { config: folder(), data: folder(), usual: true, runtime: None, short: folder() });
         assert!(allowed_roots(&config, &usual).iter().all(|root| root.ends_with("m365") && !root.starts_with("/usual")));
         config.demo = true;
         assert_eq!(allowed_roots(&config, &usual), [PathBuf::from("/usual/downloads")], "a demo stays out of the real downloads");
@@ -484,15 +484,28 @@ mod tests {
         let settings = key_settings(&configuration(&profile, &[]).unwrap(), &profile);
         assert_eq!(settings.only, Some(SourceKind::File));
         assert_eq!(settings.file.as_deref(), Some(std::path::Path::new("/k")));
-        assert_eq!(settings.entry, vault::entry_name(Some(&profile.dir)));
+        assert_eq!(settings.entry, vault::entry_name(&profile.dir, true));
         let flags = [("keys.source".to_owned(), "environment".to_owned())];
         assert_eq!(key_settings(&configuration(&profile, &flags).unwrap(), &profile).only, Some(SourceKind::Environment));
-        let folder = || PathBuf::from("/usual");
-        let usual = Profile::system(&Places { config: folder(), data: folder(), runtime: None, short: folder() });
-        let mut config = Config::default();
-        assert_eq!(key_settings(&config, &usual).entry, "default");
-        config.demo = true;
-        assert_ne!(key_settings(&config, &usual).entry, "default");
+    }
+
+    /// One keyring serves them all: wherever two would have one name, a rotation of one would lock the other for good.
+    #[test]
+    fn no_two_profiles_have_one_name_in_the_keyring() {
+        let system = |data: &str| {
+            let folder = || PathBuf::from("/usual");
+            Profile::system(&Places { config: folder(), data: data.into(), usual: data == "/usual", runtime: None, short: folder() })
+        };
+        let (real, mut demo) = (Config::default(), Config::default());
+        demo.demo = true;
+        let named = Profile::at(std::path::Path::new("/usual")).unwrap();
+        let names = [(&real, &system("/usual")), (&real, &system("/snap/usual")), (&demo, &system("/usual")), (&real, &named)]
+            .map(|(config, profile)| key_settings(config, profile).entry);
+        assert_eq!(names.iter().filter(|name| *name == "default").count(), 0, "{names:?}");
+        let distinct: std::collections::BTreeSet<_> = names[..3].iter().collect();
+        assert_eq!(distinct.len(), 3, "{names:?}");
+        assert_ne!(names[3], names[0], "one that was named keeps the name it has had");
+        assert_eq!(key_settings(&real, &system("/usual/")).entry, names[0], "one folder has one name, however it is spelled");
     }
 
     #[test]

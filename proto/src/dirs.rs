@@ -4,6 +4,10 @@
 //! used. Both sides must arrive at the same socket from different environments (a desktop application often lacks
 //! `XDG_RUNTIME_DIR`), so what the environment does not say is asked of the file system, never of `TMPDIR`. Where they do not (a session without a run-time
 //! folder beside one with it), the client finds the daemon by what it has written into the profile's lock ([`crate::holder`]).
+//!
+//! Where a variable leads to another folder for data (`XDG_DATA_HOME`: an export in one shell, an application in a sandbox) there is another profile, with a daemon of its own;
+//! both share the folder for run-time files. So there the socket of the usual place alone has the plain name, which the units of packages know, and every other
+//! carries a mark of its data folder: one name for two profiles would lead a person's `backup` or `reset` to the wrong one.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +17,6 @@ pub const DIR_VARIABLE: &str = "M365_CACHED_DIR";
 /// Name of our folders inside the system's own places.
 const FOLDER: &str = "m365-cached";
 /// Name of the socket file.
-#[cfg(unix)]
 const SOCKET: &str = "m365-cached.sock";
 /// Longest socket path the system takes, in bytes, without the closing zero: `sun_path` is 104 bytes on macOS and the BSDs, 108 on Linux.
 #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
@@ -33,6 +36,8 @@ pub struct Profile {
     pub runtime: PathBuf,
     /// True when the directory was named by the caller rather than by the system.
     pub explicit: bool,
+    /// True when it lies where the system's profile lies without a variable that says otherwise.
+    usual: bool,
     socket: PathBuf,
 }
 
@@ -43,6 +48,8 @@ pub struct Places {
     pub config: PathBuf,
     /// Our folder for data that stays on this machine.
     pub data: PathBuf,
+    /// Whether that is the usual one, below the home, or a variable has led elsewhere.
+    pub usual: bool,
     /// Our folder among the run-time files of this user, where the system has such a place.
     pub runtime: Option<PathBuf>,
     /// Our folder for sockets whose own path would be too long; its name carries the user's id.
@@ -94,15 +101,24 @@ impl Profile {
     #[must_use]
     pub fn under(dir: &Path, places: Option<&Places>) -> Self {
         let socket = socket_for(dir, dir, places);
-        Self { config_dir: dir.to_owned(), dir: dir.to_owned(), runtime: parent(&socket, dir), explicit: true, socket }
+        Self { config_dir: dir.to_owned(), dir: dir.to_owned(), runtime: parent(&socket, dir), explicit: true, usual: false, socket }
     }
 
     /// The profile in the system's places; pure.
     #[must_use]
     pub fn system(places: &Places) -> Self {
-        let wanted = places.runtime.as_deref().unwrap_or(&places.data);
-        let socket = socket_for(&places.data, wanted, Some(places));
-        Self { config_dir: places.config.clone(), dir: places.data.clone(), runtime: parent(&socket, wanted), explicit: false, socket }
+        // As in `at`: one spelling.
+        let dir: PathBuf = places.data.components().collect();
+        let wanted = places.runtime.as_deref().unwrap_or(&dir);
+        let socket = socket_for(&dir, wanted, Some(places));
+        let runtime = parent(&socket, wanted);
+        Self { config_dir: places.config.clone(), dir, runtime, explicit: false, usual: places.usual, socket }
+    }
+
+    /// What the socket is called in the folder for run-time files, where others of this user's profiles have theirs.
+    #[must_use]
+    pub fn socket_name(&self) -> String {
+        if self.usual { SOCKET.to_owned() } else { marked(&self.dir) }
     }
 
     /// The settings file.
@@ -176,13 +192,20 @@ impl Places {
     #[must_use]
     pub fn of_this_machine() -> Option<Self> {
         let dirs = directories::ProjectDirs::from("", "", FOLDER)?;
+        let home = directories::BaseDirs::new()?;
         Some(Self {
+            usual: is_usual(dirs.data_local_dir(), home.home_dir()),
             config: dirs.config_dir().to_owned(),
             data: dirs.data_local_dir().to_owned(),
             runtime: dirs.runtime_dir().filter(|dir| dir.parent().is_some_and(is_ours)).map(Path::to_owned).or_else(runtime_by_user),
             short: short_by_user(),
         })
     }
+}
+
+/// Whether `data` is where it lies for the user with that `home` when no variable says otherwise. Windows and macOS have no such variable.
+fn is_usual(data: &Path, home: &Path) -> bool {
+    cfg!(any(windows, target_vendor = "apple")) || data == home.join(".local/share").join(FOLDER)
 }
 
 /// `/run/user/<uid>` is what `XDG_RUNTIME_DIR` would have said in a full session.
@@ -220,14 +243,16 @@ fn short_by_user() -> PathBuf {
     std::env::temp_dir().join(FOLDER)
 }
 
-/// The socket of the profile whose data lies in `identity`: in `wanted` when the path fits, else under a short name of its own.
+/// The socket of the profile whose data lies in `identity`: in `wanted` when the path fits, else under a short name of its own. A folder that it shares with other
+/// profiles has the plain name for the usual one alone.
 #[cfg(unix)]
 fn socket_for(identity: &Path, wanted: &Path, places: Option<&Places>) -> PathBuf {
     let plain = wanted.join(SOCKET);
-    if fits(&plain) {
+    let alone = wanted == identity || places.is_none_or(|places| places.usual);
+    if alone && fits(&plain) {
         return plain;
     }
-    let name = format!("{:016x}.sock", fingerprint(identity));
+    let name = marked(identity);
     let short = places.map_or_else(short_by_user, |places| places.short.clone());
     places
         .and_then(|places| places.runtime.as_ref())
@@ -247,6 +272,11 @@ fn socket_for(identity: &Path, _wanted: &Path, _places: Option<&Places>) -> Path
 fn pipe_for(identity: &Path) -> PathBuf {
     let folded = identity.to_string_lossy().to_lowercase();
     PathBuf::from(format!(r"\\.\pipe\{FOLDER}-{:016x}", fingerprint(Path::new(&folded))))
+}
+
+/// The name of a socket that says whose it is.
+fn marked(identity: &Path) -> String {
+    format!("{:016x}.sock", fingerprint(identity))
 }
 
 #[cfg(unix)]

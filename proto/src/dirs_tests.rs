@@ -8,6 +8,7 @@ fn places() -> Places {
     Places {
         config: "/home/ada/.config/m365-cached".into(),
         data: "/home/ada/.local/share/m365-cached".into(),
+        usual: true,
         runtime: Some("/run/user/1000/m365-cached".into()),
         short: "/tmp/m365-cached-1000".into(),
     }
@@ -51,6 +52,39 @@ fn the_system_profile_uses_three_places() {
     assert_eq!(profile.socket(), Path::new("/run/user/1000/m365-cached/m365-cached.sock"));
     let no_runtime = Profile::system(&Places { runtime: None, ..places() });
     assert_eq!(no_runtime.socket(), Path::new("/home/ada/.local/share/m365-cached/m365-cached.sock"));
+}
+
+#[test]
+fn every_folder_for_data_has_a_socket_of_its_own() {
+    let at = |data: &str, usual| Profile::system(&Places { data: data.into(), usual, ..places() });
+    let (usual, snap, shell) = (
+        at("/home/ada/.local/share/m365-cached", true),
+        at("/home/ada/snap/code/7/.local/share/m365-cached", false),
+        at("/srv/data/m365-cached", false),
+    );
+    assert_eq!(usual.socket(), Path::new("/run/user/1000/m365-cached/m365-cached.sock"), "the units of packages know that name");
+    assert!(usual.socket() != snap.socket() && snap.socket() != shell.socket() && shell.socket() != usual.socket());
+    for profile in [&usual, &snap, &shell] {
+        assert_eq!(profile.socket().parent(), Some(Path::new("/run/user/1000/m365-cached")));
+        assert_eq!(profile.socket(), profile.runtime.join(profile.socket_name()), "where a service is told to listen");
+    }
+    assert_eq!(at("/srv//data/m365-cached/", false), shell, "one folder has one socket, however it is spelled");
+    // A session without a folder for run-time files: then the socket lies with the data, and the unit of a service is named all the same.
+    let alone = Profile::system(&Places { data: shell.dir.clone(), usual: false, runtime: None, ..places() });
+    assert_eq!(alone.socket(), Path::new("/srv/data/m365-cached/m365-cached.sock"));
+    assert_eq!(alone.socket_name(), shell.socket_name());
+    assert_eq!(
+        Profile::under(Path::new("/srv/demo"), Some(&Places { usual: false, ..places() })).socket(),
+        Path::new("/srv/demo/m365-cached.sock")
+    );
+}
+
+#[cfg(not(target_vendor = "apple"))]
+#[test]
+fn the_usual_place_is_below_the_home() {
+    let usual = |data: &str| is_usual(Path::new(data), Path::new("/home/ada"));
+    assert!(usual("/home/ada/.local/share/m365-cached") && usual("/home/ada/.local/share//m365-cached/"));
+    assert!(!usual("/home/ada/snap/code/7/.local/share/m365-cached") && !usual("/home/ada/.local/share/other"));
 }
 
 #[test]

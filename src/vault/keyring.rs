@@ -90,16 +90,25 @@ fn refusal(error: ::keyring::Error) -> KeyringError {
     }
 }
 
-/// This profile's name in the keyring: `default`, or a name derived from the folder of any other profile, so that a demo never meets
-/// the keys of the real one.
-pub fn entry_name(profile: Option<&Path>) -> String {
-    match profile {
-        None => "default".into(),
-        Some(dir) => {
-            let hash = Sha256::digest(dir.as_os_str().as_encoded_bytes());
-            hash[..8].iter().fold(String::from("profile-"), |name, byte| name + &format!("{byte:02x}"))
-        }
-    }
+/// A profile's name in the keyring, derived from the folder of its data: one keyring serves every profile of a user, and a name that two of them had
+/// would be one key that either takes from the other. `named`: it was named, or is a demo, which never meets the keys of the real one in that folder.
+///
+/// Those that were not named had `default` once, wherever they lay. Their envelopes say so and open with it.
+pub fn entry_name(dir: &Path, named: bool) -> String {
+    let hash = Sha256::digest(dir.as_os_str().as_encoded_bytes());
+    let kind = if named { "profile-" } else { "data-" };
+    hash[..8].iter().fold(String::from(kind), |name, byte| name + &format!("{byte:02x}"))
+}
+
+/// The name of the key of that `generation`, of those that are called by `name`.
+pub(super) fn numbered(name: &str, generation: u64) -> String {
+    if generation == 1 { name.to_owned() } else { format!("{name}-g{generation}") }
+}
+
+/// Whether `entry` is one of those that are called by `name`: no other profile has its key there.
+pub(super) fn is_called_by(entry: &str, name: &str) -> bool {
+    let number = entry.strip_prefix(name).map(|rest| rest.strip_prefix("-g").and_then(|number| number.parse().ok()).unwrap_or(1));
+    number.is_some_and(|number| entry == numbered(name, number))
 }
 
 /// Runs `ask` against the keyring on a thread of its own and waits at most `patience`.

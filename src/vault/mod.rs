@@ -101,6 +101,8 @@ pub struct Rotated {
     pub old_deleted: bool,
     /// What needs the old one, which was kept for it: an envelope that was put aside, or the note of a key file that others may use.
     pub kept_for: Option<PathBuf>,
+    /// Which old keys are still there otherwise, why, and what comes of it.
+    pub left: Vec<String>,
     /// When.
     pub at: Timestamp,
 }

@@ -232,10 +232,7 @@ impl Vault {
     /// The first entry of the keyring whose name is free, from that of `generation` on, and the generation it is named by.
     pub(super) async fn free_entry(&self, mut generation: u64) -> Result<(Source, u64), KeyringError> {
         loop {
-            let entry = match generation {
-                1 => self.settings.entry.clone(),
-                later => format!("{}-g{later}", self.settings.entry),
-            };
+            let entry = keyring::numbered(&self.settings.entry, generation);
             let source = Source::keyring(&entry);
             if self.ask(move |keyring| keyring.get(&entry)).await?.is_none() {
                 return Ok((source, generation));

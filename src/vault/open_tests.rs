@@ -25,6 +25,8 @@ pub(super) enum Mood {
     Locked,
     /// Takes a key and loses it.
     Forgets,
+    /// Asks a person before it deletes, who does not answer.
+    Keeps,
     /// Says that it was asked, then waits until the test ends.
     Hangs {
         asked: mpsc::Sender<()>,
@@ -47,7 +49,7 @@ impl FakeKeyring {
     fn enter(&self) -> Result<bool, KeyringError> {
         *self.asked.lock().unwrap() += 1;
         match &*self.mood.lock().unwrap() {
-            Mood::Works => Ok(true),
+            Mood::Works | Mood::Keeps => Ok(true),
             Mood::Forgets => Ok(false),
             Mood::Unavailable => Err(KeyringError::Unavailable("no bus".into())),
             Mood::Locked => Err(KeyringError::Locked("prompt dismissed".into())),
@@ -74,6 +76,9 @@ impl Keyring for FakeKeyring {
     }
 
     fn delete(&self, entry: &str) -> Result<(), KeyringError> {
+        if matches!(&*self.mood.lock().unwrap(), Mood::Keeps) {
+            return Err(KeyringError::Late(5));
+        }
         if self.enter()? {
             self.entries.lock().unwrap().remove(entry);
         }
@@ -89,13 +94,27 @@ pub(super) struct Home {
     pub(super) environment: Option<String>,
     pub(super) only: Option<SourceKind>,
     pub(super) file: Option<PathBuf>,
+    pub(super) entry: String,
 }
 
 impl Home {
     pub(super) fn new(mood: Mood) -> Self {
         let keyring = Arc::new(FakeKeyring::default());
         keyring.feel(mood);
-        Self { dir: TempDir::new().unwrap(), keys: TempDir::new().unwrap(), keyring, environment: None, only: None, file: None }
+        let (dir, keys) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        Self { dir, keys, keyring, environment: None, only: None, file: None, entry: "test".into() }
+    }
+
+    /// One that was not named, with the keyring of `other`.
+    pub(super) fn beside(other: &Self) -> Self {
+        let mut home = Self { keyring: Arc::clone(&other.keyring), ..Self::new(Mood::Works) };
+        home.entry = home.name();
+        home
+    }
+
+    /// What the daemon calls a profile in the keyring that was not named and lies here.
+    pub(super) fn name(&self) -> String {
+        entry_name(self.dir.path(), false)
     }
 
     pub(super) fn key_file(&self) -> PathBuf {
@@ -121,7 +140,7 @@ impl Home {
                 database: self.dir.path().join("cache.db"),
                 quarantine: self.dir.path().join("quarantine"),
             },
-            settings: Settings { only: self.only, file: self.file.clone(), entry: "test".into() },
+            settings: Settings { only: self.only, file: self.file.clone(), entry: self.entry.clone() },
             environment: Mutex::new(self.environment.clone().map(Secret::new)),
             keyring: Arc::clone(&self.keyring) as Arc<dyn Keyring>,
             // Never moves, so no deadline passes by itself.
@@ -384,8 +403,30 @@ async fn the_real_keyring_answers_or_refuses_in_time() {
 
 #[test]
 fn every_profile_has_its_own_entry() {
-    assert_eq!(entry_name(None), "default");
-    let one = entry_name(Some(Path::new("/a/profile")));
-    assert_ne!(one, entry_name(Some(Path::new("/another"))));
-    assert!(one.starts_with("profile-") && one.len() == 24);
+    let one = entry_name(Path::new("/a/profile"), true);
+    assert_eq!(one, "profile-41eb8db297f0ef1f", "it must stay the same in every version");
+    assert_ne!(one, entry_name(Path::new("/another"), true));
+    // Two places of the system for one user: his desktop's, and that of an application in a sandbox.
+    let usual = entry_name(Path::new("/home/ada/.local/share/m365-cached"), false);
+    assert_ne!(usual, entry_name(Path::new("/home/ada/snap/code/7/.local/share/m365-cached"), false));
+    assert_ne!(usual, entry_name(Path::new("/home/ada/.local/share/m365-cached"), true), "a demo in that folder");
+    assert!(usual.starts_with("data-") && usual.len() == 21);
+}
+
+#[test]
+fn an_entry_is_told_from_those_of_other_profiles() {
+    for (entry, own) in [
+        ("data-1", true),
+        ("data-1-g2", true),
+        ("data-1-g17", true),
+        ("data-12", false),
+        ("data-1-g", false),
+        ("data-1-g1", false),
+        ("data-1-g02", false),
+        ("data-1-g2x", false),
+        ("default", false),
+        ("default-g2", false),
+    ] {
+        assert_eq!(keyring::is_called_by(entry, "data-1"), own, "{entry}");
+    }
 }

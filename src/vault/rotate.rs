@@ -6,6 +6,11 @@
 //! note that is found later tells what to finish or to undo ([`Vault::settle`]). The database is not touched: its own keys lie inside the
 //! envelope and stay the same, so calls go on, and it takes as long as two questions to the keyring.
 //!
+//! From the moment that both were read again the new key is in force, and a rotation has been done whatever becomes of the old key: told of a failure, a
+//! person would drop the key that opens the profile. An old one that cannot be deleted is told of, and its note stays for the next opening. In the keyring
+//! only what is called by this profile's name is deleted: under any other, such as the `default` that profiles in the system's places once had in
+//! common, there may be the key of a profile that nothing here knows of.
+//!
 //! A key of the environment is its owner's: the new one is given, and the old one cannot be deleted from here. The vault that was given it goes on
 //! with it, since a process cannot be shown another variable.
 
@@ -17,7 +22,7 @@ use std::{
 use super::{
     Keys, Locked, Rotate, Rotated, Source, SourceKind, VaultState, aside, disk,
     envelope::{Change, Envelope, Facts, Shut},
-    keyring::KeyringError,
+    keyring::{self, KeyringError},
     open::{Vault, keyring_trouble, no_file_configured},
     source::{KEY_VARIABLE, NEW_KEY_VARIABLE, from_file, key_from, key_from_text, make_file, random_key},
 };
@@ -48,6 +53,10 @@ enum Retired {
         place: Source,
         needed_by: PathBuf,
     },
+    /// Its name in the keyring is not this profile's, and another one may need it.
+    Others,
+    /// It could not be deleted, and the note of it stays.
+    Still(Locked),
 }
 
 /// Told of each step; an error ends the rotation there, as a kill would.
@@ -64,7 +73,7 @@ impl Vault {
 
     pub(super) async fn rotate_by_steps(&self, wanted: Rotate, at: At<'_>) -> Result<Rotated, Locked> {
         let (mut envelope, old, master, keys) = self.unseal().await?;
-        self.settle(&mut envelope, &master, &keys).await?;
+        let earlier = self.settle(&mut envelope, &master, &keys).await?;
         let kind = wanted.to.unwrap_or(old.kind);
         if self.settings.only.is_some_and(|only| only != kind) {
             return Err(Locked::new(
@@ -127,12 +136,23 @@ impl Vault {
         }
         at(Step::Verified)?;
         let retired = self.retire(&mut again, &new, &keys, at).await?;
+        // Its note has given way to that of this rotation.
+        let mut left: Vec<String> =
+            earlier.into_iter().map(|(place, why)| still_there("one of an earlier rotation", &place, &why, YOURS)).collect();
         let (old_deleted, old, kept_for) = match retired {
             Retired::Deleted => (true, old, None),
             Retired::Owners => (false, old, None),
             Retired::Kept { place, needed_by } => (false, place, Some(needed_by)),
+            Retired::Others => {
+                left.push(of_others(&old));
+                (false, old, None)
+            }
+            Retired::Still(why) => {
+                left.push(still_there("the old one", &old, &why, TRIED_AGAIN));
+                (false, old, None)
+            }
         };
-        Ok(Rotated { generation, source: end, old, old_deleted, kept_for, at: now })
+        Ok(Rotated { generation, source: end, old, old_deleted, kept_for, left, at: now })
     }
 
     /// The keys of the store, for a copy of it.
@@ -214,38 +234,58 @@ impl Vault {
             SourceKind::Keyring => self.ask_keyring(place).await?,
             SourceKind::File => from_file(Path::new(&place.location), self.data())?.ok_or_else(|| not_kept(place))?,
         };
-        let envelope = self.read_envelope()?.ok_or_else(|| self.shut(&Shut::Damaged, None))?;
-        let found = envelope.open(&new).map_err(|shut| self.shut(&shut, Some(place)))?;
-        if found.same(keys) { Ok((envelope, new)) } else { Err(self.shut(&Shut::Damaged, None)) }
+        Ok((self.reread(place, &new, keys)?, new))
     }
 
-    /// Finishes or undoes what a rotation cut short has left. Nothing is left to do in most cases.
-    pub(super) async fn settle(&self, envelope: &mut Envelope, master: &Key, keys: &Keys) -> Result<(), Locked> {
+    /// The envelope as it is on the disk, which opens with the key in `place` and holds `keys`.
+    fn reread(&self, place: &Source, master: &Key, keys: &Keys) -> Result<Envelope, Locked> {
+        let envelope = self.read_envelope()?.ok_or_else(|| self.shut(&Shut::Damaged, None))?;
+        let found = envelope.open(master).map_err(|shut| self.shut(&shut, Some(place)))?;
+        if found.same(keys) { Ok(envelope) } else { Err(self.shut(&Shut::Damaged, None)) }
+    }
+
+    /// Finishes or undoes what a rotation cut short has left. Nothing is left to do in most cases. An old key that cannot be deleted keeps nobody from going
+    /// on: where it is, and why.
+    pub(super) async fn settle(&self, envelope: &mut Envelope, master: &Key, keys: &Keys) -> Result<Option<(Source, Locked)>, Locked> {
         match envelope.facts.change.clone() {
-            None => Ok(()),
+            None => Ok(None),
             Some(Change::Making(place)) => {
                 // A key that opens something is not deleted, whatever the note says.
                 if place != envelope.facts.source {
                     self.delete(&place).await?;
                 }
                 *envelope = self.write(master, keys, Facts { change: None, ..envelope.facts.clone() })?;
-                Ok(())
+                Ok(None)
             }
-            Some(Change::Retiring { .. }) => self.retire(envelope, master, keys, &mut |_| Ok(())).await.map(drop),
+            Some(Change::Retiring { old, new }) => match self.retire(envelope, master, keys, &mut |_| Ok(())).await? {
+                // Without its note nobody would look for the new key beside the old one.
+                Retired::Still(why) if new.is_some() => Err(why),
+                Retired::Still(why) => Ok(Some((old, why))),
+                _ => Ok(None),
+            },
         }
     }
 
-    /// Deletes the old key, unless it is needed, and removes the note.
+    /// Deletes the old key, unless it is needed, and removes the note. The new one is in force whatever comes of it: what fails is done by the next opening.
     async fn retire(&self, envelope: &mut Envelope, master: &Key, keys: &Keys, at: At<'_>) -> Result<Retired, Locked> {
         let Some(Change::Retiring { old, new }) = envelope.facts.change.clone() else { return Ok(Retired::Owners) };
         let retired = match &new {
             // Only a file has its new key elsewhere first: beside it.
-            Some(new) => self.take_place(new, &old)?,
-            None if old == envelope.facts.source => Retired::Owners,
-            None => self.delete(&old).await?,
+            Some(new) => self.take_place(new, &old),
+            None if old == envelope.facts.source => Ok(Retired::Owners),
+            None => self.delete(&old).await,
+        };
+        let retired = match retired {
+            Ok(retired) => retired,
+            Err(why) => return Ok(Retired::Still(why)),
         };
         at(Step::Deleted)?;
-        *envelope = self.write(master, keys, Facts { change: None, ..envelope.facts.clone() })?;
+        let source = envelope.facts.source.clone();
+        *envelope = match self.write(master, keys, Facts { change: None, ..envelope.facts.clone() }) {
+            Ok(written) => written,
+            // A note of what is done already does no harm; an envelope that does not open is told of.
+            Err(_) => self.reread(&source, master, keys)?,
+        };
         Ok(retired)
     }
 
@@ -294,7 +334,7 @@ impl Vault {
         }
     }
 
-    /// Deletes a key of ours, unless an envelope that was put aside needs it.
+    /// Deletes a key of ours, unless an envelope that was put aside needs it, or another profile may.
     async fn delete(&self, place: &Source) -> Result<Retired, Locked> {
         let key = match place.kind {
             SourceKind::Environment => return Ok(Retired::Owners),
@@ -314,6 +354,9 @@ impl Vault {
             }
             wipe(Path::new(&place.location)).map_err(|error| file_failed(place, &error))?;
             return Ok(Retired::Deleted);
+        }
+        if !keyring::is_called_by(&place.location, &self.settings.entry) {
+            return Ok(Retired::Others);
         }
         let entry = place.location.clone();
         let gone = self.ask(move |keyring| {
@@ -364,6 +407,22 @@ impl Vault {
             "Check the rights of that folder and the space on its disk; the keys are as they were.",
         )
     }
+}
+
+/// What comes of a key that could not be deleted.
+const TRIED_AGAIN: &str = "the next start of the daemon tries again";
+const YOURS: &str = "nobody tries again: take it out of there yourself, unless an envelope that was put aside needs it";
+
+fn still_there(which: &str, place: &Source, why: &Locked, then: &str) -> String {
+    format!("{which} is still in {}, since {why}; it opens nothing that is in use, and {then}", place.describe())
+}
+
+fn of_others(place: &Source) -> String {
+    format!(
+        "the old one stays in {}, since that name is not this profile's alone and another profile may open with it; when none does, remove it with the \
+         keyring's own program",
+        place.describe()
+    )
 }
 
 /// The key that its owner has given for the environment.

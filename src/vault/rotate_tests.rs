@@ -255,6 +255,125 @@ async fn a_key_that_an_envelope_put_aside_needs_is_kept() {
     }
 }
 
+#[tokio::test]
+async fn two_profiles_of_one_keyring_rotate_without_each_other() {
+    let first = Home::beside(&Home::new(Mood::Works));
+    let second = Home::beside(&first);
+    let keys = (first.unlocked().await.keys, second.unlocked().await.keys);
+    for _ in 0..2 {
+        for home in [&first, &second] {
+            let rotated = home.vault().rotate(Rotate::default()).await.unwrap();
+            assert!(rotated.old_deleted && rotated.left.is_empty(), "{rotated:?}");
+            assert!(first.unlocked().await.keys.same(&keys.0));
+            assert!(second.unlocked().await.keys.same(&keys.1));
+        }
+    }
+    assert_eq!(first.keyring.entries.lock().unwrap().len(), 2, "each has one key");
+}
+
+/// As those were made that had not been named, wherever they lay: the second has found the key of the first.
+#[tokio::test]
+async fn a_key_that_two_profiles_have_in_common_opens_both_ever_after() {
+    for step in [None, Some(Step::Sealed), Some(Step::Verified)] {
+        let mut first = Home::beside(&Home::new(Mood::Works));
+        let mut second = Home::beside(&first);
+        (first.entry, second.entry) = ("default".into(), "default".into());
+        let keys = (first.unlocked().await.keys, second.unlocked().await.keys);
+        assert_eq!(first.keyring.entries.lock().unwrap().len(), 1);
+        (first.entry, second.entry) = (first.name(), second.name());
+        for home in [&first, &second] {
+            let rotated =
+                home.vault().rotate_by_steps(Rotate::default(), &mut |at| if Some(at) == step { Err(killed()) } else { Ok(()) }).await;
+            if let Ok(rotated) = rotated {
+                assert_eq!((rotated.old_deleted, rotated.old.location.as_str()), (false, "default"));
+                assert!(rotated.left.len() == 1 && rotated.left[0].contains("`default`"), "{rotated:?}");
+            }
+            assert!(first.unlocked().await.keys.same(&keys.0), "{step:?}");
+            assert!(second.unlocked().await.keys.same(&keys.1), "{step:?}");
+        }
+        // What each has made since is its own.
+        for home in [&first, &second] {
+            assert!(!home.vault().state().unwrap().unfinished);
+            let rotated = home.vault().rotate(Rotate::default()).await.unwrap();
+            assert!(rotated.old_deleted && rotated.left.is_empty(), "{rotated:?}");
+        }
+        assert!(first.unlocked().await.keys.same(&keys.0) && second.unlocked().await.keys.same(&keys.1));
+        assert_eq!(first.keyring.entries.lock().unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn an_old_key_that_cannot_be_deleted_is_told_of_and_the_new_one_is_in_force() {
+    use SourceKind::{Environment, File, Keyring};
+    for kind in [Keyring, File, Environment] {
+        let mut home = home(Keyring).await;
+        let (_, _, old_master, keys) = home.vault().unseal().await.unwrap();
+        let keyring = Arc::clone(&home.keyring);
+        let mut refuse = |step| {
+            if step == Step::Verified {
+                keyring.feel(Mood::Keeps);
+            }
+            Ok(())
+        };
+        let rotated = home.vault().rotate_by_steps(to(kind), &mut refuse).await.unwrap();
+        assert_eq!((rotated.generation, rotated.source.kind, rotated.old_deleted), (2, kind, false));
+        assert!(rotated.left.len() == 1 && rotated.left[0].contains("within 5 s"), "{rotated:?}");
+        new_environment(&mut home, kind);
+        let (envelope, source, _, same) = home.vault().unseal().await.unwrap();
+        assert!(same.same(&keys) && source == rotated.source && envelope.open(&old_master).is_err());
+        assert!(home.vault().state().unwrap().unfinished, "the note stays");
+        assert!(home.unlocked().await.keys.same(&keys), "whoever opens and cannot delete it either goes on");
+        home.keyring.feel(Mood::Works);
+        assert!(home.unlocked().await.keys.same(&keys));
+        assert!(!home.vault().state().unwrap().unfinished);
+        assert!(!home.keyring.entries.lock().unwrap().values().any(|kept| kept == old_master.expose()));
+        let again = home.vault().rotate(to(Keyring)).await.unwrap();
+        assert!(again.generation == 3 && again.left.is_empty(), "{again:?}");
+        assert!(home.unlocked().await.keys.same(&keys));
+        assert_eq!(home.keyring.entries.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_keyring_that_deletes_nothing_keeps_nobody_from_rotating() {
+    let home = home(SourceKind::Keyring).await;
+    let keys = home.unlocked().await.keys;
+    home.keyring.feel(Mood::Keeps);
+    for (generation, left) in [(2, 1), (3, 2), (4, 2)] {
+        let rotated = home.vault().rotate(Rotate::default()).await.unwrap();
+        assert_eq!((rotated.generation, rotated.old_deleted, rotated.left.len()), (generation, false, left), "{rotated:?}");
+        assert!(home.unlocked().await.keys.same(&keys));
+    }
+    home.keyring.feel(Mood::Works);
+    assert!(home.unlocked().await.keys.same(&keys));
+    let entries = home.keyring.entries.lock().unwrap().clone();
+    assert!(!entries.contains_key("test-g3") && entries.contains_key("test-g4"), "the last that was noted has gone");
+}
+
+#[tokio::test]
+async fn a_key_file_that_keeps_its_name_from_the_new_one_loses_neither() {
+    let home = home(SourceKind::File).await;
+    let keys = home.unlocked().await.keys;
+    let mut obstruct = |step| {
+        if step == Step::Verified {
+            fs::remove_file(home.key_file()).unwrap();
+            fs::create_dir(home.key_file()).unwrap();
+        }
+        Ok(())
+    };
+    let rotated = home.vault().rotate_by_steps(Rotate::default(), &mut obstruct).await.unwrap();
+    assert_eq!((rotated.generation, rotated.old_deleted, rotated.left.len()), (2, false, 1), "{rotated:?}");
+    assert!(home.unlocked().await.keys.same(&keys), "it lies beside");
+    // Its note alone tells where it is.
+    assert_eq!(home.vault().rotate(Rotate::default()).await.unwrap_err().code, "key_file_failed");
+    assert_eq!(home.vault().rotate(to(SourceKind::Keyring)).await.unwrap_err().code, "key_file_failed");
+    assert!(home.unlocked().await.keys.same(&keys));
+    fs::remove_dir(home.key_file()).unwrap();
+    assert!(home.unlocked().await.keys.same(&keys));
+    assert!(!home.vault().state().unwrap().unfinished);
+    assert_eq!(home.vault().rotate(Rotate::default()).await.unwrap().generation, 3);
+}
+
 fn kept_beside(home: &Home) -> PathBuf {
     let mut files = listing(home.keys.path()).into_keys();
     files.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("cache.key.kept-")).unwrap()

@@ -96,6 +96,7 @@ impl v1::keys_server::Keys for Keys {
             old_kept_for: rotated.kept_for.map(|path| path.display().to_string()).unwrap_or_default(),
             at_ms: ms(rotated.at),
             took_us,
+            left: rotated.left,
         }))
     }
 

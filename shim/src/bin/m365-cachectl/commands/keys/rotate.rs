@@ -22,7 +22,8 @@ Examples:
 The new key is made where the old one is, or in the place that --to names: the keyring, or the file that `keys.file` names. Envelope and key
 are read back from their places before the old key is deleted, and a rotation that is cut short is finished or undone by the next start. No
 key is overwritten, and an old one that a `cache.keys` needs which `reset`, `restore` or `keys import` put aside is kept: `old_kept_for` names it.
-A key file that is kept gets a name of its own, FILE.kept-ID. When nobody needs what was put aside, remove both.
+A key file that is kept gets a name of its own, FILE.kept-ID. When nobody needs what was put aside, remove both. An old key that another profile may
+need, or that could not be deleted, is told of too (`left`); the new one is in force all the same, and the next start tries again.
 
 A key file that was there before the profile is its owner's: others may use it, as the note FILE.shared beside it says, and it is neither replaced
 nor deleted. Rotate --to keyring, or remove the note when one profile alone uses the file.
@@ -83,8 +84,8 @@ const NEW_KEY: &str = "M365_MCP_CACHE_KEY_NEW";
 /// What a re-encryption leaves to be done.
 const NEW_RECOVERY: &str = "make a new recovery file (`m365-cachectl keys export FILE`); one made before no longer opens the database";
 
-/// `old_deleted` is false for a key of the environment, which its owner removes, and for one that `old_kept_for` needs; `took_us` is in
-/// microseconds.
+/// `old_deleted` is false for a key of the environment, which its owner removes, for one that `old_kept_for` needs, and for one that `left` tells of; `took_us`
+/// is in microseconds.
 #[derive(Debug, Serialize)]
 struct Rotated {
     generation: u64,
@@ -95,6 +96,8 @@ struct Rotated {
     old_deleted: bool,
     /// An envelope that was put aside and is sealed under the old one, or the note of a key file that others may use.
     old_kept_for: Option<String>,
+    /// Which old keys are still there otherwise, why, and what comes of it.
+    left: Vec<String>,
     at_ms: u64,
     took_us: u64,
 }
@@ -185,9 +188,9 @@ impl View for Done {
 
 impl From<RotateReply> for Rotated {
     fn from(reply: RotateReply) -> Self {
-        let RotateReply { generation, source, location, old_source, old_location, old_deleted, at_ms, took_us, old_kept_for } = reply;
+        let RotateReply { generation, source, location, old_source, old_location, old_deleted, at_ms, took_us, old_kept_for, left } = reply;
         let old_kept_for = known(&old_kept_for);
-        Self { generation, source, location, old_source, old_location, old_deleted, old_kept_for, at_ms, took_us }
+        Self { generation, source, location, old_source, old_location, old_deleted, old_kept_for, left, at_ms, took_us }
     }
 }
 
@@ -200,8 +203,11 @@ impl View for Rotated {
             text += "the old one is deleted\n";
         } else if let Some(needed_by) = &self.old_kept_for {
             let _ = writeln!(text, "the old one is kept in {old}, because of `{needed_by}`");
-        } else if self.source != "environment" {
+        } else if self.old_source == "environment" && self.source != "environment" {
             let _ = writeln!(text, "{next} take the old one out of {old}; it opens nothing");
+        }
+        for left in &self.left {
+            let _ = writeln!(text, "{left}");
         }
         if self.source == "environment" {
             let _ =
@@ -227,12 +233,15 @@ mod tests {
             at_ms: 7,
             took_us: 12_345,
             old_kept_for: String::new(),
+            left: Vec::new(),
         };
         let text = Rotated::from(reply.clone()).text(Paint::OFF);
         assert_eq!(text, "master key 3 is in the keyring entry `default-g3` (12.3 ms)\nthe old one is deleted\n");
         insta::assert_json_snapshot!("keys_rotate_json", Rotated::from(reply.clone()));
         let owners = RotateReply { source: "environment".into(), location: "KEY".into(), old_deleted: false, ..reply.clone() };
         assert!(Rotated::from(owners).text(Paint::OFF).contains("with the new key as `KEY`"));
+        let left = RotateReply { old_deleted: false, left: vec!["the old one is still there, since it is".into()], ..reply.clone() };
+        assert!(Rotated::from(left).text(Paint::OFF).ends_with("(12.3 ms)\nthe old one is still there, since it is\n"));
         let progress = |ended| Some(Progress { done: 3, total: 3, ended });
         for ended in [true, false] {
             let text = Done { rotated: None, reencryption: progress(ended), error: None }.text(Paint::OFF);

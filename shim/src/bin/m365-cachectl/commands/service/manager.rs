@@ -24,6 +24,8 @@ pub(super) struct Facts {
     pub(super) profile: Option<String>,
     /// Where clients look.
     pub(super) socket: String,
+    /// What that is called in the folder for run-time files, which the manager knows better than a session that lacks one.
+    pub(super) socket_name: String,
     /// Where a daemon without a journal writes.
     pub(super) log: String,
     /// `m365-cached`, and for a profile that was named its folder's name and mark behind it.
@@ -60,7 +62,18 @@ impl Facts {
             }
         }
         let units = if cfg!(target_os = "linux") { systemd::units(env, &home) } else { PathBuf::new() };
-        Ok(Self { program: text(program)?, profile: dir, socket, log, name, units, packages: systemd::PACKAGES.into(), places, home })
+        Ok(Self {
+            program: text(program)?,
+            profile: dir,
+            socket,
+            socket_name: profile.socket_name(),
+            log,
+            name,
+            units,
+            packages: systemd::PACKAGES.into(),
+            places,
+            home,
+        })
     }
 
     /// The daemon's command line.
@@ -324,6 +337,7 @@ pub(super) fn facts(profile: Option<&str>) -> Facts {
         program: "/opt/my apps/100%/m365-cached".into(),
         profile: profile.map(str::to_owned),
         socket: profile.map_or_else(|| "/run/user/1000/m365-cached/m365-cached.sock".into(), |dir| format!("{dir}/m365-cached.sock")),
+        socket_name: "m365-cached.sock".into(),
         log: "/home/ada/.local/share/m365-cached/m365-cached.log".into(),
         name,
         units: "/home/ada/.config/systemd/user".into(),
@@ -358,8 +372,15 @@ mod tests {
     #[test]
     fn places_that_only_this_environment_names_are_told() {
         let folder = |name: &str| PathBuf::from(name);
-        let usual = m365_cached_proto::dirs::Places { config: folder("/c"), data: folder("/d"), runtime: None, short: folder("/s") };
-        let (plain, named) = (Profile::system(&usual), Profile::at(std::path::Path::new("/tmp/x")).unwrap());
+        let places = |data: &str, usual| m365_cached_proto::dirs::Places {
+            config: folder("/c"),
+            data: folder(data),
+            usual,
+            runtime: None,
+            short: folder("/s"),
+        };
+        let elsewhere = Profile::system(&places("/data of mine/m365-cached", false));
+        let (plain, named) = (Profile::system(&places("/d", true)), Profile::at(std::path::Path::new("/tmp/x")).unwrap());
         let env = |name: &str| match name {
             "XDG_DATA_HOME" => Some("/data of mine".into()),
             "XDG_CONFIG_HOME" => Some("/h/.config".into()),
@@ -369,6 +390,9 @@ mod tests {
             |profile: &Profile, env: &dyn Fn(&str) -> Option<OsString>| Facts::new("/p".into(), profile, env, "/h".into()).unwrap().places;
         assert_eq!(places(&plain, &env), [("XDG_DATA_HOME", "/data of mine".to_owned())], "the usual place needs no word");
         assert_eq!(places(&named, &env), []);
+        let name = |profile: &Profile| Facts::new("/p".into(), profile, &env, "/h".into()).unwrap().socket_name;
+        assert_eq!(name(&plain), "m365-cached.sock");
+        assert_eq!(name(&elsewhere), elsewhere.socket_name());
         assert_eq!(places(&plain, &|name| (name == "XDG_DATA_HOME").then(|| "relative".into())), [], "the daemon does not take it either");
     }
 

@@ -76,7 +76,10 @@ fn units_among(told: &str, env: &dyn Fn(&str) -> Option<OsString>, home: &Path) 
 }
 
 fn socket_unit(facts: &Facts) -> String {
-    let listen = if facts.profile.is_none() { LISTEN.to_owned() } else { format!("ListenStream={}", facts.socket.replace('%', "%%")) };
+    let listen = match facts.profile {
+        None => LISTEN.replace("/m365-cached.sock", &format!("/{}", facts.socket_name)),
+        Some(_) => format!("ListenStream={}", facts.socket.replace('%', "%%")),
+    };
     marked(&SOCKET.replace(LISTEN, &listen))
 }
 
@@ -157,6 +160,8 @@ mod tests {
         let text = service_unit(&Facts { places, ..facts(None) });
         assert!(text.contains("\nEnvironment=\"XDG_DATA_HOME=/srv/50%% \\\"of\\\" $it\"\nExecStart="), "{text}");
         assert!(!service_unit(&facts(None)).contains("\nEnvironment="));
+        let text = socket_unit(&Facts { socket_name: "0123456789abcdef.sock".into(), ..facts(None) });
+        assert!(text.contains("\nListenStream=%t/m365-cached/0123456789abcdef.sock\n"), "where that profile's clients look: {text}");
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Guide<'_> {
             rotated.generation,
             keys::place(&key.source, &key.location)
         ));
+        details.extend(rotated.left);
         let last = self.set(wanted(Some(to), None)).await?;
         self.opened(false, details.into_iter().chain(said(&last)).collect()).await
     }

@@ -3,8 +3,8 @@
 //! The line is JSON and holds the recovery file, so that a backup opens on another machine with the passphrase and with nothing less.
 //!
 //! It is written beside the file that was asked for and takes that name when it is whole, so that what a kill leaves is not taken for a backup and the next
-//! one may have the name. The name is taken empty, which nothing that is there allows, and then given to the whole file: links would do it in one step, and
-//! the file systems of most sticks have none.
+//! one may have the name. An empty file takes the name first, which fails where something stands, and the whole one replaces that: a hard link would do it
+//! in one step, and the file systems of most sticks have none.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -2,8 +2,8 @@
 //!
 //! A daemon that a client started ends after `daemon.idle_s` without a client; one that a service manager or a person started stays. Either gives way to
 //! another program: when the file it was started from has been replaced, the new one is tried (`--version`), and once no call has been under
-//! way for a while, nor anything else that people wait for, the daemon drains and puts the new program in its own place, under the same process id, so that a service manager
-//! sees none of it. Clients are connected again before anybody notices: the shim holds what comes meanwhile.
+//! way for a while, nor a sign-in, a backup or whatever else people wait for, the daemon drains and puts the new program in its own place, under the
+//! same process id, so that a service manager sees none of it. Clients are connected again before anybody notices: the shim holds what comes meanwhile.
 //!
 //! A replacement is any other file, also an older one: whoever installs decides. One that does not start is told of and changes nothing. One of
 //! which that cannot be said yet (somebody still has it open for writing, the machine is too busy to let it speak) is tried again for a while.

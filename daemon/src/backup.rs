@@ -1,6 +1,10 @@
 //! Backups: one file with a line that says what it is, the keys sealed under a passphrase, and the database as encrypted as it was.
 //!
 //! The line is JSON and holds the recovery file, so that a backup opens on another machine with the passphrase and with nothing less.
+//!
+//! It is written beside the file that was asked for and takes that name when it is whole, so that what a kill leaves is not taken for a backup and the next
+//! one may have the name. An empty file takes the name first, which fails where something stands, and the whole one replaces that: a hard link would do it
+//! in one step, and the file systems of most sticks have none.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,7 +16,8 @@ use m365_cached::{
     chance::{Dice as _, OsDice},
     clock::Timestamp,
     hint::Kind,
-    store::{Sealed, StoreKeys},
+    secret::Key,
+    store::{Sealed, StoreError, StoreKeys},
     vault::{Keys, Recovery},
 };
 use serde::{Deserialize, Serialize};
@@ -58,38 +63,41 @@ pub(crate) fn write(store: &dyn Sealed, keys: &Keys, recovery: &Recovery, now: T
         let message = format!("the backup `{}` cannot be written: {error}", file.display());
         Problem::new(Kind::User, "cannot_write", message, "Name a file that is not there yet, in a folder the daemon may write to.")
     };
-    // Taken first, so that two backups do not meet.
-    let mut out = private(file).map_err(cannot)?;
-    let written = (|| {
-        let keys = StoreKeys { database: keys.database.clone(), wrapping: keys.wrapping.clone() };
-        let place = beside(file);
-        let contents = store.copy_to(&place, &keys).map_err(|error| Problem::of(&error))?;
-        // Ours from here on: when the copying fails nothing of ours is there.
-        let copy = Copy(place);
-        let mut source = File::open(&copy.0).map_err(cannot)?;
-        let (bytes, sha256) = digest(&mut source, u64::MAX, &mut io::sink()).map_err(cannot)?;
-        let head = Head {
-            format: FORMAT.into(),
-            made_at: now.rfc3339(),
-            schema: contents.schema,
-            entries: contents.entries,
-            accounts: contents.accounts,
-            bytes,
-            sha256,
-            recovery: recovery.clone(),
-        };
-        let line = serde_json::to_string(&head).map_err(|error| cannot(error.into()))?;
-        writeln!(out, "{line}").map_err(cannot)?;
-        let mut source = File::open(&copy.0).map_err(cannot)?;
-        io::copy(&mut source, &mut out).and_then(|_| out.sync_all()).map_err(cannot)?;
-        let bytes = out.metadata().map_err(cannot)?.len();
-        Ok(BackedUp { bytes, entries: contents.entries, accounts: contents.accounts })
-    })();
-    if written.is_err() {
-        // Half a backup is worse than none.
-        let _ = fs::remove_file(file);
+    // Before it takes minutes.
+    if file.symlink_metadata().is_ok() {
+        return Err(cannot(io::ErrorKind::AlreadyExists.into()));
     }
-    written
+    let (part, mut out) = Part::create(file).map_err(cannot)?;
+    let place = beside(file);
+    let copied = |wrapping: &Key| store.copy_to(&place, &StoreKeys { database: keys.database.clone(), wrapping: wrapping.clone() });
+    let contents = match (copied(&keys.wrapping), &keys.next_wrapping) {
+        // A change of the wrapping key was cut short, and the store has the new one already. The recovery file has both.
+        (Err(StoreError::WrongKey(_)), Some(next)) => copied(next),
+        (done, _) => done,
+    };
+    let contents = contents.map_err(|error| Problem::of(&error))?;
+    // Ours from here on: when the copying fails nothing of ours is there.
+    let copy = Part(place);
+    let mut source = File::open(&copy.0).map_err(cannot)?;
+    let (bytes, sha256) = digest(&mut source, u64::MAX, &mut io::sink()).map_err(cannot)?;
+    let head = Head {
+        format: FORMAT.into(),
+        made_at: now.rfc3339(),
+        schema: contents.schema,
+        entries: contents.entries,
+        accounts: contents.accounts,
+        bytes,
+        sha256,
+        recovery: recovery.clone(),
+    };
+    let line = serde_json::to_string(&head).map_err(|error| cannot(error.into()))?;
+    writeln!(out, "{line}").map_err(cannot)?;
+    let mut source = File::open(&copy.0).map_err(cannot)?;
+    io::copy(&mut source, &mut out).and_then(|_| out.sync_all()).map_err(cannot)?;
+    let bytes = out.metadata().map_err(cannot)?.len();
+    drop(out);
+    part.becomes(file).map_err(cannot)?;
+    Ok(BackedUp { bytes, entries: contents.entries, accounts: contents.accounts })
 }
 
 /// Reads the first line of the backup `file`; the reader stands at the database.
@@ -161,11 +169,38 @@ fn beside(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// The copy of the database, until it is in the backup.
-struct Copy(PathBuf);
+/// A file under a name of its own that is gone when this is, unless it has become another: half a backup is worse than none.
+struct Part(PathBuf);
 
-impl Drop for Copy {
+impl Part {
+    /// An empty one beside `file`.
+    fn create(file: &Path) -> io::Result<(Self, File)> {
+        let place = beside(file);
+        let out = private(&place)?;
+        Ok((Self(place), out))
+    }
+
+    /// Gives it the name `file`, where nothing may stand; durable when this returns.
+    fn becomes(self, file: &Path) -> io::Result<()> {
+        private(file)?;
+        let named = fs::rename(&self.0, file).and_then(|()| flush_folder(file));
+        if named.is_err() {
+            let _ = fs::remove_file(file);
+        }
+        named
+    }
+}
+
+impl Drop for Part {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A new name is durable once its folder has been flushed. Windows has no such call and needs none.
+fn flush_folder(file: &Path) -> io::Result<()> {
+    match file.parent() {
+        Some(folder) if cfg!(unix) && !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
     }
 }

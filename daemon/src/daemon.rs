@@ -24,6 +24,7 @@ use crate::{
     clients::Clients,
     core::{Core, Problem, ToolRow, Warning},
     gate::{Gate, Gated, Policies},
+    in_flight::InFlight,
     keys::KeyKeeper,
     logging,
     mcp::{Fixtures, Manner},
@@ -77,6 +78,8 @@ pub struct Daemon {
     pub(crate) sign_ins: SignIns,
     /// Questions that clients have put before their users.
     pub(crate) questions: Questions,
+    /// What people wait for that is no call: sign-ins, exports, erasures. The daemon does not end by itself meanwhile; asked to, it does.
+    pub(crate) in_flight: InFlight,
     /// What every call passes.
     pub(crate) gate: Arc<Gate>,
     /// What calls come to now.
@@ -133,6 +136,7 @@ impl Daemon {
             fixtures,
             sign_ins: SignIns::default(),
             questions: Questions::default(),
+            in_flight: InFlight::default(),
             instance: dice.hex(8),
             drain,
             profile,
@@ -265,6 +269,13 @@ impl Daemon {
     pub async fn stopping(&self) {
         // The sender lives as long as `self`, so an error cannot come.
         let _ = self.draining().wait_for(|draining| *draining).await;
+    }
+
+    /// Ends when no backup and no change of keys is under way.
+    pub(crate) async fn keys_at_rest(&self) {
+        if let Some(keys) = &self.keys {
+            keys.at_rest().await;
+        }
     }
 
     /// Ends when the daemon has shown that it does its work: the engine has answered through the store's thread. A locked one has no store, and is there.

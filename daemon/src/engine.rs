@@ -33,10 +33,11 @@ use crate::{
     compliance::Facts,
     core::{
         AccountState, Answer, CacheStats, Consent, Core, CoreStatus, GraphState, Invalidate, LoginFlow, LoginOptions, LoginStep, Probed,
-        Problem, QueueState, RoomState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
+        Problem, QueueState, StatsQuestion, StoreState, WarmFlow, WarmState, WarmingState, Warning,
     },
     parts::Opened,
     records::{AuditQuestion, AuditStream},
+    room,
 };
 
 /// A running engine with its background tasks.
@@ -256,19 +257,6 @@ fn answer(answer: &engine::Answer) -> Answer {
     Answer { pieces: answer.pieces(), status: answer.status }
 }
 
-fn room(room: &engine::RoomStatus) -> RoomState {
-    let cleaned = room.cleaned.map(|cleaned| (u64::try_from(cleaned.at.0).unwrap_or(0), cleaned.gone));
-    RoomState {
-        bytes: room.bytes,
-        max_bytes: room.limits.bytes,
-        max_entries_per_account: room.limits.account_entries,
-        cleaned_ms: cleaned.map_or(0, |(at, _)| at),
-        cleaned_entries: cleaned.map_or(0, |(_, gone)| gone.entries),
-        cleaned_bytes: cleaned.map_or(0, |(_, gone)| gone.bytes),
-        swept: room.swept,
-    }
-}
-
 fn account(account: &engine::Account) -> AccountState {
     let (signed_in, expires) = match &account.token {
         TokenState::Unread => (true, 0),
@@ -378,6 +366,7 @@ impl Core for Running {
                 hint: "Free some space on that disk, or set a smaller `cache.min_free_bytes`.".into(),
             });
         }
+        warnings.extend(status.room.as_ref().and_then(room::warning));
         if status.totals_corrected > 0 {
             warnings.push(Warning {
                 code: "totals_corrected".into(),
@@ -440,7 +429,7 @@ impl Core for Running {
                 hot_entries: u64::try_from(status.hot_entries).unwrap_or(u64::MAX),
                 hot_bytes: status.hot_bytes,
                 free_disk_bytes: status.health.free_bytes,
-                room: status.room.as_ref().map(room),
+                room: status.room.as_ref().map(room::state),
             },
             accounts,
             graph: graph.unwrap_or_default(),

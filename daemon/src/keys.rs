@@ -2,6 +2,9 @@
 //!
 //! A rotation that fails is tried again after an hour, and `status` says why; a key of the environment, or of a file that others may use, is changed
 //! by its owner, who is told when it is time.
+//!
+//! A rotation, the begin of a re-encryption and a backup are tasks of their own: cut short in the middle, as by Ctrl-C at whoever asked, they would leave
+//! two keys in the envelope, half a backup, or no word in the audit trail. Once begun they go on to their end, and the daemon waits for that.
 
 use std::{
     path::PathBuf,
@@ -17,11 +20,12 @@ use m365_cached::{
     vault::{Rotate, Rotated, Source, Vault, VaultState},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 use crate::{
     backup::{self, BackedUp},
     core::{Core, Problem, Warning},
+    in_flight::InFlight,
 };
 
 /// Pause after a rotation that failed.
@@ -105,6 +109,8 @@ pub struct KeyKeeper {
     clock: Arc<dyn Clock>,
     told: Told,
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// What has begun and is to come to its end.
+    work: InFlight,
     trouble: Mutex<Option<Problem>>,
     store: OnceLock<Arc<dyn Sealed>>,
     wrapping: OnceLock<Key>,
@@ -129,7 +135,8 @@ impl KeyKeeper {
     pub fn new(vault: Vault, every: Option<Duration>, clock: Arc<dyn Clock>, told: Told) -> Self {
         let (turn, trouble, moves) = (Arc::default(), Mutex::default(), watch::Sender::new(None));
         let (store, wrapping, trail) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { vault, every, clock, told, turn, trouble, store, wrapping, trail, begun: Notify::new(), moves }
+        let work = InFlight::default();
+        Self { vault, every, clock, told, turn, work, trouble, store, wrapping, trail, begun: Notify::new(), moves }
     }
 
     /// Tells it of the store, once that is open, and of the wrapping key it opened with.
@@ -173,6 +180,38 @@ impl KeyKeeper {
         self.store.get().ok_or_else(none)
     }
 
+    /// Whether a backup or a change of keys is under way.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.work.count() > 0
+    }
+
+    /// Ends when none is.
+    pub(crate) async fn at_rest(&self) {
+        self.work.landed().await;
+    }
+
+    /// The right to do something; whoever goes away before it is their turn has begun nothing.
+    async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Does `work` to its end, also when whoever asked for it has gone.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let flight = self.work.begin();
+        let done = tokio::spawn(async move {
+            let _until_then = (turn, flight);
+            work.await
+        });
+        done.await.unwrap_or_else(|_| {
+            let hint = "Look at the daemon's log: `m365-cachectl logs`.";
+            Err(Problem::new(Kind::Internal, "keys_failed", "the work on the keys broke off", hint))
+        })
+    }
+
     /// Where the master key is.
     pub fn source(&self) -> Option<Source> {
         self.vault.state().ok().map(|state| state.source)
@@ -189,12 +228,16 @@ impl KeyKeeper {
         Ok(KeysState { vault, due, automatic, trouble: self.trouble().clone() })
     }
 
-    /// Puts a new master key in the place of the old one; how long it took, in microseconds, is for people.
+    /// Puts a new master key in the place of the old one; how long it took, in microseconds, is for people. Once begun it goes on to its end.
     ///
     /// # Errors
     /// With the old key in force.
-    pub async fn rotate(&self, wanted: Rotate) -> Result<(Rotated, u64), Problem> {
-        let _turn = self.turn.lock().await;
+    pub async fn rotate(self: &Arc<Self>, wanted: Rotate) -> Result<(Rotated, u64), Problem> {
+        let (turn, keeper) = (self.turn().await, Arc::clone(self));
+        self.to_its_end(turn, async move { keeper.rotate_now(wanted).await }).await
+    }
+
+    async fn rotate_now(&self, wanted: Rotate) -> Result<(Rotated, u64), Problem> {
         let watch = Stopwatch::start();
         let done = self.vault.rotate(wanted).await.map_err(|locked| Problem::of(&locked));
         let took = watch.micros();
@@ -211,12 +254,16 @@ impl KeyKeeper {
         }
     }
 
-    /// Begins to seal everything under new data keys; one that is under way goes on.
+    /// Begins to seal everything under new data keys; one that is under way goes on. Once begun this goes on to its end.
     ///
     /// # Errors
     /// When the store fails, or there is none.
-    pub async fn reencrypt(&self) -> Result<Reencryption, Problem> {
-        let _turn = self.turn.lock().await;
+    pub async fn reencrypt(self: &Arc<Self>) -> Result<Reencryption, Problem> {
+        let (turn, keeper) = (self.turn().await, Arc::clone(self));
+        self.to_its_end(turn, async move { keeper.reencrypt_now().await }).await
+    }
+
+    async fn reencrypt_now(&self) -> Result<Reencryption, Problem> {
         let store = self.store()?;
         // One that is under way has a new wrapping key already.
         if matches!(store.reencryption().await, Ok((None, _))) {
@@ -267,18 +314,18 @@ impl KeyKeeper {
     ///
     /// # Errors
     /// When the passphrase is too short, or the file cannot be written or is there already.
-    pub async fn backup(&self, file: PathBuf, passphrase: Secret<String>) -> Result<BackedUp, Problem> {
+    pub async fn backup(self: &Arc<Self>, file: PathBuf, passphrase: Secret<String>) -> Result<BackedUp, Problem> {
         let store = Arc::clone(self.store()?);
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (turn, keeper) = (self.turn().await, Arc::clone(self));
+        self.to_its_end(turn, async move { keeper.backup_now(store, file, passphrase).await }).await
+    }
+
+    async fn backup_now(&self, store: Arc<dyn Sealed>, file: PathBuf, passphrase: Secret<String>) -> Result<BackedUp, Problem> {
         let recovery = self.vault.export(passphrase).await.map_err(|locked| Problem::of(&locked))?;
         let keys = self.vault.keys().await.map_err(|locked| Problem::of(&locked))?;
         let now = self.clock.now();
         // Seconds of copying.
-        let written = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            backup::write(store.as_ref(), &keys, &recovery, now, &file)
-        });
-        let written = written.await;
+        let written = tokio::task::spawn_blocking(move || backup::write(store.as_ref(), &keys, &recovery, now, &file)).await;
         let done = written.unwrap_or_else(|_| Err(Problem::new(Kind::Internal, "backup_failed", "the backup broke off", "Try again.")))?;
         self.tell(&KeyEvent::BackedUp(done)).await;
         Ok(done)

@@ -10,6 +10,7 @@ mod engine;
 pub mod flags;
 pub mod gate;
 pub mod harden;
+mod in_flight;
 pub mod instance;
 pub mod keys;
 pub mod life;
@@ -30,6 +31,7 @@ pub mod pause;
 mod questions;
 pub mod records;
 pub mod reload;
+mod room;
 pub mod service;
 pub mod signals;
 pub(crate) mod signin;
@@ -51,7 +53,7 @@ use tonic::transport::{Error, Server};
 use crate::{daemon::Daemon, life::End, listener::Listener, parts::Parts};
 
 /// Serves until `shutdown` ends with a reason or somebody asks over the wire, then drains: calls in flight are finished, for at most the
-/// time that `parts` allows. Ends by itself as [`life`] says; how it ended.
+/// time that `parts` allows; writes, backups and changes of keys for as long as they take. Ends by itself as [`life`] says; how it ended.
 ///
 /// # Errors
 /// When the server itself fails; a client that misbehaves is no such thing.
@@ -72,7 +74,7 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
         Some(address) => metrics::open(&daemon, address).await,
         None => None,
     };
-    let _rotation = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.rotate_for_ever()).abort_handle()));
+    let rotation = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.rotate_for_ever()).abort_handle()));
     let _reencryption = daemon.keys.clone().map(|keys| keys::Ended(tokio::spawn(keys.reencrypt_for_ever()).abort_handle()));
     let _reloads = keys::Ended(tokio::spawn(reload::at_hangups(Arc::clone(&daemon), hangups)).abort_handle());
     let (ending, gate) = (Arc::clone(&daemon), Arc::clone(&daemon.gate));
@@ -116,7 +118,12 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
                 core.quiet().await;
             }
         };
-        tokio::join!(quiet, tokio::time::sleep(drain));
+        let patience = async {
+            // Whoever waits for a backup or a change of keys is told how it has ended.
+            daemon.keys_at_rest().await;
+            tokio::time::sleep(drain).await;
+        };
+        tokio::join!(quiet, patience);
     };
     tokio::select! {
         served = server => served?,
@@ -125,6 +132,9 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
     }
     // Without a connection the server is done before anybody else has heard of the end.
     announce();
+    drop(rotation);
+    // Also when whoever asked for it has gone: as with writes.
+    daemon.keys_at_rest().await;
     if let Ok(core) = daemon.core() {
         core.shutdown().await;
     }

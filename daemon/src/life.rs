@@ -2,8 +2,8 @@
 //!
 //! A daemon that a client started ends after `daemon.idle_s` without a client; one that a service manager or a person started stays. Either gives way to
 //! another program: when the file it was started from has been replaced, the new one is tried (`--version`), and once no call has been under
-//! way for a while the daemon drains and puts the new program in its own place, under the same process id, so that a service manager
-//! sees none of it. Clients are connected again before anybody notices: the shim holds what comes meanwhile.
+//! way for a while, nor a sign-in, a backup or whatever else people wait for, the daemon drains and puts the new program in its own place, under the
+//! same process id, so that a service manager sees none of it. Clients are connected again before anybody notices: the shim holds what comes meanwhile.
 //!
 //! A replacement is any other file, also an older one: whoever installs decides. One that does not start is told of and changes nothing. One of
 //! which that cannot be said yet (somebody still has it open for writing, the machine is too busy to let it speak) is tried again for a while.
@@ -26,7 +26,8 @@ use crate::{core::Warning, daemon::Daemon, instance::Place, manager::Handed};
 
 /// How often is looked. A new file must be the same at two looks, so that one that is still being written is left alone.
 pub const LOOK: Duration = Duration::from_secs(10);
-/// A daemon that is never quiet gives way after this all the same, unless a write is under way: calls are finished while it drains.
+/// A daemon that is never quiet gives way after this all the same, unless a write, a backup or a change of keys is under way: calls are finished while it
+/// drains.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a program may take to tell its version.
 const VERSION: Duration = Duration::from_secs(10);
@@ -134,9 +135,9 @@ enum Next {
 struct Scene {
     /// Clients that are connected.
     clients: usize,
-    /// Calls under way, questions before a user, and sign-ins that wait for one.
+    /// Calls under way, questions before a user, sign-ins that wait for one, and what else people wait for.
     calls: u64,
-    /// A write is under way, though nobody may wait for it any more.
+    /// A write, a backup or a change of keys is under way, though nobody may wait for it any more.
     writing: bool,
     /// Background tasks that run.
     tasks: u64,
@@ -158,7 +159,7 @@ impl Watch {
         // A file that is gone is no other file: one that is being replaced is gone for a moment.
         match (replaced, self.other) {
             (Some(mark), Some((before, since))) if mark == before => {
-                // A write goes on by itself until its end, and while this daemon waits for that it serves nobody.
+                // What is written goes on by itself until its end, and while this daemon waits for that it serves nobody.
                 if self.good && (quiet || !scene.writing && now.since(since) >= PATIENCE) {
                     return Next::GiveWay;
                 }
@@ -241,8 +242,8 @@ async fn scene(daemon: &Daemon, on_demand: bool) -> Scene {
         Ok(core) if on_demand && clients == 0 => core.status().await.queue.running,
         _ => 0,
     };
-    let writing = daemon.core().is_ok_and(|core| core.is_writing());
-    let calls = daemon.gate.usage().calls + daemon.questions.open() + daemon.sign_ins.waiting();
+    let writing = daemon.core().is_ok_and(|core| core.is_writing()) || daemon.keys.as_ref().is_some_and(|keys| keys.is_at_work());
+    let calls = daemon.gate.usage().calls + daemon.questions.open() + daemon.sign_ins.waiting() + daemon.in_flight.count();
     Scene { clients, calls, writing, tasks, asked: daemon.asked() }
 }
 
@@ -305,9 +306,14 @@ pub fn become_other(program: &Program, _: Option<&Handed>) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+    use m365_cached_proto::v1::{self, admin_server::Admin as _};
+    use tonic::Request;
+
     use super::*;
     use crate::{
         core::Core,
+        service::Admin,
         testing::{FakeCore, ada, daemon},
     };
 
@@ -403,6 +409,53 @@ mod tests {
         assert_eq!(scene(&daemon, false).await.calls, 1, "somebody is to sign in");
         core.writing.store(true, std::sync::atomic::Ordering::SeqCst);
         assert!(scene(&daemon, false).await.writing);
+    }
+
+    /// At its next look it gives way, when it is quiet.
+    fn about_to_give_way() -> Watch {
+        let (none, mut watch) = (Scene::default(), watch(Some(IDLE)));
+        watch.look(at(10), none, none, Some(NEW));
+        assert_eq!(watch.look(at(20), none, none, Some(NEW)), Next::Try);
+        watch.tried(Trial::Starts, at(20));
+        watch
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_of_a_person_is_waited_for() {
+        let daemon = daemon(Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>));
+        let admin = Admin::new(Arc::clone(&daemon));
+        let mut events = admin.login(Request::new(v1::LoginRequest::default())).await.unwrap().into_inner();
+        assert!(events.next().await.is_some());
+        let (mut watch, busy) = (about_to_give_way(), scene(&daemon, true).await);
+        for seconds in [30, 40, 500] {
+            assert_eq!(watch.look(at(seconds), busy, busy, Some(NEW)), Next::Wait, "the person is in the browser");
+        }
+        // Whoever has asked has gone, or has signed in.
+        drop(events);
+        assert_eq!(watch.look(at(510), scene(&daemon, true).await, busy, Some(NEW)), Next::GiveWay);
+    }
+
+    #[cfg(feature = "sqlcipher")]
+    #[tokio::test]
+    async fn a_backup_is_waited_for_however_long_it_takes() {
+        use crate::{
+            keys_tests::Kept,
+            testing::{daemon_of, parts, soon},
+        };
+        let kept = Kept::new().await;
+        let clock = Arc::new(m365_cached::clock::ManualClock::at(at(0)));
+        let parts = parts(Ok(Arc::new(FakeCore::default()) as Arc<dyn Core>), Duration::ZERO, clock);
+        let daemon = daemon_of(crate::parts::Parts { keys: Some(Arc::clone(&kept.keeper)), ..parts });
+        let asked = kept.back_up();
+        kept.copying().await;
+        asked.abort();
+        let (mut watch, busy) = (about_to_give_way(), scene(&daemon, true).await);
+        for seconds in [30, 40, 4000] {
+            assert_eq!(watch.look(at(seconds), busy, busy, Some(NEW)), Next::Wait, "half a backup would be left");
+        }
+        kept.release();
+        soon(kept.keeper.at_rest()).await;
+        assert_eq!(watch.look(at(4010), scene(&daemon, true).await, busy, Some(NEW)), Next::GiveWay);
     }
 
     #[cfg(unix)]

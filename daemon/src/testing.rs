@@ -352,7 +352,11 @@ pub(crate) fn parts(core: Result<Arc<dyn Core>, Problem>, drain: Duration, clock
 
 /// A daemon that serves nobody.
 pub(crate) fn daemon(core: Result<Arc<dyn Core>, Problem>) -> Arc<Daemon> {
-    let parts = parts(core, Duration::from_secs(5), Arc::new(ManualClock::at(Timestamp(1_000))));
+    daemon_of(parts(core, Duration::from_secs(5), Arc::new(ManualClock::at(Timestamp(1_000)))))
+}
+
+/// The same of these parts.
+pub(crate) fn daemon_of(parts: Parts) -> Arc<Daemon> {
     Arc::new(Daemon::new(parts, Arc::new(AtomicU64::new(0)), &m365_cached::chance::SeededDice::new(1)))
 }
 
@@ -373,11 +377,15 @@ impl Running {
 
     /// Starts one that a service manager is told of.
     pub(crate) async fn start_by(core: Result<Arc<dyn Core>, Problem>, drain: Duration, manager: Manager) -> Self {
+        Self::start_of(Parts { manager, ..parts(core, drain, Arc::new(ManualClock::at(Timestamp(1_000)))) }).await
+    }
+
+    /// Starts one of these parts.
+    pub(crate) async fn start_of(parts: Parts) -> Self {
         let dir = TempDir::new().unwrap();
         let profile = Profile::at(&dir.path().join("profile")).unwrap();
         let instance = Instance::claim(&profile).unwrap();
         let listener = Listener::bind(&instance).unwrap();
-        let parts = Parts { manager, ..parts(core, drain, Arc::new(ManualClock::at(Timestamp(1_000)))) };
         let (signal, signalled) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async {

@@ -5,6 +5,10 @@
 //! - *Expired*: neither fetched nor used within its stale time. It is good for nothing but standing in while Microsoft cannot be asked,
 //!   so it goes after what is past use and before what is still served. A check renews an entry without touching it, which is why use counts.
 //! - The rest goes by its last use, and so do the expired among themselves.
+//!
+//! Only answers go. The ledger (the audit trail, handles, ended tasks, statistics) takes of the same room and is bounded by time alone, so it
+//! may come to take most of it. Held to what is left then, each answer would go as soon as it was stored, and nothing would be cached any more
+//! without a word: answers keep a quarter of the room whatever the ledger takes, and a person is told.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -13,6 +17,10 @@ use crate::{clock::Timestamp, ids::AccountId};
 
 /// What an account that has passed its limit keeps of it, in percent: low enough that it is not cut again at once.
 const ACCOUNT_KEEPS: u64 = 90;
+/// What is left to answers, whatever the ledger takes, in percent.
+const ANSWERS_KEEP: u64 = 25;
+/// More than this of the room, in percent, is much for a ledger.
+const MUCH: u64 = 50;
 
 /// How much may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +44,13 @@ impl Default for RoomLimits {
     }
 }
 
+impl RoomLimits {
+    /// Bytes that answers may take at `percent`, beside a ledger of so many.
+    fn answers(&self, percent: u64, ledger: u64) -> u64 {
+        part(self.bytes, percent).saturating_sub(ledger).max(part(part(self.bytes, ANSWERS_KEEP), percent))
+    }
+}
+
 /// What is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Held {
@@ -43,6 +58,28 @@ pub struct Held {
     pub bytes: u64,
     /// By account.
     pub accounts: Vec<(AccountId, Share)>,
+}
+
+impl Held {
+    /// Bytes of all answers, which are counted and not measured.
+    fn answers(&self) -> u64 {
+        self.accounts.iter().map(|(_, share)| share.bytes).sum::<u64>().min(self.bytes)
+    }
+
+    /// Bytes of everything else, which no clean-up removes.
+    pub fn ledger(&self) -> u64 {
+        self.bytes - self.answers()
+    }
+
+    /// Whether the ledger takes so much that few answers can be kept beside it.
+    pub fn is_mostly_ledger(&self, limits: &RoomLimits) -> bool {
+        self.ledger() > part(limits.bytes, MUCH)
+    }
+
+    /// Whether answers take more than they may at all.
+    pub fn is_over(&self, limits: &RoomLimits) -> bool {
+        self.answers() > limits.answers(100, self.ledger())
+    }
 }
 
 /// Entries and their bytes on the disk.
@@ -75,8 +112,9 @@ pub fn excess(held: &Held, limits: &RoomLimits) -> Vec<Excess> {
         })
         .filter(|excess| excess.over != Share::default())
         .collect();
-    if held.bytes > part(limits.bytes, limits.clean_from) {
-        let bytes = held.bytes.saturating_sub(part(limits.bytes, limits.clean_to));
+    let (answers, ledger) = (held.answers(), held.ledger());
+    if answers > limits.answers(limits.clean_from, ledger) {
+        let bytes = answers.saturating_sub(limits.answers(limits.clean_to, ledger));
         all.push(Excess { account: None, over: Share { entries: 0, bytes } });
     }
     all

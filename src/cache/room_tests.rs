@@ -13,12 +13,30 @@ fn account(name: u64) -> AccountId {
 #[test]
 fn a_clean_up_begins_past_one_share_and_ends_at_the_other() {
     let limits = RoomLimits::default();
-    let held = |bytes| Held { bytes, accounts: vec![] };
+    let held = |bytes| Held { bytes, accounts: vec![(account(1), Share { entries: 5, bytes })] };
     assert_eq!(excess(&held(1_600_000_000), &limits), []);
     let over = |bytes| vec![Excess { account: None, over: Share { entries: 0, bytes } }];
     assert_eq!(excess(&held(1_600_000_001), &limits), over(400_000_001));
     let tight = RoomLimits { clean_from: 50, clean_to: 10, ..limits };
     assert_eq!(excess(&held(1_600_000_000), &tight), over(1_400_000_000));
+}
+
+/// The ledger counts, until it would leave nothing: answers keep a quarter, with the same shares of it.
+#[test]
+fn answers_have_room_whatever_the_ledger_takes() {
+    let limits = RoomLimits { bytes: 1000, ..RoomLimits::default() };
+    for (ledger, from, to, much) in
+        [(0, 800, 600, false), (300, 500, 300, false), (500, 300, 150, false), (650, 200, 150, true), (1500, 200, 150, true)]
+    {
+        let held = |answers| Held { bytes: ledger + answers, accounts: vec![(account(1), Share { entries: 5, bytes: answers })] };
+        assert_eq!(excess(&held(from), &limits), [], "{ledger}");
+        let over = Share { entries: 0, bytes: from + 1 - to };
+        assert_eq!(excess(&held(from + 1), &limits), [Excess { account: None, over }], "{ledger}");
+        assert_eq!((held(from).ledger(), held(from).is_mostly_ledger(&limits)), (ledger, much), "{ledger}");
+    }
+    // More is counted of small answers than they take.
+    let small = Held { bytes: 700, accounts: vec![(account(1), Share { entries: 5, bytes: 790 })] };
+    assert_eq!((small.ledger(), excess(&small, &limits)), (0, vec![]));
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub struct RoomStatus {
     pub limits: RoomLimits,
     /// Bytes on the disk now; 0 when the store cannot tell.
     pub bytes: u64,
+    /// Bytes of these that are no answers, where they are so many that few answers can be kept beside them.
+    pub ledger: Option<u64>,
     /// The last clean-up since the start.
     pub cleaned: Option<Cleaned>,
     /// Entries removed by clean-ups since the start.
@@ -168,9 +170,10 @@ impl Engine {
     /// What is kept and what may be; `None` for entries that nobody cleans up.
     pub(super) async fn room_status(&self) -> Option<RoomStatus> {
         let room = self.limits.room.as_ref()?;
-        let bytes = room.held().await.map(|held| held.bytes).unwrap_or_default();
+        let (held, limits) = (room.held().await.unwrap_or_default(), self.policy().room);
+        let ledger = Some(held.ledger()).filter(|_| held.is_mostly_ledger(&limits));
         let known = self.limits.known();
-        Some(RoomStatus { limits: self.policy().room, bytes, cleaned: known.cleaned, evicted: known.evicted, swept: known.swept })
+        Some(RoomStatus { limits, bytes: held.bytes, ledger, cleaned: known.cleaned, evicted: known.evicted, swept: known.swept })
     }
 
     /// The times of a tool's entries by its name in the store.
@@ -190,7 +193,7 @@ impl Engine {
         let mut pace = AT_EASE;
         for _ in 0..ROUNDS {
             let held = room.held().await?;
-            pace = if held.bytes > limits.bytes { IN_HASTE } else { AT_EASE };
+            pace = if held.is_over(&limits) { IN_HASTE } else { AT_EASE };
             let over = excess(&held, &limits);
             if over.is_empty() {
                 break;

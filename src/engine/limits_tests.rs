@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     audit::{Event, Kind},
+    cache::Held,
     chance::SeededDice,
     clock::{Clock as _, ManualClock},
     engine::testing::{self, Scripted, call, reply},
-    store::{Entries as _, Ledger as _, Limits as StoreLimits, Memory, Trail as _},
+    store::{Entries as _, Evicted, Ledger as _, Limits as StoreLimits, Memory, Trail as _},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -30,6 +32,11 @@ impl World {
     }
 
     async fn over(memory: Arc<Memory>, limits: RoomLimits, at: Timestamp) -> Self {
+        let room = memory.clone();
+        Self::within(memory, room, limits, at).await
+    }
+
+    async fn within(memory: Arc<Memory>, room: Arc<dyn Room>, limits: RoomLimits, at: Timestamp) -> Self {
         let clock = Arc::new(ManualClock::at(at));
         let graph = Scripted::new(|request| {
             let folder = request.path.trim_start_matches('/').split('/').nth(2).unwrap().to_owned();
@@ -39,7 +46,7 @@ impl World {
         });
         memory.save_account(testing::account()).await.unwrap();
         let dice = Arc::new(SeededDice::new(7));
-        let (room, records) = (memory.clone(), memory.clone());
+        let records = memory.clone();
         let engine = testing::engine_with(memory.clone(), memory.clone(), graph.remote(), clock.clone(), dice, |parts| {
             parts.policy.room = limits;
             parts.room = Some(room);
@@ -122,6 +129,68 @@ async fn a_clean_up_goes_from_one_share_to_the_other_and_memory_forgets_too() {
     assert_eq!((status.evicted, status.cleaned.map(|cleaned| cleaned.gone)), (gone.entries, Some(gone)));
     let hot = tight.engine.hot.len();
     assert!(hot as u64 <= tight.entries().await, "{hot} opened answers");
+}
+
+/// A store in whose file the ledger takes so many bytes.
+struct Beside {
+    answers: Arc<Memory>,
+    ledger: u64,
+}
+
+#[async_trait]
+impl Room for Beside {
+    async fn held(&self) -> Result<Held, StoreError> {
+        let held = self.answers.held().await?;
+        Ok(Held { bytes: held.bytes + self.ledger, ..held })
+    }
+
+    async fn groups(&self) -> Result<Vec<Group>, StoreError> {
+        self.answers.groups().await
+    }
+
+    async fn fetched(&self, group: &Group) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+        self.answers.fetched(group).await
+    }
+
+    async fn places(&self, group: &Group, order: Order, after: Option<Place>, most: usize) -> Result<Vec<Place>, StoreError> {
+        self.answers.places(group, order, after, most).await
+    }
+
+    async fn evict(&self, order: Order, places: Vec<Place>) -> Result<Evicted, StoreError> {
+        self.answers.evict(order, places).await
+    }
+
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        self.answers.give_back().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_kept_however_large_the_ledger_is_and_that_is_told() {
+    for (percent, told) in [(40, false), (65, true), (85, true), (200, true)] {
+        let limits = RoomLimits { bytes: 400_000, ..RoomLimits::default() };
+        let answers = Arc::new(Memory::new(Arc::new(SeededDice::new(1)), StoreLimits { entry_bytes: 100_000 }));
+        let ledger = limits.bytes * percent / 100;
+        let room = Arc::new(Beside { answers: answers.clone(), ledger });
+        let world = World::within(answers, room, limits, START).await;
+        for folder in 0..5 {
+            world.list(&format!("F{folder}")).await;
+            world.clock.advance(Duration::from_secs(1));
+            assert_eq!(world.engine.clean().await.unwrap(), Share::default(), "{percent} %");
+        }
+        assert!(world.keeps("F0").await && world.keeps("F4").await, "{percent} %");
+        assert_eq!(world.engine.room_status().await.unwrap().ledger, Some(ledger).filter(|_| told), "{percent} %");
+        // They keep to their own share all the same.
+        let mut gone = 0;
+        for folder in 5..200 {
+            world.list(&format!("F{folder}")).await;
+            world.clock.advance(Duration::from_secs(1));
+            gone += world.engine.clean().await.unwrap().entries;
+        }
+        let kept = world.memory.held().await.unwrap().bytes;
+        assert!(gone > 0 && kept <= limits.bytes * 40 / 100 && kept >= limits.bytes * 14 / 100, "{percent} %: {kept}");
+        assert!(world.keeps("F199").await, "{percent} %");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// The service.
-pub(super) struct Admin {
+pub(crate) struct Admin {
     daemon: Arc<Daemon>,
 }
 
 impl Admin {
-    pub(super) fn new(daemon: Arc<Daemon>) -> Self {
+    pub(crate) fn new(daemon: Arc<Daemon>) -> Self {
         Self { daemon }
     }
 
@@ -81,6 +81,7 @@ impl v1::admin_server::Admin for Admin {
 
     async fn login(&self, request: Request<v1::LoginRequest>) -> Result<Response<Self::LoginStream>, Status> {
         let options = convert::login_options(request.into_inner());
+        let flight = self.daemon.in_flight.begin();
         let flow = self.core()?.login(options).await.map_err(|problem| refusal(&problem))?;
         let daemon = Arc::clone(&self.daemon);
         let outcome = async move {
@@ -92,10 +93,11 @@ impl v1::admin_server::Admin for Admin {
             done.map(convert::signed_in).map_err(|problem| refusal(&problem))
         };
         let events = stream::iter([Ok(convert::login_step(flow.step))]).chain(stream::once(outcome));
-        Ok(Response::new(Box::pin(events)))
+        Ok(Response::new(Box::pin(flight.of(events))))
     }
 
     async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::LogoutReply>, Status> {
+        let _flight = self.daemon.in_flight.begin();
         let (account, entries_deleted) = self.core()?.logout(&request.into_inner().account).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::LogoutReply { account: Some(convert::account(account)), entries_deleted }))
     }
@@ -136,7 +138,7 @@ impl v1::admin_server::Admin for Admin {
         let daemon = Arc::clone(&self.daemon);
         // The end of the daemon does not wait for it.
         let later = flow.later.map(|state| Ok(convert::warm(state))).take_until(async move { daemon.stopping().await });
-        Ok(Response::new(Box::pin(now.chain(later))))
+        Ok(Response::new(Box::pin(self.daemon.in_flight.begin().of(now.chain(later)))))
     }
 
     async fn pause(&self, request: Request<v1::PauseRequest>) -> Result<Response<v1::PauseReply>, Status> {
@@ -160,6 +162,7 @@ impl v1::admin_server::Admin for Admin {
     }
 
     async fn probe(&self, _: Request<v1::ProbeRequest>) -> Result<Response<v1::ProbeReply>, Status> {
+        let _flight = self.daemon.in_flight.begin();
         let probed = self
             .core()?
             .probe()

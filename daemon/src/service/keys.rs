@@ -27,7 +27,7 @@ impl Keys {
     }
 
     /// The keeper, or why there is none.
-    fn keeper(&self) -> Result<&KeyKeeper, Status> {
+    fn keeper(&self) -> Result<&Arc<KeyKeeper>, Status> {
         match (&self.daemon.keys, self.daemon.core()) {
             (Some(keys), _) => Ok(keys),
             (None, Err(locked)) => Err(refusal(locked)),
@@ -121,7 +121,7 @@ impl v1::keys_server::Keys for Keys {
         });
         let daemon = Arc::clone(&self.daemon);
         // The end of the daemon does not wait for it; the next one goes on.
-        let later = later.take_until(async move { daemon.stopping().await });
+        let later = daemon.in_flight.begin().of(later.take_until(async move { daemon.stopping().await }));
         Ok(Response::new(Box::pin(first.chain(later))))
     }
 

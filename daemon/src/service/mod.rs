@@ -22,6 +22,7 @@ use tonic::service::Routes;
 
 use crate::daemon::Daemon;
 
+pub(crate) use self::admin::Admin;
 #[cfg(feature = "sqlcipher")]
 pub(crate) use self::status::kind;
 pub use self::status::{fault, refusal};
@@ -32,7 +33,7 @@ pub(crate) const CACHECTL: &str = "cachectl";
 
 /// Every service of the daemon.
 pub fn routes(daemon: &Arc<Daemon>) -> Routes {
-    let admin = AdminServer::new(admin::Admin::new(Arc::clone(daemon)));
+    let admin = AdminServer::new(Admin::new(Arc::clone(daemon)));
     let tools = ToolsServer::new(tools::Tools::new(Arc::clone(daemon)));
     let keys = KeysServer::new(keys::Keys::new(Arc::clone(daemon)));
     let records = RecordsServer::new(records::Records::new(Arc::clone(daemon)));

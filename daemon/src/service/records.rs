@@ -92,12 +92,13 @@ impl v1::records_server::Records for Records {
     async fn audit(&self, request: Request<v1::AuditRequest>) -> Result<Response<Self::AuditStream>, Status> {
         let asked = question(request.into_inner());
         let follows = asked.follow;
+        let flight = self.daemon.in_flight.begin();
         let records = self.core()?.audit(asked).await.map_err(|problem| refusal(&problem))?;
         let records = records
             .map(|record| record.map(|record| v1::AuditRecord { record: record.to_string().into() }).map_err(|problem| refusal(&problem)));
         if !follows {
             // It has an end, and the daemon waits for it as for any call: ended here it would look whole.
-            return Ok(Response::new(records.boxed()));
+            return Ok(Response::new(flight.of(records).boxed()));
         }
         let daemon = Arc::clone(&self.daemon);
         // Somebody who follows does not keep the daemon from ending.
@@ -105,6 +106,7 @@ impl v1::records_server::Records for Records {
     }
 
     async fn verify_audit(&self, request: Request<v1::VerifyAuditRequest>) -> Result<Response<v1::VerifyAuditReply>, Status> {
+        let _flight = self.daemon.in_flight.begin();
         let noted = noted(&request.into_inner().noted).map_err(|problem| refusal(&problem))?;
         let found = self.core()?.verify_audit(noted).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(report(&found)))
@@ -113,16 +115,18 @@ impl v1::records_server::Records for Records {
     type ExportStream = Pin<Box<dyn Stream<Item = Result<v1::ExportPiece, Status>> + Send>>;
 
     async fn export(&self, request: Request<v1::ExportAccountRequest>) -> Result<Response<Self::ExportStream>, Status> {
+        let flight = self.daemon.in_flight.begin();
         let pieces =
             self.core()?.export(&request.into_inner().account, &caller(&self.daemon)).await.map_err(|problem| refusal(&problem))?;
         let wire = pieces.map(|piece| {
             let piece = piece.map_err(|problem| refusal(&problem))?;
             Ok(v1::ExportPiece { section: piece.section.into(), value: piece.value.to_string().into() })
         });
-        Ok(Response::new(Box::pin(wire)))
+        Ok(Response::new(Box::pin(flight.of(wire))))
     }
 
     async fn erase(&self, request: Request<v1::EraseRequest>) -> Result<Response<v1::EraseReply>, Status> {
+        let _flight = self.daemon.in_flight.begin();
         let erased = self.core()?.erase(&request.into_inner().account, &caller(&self.daemon)).await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::EraseReply {
             account: erased.account.to_string(),
@@ -135,6 +139,7 @@ impl v1::records_server::Records for Records {
     }
 
     async fn compliance(&self, _: Request<v1::ComplianceRequest>) -> Result<Response<v1::ComplianceReply>, Status> {
+        let _flight = self.daemon.in_flight.begin();
         let report = self.core()?.compliance().await.map_err(|problem| refusal(&problem))?;
         Ok(Response::new(v1::ComplianceReply { report: report.to_string().into() }))
     }

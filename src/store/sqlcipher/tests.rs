@@ -306,6 +306,27 @@ async fn a_forgotten_accounts_key_is_overwritten_and_its_rows_do_not_open() {
 }
 
 #[tokio::test]
+async fn an_account_is_forgotten_though_the_log_cannot_be_emptied() {
+    let profile = Profile::new();
+    let store = profile.open().unwrap();
+    put(&store, &entry(&store, &account("a"), 1, "\"a\":1}").await).await;
+    store.save_tokens(&account("a"), Secret::new(vec![9])).await.unwrap();
+    // A statement that is never read to its end lets the connection write, and not move its log.
+    let hold = |db: &mut Db| {
+        let statement = Box::leak(Box::new(db.conn().prepare("SELECT name FROM sqlite_schema")?));
+        let mut rows = statement.query(())?;
+        rows.next()?;
+        std::mem::forget(rows);
+        Ok(())
+    };
+    store.thread.read(hold).await.unwrap();
+    assert!(store.thread.read(Db::empty_log).await.is_err(), "the test breaks nothing");
+    assert_eq!(store.remove_account(&account("a")).await.unwrap(), 1);
+    assert!(store.tokens(&account("a")).await.unwrap().is_none());
+    assert!(store.thread.read(|db| Ok(db.log_is_due())).await.unwrap(), "it is not tried again");
+}
+
+#[tokio::test]
 async fn the_connection_is_set_as_measured() {
     let profile = Profile::new();
     let store = profile.open().unwrap();

@@ -152,7 +152,7 @@ impl Part {
     fn publish(self, file: std::fs::File, name: &str) -> io::Result<()> {
         match self {
             Self::Nameless(dir, spare) => match give_name(&file, &dir, name) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => by_copy(file, dir, spare, name).map_err(|_| error),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => by_copy(file, dir, spare, name),
                 named => named,
             },
             Self::Hidden(hidden) => {

@@ -5,7 +5,7 @@ use std::{fs, io::Read as _, os::unix::fs::PermissionsExt as _};
 
 use m365_cached_checks::{
     campaign::doctor::{FAULTS, first, well},
-    support::{mcp::Era, process, world::ALEX},
+    support::{mcp::Mcp, process, world::ALEX},
 };
 use serde_json::{Value, json};
 
@@ -87,22 +87,38 @@ fn texts(path: &std::path::Path) -> String {
 #[test]
 fn a_report_for_others_holds_nothing_of_anybody() {
     let world = well(false).unwrap();
-    let mut client = world.client(Era::Legacy).unwrap();
-    let list = client.call("email_list", &json!({"account_id": ALEX, "limit": 3})).unwrap().json().unwrap();
-    world.home.configure("[cache]\nexclude_senders = [\"canary.sender@secret.example\"]\n").unwrap();
+    world.ctl_json(&["accounts", "alias", ALEX, "canary-alias"]).unwrap();
+    world.home.configure("[policy.Canary-Policy]\nno_send = true\naccounts = [\"canary-alias\"]\n").unwrap();
+    world.ctl_json(&["reload"]).unwrap();
+    let mut client = Mcp::named(world.bins, &world.home, "desk", &["--policy", "canary-policy"]).unwrap();
+    let list = client.call("email_list", &json!({"account_id": "canary-alias", "limit": 3})).unwrap().json().unwrap();
+    let of_client = world.ctl_json(&["status"]).unwrap()["clients"][0]["policy"].as_str().unwrap().to_owned();
+    assert!(of_client.starts_with("canary-policy: "), "{of_client}");
+    // The daemon does without these until its next start; the doctor goes by the file, and finds no proxy of that name.
+    let network = "[network]\nproxy = \"http://canary-proxy.invalid:3128\"\nno_proxy = [\"canary-host.invalid\"]\n";
+    world.home.configure(&format!("[cache]\nexclude_senders = [\"canary.sender@secret.example\"]\n{network}")).unwrap();
     let log = world.home.path().join("m365-cached.log");
     let planted = "INFO token=eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.Q2FuYXJ5MTIzNDU2Nzg5MA.c2ln canary.person@secret.example\n";
-    fs::write(&log, format!("{planted}INFO the vault is open\n")).unwrap();
+    let named = "INFO canary-alias by canary-policy through canary-proxy.invalid:3128 and not to canary-host.invalid\n";
+    fs::write(&log, format!("{planted}{named}INFO the vault is open\n")).unwrap();
     let bundle = world.home.path().join("report.zip");
-    let report = world.ctl_json(&["doctor", "--bundle", bundle.to_str().unwrap()]).unwrap();
+    let report = world.ctl(&["--json", "doctor", "--bundle", bundle.to_str().unwrap()]).unwrap().json().unwrap();
     assert_eq!(report["bundle"], bundle.to_str().unwrap());
     assert_eq!(fs::metadata(&bundle).unwrap().permissions().mode() & 0o777, 0o600);
     let all = texts(&bundle);
-    assert!(all.contains("the vault is open") && all.contains("<account-1>") && all.contains("\"check\": \"graph\""), "{all}");
+    for told in [
+        "the vault is open",
+        "<account-1> by <policy-1> through <proxy>:3128",
+        "\"check\": \"graph\"",
+        "\"by_tool\"",
+        "\"policy.*.no_send\"",
+    ] {
+        assert!(all.contains(told), "{told}: {all}");
+    }
     let key = world.home.key.clone().unwrap();
     let tenant = world.ids[0].rsplit('.').next().unwrap();
     let subjects = list["messages"].as_array().unwrap().iter().filter_map(|message| message["subject"].as_str());
-    let secrets = [ALEX, "alex", "Q2FuYXJ5", "canary.", &key, &world.ids[0], tenant, world.home.path().to_str().unwrap()];
+    let secrets = [ALEX, "alex", "Q2FuYXJ5", "canary", &key, &world.ids[0], tenant, world.home.path().to_str().unwrap()];
     for secret in secrets.into_iter().chain(subjects) {
         assert!(!all.to_lowercase().contains(&secret.to_lowercase()), "{secret} is in the report");
     }

@@ -47,9 +47,10 @@ pub enum End {
 pub struct Starter {
     profile: Profile,
     program: Option<PathBuf>,
-    /// Held from the start of the daemon until it answers.
-    turn: Option<Turn>,
-    child: Option<Child>,
+    /// The daemon that was started and has not answered, and the turn, which is held until then.
+    awaited: Option<(Turn, Child)>,
+    /// Those that were started before and may still run. One that has ended is nobody's until it is waited for.
+    former: Vec<Child>,
     /// How the last process that was started ended, until a daemon answers.
     words: Option<String>,
 }
@@ -58,7 +59,7 @@ impl Starter {
     /// A starter for `profile`; where the program lies is decided now, from the environment `env`.
     #[must_use]
     pub fn new(profile: Profile, env: &dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { profile, program: daemon_program(env), turn: None, child: None, words: None }
+        Self { profile, program: daemon_program(env), awaited: None, former: Vec::new(), words: None }
     }
 
     /// Starts the daemon unless another client is doing so.
@@ -66,6 +67,9 @@ impl Starter {
     /// # Errors
     /// A sentence that says why it is impossible and what to do.
     pub fn start(&mut self) -> Result<Started, String> {
+        // Another turn begins; the mark of the last one stays.
+        self.former.extend(self.awaited.take().map(|(_, child)| child));
+        self.reap();
         let Some(program) = &self.program else {
             return Err(format!(
                 "the program `m365-cached` was found neither beside this one nor on PATH; install it there or name it in {DAEMON_VARIABLE}"
@@ -74,7 +78,6 @@ impl Starter {
         let dir = &self.profile.dir;
         // Nothing is written into a folder that the daemon will refuse: it may be anybody's.
         private_dir(dir).map_err(|error| format!("{error}; hint: {}", error.hint()))?;
-        self.turn = None;
         let turn =
             Turn::take(&self.profile).map_err(|error| format!("`{}` cannot be written: {error}", self.profile.starter_file().display()))?;
         let Some(turn) = turn.filter(|turn| !turn.is_marked()) else { return Ok(Started::BySomebodyElse) };
@@ -86,27 +89,31 @@ impl Starter {
         }
         apart(&mut command);
         let child = command.spawn().map_err(|error| format!("`{}` cannot be started: {error}", program.display()))?;
-        self.child = Some(child);
         turn.mark();
-        self.turn = Some(turn);
+        self.awaited = Some((turn, child));
         Ok(Started::Now)
     }
 
     /// The daemon answered: the next client that finds none may start one.
     pub fn answered(&mut self) {
-        self.free();
+        if let Some((turn, child)) = self.awaited.take() {
+            turn.clear();
+            // One that has answered is over when it ends, however long after.
+            self.former.push(child);
+        }
         self.words = None;
         self.reap();
     }
 
     /// How the process that was started ended, when it has since the last look and without an answer: the turn is free again.
     pub fn look(&mut self) -> Option<End> {
-        // One that answered is over when it ends, however long after.
-        self.turn.as_ref()?;
-        let status = self.child.as_mut()?.try_wait().ok().flatten()?;
-        self.child = None;
+        self.reap();
+        let (_, child) = self.awaited.as_mut()?;
+        let status = child.try_wait().ok().flatten()?;
+        // The mark stays, unless the turn is freed.
+        let (turn, _) = self.awaited.take()?;
         if status.success() || status.code() == Some(ALREADY_RUNNING.into()) {
-            self.free();
+            turn.clear();
             // One that has ended well has said nothing.
             self.words = (!status.success()).then(|| HELD.to_owned());
             return Some(End::GaveWay);
@@ -114,8 +121,6 @@ impl Starter {
         let log = self.profile.log_file();
         let words = last_words(&log).unwrap_or_default();
         self.words = Some(format!("`m365-cached` ended at once ({status}): {words} (log: `{}`)", log.display()));
-        // The mark stays.
-        self.turn = None;
         Some(End::Failed)
     }
 
@@ -125,17 +130,9 @@ impl Starter {
         self.words.as_deref()
     }
 
-    /// Gives the turn back, without a mark.
-    fn free(&mut self) {
-        if let Some(turn) = self.turn.take() {
-            turn.clear();
-        }
-    }
-
+    /// Lets go of what has ended; it would stay in the list of processes.
     fn reap(&mut self) {
-        if self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_)))) {
-            self.child = None;
-        }
+        self.former.retain_mut(|child| !matches!(child.try_wait(), Ok(Some(_))));
     }
 
     /// The log, opened for appending; a big one is put aside first.
@@ -224,7 +221,7 @@ mod tests {
 
     /// Waits for the child itself, which is the event; there is none any more when it has been reaped.
     fn finish(starter: &mut Starter) {
-        if let Some(child) = &mut starter.child {
+        for child in starter.awaited.iter_mut().map(|(_, child)| child).chain(&mut starter.former) {
             child.wait().unwrap();
         }
     }
@@ -376,10 +373,39 @@ mod tests {
         start(&mut starter);
     }
 
+    /// One that has ended and was not waited for would stay in the list of processes for as long as the client runs.
+    #[test]
+    fn a_daemon_that_has_served_and_ended_is_gone() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, test_kill_process, waitid};
+        let home = tempfile::tempdir().unwrap();
+        let mut starter = starter(home.path(), "exec sleep 600");
+        let serve_and_end = |starter: &mut Starter| {
+            start(starter);
+            starter.answered();
+            let served = starter.former.last_mut().unwrap();
+            let pid = Pid::from_child(served);
+            served.kill().unwrap();
+            // Its end is waited for, and left to be asked for.
+            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+            assert_eq!(test_kill_process(pid), Ok(()), "nobody has asked yet");
+            pid
+        };
+        let first = serve_and_end(&mut starter);
+        assert_eq!(starter.look(), None);
+        assert!(test_kill_process(first).is_err(), "it is there after a look");
+        let second = serve_and_end(&mut starter);
+        start(&mut starter);
+        assert!(test_kill_process(second).is_err(), "it is there after another start");
+        let (_, third) = starter.awaited.as_mut().unwrap();
+        third.kill().unwrap();
+        finish(&mut starter);
+    }
+
     #[test]
     fn no_program_is_said_with_what_to_do() {
         let home = tempfile::tempdir().unwrap();
-        let mut starter = Starter { profile: Profile::at(home.path()).unwrap(), program: None, turn: None, child: None, words: None };
+        let mut starter =
+            Starter { profile: Profile::at(home.path()).unwrap(), program: None, awaited: None, former: Vec::new(), words: None };
         assert!(starter.start().unwrap_err().contains(DAEMON_VARIABLE));
     }
 }

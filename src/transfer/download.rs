@@ -74,8 +74,8 @@ impl Transfer {
         most: u64,
         progress: Progress<'_>,
     ) -> Result<Saved, TransferError> {
-        let (roots, to) = (std::sync::Arc::clone(&self.roots), to.to_owned());
-        let draft = blocking(move || roots.create(&to)).await?;
+        let (roots, to, total) = (std::sync::Arc::clone(&self.roots), to.to_owned(), self.settings.total);
+        let draft = blocking(move || roots.create(&to, total)).await?;
         // A transfer has time of its own: a call's would end it early.
         let context = Context { deadline: self.clock.now().plus(self.settings.total), ..context.clone() };
         let address = match what {

@@ -1,12 +1,18 @@
-//! A new local file while it is written: under a hidden name in its folder, published whole under its own, and never over another.
+//! A new local file while it is written: under no name or a hidden one in its folder, published whole under its own, and never over another.
+//!
+//! Decision: on Linux it has no name at all until it is whole (`O_TMPFILE`), where the file system can do that. So a process that is killed, or a power cut,
+//! leaves nothing of somebody's mail in clear text. Elsewhere it has a hidden name, which only this process takes away; what one that was killed has left
+//! there goes when the next download into the folder begins, once it is older than any transfer may take. Two profiles may share a folder, so that nothing
+//! else tells whose it is. The time is told by the file system itself, whose clock (a share's) need not be ours.
 
 use std::{
     io::{self, SeekFrom},
     path::PathBuf,
+    time::{Duration, SystemTime},
 };
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, File as Begun, Metadata, OpenOptions};
 use tokio::{
     fs::File,
     io::{AsyncSeekExt as _, AsyncWriteExt as _},
@@ -17,6 +23,10 @@ use super::{
     roots::{blocking, content_type, disk},
 };
 use crate::chance::Dice;
+
+/// How a hidden name begins and ends; between them stand [`DIGITS`] hexadecimal digits.
+const HIDDEN: (&str, &str) = (".m365-", ".part");
+const DIGITS: usize = 16;
 
 /// A new local file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,17 +41,35 @@ pub struct Saved {
 
 /// A file that is being written. Dropped before it is published, it leaves nothing.
 pub(super) struct Draft {
-    hidden: Hidden,
+    part: Part,
     name: String,
     shown: PathBuf,
     file: File,
     written: u64,
 }
 
+/// Where the bytes are until they have their name.
+enum Part {
+    /// In the file system of that folder, under no name; with a hidden one for where it can be given none later.
+    Nameless(Dir, String),
+    Hidden(Hidden),
+}
+
 /// The hidden name, which goes when this does.
 struct Hidden {
     dir: Dir,
     name: String,
+}
+
+impl Hidden {
+    fn create(dir: Dir, name: String) -> io::Result<(Self, Begun)> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).follow(FollowSymlinks::No);
+        #[cfg(unix)]
+        cap_std::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = dir.open_with(&name, &options)?;
+        Ok((Self { dir, name }, file))
+    }
 }
 
 impl Drop for Hidden {
@@ -52,19 +80,24 @@ impl Drop for Hidden {
 }
 
 impl Draft {
-    /// Begins `name` in `dir`, which people know as `shown`.
-    pub(super) fn begin(dir: Dir, name: String, shown: PathBuf, dice: &dyn Dice) -> Result<Self, TransferError> {
+    /// Begins `name` in `dir`, which people know as `shown`. Parts that were left there longer ago than `old` go.
+    pub(super) fn begin(dir: Dir, name: String, shown: PathBuf, dice: &dyn Dice, old: Duration) -> Result<Self, TransferError> {
         // Said before anything is fetched; what decides is the publishing.
         if dir.symlink_metadata(&name).is_ok() {
             return Err(Cause::Exists.into());
         }
-        let hidden = format!(".m365-{}.part", dice.hex(8));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).follow(FollowSymlinks::No);
-        #[cfg(unix)]
-        cap_std::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = dir.open_with(&hidden, &options).map_err(disk)?.into_std();
-        Ok(Self { hidden: Hidden { dir, name: hidden }, name, shown, file: File::from_std(file), written: 0 })
+        let hidden = format!("{}{}{}", HIDDEN.0, dice.hex(DIGITS / 2), HIDDEN.1);
+        let (part, file) = match nameless(&dir) {
+            Some(file) => (Part::Nameless(dir, hidden), file),
+            None => {
+                let (hidden, file) = Hidden::create(dir, hidden).map_err(disk)?;
+                (Part::Hidden(hidden), file)
+            }
+        };
+        if let Some((now, mine)) = file.metadata().ok().and_then(|mine| Some((mine.modified().ok()?.into_std(), mine))) {
+            remove_left(part.dir(), owner(&mine), now, old);
+        }
+        Ok(Self { part, name, shown, file: File::from_std(file.into_std()), written: 0 })
     }
 
     /// Bytes written so far.
@@ -92,14 +125,14 @@ impl Draft {
     pub(super) async fn publish(mut self, content_type: Option<&str>) -> Result<Saved, TransferError> {
         self.file.flush().await.map_err(disk)?;
         self.file.sync_all().await.map_err(disk)?;
-        let Self { hidden, name, shown, written, file } = self;
-        drop(file);
+        let Self { part, name, shown, written, file } = self;
+        let file = file.into_std().await;
         let saved = Saved {
             path: shown.join(&name),
             size: written,
             content_type: content_type.map_or_else(|| self::content_type(&name), str::to_owned),
         };
-        blocking(move || match publish(&hidden.dir, &hidden.name, &name) {
+        blocking(move || match part.publish(file, &name) {
             Ok(()) => Ok(saved),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Cause::Exists.into()),
             Err(error) => Err(disk(error)),
@@ -108,8 +141,74 @@ impl Draft {
     }
 }
 
+impl Part {
+    fn dir(&self) -> &Dir {
+        match self {
+            Self::Nameless(dir, _) | Self::Hidden(Hidden { dir, .. }) => dir,
+        }
+    }
+
+    /// Gives the bytes, which are those of `file`, their name.
+    fn publish(self, file: std::fs::File, name: &str) -> io::Result<()> {
+        match self {
+            Self::Nameless(dir, spare) => match give_name(&file, &dir, name) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => by_copy(file, dir, spare, name),
+                named => named,
+            },
+            Self::Hidden(hidden) => {
+                drop(file);
+                rename(&hidden.dir, &hidden.name, name)
+            }
+        }
+    }
+}
+
+/// A file in `dir` that has no name; `None` where there is no such thing.
+#[cfg(target_os = "linux")]
+fn nameless(dir: &Dir) -> Option<Begun> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::openat(dir, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR).ok()?;
+    let file = std::fs::File::from(file);
+    // The way to its name later.
+    std::fs::metadata(opened_as(&file)).is_ok().then(|| Begun::from_std(file))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_dir: &Dir) -> Option<Begun> {
+    None
+}
+
+/// Gives a file that has no name the one in `dir`, and fails when that is taken.
+#[cfg(target_os = "linux")]
+fn give_name(file: &std::fs::File, dir: &Dir, name: &str) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    Ok(linkat(CWD, opened_as(file), dir, name, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_name(_file: &std::fs::File, _dir: &Dir, _name: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The name of an open file of this process. To name one by its number alone takes a capability.
+#[cfg(target_os = "linux")]
+fn opened_as(file: &std::fs::File) -> String {
+    format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file))
+}
+
+/// By way of the hidden name `spare`, for a file system (a share, FUSE) that makes files without a name and cannot give them one.
+fn by_copy(mut file: std::fs::File, dir: Dir, spare: String, name: &str) -> io::Result<()> {
+    let (hidden, copy) = Hidden::create(dir, spare)?;
+    let mut copy = copy.into_std();
+    io::Seek::rewind(&mut file)?;
+    io::copy(&mut file, &mut copy)?;
+    copy.sync_all()?;
+    drop(copy);
+    rename(&hidden.dir, &hidden.name, name)
+}
+
 /// A second name for the file: the one step that every system does without replacing. The first name goes with its [`Hidden`].
-fn publish(dir: &Dir, hidden: &str, name: &str) -> io::Result<()> {
+fn rename(dir: &Dir, hidden: &str, name: &str) -> io::Result<()> {
     match dir.hard_link(hidden, dir, name) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             // A file system without second names (FAT, some network shares) may still rename without replacing.
@@ -130,77 +229,39 @@ fn rename_new(_dir: &Dir, _from: &str, _to: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(test)]
-mod tests {
-    use cap_std::ambient_authority;
-
-    use super::*;
-    use crate::chance::SeededDice;
-
-    fn begun() -> (tempfile::TempDir, Draft) {
-        let home = tempfile::tempdir().unwrap();
-        let dir = Dir::open_ambient_dir(home.path(), ambient_authority()).unwrap();
-        let draft = Draft::begin(dir, "a.pdf".into(), home.path().to_owned(), &SeededDice::new(1)).unwrap();
-        (home, draft)
-    }
-
-    fn names(home: &tempfile::TempDir) -> Vec<String> {
-        std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-
-    #[tokio::test]
-    async fn a_file_appears_whole_and_alone() {
-        let (home, mut draft) = begun();
-        draft.write(b"lost").await.unwrap();
-        draft.restart().await.unwrap();
-        draft.write(b"kept").await.unwrap();
-        assert!(names(&home)[0].starts_with(".m365-"), "hidden until it is whole");
-        let saved = draft.publish(None).await.unwrap();
-        assert_eq!(saved, Saved { path: home.path().join("a.pdf"), size: 4, content_type: "application/pdf".into() });
-        assert_eq!((names(&home), std::fs::read(&saved.path).unwrap()), (vec!["a.pdf".to_owned()], b"kept".to_vec()));
-        #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&saved.path).unwrap().permissions()) & 0o777, 0o600);
-    }
-
-    #[tokio::test]
-    async fn what_is_given_up_leaves_nothing() {
-        let (home, mut draft) = begun();
-        draft.write(b"half").await.unwrap();
-        drop(draft);
-        assert_eq!(names(&home), Vec::<String>::new());
-    }
-
-    #[tokio::test]
-    async fn a_name_taken_meanwhile_is_left_alone() {
-        let (home, mut draft) = begun();
-        draft.write(b"new").await.unwrap();
-        std::fs::write(home.path().join("a.pdf"), b"theirs").unwrap();
-        let error = draft.publish(None).await.unwrap_err();
-        assert!(matches!(error.cause, Cause::Exists), "{error:?}");
-        assert_eq!((names(&home), std::fs::read(home.path().join("a.pdf")).unwrap()), (vec!["a.pdf".to_owned()], b"theirs".to_vec()));
-    }
-
-    #[cfg(unix)]
-    #[tokio::test]
-    async fn a_link_planted_under_the_name_is_left_alone() {
-        let (home, mut draft) = begun();
-        draft.write(b"new").await.unwrap();
-        let elsewhere = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(elsewhere.path().join("x"), home.path().join("a.pdf")).unwrap();
-        assert!(matches!(draft.publish(None).await.unwrap_err().cause, Cause::Exists));
-        assert!(!elsewhere.path().join("x").exists());
-    }
-
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    #[test]
-    fn renaming_where_there_are_no_second_names_replaces_nothing() {
-        let home = tempfile::tempdir().unwrap();
-        let dir = Dir::open_ambient_dir(home.path(), ambient_authority()).unwrap();
-        dir.write("from", b"new").unwrap();
-        dir.write("taken", b"theirs").unwrap();
-        assert!(rename_new(&dir, "from", "taken").is_err());
-        assert_eq!(dir.read("taken").unwrap(), b"theirs");
-        rename_new(&dir, "from", "to").unwrap();
-        assert_eq!(dir.read("to").unwrap(), b"new");
+/// Removes what transfers that were killed have left in `dir`: files of `user` under a hidden name, which at `now` were not written to for longer than
+/// `old`. Best effort, as the next download tries again.
+fn remove_left(dir: &Dir, user: u32, now: SystemTime, old: Duration) {
+    let is_left = |found: &Metadata| {
+        let age = found.modified().ok().and_then(|at| now.duration_since(at.into_std()).ok());
+        found.is_file() && owner(found) == user && age.is_some_and(|age| age > old)
+    };
+    let Ok(entries) = dir.entries() else { return };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    for name in names.filter(|name| is_hidden(name)) {
+        if dir.symlink_metadata(&name).is_ok_and(|found| is_left(&found)) {
+            let _ = dir.remove_file(&name);
+        }
     }
 }
+
+/// Whether `name` is one of the hidden names.
+fn is_hidden(name: &str) -> bool {
+    let digits = name.strip_prefix(HIDDEN.0).and_then(|rest| rest.strip_suffix(HIDDEN.1)).unwrap_or_default();
+    digits.len() == DIGITS && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(unix)]
+fn owner(file: &Metadata) -> u32 {
+    cap_std::fs::MetadataExt::uid(file)
+}
+
+/// Others have no business in a folder of this user's.
+#[cfg(not(unix))]
+fn owner(_file: &Metadata) -> u32 {
+    0
+}
+
+#[cfg(test)]
+#[path = "draft_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -93,13 +94,13 @@ impl Roots {
         Ok(Opened { name: place.name, size: found.len(), content_type, file: Arc::new(Mutex::new(file.into_std())) })
     }
 
-    /// Begins a new file. Nothing of its name is seen until it is published.
-    pub(super) fn create(&self, given: &str) -> Result<Draft, TransferError> {
+    /// Begins a new file. Nothing of its name is seen until it is published. What was left in its folder longer ago than `old` goes.
+    pub(super) fn create(&self, given: &str, old: Duration) -> Result<Draft, TransferError> {
         let place = self.place(given)?;
         let dir = self.folder(&place, true)?;
         let mut shown = self.folders[place.root].clone();
         shown.extend(&place.folders);
-        Draft::begin(dir, place.name, shown, self.dice.as_ref())
+        Draft::begin(dir, place.name, shown, self.dice.as_ref(), old)
     }
 }
 

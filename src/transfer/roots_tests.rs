@@ -3,6 +3,8 @@
 use super::*;
 use crate::chance::SeededDice;
 
+const OLD: Duration = Duration::from_secs(1800);
+
 struct Home {
     dir: tempfile::TempDir,
     roots: Roots,
@@ -65,13 +67,13 @@ fn links_are_followed_neither_to_read_nor_to_write() {
     assert!(matches!(cause(home.roots.open("link", 9)), Cause::NotAFile));
     assert!(matches!(cause(home.roots.open("way/secret", 9)), Cause::NoFolder));
     assert!(matches!(cause(home.roots.open("inside/x", 9)), Cause::NoFolder));
-    assert!(matches!(cause(home.roots.create("way/new")), Cause::NoFolder));
-    assert!(matches!(cause(home.roots.create("link")), Cause::Exists));
+    assert!(matches!(cause(home.roots.create("way/new", OLD)), Cause::NoFolder));
+    assert!(matches!(cause(home.roots.create("link", OLD)), Cause::Exists));
     // Nor one that stays within the folder: what it leads to may be exchanged.
     std::os::unix::fs::symlink("a.txt", home.path("allowed/near")).unwrap();
     assert!(matches!(cause(home.roots.open("near", 9)), Cause::NotAFile));
     home.link("outside/nothing", "allowed/dangling");
-    assert!(matches!(cause(home.roots.create("dangling")), Cause::Exists));
+    assert!(matches!(cause(home.roots.create("dangling", OLD)), Cause::Exists));
     assert!(!home.path("outside/new").exists() && !home.path("outside/nothing").exists());
 }
 
@@ -88,7 +90,7 @@ fn a_pipe_does_not_hold_us_up() {
 #[tokio::test]
 async fn a_link_planted_after_the_opening_leads_nowhere() {
     let home = Home::new();
-    let mut draft = home.roots.create("sub/new").unwrap();
+    let mut draft = home.roots.create("sub/new", OLD).unwrap();
     std::fs::rename(home.path("allowed/sub"), home.path("allowed/moved")).unwrap();
     home.link("outside", "allowed/sub");
     draft.write(b"new").await.unwrap();
@@ -134,7 +136,7 @@ fn an_allowed_folder_is_made_when_it_is_first_written_to() {
     let roots = Roots::new(vec![folder.clone()], Arc::new(SeededDice::new(3)));
     assert!(matches!(cause(roots.open("a", 9)), Cause::NoFolder));
     assert!(!folder.exists(), "reading makes nothing");
-    drop(roots.create("a").unwrap());
+    drop(roots.create("a", OLD).unwrap());
     assert!(folder.is_dir());
 }
 

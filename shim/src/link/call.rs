@@ -65,6 +65,11 @@ impl Call {
         Self { id, raw_id: raw_id.into(), line, what: What::of(method, params), sends: 0, acknowledged: false }
     }
 
+    /// Whether it is a subscription that its client was told is open: nobody waits for an answer to it.
+    pub(super) fn is_promised(&self) -> bool {
+        self.what == What::Listen && self.acknowledged
+    }
+
     /// True when sending it a second time cannot do anything twice.
     pub(super) fn may_repeat(&self, read_only: &BTreeSet<String>) -> bool {
         match &self.what {

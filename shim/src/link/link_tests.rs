@@ -429,6 +429,60 @@ fn a_subscription_that_nobody_has_acknowledged_is_acknowledged_by_the_next_daemo
     assert_eq!(scene.seen_by_client, [acknowledged()]);
 }
 
+/// Nobody asks for anything: whoever has stopped the daemon, or works on its files for long, is not to be disturbed.
+#[test]
+fn an_open_subscription_starts_no_daemon_and_outlasts_any_time_without_one() {
+    let mut scene = Scene::up();
+    scene.client(&listen());
+    scene.daemon(&acknowledged());
+    scene.forget();
+    scene.lose();
+    for _ in 0..50 {
+        scene.wait_for_dial();
+        scene.fail_dial();
+    }
+    assert_eq!((scene.starts, scene.seen_by_client.len()), (0, 0), "{:?}", scene.seen_by_client);
+    assert!(scene.now > Duration::from_secs(120), "waits grow");
+    // Nor does a daemon of another version end it.
+    scene.connect();
+    let other = Welcome { protocol_min: 7, protocol_max: 7, ..Welcome::default() };
+    scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Welcome(other)) }, out));
+    scene.reconnect();
+    assert_eq!(scene.seen_by_daemon.last(), Some(&listen()));
+    scene.daemon(&acknowledged());
+    assert_eq!(scene.seen_by_client, [] as [Value; 0]);
+
+    // Whoever asks meanwhile is served at once, as ever.
+    scene.lose();
+    for _ in 0..50 {
+        scene.wait_for_dial();
+        scene.fail_dial();
+    }
+    scene.client(&call(1, READ));
+    let asked = scene.now;
+    scene.wait_for_dial();
+    scene.fail_dial();
+    assert_eq!((scene.starts, scene.now), (1, asked));
+    // The one that was taken back is asked of nobody.
+    scene.client(&json!({"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"sub"}}));
+    scene.forget();
+    scene.reconnect();
+    assert_eq!(scene.seen_by_daemon[1..], [call(1, READ)]);
+}
+
+/// Its client waits for the word that it is open.
+#[test]
+fn a_subscription_that_nobody_has_acknowledged_waits_as_any_request_does() {
+    let mut scene = Scene::up();
+    scene.client(&listen());
+    scene.lose();
+    scene.wait_for_dial();
+    scene.fail_dial();
+    assert_eq!(scene.starts, 1);
+    scene.pass(HOLD);
+    assert_eq!((&scene.seen_by_client[0]["id"], &scene.seen_by_client[0]["error"]["code"]), (&json!("sub"), &json!(said::UNREACHABLE)));
+}
+
 #[test]
 fn an_id_that_waits_for_its_answer_is_not_given_to_another_request() {
     for up in [true, false] {

@@ -10,6 +10,9 @@
 //! go on trying. That is an orderly restart, and no client is to hear of it. Clients give a call 60 s (Codex, Claude Desktop) or more, so that 25 s leave the
 //! better half of it to the call itself. The handshake waits as long: who gives it less time (10 s) gives up by itself, and who gives it 30 s (Claude
 //! Code) would not ask again after an error. Rejected: to wait for as long as the write takes, for the client would give up before, and without a reason.
+//!
+//! Decision: a subscription that its client was told is open waits for the next daemon for as long as that takes, and is no reason to start one: its client asks
+//! for nothing at that moment, and to end it would be to forget it. Otherwise every client that listens would undo `m365-cachectl stop` at once.
 
 mod call;
 pub mod said;
@@ -176,7 +179,7 @@ impl Link {
             Phase::Dialing(since) | Phase::Greeting(since) | Phase::Replaying(since) => Some(since + HOLD),
             Phase::Up | Phase::Draining => None,
         };
-        let held = self.held.iter().map(|held| self.waits_until(held)).min();
+        let held = self.held.iter().filter_map(|held| self.waits_until(held)).min();
         let closing = self.closing.map(|at| at + if self.calls() == 0 { LINGER } else { CLOSING });
         [phase, held, closing].into_iter().flatten().min()
     }
@@ -282,7 +285,7 @@ impl Link {
         self.retry.started(now);
         self.cannot_start = Some(message);
         if self.epoch.is_none() {
-            self.give_up_held(out, |_, _| true);
+            self.give_up_held(out, |_| true);
         }
         self.settle(now, out);
     }
@@ -339,7 +342,7 @@ impl Link {
                 "daemon {} speaks frame protocols {} to {}, this m365-mcp {} speaks {PROTOCOL_VERSION}: install one version of both",
                 welcome.daemon_version, welcome.protocol_min, welcome.protocol_max, self.hello.shim_version
             );
-            self.give_up_held(out, |_, _| true);
+            self.give_up_held(out, |_| true);
             out.hang_up = true;
             self.phase = Phase::Down(now + self.retry.wait(false));
             return;
@@ -371,7 +374,7 @@ impl Link {
         self.phase = Phase::Up;
         out.daemon.extend(self.watched.again().map(ToDaemon::Line));
         for held in std::mem::take(&mut self.held) {
-            let late = now >= self.waits_until(&held);
+            let late = self.waits_until(&held).is_some_and(|until| now >= until);
             match held.call {
                 Some(call) => self.send(call, out),
                 None if !late => out.daemon.push_back(ToDaemon::Line(held.line)),
@@ -402,15 +405,18 @@ impl Link {
         }
     }
 
-    /// When whoever sent that line is told that there is no daemon.
-    fn waits_until(&self, held: &Held) -> Duration {
+    /// When whoever sent that line is told that there is no daemon; `None` for never.
+    fn waits_until(&self, held: &Held) -> Option<Duration> {
+        if held.call.as_ref().is_some_and(Call::is_promised) {
+            return None;
+        }
         let long = held.call.as_ref().is_some_and(|call| matches!(call.what, What::Tool { .. } | What::Initialize));
-        held.since + if self.leaving && long { HOLD_LEAVING } else { HOLD }
+        Some(held.since + if self.leaving && long { HOLD_LEAVING } else { HOLD })
     }
 
     /// Somebody waits for an answer, so a daemon is worth starting.
     fn demand(&self) -> bool {
-        self.held.iter().any(|held| held.call.is_some())
+        self.held.iter().any(|held| held.call.as_ref().is_some_and(|call| !call.is_promised()))
     }
 
     /// Whether a request of that id has no answer yet, or an answer may come to one that was taken back: it would pass for that of the next.
@@ -456,7 +462,7 @@ impl Link {
 
     /// Does what only time or several events together bring about. Ends every event.
     fn settle(&mut self, now: Duration, out: &mut Out) {
-        self.give_up_held(out, |link, held| link.waits_until(held) <= now);
+        self.give_up_held(out, |until| until <= now);
         if let Phase::Dialing(since) | Phase::Greeting(since) | Phase::Replaying(since) = self.phase
             && now >= since + HOLD
         {
@@ -468,7 +474,7 @@ impl Link {
         }
         if let Some(at) = self.closing {
             if now >= at + CLOSING {
-                self.give_up_held(out, |_, _| true);
+                self.give_up_held(out, |_| true);
                 for call in std::mem::take(&mut self.flights) {
                     let words = if call.may_repeat(&self.read_only) { said::CUT_OFF } else { said::CUT_OFF_UNKNOWN };
                     out.client.push_back(lost_answer(&call, words));
@@ -486,10 +492,10 @@ impl Link {
         }
     }
 
-    /// Answers held requests with what keeps the daemon away, and forgets held notifications.
-    fn give_up_held(&mut self, out: &mut Out, which: impl Fn(&Self, &Held) -> bool) {
+    /// Answers held requests with what keeps the daemon away, and forgets held notifications: `which` of them, by the time until which they wait.
+    fn give_up_held(&mut self, out: &mut Out, which: impl Fn(Duration) -> bool) {
         let (given_up, kept): (VecDeque<Held>, VecDeque<Held>) =
-            std::mem::take(&mut self.held).into_iter().partition(|held| which(self, held));
+            std::mem::take(&mut self.held).into_iter().partition(|held| self.waits_until(held).is_some_and(&which));
         self.held = kept;
         let message = format!("m365-cached cannot be reached: {}", self.cannot_start.as_ref().unwrap_or(&self.trouble));
         for call in given_up.into_iter().filter_map(|held| held.call) {

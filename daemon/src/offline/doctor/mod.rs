@@ -111,7 +111,8 @@ const CHECKS: [(&str, Check); 11] = [
     ("clock", |bench| async { network::clock(bench) }.boxed()),
 ];
 
-/// Makes every check: `{"checks":[{"check":"…","state":"…","kind":…,"code":…,"message":"…","hint":…}]}`.
+/// Makes every check: `{"checks":[{"check":"…","state":"…","kind":…,"code":…,"message":"…","hint":…}],"proxy":…}`. `proxy` is the `host:port` on the way
+/// to Microsoft, which a report for others must not tell.
 pub(super) fn run(flags: &Flags, serving: bool) -> Result<Value, Problem> {
     let profile = flags.profile()?;
     let config = parts::configuration(&profile, &flags.settings());
@@ -126,7 +127,8 @@ pub(super) fn run(flags: &Flags, serving: bool) -> Result<Value, Problem> {
     });
     // A thread that a keyring or a name server holds up must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    Ok(json!({ "checks": checks }))
+    let proxy = bench.http.as_ref().and_then(|http| http.proxy_for(&http.cloud().graph));
+    Ok(json!({ "checks": checks, "proxy": proxy }))
 }
 
 fn said(name: &str, found: &Found) -> Value {

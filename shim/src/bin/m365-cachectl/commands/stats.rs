@@ -142,6 +142,13 @@ pub(super) async fn run(context: &Context, asked: Args) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What the running daemon did in the last seven days, as JSON, for a report.
+pub(super) async fn as_json(context: &Context) -> Result<serde_json::Value, Fault> {
+    let request = StatsRequest { period: Period::Week.as_str().into(), account: String::new() };
+    let reply = promptly(context.running().await?.stats(request)).await?;
+    Ok(serde_json::to_value(Stats::new(reply, By::Tool, false)).unwrap_or_default())
+}
+
 impl From<StatsRow> for Figures {
     fn from(row: StatsRow) -> Self {
         let quick = row.hits + row.stale_hits;

@@ -1,5 +1,6 @@
 //! The archive for a bug report: what a stranger needs to understand the trouble, and nothing of what the person reads or writes.
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
@@ -10,51 +11,43 @@ use zip::write::SimpleFileOptions;
 
 use super::daemon::Seen;
 use super::redact::Redactor;
-use super::{Check, LINKS};
-use crate::commands::status;
+use super::{Check, LINKS, settings};
+use crate::commands::{stats, status};
 use crate::context::Context;
 use crate::offline;
 use crate::private::PrivateFile;
 
+/// Words in the place of a policy's name that are nobody's.
+const OURS: [&str; 2] = ["default", "read-only tools"];
 /// The end of the log; what led to the trouble stands there.
 const LOG_TAIL: u64 = 256 * 1024;
-/// Settings that name people, directories or places: their values stay here.
-const PRIVATE: [&str; 12] = [
-    "client_id",
-    "tenant",
-    "cloud.identity",
-    "cloud.graph",
-    "cloud.downloads",
-    "cloud.ca",
-    "keys.file",
-    "cache.exclude_folders",
-    "cache.exclude_senders",
-    "files.allowed_roots",
-    "metrics.listen",
-    "warming.operations",
-];
 const READ_ME: &str = "\
 A report of m365-cached for whoever looks into its trouble. Made by `m365-cachectl doctor --bundle`.
 
 doctor.json    each link and how it is
-status.json    the daemon's own word, without names of accounts
-config.json    every setting that is not a default; values that name people or places are left out
+status.json    the daemon's own word
+stats.json     what the cache did in the last seven days
+config.json    every setting that is not a default; values that name people, hosts, folders or files are left out
 versions.json  programs and system
 log.txt        the end of the daemon's log
 
-Addresses, ids, names of accounts, the home folder and whatever looks like a token were replaced by marks; equal marks stand for equal
-words. No answer of Microsoft's and no key is in it.
+Addresses, ids, names of accounts and policies, the proxy, whatever a setting says that is left out, the home folder and whatever looks like
+a token were replaced by marks; equal marks stand for equal words. No answer of Microsoft's and no key is in it.
 ";
 
 /// Writes it; where it is.
-pub(super) async fn write(context: &Context, path: &Path, checks: &[Check], seen: &Seen) -> Result<String, Fault> {
-    let redactor = redactor(seen);
+pub(super) async fn write(context: &Context, path: &Path, checks: &[Check], proxy: Option<&str>, seen: &Seen) -> Result<String, Fault> {
     let config: Result<Value, Fault> = offline::look(context, &["config", "show"]).await;
+    let redactor = redactor(seen, config.as_ref().ok(), proxy);
+    let cleaned = |value: Value| pretty(&redactor.clean_value(value));
+    let stats = stats::as_json(context).await.unwrap_or_else(|fault| json!({ "unknown": fault.code }));
     let texts = [
         ("README.txt", READ_ME.to_owned()),
-        ("doctor.json", redactor.clean(&pretty(&json!({ "links": LINKS.map(|(link, _)| link), "checks": checks })))),
-        ("status.json", redactor.clean(&pretty(&status::as_json(context, seen.status.as_ref().ok().cloned())))),
-        ("config.json", redactor.clean(&pretty(&settings(config)))),
+        ("doctor.json", cleaned(json!({ "links": LINKS.map(|(link, _)| link), "checks": checks }))),
+        ("status.json", cleaned(status::as_json(context, seen.status.as_ref().ok().cloned()))),
+        ("stats.json", cleaned(stats)),
+        // What is wrong with the file may repeat a name that a person put there.
+        ("config.json", cleaned(config.map_or_else(|fault| json!({ "unusable": fault.code }), |config| settings::told(&config)))),
         (
             "versions.json",
             pretty(&json!({ "m365-cachectl": env!("CARGO_PKG_VERSION"), "os": std::env::consts::OS, "arch": std::env::consts::ARCH })),
@@ -85,8 +78,8 @@ fn archive(texts: &[(&str, String)]) -> zip::result::ZipResult<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-/// What is known to be somebody's.
-fn redactor(seen: &Seen) -> Redactor {
+/// What is known to be somebody's: accounts and policies of the running daemon, what the settings say, the proxy that was found.
+fn redactor(seen: &Seen, config: Option<&Value>, proxy: Option<&str>) -> Redactor {
     let mut redactor = Redactor::default();
     if let Some(home) = std::env::home_dir().and_then(|home| home.to_str().map(str::to_owned)) {
         redactor.know(&home, "~");
@@ -105,34 +98,44 @@ fn redactor(seen: &Seen) -> Redactor {
         if let Some((name, _)) = account.username.split_once('@') {
             redactor.know(name, &mark);
         }
+        redactor.know_word(&account.alias, &mark);
+    }
+    if let Some(proxy) = proxy {
+        redactor.know_word(host(proxy), "<proxy>");
+    }
+    let kept = config.map(settings::kept_back).unwrap_or_default();
+    let of_settings = kept.iter().filter(|(_, key)| key == "policy").map(|(name, _)| name.as_str());
+    let of_clients = seen.status.iter().flat_map(|status| &status.clients).flat_map(|client| policies(&client.policy));
+    let policies: BTreeSet<String> =
+        of_settings.chain(of_clients).map(str::to_lowercase).filter(|name| !OURS.contains(&name.as_str())).collect();
+    for (at, policy) in policies.iter().enumerate() {
+        redactor.know_word(policy, &format!("<policy-{}>", at + 1));
+    }
+    for (text, key) in kept.iter().filter(|(_, key)| key != "policy") {
+        let mark = format!("<{key}>");
+        // A path or a network has a `/`, so that it is no part of an address or an id, which are known by their looks.
+        let mut know = |text: &str| if text.contains(['/', '\\']) { redactor.know(text, &mark) } else { redactor.know_word(text, &mark) };
+        know(text);
+        match key.as_str() {
+            "network.proxy" => redactor.know_word(host(text), "<proxy>"),
+            // `env:VARIABLE`, `keyring:ENTRY`, `file:/PATH`.
+            "network.proxy_auth" => know(text.split_once(':').map_or("", |(_, place)| place)),
+            _ => {}
+        }
     }
     redactor
 }
 
-/// Settings that are not a default; those that name somebody without their values, and families of accounts and clients without their names.
-fn settings(shown: Result<Value, Fault>) -> Value {
-    let shown = match shown {
-        Ok(shown) => shown,
-        // What is wrong with the file may repeat a name that a person put there.
-        Err(fault) => return json!({ "unusable": fault.code }),
-    };
-    let settings = shown["settings"].as_array().into_iter().flatten().filter(|setting| setting["origin"] != "default");
-    let told = settings.map(|setting| {
-        let key = setting["key"].as_str().unwrap_or_default();
-        let named = ["cache.accounts.", "policy."].into_iter().find(|family| key.starts_with(family));
-        let (key, value) = match named {
-            Some(family) => (format!("{family}*.{}", key.rsplit('.').next().unwrap_or_default()), named_value(&setting["value"])),
-            None if PRIVATE.iter().any(|private| key.starts_with(private)) => (key.to_owned(), json!("<left out>")),
-            None => (key.to_owned(), setting["value"].clone()),
-        };
-        json!({ "key": key, "value": value, "origin": setting["origin"] })
-    });
-    json!({ "settings": told.collect::<Vec<_>>() })
+/// The policies in what `status` says of a client: `work and desk: read-only, 1 account`.
+fn policies(said: &str) -> impl Iterator<Item = &str> {
+    said.rsplit_once(": ").into_iter().flat_map(|(names, _)| names.split(" and "))
 }
 
-/// Of a family that is named after somebody only truth values are told.
-fn named_value(value: &Value) -> Value {
-    if ["true", "false"].contains(&value.as_str().unwrap_or_default()) { value.clone() } else { json!("<left out>") }
+/// The host of `http://host:3128` or `host:3128`.
+fn host(address: &str) -> &str {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    address.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(address, |(host, _)| host)
 }
 
 /// The end of the log, from the beginning of a line.
@@ -164,22 +167,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_that_name_somebody_are_left_out() {
-        let shown = json!({ "settings": [
-            { "key": "graph.http2", "value": "false", "origin": "file" },
-            { "key": "tenant", "value": "\"contoso.com\"", "origin": "environment" },
-            { "key": "log.format", "value": "\"text\"", "origin": "default" },
-            { "key": "policy.boss.accounts", "value": "[\"ada\"]", "origin": "file" },
-            { "key": "cache.accounts.\"ada@contoso.com\".enabled", "value": "false", "origin": "file" },
+    fn what_people_named_is_known() {
+        use m365_cached_proto::v1::{Account, Client, StatusReply};
+        let account = Account { id: "oid.tid".into(), username: "ada@contoso.com".into(), alias: "lovelace".into(), ..Account::default() };
+        let client = Client { policy: "boss and read-only tools: read-only, 1 account".into(), ..Client::default() };
+        let status = StatusReply { accounts: vec![account], clients: vec![client], ..StatusReply::default() };
+        let setting = |key: &str, value: &str| json!({ "key": key, "value": value, "origin": "file" });
+        let config = json!({ "settings": [
+            setting("policy.desk.accounts", r#"["home"]"#),
+            setting("policy.default.read_only", "true"),
+            setting("network.proxy", r#""http://proxy.corp.example:3128""#),
+            setting("network.ca", r#""/srv/corp/root.pem""#),
+            setting("network.proxy_auth", r#""env:CORP_AUTH""#),
+            setting("accounts.default", r#""lovelace""#),
         ]});
-        let told = settings(Ok(shown)).to_string();
-        assert!(told.contains(r#"{"key":"graph.http2","value":"false","origin":"file"}"#), "{told}");
-        assert!(told.contains(r#"{"key":"cache.accounts.*.enabled","value":"false","origin":"file"}"#), "{told}");
-        for private in ["contoso", "ada", "boss", "log.format"] {
-            assert!(!told.contains(private), "{private}: {told}");
+        let redactor = redactor(&Seen::of(status), Some(&config), Some("10.1.2.3:8080"));
+        for (text, expected) in [
+            ("`Lovelace` is signed in", "`<account-1>` is signed in"),
+            ("the policy `boss`: read-only tools", "the policy `<policy-1>`: read-only tools"),
+            (
+                "the policies desk and default, and the account home",
+                "the policies <policy-2> and default, and the account <policy.*.accounts>",
+            ),
+            ("names proxy.corp.example:3128, or 10.1.2.3:8080", "names <proxy>:3128, or <proxy>:8080"),
+            ("http://proxy.corp.example:3128/", "<network.proxy>/"),
+            ("`CORP_AUTH` is not set", "`<network.proxy_auth>` is not set"),
+            ("`/srv/corp/root.pem` cannot be read", "`<network.ca>` cannot be read"),
+        ] {
+            assert_eq!(redactor.clean(text), expected);
         }
-        let wrong = Fault::new(Kind::Config, "bad_config", "no tool `hunter2`", "");
-        assert_eq!(settings(Err(wrong)), json!({ "unusable": "bad_config" }));
     }
 
     #[test]

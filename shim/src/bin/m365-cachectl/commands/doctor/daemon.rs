@@ -32,6 +32,12 @@ impl Seen {
         Self { status, absent: None }
     }
 
+    /// One that has said `status`.
+    #[cfg(test)]
+    pub(super) fn of(status: StatusReply) -> Self {
+        Self { status: Ok(status), absent: None }
+    }
+
     /// Whether it has keys and database open.
     pub(super) fn serves(&self) -> bool {
         self.status.as_ref().is_ok_and(|status| status.state != "locked")

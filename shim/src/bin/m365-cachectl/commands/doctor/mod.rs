@@ -8,6 +8,7 @@ mod bundle;
 mod clients;
 mod daemon;
 mod redact;
+mod settings;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -92,6 +93,9 @@ struct Check {
 #[derive(Debug, Deserialize)]
 struct Looked {
     checks: Vec<Check>,
+    /// The proxy on the way to Microsoft, as `host:port`.
+    #[serde(default)]
+    proxy: Option<String>,
 }
 
 impl Check {
@@ -127,7 +131,7 @@ impl Check {
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Fault> {
     let mut seen = daemon::Seen::running(context).await;
-    let mut checks = look(context, seen.serves()).await;
+    let Looked { mut checks, proxy } = look(context, seen.serves()).await;
     if !seen.answered() {
         let broken = checks.iter().find(|check| check.failed() && stands_against_a_start(&check.check));
         match broken {
@@ -140,7 +144,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Fault> {
     checks.extend(clients::checks());
     put_in_order(&mut checks);
     let bundle = match &args.bundle {
-        Some(path) => Some(bundle::write(context, path, &checks, &seen).await?),
+        Some(path) => Some(bundle::write(context, path, &checks, proxy.as_deref(), &seen).await?),
         None => None,
     };
     let report = Report { healthy: !checks.iter().any(Check::failed), checks, bundle };
@@ -149,18 +153,17 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Fault> {
 }
 
 /// The links that need no daemon.
-async fn look(context: &Context, serving: bool) -> Vec<Check> {
+async fn look(context: &Context, serving: bool) -> Looked {
     let words: &[&str] = if serving { &["doctor", "--serving"] } else { &["doctor"] };
     match offline::look::<Looked>(context, words).await {
-        Ok(looked) => {
-            let mut checks = looked.checks;
-            checks.push(Check::ok("program", "`m365-cached` is installed"));
-            checks
+        Ok(mut looked) => {
+            looked.checks.push(Check::ok("program", "`m365-cached` is installed"));
+            looked
         }
-        Err(fault) => vec![Check::failure(
-            "program",
-            &Fault { hint: "Install `m365-cached` beside `m365-cachectl`, or name it in M365_CACHED_DAEMON.".into(), ..fault },
-        )],
+        Err(fault) => {
+            let hint = "Install `m365-cached` beside `m365-cachectl`, or name it in M365_CACHED_DAEMON.".into();
+            Looked { checks: vec![Check::failure("program", &Fault { hint, ..fault })], proxy: None }
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Takes out of a text what must not leave the machine with a bug report: addresses, ids, names, tokens, the home folder.
 //!
 //! Decision: what is known (accounts, settings that name people, the home) is replaced wherever it stands; what is not known is judged word by
-//! word, and rather too much goes than too little. Equal words become equal marks, so that a reader still sees what belongs together.
+//! word, and rather too much goes than too little. Equal words become equal marks, so that a reader still sees what belongs together. Short names that
+//! people gave (`work`) are replaced where they stand as words of their own, and last: what is left of an address without its host is no address any more.
+
+use serde_json::Value;
 
 /// Shorter ones are not worth looking at: `ASCII`, version numbers.
 const LONG: usize = 24;
@@ -11,6 +14,8 @@ const LONG: usize = 24;
 pub(super) struct Redactor {
     /// Text and what stands in its place, the longest first.
     known: Vec<(String, String)>,
+    /// The same of words.
+    words: Vec<(String, String)>,
 }
 
 impl Redactor {
@@ -18,8 +23,14 @@ impl Redactor {
     pub(super) fn know(&mut self, text: &str, mark: &str) {
         // What is that short stands in other words too.
         if text.len() >= 3 {
-            self.known.push((text.to_lowercase(), mark.to_owned()));
-            self.known.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+            remember(&mut self.known, text, mark);
+        }
+    }
+
+    /// The same where `word` is no part of a longer one. The first mark of a word stays.
+    pub(super) fn know_word(&mut self, word: &str, mark: &str) {
+        if word.len() >= 2 && word.contains(char::is_alphanumeric) && !self.words.iter().any(|(known, _)| *known == word.to_lowercase()) {
+            remember(&mut self.words, word, mark);
         }
     }
 
@@ -29,16 +40,45 @@ impl Redactor {
         for line in text.split_inclusive('\n') {
             let mut line = line.to_owned();
             for (known, mark) in &self.known {
-                line = replaced(&line, known, mark);
+                line = replaced(&line, known, mark, |_, _, _| true);
             }
-            words(&line, &mut out);
+            line = words(&line);
+            for (known, mark) in &self.words {
+                line = replaced(&line, known, mark, is_word);
+            }
+            out.push_str(&line);
         }
         out
     }
+
+    /// The value with every text in it as it may leave. Names of fields are ours.
+    pub(super) fn clean_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.clean(&text)),
+            Value::Array(values) => values.into_iter().map(|value| self.clean_value(value)).collect(),
+            Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, self.clean_value(value))).collect(),
+            other => other,
+        }
+    }
 }
 
-/// `text` with every `known` (lower case) replaced, whatever case it has there.
-fn replaced(text: &str, known: &str, mark: &str) -> String {
+fn remember(known: &mut Vec<(String, String)>, text: &str, mark: &str) {
+    known.push((text.to_lowercase(), mark.to_owned()));
+    known.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+}
+
+/// Whether what stands in `text` from `start` to `end` is no part of a longer word.
+fn is_word(text: &str, start: usize, end: usize) -> bool {
+    let part = |letter: char| letter.is_alphanumeric() || "_-".contains(letter);
+    let (before, it, after) = (text.get(..start), text.get(start..end), text.get(end..));
+    let ends = |one: Option<char>, other: Option<char>| !(one.is_some_and(part) && other.is_some_and(part));
+    let last = |text: Option<&str>| text.and_then(|text| text.chars().next_back());
+    let first = |text: Option<&str>| text.and_then(|text| text.chars().next());
+    ends(last(before), first(it)) && ends(last(it), first(after))
+}
+
+/// `text` with every `known` (lower case) replaced that `counts`, whatever case it has there.
+fn replaced(text: &str, known: &str, mark: &str, counts: impl Fn(&str, usize, usize) -> bool) -> String {
     let lower = text.to_lowercase();
     // Lower case may be longer or shorter in some scripts; then places would not fit.
     if lower.len() != text.len() {
@@ -49,13 +89,15 @@ fn replaced(text: &str, known: &str, mark: &str) -> String {
     while let Some(at) = lower[from..].find(known).map(|at| from + at) {
         let (Some(before), true) = (text.get(from..at), text.is_char_boundary(at + known.len())) else { break };
         out.push_str(before);
-        out.push_str(mark);
-        from = at + known.len();
+        let end = at + known.len();
+        out.push_str(if counts(text, at, end) { mark } else { text.get(at..end).unwrap_or_default() });
+        from = end;
     }
     out + text.get(from..).unwrap_or_default()
 }
 
-fn words(line: &str, out: &mut String) {
+fn words(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
     let part = |letter: char| letter.is_alphanumeric() || "._%+-@".contains(letter);
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
@@ -67,6 +109,7 @@ fn words(line: &str, out: &mut String) {
         }
         rest = after;
     }
+    out
 }
 
 /// What stands in the place of a word that must not be seen.
@@ -132,5 +175,25 @@ mod tests {
             2,
             "one address, one mark"
         );
+    }
+
+    #[test]
+    fn short_names_go_where_they_are_words() {
+        let mut redactor = Redactor::default();
+        for (word, mark) in
+            [("work", "<account-1>"), ("proxy.corp", "<proxy>"), ("contoso.com", "<tenant>"), ("Work", "<again>"), ("*", "<all>")]
+        {
+            redactor.know_word(word, mark);
+        }
+        let clean = |text: &str| redactor.clean(text);
+        assert_eq!(
+            clean("the account `Work`, not network.proxy, worker.count or work_school"),
+            "the account `<account-1>`, not network.proxy, worker.count or work_school"
+        );
+        assert_eq!(clean("http://proxy.corp:3128/ at contoso.com"), "http://<proxy>:3128/ at <tenant>");
+        let address = clean("bob@contoso.com *");
+        assert!(!address.contains("bob") && !address.contains("contoso") && address.ends_with(" *"), "{address}");
+        let value = serde_json::json!({ "work": ["work", 1, { "alias": "work" }] });
+        assert_eq!(redactor.clean_value(value), serde_json::json!({ "work": ["<account-1>", 1, { "alias": "<account-1>" }] }));
     }
 }

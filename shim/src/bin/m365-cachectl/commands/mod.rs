@@ -5,6 +5,7 @@ mod arguments;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;
+mod budget;
 pub(crate) mod call;
 pub(crate) mod clients;
 pub(crate) mod completions;

@@ -59,7 +59,7 @@ pub(crate) fn alone(command: &Command, output: &Output) -> Option<Result<u8, Fau
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault> {
     match command {
         Command::Status => return status::run(context).await,
-        Command::Login(args) => login::run(context, args).await?,
+        Command::Login(args) => drop(login::run(context, args).await?),
         Command::Logout { account } => logout::run(context, account).await?,
         Command::Accounts(args) => accounts::run(context, args).await?,
         Command::Permissions(args) => permissions::run(context, &args).await?,

@@ -60,7 +60,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault
     match command {
         Command::Status => return status::run(context).await,
         Command::Login(args) => drop(login::run(context, args).await?),
-        Command::Logout { account } => logout::run(context, account).await?,
+        Command::Logout { account, yes } => logout::run(context, account, yes).await?,
         Command::Accounts(args) => accounts::run(context, args).await?,
         Command::Permissions(args) => permissions::run(context, &args).await?,
         Command::Setup(args) => return setup::run(context, *args).await,

@@ -150,9 +150,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Fault> {
             let work = export(context, &file, request(filter, 0, false));
             // What goes to stdout tells of itself.
             if file == Path::new("-") {
-                work.await?
+                work.await?;
             } else {
-                context.output.meanwhile("writing the audit trail", work).await?
+                context.output.meanwhile("writing the audit trail", work).await?;
             }
             Ok(0)
         }

@@ -87,7 +87,7 @@ fn in_memory_a_write_is_seen_and_an_account_is_forgotten() {
     assert!(!list.text.contains(message));
     assert_eq!(world.ctl_json(&["invalidate", "email_list"]).unwrap()["entries_deleted"], 2, "the list, and what it has left out");
     client.call("email_list", &inbox).unwrap();
-    world.ctl(&["logout", ALEX]).unwrap().ok().unwrap();
+    world.ctl(&["logout", ALEX, "--yes"]).unwrap().ok().unwrap();
     assert_eq!(store(&world)["entries"], 0);
     world.sign_in(ALEX).unwrap();
     assert_eq!(client.call("email_list", &inbox).unwrap().cache_status().unwrap(), "miss");

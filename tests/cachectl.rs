@@ -13,12 +13,16 @@ use m365_cached_checks::support::{
     terminal::Terminal,
     world::{ALEX, World},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn status_says_what_a_person_wants_to_know() {
     let mut world = World::start().unwrap();
-    let _client = world.client(Era::Legacy).unwrap();
+    let mut client = world.client(Era::Legacy).unwrap();
+    assert_eq!(world.ctl_json(&["status"]).unwrap()["hits"]["hit_rate"], Value::Null, "nothing has been asked for");
+    for _ in 0..4 {
+        client.call("email_list", &json!({"account_id": world.ids[0]})).unwrap().json().unwrap();
+    }
     let status = world.ctl_json(&["status"]).unwrap();
     assert_eq!(status["state"], "ready", "{status}");
     assert_eq!(status["pid"], world.daemon().pid(), "{status}");
@@ -29,8 +33,14 @@ fn status_says_what_a_person_wants_to_know() {
     assert_eq!(status["accounts"][0]["username"], ALEX, "{status}");
     assert_eq!(status["clients"].as_array().unwrap().len(), 1, "{status}");
     assert_eq!(status["graph"]["breaker"], "closed", "{status}");
+    assert_eq!((&status["graph"]["per_mailbox"], status["graph"]["lanes"].is_array()), (&json!(4), true), "{status}");
+    let stats = world.ctl_json(&["stats"]).unwrap();
+    assert_eq!(status["hits"], json!({"period": "day", "hit_rate": 0.75, "hits": 3, "stale_hits": 0, "misses": 1}), "{status}");
+    assert_eq!(status["hits"]["hit_rate"], stats["hit_rate"], "the same as there: {stats}");
     let said = world.ctl(&["status"]).unwrap().ok().unwrap();
     assert!(said.stdout.contains("ready") && said.stdout.contains(ALEX), "{}", said.stdout);
+    assert!(said.stdout.contains("\nhits      75.0 % of the last 24 hours") && said.stdout.contains("\nbudget    "), "{}", said.stdout);
+    assert!(said.stdout.lines().count() <= 24, "more than a screen: {}", said.stdout);
     assert!(!said.stdout.contains('\u{1b}'), "no colours outside a terminal");
 }
 
@@ -78,7 +88,7 @@ fn what_is_invalidated_is_asked_again() {
     assert_eq!(gone["entries_deleted"], 2, "the list, and what it has left out: {gone}");
     let gone = world.ctl_json(&["invalidate", "email_*"]).unwrap();
     assert_eq!(gone["entries_deleted"], 4, "two lists, and what they have left out: {gone}");
-    let status = |client: &mut m365_cached_checks::support::mcp::Mcp, tool: &str, more: serde_json::Value| {
+    let status = |client: &mut m365_cached_checks::support::mcp::Mcp, tool: &str, more: Value| {
         let mut arguments = more;
         arguments["account_id"] = json!(world.ids[0]);
         client.call(tool, &arguments).unwrap().cache_status().unwrap()
@@ -108,7 +118,7 @@ fn mistakes_have_their_exit_codes_and_hints() {
         (vec!["call", "email_list", "{not json"], 2),
         (vec!["call", "email_get", "{}"], 2),
         (vec!["call", "email_list", r#"{"account_id":"nobody"}"#], 3),
-        (vec!["logout", "nobody@contoso.example"], 3),
+        (vec!["logout", "nobody@contoso.example", "--yes"], 3),
         (vec!["invalidate", "a:b:c:d:e:f"], 2),
         (vec!["frobnicate"], 2),
     ] {

@@ -124,7 +124,7 @@ fn a_handle_names_nothing_for_others_and_nothing_after_its_account_has_gone() {
         }
     }
     assert_eq!(world.control().stats().requests, asked, "nothing is asked of Microsoft");
-    world.ctl(&["logout", ALEX]).unwrap().ok().unwrap();
+    world.ctl(&["logout", ALEX, "--yes"]).unwrap().ok().unwrap();
     world.sign_in(ALEX).unwrap();
     let gone = json!({"account_id": world.ids[0], "email_id": of_alex[0].0});
     assert_eq!(code(&mut client, "email_get", &gone), "unknown_handle");

@@ -75,7 +75,7 @@ fn a_plain_original_is_told_of_taken_over_and_removed_on_request() {
         (&json!("would_import"), &json!(12), &json!(14), &Value::Null)
     );
     assert_eq!(look["answers_by_type"], json!({"email_list": 4, "folder_get_tree": 8}));
-    assert_eq!(look["accounts"], json!({"found": [WHO], "of_other_clouds": 1}));
+    assert_eq!(look["accounts"], json!({"found": [WHO], "personal": [], "of_other_clouds": 1}));
     assert_eq!(world.ctl_json(&["status"]).unwrap()["state"], "ready");
     let database = world.home.database();
     let ours = |path: &&PathBuf| !path.starts_with(&database) && !path.to_string_lossy().contains("cache.db-");

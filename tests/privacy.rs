@@ -67,8 +67,12 @@ fn everything_that_is_held_is_written_into_one_readable_file() {
 #[test]
 fn an_erased_account_is_nowhere_and_the_other_has_everything() {
     let (mut world, _) = used();
-    let asked = world.ctl(&["--json", "erase", ALEX]).unwrap();
-    assert_eq!((asked.code, asked.json().unwrap()["error"]["code"].as_str()), (Some(2), Some("confirmation_required")));
+    for verb in ["erase", "logout"] {
+        let asked = world.ctl(&["--json", verb, ALEX]).unwrap();
+        let error = asked.json().unwrap()["error"].clone();
+        assert_eq!((asked.code, error["code"].as_str()), (Some(2), Some("confirmation_required")), "{verb}");
+        assert!(error["message"].as_str().unwrap().starts_with("nothing of this was done: "), "{verb}: {error}");
+    }
     assert_eq!(accounts(&world), [ALEX, BEA]);
     let erased = world.ctl_json(&["erase", ALEX, "--yes"]).unwrap();
     assert_eq!(erased["complete"], true, "{erased}");
@@ -113,7 +117,7 @@ fn the_log_names_nobody_however_much_it_says() {
     }
     world.ctl_json(&["export", ALEX, world.home.path().join("out.json").to_str().unwrap()]).unwrap();
     fs::remove_file(world.home.path().join("out.json")).unwrap();
-    world.ctl_json(&["logout", BEA]).unwrap();
+    world.ctl_json(&["logout", BEA, "--yes"]).unwrap();
     world.ctl_json(&["erase", ALEX, "--yes"]).unwrap();
     let log = world.daemon().log().unwrap();
     assert!(log.contains("signed in") && log.contains("an account was erased"), "{log}");
@@ -151,7 +155,7 @@ fn sealed_copies_go_with_the_account_and_what_is_beyond_is_told() {
 #[test]
 fn one_that_has_signed_out_is_erased_by_its_id() {
     let (world, _) = used();
-    world.ctl_json(&["logout", ALEX]).unwrap();
+    world.ctl_json(&["logout", ALEX, "--yes"]).unwrap();
     let erased = world.ctl_json(&["erase", &world.ids[0], "--yes"]).unwrap();
     assert_eq!(erased["complete"], true, "{erased}");
     let said = world.ctl(&["--json", "audit", "-n", "0"]).unwrap().ok().unwrap();

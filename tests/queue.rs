@@ -126,7 +126,7 @@ fn an_account_that_signs_out_takes_its_tasks_along() {
     let world = stale(false);
     ask_twice(&world, || _ = world.control().fault(Fault::always(LIST, Effect::Hold { at: At::Before })));
     task(&world, |task| task["status"] == "running");
-    world.ctl_json(&["logout", ALEX]).unwrap();
+    world.ctl_json(&["logout", ALEX, "--yes"]).unwrap();
     assert_eq!(world.ctl_json(&["tasks"]).unwrap()["tasks"], json!([]));
     let deadline = stopwatch::now() + PATIENCE;
     while world.control().stats().concurrent(LIST) > 0 {

@@ -292,23 +292,27 @@ fn a_whole_database_is_left_as_it_is() {
     let said = world.ctl_json(&["repair"]).unwrap();
     assert_eq!((&said["state"], &said["accounts"], &said["quarantine"]), (&json!("whole"), &json!(1), &Value::Null), "{said}");
     assert_eq!(data(&world), before);
-    assert_eq!(code(&world, &["repair", "--rollback"]), (Some(2), json!("no_way_back")));
+    assert_eq!(code(&world, &["repair", "--rollback", "--yes"]), (Some(2), json!("no_way_back")));
     assert_eq!(data(&world), before);
 
     // As an upgrade leaves it.
     let kept = world.home.path().join("cache.db.schema-6");
     fs::copy(world.home.database(), &kept).unwrap();
-    let said = world.ctl_json(&["repair", "--rollback"]).unwrap();
+    // It puts the data of today aside, and asks before.
+    let before = data(&world);
+    assert_eq!(code(&world, &["repair", "--rollback"]), (Some(2), json!("confirmation_required")));
+    assert_eq!(data(&world), before);
+    let said = world.ctl_json(&["repair", "--rollback", "--yes"]).unwrap();
     assert_eq!((&said["state"], &said["schema"]), (&json!("rolled_back"), &json!(6)), "{said}");
     assert!(kept.exists());
     world.start_daemon().unwrap();
     assert_eq!(ask(&world), "miss", "no answer of before is served");
 
     // It has the keys of who signs out, and would bring the account back.
-    world.ctl_json(&["logout", ALEX]).unwrap();
+    world.ctl_json(&["logout", ALEX, "--yes"]).unwrap();
     assert!(!kept.exists());
     world.stop_daemon().unwrap();
-    assert_eq!(code(&world, &["repair", "--rollback"]), (Some(2), json!("no_way_back")));
+    assert_eq!(code(&world, &["repair", "--rollback", "--yes"]), (Some(2), json!("no_way_back")));
 }
 
 /// Starts the daemon `count` times without its key or with another one: nothing is ever made anew.

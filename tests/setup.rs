@@ -222,6 +222,7 @@ fn a_dry_run_changes_nothing_and_nobody_agrees_without_a_terminal() {
     let error: Value = serde_json::from_str(error).unwrap();
     assert_eq!((said.code, error["error"]["code"].as_str()), (Some(2), Some("confirmation_required")), "{said:?}");
     assert!(error["error"]["hint"].as_str().unwrap().contains("--yes"), "{error}");
+    assert!(error["error"]["message"].as_str().unwrap().starts_with("nothing of this was done: "), "{error}");
     let failed: Value = serde_json::from_str(steps.lines().last().unwrap()).unwrap();
     assert_eq!((failed["step"].as_str(), failed["state"].as_str()), (Some("clients"), Some("failed")), "{failed}");
 }
@@ -310,6 +311,52 @@ fn somebody_signs_in_and_a_key_of_this_terminal_keeps_a_service_away() {
     let off = world.ctl(&["--json", "setup", "--yes", "--no-clients"]).unwrap();
     let error: Value = serde_json::from_str(off.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((off.code, &error["error"]["code"]), (Some(7), &json!("not_cached")), "{off:?}");
+}
+
+/// An address is only suggested to the sign-in page: whoever chooses another account there goes on with that one, and is told.
+#[test]
+fn whoever_signs_in_goes_on_whoever_was_suggested() {
+    let world = World::with(Setup::default()).unwrap();
+    let words = ["--json", "setup", "--yes", "--no-clients", "--no-browser", "--username", BEA];
+    let mut talk = ctl::start(world.bins, &world.home, &words).unwrap();
+    let mut lines = Vec::new();
+    let in_address = |name: &str| name.replace('@', "%40");
+    while let Some(line) = talk.event().unwrap() {
+        if line["event"] == "open_url" {
+            let suggested = line["url"].as_str().unwrap();
+            let chosen = suggested.replace(&in_address(BEA), &in_address(ALEX));
+            assert_ne!(chosen, suggested);
+            let page = world.block_on(async { tenant::http().unwrap().get(&chosen).send().await.unwrap() });
+            assert!(page.status().is_success());
+        }
+        lines.push(line);
+    }
+    talk.finish(String::new()).unwrap().ok().unwrap();
+    let step = lines.iter().find(|line| line["step"] == "sign_in").unwrap();
+    assert_eq!((&step["state"], &step["message"]), (&json!("done"), &json!(ALEX)), "{lines:#?}");
+    let told = step["details"][0].as_str().unwrap();
+    assert!(told.contains(BEA) && told.contains(&format!("`--username {ALEX}`")), "{told}");
+    let last = lines.last().unwrap();
+    assert_eq!((&last["setup"], &last["account"]), (&json!("complete"), &json!(ALEX)), "{last}");
+}
+
+/// What a verb does with the files of a profile may take minutes: a person who watches is told what it is.
+#[test]
+fn a_person_is_told_what_takes_long() {
+    let house = House::new();
+    // A program in the daemon's place that ends when it is told to.
+    let (answer, program) = (house.home.path().join("answer"), house.home.path().join("slow"));
+    assert!(Command::new("mkfifo").arg(&answer).status().unwrap().success());
+    let mut line = fs::File::options().read(true).write(true).open(&answer).unwrap();
+    fs::write(&program, format!("#!/bin/sh\nexec head -n 1 '{}'\n", answer.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = house.ctl(&["reset", "--yes"]);
+    command.env("M365_CACHED_DAEMON", &program);
+    let mut person = Pty::spawn(command).unwrap();
+    person.until("putting data and keys aside ...").unwrap();
+    line.write_all(b"{\"quarantine\":null}\n").unwrap();
+    let (status, said) = person.finish().unwrap();
+    assert!(status.success() && said.contains("there was nothing to put aside"), "{said}");
 }
 
 /// A key that works goes where it is wanted, or the settings are left as they were: a daemon that worked works afterwards.
@@ -504,7 +551,7 @@ fn an_account_has_a_short_name_and_one_is_meant_where_none_is_named() {
     assert_eq!((&default["username"], &default["alias"]), (&json!("bea@contoso.example"), &json!("work")), "{accounts}");
 
     // The verbs of people take it, too; and it can be taken back, also of one who has left.
-    world.ctl_json(&["logout", "work"]).unwrap();
+    world.ctl_json(&["logout", "work", "--yes"]).unwrap();
     let gone = world.ctl(&["--json", "call", "email_list", "limit=3"]).unwrap();
     let error = gone.json().unwrap()["error"].clone();
     assert!(error["message"].as_str().unwrap().contains("accounts.default"), "{error}");

@@ -55,7 +55,7 @@ fn signing_out_forgets_tokens_and_answers() {
     for id in &world.ids {
         client.call("email_list", &json!({"account_id": id})).unwrap().json().unwrap();
     }
-    let gone = world.ctl_json(&["logout", ALEX]).unwrap();
+    let gone = world.ctl_json(&["logout", ALEX, "--yes"]).unwrap();
     assert!(gone["entries_deleted"].as_u64().unwrap() >= 1, "{gone}");
     let before = world.control().stats().requests;
     let (code, _, hint) = client.call("email_list", &json!({"account_id": world.ids[0]})).unwrap().fault().unwrap();
@@ -82,11 +82,11 @@ fn an_expired_token_is_renewed_once_for_everybody() {
 
 #[test]
 fn a_revoked_sign_in_says_who_has_to_do_what() {
-    let mut world = World::with(Setup { accounts: &[ALEX, BEA], ..Setup::default() }).unwrap();
+    let mut world = World::with(Setup { accounts: &[CASEY, BEA], ..Setup::default() }).unwrap();
     world.expect_log("sign");
     let mut client = world.client(Era::Modern).unwrap();
-    world.control().auth(ALEX, AuthAction::Revoke).unwrap();
-    world.control().auth(ALEX, AuthAction::ExpireAccess).unwrap();
+    world.control().auth(CASEY, AuthAction::Revoke).unwrap();
+    world.control().auth(CASEY, AuthAction::ExpireAccess).unwrap();
     for _ in 0..3 {
         let (code, _, hint) = client.call("email_list", &json!({"account_id": world.ids[0]})).unwrap().fault().unwrap();
         assert!(code.contains("sign_in"), "{code}");
@@ -95,9 +95,12 @@ fn a_revoked_sign_in_says_who_has_to_do_what() {
     let accounts = world.ctl_json(&["accounts"]).unwrap();
     let state = |id: &str| accounts["accounts"].as_array().unwrap().iter().find(|account| account["id"] == id).unwrap()["state"].clone();
     assert_eq!((state(&world.ids[0]), state(&world.ids[1])), (json!("sign_in_required"), json!("signed_in")));
+    let status = world.ctl_json(&["status"]).unwrap();
+    let warning = status["warnings"].as_array().unwrap().iter().find(|warning| warning["code"] == "sign_in_required").cloned();
+    assert_eq!(warning.unwrap_or_default()["hint"], format!("Run `m365-cachectl login --personal --username {CASEY}`."), "{status}");
     client.call("email_list", &json!({"account_id": world.ids[1]})).unwrap().json().unwrap();
     // Signing in again is all that is needed.
-    assert_eq!(world.sign_in(ALEX).unwrap(), world.ids[0]);
+    assert_eq!(world.sign_in(CASEY).unwrap(), world.ids[0]);
     client.call("email_list", &json!({"account_id": world.ids[0]})).unwrap().json().unwrap();
 }
 

@@ -93,7 +93,7 @@ fn each_tool_account_and_client_has_its_own() {
     assert_eq!((figures(&told), told["by_account"].as_array().unwrap().len()), ([0, 0, 1], 1));
 
     // Figures leave with their account.
-    world.ctl_json(&["logout", BEA]).unwrap();
+    world.ctl_json(&["logout", BEA, "--yes"]).unwrap();
     let stats = world.ctl_json(&["stats", "--period", "all"]).unwrap();
     assert_eq!(figures(&stats), [0, 0, 1], "{stats}");
     assert!(!stats.to_string().contains(&world.ids[1]), "{stats}");

@@ -140,7 +140,7 @@ fn a_zone_that_is_known_is_asked_for_again_where_an_older_one_would_be_wrong() {
         good(&mut client, tool, arguments.clone());
         assert_eq!(zones(&world), asked, "{tool} {arguments}");
     }
-    world.ctl_json(&["logout", ALEX]).unwrap();
+    world.ctl_json(&["logout", ALEX, "--yes"]).unwrap();
     world.sign_in(ALEX).unwrap();
     good(&mut client, "email_list", json!({"account_id": alex, "limit": 3}));
     assert_eq!(zones(&world), 5);

@@ -254,6 +254,11 @@ fn throttled_for_minutes_it_says_until_when_serves_what_it_has_and_goes_on_by_it
         assert!(took.as_secs() < 5, "{took:?}");
     }
     assert_eq!(world.control().stats().requests, before, "nobody asks meanwhile");
+    let status = world.ctl_json(&["status"]).unwrap();
+    let lane = status["graph"]["lanes"].as_array().unwrap().iter().find(|lane| lane["account_id"] == alex).cloned().unwrap_or_default();
+    assert!(lane["held_back_ms"].as_u64() > Some(299_000), "{status}");
+    let said = world.ctl(&["status"]).unwrap().ok().unwrap().stdout;
+    assert!(said.contains(&format!("\nbudget    {ALEX} 0 of 4, held back 5 min")), "{said}");
     // Two minutes later there are three left, and another mailbox is as it was.
     world.advance(Duration::from_secs(120)).unwrap();
     let (_, _, hint) = clients[0].call("email_list", &list(&alex, 60)).unwrap().fault().unwrap();

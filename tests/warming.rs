@@ -87,7 +87,7 @@ fn who_signs_in_later_is_warmed_too_and_who_leaves_stops_nobody() {
     let bea = world.sign_in(BEA).unwrap();
     assert!(world.block_on(world.control().wait(&Wait { route: TREE.into(), concurrent: 1, ..Wait::default() })).reached);
     assert_eq!(status(&mut client)["is_warming"], true);
-    world.ctl(&["logout", &bea]).unwrap().ok().unwrap();
+    world.ctl(&["logout", &bea, "--yes"]).unwrap().ok().unwrap();
     world.control().release(Some(hold));
     until(&mut client, |status| status["is_warming"] == false, PATIENCE);
     let casey = world.sign_in(CASEY).unwrap();

@@ -26,6 +26,7 @@ use m365_cached::{
     transfer::{self, Transfer},
     worker,
 };
+use m365_cached_proto::fault::login_command;
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
@@ -386,7 +387,7 @@ impl Core for Running {
             warnings.push(Warning {
                 code: "sign_in_required".into(),
                 message: format!("the account {} has to sign in again", lost.username),
-                hint: format!("Run `m365-cachectl login --username {}`.", lost.username),
+                hint: format!("Run `{}`.", login_command(&lost.username, lost.personal)),
             });
         }
         if self.engine.lacks_default() {

@@ -12,6 +12,14 @@ pub const VERSION_SKEW: &str = "version_skew";
 /// Code of the fault that the connection broke while a call was running.
 pub const CONNECTION_LOST: &str = "connection_lost";
 
+/// What a person types to sign in to an account again. One that is personal is sought among the personal ones alone: the page for work and school
+/// does not know it.
+#[must_use]
+pub fn login_command(username: &str, personal: bool) -> String {
+    let personal = if personal { "--personal " } else { "" };
+    format!("m365-cachectl login {personal}--username {username}")
+}
+
 impl Fault {
     /// A fault from its parts.
     #[must_use]
@@ -112,6 +120,12 @@ mod tests {
             let fault = Fault::new(kind, "some_code", "What happened.", "what to do");
             assert_eq!(Fault::from_status(&fault.to_status()), fault);
         }
+    }
+
+    #[test]
+    fn a_personal_account_is_sought_where_it_is() {
+        assert_eq!(login_command("ada@contoso.com", false), "m365-cachectl login --username ada@contoso.com");
+        assert_eq!(login_command("bob@live.com", true), "m365-cachectl login --personal --username bob@live.com");
     }
 
     #[test]

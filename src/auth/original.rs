@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::accounts::is_id;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, PERSONAL_TENANT};
 
 /// Accounts taken from one file; a person has a few.
 const MOST: usize = 64;
@@ -43,6 +43,12 @@ struct Row {
 }
 
 impl OriginalAccount {
+    /// A personal account rather than one of work or school, by its home.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.id.as_str().split_once('.').is_some_and(|(_, home)| home == PERSONAL_TENANT)
+    }
+
     /// Every usable account in the token file with these `bytes`, each once, its home directory first; `None` when it is no such file.
     pub fn all(bytes: &[u8]) -> Option<Vec<Self>> {
         // Serde would take a list for an object.
@@ -100,7 +106,10 @@ mod tests {
         let found = OriginalAccount::all(file.to_string().as_bytes()).unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].id.as_str(), found[0].username.as_str(), found[0].tenant_id.as_str()), ("o-1.t-1", "ada@contoso.com", "t-1"));
-        assert!(!format!("{found:?}").contains("canary"));
+        assert!(!found[0].is_personal() && !format!("{found:?}").contains("canary"));
+        let home = format!("o-5.{PERSONAL_TENANT}");
+        let file = json!({"Account": {"1": row(&home, PERSONAL_TENANT, "bob@live.com")}});
+        assert!(OriginalAccount::all(file.to_string().as_bytes()).unwrap()[0].is_personal());
         assert_eq!(OriginalAccount::all(b"{}"), Some(Vec::new()));
         for wrong in ["", "[]", "null", "{\"Account\": []}", "{\"Account\": {\"a\": {}}}"] {
             assert_eq!(OriginalAccount::all(wrong.as_bytes()), None, "{wrong}");

@@ -402,7 +402,7 @@ pub(super) const KEYS: &[Setting] = &[
     },
     Setting {
         key: "files.allowed_roots",
-        meaning: "The local folders that files may come from and go to; empty for a folder of ours among the downloads.",
+        meaning: "Folders that files may come from and go to; empty for `m365` in your downloads, or `downloads` in a `--profile` or a demo.",
         takes: Takes::Restart,
         set: |config, _, value| put(&mut config.files.allowed_roots, value.list().and_then(folders)),
         show: |config, _| {

@@ -174,8 +174,11 @@ fn told(state: &str, original: &Original, tally: Option<&Tally>, sealed: Option<
         tally.tables.iter().map(|(name, table)| (name.clone(), json!({ "rows": table.rows, "sha256": table.sha256 }))).collect()
     };
     let accounts = accounts.map(|found| {
-        let names: Vec<&str> = found.ours.iter().map(|account| account.username.as_str()).collect();
-        json!({ "found": names, "of_other_clouds": found.elsewhere })
+        let names = |personal_alone: bool| -> Vec<&str> {
+            let told = found.ours.iter().filter(|account| !personal_alone || account.is_personal());
+            told.map(|account| account.username.as_str()).collect()
+        };
+        json!({ "found": names(false), "personal": names(true), "of_other_clouds": found.elsewhere })
     });
     json!({
         "state": state,

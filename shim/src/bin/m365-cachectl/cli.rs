@@ -66,11 +66,15 @@ Examples:
     Login(login::Args),
     /// Forget the tokens and the data of an account
     #[command(after_help = "\
-Example:
-  m365-cachectl logout ada@contoso.com")]
+Examples:
+  m365-cachectl logout ada@contoso.com
+  m365-cachectl logout ada@contoso.com --yes --json")]
     Logout {
         /// Id, username or alias, as `accounts` shows them
         account: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// List the accounts, give one a short name, say which one is meant where none is named
     Accounts(accounts::Args),

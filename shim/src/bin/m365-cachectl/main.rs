@@ -1,5 +1,6 @@
 //! `m365-cachectl`: the daemon's face for people and scripts. Parses, asks, prints; knows nothing of the daemon's inside.
 
+mod agree;
 mod cli;
 mod commands;
 mod context;

@@ -30,8 +30,9 @@ struct Reason {
 /// A client that started the daemon at that moment makes us try again; so often.
 const TRIES: usize = 5;
 
-/// Has the running daemon end and runs `m365-cached --offline WORDS`; `passphrase` goes through a pipe. Meanwhile no client starts a daemon.
-pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase: Option<&str>) -> Result<T, Fault> {
+/// Has the running daemon end and runs `m365-cached --offline WORDS`; `passphrase` goes through a pipe, and whoever watches is told what it is `doing`.
+/// Meanwhile no client starts a daemon.
+pub(crate) async fn run<T: DeserializeOwned>(context: &Context, doing: &str, words: &[&str], passphrase: Option<&str>) -> Result<T, Fault> {
     // A service manager would start the daemon anew as soon as a client knocks.
     let _paused = service::paused(context);
     let mut left = TRIES;
@@ -40,7 +41,7 @@ pub(crate) async fn run<T: DeserializeOwned>(context: &Context, words: &[&str], 
         let _turn = Turn::take(&context.profile).ok().flatten();
         stop::stopped(context).await?;
         left -= 1;
-        match once(context, words, passphrase).await {
+        match context.output.meanwhile(doing, once(context, words, passphrase)).await {
             Err(fault) if fault.code == "already_running" && left > 0 => {}
             done => return done,
         }
@@ -81,14 +82,4 @@ async fn once<T: DeserializeOwned>(context: &Context, words: &[&str], passphrase
         return Err(Fault::new(kind, &code, message, hint.unwrap_or_default()));
     }
     serde_json::from_slice(&done.stdout).map_err(|_| cannot("said something that is not understood".into()))
-}
-
-/// Asks before something is done that cannot be undone by another command.
-pub(crate) fn agreed(context: &Context, yes: bool, question: &str) -> Result<(), Fault> {
-    let refused = |code, message: String| Err(Fault::new(Kind::User, code, message, "`--yes` agrees without a question."));
-    match yes.then_some(true).or_else(|| context.output.ask(question)) {
-        Some(true) => Ok(()),
-        Some(false) => refused("not_agreed", "nothing was done".into()),
-        None => refused("confirmation_required", format!("this has to be agreed to, and there is no terminal to ask on: {question}")),
-    }
 }

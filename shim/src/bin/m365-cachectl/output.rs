@@ -2,13 +2,19 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::pin::pin;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use m365_cached_proto::v1::{Fault, Kind};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::interrupt;
 use crate::views::FaultView;
+
+/// After this a person is told what is waited for.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// Something that can be shown both ways.
 pub(crate) trait View: Serialize {
@@ -55,6 +61,11 @@ impl Output {
         if std::io::stderr().is_terminal() {
             self.note(&format!("{what} ..."));
         }
+    }
+
+    /// Does `work`, and says what it is as soon as it takes longer than a moment.
+    pub(crate) async fn meanwhile<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
+        told_when_slow(work, || self.progress(what)).await
     }
 
     /// Whether stdout shows colours.
@@ -126,6 +137,17 @@ impl Output {
         } else {
             // With stderr gone there is nobody left to tell.
             let _ = std::io::stderr().write_all(harmless(&fault_text(fault, self.stderr), self.stderr).as_bytes());
+        }
+    }
+}
+
+async fn told_when_slow<T>(work: impl Future<Output = T>, tell: impl FnOnce()) -> T {
+    let mut work = pin!(work);
+    match timeout(SILENT, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            tell();
+            work.await
         }
     }
 }
@@ -293,6 +315,16 @@ mod tests {
     fn only_yes_is_yes() {
         assert!(["y\n", " YES \n"].into_iter().all(is_yes));
         assert!(!["", "\n", "n", "yeah", "ok", "1"].into_iter().any(is_yes));
+    }
+
+    #[test]
+    fn what_takes_long_is_told_once_and_goes_on() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // It ends when it has been told, and not before.
+        let slow = async { told.await.is_ok() };
+        assert!(runtime.block_on(told_when_slow(slow, || tell.send(()).unwrap())));
+        assert_eq!(runtime.block_on(told_when_slow(async { 7 }, || panic!("it took no time"))), 7);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! JSON shapes that several verbs share. Every field is always present; what is unknown is `null`.
 
+use m365_cached_proto::fault::login_command;
 use m365_cached_proto::v1::{Account, Client, Fault, Permissions};
 use serde::Serialize;
 
@@ -89,8 +90,7 @@ impl AccountView {
     /// The permissions that it lacks.
     pub(crate) fn lacks(&self) -> Vec<Lack> {
         let Some(permissions) = &self.permissions else { return Vec::new() };
-        let personal = if self.account_type == "personal" { "--personal " } else { "" };
-        let login = format!("`m365-cachectl login {personal}--username {}`", self.username);
+        let login = format!("`{}`", self.login());
         let mut lacks = Vec::new();
         if !permissions.not_granted.is_empty() {
             lacks.push(Lack {
@@ -110,6 +110,11 @@ impl AccountView {
             });
         }
         lacks
+    }
+
+    /// What signs it in again.
+    pub(crate) fn login(&self) -> String {
+        login_command(&self.username, self.account_type == "personal")
     }
 
     /// Whether `name` is its id, its username or its alias.

@@ -140,13 +140,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Fault> {
         }
         Some(Verb::Verify { head }) => {
             let request = VerifyAuditRequest { noted: head.unwrap_or_default() };
-            let reply = answered(context.records().await?.verify_audit(request).await)?;
+            let mut records = context.records().await?;
+            let reply = answered(context.output.meanwhile("going through the audit trail", records.verify_audit(request)).await)?;
             let verified = Verified::from(reply);
             context.output.show(&verified);
             Ok(if verified.holds { 0 } else { DOES_NOT_HOLD })
         }
         Some(Verb::Export { file, filter }) => {
-            export(context, &file, request(filter, 0, false)).await?;
+            let work = export(context, &file, request(filter, 0, false));
+            // What goes to stdout tells of itself.
+            if file == Path::new("-") {
+                work.await?;
+            } else {
+                context.output.meanwhile("writing the audit trail", work).await?;
+            }
             Ok(0)
         }
     }

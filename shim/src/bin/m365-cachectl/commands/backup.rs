@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use m365_cached_proto::v1::{BackupReply, BackupRequest, Fault, Kind};
 use serde::{Deserialize, Serialize};
 
+use crate::agree::agreed;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View, bytes};
 use crate::{offline, passphrase};
@@ -79,7 +80,9 @@ pub(super) async fn backup(context: &Context, args: &BackupArgs) -> Result<(), F
     }
     let passphrase = passphrase::read(args.passphrase_file.as_deref(), true)?;
     let file = file.display().to_string();
-    let reply = answered(context.keys().await?.backup(BackupRequest { file: file.clone(), passphrase }).await)?;
+    let mut keys = context.keys().await?;
+    let work = keys.backup(BackupRequest { file: file.clone(), passphrase });
+    let reply = answered(context.output.meanwhile("writing the backup and reading every page of it again", work).await)?;
     let BackupReply { bytes, entries, accounts } = reply;
     context.output.show(&BackedUp { file, bytes, accounts, entries });
     Ok(())
@@ -93,9 +96,10 @@ pub(super) async fn restore(context: &Context, args: &RestoreArgs) -> Result<(),
         return Err(Fault::new(Kind::User, "no_backup", message, "Name a file that `m365-cachectl backup` has written."));
     }
     let question = format!("The data of the profile `{}` is put aside, and the backup takes its place.", context.profile.dir.display());
-    offline::agreed(context, args.yes, &question)?;
+    agreed(context, args.yes, &question)?;
     let passphrase = passphrase::read(args.passphrase_file.as_deref(), false)?;
-    let restored: Restored = offline::run(context, &["restore", &file.to_string_lossy()], Some(&passphrase)).await?;
+    let words = ["restore", &*file.to_string_lossy()];
+    let restored: Restored = offline::run(context, "reading every page of the backup", &words, Some(&passphrase)).await?;
     context.output.show(&restored);
     Ok(())
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{arguments, tools};
+use crate::agree::declined;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View};
 
@@ -81,7 +82,7 @@ fn agreed(fault: &Fault, consent: &Consent, yes: bool, context: &Context) -> Res
     }
     match context.output.ask(&consent.question) {
         Some(true) => Ok(()),
-        Some(false) => Err(Fault::new(Kind::User, "declined", "nothing was done", "Run it again and answer `y`, or with `--yes`.")),
+        Some(false) => Err(declined()),
         // Nobody is there to ask.
         None => {
             let message = format!("{}\n{}", fault.message, consent.question);

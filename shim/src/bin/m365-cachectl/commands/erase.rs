@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use m365_cached_proto::v1::{EraseReply, EraseRequest, Fault, Kind};
+use m365_cached_proto::v1::{EraseReply, EraseRequest, Fault};
 use serde::Serialize;
 
+use crate::agree::agreed;
 use crate::context::{Context, answered};
 use crate::output::{Paint, View, counted};
 
@@ -31,23 +32,14 @@ const SEALED: &str =
 pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result<u8, Fault> {
     let copies = context.profile.imported().read_dir().is_ok_and(|mut copies| copies.next().is_some());
     let copies = if copies { SEALED } else { "" };
-    let destroyed = format!(
-        "everything that is held on {account} is destroyed: answers, tokens, its key, tasks, statistics, the journal of its writes and its \
-         name in the audit trail{copies}; nothing at Microsoft is changed, and this cannot be undone"
+    let question = format!(
+        "Everything that is held on {account} is destroyed: answers, tokens, its key, tasks, statistics, the journal of its writes and its \
+         name in the audit trail{copies}; nothing at Microsoft is changed, and this cannot be undone. `m365-cachectl export` keeps a copy."
     );
-    if !yes {
-        match context.output.ask(&format!("This is what it does: {destroyed}.")) {
-            Some(true) => {}
-            Some(false) => {
-                return Err(Fault::new(Kind::User, "declined", "nothing was done", "Run it again and answer `y`, or with `--yes`."));
-            }
-            None => {
-                let hint = "Run `m365-cachectl export` first, then add `--yes`.";
-                return Err(Fault::new(Kind::User, "confirmation_required", destroyed, hint));
-            }
-        }
-    }
-    let reply = answered(context.records().await?.erase(EraseRequest { account }).await)?;
+    agreed(context, yes, &question)?;
+    let mut records = context.records().await?;
+    let reply =
+        answered(context.output.meanwhile("destroying what is held on the account", records.erase(EraseRequest { account })).await)?;
     let erased = Erased::from(reply);
     context.output.show(&erased);
     Ok(if erased.complete { 0 } else { NOT_COMPLETE })

@@ -18,6 +18,12 @@ struct Exported {
 }
 
 pub(super) async fn run(context: &Context, account: String, path: &Path) -> Result<(), Fault> {
+    let done = context.output.meanwhile("writing what is held on the account", export(context, account, path)).await?;
+    context.output.show(&done);
+    Ok(())
+}
+
+async fn export(context: &Context, account: String, path: &Path) -> Result<Exported, Fault> {
     let name: String =
         account.chars().map(|letter| if letter.is_ascii_alphanumeric() || "@.-_".contains(letter) { letter } else { '_' }).collect();
     let mut client = context.records().await?;
@@ -30,8 +36,7 @@ pub(super) async fn run(context: &Context, account: String, path: &Path) -> Resu
         file.add(&piece.section, &piece.value)?;
     }
     file.finish()?;
-    context.output.show(&done);
-    Ok(())
+    Ok(done)
 }
 
 /// One JSON object with a list for each section.

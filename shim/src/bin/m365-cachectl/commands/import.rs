@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use m365_cached_proto::fault::login_command;
 use m365_cached_proto::v1::{Fault, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::agree::agreed;
 use crate::context::Context;
 use crate::offline;
 use crate::output::{Paint, View, counted};
@@ -75,6 +77,9 @@ struct Imported {
 #[derive(Debug, Serialize, Deserialize)]
 struct Accounts {
     found: Vec<String>,
+    /// Of them, the personal ones.
+    #[serde(default)]
+    personal: Vec<String>,
     of_other_clouds: u64,
 }
 
@@ -98,7 +103,7 @@ struct PutBack {
 pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
     if let Some(to) = &args.put_back {
         let to = absolute(to)?;
-        let done: PutBack = offline::run(context, &["import", "--put-back", &to], None).await?;
+        let done: PutBack = offline::run(context, "writing the sealed copy out", &["import", "--put-back", &to], None).await?;
         context.output.show(&done);
         return Ok(());
     }
@@ -107,18 +112,18 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Fault> {
     words.extend(file.as_deref());
     if args.remove {
         let question = "The cache of m365-mcp, its tokens and its list of accounts are deleted; stop m365-mcp first.";
-        offline::agreed(context, args.yes, question)?;
+        agreed(context, args.yes, question)?;
         words.push("--remove");
         words.extend(args.unsealed.then_some("--unsealed"));
-        let done: Removed = offline::run(context, &words, None).await?;
+        let done: Removed = offline::run(context, "removing what m365-mcp left", &words, None).await?;
         context.output.show(&done);
         return Ok(());
     }
     let done: Imported = if args.dry_run {
         words.push("--dry-run");
-        offline::look(context, &words).await?
+        context.output.meanwhile("looking at the cache of m365-mcp", offline::look(context, &words)).await?
     } else {
-        offline::run(context, &words, None).await?
+        offline::run(context, "sealing the cache of m365-mcp and comparing", &words, None).await?
     };
     context.output.show(&done);
     Ok(())
@@ -148,10 +153,10 @@ impl View for Imported {
         if self.answers.is_some_and(|answers| answers > 0) {
             text += "none of the answers is served: they are asked of Microsoft anew\n";
         }
-        if let Some(Accounts { found, of_other_clouds }) = &self.accounts {
+        if let Some(Accounts { found, personal, of_other_clouds }) = &self.accounts {
             let _ = writeln!(text, "accounts  {} found; each signs in again:", found.len());
             for name in found {
-                let _ = writeln!(text, "  m365-cachectl login --username {name}");
+                let _ = writeln!(text, "  {}", login_command(name, personal.contains(name)));
             }
             if *of_other_clouds > 0 {
                 let _ = writeln!(text, "  {of_other_clouds} of another cloud, left out");
@@ -191,9 +196,9 @@ mod tests {
     #[test]
     fn it_reads_well() {
         let json = r#"{"state":"would_import","original":"/o","encrypted":true,"rows":9,"answers":7,"answers_by_type":{"email_list":7},
-            "answers_served":0,"tasks":1,"tables":{},"sealed":null,"accounts":{"found":["ada@contoso.com"],"of_other_clouds":1}}"#;
+            "answers_served":0,"tasks":1,"tables":{},"sealed":null,"accounts":{"found":["ada@contoso.com","bob@live.com"],"personal":["bob@live.com"],"of_other_clouds":1}}"#;
         let imported: Imported = serde_json::from_str(json).unwrap();
-        let expected = "would import  `/o`, encrypted\nrows  9: 7 answers, 1 task, the rest its own records\n        7  email_list\nnone of the answers is served: they are asked of Microsoft anew\naccounts  1 found; each signs in again:\n  m365-cachectl login --username ada@contoso.com\n  1 of another cloud, left out\n";
+        let expected = "would import  `/o`, encrypted\nrows  9: 7 answers, 1 task, the rest its own records\n        7  email_list\nnone of the answers is served: they are asked of Microsoft anew\naccounts  2 found; each signs in again:\n  m365-cachectl login --username ada@contoso.com\n  m365-cachectl login --personal --username bob@live.com\n  1 of another cloud, left out\n";
         assert_eq!(imported.text(Paint::OFF), expected);
         let removed = Removed { state: "removed".into(), removed: vec!["/o".into()], sealed: None };
         assert!(removed.text(Paint::OFF).starts_with("removed `/o`\non flash"));

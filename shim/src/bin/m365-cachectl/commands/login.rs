@@ -32,6 +32,9 @@ pub(crate) struct Args {
     pub(crate) no_browser: bool,
 }
 
+/// The page leads back to a port of this machine.
+const OPEN: &str = "open this address in a browser on this machine to sign in; elsewhere: `m365-cachectl login --device`";
+
 /// One line of JSON for each: `{"event":"open_url","url":…}`, `{"event":"device_code",…}`, `{"event":"signed_in","account":{…}}`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -51,7 +54,8 @@ enum Step {
     },
 }
 
-pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
+/// Who has signed in.
+pub(super) async fn run(context: &Context, args: Args) -> Result<AccountView, Fault> {
     let request = LoginRequest { device: args.device, username: args.username.unwrap_or_default(), personal: args.personal };
     let mut events = answered(context.admin().await?.login(request).await)?;
     while let Some(event) = events.message().await.map_err(|status| Fault::from_status(&status))? {
@@ -60,7 +64,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Fault> {
         context.output.show(&step);
         match step {
             Step::OpenUrl { url } if !args.no_browser => open_browser(&url),
-            Step::SignedIn { .. } => return Ok(()),
+            Step::SignedIn { account } => return Ok(*account),
             _ => {}
         }
     }
@@ -89,7 +93,7 @@ impl From<Account> for Step {
 impl View for Step {
     fn text(&self, paint: Paint) -> String {
         match self {
-            Self::OpenUrl { url } => format!("open this address in a browser to sign in:\n  {url}\nwaiting …\n"),
+            Self::OpenUrl { url } => format!("{OPEN}\n  {url}\nwaiting …\n"),
             Self::DeviceCode { user_code, verification_uri, expires_in_s, .. } => {
                 let (code, minutes) = (paint.strong(user_code), expires_in_s / 60);
                 format!("open {verification_uri} on any device and enter the code {code} within {minutes} minutes\nwaiting …\n")

@@ -1,8 +1,9 @@
-//! `logout`: forget an account's tokens and data.
+//! `logout`: forget an account's tokens and data. Its data key goes with them, and no command brings that back: so it asks.
 
 use m365_cached_proto::v1::{Fault, LogoutReply, LogoutRequest};
 use serde::Serialize;
 
+use crate::agree::agreed;
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, counted};
 use crate::views::AccountView;
@@ -14,7 +15,11 @@ struct Logout {
     entries_deleted: u64,
 }
 
-pub(super) async fn run(context: &Context, account: String) -> Result<(), Fault> {
+pub(super) async fn run(context: &Context, account: String, yes: bool) -> Result<(), Fault> {
+    let question = format!(
+        "{account} is signed out: its tokens, answers, statistics, tasks and data key are destroyed here; nothing at Microsoft is changed."
+    );
+    agreed(context, yes, &question)?;
     let reply = promptly(context.admin().await?.logout(LogoutRequest { account })).await?;
     context.output.show(&Logout::from(reply));
     Ok(())

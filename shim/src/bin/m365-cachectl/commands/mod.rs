@@ -5,6 +5,7 @@ mod arguments;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;
+mod budget;
 pub(crate) mod call;
 pub(crate) mod clients;
 pub(crate) mod completions;
@@ -58,8 +59,8 @@ pub(crate) fn alone(command: &Command, output: &Output) -> Option<Result<u8, Fau
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Fault> {
     match command {
         Command::Status => return status::run(context).await,
-        Command::Login(args) => login::run(context, args).await?,
-        Command::Logout { account } => logout::run(context, account).await?,
+        Command::Login(args) => drop(login::run(context, args).await?),
+        Command::Logout { account, yes } => logout::run(context, account, yes).await?,
         Command::Accounts(args) => accounts::run(context, args).await?,
         Command::Permissions(args) => permissions::run(context, &args).await?,
         Command::Setup(args) => return setup::run(context, *args).await,

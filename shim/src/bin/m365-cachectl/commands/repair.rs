@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use m365_cached_proto::v1::Fault;
 use serde::{Deserialize, Serialize};
 
+use crate::agree::agreed;
 use crate::context::Context;
 use crate::offline;
 use crate::output::{Paint, View, counted};
@@ -15,6 +16,7 @@ use crate::output::{Paint, View, counted};
 Examples:
   m365-cachectl repair
   m365-cachectl repair --rollback
+  m365-cachectl repair --rollback --yes
 
 The daemon is stopped and every page of the database is read. If all is well, nothing is changed. From a damaged one accounts, tokens, statistics and
 the record of writes are saved as far as they open; answers are fetched again. The damaged file stays under `quarantine/` in a folder named by
@@ -25,6 +27,9 @@ pub(crate) struct RepairArgs {
     /// Put back the database as it was before the last upgrade of its tables
     #[arg(long)]
     pub(crate) rollback: bool,
+    /// Agree that --rollback puts the data of today aside
+    #[arg(long, requires = "rollback")]
+    pub(crate) yes: bool,
 }
 
 /// How to start afresh.
@@ -65,16 +70,24 @@ struct Reset {
 }
 
 pub(super) async fn repair(context: &Context, args: &RepairArgs) -> Result<(), Fault> {
-    let words: &[&str] = if args.rollback { &["repair", "--rollback"] } else { &["repair"] };
-    let repaired: Repaired = offline::run(context, words, None).await?;
+    let repaired: Repaired = if args.rollback {
+        let dir = context.profile.dir.display();
+        let question = format!(
+            "The data of the profile `{dir}` is put aside, and the database of before the last upgrade of its tables takes its place."
+        );
+        agreed(context, args.yes, &question)?;
+        offline::run(context, "copying the database of before and reading every page of it", &["repair", "--rollback"], None).await?
+    } else {
+        offline::run(context, "reading every page of the database", &["repair"], None).await?
+    };
     context.output.show(&repaired);
     Ok(())
 }
 
 pub(super) async fn reset(context: &Context, args: &ResetArgs) -> Result<(), Fault> {
     let question = format!("Data and keys of the profile `{}` are put aside; everybody signs in again.", context.profile.dir.display());
-    offline::agreed(context, args.yes, &question)?;
-    let reset: Reset = offline::run(context, &["reset"], None).await?;
+    agreed(context, args.yes, &question)?;
+    let reset: Reset = offline::run(context, "putting data and keys aside", &["reset"], None).await?;
     context.output.show(&reset);
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::io::IsTerminal as _;
 
+use m365_cached_proto::v1::admin_client::AdminClient;
 use m365_cached_proto::v1::{Fault, StatsReply, StatsRequest, StatsRow, StatsTimes};
 use serde::Serialize;
+use tonic::transport::Channel;
 
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, bytes, counted, table};
@@ -149,6 +151,43 @@ pub(super) async fn as_json(context: &Context) -> Result<serde_json::Value, Faul
     Ok(serde_json::to_value(Stats::new(reply, By::Tool, false)).unwrap_or_default())
 }
 
+/// The last day in short, for `status`.
+#[derive(Debug, Serialize)]
+pub(super) struct Hits {
+    /// `day`.
+    period: &'static str,
+    /// As that of `stats`.
+    hit_rate: Option<f64>,
+    hits: u64,
+    stale_hits: u64,
+    misses: u64,
+}
+
+impl Hits {
+    /// Asks the daemon.
+    pub(super) async fn of_the_last_day(admin: &mut AdminClient<Channel>) -> Result<Self, Fault> {
+        let request = StatsRequest { period: Period::Day.as_str().into(), account: String::new() };
+        Ok(Self::from(promptly(admin.stats(request)).await?.total.unwrap_or_default()))
+    }
+
+    pub(super) fn text(&self) -> String {
+        match share(self.hit_rate) {
+            None => "no cached calls in the last 24 hours".to_owned(),
+            Some(rate) => {
+                let (quick, missed) = (self.hits + self.stale_hits, self.misses);
+                format!("{rate} of the last 24 hours without waiting: {} from the cache, {missed} fetched", counted(quick, "answer"))
+            }
+        }
+    }
+}
+
+impl From<StatsRow> for Hits {
+    fn from(total: StatsRow) -> Self {
+        let Figures { hit_rate, hits, stale_hits, misses, .. } = total.into();
+        Self { period: Period::Day.as_str(), hit_rate, hits, stale_hits, misses }
+    }
+}
+
 impl From<StatsRow> for Figures {
     fn from(row: StatsRow) -> Self {
         let quick = row.hits + row.stale_hits;
@@ -243,7 +282,12 @@ fn spark(part: u64, whole: u64) -> char {
 }
 
 fn rate(figures: &Figures) -> String {
-    figures.hit_rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.1} %", rate * 100.0))
+    share(figures.hit_rate).unwrap_or_else(|| "-".to_owned())
+}
+
+/// `95.0 %`.
+fn share(rate: Option<f64>) -> Option<String> {
+    rate.map(|rate| format!("{:.1} %", rate * 100.0))
 }
 
 /// `90 µs`, `4.1 ms`, `1.2 s`.
@@ -402,6 +446,13 @@ mod tests {
         let view = Stats::new(StatsReply::default(), By::Tool, true);
         assert_eq!(view.total.hit_rate, None);
         assert!(view.text(Paint::OFF).contains("no cached calls yet"));
+    }
+
+    #[test]
+    fn a_day_is_told_in_short() {
+        let text = |row: StatsRow| Hits::from(row).text();
+        assert_eq!(text(row("")), "95.0 % of the last 24 hours without waiting: 950 answers from the cache, 50 fetched");
+        assert_eq!(text(StatsRow::default()), "no cached calls in the last 24 hours");
     }
 
     #[test]

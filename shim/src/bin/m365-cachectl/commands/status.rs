@@ -7,7 +7,9 @@ use m365_cached_proto::fault::NOT_RUNNING;
 use m365_cached_proto::v1::{Fault, Kind, Room, StatusReply, StatusRequest, Warning};
 use serde::Serialize;
 
-use super::accounts;
+use super::budget::{self, LaneView};
+use super::stats::Hits;
+use super::{accounts, pause};
 use crate::context::{Context, promptly};
 use crate::output::{Paint, View, bytes, counted, seconds, table};
 use crate::views::{AccountView, ClientView, FaultView, known};
@@ -45,6 +47,8 @@ struct Running {
     key: Option<KeyView>,
     accounts: Vec<AccountView>,
     clients: Vec<ClientView>,
+    /// How the last day went; `null` unless it is ready, and in the report of `doctor`, where it is not asked for.
+    hits: Option<Hits>,
     /// `null` while locked.
     graph: Option<GraphView>,
     queue: QueueView,
@@ -118,6 +122,10 @@ struct GraphView {
     throttled: u64,
     in_flight: u32,
     waiting: u32,
+    /// Requests at a time for one mailbox or drive; `null` from a daemon that does not tell.
+    per_mailbox: Option<u32>,
+    /// Those that are asked now, or held back because Microsoft said so.
+    lanes: Vec<LaneView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -161,7 +169,16 @@ pub(super) async fn run(context: &Context) -> Result<u8, Fault> {
     };
     let reply = promptly(admin.status(StatusRequest::default())).await?;
     let locked = if reply.state == "locked" { Fault::new(Kind::Config, "locked", "", "").exit_code() } else { 0 };
-    context.output.show(&Status::Running(Box::new(reply.into())));
+    let mut running = Running::from(reply);
+    if running.state == "ready" {
+        match Hits::of_the_last_day(&mut admin).await {
+            Ok(hits) => running.hits = Some(hits),
+            Err(Fault { code, message, hint, .. }) => {
+                running.warnings.push(WarningView { code, message: format!("the hit rate is not known: {message}"), hint: known(&hint) });
+            }
+        }
+    }
+    context.output.show(&Status::Running(Box::new(running)));
     Ok(locked)
 }
 
@@ -192,7 +209,7 @@ impl From<StatusReply> for Running {
             instance: reply.instance,
             uptime_s: reply.uptime_s,
             caching: reply.caching,
-            paused: reply.paused.map(|paused| PausedView { until_ms: super::pause::end(&paused) }),
+            paused: reply.paused.map(|paused| PausedView { until_ms: pause::end(&paused) }),
             locked: reply.locked.as_ref().map(FaultView::from),
             profile: ProfileView { dir: profile.dir, socket: profile.socket, demo: profile.demo, cloud: profile.cloud },
             store: reply.store.map(|store| StoreView {
@@ -212,6 +229,7 @@ impl From<StatusReply> for Running {
             key: reply.key.filter(|key| !key.source.is_empty()).map(|key| KeyView { location: known(&key.location), source: key.source }),
             accounts: reply.accounts.into_iter().map(AccountView::from).collect(),
             clients: reply.clients.into_iter().map(ClientView::from).collect(),
+            hits: None,
             graph: reply.graph.filter(|graph| !graph.breaker.is_empty()).map(|graph| GraphView {
                 breaker: graph.breaker,
                 requests: graph.requests,
@@ -219,10 +237,22 @@ impl From<StatusReply> for Running {
                 throttled: graph.throttled,
                 in_flight: graph.in_flight,
                 waiting: graph.waiting,
+                per_mailbox: (graph.per_mailbox > 0).then_some(graph.per_mailbox),
+                lanes: graph.lanes.into_iter().map(LaneView::from).collect(),
             }),
             queue: QueueView { queued: queue.queued, running: queue.running, failed: queue.failed },
             warming: reply.warming.map(WarmingView::from),
             warnings: reply.warnings.into_iter().map(WarningView::from).collect(),
+        }
+    }
+}
+
+impl PausedView {
+    fn text(&self) -> String {
+        let end = self.until_ms.and_then(|end| jiff::Timestamp::from_millisecond(i64::try_from(end).ok()?).ok());
+        match end {
+            Some(end) => format!("Microsoft is not asked until {end:.0}; `m365-cachectl resume` ends it before"),
+            None => "Microsoft is not asked until `m365-cachectl resume`".to_owned(),
         }
     }
 }
@@ -303,11 +333,17 @@ impl Running {
         if !self.caching {
             rows.push(("caching", paint.warn("off")));
         }
-        if self.paused.is_some() {
-            rows.push(("paused", paint.warn("Microsoft is not asked; `m365-cachectl resume` ends it")));
+        if let Some(paused) = &self.paused {
+            rows.push(("paused", paint.warn(&paused.text())));
         }
-        if let Some(GraphView { breaker, requests, failures, throttled, .. }) = &self.graph {
+        if let Some(hits) = &self.hits {
+            rows.push(("hits", hits.text()));
+        }
+        if let Some(GraphView { breaker, requests, failures, throttled, per_mailbox, lanes, .. }) = &self.graph {
             rows.push(("graph", format!("breaker {breaker}, {}, {failures} failed, {throttled} throttled", counted(*requests, "request"))));
+            if let Some(places) = per_mailbox {
+                rows.push(("budget", budget::text(*places, lanes, &self.accounts)));
+            }
         }
         rows.push(("queue", format!("{} queued, {} running, {} failed", self.queue.queued, self.queue.running, self.queue.failed)));
         if let Some(WarmingView { enabled, running, total, done, failed }) = &self.warming {
@@ -346,7 +382,7 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use m365_cached_proto::v1::{Client, GraphLink, Key, Queue, Store};
+    use m365_cached_proto::v1::{Client, GraphLink, Key, Lane, Paused, Queue, StatsRow, Store};
 
     use super::*;
 
@@ -398,7 +434,15 @@ mod tests {
                 tools: "essential".into(),
                 ..Client::default()
             }],
-            graph: Some(GraphLink { breaker: "closed".into(), requests: 40, ..GraphLink::default() }),
+            graph: Some(GraphLink {
+                breaker: "closed".into(),
+                requests: 40,
+                in_flight: 3,
+                waiting: 1,
+                per_mailbox: 4,
+                lanes: vec![Lane { account: "work-1".into(), used: 3, waiting: 1, paused_ms: 12_000 }],
+                ..GraphLink::default()
+            }),
             queue: Some(Queue::default()),
             warming: Some(m365_cached_proto::v1::Warming { enabled: true, running: true, total: 6, done: 4, failed: 1 }),
             warnings: vec![Warning { code: "clock".into(), message: "The clock jumped.".into(), hint: "check the time".into() }],
@@ -411,9 +455,18 @@ mod tests {
 
     #[test]
     fn a_running_daemon_reads_well() {
-        let view = Status::Running(Box::new(reply().into()));
+        let hits = Hits::from(StatsRow { hits: 900, stale_hits: 50, misses: 50, ..StatsRow::default() });
+        let view = Status::Running(Box::new(Running { hits: Some(hits), ..reply().into() }));
         insta::assert_snapshot!("status_text", view.text(Paint::OFF));
         insta::assert_json_snapshot!("status_json", view);
+    }
+
+    #[test]
+    fn a_pause_says_until_when() {
+        let text = |until_ms| Running::from(StatusReply { paused: Some(Paused { until_ms }), ..reply() }).text(Paint::OFF);
+        assert!(text(0).contains("\npaused    Microsoft is not asked until `m365-cachectl resume`\n"), "{}", text(0));
+        let until = "\npaused    Microsoft is not asked until 2026-09-21T14:13:20Z; `m365-cachectl resume` ends it before\n";
+        assert!(text(1_790_000_000_000).contains(until), "{}", text(1_790_000_000_000));
     }
 
     #[test]

@@ -17,8 +17,6 @@ use crate::output::{Paint, View};
 
 /// A daemon that has not ended after this has a write under way that takes very long, or hangs.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// After this a person is told what is waited for.
-const SILENT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// `{"stopped":true,"pid":4242}`, or `{"stopped":false,"pid":null}` when there was no daemon.
@@ -38,17 +36,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Fault> {
 /// there was no daemon.
 pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
     let mut waited_for = None;
-    let told = async {
-        sleep(SILENT).await;
-        context.output.progress("waiting for what has been begun to be finished");
-        std::future::pending().await
-    };
-    let ended = async {
-        tokio::select! {
-            ended = ended(context, &mut waited_for) => ended,
-            never = told => never,
-        }
-    };
+    let ended = context.output.meanwhile("waiting for what has been begun to be finished", ended(context, &mut waited_for));
     match timeout(PATIENCE, ended).await {
         Ok(ended) => ended,
         Err(_) => {

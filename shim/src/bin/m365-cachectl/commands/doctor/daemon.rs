@@ -84,7 +84,7 @@ impl Seen {
             return checks;
         }
         let probed = match context.running().await {
-            Ok(mut admin) => answered(admin.probe(ProbeRequest {}).await),
+            Ok(mut admin) => answered(context.output.meanwhile("asking Microsoft for each account", admin.probe(ProbeRequest {})).await),
             Err(fault) => Err(fault),
         };
         match probed {
@@ -123,7 +123,8 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
         let about = |message: &str| format!("{name}: {message}");
         match &one.fault {
             Some(fault) if fault.kind() == Kind::SignIn => {
-                let hint = format!("`m365-cachectl login --username {name}`");
+                let login = account.as_ref().map_or_else(|| "m365-cachectl login".to_owned(), AccountView::login);
+                let hint = format!("Run `{login}`.");
                 checks.push(Check::failure("sign_in", &Fault { message: about(&fault.message), hint, ..fault.clone() }));
             }
             Some(fault) => checks.push(Check::failure("graph", &Fault { message: about(&fault.message), ..fault.clone() })),
@@ -218,6 +219,17 @@ mod tests {
         let permissions = Permissions { told: true, not_asked: list(not_asked), not_granted: list(not_granted), ..Permissions::default() };
         let account = Account { username: "ada@contoso.com".into(), permissions: Some(permissions), ..Account::default() };
         ProbeReply { accounts: vec![Probed { account: Some(account), fault }] }
+    }
+
+    #[test]
+    fn a_lost_sign_in_is_told_with_what_brings_it_back() {
+        let mut lost = probed(Some(Fault::new(Kind::SignIn, "sign_in_required", "the sign-in is lost", "")), &[], &[]);
+        let hint = |lost: &ProbeReply| asked(&StatusReply::default(), lost).remove(0).hint.unwrap();
+        assert_eq!(hint(&lost), "Run `m365-cachectl login --username ada@contoso.com`.");
+        for account in lost.accounts.iter_mut().filter_map(|one| one.account.as_mut()) {
+            account.account_type = "personal".into();
+        }
+        assert_eq!(hint(&lost), "Run `m365-cachectl login --personal --username ada@contoso.com`.");
     }
 
     fn states(status: &StatusReply, probed: &ProbeReply) -> Vec<(String, String, Option<String>)> {

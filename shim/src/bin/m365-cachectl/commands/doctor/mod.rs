@@ -155,7 +155,8 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Fault> {
 /// The links that need no daemon.
 async fn look(context: &Context, serving: bool) -> Looked {
     let words: &[&str] = if serving { &["doctor", "--serving"] } else { &["doctor"] };
-    match offline::look::<Looked>(context, words).await {
+    let looked = offline::look::<Looked>(context, words);
+    match context.output.meanwhile("looking at files, keys, database and network", looked).await {
         Ok(mut looked) => {
             looked.checks.push(Check::ok("program", "`m365-cached` is installed"));
             looked

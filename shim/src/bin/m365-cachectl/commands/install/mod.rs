@@ -28,8 +28,8 @@ use self::entry::Entry;
 use self::plan::{Plan, Step, Wish};
 use self::report::{Print, Printed, Report, Row};
 use super::config;
+use crate::agree::{DECLINED, agreed};
 use crate::context::Context;
-use crate::offline::agreed;
 
 /// Sets clients up; the exit code.
 pub(super) async fn install(context: &Context, args: &Install) -> Result<u8, Fault> {
@@ -171,12 +171,9 @@ pub(super) fn settle(context: &Context, client: Client, name: &str, wanted: bool
     if dry_run {
         return Ok(said(would, None));
     }
-    if !yes {
-        match context.output.ask(&report::question(&[&plan])) {
-            Some(true) => {}
-            Some(false) => return Ok(said("declined", None)),
-            None => agreed(context, false, "")?,
-        }
+    match agreed(context, yes, &report::question(&[&plan])) {
+        Err(fault) if fault.code == DECLINED => return Ok(said("declined", None)),
+        agreed => agreed?,
     }
     plan.carry_out()?;
     Ok(said(done, wanted.then_some(facts.after)))

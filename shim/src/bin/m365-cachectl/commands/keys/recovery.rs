@@ -48,7 +48,8 @@ pub(super) async fn import(context: &Context, file: &Path, passphrase_file: Opti
         return Err(Fault::new(Kind::User, "no_recovery_file", message, "Name the file that `m365-cachectl keys export` has written."));
     }
     let passphrase = passphrase::read(passphrase_file, false)?;
-    let imported: Imported = offline::run(context, &["keys-import", &absolute.to_string_lossy()], Some(&passphrase)).await?;
+    let imported: Imported =
+        offline::run(context, "trying the keys on the database", &["keys-import", &absolute.to_string_lossy()], Some(&passphrase)).await?;
     context.output.show(&imported);
     Ok(())
 }

@@ -42,7 +42,7 @@ impl Guide<'_> {
         if args.no_login {
             return Ok((Outcome::skipped("--no-login: `m365-cachectl login` signs in"), None));
         }
-        match &self.demo {
+        let account = match &self.demo {
             Some(_) => self.sign_alex_in().await?,
             None => {
                 let login = login::Args {
@@ -51,22 +51,14 @@ impl Guide<'_> {
                     username: args.username.clone(),
                     no_browser: args.no_browser,
                 };
-                login::run(self.context, login).await?;
+                login::run(self.context, login).await?
             }
-        }
-        let known = chosen(accounts::all(self.context).await?, wanted).ok_or_else(|| {
-            Fault::new(
-                Kind::SignIn,
-                "sign_in_required",
-                "somebody has signed in, and is signed out again already",
-                "Run `m365-cachectl login`.",
-            )
-        })?;
-        Ok((Outcome::done(known.username.clone()), Some(known.username)))
+        };
+        Ok((Outcome::done(account.username.clone()).with(another(&account, wanted)), Some(account.username)))
     }
 
     /// Opens the sign-in page as Alex's browser would: the tenant agrees at once and leads back to the daemon.
-    async fn sign_alex_in(&self) -> Result<(), Fault> {
+    async fn sign_alex_in(&self) -> Result<AccountView, Fault> {
         let request = LoginRequest { device: false, username: ALEX.into(), personal: false };
         let mut events = answered(self.context.admin().await?.login(request).await)?;
         while let Some(event) = events.message().await.map_err(|status| Fault::from_status(&status))? {
@@ -83,12 +75,21 @@ impl Guide<'_> {
                         ));
                     }
                 }
-                Some(Event::SignedIn(_)) => return Ok(()),
+                Some(Event::SignedIn(account)) => return Ok(account.into()),
                 _ => {}
             }
         }
         Err(Fault::new(Kind::Internal, "sign_in_incomplete", "the daemon ended the sign-in without a result", "Run it again."))
     }
+}
+
+/// What is said when who signed in is not called as was suggested: another one, or the same by another address of theirs.
+fn another(account: &AccountView, wanted: Option<&str>) -> Vec<String> {
+    let Some(wanted) = wanted.filter(|wanted| !account.is_called(wanted)) else { return Vec::new() };
+    let name = &account.username;
+    vec![format!(
+        "not called {wanted}, which was only suggested to the sign-in page: it goes on with {name}; the next time `--username {name}`"
+    )]
 }
 
 /// The account that was named; else the default one, or the first, of those whose sign-in holds.
@@ -105,9 +106,8 @@ fn chosen(accounts: Vec<AccountView>, wanted: Option<&str>) -> Option<AccountVie
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_named_or_the_default_or_the_first_is_chosen() {
-        let account = |name: &str, state: &str, default| AccountView {
+    fn account(name: &str, state: &str, default: bool) -> AccountView {
+        AccountView {
             id: format!("{name}-id"),
             username: format!("{name}@x.example"),
             account_type: "work_school".into(),
@@ -119,7 +119,19 @@ mod tests {
             alias: Some(name.to_uppercase()),
             default,
             permissions: None,
-        };
+        }
+    }
+
+    #[test]
+    fn whoever_signs_in_by_another_name_is_told_so() {
+        let one = account("one", "signed_in", false);
+        assert!([None, Some("one"), Some("ONE@x.example"), Some("one-id")].iter().all(|wanted| another(&one, *wanted).is_empty()));
+        let said = another(&one, Some("first.last@x.example")).join("\n");
+        assert!(said.contains("first.last@x.example") && said.ends_with("`--username one@x.example`"), "{said}");
+    }
+
+    #[test]
+    fn the_named_or_the_default_or_the_first_is_chosen() {
         let all =
             || vec![account("lost", "sign_in_required", false), account("one", "signed_in", false), account("two", "signed_in", true)];
         let name = |wanted| chosen(all(), wanted).map(|account| account.username);

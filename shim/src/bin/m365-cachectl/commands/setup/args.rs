@@ -64,7 +64,7 @@ pub(crate) struct Args {
     /// Sign in to a personal account (outlook.com, hotmail.com, live.com)
     #[arg(long, conflicts_with = "no_login")]
     pub(super) personal: bool,
-    /// The account to sign in to
+    /// The account: one that is signed in already is taken; else the name is suggested to the sign-in page, where another may be chosen
     #[arg(long, value_name = "ADDRESS", conflicts_with = "no_login")]
     pub(super) username: Option<String>,
     /// Print the address of the sign-in without opening a browser

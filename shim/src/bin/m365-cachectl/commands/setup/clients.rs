@@ -4,6 +4,7 @@ use m365_cached_proto::v1::Fault;
 
 use super::report::{self, Outcome, Part, State};
 use super::{ENTRY, Guide, demo};
+use crate::agree::UNCONFIRMED;
 use crate::commands::install::{self, Client};
 
 impl Guide<'_> {
@@ -49,7 +50,7 @@ impl Guide<'_> {
                     }
                 }
                 // Nobody is there to agree: the others would end so, too.
-                Err(fault) if fault.code == "confirmation_required" => {
+                Err(fault) if fault.code == UNCONFIRMED => {
                     let hint = "`--yes` agrees, `--client NAME` names one, `--no-clients` leaves them alone";
                     return Err(Fault { hint: hint.into(), ..fault });
                 }

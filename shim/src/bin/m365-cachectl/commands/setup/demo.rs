@@ -18,9 +18,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::report::{Ended, Outcome};
 use super::{key, loopback};
+use crate::agree::agreed;
 use crate::commands::{config, install, stop};
 use crate::context::Context;
-use crate::offline::agreed;
 use crate::private::PrivateFile;
 
 /// The name of the clients' entry that leads to the demo; their own one stays.

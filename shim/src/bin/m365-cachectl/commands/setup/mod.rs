@@ -21,8 +21,8 @@ pub(crate) use self::args::Args;
 pub(super) use self::demo::ENTRY as DEMO_ENTRY;
 use self::report::{Finished, Outcome, Part};
 use super::service;
+use crate::agree::{DECLINED, agreed};
 use crate::context::{Context, promptly};
-use crate::offline::agreed;
 
 /// The name of the clients' entry that leads to a person's own profile, as `install` has it.
 const ENTRY: &str = "m365";
@@ -102,7 +102,7 @@ impl Guide<'_> {
     fn agrees(&self, question: &str) -> Result<bool, Fault> {
         match agreed(self.context, self.args.yes, question) {
             Ok(()) => Ok(true),
-            Err(fault) if fault.code == "not_agreed" => Ok(false),
+            Err(fault) if fault.code == DECLINED => Ok(false),
             Err(fault) => Err(fault),
         }
     }

@@ -117,7 +117,7 @@ fn asked(status: &StatusReply, probed: &ProbeReply) -> Vec<Check> {
         let about = |message: &str| format!("{name}: {message}");
         match &one.fault {
             Some(fault) if fault.kind() == Kind::SignIn => {
-                let hint = format!("`m365-cachectl login --username {name}`");
+                let hint = format!("Run `m365-cachectl login --username {name}`.");
                 checks.push(Check::failure("sign_in", &Fault { message: about(&fault.message), hint, ..fault.clone() }));
             }
             Some(fault) => checks.push(Check::failure("graph", &Fault { message: about(&fault.message), ..fault.clone() })),

@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proc_macro2::TokenTree;
 use syn::{Attribute, Expr, Fields, GenericArgument, Item, Lit, Meta, PathArguments, Type};
 
 const COMMANDS: &str = "shim/src/bin/m365-cachectl/commands";
@@ -41,8 +42,12 @@ const VERBS: [(&str, &[(&str, &str)], &str); 58] = [
     ("logs", &[("logs/entry", "Entry")], "A line for each event."),
     ("bench", &[("bench/report", "Measured")], ""),
     ("invalidate", &[("invalidate", "Invalidated")], ""),
-    ("tasks", &[("tasks", "List")], "What the tool `cache_task_list` answers: `tasks`, and whether the list is `complete`."),
-    ("tasks show", &[("tasks", "Task")], "What the tool `cache_task_get_status` answers."),
+    (
+        "tasks",
+        &[("tasks", "List")],
+        "What the tool `cache_task_list` answers: `tasks`, and whether the list is `complete`. Of each task {task}.",
+    ),
+    ("tasks show", &[("tasks", "Task")], "What the tool `cache_task_get_status` answers: {task}."),
     ("tasks cancel", &[("tasks", "Task")], "The task as it stands then, as from `tasks show`."),
     ("warm", &[("warm", "Warmed")], ""),
     ("keys status", &[("keys/status", "Status")], ""),
@@ -93,10 +98,12 @@ const VERBS: [(&str, &[(&str, &str)], &str); 58] = [
     ("completions", &[], "No JSON: the script itself."),
     ("man", &[("man", "Written")], "With a folder; else the page itself."),
 ];
+/// What is said of a member that is not `null` where there is none.
+const LEFT_OUT: &str = "; left out where there is none";
 /// Verbs that only lead to others.
 const GROUPS: [&str; 3] = ["keys", "config", "service"];
-/// Printed for people alone.
-const NOT_PRINTED: [(&str, &str); 1] = [("setup/report", "Heading")];
+/// Printed for people alone, or as part of another.
+const NOT_PRINTED: [(&str, &str); 2] = [("setup/report", "Heading"), ("keys/rotate", "Rotated")];
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -221,8 +228,8 @@ impl Types {
         here.unwrap_or_else(others)
     }
 
-    /// The shapes of a type: one for a struct, one for each variant of an enum. `None` for what is printed as it comes.
-    fn shapes(&self, file: &str, name: &str) -> Vec<Vec<Member>> {
+    /// The shapes of a type, with what is said of each: one for a struct, one for each variant of an enum, none for what is printed as it comes.
+    fn shapes(&self, file: &str, name: &str) -> Vec<(String, Vec<Member>)> {
         let (file, item) = self.of(file, name);
         let mut shapes = Vec::new();
         match item {
@@ -230,7 +237,7 @@ impl Types {
                 if told(&own.attrs, "transparent").is_none() {
                     let mut members = Vec::new();
                     self.members(&file, &own.fields, "", "", &mut members);
-                    shapes.push(members);
+                    shapes.push((text_of(&own.attrs), members));
                 }
             }
             Item::Enum(own) => {
@@ -247,7 +254,7 @@ impl Types {
                         }
                         fields => {
                             self.members(&file, fields, "", "", &mut members);
-                            shapes.push(members);
+                            shapes.push((String::new(), members));
                         }
                     }
                 }
@@ -264,11 +271,12 @@ impl Types {
                 continue;
             }
             let name = told(&field.attrs, "rename").unwrap_or_else(|| field.ident.as_ref().unwrap().to_string());
-            let optional = if told(&field.attrs, "skip_serializing_if").is_some() { "; left out where there is none" } else { after };
+            let optional = if told(&field.attrs, "skip_serializing_if").is_some() { LEFT_OUT } else { after };
             if told(&field.attrs, "flatten").is_some() {
                 let held = inner(&field.ty);
                 let (kind, of) = last(&held);
-                let (kind, after) = if kind == "Option" { (last(&of[0]).0, "; left out where there is none") } else { (kind, after) };
+                let (kind, after) =
+                    if kind == "Option" { (last(&of[0]).0, "; left out where nothing of the kind was done") } else { (kind, after) };
                 let (file, item) = self.of(file, &kind);
                 let Item::Struct(own) = item else { panic!("{file}: `{kind}` is flattened and no struct") };
                 self.members(&file, &own.fields, before, after, members);
@@ -289,7 +297,7 @@ impl Types {
         let mut nested = None;
         // What is left out is not `null` besides.
         let (first, held) = last(&inner(kind));
-        let null = first == "Option" && !after.contains("left out");
+        let null = first == "Option" && after != LEFT_OUT;
         let kind = if first == "Option" { inner(&held[0]) } else { inner(kind) };
         let said = self.kind(file, &kind, &mut nested);
         let or = if null { ", or `null`" } else { "" };
@@ -352,6 +360,26 @@ fn inner(kind: &Type) -> Type {
     }
 }
 
+/// The members of a task, from the function that makes it for the tools and for this verb.
+fn members_of_a_task() -> String {
+    let file = syn::parse_file(&fs::read_to_string(root().join("src/engine/tasks.rs")).unwrap()).unwrap();
+    let shown =
+        file.items.iter().find_map(|item| if let Item::Fn(own) = item { Some(own).filter(|own| own.sig.ident == "shown") } else { None });
+    let Some(syn::Stmt::Expr(Expr::Macro(made), _)) = shown.and_then(|shown| shown.block.stmts.last()) else { panic!("no `json!`") };
+    let Some(TokenTree::Group(object)) = made.mac.tokens.clone().into_iter().next() else { panic!("no object") };
+    let (mut names, mut before) = (Vec::new(), None);
+    for token in object.stream() {
+        // A name stands before a colon; of `::` the second has no literal before it.
+        if let (Some(TokenTree::Literal(name)), TokenTree::Punct(colon)) = (&before, &token)
+            && colon.as_char() == ':'
+        {
+            names.push(format!("`{}`", name.to_string().trim_matches('"')));
+        }
+        before = Some(token);
+    }
+    names.join(", ")
+}
+
 fn page(types: &Types) -> String {
     let mut page = String::from(
         "# The JSON of `m365-cachectl`\n\nWhat each verb prints on stdout with `--json`: one object on one line, except where a verb says otherwise. These shapes are stable: members may\n\
@@ -363,10 +391,15 @@ fn page(types: &Types) -> String {
     let cell = |text: &str| text.replace('|', "\\|");
     for (verb, printed, note) in VERBS {
         let _ = write!(page, "\n## {verb}\n");
+        let note = note.replace("{task}", &members_of_a_task());
         if !note.is_empty() {
             let _ = write!(page, "\n{note}\n");
         }
-        for members in printed.iter().flat_map(|(file, name)| types.shapes(file, name)) {
+        for (meaning, members) in printed.iter().flat_map(|(file, name)| types.shapes(file, name)) {
+            // Some say only where more is said.
+            if !meaning.is_empty() && !meaning.starts_with("See ") {
+                let _ = write!(page, "\n{meaning}\n");
+            }
             page.push_str("\n| member | kind | meaning |\n|---|---|---|\n");
             for Member { path, kind, meaning } in members {
                 let _ = writeln!(page, "| `{path}` | {} | {} |", cell(&kind), cell(&meaning));

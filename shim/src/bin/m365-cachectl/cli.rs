@@ -36,7 +36,7 @@ Exit codes:
   5  throttled   Microsoft asked us to slow down
   6  denied      Microsoft refused: rights, policy, a missing object
   7  config      the daemon's configuration, key or store needs attention (also: `status` of a locked daemon)
-  8  no daemon   none is running and the verb starts none (`status`, `health`, `clients`), or none could be started
+  8  no daemon   none runs, for a verb that starts none (`status`, `health`, `clients`), or none could start
   130, 143, 129  ended by Ctrl-C, `kill` or a closed terminal; what was half done is taken back";
 
 /// Look after m365-cached: sign in, see what it does, call its tools

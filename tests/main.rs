@@ -55,6 +55,8 @@ mod import;
 #[cfg(test)]
 mod install;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod keyring;
 #[cfg(test)]
 mod keys;

@@ -183,10 +183,17 @@ fn the_debian_package_is_installed_used_and_removed() {
     let before = root.files();
     root.run(&["dpkg", "--install", package.to_str().unwrap()]);
     let added: BTreeSet<PathBuf> = root.files().difference(&before).cloned().collect();
-    for file in ["usr/bin/m365-cached", "usr/bin/m365-mcp", "usr/bin/m365-cachectl", "usr/lib/systemd/user/m365-cached.socket"] {
+    for file in [
+        "usr/bin/m365-cached",
+        "usr/bin/m365-mcp",
+        "usr/bin/m365-cachectl",
+        "usr/lib/systemd/user/m365-cached.socket",
+        "usr/share/man/man1/m365-cachectl.1.gz",
+        "usr/share/bash-completion/completions/m365-cachectl",
+    ] {
         assert!(added.contains(Path::new(file)), "{file} is missing: {added:?}");
     }
-    for file in ["copyright", "changelog.gz", "changelog.Debian.gz", "manual/connect.md", "manual/pictures/doctor.svg"] {
+    for file in ["copyright", "changelog.gz", "changelog.Debian.gz", "manual/connect.md", "manual/json.md", "manual/pictures/doctor.svg"] {
         assert!(added.contains(&Path::new("usr/share/doc/m365-cached").join(file)), "{file} is missing: {added:?}");
     }
 

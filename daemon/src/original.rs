@@ -69,7 +69,7 @@ impl Original {
                 // Without its file what is left is a log.
                 _ => ("plain_original", "in clear text"),
             };
-            let message = format!("The cache of m365-mcp is still there, {how}: `{}`.", self.cache.display());
+            let message = format!("the cache of m365-mcp is still there, {how}: `{}`", self.cache.display());
             warnings.push(Warning { code: code.into(), message, hint: HINT.into() });
         }
         if self.tokens.symlink_metadata().is_ok() {

@@ -140,6 +140,8 @@ fn every_example_of_the_manual_is_read() {
     assert_eq!(blocks.len(), page.matches("\n## ").count(), "a block for each kind of machine");
     for block in blocks {
         let dir = tempfile::TempDir::new().unwrap();
+        // The authority of a company, where an example names it.
+        fs::write(dir.path().join("company-ca.pem"), include_str!("../../src/auth/authority_for_tests.pem")).unwrap();
         let profile = Profile::at(dir.path()).unwrap();
         let config = read(&profile, block);
         let advice = config.advice(&parts::surroundings(&config, &profile));

@@ -66,7 +66,7 @@ fn fault(profile: &Profile, error: &ConnectError) -> Fault {
         ConnectError::NotRunning { .. } => Fault::new(
             Kind::Config,
             NOT_RUNNING,
-            format!("No daemon is running for the profile `{dir}`."),
+            format!("no daemon is running for the profile `{dir}`"),
             "`m365-cachectl restart` starts it, as does the first client.",
         ),
         ConnectError::Foreign { socket, .. } => {

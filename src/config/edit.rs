@@ -37,7 +37,7 @@ pub fn set(sources: &Sources<'_>, key: &str, value: &str) -> Result<Edited, Conf
     let item = typed(&path, value).map_err(|message| refused(sources, message))?;
     let mut document = parsed(sources)?;
     let was = at(&document, &path).map(shown);
-    let place = put(document.as_table_mut(), &path, item.clone())
+    let place = put(document.as_table_mut(), &path, item.clone(), false)
         .ok_or_else(|| refused(sources, format!("`{}` cannot be put into this file", spelled(&path))))?;
     let text = match &was {
         Some(_) => document.to_string(),
@@ -150,16 +150,20 @@ fn shown(item: &Item) -> String {
     item.to_string().trim().to_owned()
 }
 
-/// Puts the value in its place, with what stands around the old one kept; how it is spelled there.
-fn put(table: &mut dyn TableLike, path: &[String], mut item: Item) -> Option<String> {
+/// Puts the value in its place, with what stands around the old one kept; how it is spelled there. Below a heading of the file (`headed`) it is
+/// spelled with dots: a heading of its own would take the lines of the section that are commented out away from it.
+fn put(table: &mut dyn TableLike, path: &[String], mut item: Item, headed: bool) -> Option<String> {
     let (first, rest) = path.split_first()?;
     if !rest.is_empty() {
         if !table.contains_key(first) {
             let mut section = Table::new();
             section.set_implicit(true);
+            section.set_dotted(headed);
             table.insert(first, Item::Table(section));
         }
-        return put(table.get_mut(first)?.as_table_like_mut()?, rest, item);
+        let within = table.get_mut(first)?;
+        let headed = within.as_table().is_some_and(|table| table.is_dotted() || !table.is_implicit());
+        return put(within.as_table_like_mut()?, rest, item, headed);
     }
     if let (Some(old), Some(new)) = (table.get(first).and_then(Item::as_value), item.as_value_mut()) {
         *new.decor_mut() = old.decor().clone();
@@ -183,19 +187,19 @@ fn shown_value(item: &Item) -> String {
     bare.to_string().trim().to_owned()
 }
 
-/// The text with the line that shows the key's default, as `config init` has written it, made the setting. `None` without such a line.
+/// The text with the line that shows the key, as `config init` has written it, made the setting. `None` without such a line.
 fn uncommented(text: &str, path: &[String], value: &str) -> Option<String> {
-    let (last, within) = path.split_last()?;
-    let start = format!("#{} = ", spelled(std::slice::from_ref(last)));
     let mut section: Option<Vec<String>> = Some(Vec::new());
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let bare = line.trim();
+        // The spelling of the key below the heading it stands under.
+        let name = section.as_ref().and_then(|section| path.strip_prefix(section.as_slice())).map(spelled);
         if bare.starts_with("#[") {
             section = None;
         } else if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
             section = Some(split(name));
-        } else if section.as_deref() == Some(within) && line.starts_with(&start) {
+        } else if let Some(name) = name.filter(|name| line.strip_prefix('#').is_some_and(|line| line.starts_with(&format!("{name} = ")))) {
             let ending = if line.ends_with("\r\n") {
                 "\r\n"
             } else if line.ends_with('\n') {
@@ -203,7 +207,7 @@ fn uncommented(text: &str, path: &[String], value: &str) -> Option<String> {
             } else {
                 ""
             };
-            let changed = format!("{}{} = {value}{ending}{}", &text[..at], spelled(std::slice::from_ref(last)), &text[at + line.len()..]);
+            let changed = format!("{}{name} = {value}{ending}{}", &text[..at], &text[at + line.len()..]);
             // A line of a text over several lines only looks like one.
             let document: DocumentMut = changed.parse().ok()?;
             return (self::at(&document, path).map(shown_value).as_deref() == Some(value)).then_some(changed);

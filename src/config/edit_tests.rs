@@ -102,8 +102,22 @@ fn the_line_of_the_template_becomes_the_setting() {
     // `enabled` stands in several sections.
     let edited = set_in(&template, "warming.enabled", "false").unwrap();
     assert!(edited.text.contains("[warming]\n# Whether the usual answers are fetched ahead of use.\nenabled = false\n"), "{}", edited.text);
+    // Of a family that line alone which shows this very name; no heading comes between a section and its commented lines.
     let edited = set_in(&template, "policy.default.read_only", "true").unwrap();
-    assert!(edited.text.contains("[policy.default]\nread_only = true\n") && edited.text.contains("#[policy.default]"));
+    assert_eq!(edited.text, template.replace("#default.read_only = true # example", "default.read_only = true"));
+    let edited = set_in(&template, "cache.tools.email_get.fresh", "7").unwrap();
+    assert_eq!(edited.text, template.replace("[cache]\n", "[cache]\ntools.email_get.fresh = 7\n"));
+    let edited = set_in(&edited.text, "cache.tools.email_get.stale", "9").unwrap();
+    assert!(edited.text.contains("[cache]\ntools.email_get.fresh = 7\ntools.email_get.stale = 9\n# Whether"), "{}", edited.text);
+    let edited = set_in(&edited.text, "cache.tools.email_list.fresh", "8").unwrap();
+    assert!(edited.text.contains("\ntools.email_list.fresh = 8\n# Seconds"), "{}", edited.text);
+    let older = "[cache]\n#enabled = true\n\n#[cache.tools.email_list]\n#fresh = 60\n\n[cache.tools.email_get]\nfresh = 1\n";
+    let edited = set_in(older, "cache.tools.email_list.fresh", "8").unwrap();
+    assert!(
+        edited.text.contains("[cache.tools.email_list]\nfresh = 8\n") && edited.text.starts_with("[cache]\n#enabled = true\n"),
+        "{}",
+        edited.text
+    );
     let text = "[log]\nfilter = '''\n#format = \"text\"\n'''\n";
     assert!(set_in(text, "log.format", "json").unwrap().text.ends_with("'''\nformat = \"json\"\n"));
 }

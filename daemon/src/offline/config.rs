@@ -208,12 +208,6 @@ fn not_set(error: &ConfigError) -> Problem {
             _ => problem.message.clone(),
         })
         .collect();
-    let mut message = told.join("; ");
-    if !message.ends_with('?') {
-        message.push('.');
-    }
-    if let Some(first) = message.get(..1) {
-        message = first.to_uppercase() + &message[1..];
-    }
-    Problem::new(Kind::User, "not_set", message, "`m365-cachectl config show` lists every key with its meaning; nothing was changed.")
+    let hint = "`m365-cachectl config show` lists every key with its meaning; nothing was changed.";
+    Problem::new(Kind::User, "not_set", told.join("; "), hint)
 }

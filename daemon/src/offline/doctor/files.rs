@@ -58,7 +58,7 @@ pub(super) fn configuration(bench: &Bench) -> Found {
     let advice = config.advice(&parts::surroundings(config, &bench.profile));
     match advice.split_first() {
         Some((first, rest)) => {
-            let more = if rest.is_empty() { String::new() } else { format!(" There are {} more.", rest.len()) };
+            let more = if rest.is_empty() { String::new() } else { format!("; there are {} more", rest.len()) };
             Found::warning(first.code, format!("{}{more}", first.message), first.hint.clone())
         }
         None => {

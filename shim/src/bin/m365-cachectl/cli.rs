@@ -22,8 +22,10 @@ Examples:
 
 Output:
   Text goes to stdout; `error:` and `hint:` lines go to stderr. Colours only on a terminal, without NO_COLOR.
-  With --json stdout carries one JSON object on one line (`login`, `logs`, `top`: a line for each event), and an error is
+  With --json stdout carries one JSON object on one line, and an error is
   {\"error\":{\"kind\":…,\"code\":…,\"message\":…,\"hint\":…}} there. `code` is stable; `hint` may be null.
+  `setup`, `login`, `logs`, `top`, `audit` and `service logs` print a line for each step, event or
+  record, and none where there is none. What every verb prints is on the manual's page `json.md`.
 
 Exit codes:
   0  done
@@ -34,7 +36,7 @@ Exit codes:
   5  throttled   Microsoft asked us to slow down
   6  denied      Microsoft refused: rights, policy, a missing object
   7  config      the daemon's configuration, key or store needs attention (also: `status` of a locked daemon)
-  8  no daemon   none is running (`status`), or none could be started (the other verbs start one)
+  8  no daemon   none runs, for a verb that starts none (`status`, `health`, `clients`), or none could start
   130, 143, 129  ended by Ctrl-C, `kill` or a closed terminal; what was half done is taken back";
 
 /// Look after m365-cached: sign in, see what it does, call its tools

@@ -66,7 +66,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && json {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Output::of_this_process(true).fault(&Fault::new(Kind::User, "usage", first, "`m365-cachectl --help`"));
+        Output::of_this_process(true).fault(&Fault::new(Kind::User, "usage", first, "Run `m365-cachectl --help`."));
     } else {
         // With the stream gone there is nobody left to tell.
         let _ = error.print();

@@ -82,7 +82,7 @@ Example:
 Example:
   m365-cachectl config path")]
     Path,
-    /// Write a file in which every key stands with its default and its meaning, commented out; never over one that is there
+    /// Write a file in which every key stands commented out, with its meaning and its default or an example; never over one that is there
     #[command(after_help = "\
 Example:
   m365-cachectl config init")]

@@ -151,7 +151,7 @@ fn refused(line: &[u8]) -> Fault {
     let code = if word("code").is_empty() { "call_failed".to_owned() } else { word("code") };
     // MCP has no kinds. The call went well once: what stands against it now is how often it is made.
     let kind = if ["busy", "throttled"].contains(&code.as_str()) { Kind::Throttled } else { Kind::Internal };
-    let hint = if word("hint").is_empty() { "`m365-cachectl call` with the same arguments shows more".to_owned() } else { word("hint") };
+    let hint = if word("hint").is_empty() { "`m365-cachectl call` with the same arguments shows more.".to_owned() } else { word("hint") };
     Fault::new(kind, &code, message, hint)
 }
 

@@ -23,18 +23,18 @@ fn judged(entered: &[Entered]) -> Vec<Check> {
         let (code, message, hint) = match *state {
             "unreadable" => {
                 let why = trouble.as_deref().unwrap_or_default();
-                let hint = format!("correct it there; `m365-cachectl install {client} --print` shows our entry");
-                ("client_file_unreadable", format!("The list of servers of {client}, `{file}`, cannot be read: {why}."), hint)
+                let hint = format!("Correct it there; `m365-cachectl install {client} --print` shows our entry.");
+                ("client_file_unreadable", format!("the list of servers of {client}, `{file}`, cannot be read: {why}"), hint)
             }
             "gone" => {
                 let command = command.as_deref().unwrap_or_default();
-                let message = format!("{client} starts `{command}`, which is not there, by its entry `{entry}`.");
-                ("client_program_gone", message, format!("`m365-cachectl install {client}{named}`"))
+                let message = format!("{client} starts `{command}`, which is not there, by its entry `{entry}`");
+                ("client_program_gone", message, format!("Run `m365-cachectl install {client}{named}`."))
             }
             "other_program" => {
                 let command = command.as_deref().unwrap_or_default();
-                let message = format!("{client} starts another program under our name: `{command}`.");
-                ("client_other_program", message, format!("`m365-cachectl install {client}` puts ours in its place"))
+                let message = format!("{client} starts another program under our name: `{command}`");
+                ("client_other_program", message, format!("`m365-cachectl install {client}` puts ours in its place."))
             }
             _ => continue,
         };
@@ -88,6 +88,6 @@ mod tests {
         assert_eq!(judged(&both), [Check::ok("clients", "set up: cursor (as `microsoft`)")]);
         let gone = judged(&[entered("m365", "installed"), entered("microsoft", "gone")]).remove(0);
         assert_eq!(gone.code.as_deref(), Some("client_program_gone"));
-        assert_eq!(gone.hint.as_deref(), Some("`m365-cachectl install cursor --name microsoft`"));
+        assert_eq!(gone.hint.as_deref(), Some("Run `m365-cachectl install cursor --name microsoft`."));
     }
 }

@@ -56,7 +56,7 @@ impl Guide<'_> {
                 }
                 // One client's trouble does not keep the others from being served.
                 Err(fault) => {
-                    details.push(format!("{}: failed: {} {}", client.title(), fault.message, fault.hint));
+                    details.push(format!("{}: failed: {}. {}", client.title(), fault.message, fault.hint));
                     code = if code == 0 { fault.exit_code() } else { code };
                 }
             }

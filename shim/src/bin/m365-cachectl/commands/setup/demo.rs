@@ -213,7 +213,7 @@ pub(super) async fn end(context: &Context, dry_run: bool, yes: bool) -> Result<u
             Ok(done) if done.state != "not_installed" => clients.push(done.client),
             Ok(_) => {}
             // The rest goes all the same; the entry leads nowhere then, and the person is told.
-            Err(fault) => context.output.note(&format!("{}: {} {}", client.title(), fault.message, fault.hint)),
+            Err(fault) => context.output.note(&format!("{}: {}. {}", client.title(), fault.message, fault.hint)),
         }
     }
     let tenant = mark.runs().await;

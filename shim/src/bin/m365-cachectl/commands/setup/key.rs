@@ -81,7 +81,7 @@ impl Guide<'_> {
                     let message = format!("{}; the settings are as they were", fault.message);
                     Err(Fault {
                         message,
-                        hint: "`m365-cachectl stop`, move the key file to its new place, and run this again.".into(),
+                        hint: "Run `m365-cachectl stop`, move the key file to its new place, and run this again.".into(),
                         ..fault
                     })
                 }
@@ -118,7 +118,7 @@ impl Guide<'_> {
     async fn in_a_file(&self, fault: Fault) -> Result<Outcome, Fault> {
         let file = self.usual_file();
         let question = format!(
-            "{} A key file can stand in: `{}`, for you alone (0600). Whoever can read that file and the database can read what is stored, so a copy \
+            "{}. A key file can stand in: `{}`, for you alone (0600). Whoever can read that file and the database can read what is stored, so a copy \
              of one disk protects nothing; a keyring is better. Make it?",
             fault.message,
             file.display()
@@ -128,7 +128,7 @@ impl Guide<'_> {
             false => false,
         };
         if !agreed {
-            let hint = format!("start a keyring, or `m365-cachectl setup --key-source file --key-file {}`", file.display());
+            let hint = format!("Start a keyring, or run `m365-cachectl setup --key-source file --key-file {}`.", file.display());
             return Err(Fault { hint, ..fault });
         }
         let changes = self.set(wanted(Some("file"), Some(&file))).await?;

@@ -155,7 +155,7 @@ fn before_the_first_look_without_a_daemon_and_with_an_older_one_it_says_so() {
     let older = StatusReply { activity: None, ..reply(0) };
     state.look(Look { at: Duration::ZERO, seen: Ok(Box::new(older)) });
     assert!(picture(&state, 80, 24).contains("older: `m365-cachectl restart`"));
-    let gone = Fault::new(Kind::Config, "daemon_not_running", "No daemon is running for the profile.", "");
+    let gone = Fault::new(Kind::Config, "daemon_not_running", "no daemon is running for the profile", "");
     state.look(Look { at: Duration::from_secs(1), seen: Err(gone) });
     assert!(picture(&state, 80, 24).contains("waiting: no daemon runs"));
     assert!(picture(&state, 30, 8).contains("no daemon"));

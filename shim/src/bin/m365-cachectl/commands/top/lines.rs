@@ -178,7 +178,7 @@ mod tests {
         let mut watch = Watch::default();
         line(&mut watch, look(0, reply("a", 100, 10)));
         insta::assert_json_snapshot!("top_line", line(&mut watch, look(2, reply("a", 130, 20))));
-        let gone = Fault::new(Kind::Config, "daemon_not_running", "No daemon is running.", "");
+        let gone = Fault::new(Kind::Config, "daemon_not_running", "no daemon is running", "");
         let line = line(&mut watch, Look { at: Duration::from_secs(3), seen: Err(gone) });
         assert_eq!((line.state.as_str(), line.at_ms, line.calls_per_second), ("not_running", None, None));
     }

@@ -267,7 +267,7 @@ pub(super) mod tests {
         watch.take(look(0, reply("a", 100, 0)));
         assert_eq!(watch.take(look(1, reply("b", 3, 0))), None, "it has counted less");
         assert_eq!(watch.calls().count(), 1, "calls of the one before are gone");
-        let gone = Fault::new(Kind::Config, "daemon_not_running", "No daemon is running.", "");
+        let gone = Fault::new(Kind::Config, "daemon_not_running", "no daemon is running", "");
         assert_eq!(watch.take(Look { at: Duration::from_secs(2), seen: Err(gone) }), None);
         assert_eq!(watch.trouble(), Some("no daemon runs"));
         assert_eq!(watch.take(look(9, reply("b", 80, 0))), None, "nobody saw these seconds");

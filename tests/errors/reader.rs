@@ -1,27 +1,14 @@
-//! Every error that the programs give, with its code and its hint, in `packaging/manual/errors.md`: read from the sources, so that none is
-//! missing from the page, and none has nothing to say about the way out. `UPDATE=1 cargo test --test main errors` writes it.
-//!
-//! Decided here: the sources are parsed (crate `syn`) rather than each error made by hand. Two hundred errors arise where a sentence is
-//! needed, and a list of them that somebody keeps would be short of the newest. What is computed stands as `…`; a hint that comes from a
-//! cause, or through the parameter of a function that makes the error, is read where it comes from.
-//!
-//! One style: a message is in lower case without a full stop, as Rust's own errors are, so that it goes into another one and after `error:`;
-//! it is no sequence of sentences. A hint is one or more sentences. (The other way round, messages as sentences, was rejected: every place
-//! that puts one message into another then has to take it apart.)
+//! Reads one file of ours: which errors it makes, with the code, the message and the hint of each.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{
-    Arm, Expr, ExprCall, ExprStruct, File, ImplItem, ItemEnum, ItemImpl, Lit, Local, Pat,
+    Arm, Expr, ExprCall, ExprStruct, ImplItem, ItemEnum, ItemImpl, Lit, Local, Pat,
     visit::{self, Visit},
 };
 
 /// What stands for a part that is computed.
-const COMPUTED: &str = "…";
+pub(super) const COMPUTED: &str = "…";
 
 /// Ways to make an error: the last two parts of the path, and where the code stands among the arguments; message and hint follow it.
 const MAKERS: [(&str, usize); 8] = [
@@ -36,58 +23,49 @@ const MAKERS: [(&str, usize); 8] = [
 ];
 
 /// What is told of a hint that is the one of a cause that has rows of its own.
-const OF_THE_CAUSE: &str = "As for its cause, which has a row of its own.";
+pub(super) const OF_THE_CAUSE: &str = "As for its cause, which has a row of its own.";
 /// Around the name of a type whose code, message or hint is passed on.
-const PASSED: char = '\u{1}';
+pub(super) const PASSED: char = '\u{1}';
 /// After that name: the type may have nothing to say, and then what follows is said.
-const PERHAPS: char = '?';
+pub(super) const PERHAPS: char = '?';
 /// Around the place of a parameter that is passed on.
-const PARAMETER: char = '\u{2}';
-/// What may begin a message in capitals.
-const NAMES: [&str; 3] = ["Microsoft", "Graph ", "OneDrive"];
-
+pub(super) const PARAMETER: char = '\u{2}';
+/// Around the numbers of a choice and of a part of it: what several names stand for together.
+const CHOICE: char = '\u{3}';
 /// Code, message and hint of one error.
-type Row = (String, String, String);
+pub(super) type Row = (String, String, String);
+/// Where an error is made: the file, and the function or the variant.
+pub(super) type Place = (String, String);
 /// What a type says of its variants: the variant (`_` for all others) and the text.
-type Told = BTreeMap<(String, &'static str), Vec<(String, String)>>;
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// Our sources, without their tests.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && name != "testing.rs" && name != "fake.rs" {
-            found.push(path);
-        }
-    }
-}
+pub(super) type Told = BTreeMap<(String, &'static str), Vec<(String, String)>>;
 
 /// What is known of one file.
 #[derive(Default)]
-struct Reader {
-    rows: BTreeSet<Row>,
+pub(super) struct Reader {
+    pub(super) rows: BTreeSet<Row>,
+    /// Where an error is made whose code cannot be read.
+    pub(super) unread: BTreeSet<Place>,
+    /// What the functions called `code` say, wherever in them.
+    pub(super) own_codes: BTreeSet<String>,
     /// What `let` and `const` give names to.
     names: BTreeMap<String, String>,
     /// Messages by type and variant.
     messages: Vec<(String, String, String)>,
-    told: Told,
+    pub(super) told: Told,
     /// The types of names in sight, where they are written down.
     types: BTreeMap<String, String>,
     /// What the variants of enums hold, by type, variant and field (a number in a tuple).
     fields: BTreeMap<(String, String, String), String>,
     /// Rows that a function makes of its parameters, by its name; whether other files may call it by that name.
-    made: Vec<(String, bool, Row)>,
+    pub(super) made: Vec<(String, bool, Row)>,
     /// What functions and methods are called with.
-    calls: BTreeMap<String, Vec<Vec<String>>>,
+    pub(super) calls: BTreeMap<String, Vec<Vec<String>>>,
     /// The function that is read: its name, whether other files may call it by that name, its parameters in order.
     within: (String, bool, Vec<String>),
+    /// What names that come out of one `match` or `if` stand for: the values of each arm.
+    choices: Vec<Vec<Vec<String>>>,
+    /// The name of the file.
+    file: String,
 }
 
 impl Reader {
@@ -119,7 +97,13 @@ impl Reader {
                     (None, false) => COMPUTED.into(),
                 }
             }
+            // `trouble.and_then(Trouble::code)`
+            Expr::MethodCall(call) if call.method == "and_then" && call.args.first().is_some_and(|said| said_of(said).is_some()) => {
+                let kind = call.args.first().and_then(said_of).unwrap_or_default();
+                format!("{PASSED}{kind}{PASSED}")
+            }
             Expr::MethodCall(call) => self.text(&call.receiver),
+            Expr::Field(field) if self.of_a_const(field).is_some() => self.of_a_const(field).unwrap_or_default(),
             // Only what has a code and a message has a hint.
             Expr::Field(field) if matches!(&field.member, syn::Member::Named(name) if name == "hint") => OF_THE_CAUSE.into(),
             Expr::Call(call) if wraps(&call.func) => call.args.first().map_or_else(|| COMPUTED.into(), |first| self.text(first)),
@@ -137,6 +121,12 @@ impl Reader {
             }
             _ => COMPUTED.into(),
         }
+    }
+
+    /// `THROTTLED.code`.
+    fn of_a_const(&self, field: &syn::ExprField) -> Option<String> {
+        let (Expr::Path(base), syn::Member::Named(name)) = (&*field.base, &field.member) else { return None };
+        self.names.get(&format!("{}.{name}", base.path.get_ident()?)).cloned()
     }
 
     fn last(&self, block: &syn::Block) -> String {
@@ -157,8 +147,13 @@ impl Reader {
 
     /// Notes the types of what a pattern takes out of a variant of `of`.
     fn bind(&mut self, of: &str, pat: &Pat) {
-        let variant = |path: &syn::Path| path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
-        let parts: Vec<(String, String, &Pat)> = match pat {
+        let variant = |path: &syn::Path| {
+            let mut names = path.segments.iter().rev().map(|part| part.ident.to_string());
+            let variant = names.next().unwrap_or_default();
+            (names.next().filter(|kind| kind != "Self").unwrap_or_else(|| of.to_owned()), variant)
+        };
+        let parts: Vec<((String, String), String, &Pat)> = match pat {
+            Pat::Guard(guarded) => return self.bind(of, &guarded.pat),
             Pat::Or(or) => return or.cases.iter().for_each(|case| self.bind(of, case)),
             Pat::TupleStruct(named) => {
                 named.elems.iter().enumerate().map(|(at, part)| (variant(&named.path), at.to_string(), part)).collect()
@@ -169,20 +164,37 @@ impl Reader {
             }
             _ => return,
         };
-        for (variant, field, part) in parts {
-            if let (Pat::Ident(name), Some(kind)) = (part, self.fields.get(&(of.to_owned(), variant, field))) {
+        for ((kind, variant), field, part) in parts {
+            if let (Pat::Ident(name), Some(kind)) = (part, self.fields.get(&(kind, variant, field))) {
                 self.types.insert(name.ident.to_string(), kind.clone());
             }
         }
     }
 
     fn arm(&mut self, of: &str, what: &'static str, arm: &Arm) {
-        let around = self.types.clone();
+        let (types, names) = (self.types.clone(), self.names.clone());
         self.bind(of, &arm.pat);
+        if let Expr::Block(block) = &*arm.body {
+            self.names_of(&block.block);
+        }
         let text = self.text(&arm.body);
-        self.types = around;
+        (self.types, self.names) = (types, names);
         for variant in variants(&arm.pat) {
             self.told.entry((of.to_owned(), what)).or_default().push((variant, text.clone()));
+        }
+    }
+
+    /// What an arm of a `fmt` written by hand writes; nothing where it writes what it holds, which is told where that arises.
+    fn shown_arm(&mut self, of: &str, arm: &Arm) {
+        let types = self.types.clone();
+        self.bind(of, &arm.pat);
+        let mut texts = self.shown(&arm.body);
+        texts.retain(|text| {
+            !text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|name| self.types.contains_key(name))
+        });
+        self.types = types;
+        for variant in variants(&arm.pat) {
+            self.messages.extend(texts.iter().map(|text| (of.to_owned(), variant.clone(), text.clone())));
         }
     }
 
@@ -195,9 +207,32 @@ impl Reader {
     }
 
     fn row(&mut self, code: &str, message: &str, hint: &str) {
+        for chosen in self.chosen(&[code, message, hint].map(str::to_owned)) {
+            self.one_row(&chosen[0], &chosen[1], &chosen[2]);
+        }
+    }
+
+    /// The texts once for each arm of a `match` or `if` that they come out of.
+    fn chosen(&self, texts: &[String]) -> Vec<Vec<String>> {
+        let choice = texts.iter().find_map(|text| text.split(CHOICE).nth(1)?.split('.').next()?.parse::<usize>().ok());
+        let Some((at, arms)) = choice.and_then(|at| Some((at, self.choices.get(at)?))) else { return vec![texts.to_vec()] };
+        let filled = |arm: &Vec<String>| -> Vec<String> {
+            let mark = |part: usize| format!("{CHOICE}{at}.{part}{CHOICE}");
+            let fill = |text: &String| arm.iter().enumerate().fold(text.clone(), |text, (part, said)| text.replace(&mark(part), said));
+            texts.iter().map(fill).collect()
+        };
+        arms.iter().flat_map(|arm| self.chosen(&filled(arm))).collect()
+    }
+
+    fn one_row(&mut self, code: &str, message: &str, hint: &str) {
         let (name, method, _) = &self.within;
+        if code.split(" / ").any(|code| code == COMPUTED) && !MAKERS.iter().any(|(maker, _)| maker == name) {
+            self.unread.insert((self.file.clone(), name.clone()));
+        }
         let row = |code: &str| (code.to_owned(), message.to_owned(), hint.to_owned());
-        if [code, message, hint].iter().any(|text| text.contains(PARAMETER)) {
+        if MAKERS.iter().any(|(maker, _)| maker == name) {
+            // Each of its calls is read.
+        } else if [code, message, hint].iter().any(|text| text.contains(PARAMETER)) {
             self.made.push((name.clone(), *method, row(code)));
         } else {
             self.rows.extend(code.split(" / ").map(row));
@@ -205,20 +240,38 @@ impl Reader {
     }
 
     /// What a file gives that needs no other file.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         for (kind, variant, message) in &self.messages {
-            let (code, hint) = (self.of(kind, "code", variant), self.of(kind, "hint", variant));
-            self.rows.extend(code.split(" / ").map(|code| (code.to_owned(), message.clone(), hint.clone())));
             self.told.entry((kind.clone(), "message")).or_default().push((variant.clone(), message.clone()));
+            // What has no code of its own is told by what has it in it; what has no hint is no error.
+            if !["code", "hint"].iter().all(|what| self.told.contains_key(&(kind.clone(), *what))) {
+                continue;
+            }
+            let (code, hint) = (self.of(kind, "code", variant), self.of(kind, "hint", variant));
+            if code.split(" / ").any(|code| code == COMPUTED) {
+                self.unread.insert((self.file.clone(), format!("{kind}::{variant}")));
+            }
+            self.rows.extend(code.split(" / ").map(|code| (code.to_owned(), message.clone(), hint.clone())));
         }
-        for (name, row) in self.made.iter().filter(|(_, method, _)| !method).map(|(name, _, row)| (name, row)) {
-            self.rows.extend(called(row, self.calls.get(name)));
+        let (methods, functions) = std::mem::take(&mut self.made).into_iter().partition(|(_, method, _)| *method);
+        self.made = methods;
+        self.settle(functions);
+    }
+
+    /// The rows of functions whose calls have all been read.
+    fn settle(&mut self, made: Vec<(String, bool, Row)>) {
+        for (name, _, row) in made {
+            let rows = called(&row, self.calls.get(&name));
+            if rows.is_empty() || rows.iter().any(|(code, ..)| code == COMPUTED) {
+                self.unread.insert((self.file.clone(), name));
+            }
+            self.rows.extend(rows);
         }
     }
 }
 
 /// What a function that makes errors of its parameters makes at each of its calls; one that only hands parameters on has rows of its own.
-fn called(row: &Row, calls: Option<&Vec<Vec<String>>>) -> Vec<Row> {
+pub(super) fn called(row: &Row, calls: Option<&Vec<Vec<String>>>) -> Vec<Row> {
     let mut rows = Vec::new();
     for given in calls.into_iter().flatten() {
         let filled = |text: &String| {
@@ -232,55 +285,29 @@ fn called(row: &Row, calls: Option<&Vec<Vec<String>>>) -> Vec<Row> {
     rows
 }
 
-/// Fills in what other types say.
-fn passed(row: Row, told: &Told) -> Vec<Row> {
-    let (codes, message, hint) = row;
-    let Some(kind) = passed_on(&codes) else {
-        return vec![(codes.clone(), filled(message, "message", &codes, told), filled(hint, "hint", &codes, told))];
-    };
-    let fallback = codes.rsplit(PASSED).next().and_then(|rest| rest.strip_prefix(" / ")).map(str::to_owned);
-    let codes: BTreeSet<String> = said(told, &kind, "code").iter().map(|(_, code)| code.clone()).chain(fallback).collect();
-    let codes = codes.into_iter().filter(|code| code != COMPUTED && passed_on(code).is_none());
-    codes.flat_map(|code| passed((code, message.clone(), hint.clone()), told)).collect()
-}
-
-fn passed_on(text: &str) -> Option<String> {
-    text.split(PASSED).nth(1).map(|kind| kind.trim_end_matches(PERHAPS).to_owned())
-}
-
-fn said<'a>(told: &'a Told, kind: &str, what: &'static str) -> &'a [(String, String)] {
-    told.get(&(kind.to_owned(), what)).map_or(&[], Vec::as_slice)
-}
-
-/// A text with what other types say in it: under the code of the row, where a type tells it by code.
-fn filled(mut text: String, what: &'static str, code: &str, told: &Told) -> String {
-    let mut seen = BTreeSet::new();
-    while let Some(kind) = passed_on(&text).filter(|kind| seen.insert(kind.clone())) {
-        let (codes, texts) = (said(told, &kind, "code"), said(told, &kind, what));
-        let own = |variant: &str| codes.iter().any(|(known, of)| known == variant && of == code);
-        let known = |text: &String| !text.is_empty() && text != COMPUTED;
-        let all = |which: &dyn Fn(&str) -> bool| {
-            joined(texts.iter().filter(|(variant, text)| which(variant) && known(text)).map(|(_, text)| text.clone()))
-        };
-        let of_code = all(&own);
-        if !of_code.is_empty() {
-            return of_code;
-        }
-        let instead = match () {
-            () if !codes.is_empty() && what == "hint" => OF_THE_CAUSE.to_owned(),
-            () if texts.is_empty() => COMPUTED.to_owned(),
-            () => all(&|_| true),
-        };
-        text = text.replace(&format!("{PASSED}{kind}{PERHAPS}{PASSED} / "), "").replace(&format!("{PASSED}{kind}{PASSED}"), &instead);
-    }
-    text
+/// The type in `Trouble::code` and `Trouble::hint`.
+fn said_of(expr: &Expr) -> Option<String> {
+    let Expr::Path(path) = expr else { return None };
+    let names: Vec<String> = path.path.segments.iter().map(|part| part.ident.to_string()).collect();
+    let [.., kind, said] = names.as_slice() else { return None };
+    ["code", "hint"].contains(&said.as_str()).then(|| kind.clone())
 }
 
 /// The last part of the name of a type, without what it is wrapped in.
 fn type_name(kind: &syn::Type) -> String {
     match kind {
         syn::Type::Reference(inner) => type_name(&inner.elem),
-        syn::Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),
+        syn::Type::Path(path) => {
+            let last = path.path.segments.last();
+            match last.map(|last| (last.ident.to_string(), &last.arguments)) {
+                Some((name, syn::PathArguments::AngleBracketed(held))) if name == "Box" => match held.args.first() {
+                    Some(syn::GenericArgument::Type(held)) => type_name(held),
+                    _ => name,
+                },
+                Some((name, _)) => name,
+                None => String::new(),
+            }
+        }
         _ => String::new(),
     }
 }
@@ -290,7 +317,7 @@ fn wraps(func: &Expr) -> bool {
     matches!(func, Expr::Path(path) if path.path.segments.last().is_some_and(|last| ["Some", "Ok", "Err", "from"].contains(&last.ident.to_string().as_str())))
 }
 
-fn joined(texts: impl Iterator<Item = String>) -> String {
+pub(super) fn joined(texts: impl Iterator<Item = String>) -> String {
     let mut all: Vec<String> = Vec::new();
     for text in texts {
         if !all.contains(&text) {
@@ -304,6 +331,7 @@ fn joined(texts: impl Iterator<Item = String>) -> String {
 fn variants(pat: &Pat) -> Vec<String> {
     let last = |path: &syn::Path| path.segments.last().map(|last| last.ident.to_string());
     match pat {
+        Pat::Guard(guarded) => variants(&guarded.pat),
         Pat::Or(or) => or.cases.iter().flat_map(variants).collect(),
         Pat::TupleStruct(named) => last(&named.path).into_iter().collect(),
         Pat::Struct(named) => last(&named.path).into_iter().collect(),
@@ -340,22 +368,31 @@ impl<'a> Visit<'a> for Reader {
     fn visit_item_const(&mut self, item: &'a syn::ItemConst) {
         let text = self.text(&item.expr);
         self.names.insert(item.ident.to_string(), text);
+        if let Expr::Struct(made) = &*item.expr {
+            for field in &made.fields {
+                if let syn::Member::Named(name) = &field.member {
+                    self.names.insert(format!("{}.{name}", item.ident), self.text(&field.expr));
+                }
+            }
+        }
         visit::visit_item_const(self, item);
     }
 
     fn visit_local(&mut self, local: &'a Local) {
+        // A closure with a name makes errors as a function does; what it says is settled where its function ends.
+        if let (Some(name), Some(Expr::Closure(closure))) = (named(&local.pat), local.init.as_ref().map(|init| &*init.expr)) {
+            return self.read_closure(&name, closure);
+        }
         visit::visit_local(self, local);
-        let Some(init) = &local.init else { return };
-        match (&local.pat, &*init.expr) {
-            (Pat::Ident(name), value) => drop(self.names.insert(name.ident.to_string(), self.text(value))),
-            (Pat::Tuple(names), Expr::Tuple(values)) => {
-                for (name, value) in names.elems.iter().zip(&values.elems) {
-                    if let Pat::Ident(name) = name {
-                        self.names.insert(name.ident.to_string(), self.text(value));
-                    }
-                }
-            }
-            _ => {}
+        self.name(local);
+    }
+
+    /// What `vec!` holds; of other macros nothing makes errors.
+    fn visit_macro(&mut self, made: &'a syn::Macro) {
+        if made.path.is_ident("vec")
+            && let Ok(all) = made.parse_body_with(syn::punctuated::Punctuated::<Expr, syn::Token![,]>::parse_terminated)
+        {
+            all.iter().for_each(|expr| Reader::visit_expr(self, expr));
         }
     }
 
@@ -391,15 +428,25 @@ impl<'a> Visit<'a> for Reader {
     fn visit_item_impl(&mut self, item: &'a ItemImpl) {
         let syn::Type::Path(kind) = &*item.self_ty else { return visit::visit_item_impl(self, item) };
         let kind = kind.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+        let shows = item.trait_.as_ref().is_some_and(|(path, ..)| path.segments.last().is_some_and(|last| last.ident == "Display"));
         let around = self.types.insert("self".into(), kind.clone());
         for function in item.items.iter().filter_map(|item| if let ImplItem::Fn(function) = item { Some(function) } else { None }) {
+            let mut arms = Arms::default();
+            arms.visit_block(&function.block);
             let what = match function.sig.ident.to_string().as_str() {
                 "code" => "code",
                 "hint" => "hint",
+                "fmt" if shows => {
+                    arms.0.iter().for_each(|arm| self.shown_arm(&kind, arm));
+                    continue;
+                }
                 _ => continue,
             };
-            let mut arms = Arms::default();
-            arms.visit_block(&function.block);
+            if what == "code" && item.items.iter().any(|item| matches!(item, ImplItem::Fn(function) if function.sig.ident == "hint")) {
+                let mut literals = Literals::default();
+                literals.visit_block(&function.block);
+                self.own_codes.extend(literals.0);
+            }
             for arm in arms.0 {
                 self.arm(&kind, what, &arm);
             }
@@ -419,8 +466,7 @@ impl<'a> Visit<'a> for Reader {
             [own, name] if own == "Self" => format!("{}::{name}", self.types.get("self").map_or("Self", String::as_str)),
             last => last.join("::"),
         };
-        let given = call.args.iter().map(|arg| self.text(arg)).collect();
-        self.calls.entry(name.clone()).or_default().push(given);
+        self.called_with(&name, call.args.iter());
         let Some((_, at)) = MAKERS.iter().find(|(maker, _)| *maker == name) else { return };
         let args: Vec<&Expr> = call.args.iter().collect();
         let text = |at: usize| args.get(at).map(|arg| self.text(arg)).unwrap_or_default();
@@ -430,8 +476,7 @@ impl<'a> Visit<'a> for Reader {
 
     fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
         visit::visit_expr_method_call(self, call);
-        let given = call.args.iter().map(|arg| self.text(arg)).collect();
-        self.calls.entry(call.method.to_string()).or_default().push(given);
+        self.called_with(&call.method.to_string(), call.args.iter());
     }
 
     /// A row of a table of errors.
@@ -448,6 +493,118 @@ impl<'a> Visit<'a> for Reader {
 }
 
 impl Reader {
+    /// Of the file called `file`, where others have given these names.
+    pub(super) fn begin(file: &str, names: &BTreeMap<String, String>) -> Self {
+        Self { file: file.to_owned(), names: names.clone(), ..Self::default() }
+    }
+
+    /// Notes what `let` gives a name to.
+    fn name(&mut self, local: &Local) {
+        let Some(init) = &local.init else { return };
+        let Pat::Tuple(names) = &local.pat else {
+            if let Some(name) = named(&local.pat) {
+                self.names.insert(name, self.text(&init.expr));
+            }
+            return;
+        };
+        let arms = self.tuples(&init.expr);
+        for (part, name) in names.elems.iter().enumerate().filter_map(|(part, name)| Some((part, named(name)?))) {
+            let text = match arms.as_slice() {
+                [] => COMPUTED.to_owned(),
+                [only] => only.get(part).cloned().unwrap_or_else(|| COMPUTED.to_owned()),
+                _ => format!("{CHOICE}{}.{part}{CHOICE}", self.choices.len()),
+            };
+            self.names.insert(name, text);
+        }
+        if arms.len() > 1 {
+            let most = names.elems.len();
+            let whole = |mut arm: Vec<String>| {
+                arm.resize(most, COMPUTED.to_owned());
+                arm
+            };
+            self.choices.push(arms.into_iter().map(whole).collect());
+        }
+    }
+
+    /// The tuples that an expression may come to.
+    fn tuples(&mut self, expr: &Expr) -> Vec<Vec<String>> {
+        match expr {
+            Expr::Tuple(values) => vec![values.elems.iter().map(|value| self.text(value)).collect()],
+            Expr::Match(made) => made.arms.iter().flat_map(|arm| self.tuples(&arm.body)).collect(),
+            Expr::If(either) => {
+                let mut all = self.tuples_of(&either.then_branch);
+                all.extend(either.else_branch.iter().flat_map(|(_, other)| self.tuples(other)));
+                all
+            }
+            Expr::Block(block) => self.tuples_of(&block.block),
+            _ => Vec::new(),
+        }
+    }
+
+    fn tuples_of(&mut self, block: &syn::Block) -> Vec<Vec<String>> {
+        let around = self.names.clone();
+        self.names_of(block);
+        let all = match block.stmts.last() {
+            Some(syn::Stmt::Expr(expr, None)) => self.tuples(expr),
+            _ => Vec::new(),
+        };
+        self.names = around;
+        all
+    }
+
+    /// Notes what the block gives names to.
+    fn names_of(&mut self, block: &syn::Block) {
+        for stmt in &block.stmts {
+            if let syn::Stmt::Local(local) = stmt {
+                self.name(local);
+            }
+        }
+    }
+
+    /// What a part of a `fmt` written by hand writes: `f.write_str(…)`, `write!(f, …)`.
+    fn shown(&self, expr: &Expr) -> Vec<String> {
+        match expr {
+            Expr::Try(inner) => self.shown(&inner.expr),
+            Expr::Block(block) => match block.block.stmts.last() {
+                Some(syn::Stmt::Expr(expr, _)) => self.shown(expr),
+                _ => Vec::new(),
+            },
+            Expr::MethodCall(call) if call.method == "write_str" => call.args.iter().map(|text| self.text(text)).collect(),
+            Expr::Macro(made) if made.mac.path.is_ident("write") => {
+                let text = |input: syn::parse::ParseStream<'_>| {
+                    input.parse::<Expr>()?;
+                    input.parse::<syn::Token![,]>()?;
+                    first_text(input)
+                };
+                made.mac.parse_body_with(text).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn called_with<'b>(&mut self, name: &str, args: impl Iterator<Item = &'b Expr>) {
+        let given: Vec<String> = args.map(|arg| self.text(arg)).collect();
+        let given = self.chosen(&given);
+        self.calls.entry(name.to_owned()).or_default().extend(given);
+    }
+
+    /// Reads a closure with a name.
+    fn read_closure(&mut self, name: &str, closure: &syn::ExprClosure) {
+        let around = (self.names.clone(), self.types.clone(), self.within.clone());
+        let mut parameters = Vec::new();
+        for input in &closure.inputs {
+            let name = named(input).unwrap_or_default();
+            self.names.remove(&name);
+            if let Pat::Type(typed) = input {
+                self.types.insert(name.clone(), type_name(&typed.ty));
+            }
+            parameters.push(name);
+        }
+        self.within = (name.to_owned(), false, parameters);
+        Reader::visit_expr(self, &closure.body);
+        (self.names, self.types, self.within) = around;
+    }
+
     /// Reads a function with its parameters in sight.
     fn read_fn(&mut self, sig: &syn::Signature, read: impl FnOnce(&mut Self)) {
         let mut parameters = Vec::new();
@@ -461,7 +618,17 @@ impl Reader {
             }
         }
         let around = std::mem::replace(&mut self.within, (sig.ident.to_string(), false, parameters));
+        let (calls, made) = (std::mem::take(&mut self.calls), std::mem::take(&mut self.made));
         read(self);
+        // Closures are called within their function alone.
+        let own = self.within.0.clone();
+        let (rest, closures) = std::mem::replace(&mut self.made, made).into_iter().partition(|(name, method, _)| *method || *name == own);
+        self.settle(closures);
+        let rest: Vec<(String, bool, Row)> = rest;
+        self.made.extend(rest);
+        for (name, given) in std::mem::replace(&mut self.calls, calls) {
+            self.calls.entry(name).or_default().extend(given);
+        }
         (self.within, self.names, self.types) = (around, names, types);
     }
 }
@@ -478,90 +645,40 @@ impl<'a> Visit<'a> for Arms {
     }
 }
 
+/// What the `const`s of a file, which others may use, give names to.
+#[derive(Default)]
+pub(super) struct Consts(pub(super) Vec<(String, String)>);
+
+impl<'a> Visit<'a> for Consts {
+    fn visit_item_const(&mut self, item: &'a syn::ItemConst) {
+        let text = Reader::default().text(&item.expr);
+        if text != COMPUTED && !matches!(item.vis, syn::Visibility::Inherited) {
+            self.0.push((item.ident.to_string(), text));
+        }
+    }
+}
+
+/// The texts that stand in a function.
+#[derive(Default)]
+struct Literals(BTreeSet<String>);
+
+impl<'a> Visit<'a> for Literals {
+    fn visit_lit_str(&mut self, text: &'a syn::LitStr) {
+        self.0.insert(text.value());
+    }
+}
+
+/// The name that a pattern gives.
+fn named(pat: &Pat) -> Option<String> {
+    match pat {
+        Pat::Ident(name) => Some(name.ident.to_string()),
+        Pat::Type(typed) => named(&typed.pat),
+        _ => None,
+    }
+}
+
 fn first_text(input: syn::parse::ParseStream<'_>) -> syn::Result<String> {
     let text: syn::LitStr = input.parse()?;
     input.parse::<proc_macro2::TokenStream>()?;
     Ok(text.value())
-}
-
-fn rows() -> BTreeSet<Row> {
-    let mut files = Vec::new();
-    for folder in ["src", "daemon/src", "shim/src", "proto/src"] {
-        sources(&root().join(folder), &mut files);
-    }
-    let mut rows = BTreeSet::new();
-    let (mut told, mut calls, mut methods) = (Told::new(), BTreeMap::<String, Vec<Vec<String>>>::new(), Vec::new());
-    for path in files {
-        let file: File = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut reader = Reader::default();
-        reader.visit_file(&file);
-        reader.end();
-        rows.extend(reader.rows);
-        told.extend(reader.told);
-        methods.extend(reader.made.into_iter().filter(|(_, method, _)| *method));
-        reader.calls.into_iter().for_each(|(name, given)| calls.entry(name).or_default().extend(given));
-    }
-    // A method is called from anywhere; a function that makes errors of its parameters only from its own file.
-    methods.iter().for_each(|(name, _, row)| rows.extend(called(row, calls.get(name))));
-    let mut rows: BTreeSet<Row> = rows.into_iter().flat_map(|row| passed(row, &told)).collect();
-    // What passes another's code or message on is told where that arises; what has no message is made for its exit code alone.
-    let told_elsewhere = |text: &str| text.is_empty() || text == COMPUTED || text.contains([PARAMETER, PASSED]);
-    rows.retain(|(code, message, _)| !told_elsewhere(code) && !told_elsewhere(message));
-    rows
-}
-
-fn page(rows: &BTreeSet<Row>) -> String {
-    let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-    let mut page = String::from(
-        "# Errors\n\nWhat the programs say when something cannot be done: the code, which is stable and stands as `error.code` in JSON, the message, and the\n\
-         one thing to do. `…` and `{…}` stand for what is filled in, ` / ` for one of several. The exit codes of `m365-cachectl` are in its `--help`.\n\n\
-         Generated from the sources: `UPDATE=1 cargo test --test main errors`.\n\n| code | message | what to do |\n|---|---|---|\n",
-    );
-    for (code, message, hint) in rows {
-        page.push_str(&format!("| `{code}` | {} | {} |\n", cell(message), cell(hint)));
-    }
-    page
-}
-
-#[test]
-fn the_page_has_every_error_with_its_hint() {
-    let rows = rows();
-    let path = root().join("packaging/manual/errors.md");
-    let made = page(&rows);
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &made).unwrap();
-    }
-    assert!(fs::read_to_string(&path).unwrap_or_default() == made, "out of date: `UPDATE=1 cargo test --test main errors`");
-    assert!(rows.len() > 150, "{}", rows.len());
-    let name = |code: &str| code.len() > 2 && code.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    for (code, message, hint) in &rows {
-        assert!(name(code), "`{code}` is no code: {message}");
-        for hint in hint.split(" / ") {
-            let told = !hint.is_empty() && hint != COMPUTED && !hint.contains([PARAMETER, PASSED]);
-            assert!(told, "`{code}` says nothing of the way out: {message}");
-        }
-    }
-}
-
-#[test]
-fn messages_and_hints_are_of_one_style() {
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let sentences = |text: &str| text.match_indices(". ").any(|(at, _)| text[at + 2..].starts_with(|c: char| c.is_uppercase()));
-    let mut wrong = BTreeSet::new();
-    for (code, messages, hints) in rows() {
-        for message in messages.split(" / ").map(words) {
-            let begun = !message.starts_with(char::is_uppercase) || NAMES.iter().any(|name| message.starts_with(name));
-            if !begun || message.ends_with('.') || sentences(&message) {
-                wrong.insert(format!("`{code}`: no message in lower case without a full stop: {message}"));
-            }
-        }
-        for hint in hints.split(" / ").map(words) {
-            // A command alone says neither why nor what it is for.
-            let alone = hint.starts_with('`') && hint.matches('`').count() == 2 && hint.trim_end_matches('.').ends_with('`');
-            if hint.starts_with(char::is_lowercase) || !hint.ends_with(['.', '?']) || alone {
-                wrong.insert(format!("`{code}`: no hint in sentences: {hint}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
 }

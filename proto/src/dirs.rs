@@ -7,7 +7,8 @@
 //!
 //! Where a variable leads to another folder for data (`XDG_DATA_HOME`: an export in one shell, an application in a sandbox) there is another profile, with a daemon of its own;
 //! both share the folder for run-time files. So there the socket of the usual place alone has the plain name, which the units of packages know, and every other
-//! carries a mark of its data folder: one name for two profiles would lead a person's `backup` or `reset` to the wrong one.
+//! carries a mark of its data folder: one name for two profiles would lead a person's `backup` or `reset` to the wrong one. What a snap names for itself (VS Code hands
+//! it on to the servers that it starts) is nobody's choice: these go to the profile of everybody else, or that editor alone would have a cache and a sign-in of its own.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 pub const DIR_VARIABLE: &str = "M365_CACHED_DIR";
 /// Name of our folders inside the system's own places.
 const FOLDER: &str = "m365-cached";
+/// Where a user's settings and data lie when no variable says otherwise (XDG Base Directory Specification).
+const CONFIG: &str = ".config";
+const DATA: &str = ".local/share";
 /// Name of the socket file.
 const SOCKET: &str = "m365-cached.sock";
 /// Longest socket path the system takes, in bytes, without the closing zero: `sun_path` is 104 bytes on macOS and the BSDs, 108 on Linux.
@@ -192,20 +196,27 @@ impl Places {
     #[must_use]
     pub fn of_this_machine() -> Option<Self> {
         let dirs = directories::ProjectDirs::from("", "", FOLDER)?;
-        let home = directories::BaseDirs::new()?;
+        let base = directories::BaseDirs::new()?;
+        let home = base.home_dir();
+        let data = no_snaps(dirs.data_local_dir(), home, DATA);
         Some(Self {
-            usual: is_usual(dirs.data_local_dir(), home.home_dir()),
-            config: dirs.config_dir().to_owned(),
-            data: dirs.data_local_dir().to_owned(),
+            usual: is_usual(&data, home),
+            config: no_snaps(dirs.config_dir(), home, CONFIG),
+            data,
             runtime: dirs.runtime_dir().filter(|dir| dir.parent().is_some_and(is_ours)).map(Path::to_owned).or_else(runtime_by_user),
             short: short_by_user(),
         })
     }
 }
 
+/// `dir`, or what it would be without a variable (`usual` below the home) where it lies among the folders of snaps.
+fn no_snaps(dir: &Path, home: &Path, usual: &str) -> PathBuf {
+    if cfg!(target_os = "linux") && dir.starts_with(home.join("snap")) { home.join(usual).join(FOLDER) } else { dir.to_owned() }
+}
+
 /// Whether `data` is where it lies for the user with that `home` when no variable says otherwise. Windows and macOS have no such variable.
 fn is_usual(data: &Path, home: &Path) -> bool {
-    cfg!(any(windows, target_vendor = "apple")) || data == home.join(".local/share").join(FOLDER)
+    cfg!(any(windows, target_vendor = "apple")) || data == home.join(DATA).join(FOLDER)
 }
 
 /// `/run/user/<uid>` is what `XDG_RUNTIME_DIR` would have said in a full session.

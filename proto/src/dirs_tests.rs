@@ -57,14 +57,14 @@ fn the_system_profile_uses_three_places() {
 #[test]
 fn every_folder_for_data_has_a_socket_of_its_own() {
     let at = |data: &str, usual| Profile::system(&Places { data: data.into(), usual, ..places() });
-    let (usual, snap, shell) = (
+    let (usual, sandbox, shell) = (
         at("/home/ada/.local/share/m365-cached", true),
-        at("/home/ada/snap/code/7/.local/share/m365-cached", false),
+        at("/home/ada/.var/app/editor/data/m365-cached", false),
         at("/srv/data/m365-cached", false),
     );
     assert_eq!(usual.socket(), Path::new("/run/user/1000/m365-cached/m365-cached.sock"), "the units of packages know that name");
-    assert!(usual.socket() != snap.socket() && snap.socket() != shell.socket() && shell.socket() != usual.socket());
-    for profile in [&usual, &snap, &shell] {
+    assert!(usual.socket() != sandbox.socket() && sandbox.socket() != shell.socket() && shell.socket() != usual.socket());
+    for profile in [&usual, &sandbox, &shell] {
         assert_eq!(profile.socket().parent(), Some(Path::new("/run/user/1000/m365-cached")));
         assert_eq!(profile.socket(), profile.runtime.join(profile.socket_name()), "where a service is told to listen");
     }
@@ -79,12 +79,24 @@ fn every_folder_for_data_has_a_socket_of_its_own() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_snap_names_for_itself_leads_nobody_away() {
+    let home = Path::new("/home/ada");
+    let at = |dir: &str| no_snaps(Path::new(dir), home, DATA);
+    let usual = Path::new("/home/ada/.local/share/m365-cached");
+    assert_eq!(at("/home/ada/snap/code/7/.local/share/m365-cached"), usual);
+    for own in ["/home/ada/.local/share/m365-cached", "/srv/snap/m365-cached", "/home/ada/snapshots/m365-cached"] {
+        assert_eq!(at(own), Path::new(own));
+    }
+}
+
 #[cfg(not(target_vendor = "apple"))]
 #[test]
 fn the_usual_place_is_below_the_home() {
     let usual = |data: &str| is_usual(Path::new(data), Path::new("/home/ada"));
     assert!(usual("/home/ada/.local/share/m365-cached") && usual("/home/ada/.local/share//m365-cached/"));
-    assert!(!usual("/home/ada/snap/code/7/.local/share/m365-cached") && !usual("/home/ada/.local/share/other"));
+    assert!(!usual("/home/ada/.var/app/editor/data/m365-cached") && !usual("/home/ada/.local/share/other"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ mod reader;
 use reader::{COMPUTED, Consts, OF_THE_CAUSE, PARAMETER, PASSED, PERHAPS, Place, Reader, Row, Told, called, joined};
 
 /// Where an error is made whose code cannot be read, and why it is on the page all the same.
-const LEFT: [(&str, &str, &str); 15] = [
+const LEFT: [(&str, &str, &str); 16] = [
     ("src/graph/error.rs", "GraphError::Refused", "the rows of its table are read themselves"),
     ("daemon/src/offline/doctor/files.rs", "configuration", "advice on settings, read where it is given"),
     ("daemon/src/parts.rs", "old_names", "the same"),
@@ -32,7 +32,8 @@ const LEFT: [(&str, &str, &str); 15] = [
     ("daemon/src/service/convert.rs", "warning", "to the wire, as it is"),
     ("daemon/src/service/status.rs", "fault", "the same"),
     ("shim/src/bin/m365-cachectl/commands/status.rs", "WarningView::from", "from the wire, as it is"),
-    ("shim/src/bin/m365-cachectl/views.rs", "FaultView::from", "the same"),
+    ("shim/src/bin/m365-cachectl/commands/status.rs", "run", "that of the statistics, which are asked for as well"),
+    ("shim/src/bin/m365-cachectl/views.rs", "FaultView::from", "from the wire, as it is"),
     ("shim/src/bin/m365-cachectl/commands/doctor/daemon.rs", "asked", "what the daemon found, and views of it that are read themselves"),
     ("shim/src/bin/m365-cachectl/commands/doctor/daemon.rs", "warnings", "the daemon's own"),
     ("shim/src/bin/m365-cachectl/offline.rs", "once", "what the daemon's program said"),

@@ -88,8 +88,8 @@ fn a_folder_that_others_may_enter_is_not_believed() {
 fn a_verb_reaches_the_daemon_of_its_own_folder_for_data_and_no_other() {
     let mut house = House::new();
     let session = house.session("run").to_str().unwrap().to_owned();
-    let (snap, shell) = (house.home.path().join("snap/share"), house.home.path().join("shell"));
-    let folders = [None, snap.to_str(), shell.to_str()];
+    let (sandbox, shell) = (house.home.path().join("sandbox/share"), house.home.path().join("shell"));
+    let folders = [None, sandbox.to_str(), shell.to_str()];
     let mut daemons = Vec::new();
     for folder in folders {
         house.keep_in(&session, folder);
@@ -107,6 +107,10 @@ fn a_verb_reaches_the_daemon_of_its_own_folder_for_data_and_no_other() {
         let name = unit.lines().find_map(|line| line.strip_prefix("ListenStream=%t/m365-cached/")).unwrap();
         assert!(house.home.path().join("run/m365-cached").join(name).exists(), "{folder:?}: {name}");
     }
+    // What a snap names for itself is the choice of nobody.
+    let snap = house.home.path().join("snap/code/7/.local/share");
+    house.keep_in(&session, snap.to_str());
+    assert_eq!(house.json(&["status"])["pid"], daemons[0].pid());
     // What ends one to work on its files ends no other.
     for at in (0..folders.len()).rev() {
         house.keep_in(&session, folders[at]);

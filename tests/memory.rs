@@ -17,7 +17,7 @@ use m365_cached_checks::support::{
     PATIENCE,
     bins::{For, bins},
     home::Home,
-    process::{Running, spawn},
+    process::{Running, replace, spawn},
     stopwatch,
 };
 use rustix::process::geteuid;
@@ -63,7 +63,7 @@ fn no_other_process_of_the_user_looks_into_the_daemon() {
     let place = tempfile::Builder::new().prefix("m365-bin-").tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = place.path().join("m365-cached");
-    fs::copy(&bins(For::Tests).unwrap().daemon, &program).unwrap();
+    replace(&program, &bins(For::Tests).unwrap().daemon).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     if geteuid().is_root() {
         chown(home.path(), Some(NOBODY), Some(NOBODY)).unwrap();

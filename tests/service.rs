@@ -192,9 +192,7 @@ fn the_socket_goes_on_to_the_program_that_takes_its_place() {
     let mut client = world.client(Era::Modern).unwrap();
     list(&world, &mut client);
     let before = world.ctl_json(&["status"]).unwrap();
-    let new = program.with_extension("new");
-    fs::copy(&world.bins.daemon, &new).unwrap();
-    fs::rename(&new, &program).unwrap();
+    process::replace(&program, &world.bins.daemon).unwrap();
     let deadline = stopwatch::now() + PATIENCE;
     loop {
         world.advance(Duration::from_secs(10)).unwrap();

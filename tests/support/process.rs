@@ -17,6 +17,18 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 
+/// Puts a copy of `source` in the place of `program` at one stroke. Another program makes it: if this process wrote it, whatever another test starts at that
+/// moment would hold it open for writing for a while, and nobody could run it.
+///
+/// # Errors
+/// When it cannot be copied or moved.
+pub fn replace(program: &Path, source: &Path) -> anyhow::Result<()> {
+    let new = program.with_extension("new");
+    let copied = Command::new("cp").arg("-p").args([source, &new]).status().context("cp")?;
+    anyhow::ensure!(copied.success(), "cp {} {}: {copied}", source.display(), new.display());
+    std::fs::rename(&new, program).with_context(|| format!("replacing {}", program.display()))
+}
+
 /// A running child. Killed when dropped.
 #[derive(Debug)]
 pub struct Running {

@@ -38,7 +38,12 @@ a token were replaced by marks; equal marks stand for equal words. No answer of 
 /// Writes it; where it is.
 pub(super) async fn write(context: &Context, path: &Path, checks: &[Check], proxy: Option<&str>, seen: &Seen) -> Result<String, Fault> {
     let config: Result<Value, Fault> = offline::look(context, &["config", "show"]).await;
-    let redactor = redactor(seen, config.as_ref().ok(), proxy);
+    let mut redactor = redactor(seen, config.as_ref().ok(), proxy);
+    if config.is_err() {
+        // The daemon may have written of it when it could still be read.
+        quoted(&std::fs::read_to_string(context.profile.config_file()).unwrap_or_default())
+            .for_each(|text| know_quoted(&mut redactor, text));
+    }
     let cleaned = |value: Value| pretty(&redactor.clean_value(value));
     let stats = stats::as_json(context).await.unwrap_or_else(|fault| json!({ "unknown": fault.code }));
     let texts = [
@@ -126,6 +131,19 @@ fn redactor(seen: &Seen, config: Option<&Value>, proxy: Option<&str>) -> Redacto
     redactor
 }
 
+/// What may name somebody or a place in settings that cannot be used: quoted, and no plain word.
+fn quoted(settings: &str) -> impl Iterator<Item = &str> {
+    let inside = settings.lines().flat_map(|line| line.split(['"', '\'']).skip(1).step_by(2));
+    inside.filter(|text| text.len() >= 4 && text.contains(['.', ':', '/', '\\', '@', '-']))
+}
+
+fn know_quoted(redactor: &mut Redactor, text: &str) {
+    redactor.know(text, "<setting>");
+    if text.contains("://") {
+        redactor.know_word(host(text), "<setting>");
+    }
+}
+
 /// The policies in what `status` says of a client: `work and desk: read-only, 1 account`.
 fn policies(said: &str) -> impl Iterator<Item = &str> {
     said.rsplit_once(": ").into_iter().flat_map(|(names, _)| names.split(" and "))
@@ -165,6 +183,16 @@ fn pretty(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_in_settings_that_cannot_be_used_are_known_too() {
+        let mut redactor = Redactor::default();
+        let settings =
+            "[network]\nproxy = 'http://gate.contoso.corp:3128' # \"that one\"\nno_proxy = [\"intern.contoso.corp\", \"warn\"\n[grahp";
+        quoted(settings).for_each(|text| know_quoted(&mut redactor, text));
+        let told = redactor.clean("warn: gate.contoso.corp and INTERN.contoso.corp, a gate\n");
+        assert_eq!(told, "warn: <setting> and <setting>, a gate\n");
+    }
 
     #[test]
     fn what_people_named_is_known() {

@@ -46,6 +46,9 @@ impl House {
     fn replace(&self, with: impl FnOnce(&Path)) {
         let draft = self.program.with_extension("draft");
         with(&draft);
+        if draft.is_symlink() {
+            return fs::rename(draft, &self.program).unwrap();
+        }
         process::replace(&self.program, &draft).unwrap();
         fs::remove_file(draft).unwrap();
     }
@@ -119,7 +122,7 @@ fn it_gives_way_to_another_version_and_no_client_notices() {
 
     // The same program in another file: what is told apart is the file.
     house.replace(|new| {
-        symlink(&house.world.bins.daemon, new).unwrap();
+        fs::copy(&house.world.bins.daemon, new).unwrap();
     });
     let waiting = house.until(|status| warned(status, "other_version_installed"));
     assert_eq!(waiting["instance"], before["instance"], "a call is under way");
@@ -154,7 +157,7 @@ fn it_gives_way_only_when_a_write_that_nobody_waits_for_has_ended() {
     house.world.until(|status| status["clients"] == json!([])).unwrap();
 
     house.replace(|new| {
-        symlink(&house.world.bins.daemon, new).unwrap();
+        fs::copy(&house.world.bins.daemon, new).unwrap();
     });
     house.until(|status| warned(status, "other_version_installed"));
     for _ in 0..3 {
@@ -178,7 +181,7 @@ fn a_log_that_is_full_is_left_behind_by_stderr_too() {
     house.world.start_daemon().unwrap();
     let before = house.status();
     house.replace(|new| {
-        symlink(&house.world.bins.daemon, new).unwrap();
+        fs::copy(&house.world.bins.daemon, new).unwrap();
     });
     house.until(|status| status["state"] == "ready" && status["instance"] != before["instance"]);
     let ready = |path: &Path| fs::read_to_string(path).unwrap().matches("m365_cached_daemon: ready").count();

@@ -17,8 +17,11 @@ use syn::{Attribute, Expr, Fields, GenericArgument, Item, Lit, Meta, PathArgumen
 const COMMANDS: &str = "shim/src/bin/m365-cachectl/commands";
 const VIEWS: &str = "views";
 
-/// A verb, the file and the type that it prints (several for what it does in several ways), and what has to be said beside the members.
-const VERBS: [(&str, &[(&str, &str)], &str); 58] = [
+/// A file below the commands, and a type in it that is printed.
+type Printed = (&'static str, &'static str);
+
+/// A verb, what it prints (several for what it does in several ways), and what has to be said beside the members.
+const VERBS: [(&str, &[Printed], &str); 58] = [
     (
         "setup",
         &[("setup/report", "Step"), ("setup/report", "Finished"), ("setup/report", "Ended")],
@@ -233,12 +236,10 @@ impl Types {
         let (file, item) = self.of(file, name);
         let mut shapes = Vec::new();
         match item {
-            Item::Struct(own) => {
-                if told(&own.attrs, "transparent").is_none() {
-                    let mut members = Vec::new();
-                    self.members(&file, &own.fields, "", "", &mut members);
-                    shapes.push((text_of(&own.attrs), members));
-                }
+            Item::Struct(own) if told(&own.attrs, "transparent").is_none() => {
+                let mut members = Vec::new();
+                self.members(&file, &own.fields, "", "", &mut members);
+                shapes.push((text_of(&own.attrs), members));
             }
             Item::Enum(own) => {
                 for variant in &own.variants {

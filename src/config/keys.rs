@@ -367,7 +367,7 @@ pub(super) const KEYS: &[Setting] = &[
     },
     Setting {
         key: "graph.call_deadline_s",
-        meaning: "Longest time of one call with all its requests, pages and retries, in seconds.",
+        meaning: "Longest time of one call with all its requests, pages and retries, in seconds. Moving a file is not counted: see `files.deadline_s`.",
         takes: Takes::Reload,
         set: |config, _, value| put(&mut config.graph.call_deadline, value.seconds(1, DAY)),
         show: |config, _| whole(config.graph.call_deadline),

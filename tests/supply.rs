@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use m365_cached_checks::{
-    supply::{Part, System, advisories, bundle, judge, manifest, parts, sbom, server_json, strange},
+    supply::{Part, System, advisories, bundle, judge, lock, manifest, of_advisories, of_licences, parts, sbom, server_json, strange},
     support::bins::{For, bins},
 };
 use serde_json::Value;
@@ -26,6 +26,11 @@ fn a_licence_that_asks_for_more_is_found() {
     for fitting in ["MIT", "MIT/Apache-2.0", "GPL-3.0-only OR MIT", "Apache-2.0 WITH LLVM-exception"] {
         assert_eq!(strange(&[of(Some(fitting))]), [], "{fitting}");
     }
+    let ring = parts().unwrap().into_iter().find(|part| part.name == "ring").unwrap();
+    let log = of_licences(&strange(&[Part { licence: None, ..ring.clone() }]), &lock().unwrap());
+    assert_eq!(log["runs"][0]["tool"]["driver"]["rules"][0]["id"], "licence");
+    assert_stands_at(&log["runs"][0]["results"][0], &ring);
+    assert_eq!(of_licences(&[], "")["runs"][0]["results"], serde_json::json!([]), "SARIF wants a list where nothing was found");
     for other in [Some("GPL-3.0-only"), Some("MIT AND AGPL-3.0-only"), Some("LicenseRef-Ours"), Some("no licence at all"), None] {
         assert_eq!(strange(&[of(other)]).len(), 1, "{other:?}");
     }
@@ -80,6 +85,19 @@ fn what_is_known_against_a_part_is_found_and_the_age_of_the_copy_told() {
     assert_eq!((known.advisories, known.newest.as_str()), (2, "2026-01-02"));
     let found: Vec<_> = known.found.iter().map(|one| (one.name.as_str(), one.version.as_str(), one.id.as_str())).collect();
     assert_eq!(found, [("ring", ring.version.as_str(), "RUSTSEC-2026-9998")]);
+    let run = &of_advisories(&known, &lock().unwrap())["runs"][0];
+    assert_eq!(run["tool"]["driver"]["rules"][0]["helpUri"], "https://rustsec.org/advisories/RUSTSEC-2026-9998.html");
+    assert_eq!((&run["results"][0]["ruleId"], &run["properties"]["newestAdvisory"]), (&"RUSTSEC-2026-9998".into(), &"2026-01-02".into()));
+    assert_stands_at(&run["results"][0], ring);
+}
+
+/// A finding of SARIF is at the line of `Cargo.lock` that names the part.
+fn assert_stands_at(result: &Value, part: &Part) {
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "Cargo.lock");
+    let (lock, line) = (lock().unwrap(), usize::try_from(place["region"]["startLine"].as_u64().unwrap()).unwrap());
+    let named: Vec<&str> = lock.lines().skip(line - 1).take(2).collect();
+    assert_eq!(named, [format!("name = \"{}\"", part.name), format!("version = \"{}\"", part.version)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a package is made of: the libraries it ships, under which licences, and whether something is known against one of them.
 //!
 //! `parts` lists what is linked into the three programs, `licences` holds each against what we may ship, `sbom` writes them down as
-//! CycloneDX 1.5, `advisories` looks them up in a copy of RustSec's database. Nothing here asks the network: the list comes from
+//! CycloneDX 1.5, `advisories` looks them up in a copy of RustSec's database, `sarif` writes down for code scanning what was found. Nothing here asks the network: the list comes from
 //! `Cargo.lock`, and the database is a folder that the caller brings, since its age is part of the result.
 //!
 //! `mcpb` packs the programs for Claude Desktop and writes the entry for the registry of MCP servers; `official` has the makers' own tools judge both, and
@@ -12,6 +12,7 @@ mod licences;
 mod mcpb;
 mod official;
 mod parts;
+mod sarif;
 mod sbom;
 
 use std::{
@@ -19,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 pub use self::{
@@ -26,7 +28,8 @@ pub use self::{
     licences::{Strange, strange},
     mcpb::{System, bundle, manifest, server_json},
     official::{Judged, judge},
-    parts::{Part, parts},
+    parts::{Part, lock, parts},
+    sarif::{of_advisories, of_licences},
     sbom::sbom,
 };
 
@@ -54,6 +57,9 @@ enum What {
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
+        /// Write what was found as SARIF 2.1.0 to this file as well; it is replaced.
+        #[arg(long, value_name = "FILE")]
+        sarif: Option<PathBuf>,
     },
     /// Looks every part up in a copy of RustSec's advisory database. Exits 1 when something is known against one.
     Advisories {
@@ -62,6 +68,9 @@ enum What {
         /// Print the result as one JSON object.
         #[arg(long)]
         json: bool,
+        /// Write what was found as SARIF 2.1.0 to this file as well; it is replaced.
+        #[arg(long, value_name = "FILE")]
+        sarif: Option<PathBuf>,
     },
     /// Builds the bundle for Claude Desktop (MCPB) and the entry for the registry of MCP servers (`server.json`), and has their makers' tools judge them.
     ///
@@ -94,9 +103,12 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             }
             Ok(true)
         }
-        What::Licences { json } => {
+        What::Licences { json, sarif } => {
             let parts = parts()?;
             let strange = strange(&parts);
+            if let Some(file) = sarif {
+                write(file, &of_licences(&strange, &lock()?))?;
+            }
             if *json {
                 writeln!(out, "{}", serde_json::json!({ "parts": parts.len(), "strange": strange }))?;
             } else {
@@ -107,9 +119,12 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             }
             Ok(strange.is_empty())
         }
-        What::Advisories { database, json } => {
+        What::Advisories { database, json, sarif } => {
             let parts = parts()?;
             let known = advisories(&parts, database)?;
+            if let Some(file) = sarif {
+                write(file, &of_advisories(&known, &lock()?))?;
+            }
             if *json {
                 writeln!(out, "{}", serde_json::to_string(&known)?)?;
             } else {
@@ -129,6 +144,10 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         }
         What::Mcpb { folder, github, json } => packed(folder, github, *json),
     }
+}
+
+fn write(file: &Path, log: &serde_json::Value) -> anyhow::Result<()> {
+    std::fs::write(file, serde_json::to_string_pretty(log)? + "\n").with_context(|| file.display().to_string())
 }
 
 /// Builds bundle and entry, and lets them be judged.

@@ -45,6 +45,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The text of `Cargo.lock`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn lock() -> anyhow::Result<String> {
+    std::fs::read_to_string(root().join("Cargo.lock")).context("Cargo.lock")
+}
+
 /// Every part, sorted by name.
 ///
 /// # Errors

@@ -189,6 +189,23 @@ async fn a_backup_that_nobody_waits_for_is_finished_before_the_daemon_ends() {
     kept.keys_in_the_backup();
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_manager_is_asked_to_wait_for_a_backup() {
+    let kept = Kept::new().await;
+    let (manager, ear, _dir) = crate::tests::manager(Duration::from_secs(3600));
+    let parts = parts(Ok(Arc::new(FakeCore::default())), Duration::ZERO, Arc::new(ManualClock::at(Timestamp(1_000))));
+    let running = Running::start_of(Parts { keys: Some(Arc::clone(&kept.keeper)), manager, ..parts }).await;
+    let backup = kept.back_up();
+    kept.copying().await;
+    running.signal.send(()).unwrap();
+    soon(async { while !crate::tests::next(&ear).await.starts_with("STOPPING=1") {} }).await;
+    assert_eq!(soon(crate::tests::next(&ear)).await, "EXTEND_TIMEOUT_USEC=60000000");
+    kept.release();
+    backup.await.unwrap().unwrap();
+    soon(running.task).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_backup_that_fails_leaves_nothing_and_takes_no_name_that_is_taken() {
     let kept = Kept::new().await;

@@ -120,7 +120,7 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
         };
         let patience = async {
             // Whoever waits for a backup or a change of keys is told how it has ended.
-            daemon.keys_at_rest().await;
+            manager::waiting_for(&manager, daemon.keys_at_rest()).await;
             tokio::time::sleep(drain).await;
         };
         tokio::join!(quiet, patience);
@@ -134,7 +134,7 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
     announce();
     drop(rotation);
     // Also when whoever asked for it has gone: as with writes.
-    daemon.keys_at_rest().await;
+    manager::waiting_for(&manager, daemon.keys_at_rest()).await;
     if let Ok(core) = daemon.core() {
         core.shutdown().await;
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A service manager that waits so long for a sign of life, and what it hears.
-fn manager(watchdog: Duration) -> (Manager, tokio::net::UnixDatagram, tempfile::TempDir) {
+pub(super) fn manager(watchdog: Duration) -> (Manager, tokio::net::UnixDatagram, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let ear = tokio::net::UnixDatagram::bind(&path).unwrap();
@@ -30,7 +30,8 @@ fn manager(watchdog: Duration) -> (Manager, tokio::net::UnixDatagram, tempfile::
     (Manager::told_by(&told, 1), ear, dir)
 }
 
-async fn next(ear: &tokio::net::UnixDatagram) -> String {
+/// What it hears next.
+pub(super) async fn next(ear: &tokio::net::UnixDatagram) -> String {
     let mut buffer = [0; 256];
     let length = ear.recv(&mut buffer).await.unwrap();
     String::from_utf8_lossy(&buffer[..length]).into_owned()

@@ -7,13 +7,14 @@
 mod handed;
 #[cfg(target_os = "macos")]
 mod launchd;
+mod patience;
 mod watchdog;
 
 use std::{ffi::OsString, time::Duration};
 
 #[cfg(unix)]
 pub use self::handed::{Handed, HandedError};
-pub(crate) use self::watchdog::watch;
+pub(crate) use self::{patience::waiting_for, watchdog::watch};
 
 /// No manager passes a pipe on Windows.
 #[cfg(not(unix))]

@@ -254,6 +254,14 @@ mod tests {
         files.map(|file| (file.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&file).unwrap())).collect()
     }
 
+    /// The log has moved, and nothing else yet: what stood there before, and where it is.
+    fn begun(profile: &Profile) -> (BTreeMap<String, String>, PathBuf) {
+        let (before, folder) = (standing(profile), folder(profile).unwrap());
+        note(profile, &folder, None).unwrap();
+        put_aside(&profile.dir.join("cache.db-wal"), &folder).unwrap();
+        (before, folder)
+    }
+
     fn put_aside_folders(profile: &Profile) -> usize {
         fs::read_dir(profile.dir.join(QUARANTINE)).map_or(0, Iterator::count)
     }
@@ -312,9 +320,7 @@ mod tests {
     #[test]
     fn a_folder_that_somebody_has_removed_is_asked_for_and_nothing_is_opened_without_it() {
         let (_dir, profile) = profile();
-        let (before, folder) = (standing(&profile), folder(&profile).unwrap());
-        note(&profile, &folder, None).unwrap();
-        put_aside(&profile.dir.join("cache.db-wal"), &folder).unwrap();
+        let (before, folder) = begun(&profile);
         let elsewhere = profile.dir.join("elsewhere");
         fs::rename(&folder, &elsewhere).unwrap();
         for _ in 0..2 {
@@ -330,9 +336,7 @@ mod tests {
     #[test]
     fn one_that_is_killed_when_all_is_back_has_only_its_note_left() {
         let (_dir, profile) = profile();
-        let (before, folder) = (standing(&profile), folder(&profile).unwrap());
-        note(&profile, &folder, None).unwrap();
-        put_aside(&profile.dir.join("cache.db-wal"), &folder).unwrap();
+        let (before, folder) = begun(&profile);
         out_of(&profile, &folder).unwrap();
         put_back(&profile).unwrap();
         assert_eq!((standing(&profile), put_aside_folders(&profile)), (before, 0));

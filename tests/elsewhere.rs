@@ -66,7 +66,7 @@ fn a_daemon_is_found_from_every_session() {
             house.enter(to);
             assert_eq!(house.json(&["status"])["pid"], daemon.pid(), "started in {from}, looked for in {to}");
         }
-        assert_eq!(house.json(&["stop"]), json!({"stopped": true, "pid": daemon.pid()}));
+        assert_eq!(house.json(&["stop"]), json!({"stopped": true, "pid": daemon.pid(), "socket_stays": false}));
         assert!(daemon.wait().unwrap().success());
     }
 }
@@ -114,7 +114,7 @@ fn a_verb_reaches_the_daemon_of_its_own_folder_for_data_and_no_other() {
     // What ends one to work on its files ends no other.
     for at in (0..folders.len()).rev() {
         house.keep_in(&session, folders[at]);
-        assert_eq!(house.json(&["stop"]), json!({"stopped": true, "pid": daemons[at].pid()}));
+        assert_eq!(house.json(&["stop"]), json!({"stopped": true, "pid": daemons[at].pid(), "socket_stays": false}));
         assert!(daemons.pop().unwrap().wait().unwrap().success());
         assert!(daemons.iter_mut().all(Daemon::alive));
         assert_eq!(house.json(&["stop"])["stopped"], false);

@@ -68,7 +68,7 @@ fn the_first_client_is_served_by_the_daemon_that_it_wakes() {
     client.hang_up();
     client.wait(PATIENCE).unwrap();
     let stopped = world.ctl_json(&["stop"]).unwrap();
-    assert_eq!(stopped, json!({"stopped": true, "pid": daemon.pid()}));
+    assert_eq!(stopped, json!({"stopped": true, "pid": daemon.pid(), "socket_stays": true}));
     manager.hear_of("STOPPING=1").unwrap();
     assert!(world.home.socket().exists());
     let mut daemon = daemon;
@@ -80,6 +80,40 @@ fn the_first_client_is_served_by_the_daemon_that_it_wakes() {
     manager.hear_of("READY=1").unwrap();
     assert_eq!(list(&world, &mut world.client(Era::Modern).unwrap()), "fresh");
     end(again);
+}
+
+/// At a socket that the manager keeps, to connect is to start a daemon: whoever is only connected does not, and comes back when another one serves.
+#[test]
+fn a_client_that_asks_for_nothing_wakes_no_daemon_that_was_stopped() {
+    let (world, manager) = managed();
+    let mut daemon = manager.start(world.bins, &world.home, &world.words).unwrap();
+    manager.hear_of("READY=1").unwrap();
+    let mut client = world.client(Era::Modern).unwrap();
+    assert_eq!(list(&world, &mut client), "miss");
+    let stopped = world.ctl(&["stop"]).unwrap().ok().unwrap().stdout;
+    assert!(stopped.contains("the service manager starts the next"), "{stopped}");
+    assert!(daemon.wait(PATIENCE).unwrap().success());
+    // Its first attempts would come within a tenth of a second.
+    assert!(!manager.knocked(Duration::from_secs(1)).unwrap(), "it knocks");
+
+    let again = manager.start(world.bins, &world.home, &world.words).unwrap();
+    manager.hear_of("READY=1").unwrap();
+    let deadline = stopwatch::now() + PATIENCE;
+    while world.ctl_json(&["status"]).unwrap()["clients"].as_array().unwrap().is_empty() {
+        assert!(stopwatch::now() < deadline, "it does not come back");
+    }
+    let stopped = world.ctl_json(&["stop"]).unwrap();
+    assert_eq!(stopped["pid"], again.pid());
+    let mut again = again;
+    assert!(again.wait(PATIENCE).unwrap().success());
+    // Who asks wakes it.
+    let (id, line) = client.line("tools/call", json!({"name": "email_list", "arguments": {"account_id": world.ids[0]}}));
+    client.send(&line).unwrap();
+    manager.knock().unwrap();
+    let last = manager.start(world.bins, &world.home, &world.words).unwrap();
+    let reply = client.reply_to(id).unwrap();
+    assert!(reply["result"]["isError"] != true, "{reply}");
+    end(last);
 }
 
 /// A client whose greeting is under way: nobody answers yet.

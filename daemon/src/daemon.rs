@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -41,6 +41,17 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What comes of a daemon's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Nothing more: it was asked to stop, or nobody needs it.
+    Stopped,
+    /// Another program lies in its place, which is to be started.
+    Replaced,
+    /// What kept it locked is so no more: the same program is to be started anew.
+    Unlocked,
+}
 
 /// One running daemon.
 pub struct Daemon {
@@ -97,6 +108,8 @@ pub struct Daemon {
     refused: Arc<AtomicU64>,
     clock: Arc<dyn m365_cached::clock::Clock>,
     draining: watch::Sender<bool>,
+    /// What comes of it; nothing as long as it is not draining.
+    end: OnceLock<End>,
 }
 
 impl Daemon {
@@ -164,6 +177,7 @@ impl Daemon {
             refused,
             clock,
             draining: watch::Sender::new(false),
+            end: OnceLock::new(),
         }
     }
 
@@ -258,11 +272,17 @@ impl Daemon {
         self.draining.subscribe()
     }
 
-    /// Begins the end. The first reason is told, for people.
-    pub fn stop(&self, reason: &str) {
+    /// Begins the end. Who calls first decides what comes of it; the reason is told, for people.
+    pub fn stop(&self, end: End, reason: &str) {
+        self.end.get_or_init(|| end);
         if !self.draining.send_replace(true) {
-            tracing::info!(reason, "draining");
+            tracing::info!(reason, ?end, "draining");
         }
+    }
+
+    /// What will come of the end that has begun.
+    pub(crate) fn end(&self) -> End {
+        self.end.get().copied().unwrap_or(End::Stopped)
     }
 
     /// Ends when somebody has called [`Daemon::stop`].

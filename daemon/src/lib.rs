@@ -50,7 +50,11 @@ use m365_cached::chance::OsDice;
 use m365_cached_proto::{HTTP2_CONNECTION_WINDOW, HTTP2_FRAME, HTTP2_STREAM_WINDOW};
 use tonic::transport::{Error, Server};
 
-use crate::{daemon::Daemon, life::End, listener::Listener, parts::Parts};
+use crate::{
+    daemon::{Daemon, End},
+    listener::Listener,
+    parts::Parts,
+};
 
 /// Serves until `shutdown` ends with a reason or somebody asks over the wire, then drains: calls in flight are finished, for at most the
 /// time that `parts` allows; writes, backups and changes of keys for as long as they take. Ends by itself as [`life`] says; how it ended.
@@ -92,22 +96,19 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
     let now = daemon.core().err().map_or_else(|| "ready".to_owned(), |locked| format!("locked: {}", locked.message.replace('\n', " ")));
     manager.tell(&format!("READY=1\nSTATUS={now}"));
     let _watchdog = keys::Ended(tokio::spawn(manager::watch(Arc::clone(&daemon), manager.clone())).abort_handle());
-    let ended = OnceLock::new();
     let asked = async {
         let (end, reason) = tokio::select! {
             reason = shutdown => (End::Stopped, reason),
             by_itself = life::end_of(Arc::clone(&daemon), life) => by_itself,
             () = unlock::unlocked(Arc::clone(&daemon), shut) => (End::Unlocked, "the keyring was unlocked"),
         };
-        let end = *ended.get_or_init(|| end);
-        tracing::debug!(?end, "the end was decided");
-        daemon.stop(reason);
+        daemon.stop(end, reason);
         future::pending::<()>().await;
     };
     let told = OnceLock::new();
     let announce = || {
         // A service manager would end what says that it stops.
-        let state = if matches!(ended.get(), Some(End::Replaced | End::Unlocked)) { "RELOADING=1" } else { "STOPPING=1" };
+        let state = if daemon.end() == End::Stopped { "STOPPING=1" } else { "RELOADING=1" };
         told.get_or_init(|| manager.tell(&format!("{state}\nSTATUS=finishing the calls under way")));
     };
     let late = async {
@@ -139,7 +140,7 @@ pub async fn run(mut parts: Parts, listener: Listener, shutdown: impl Future<Out
         core.shutdown().await;
     }
     tracing::info!("stopped");
-    Ok(ended.get().copied().unwrap_or(End::Stopped))
+    Ok(daemon.end())
 }
 
 #[cfg(unix)]

@@ -22,7 +22,12 @@ use std::{
 
 use m365_cached::clock::Timestamp;
 
-use crate::{core::Warning, daemon::Daemon, instance::Place, manager::Handed};
+use crate::{
+    core::Warning,
+    daemon::{Daemon, End},
+    instance::Place,
+    manager::Handed,
+};
 
 /// How often is looked. A new file must be the same at two looks, so that one that is still being written is left alone.
 pub const LOOK: Duration = Duration::from_secs(10);
@@ -45,17 +50,6 @@ pub struct Life {
     pub program: Option<Program>,
     /// The socket it has bound itself; `None` for one that a service manager keeps.
     pub place: Option<Place>,
-}
-
-/// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Asked to, or idle.
-    Stopped,
-    /// Another program lies in its place, which is to be started.
-    Replaced,
-    /// What kept it locked is so no more: the same program is to be started anew.
-    Unlocked,
 }
 
 /// A program's file, and how to tell that it is another one.

@@ -11,10 +11,11 @@ use clap::Parser;
 use m365_cached::{clock::SystemClock, config::Config, hint::Kind};
 use m365_cached_daemon::{
     core::Problem,
+    daemon::End,
     flags::Flags,
     harden::harden,
     instance::{Instance, InstanceError, ask_to_go, turn_for_the_next},
-    life::{End, Life, Program, become_other},
+    life::{Life, Program, become_other},
     listener::Listener,
     logfile::LogFile,
     logging,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use m365_cached_proto::dirs::Profile;
+use m365_cached_proto::holder::{self, Held, Holder};
 use m365_cached_proto::v1::Hello;
 use m365_cached_proto::{MAX_LINE_IN, PROTOCOL_VERSION};
 use tokio::time::Instant;
@@ -159,6 +160,9 @@ impl Pump {
 
     /// Does what the link wants; true when everything is over.
     fn act(&mut self, out: &mut Out) -> io::Result<bool> {
+        if out.look.take().is_some_and(|pid| another_serves(&self.profile, pid)) {
+            self.link.another_serves(self.now(), out);
+        }
         if std::mem::take(&mut out.start) {
             match self.starter.start() {
                 Ok(Started::Now) => self.link.started(self.now()),
@@ -192,6 +196,11 @@ impl Pump {
         }
         Ok(out.exit)
     }
+}
+
+/// Whether another process than `pid` serves `profile`; one that works on its files alone serves nobody.
+fn another_serves(profile: &Profile, pid: u32) -> bool {
+    matches!(holder::look(profile), Ok(Held::By(Some(Holder { pid: other, socket: Some(_) }))) if other != pid)
 }
 
 /// Differs between processes, which is all that spreading retries and naming calls needs.

@@ -65,12 +65,19 @@ impl Manager {
     /// # Errors
     /// When none does in time.
     pub fn knock(&self) -> anyhow::Result<()> {
-        let timeout = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs())?, tv_nsec: 0 };
-        let mut watched = [PollFd::new(&self.socket, PollFlags::IN)];
-        if poll(&mut watched, Some(&timeout))? == 0 {
+        if !self.knocked(PATIENCE)? {
             bail!("no client came within {PATIENCE:?}");
         }
         Ok(())
+    }
+
+    /// Whether a client knocks within so long.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn knocked(&self, patience: Duration) -> anyhow::Result<bool> {
+        let mut watched = [PollFd::new(&self.socket, PollFlags::IN)];
+        Ok(poll(&mut watched, Some(&Timespec::try_from(patience)?))? > 0)
     }
 
     /// Starts the daemon of `home` with the socket.

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use super::{Conversation, Origin, Outgoing, Outlet, Session, consent::PATIENCE};
 use crate::{
     clients::ClientState,
-    daemon::Daemon,
+    daemon::{Daemon, End},
     testing::{FakeCore, parts, soon},
 };
 
@@ -146,7 +146,7 @@ async fn a_question_that_nobody_answers_holds_no_call() {
 
     // The daemon stops.
     client.asked(3).await;
-    client.daemon.stop("a test");
+    client.daemon.stop(End::Stopped, "a test");
     assert_eq!(client.hear().await["method"], "notifications/cancelled");
     assert_eq!(told(&client.hear().await).0["error"]["code"], "confirmation_required");
     assert_eq!(client.done(), 0);

@@ -14,7 +14,7 @@ use super::{Conversation, Origin, Outgoing, Outlet, Session, left};
 use crate::{
     clients::ClientState,
     core::{Core, Problem},
-    daemon::Daemon,
+    daemon::{Daemon, End},
     gate::Held,
     testing::{FakeCore, LARGE, Running, daemon, locked, soon},
 };
@@ -160,7 +160,7 @@ async fn a_subscription_ends_at_once_and_without_a_word() {
         let acknowledged = talk.next().await.unwrap();
         assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged", "{acknowledged}");
         if stops {
-            talk.daemon.stop("test");
+            talk.daemon.stop(End::Stopped, "test");
         } else {
             talk.session.leaves();
         }

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{convert, fault, refusal, tools::caller};
 use crate::{
     core::{Core, Invalidate, Problem},
-    daemon::{Daemon, VERSION},
+    daemon::{Daemon, End, VERSION},
     reload,
 };
 
@@ -173,7 +173,7 @@ impl v1::admin_server::Admin for Admin {
     }
 
     async fn stop(&self, _: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {
-        self.daemon.stop("asked to stop by `m365-cachectl`");
+        self.daemon.stop(End::Stopped, "asked to stop by `m365-cachectl`");
         Ok(Response::new(v1::StopReply { pid: std::process::id(), socket_stays: self.daemon.socket_stays }))
     }
 }

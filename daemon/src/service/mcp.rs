@@ -21,7 +21,7 @@ use super::tools::tool_profile;
 use crate::{
     clients::ClientState,
     core::Problem,
-    daemon::{Daemon, VERSION},
+    daemon::{Daemon, End, VERSION},
     gate::PENALTY,
     mcp::{Conversation, Origin, Outgoing, Outlet, Session, left, read_only},
 };
@@ -170,7 +170,7 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
             // So that `status` shows the bounds of one that says nothing, too.
             Ok(()) = fences.changed() => drop(session.caller()),
             () = &mut stopping => {
-                outlet.frame(Frame::Drain(Drain { reason: "the daemon is stopping".into() })).await;
+                outlet.frame(Frame::Drain(drain(daemon))).await;
                 let _ = tokio::time::timeout(HEARD, last_lines(&mut incoming, &mut conversation, daemon, session)).await;
                 break daemon.drain;
             }
@@ -186,6 +186,12 @@ async fn drive(mut incoming: Streaming<ClientFrame>, mut conversation: Conversat
         // The client is gone, too: its seat is free.
         () = outlet.unheard() => {}
     }
+}
+
+/// What a client is told of the end.
+fn drain(daemon: &Daemon) -> Drain {
+    let pid = if daemon.end() == End::Stopped { std::process::id() } else { 0 };
+    Drain { reason: "the daemon is stopping".into(), pid, socket_stays: daemon.socket_stays }
 }
 
 async fn take(line: Bytes, conversation: &mut Conversation, daemon: &Daemon, session: &Session) {

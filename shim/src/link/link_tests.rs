@@ -20,6 +20,8 @@ struct Scene {
     seen_by_daemon: Vec<Value>,
     seen_by_client: Vec<Value>,
     starts: u32,
+    /// How often it was to look for another process than that, and which.
+    looks: Vec<u32>,
     /// Another client is starting a daemon.
     somebody_starts: bool,
     exit: bool,
@@ -35,6 +37,7 @@ impl Scene {
             seen_by_daemon: Vec::new(),
             seen_by_client: Vec::new(),
             starts: 0,
+            looks: Vec::new(),
             somebody_starts: false,
             exit: false,
         }
@@ -65,6 +68,8 @@ impl Scene {
             self.starts += 1;
             self.link.started(self.now);
         }
+        assert!(!(out.dial && out.look.is_some()), "one of both");
+        self.looks.extend(out.look);
         self.exit |= out.exit;
     }
 
@@ -76,6 +81,10 @@ impl Scene {
     fn daemon(&mut self, line: &Value) {
         let frame = ServerFrame { frame: Some(FromDaemon::Line(format!("{line}\n").into())) };
         self.act(|link, now, out| link.frame(now, frame, out));
+    }
+
+    fn drain(&mut self, drain: Drain) {
+        self.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Drain(drain)) }, out));
     }
 
     fn lose(&mut self) {
@@ -243,9 +252,7 @@ fn a_daemon_that_gave_way_is_soon_started_again_and_one_that_failed_is_not() {
 /// A daemon that drains takes no connections and keeps every other one out: an orderly restart, and no client hears of it.
 #[test]
 fn while_a_daemon_is_on_its_way_out_calls_wait_for_the_next_one() {
-    let drain = |scene: &mut Scene| {
-        scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Drain(Drain::default())) }, out))
-    };
+    let drain = |scene: &mut Scene| scene.drain(Drain::default());
     let list = json!({"jsonrpc":"2.0","id":"l","method":"tools/list"});
     let mut scene = Scene::up();
     drain(&mut scene);
@@ -393,7 +400,7 @@ fn a_daemon_that_drains_during_the_repeated_handshake_tells_the_client_nothing()
     scene.reconnect();
     let replay = scene.seen_by_daemon.last().unwrap()["id"].clone();
     scene.forget();
-    scene.act(|link, now, out| link.frame(now, ServerFrame { frame: Some(FromDaemon::Drain(Drain::default())) }, out));
+    scene.drain(Drain::default());
     scene.daemon(&json!({"jsonrpc":"2.0","id":replay,"result":{}}));
     assert_eq!((scene.seen_by_client, scene.seen_by_daemon), (vec![], vec![json!("eof")]));
 }
@@ -468,6 +475,53 @@ fn an_open_subscription_starts_no_daemon_and_outlasts_any_time_without_one() {
     scene.forget();
     scene.reconnect();
     assert_eq!(scene.seen_by_daemon[1..], [call(1, READ)]);
+}
+
+/// At a socket that a service manager keeps, to connect is to start a daemon.
+#[test]
+fn who_asks_for_nothing_wakes_no_daemon_that_was_stopped() {
+    let stopped = |pid, socket_stays| {
+        let mut scene = Scene::up();
+        scene.client(&listen());
+        scene.daemon(&acknowledged());
+        scene.drain(Drain { pid, socket_stays, ..Drain::default() });
+        scene.lose();
+        scene.forget();
+        scene
+    };
+    // One that goes on in its own place, or whose socket goes with it, is dialled at once.
+    for (pid, socket_stays) in [(0, true), (7, false)] {
+        let mut scene = stopped(pid, socket_stays);
+        scene.wait_for_dial();
+        assert_eq!(scene.looks, [0; 0]);
+    }
+
+    let mut scene = stopped(7, true);
+    while scene.now < Duration::from_secs(120) {
+        scene.now = scene.link.wake_at().unwrap();
+        scene.act(Link::tick);
+        assert!(matches!(scene.link.phase, Phase::Down(_)), "it knocks");
+    }
+    assert!((12..40).contains(&scene.looks.len()) && scene.looks.iter().all(|pid| *pid == 7), "{:?}", scene.looks);
+    // Somebody else has woken it.
+    scene.act(Link::another_serves);
+    scene.reconnect();
+    assert_eq!(scene.seen_by_daemon.last(), Some(&listen()));
+
+    // Whoever asks is served at once.
+    let mut scene = stopped(7, true);
+    scene.pass(Duration::from_secs(60));
+    scene.client(&call(1, READ));
+    let asked = scene.now;
+    scene.wait_for_dial();
+    assert_eq!(scene.now, asked);
+    scene.reconnect();
+    scene.daemon(&answer(1));
+    // The next one is another matter.
+    scene.lose();
+    scene.looks.clear();
+    scene.wait_for_dial();
+    assert_eq!(scene.looks, [0; 0]);
 }
 
 /// Its client waits for the word that it is open.
@@ -643,8 +697,7 @@ fn a_draining_daemon_gets_nothing_more_and_answers_what_it_has() {
     let mut scene = Scene::up();
     scene.client(&call(1, WRITE));
     scene.forget();
-    let drain = ServerFrame { frame: Some(FromDaemon::Drain(Drain { reason: "upgrade".into() })) };
-    scene.act(|link, now, out| link.frame(now, drain, out));
+    scene.drain(Drain { reason: "upgrade".into(), ..Drain::default() });
     assert_eq!(scene.seen_by_daemon, [json!("eof")], "it hears where the lines end that crossed its word");
     scene.forget();
     scene.client(&call(2, WRITE));
@@ -789,7 +842,8 @@ enum Event {
     Write,
     Cancel(usize),
     Answer(usize),
-    Drain,
+    /// Whether the socket stays.
+    Drain(bool),
     Lose,
     Advance(u64),
 }
@@ -800,7 +854,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::Write),
         1 => (0_usize..8).prop_map(Event::Cancel),
         5 => (0_usize..8).prop_map(Event::Answer),
-        1 => Just(Event::Drain),
+        1 => any::<bool>().prop_map(Event::Drain),
         2 => Just(Event::Lose),
         3 => (0_u64..3000).prop_map(Event::Advance),
     ]
@@ -847,10 +901,7 @@ fn history(legacy: bool, events: Vec<Event>, dials: &[bool]) -> Result<(), TestC
                 let id = open.remove(nth % open.len());
                 scene.daemon(&json!({"jsonrpc":"2.0","id":id,"result":{}}));
             }
-            Event::Drain if connected => {
-                let drain = ServerFrame { frame: Some(FromDaemon::Drain(Drain::default())) };
-                scene.act(|link, now, out| link.frame(now, drain, out));
-            }
+            Event::Drain(socket_stays) if connected => scene.drain(Drain { pid: 7, socket_stays, ..Drain::default() }),
             Event::Lose if connected => {
                 open.clear();
                 scene.instance += 1;
@@ -859,6 +910,10 @@ fn history(legacy: bool, events: Vec<Event>, dials: &[bool]) -> Result<(), TestC
             Event::Advance(ms) => scene.pass(Duration::from_millis(ms)),
             _ => {}
         }
+        if !scene.looks.is_empty() && dials.next().unwrap_or(true) {
+            scene.act(Link::another_serves);
+        }
+        scene.looks.clear();
         if matches!(scene.link.phase, Phase::Dialing(_)) {
             if dials.next().unwrap_or(true) {
                 scene.act(Link::connected);

@@ -13,6 +13,9 @@
 //!
 //! Decision: a subscription that its client was told is open waits for the next daemon for as long as that takes, and is no reason to start one: its client asks
 //! for nothing at that moment, and to end it would be to forget it. Otherwise every client that listens would undo `m365-cachectl stop` at once.
+//!
+//! Decision: where a service manager keeps the socket, to connect is to start a daemon. Who has nothing to ask does not connect there after a daemon has ended, but looks
+//! now and then whether another one serves the profile ([`Out::look`]). Rejected: to wait for the client's next request, since its subscriptions would be silent until then.
 
 mod call;
 pub mod said;
@@ -65,6 +68,8 @@ pub struct Out {
     pub start: bool,
     /// Connect.
     pub dial: bool,
+    /// See whether another process than this one serves the profile, and say so by [`Link::another_serves`] if it does.
+    pub look: Option<u32>,
     /// Everything is over.
     pub exit: bool,
 }
@@ -133,6 +138,8 @@ pub struct Link {
     watched: Watched,
     /// A daemon that takes no more connections holds the profile until it has finished.
     leaving: bool,
+    /// The process that has ended, or is about to, at a socket that stays: the next connection starts another one.
+    ended: Option<u32>,
     closing: Option<Duration>,
     retry: Retry,
     trouble: String,
@@ -159,6 +166,7 @@ impl Link {
             leaving: false,
             closing: None,
             retry: Retry::new(seed),
+            ended: None,
             trouble: "the daemon has not answered yet".to_owned(),
             cannot_start: None,
         }
@@ -309,6 +317,15 @@ impl Link {
         self.settle(now, out);
     }
 
+    /// A look has shown that another process serves the profile: to connect starts none.
+    pub fn another_serves(&mut self, now: Duration, out: &mut Out) {
+        self.ended = None;
+        if let Phase::Down(_) = self.phase {
+            self.phase = Phase::Down(now);
+        }
+        self.settle(now, out);
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: Duration, out: &mut Out) {
         self.settle(now, out);
@@ -322,6 +339,7 @@ impl Link {
             Some(FromDaemon::Drain(drain)) => {
                 self.trouble = format!("the daemon is stopping ({})", drain.reason);
                 self.leaving = true;
+                self.ended = (drain.socket_stays && drain.pid != 0).then_some(drain.pid);
                 // It takes what crossed its word; this says where that ends, so that nothing on the way has an unknown outcome.
                 let said = self.closing.is_some() && self.phase == Phase::Up;
                 if !said && self.phase != Phase::Draining {
@@ -351,6 +369,7 @@ impl Link {
         self.instance = welcome.instance;
         self.read_only = welcome.read_only_tools.into_iter().collect();
         self.leaving = false;
+        self.ended = None;
         let Some(handshake) = self.handshake.as_ref().filter(|handshake| handshake.answered) else { return self.go_up(now, out) };
         if another && handshake.list_changed {
             out.client.push_back(said::tools_changed());
@@ -487,8 +506,9 @@ impl Link {
             && now >= retry
             && !out.exit
         {
-            self.phase = Phase::Dialing(now);
-            out.dial = true;
+            out.look = self.ended.filter(|_| !self.demand());
+            out.dial = out.look.is_none();
+            self.phase = if out.dial { Phase::Dialing(now) } else { Phase::Down(now + self.retry.wait(false)) };
         }
     }
 

@@ -19,28 +19,44 @@ use crate::output::{Paint, View};
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(20);
 
-/// `{"stopped":true,"pid":4242}`, or `{"stopped":false,"pid":null}` when there was no daemon.
+/// `{"stopped":true,"pid":4242,"socket_stays":false}`, or `{"stopped":false,"pid":null,"socket_stays":false}` when there was no daemon.
 #[derive(Debug, Serialize)]
 struct Stopped {
     stopped: bool,
     pid: Option<u32>,
+    /// Whether a service manager keeps the socket, and starts the next daemon for the first client that asks something.
+    socket_stays: bool,
+}
+
+/// A daemon that has ended, or another process that held the profile.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    pid: u32,
+    socket_stays: bool,
 }
 
 pub(super) async fn run(context: &Context) -> Result<(), Fault> {
-    let pid = stopped(context).await?;
-    context.output.show(&Stopped { stopped: pid.is_some(), pid });
+    let ended = ended_in_time(context).await?;
+    let socket_stays = ended.is_some_and(|ended| ended.socket_stays);
+    context.output.show(&Stopped { stopped: ended.is_some(), pid: ended.map(|ended| ended.pid), socket_stays });
     Ok(())
 }
 
 /// Has the running daemon end, and waits for it; also for one that somebody else has asked, and for a verb that works on the files. Its pid, or `None` when
 /// there was no daemon.
 pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
-    let mut waited_for = None;
+    Ok(ended_in_time(context).await?.map(|ended| ended.pid))
+}
+
+/// As [`stopped`].
+async fn ended_in_time(context: &Context) -> Result<Option<Ended>, Fault> {
+    let mut waited_for: Option<Ended> = None;
     let ended = context.output.meanwhile("waiting for what has been begun to be finished", ended(context, &mut waited_for));
     match timeout(PATIENCE, ended).await {
         Ok(ended) => ended,
         Err(_) => {
-            let who = waited_for.map_or_else(|| "a process that does not say which it is".to_owned(), |pid| format!("the process {pid}"));
+            let who =
+                waited_for.map_or_else(|| "a process that does not say which it is".to_owned(), |it| format!("the process {}", it.pid));
             let message = format!("{who} still holds the profile after {} s, and no longer listens", PATIENCE.as_secs());
             let hint =
                 "It may have a long write under way; the daemon's log says so: `m365-cachectl logs`. If it does not, end that process.";
@@ -50,16 +66,18 @@ pub(crate) async fn stopped(context: &Context) -> Result<Option<u32>, Fault> {
 }
 
 /// As [`stopped`], for as long as it takes. Who is waited for meanwhile stands in `ending`.
-async fn ended(context: &Context, ending: &mut Option<u32>) -> Result<Option<u32>, Fault> {
+async fn ended(context: &Context, ending: &mut Option<Ended>) -> Result<Option<Ended>, Fault> {
     loop {
         match context.running().await {
             Ok(mut admin) => {
                 // The one that was waited for has ended, and this is the next.
-                if ending.is_some() && promptly(admin.status(StatusRequest::default())).await?.pid != ending.unwrap_or_default() {
+                if let Some(before) = *ending
+                    && promptly(admin.status(StatusRequest::default())).await?.pid != before.pid
+                {
                     return Ok(*ending);
                 }
-                let StopReply { pid, .. } = promptly(admin.stop(StopRequest {})).await?;
-                *ending = Some(pid);
+                let StopReply { pid, socket_stays } = promptly(admin.stop(StopRequest {})).await?;
+                *ending = Some(Ended { pid, socket_stays });
                 // Our own connection must not keep it waiting; and to knock at a service manager's socket would start the next one.
                 drop(admin);
                 while !is_over(context, pid) {
@@ -68,11 +86,12 @@ async fn ended(context: &Context, ending: &mut Option<u32>) -> Result<Option<u32
                 return Ok(*ending);
             }
             Err(fault) if fault.code == NOT_RUNNING => match holder::look(&context.profile) {
-                Ok(Held::By(Some(Holder { pid, socket: Some(_) }))) => *ending = Some(pid),
+                // At a socket that stays somebody listens.
+                Ok(Held::By(Some(Holder { pid, socket: Some(_) }))) => *ending = Some(Ended { pid, socket_stays: false }),
                 Ok(Held::By(_)) => {}
                 Ok(Held::Free) => return Ok(*ending),
                 // One that cannot be read is told of by whoever needs it, unless the one that is waited for is still there.
-                Err(_) if ending.is_some_and(is_there) => {}
+                Err(_) if ending.is_some_and(|before| is_there(before.pid)) => {}
                 Err(_) => return Ok(*ending),
             },
             Err(fault) => return Err(fault),
@@ -120,6 +139,9 @@ fn is_there(pid: u32) -> bool {
 impl View for Stopped {
     fn text(&self, _paint: Paint) -> String {
         match self.pid {
+            Some(pid) if self.socket_stays => {
+                format!("stopped (pid {pid}); the service manager starts the next when a client asks for something\n")
+            }
             Some(pid) => format!("stopped (pid {pid})\n"),
             None => "no daemon was running\n".to_owned(),
         }
@@ -132,8 +154,10 @@ mod tests {
 
     #[test]
     fn it_reads_well() {
-        let (yes, no) = (Stopped { stopped: true, pid: Some(7) }, Stopped { stopped: false, pid: None });
-        assert_eq!((yes.text(Paint::OFF), no.text(Paint::OFF)), ("stopped (pid 7)\n".into(), "no daemon was running\n".into()));
-        assert_eq!(serde_json::to_string(&no).unwrap(), r#"{"stopped":false,"pid":null}"#);
+        let one = |socket_stays| Stopped { stopped: true, pid: Some(7), socket_stays };
+        let no = Stopped { stopped: false, pid: None, socket_stays: false };
+        assert_eq!((one(false).text(Paint::OFF), no.text(Paint::OFF)), ("stopped (pid 7)\n".into(), "no daemon was running\n".into()));
+        assert!(one(true).text(Paint::OFF).starts_with("stopped (pid 7); the service manager starts the next"));
+        assert_eq!(serde_json::to_string(&no).unwrap(), r#"{"stopped":false,"pid":null,"socket_stays":false}"#);
     }
 }
